@@ -1,0 +1,86 @@
+"""The build: the stages in the order in which a photo meets them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from pipeline import card
+from pipeline.config import Config, differences, to_tree
+from pipeline.errors import RunError, UserError
+from pipeline.inputs import KeptPhotos, PlannedSamples, WholeParts
+from pipeline.listing import list_source
+from pipeline.runner import Runner
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+from stages.engines.engine import MissingWeights
+from stages.sources.source import Source, SourceError
+
+BUILD_FILE = "build.yaml"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build is made of."""
+
+    source: str  # as the user wrote it, made absolute
+    labels_file: str | None
+    config: Config
+
+    def tree(self) -> dict[str, Any]:
+        """As it is written into the build's folder."""
+        return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
+
+
+def build(source: Source, plan: Plan, storage: Storage, workers: Workers, console: Console) -> None:
+    """Bring every table and the shards of a build up to date.
+
+    Raises UserError for what only the user can mend, RunError if a stage fails.
+    """
+    storage.clear_temporary()
+    storage.write_text(BUILD_FILE, yaml.safe_dump(plan.tree(), sort_keys=False))
+    run = Runner(storage, console, workers)
+    config = plan.config
+    try:
+        list_source(source.rows(), config.rows_per_part, storage, console)
+        run.run_parts(config.crawl, WholeParts(storage, "sources"))
+        run.run_whole(config.dedupe)
+        run.run_parts(config.analyse, KeptPhotos(storage))
+        run.run_whole(config.cluster)
+        run.run_whole(config.select)
+        run.run_parts(config.shard, PlannedSamples(storage, config.shard))
+    except (SourceError, MissingWeights) as error:
+        raise UserError(str(error)) from None
+    card.write(storage, config.shard)
+
+
+def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
+    """Hold a new plan against the build that is in the folder already; yields what an update will change.
+
+    Raises UserError if the folder is of another source or, without `update`, of another configuration.
+    """
+    text = storage.read_text(BUILD_FILE)
+    if text is None:
+        return
+    try:
+        old = yaml.safe_load(text)
+        old_source, old_config = old["source"], old["config"]
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
+    if old_source != plan.source:
+        raise UserError(
+            f"{storage.root} holds a build of {old_source}, not of {plan.source}: choose another folder for --out"
+        )
+    changes = differences(
+        {"labels_file": old.get("labels_file"), "config": old_config},
+        {"labels_file": plan.labels_file, "config": to_tree(plan.config)},
+    )
+    changes = [change.removeprefix("config.") for change in changes]
+    if changes and not update:
+        raise UserError(
+            f"{storage.root} holds a build with another configuration ({'; '.join(changes)}): "
+            "add --update to redo what that changes, or choose another folder for --out"
+        )
+    yield from changes

@@ -1,0 +1,140 @@
+"""The command line. Every command imports what it needs itself, so that `--help` answers at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import RunError, UserError
+
+app = typer.Typer(
+    help="Photos of people in, verified training shards for reference-based face restoration out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="The build's folder.")]
+Folder = Annotated[Path, typer.Argument(help="The build's folder.", metavar="DIR")]
+
+
+@app.command()
+def build(
+    source: Annotated[str, typer.Argument(help="A folder of photos: one sub-folder per person, or flat.")],
+    out: Out,
+    config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as analyse.crop_size=1024.")
+    ] = None,
+    engines: Annotated[str | None, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")] = None,
+    labels: Annotated[str | None, typer.Option(help="What names are worth: trust, check or ignore.")] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option("--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Apply other settings to a build that is there.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Parallel workers; one per core if not given.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+) -> None:
+    """Make a training set from photos; a second run continues, and does only what is missing or has changed."""
+    from pipeline.commands import build_command
+
+    build_command(
+        source=source,
+        out=out,
+        config_file=config,
+        settings=settings or [],
+        engines=engines,
+        labels=labels,
+        labels_file=labels_file,
+        update=update,
+        workers=workers,
+        address=address,
+        verbose=verbose,
+    )
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(help="A new folder for the photos.")],
+    identities: Annotated[int, typer.Option(min=1, max=100_000, help="How many people.")] = 10,
+    per_identity: Annotated[int, typer.Option(min=1, max=10_000, help="Photos of each.")] = 8,
+    size: Annotated[int, typer.Option(min=128, max=4096, help="Side of a photo in pixels.")] = 640,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other people.")] = 0,
+) -> None:
+    """Render people: photos of known identity, landmarks and marks, for trying things out."""
+    from pipeline.commands import sample_command
+
+    sample_command(out, identities, per_identity, size, seed)
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Say what a build holds: tables, parts, rows, rejects, bytes."""
+    from pipeline.status import print_status
+
+    print_status(folder)
+
+
+@app.command()
+def inspect(
+    folder: Folder,
+    what: Annotated[str, typer.Argument(help="A table, or the key or id of a photo, face or sample.")] = "samples",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Only rows that were rejected.")] = False,
+) -> None:
+    """Show rows of a table, or every row in which a photo or face occurs."""
+    from pipeline.inspect import print_rows
+
+    print_rows(folder, what, limit, rejected)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write report.html into the build's folder: the funnel, galleries and histograms."""
+    from pipeline.commands import report_command
+
+    report_command(folder)
+
+
+@app.command()
+def doctor() -> None:
+    """Say which packages, engines and weights are there, and how to get those that are not."""
+    from pipeline.doctor import print_doctor
+
+    print_doctor()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo"),
+    identities: Annotated[int, typer.Option(min=4, max=10_000, help="How many people.")] = 40,
+    per_identity: Annotated[int, typer.Option(min=4, max=1_000, help="Photos of each.")] = 8,
+    size: Annotated[int, typer.Option(min=256, max=4096, help="Side of a photo in pixels.")] = 640,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """Render people, plant defects, build a training set, and say how many of the defects were found."""
+    from pipeline.demo.demo import run_demo
+
+    run_demo(out, identities, per_identity, size, seed, workers)
+
+
+def main() -> None:
+    """The command `facerefs`: status 0, 1 if a run failed, 2 if the user must change something."""
+    try:
+        app()
+    except UserError as error:
+        _end(str(error), 2)
+    except RunError as error:
+        print(error.details, file=sys.stderr)  # noqa: T201
+        _end(f"{error}. Nothing already written is lost: run the same command again to continue", 1)
+    except KeyboardInterrupt:
+        _end("stopped; run the same command again to continue", 130)
+
+
+def _end(sentence: str, code: int) -> None:
+    print(f"facerefs: {sentence}", file=sys.stderr)  # noqa: T201
+    sys.exit(code)

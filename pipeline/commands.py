@@ -1,0 +1,109 @@
+"""What the commands do once their words are understood."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.build import BUILD_FILE, Plan, build, check_output
+from pipeline.config import ENGINES, read_config
+from pipeline.errors import UserError
+from pipeline.lock import LOCK_FILE, locked
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+
+
+def build_command(
+    source: str,
+    out: Path,
+    config_file: Path | None,
+    settings: list[str],
+    engines: str | None,
+    labels: str | None,
+    labels_file: Path | None,
+    update: bool,
+    workers: int | None,
+    address: str | None,
+    verbose: bool,
+) -> None:
+    """Check every word of the user, then build and write the report."""
+    from stages.sources.source import SourceError, open_source
+
+    console = Console(soft_wrap=True)
+    config = read_config(config_file, settings, base=_shortcuts(engines, labels))
+    try:
+        photos = open_source(source, labels_file)
+    except SourceError as error:
+        raise UserError(str(error)) from None
+    labels_path = str(labels_file.absolute()) if labels_file else None
+    plan = Plan(source=os.path.abspath(source), labels_file=labels_path, config=config)  # noqa: PTH100
+    out = out.absolute()
+    _check_not_foreign(out)
+    with locked(out):
+        storage = Storage(str(out))
+        for change in check_output(plan, storage, update):
+            console.print(f"changed: {change}", highlight=False)
+        build(photos, plan, storage, Workers(workers or os.cpu_count() or 1, address, verbose), console)
+        _write_report(storage, out, console)
+
+
+def report_command(folder: Path) -> None:
+    """Write the report of an existing build."""
+    storage = open_build(folder)
+    with locked(folder):
+        _write_report(storage, folder, Console(soft_wrap=True))
+
+
+def sample_command(out: Path, identities: int, per_identity: int, size: int, seed: int) -> None:
+    """Render people into a new folder."""
+    from stages.rendered.folder import write_people
+
+    check_new(out)
+    console = Console(soft_wrap=True)
+    total = identities * per_identity
+    for done, _ in enumerate(write_people(out, identities, per_identity, size, seed), 1):
+        if done % 50 == 0 or done == total:
+            console.print(f"rendered    {done}/{total} photos", highlight=False)
+    console.print(f"{out} holds {identities} people; try: facerefs build {out} --out BUILD", highlight=False)
+
+
+def open_build(folder: Path) -> Storage:
+    """The storage of a build that is there. Raises UserError if there is none."""
+    if not (folder / BUILD_FILE).is_file():
+        raise UserError(f"{folder} holds no build: make one with facerefs build SOURCE --out {folder}")
+    return Storage(str(folder.absolute()))
+
+
+def _check_not_foreign(out: Path) -> None:
+    """Raise UserError if `out` holds files that are of no build: we would mix ours with them."""
+    if out.is_dir() and not (out / BUILD_FILE).exists() and any(path.name != LOCK_FILE for path in out.iterdir()):
+        raise UserError(f"{out} holds other files and no build: choose a new or empty folder for --out")
+
+
+def check_new(out: Path) -> None:
+    """Raise UserError unless `out` is a new or empty folder that can be written."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already: choose a new folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {out} ({error.strerror}): choose another folder") from None
+
+
+def _shortcuts(engines: str | None, labels: str | None) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    if engines is not None:
+        if engines not in ENGINES:
+            raise UserError(f"--engines cannot be {engines!r}: choose {' or '.join(ENGINES)}")
+        tree["analyse"] = dict(ENGINES[engines])
+    if labels is not None:
+        tree["cluster"] = {"labels": labels}
+    return tree
+
+
+def _write_report(storage: Storage, out: Path, console: Console) -> None:
+    from pipeline.report.report import write_report
+
+    write_report(storage)
+    console.print(f"report      {out / 'report.html'}", highlight=False)

@@ -1,0 +1,81 @@
+"""`facerefs doctor`: what is there, what is missing, and how to get it."""
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+PACKAGES = (
+    "ray", "torch", "pyarrow", "webdataset", "insightface", "face-alignment", "faiss-cpu", "faiss-gpu", "basicsr",
+    "pillow", "dlib-bin", "face_recognition_models", "opencv-python", "simplejpeg",
+)  # fmt: skip
+OPTIONAL = {"faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor."""
+
+    what: str
+    state: str  # ok, missing, optional
+    detail: str
+
+
+def findings() -> Iterator[Finding]:
+    """Everything the doctor looks at; nothing is downloaded or changed."""
+    yield Finding("python", "ok", f"{platform.python_version()} on {sys.platform}")
+    for package in PACKAGES:
+        yield _package(package)
+    yield from _engines()
+    yield _gpu()
+
+
+def print_doctor() -> None:
+    """Print the findings as a table."""
+    table = Table("what", "state", "detail", box=None, pad_edge=False)
+    colours = {"ok": "green", "missing": "red", "optional": "yellow"}
+    for finding in findings():
+        table.add_row(finding.what, f"[{colours[finding.state]}]{finding.state}[/]", finding.detail)
+    Console(soft_wrap=True).print(table)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        if name in OPTIONAL:
+            return Finding(name, "optional", OPTIONAL[name])
+        return Finding(name, "missing", f"pip install {name}")
+
+
+def _engines() -> Iterator[Finding]:
+    from stages.engines.engine import MissingWeights
+    from stages.engines.load import load_detector, load_embedder, load_landmarker
+
+    loaders: dict[str, Callable[[], object]] = {
+        "detector dlib": lambda: load_detector("dlib", None, "cpu", 1024, 0),
+        "detector insightface": lambda: load_detector("insightface", None, "cpu", 1024, 0),
+        "landmarks dlib": lambda: load_landmarker("dlib", None, "cpu"),
+        "landmarks fan": lambda: load_landmarker("fan", None, "cpu"),
+        "embedder dlib": lambda: load_embedder("dlib", None, "cpu"),
+        "embedder insightface": lambda: load_embedder("insightface", None, "cpu"),
+    }
+    for what, load in loaders.items():
+        try:
+            load()
+        except MissingWeights as error:
+            yield Finding(what, "missing" if what.endswith("dlib") else "optional", str(error))
+        else:
+            yield Finding(what, "ok", "weights found and loaded")
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("gpu", "ok", torch.cuda.get_device_name(0))
+    return Finding("gpu", "optional", "none found: everything runs on the CPU")

@@ -1,0 +1,43 @@
+"""Fingerprints: what a part was made from, so that a rerun does only what is missing or has changed."""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class Versioned(Protocol):
+    """A stage, as far as its fingerprint goes."""
+
+    version: int
+    __dataclass_fields__: dict[str, Any]
+
+
+def stage_digest(stage: Versioned) -> str:
+    """Digest of a stage's name, version and configuration."""
+    configuration = {name: value for name, value in asdict(stage).items() if not name.startswith("_")}  # type: ignore[call-overload]
+    return text_digest(type(stage).__name__, str(stage.version), json.dumps(configuration, sort_keys=True))
+
+
+def rows_digest(rows: pa.Table) -> str:
+    """Digest of the values of a table, whatever its chunks and buffers.
+
+    Parquet's encoding is that of the values, where Arrow's buffers also hold the history of a slice or filter.
+    """
+    buffer = io.BytesIO()
+    plain = rows.replace_schema_metadata(None).combine_chunks()
+    pq.write_table(plain, buffer, compression="none", use_dictionary=False, write_statistics=False)
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+
+
+def text_digest(*texts: str) -> str:
+    """SHA-256 of some texts, each with its length in front, so that no two lists of texts collide."""
+    digest = hashlib.sha256()
+    for text in texts:
+        encoded = text.encode(errors="surrogateescape")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()

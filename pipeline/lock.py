@@ -1,0 +1,30 @@
+"""One build at a time in one folder."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+LOCK_FILE = ".lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it when the process ends, however it ends.
+
+    Makes the folder. Raises UserError if it cannot be written, is no folder, or another build holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK_FILE).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another command is writing to {folder}: wait for it, or stop it") from None
+            yield
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder} is a file, not a folder: choose another --out") from None
+    except PermissionError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another --out") from None

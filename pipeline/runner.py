@@ -1,0 +1,144 @@
+"""Runs stages over tables: part stages on Ray Data, whole stages here; only what is missing or has changed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from pipeline.fingerprint import rows_digest, stage_digest, text_digest
+from pipeline.progress import StageProgress
+from pipeline.storage import Storage
+from pipeline.workers import Task, Workers
+from stages.stage import PartStage, WholeStage
+
+MAX_ROWS_AT_ONCE = 16
+MAX_BYTES_AT_ONCE = 256 << 20
+WHOLE = "part-00000"
+
+
+class PartInputs(Protocol):
+    """The rows that a part stage reads, by the name of the part. Travels to the workers."""
+
+    def names(self) -> Sequence[str]:
+        """Names of all parts that there should be."""
+
+    def read(self, name: str) -> pa.Table:
+        """Rows of one part, blobs as references."""
+
+
+@dataclass
+class Runner:
+    """Brings the tables of a build up to date, one stage after the other."""
+
+    storage: Storage
+    console: Console
+    workers: Workers
+
+    def run_parts(self, stage: PartStage, inputs: PartInputs) -> None:
+        """Bring a part stage's table up to date: missing and changed parts are done, left-over ones removed."""
+        names = list(inputs.names())
+        existing = set(self.storage.parts(stage.writes))
+        for stale in sorted(existing - set(names)):
+            self.storage.remove_part(stage.writes, stale)
+        tasks = list(self._missing(stage, inputs, names))
+        changed = sum(task.name in existing for task in tasks)
+        if changed:
+            self.console.print(f"{_name(stage):<11} {changed} parts are redone: their input or settings changed")
+        if tasks:
+            replace(stage).setup()  # type: ignore[type-var]  # what is missing is said here, not by a dying worker
+        with StageProgress(self.console, _name(stage), len(tasks), len(names) - len(tasks)) as progress:
+            if tasks:
+                for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
+                    progress.part_done(rows, rejected)
+
+    def run_whole(self, stage: WholeStage) -> None:
+        """Bring a whole stage's table up to date."""
+        before = self.storage.part(stage.writes, WHOLE)
+        fingerprint = self._whole_fingerprint(stage)
+        if before is not None and before.fingerprint == fingerprint:
+            with StageProgress(self.console, _name(stage), 0, 1):
+                return
+        with StageProgress(self.console, _name(stage), 1, 0) as progress:
+            tables = {name: self.storage.scan(name, columns) for name, columns in stage.reads.items()}
+            rows = stage.process(tables)
+            with self.storage.writing(stage.writes, WHOLE, fingerprint) as part:
+                part.add(rows)
+            progress.part_done(len(rows), count_rejected(rows))
+
+    def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[Task]:
+        digest = stage_digest(stage)
+        for name in names:
+            fingerprint = text_digest(digest, rows_digest(inputs.read(name)))
+            done = self.storage.part(stage.writes, name)
+            if done is None or done.fingerprint != fingerprint:
+                yield Task(name, fingerprint)
+
+    def _whole_fingerprint(self, stage: WholeStage) -> str:
+        read = []
+        for table in stage.reads:
+            for name in self.storage.parts(table):
+                part = self.storage.part(table, name)
+                read.append(f"{table}/{name} {part.fingerprint if part else ''}")
+        return text_digest(stage_digest(stage), *read)
+
+
+@dataclass
+class PartWorker:
+    """Does parts, one after the other: what a Ray actor holds, and all that it does."""
+
+    stage: PartStage
+    inputs: PartInputs
+    storage: Storage
+
+    @property
+    def cpus(self) -> float:
+        """CPUs that one worker takes."""
+        return self.stage.cpus
+
+    def setup(self) -> None:
+        """Load the stage's models."""
+        self.stage.setup()
+
+    def work(self, task: Task) -> tuple[int, int]:
+        """Do one part and commit it; returns its rows and how many of them are rejected."""
+        rows = self.inputs.read(task.name)
+        written = rejected = 0
+        with self.storage.writing(self.stage.writes, task.name, task.fingerprint) as part:
+            for piece in pieces(rows, self.stage.loads):
+                out = self.stage.process(self.storage.attach(piece, self.stage.loads))
+                part.add(out)
+                written += len(out)
+                rejected += count_rejected(out)
+        return written, rejected
+
+
+def pieces(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
+    """Slices of a part whose bytes fit into memory together: few rows, and few bytes unless one row has more."""
+    sizes = [sum(_length(row[column]) for column in loads) for row in rows.select(list(loads)).to_pylist()]
+    start = total = 0
+    for i, size in enumerate(sizes):
+        if i > start and (i - start >= MAX_ROWS_AT_ONCE or total + size > MAX_BYTES_AT_ONCE):
+            yield rows.slice(start, i - start)
+            start, total = i, 0
+        total += size
+    if start < len(rows):
+        yield rows.slice(start)
+
+
+def count_rejected(rows: pa.Table) -> int:
+    """How many rows do not go on."""
+    return int(pc.sum(pc.is_valid(rows.column("reject"))).as_py() or 0)
+
+
+def _length(blob: Any) -> int:
+    if isinstance(blob, list):
+        return sum(_length(item) for item in blob)
+    return int(blob["length"] or 0) if blob else 0
+
+
+def _name(stage: PartStage | WholeStage) -> str:
+    return type(stage).__name__.lower()
+

@@ -1,0 +1,30 @@
+"""`facerefs status`: what a build holds."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.commands import open_build
+from pipeline.funnel import funnel
+from schemas.reject import Reject
+from schemas.tables import TABLES
+
+
+def print_status(folder: Path) -> None:
+    """Print the tables with their parts, rows and bytes, then the funnel with the reasons of the rejects."""
+    storage = open_build(folder)
+    console = Console(soft_wrap=True)
+    tables = Table("table", "parts", "rows", "MB", box=None, pad_edge=False)
+    for name in TABLES:
+        parts = [part for part in map(lambda p: storage.part(name, p), storage.parts(name)) if part]
+        size = sum(part.tar.size for part in parts if part.tar)
+        rows = sum(part.rows for part in parts)
+        tables.add_row(name, str(len(parts)), str(rows), f"{size / 1e6:.1f}" if size else "")
+    console.print(tables)
+    console.print()
+    steps = Table("step", "in", "unit", "go on", "rejected because", box=None, pad_edge=False)
+    for step in funnel(storage):
+        reasons = "; ".join(f"{count}: {Reject(reason).sentence}" for reason, count in step.reasons.items())
+        steps.add_row(step.stage, str(step.rows), step.unit, str(step.passed), reasons)
+    console.print(steps)

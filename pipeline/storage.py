@@ -1,0 +1,309 @@
+"""A build's folder: tables as folders of Parquet parts, the bytes of a part in a tar beside it.
+
+A part is done when its Parquet file is there: everything is written to a temporary name, fsynced and renamed,
+the tar first. The Parquet metadata carries the fingerprint of what the part was made from.
+"""
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from pipeline.tar import TarWriter
+from stages.sources.names import path_of_text
+from schemas.tables import BLOB, BUNDLE, TABLES
+
+_FINGERPRINT = b"facerefs.fingerprint"
+_TAR = b"facerefs.tar"
+_TEMPORARY = ".tmp-"
+MAX_BLOB_BYTES = 256 << 20
+_EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
+
+
+@dataclass(frozen=True)
+class TarFacts:
+    """What is known of a part's tar without opening it."""
+
+    path: str  # relative to the build's folder
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part's footer says."""
+
+    name: str
+    rows: int
+    fingerprint: str
+    tar: TarFacts | None
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The tables and files of one build, under `root` of a pyarrow filesystem."""
+
+    root: str
+    filesystem: pafs.FileSystem = field(default_factory=pafs.LocalFileSystem)
+
+    # ---- tables
+
+    def parts(self, table: str) -> list[str]:
+        """Names of a table's finished parts, sorted."""
+        return sorted(
+            name.removesuffix(".parquet")
+            for name in self.files(table)
+            if name.endswith(".parquet") and _TEMPORARY not in name
+        )
+
+    def part(self, table: str, name: str) -> Part | None:
+        """What the footer of a part says; None if the part is not there."""
+        path = self._path(f"{table}/{name}.parquet")
+        try:
+            with self.filesystem.open_input_file(path) as file:
+                footer = pq.read_metadata(file)
+        except FileNotFoundError:
+            return None
+        metadata = footer.metadata or {}
+        tar = metadata.get(_TAR)
+        return Part(
+            name=name,
+            rows=footer.num_rows,
+            fingerprint=metadata.get(_FINGERPRINT, b"").decode(),
+            tar=TarFacts(**json.loads(tar)) if tar else None,
+        )
+
+    def read(self, table: str, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+        """The rows of one part, bytes left where they lie."""
+        wanted = None if columns is None else [column for column in columns if column != "part"]
+        with self.filesystem.open_input_file(self._path(f"{table}/{name}.parquet")) as file:
+            rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
+        if columns is not None and "part" in columns:
+            rows = rows.append_column("part", pa.array([name] * len(rows), pa.string()))
+        return rows
+
+    def scan(self, table: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+        """The rows of all parts of a table, in the order of the parts' names."""
+        parts = [self.read(table, name, columns) for name in self.parts(table)]
+        if parts:
+            return pa.concat_tables(parts)
+        schema = TABLES[table]
+        if columns is None:
+            return schema.empty_table()
+        fields = [pa.field("part", pa.string()) if c == "part" else schema.field(c) for c in columns]
+        return pa.schema(fields).empty_table()
+
+    @contextmanager
+    def writing(self, table: str, name: str, fingerprint: str) -> "Iterator[PartWriter]":
+        """Write a part: it is there, whole, when the block ends, and not at all if the block raises."""
+        writer = PartWriter(self, table, name)
+        try:
+            yield writer
+            writer.commit(fingerprint)
+        finally:
+            writer.abandon()
+
+    def remove_part(self, table: str, name: str) -> None:
+        """Take a part away: the Parquet file first, since it is what says that the part is there."""
+        for ending in ("parquet", "tar"):
+            self._delete(f"{table}/{name}.{ending}")
+
+    # ---- bytes
+
+    def attach(self, rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+        """Put the bytes in place of the references of these columns, which stay as `X_at`.
+
+        Bytes that cannot be read, that no longer have the length that the reference says, or that are more
+        than MAX_BLOB_BYTES, come as null.
+        """
+        for column in columns:
+            at = rows.column(column).combine_chunks()
+            data = self._load_lists(at) if pa.types.is_list(at.type) else self._load(at)
+            rows = rows.append_column(f"{column}_at", at)
+            rows = rows.set_column(rows.column_names.index(column), column, data)
+        return rows
+
+    def read_blob(self, path: str, offset: int, length: int) -> bytes | None:
+        """Bytes of a tar of this build, or of a local file if the path is absolute; None if not as said."""
+        if length > MAX_BLOB_BYTES:
+            return None
+        try:
+            if posixpath.isabs(path):
+                return _read_local(path_of_text(path), offset, length)
+            with self.filesystem.open_input_file(self._path(path)) as file:
+                data = bytes(file.read_at(length, offset))
+        except OSError:
+            return None
+        return data if len(data) == length else None
+
+    def _load(self, places: pa.StructArray) -> pa.Array:
+        return pa.array(
+            [None if at is None else self.read_blob(**at) for at in places.to_pylist()], pa.large_binary()
+        )
+
+    def _load_lists(self, places: pa.ListArray) -> pa.Array:
+        loaded = [[self.read_blob(**at) for at in row or []] for row in places.to_pylist()]
+        return pa.array(loaded, pa.list_(pa.large_binary()))
+
+    # ---- other files
+
+    def files(self, folder: str) -> list[str]:
+        """Names of the files in a folder of the build."""
+        selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
+        return [info.base_name for info in self.filesystem.get_file_info(selector) if info.is_file]
+
+    def read_text(self, name: str) -> str | None:
+        """A small file of the build; None if it is not there."""
+        try:
+            with self.filesystem.open_input_stream(self._path(name)) as file:
+                return bytes(file.read()).decode()
+        except FileNotFoundError:
+            return None
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small file, whole or not at all."""
+        temporary = self._temporary(name)
+        with self.open_output(temporary) as file:
+            file.write(text.encode())
+        self.commit_file(temporary, name)
+
+    def clear_temporary(self) -> None:
+        """Remove what an interrupted run left half written."""
+        for folder in ("", *TABLES):
+            for name in self.files(folder):
+                if _TEMPORARY in name:
+                    self._delete(posixpath.join(folder, name))
+
+    def open_output(self, name: str) -> BinaryIO:
+        """Open a new file of the build, making its folder."""
+        path = self._path(name)
+        self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
+        return self.filesystem.open_output_stream(path)  # type: ignore[no-any-return]
+
+    def commit_file(self, temporary: str, name: str) -> None:
+        """Give a written file its name, after its bytes have reached the disk."""
+        source, target = self._path(temporary), self._path(name)
+        local = isinstance(self.filesystem, pafs.LocalFileSystem)
+        if local:
+            _fsync(source)
+        self.filesystem.move(source, target)
+        if local:
+            _fsync(posixpath.dirname(target))
+
+    def _temporary(self, name: str) -> str:
+        folder, base = posixpath.split(name)
+        return posixpath.join(folder, f"{_TEMPORARY}{os.getpid()}-{base}")
+
+    def _delete(self, name: str) -> None:
+        try:
+            self.filesystem.delete_file(self._path(name))
+        except FileNotFoundError:
+            return
+
+    def _path(self, name: str) -> str:
+        return posixpath.join(self.root, name)
+
+
+class PartWriter:
+    """Collects the rows of one part, and streams their bytes into the part's tar."""
+
+    def __init__(self, storage: Storage, table: str, name: str) -> None:
+        self._storage = storage
+        self._table = table
+        self._name = name
+        self._schema = TABLES[table]
+        self._parquet = f"{table}/{name}.parquet"
+        self._tar = f"{table}/{name}.tar"
+        self._temporary = {path: storage._temporary(path) for path in (self._parquet, self._tar)}
+        self._file: BinaryIO | None = None
+        self._writer: TarWriter | None = None
+        self._rows: list[pa.Table] = []
+        self._count = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows; a blob column may hold bytes, bundles of files, or references that are kept."""
+        for column in (item.name for item in self._schema if item.type == BLOB):
+            index = rows.column_names.index(column)
+            rows = rows.set_column(index, column, self._stored(column, rows.column(column)))
+        self._count += len(rows)
+        self._rows.append(rows.select(self._schema.names).cast(self._schema))
+
+    def commit(self, fingerprint: str) -> None:
+        """Give the tar, then the Parquet file, its name."""
+        metadata = {_FINGERPRINT: fingerprint.encode()}
+        self._storage.remove_part(self._table, self._name)
+        if self._writer is not None and self._file is not None:
+            facts = TarFacts(path=self._tar, sha256=self._writer.close(), size=self._writer.size)
+            self._file.close()
+            self._storage.commit_file(self._temporary[self._tar], self._tar)
+            metadata[_TAR] = json.dumps(facts.__dict__, sort_keys=True).encode()
+        rows = pa.concat_tables(self._rows or [self._schema.empty_table()]).combine_chunks()
+        temporary = self._temporary[self._parquet]
+        with self._storage.open_output(temporary) as file:
+            pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
+        self._storage.commit_file(temporary, self._parquet)
+
+    def abandon(self) -> None:
+        """Remove what is left under temporary names; nothing after a commit."""
+        if self._file is not None and not self._file.closed:
+            self._file.close()
+        for temporary in self._temporary.values():
+            self._storage._delete(temporary)
+
+    def _stored(self, column: str, values: pa.ChunkedArray) -> pa.Array:
+        if values.type == BLOB:
+            return values.combine_chunks()
+        places = []
+        for i, value in enumerate(values):
+            if not value.is_valid:
+                places.append(None)
+            elif values.type == BUNDLE:
+                places.append(self._put_bundle(value.as_py()))
+            else:
+                places.append(self._put(f"{self._count + i:05d}.{column}", value.as_buffer().to_pybytes()))
+        return pa.array(places, BLOB)
+
+    def _put(self, stem: str, data: bytes) -> Mapping[str, str | int]:
+        extension = next((e for magic, e in _EXTENSIONS.items() if data.startswith(magic)), "bin")
+        offset = self._open().add(f"{stem}.{extension}", data)
+        return {"path": self._tar, "offset": offset, "length": len(data)}
+
+    def _put_bundle(self, files: list[dict[str, bytes]]) -> Mapping[str, str | int]:
+        tar = self._open()
+        start = tar.size
+        for file in files:
+            tar.add(str(file["name"]), file["data"])
+        return {"path": self._tar, "offset": start, "length": tar.size - start}
+
+    def _open(self) -> TarWriter:
+        if self._writer is None:
+            self._file = self._storage.open_output(self._temporary[self._tar])
+            self._writer = TarWriter(self._file)
+        return self._writer
+
+
+def _read_local(path: str, offset: int, length: int) -> bytes | None:
+    """Part of a file, or all of it from offset 0: then a file that has grown is not the one that was meant."""
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        data = file.read(length)
+        grown = offset == 0 and bool(file.read(1))
+    return data if len(data) == length and not grown else None
+
+
+def _fsync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+

@@ -1,0 +1,201 @@
+"""The tables of a build: one pyarrow schema each, in the order in which they are written.
+
+A row is never deleted: it is rejected, and `reject` (null for rows that go on) holds the reason, one of
+`schemas.reject.Reject`; `reject_detail` holds what the decoder or the rule said.
+
+A `BLOB` column names bytes by file, offset and length. Its path is relative to the build's folder for bytes
+that we wrote, and absolute for photos that are referenced where they lie.
+"""
+
+import pyarrow as pa
+
+BLOB = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
+LANDMARKS = pa.list_(pa.float32(), 136)
+"""68 points as x0, y0, x1, y1, ... in pixels; pixel centres lie at whole numbers."""
+
+_REJECT = [("reject", pa.string()), ("reject_detail", pa.string())]
+
+SOURCES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),  # unique in the source: relative path or URL
+        ("url", pa.string()),
+        ("page", pa.string()),
+        ("licence", pa.string()),
+        ("attribution", pa.string()),
+        ("label", pa.string()),  # who the photo is said to show
+        ("provenance", pa.string()),  # every further column of the source, as a JSON object
+        ("photo", BLOB),  # where the bytes lie, for a local source
+        ("modified_ns", pa.int64()),  # so that a photo which changed is read again
+    ]
+)
+
+IMAGES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        ("id", pa.string()),  # SHA-256 of the bytes, hexadecimal; null if they could not be had
+        ("url", pa.string()),
+        ("page", pa.string()),
+        ("licence", pa.string()),
+        ("attribution", pa.string()),
+        ("label", pa.string()),
+        ("provenance", pa.string()),
+        ("format", pa.string()),  # as Pillow names it: JPEG, PNG, WEBP ...
+        ("bytes", pa.int64()),
+        ("width", pa.int32()),  # upright, after EXIF orientation
+        ("height", pa.int32()),
+        ("phash", pa.uint64()),
+        ("phash_mirror", pa.uint64()),  # of the mirror image
+        ("photo", BLOB),
+        *_REJECT,
+    ]
+)
+
+DUPLICATES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        ("id", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),  # id of the photo that is kept
+        ("kept", pa.bool_()),
+        ("kept_key", pa.string()),
+        ("kept_label", pa.string()),
+        ("kind", pa.string()),  # kept, exact, near, mirror
+        ("distance", pa.int32()),  # of the perceptual hashes, in bits, to the kept photo
+        ("why", pa.string()),  # why the other one was kept
+        ("reject", pa.string()),
+    ]
+)
+
+FACES = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),  # first 16 digits of the photo's id, then -0, -1 ...
+        ("image", pa.string()),
+        ("key", pa.string()),
+        ("label", pa.string()),
+        ("box", pa.list_(pa.float32(), 4)),  # left, top, right, bottom in upright photo pixels
+        ("score", pa.float32()),
+        ("landmarks", LANDMARKS),  # in crop pixels
+        ("transform", pa.list_(pa.float32(), 6)),  # 2x3 affine, row-major: photo pixels to crop pixels
+        ("crop", BLOB),  # PNG, FFHQ-aligned, square
+        ("crop_size", pa.int32()),
+        ("outside", pa.float32()),  # share of the crop that lies outside the photo, 0 to 1
+        ("embedding", pa.list_(pa.float32())),  # unit length
+        ("yaw", pa.float32()),  # degrees; positive: the person looks towards the right edge of the photo
+        ("pitch", pa.float32()),  # degrees; positive: looks up
+        ("roll", pa.float32()),  # degrees in the photo; positive: clockwise
+        ("face_px", pa.float32()),  # side of the FFHQ square in photo pixels
+        ("sharpness", pa.float32()),
+        ("niqe", pa.float32()),
+        ("crop_phash", pa.uint64()),
+        ("crop_phash_mirror", pa.uint64()),
+        ("detector", pa.string()),
+        ("landmarker", pa.string()),
+        ("embedder", pa.string()),
+        *_REJECT,
+    ]
+)
+
+IDENTITIES = pa.schema(
+    [
+        pa.field("face", pa.string(), nullable=False),
+        ("label", pa.string()),
+        ("identity", pa.string()),  # null if the face belongs to nobody
+        ("decision", pa.string()),  # kept, corrected, merged, discovered, dropped
+        ("similarity", pa.float32()),  # cosine to the centre of the face's own identity (or label, if dropped)
+        ("other", pa.string()),  # the nearest other identity
+        ("other_similarity", pa.float32()),
+        ("why", pa.string()),
+        ("reject", pa.string()),
+    ]
+)
+
+PAIRS = pa.schema(
+    [
+        pa.field("target", pa.string(), nullable=False),  # a face
+        ("reference", pa.string()),  # a face; null if there is none
+        ("identity", pa.string()),
+        ("rank", pa.int32()),  # 0 is the best; null if rejected
+        ("landmark_distance", pa.float32()),  # mean L1 over the 68 points, as a share of the crop's side
+        ("similarity", pa.float32()),  # cosine
+        ("pose_gap", pa.float32()),  # degrees, the larger of the gaps in yaw and pitch
+        ("strategy", pa.string()),
+        ("target_part", pa.string()),  # the part of `faces` that holds the target
+        ("reference_part", pa.string()),
+        *_REJECT,
+    ]
+)
+
+FACE_IN_SAMPLE = [
+    ("face", pa.string()),
+    ("image", pa.string()),
+    ("key", pa.string()),
+    ("url", pa.string()),
+    ("page", pa.string()),
+    ("licence", pa.string()),
+    ("attribution", pa.string()),
+    ("label", pa.string()),
+    ("crop_size", pa.int32()),
+    ("landmarks", LANDMARKS),
+    ("transform", pa.list_(pa.float32(), 6)),
+    ("embedding", pa.list_(pa.float32())),
+    ("yaw", pa.float32()),
+    ("pitch", pa.float32()),
+    ("roll", pa.float32()),
+    ("face_px", pa.float32()),
+    ("detector", pa.string()),
+    ("landmarker", pa.string()),
+    ("embedder", pa.string()),
+]
+PAIR_IN_SAMPLE = [
+    ("rank", pa.int32()),
+    ("landmark_distance", pa.float32()),
+    ("similarity", pa.float32()),
+    ("pose_gap", pa.float32()),
+    ("strategy", pa.string()),
+]
+
+SAMPLES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        ("split", pa.string()),
+        ("identity", pa.string()),
+        ("target", pa.string()),
+        ("references", pa.list_(pa.string())),
+        ("recipe", pa.string()),
+        ("theta", pa.string()),  # JSON, see schemas.theta
+        ("files", BLOB),  # the sample's files in its shard: from the first tar header to the last padding
+        *_REJECT,
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "sources": SOURCES,
+    "images": IMAGES,
+    "duplicates": DUPLICATES,
+    "faces": FACES,
+    "identities": IDENTITIES,
+    "pairs": PAIRS,
+    "samples": SAMPLES,
+}
+
+
+BUNDLE = pa.list_(pa.struct([("name", pa.string()), ("data", pa.large_binary())]))
+"""Several named files that a stage puts side by side into the tar of its part, as a WebDataset sample is."""
+
+SAMPLE_PLAN = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        ("split", pa.string()),
+        ("identity", pa.string()),
+        ("target", pa.struct(FACE_IN_SAMPLE)),
+        ("target_crop", BLOB),
+        ("references", pa.list_(pa.struct([*FACE_IN_SAMPLE, *PAIR_IN_SAMPLE]))),  # best first
+        ("reference_crops", pa.list_(BLOB)),
+    ]
+)
+"""What the shard stage reads: a target with all that its sample will say, joined from the tables above."""
+
+
+def loaded(schema: pa.Schema) -> pa.Schema:
+    """The schema as a stage writes it: bytes in place of blob references."""
+    return pa.schema([field.with_type(pa.large_binary()) if field.type == BLOB else field for field in schema])

@@ -1,0 +1,1 @@
+"""What happens to a photo: one stage, one file, and beside them what several stages need."""

@@ -1,0 +1,1 @@
+"""Rendered people: procedural portraits whose identity, landmarks and moles are known exactly."""

@@ -1,0 +1,1 @@
+"""Who consumes the shards: stream, training loop, losses and models."""
