@@ -8,7 +8,7 @@ class Reject(StrEnum):
 
     sentence: str
 
-    def __new__(cls, value: str, sentence: str) -> "Reject":
+    def __new__(cls, value: str, sentence: str = "") -> "Reject":
         member = str.__new__(cls, value)
         member._value_ = value
         member.sentence = sentence

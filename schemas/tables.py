@@ -45,6 +45,7 @@ IMAGES = pa.schema(
         ("height", pa.int32()),
         ("phash", pa.uint64()),
         ("phash_mirror", pa.uint64()),  # of the mirror image
+        ("detail_hash", pa.binary(32)),  # 256 bits, to tell copies from photos that merely look alike
         ("photo", BLOB),
         *_REJECT,
     ]
@@ -101,7 +102,10 @@ IDENTITIES = pa.schema(
         ("label", pa.string()),
         ("identity", pa.string()),  # null if the face belongs to nobody
         ("decision", pa.string()),  # kept, corrected, merged, discovered, dropped
-        ("similarity", pa.float32()),  # cosine to the centre of the face's own identity (or label, if dropped)
+        (
+            "similarity",
+            pa.float32(),
+        ),  # cosine to the centre of the face's own identity (or label, if dropped)
         ("other", pa.string()),  # the nearest other identity
         ("other_similarity", pa.float32()),
         ("why", pa.string()),
@@ -198,4 +202,6 @@ SAMPLE_PLAN = pa.schema(
 
 def loaded(schema: pa.Schema) -> pa.Schema:
     """The schema as a stage writes it: bytes in place of blob references."""
-    return pa.schema([field.with_type(pa.large_binary()) if field.type == BLOB else field for field in schema])
+    return pa.schema(
+        [field.with_type(pa.large_binary()) if field.type == BLOB else field for field in schema]
+    )

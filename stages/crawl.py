@@ -1,0 +1,72 @@
+"""Crawl: take stock of every photo of a source, and refuse what is none."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import pyarrow as pa
+from annotated_types import Ge, Le
+
+from schemas.reject import Reject
+from schemas.tables import IMAGES, SOURCES, loaded
+from stages.decode import PILLOW_PIXELS, DecodeError, DecodeLimits, decode
+from stages.hashing import detail_hash, perceptual_hashes
+
+_KEPT = tuple(name for name in SOURCES.names if name in IMAGES.names and name != "photo")
+_DETAIL_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Crawl:
+    """Read, hash and decode photos; those of a local source stay where they lie unless `copy` is set."""
+
+    copy: bool = False
+    max_bytes: Annotated[int, Ge(1)] = DecodeLimits.max_bytes
+    max_pixels: Annotated[int, Ge(1), Le(PILLOW_PIXELS)] = DecodeLimits.max_pixels
+    min_side_px: Annotated[int, Ge(1)] = DecodeLimits.min_side_px
+
+    reads: ClassVar[str] = "sources"
+    writes: ClassVar[str] = "images"
+    loads: ClassVar[tuple[str, ...]] = ("photo",)
+    version: ClassVar[int] = 1
+    cpus: ClassVar[float] = 1.0
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """Rows of `SOURCES`, with the bytes in `photo` and their place in `photo_at` -> rows of `IMAGES`.
+
+        `photo` is the place again, or with `copy` the bytes, for storage to keep (null if refused).
+        """
+        images = [self._image(row) for row in rows.to_pylist()]
+        return pa.Table.from_pylist(images, loaded(IMAGES) if self.copy else IMAGES)
+
+    def _image(self, row: dict[str, Any]) -> dict[str, Any]:
+        data, place = row["photo"], row["photo_at"]
+        image = {name: row[name] for name in _KEPT}
+        image["id"] = None if data is None else hashlib.sha256(data).hexdigest()
+        image["bytes"] = None if place is None else place["length"]
+        image["photo"] = None if self.copy else place
+        try:
+            image |= self._facts(data, image["bytes"])
+        except DecodeError as error:
+            return image | {"reject": error.reject, "reject_detail": error.detail[:_DETAIL_CHARACTERS]}
+        return image | {"photo": data} if self.copy else image
+
+    def _facts(self, data: bytes | None, size: int | None) -> dict[str, Any]:
+        """What a photo is found to be. Raises DecodeError for what is none."""
+        if size is not None and size > self.max_bytes:
+            raise DecodeError(Reject.TOO_MANY_BYTES, f"{size} bytes, at most {self.max_bytes}")
+        if data is None:
+            raise DecodeError(Reject.UNREADABLE, "its bytes could not be had")
+        photo = decode(data, DecodeLimits(self.max_bytes, self.max_pixels, self.min_side_px))
+        phash, phash_mirror = perceptual_hashes(photo.pixels)
+        return {
+            "format": photo.format,
+            "width": photo.width,
+            "height": photo.height,
+            "phash": phash,
+            "phash_mirror": phash_mirror,
+            "detail_hash": detail_hash(photo.pixels),
+        }

@@ -1,0 +1,35 @@
+"""Who the photos show, from a file as CelebA has it: `000001.jpg 2880` on every line."""
+
+from pathlib import Path
+
+from stages.sources.source import SourceError
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Read lines of a file name and a label -> label by file name.
+
+    White space separates the two; where a line has a tab, the tab does, and both may hold blanks. Empty lines
+    do not count. Raises SourceError for an unreadable file, a malformed line, and a name with two labels.
+    """
+    labels: dict[str, str] = {}
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
+        if len(fields) != 2 or not all(fields):
+            raise SourceError(
+                f"{path}, line {number}: expected a file name and a label, found {line.strip()!r}"
+            )
+        name, label = fields
+        if labels.setdefault(name, label) != label:
+            raise SourceError(f"{path}, line {number}: {name} is {label} here, but {labels[name]} further up")
+    return labels
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"cannot read the labels in {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"cannot read the labels in {path}: it is not UTF-8 text") from error

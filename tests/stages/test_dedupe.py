@@ -1,0 +1,208 @@
+"""Dedupe: the best copy is kept, nothing goes that no kept photo resembles, and order does not matter."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from schemas.reject import Reject
+from schemas.tables import DUPLICATES, IMAGES
+from stages.dedupe import Dedupe
+from stages.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
+from tests.hostile import portrait
+
+
+def photo(key: str, phash: int = 0, side: int = 512, **facts: Any) -> dict[str, Any]:
+    """A row of `images`; its mirror image resembles nothing unless told."""
+    mirror = phash ^ 0xAAAA_AAAA_AAAA_AAAA
+    row = {
+        "key": key,
+        "id": f"id-{key}",
+        "width": side,
+        "height": side,
+        "bytes": 1000,
+        "detail_hash": bytes(32),
+    }
+    return row | {"phash": phash, "phash_mirror": mirror} | facts
+
+
+def dedupe(photos: Sequence[dict[str, Any]], max_distance: int = 4) -> dict[str, dict[str, Any]]:
+    images = pa.Table.from_pylist(list(photos), IMAGES).select(Dedupe.reads["images"])
+    rows = Dedupe(max_distance=max_distance).process({"images": images})
+    assert rows.schema == DUPLICATES
+    return {row["key"]: row for row in rows.to_pylist()}
+
+
+def test_the_largest_copy_is_kept() -> None:
+    rows = dedupe([photo("small", 0b11, 512, label="ann"), photo("large", 0, 1024), photo("other", 0xFFFF)])
+    assert set(rows) == {"small", "large"}
+    assert rows["large"] == {
+        "key": "large",
+        "id": "id-large",
+        "label": None,
+        "group": "id-large",
+        "kept": True,
+        "kind": "kept",
+        "kept_key": "large",
+        "kept_label": None,
+        "distance": 0,
+        "why": None,
+        "reject": None,
+    }
+    assert rows["small"] == {
+        "key": "small",
+        "id": "id-small",
+        "label": "ann",
+        "group": "id-large",
+        "kept": False,
+        "kind": "near",
+        "kept_key": "large",
+        "kept_label": None,
+        "distance": 2,
+        "reject": Reject.DUPLICATE_NEAR,
+        "why": "kept is larger: 1024x1024 over 512x512",
+    }
+
+
+def test_the_same_bytes_are_exact_copies() -> None:
+    rows = dedupe([photo("b/1", id="same", label="bob"), photo("a/1", id="same", label="ann")])
+    assert rows["b/1"]["kind"] == "exact"
+    assert rows["b/1"]["reject"] == Reject.DUPLICATE_EXACT
+    assert (rows["b/1"]["label"], rows["b/1"]["kept_label"]) == ("bob", "ann")
+    assert rows["b/1"]["why"] == "kept comes first by name: a/1"
+
+
+def test_a_mirror_image_is_a_copy() -> None:
+    original = photo("1", 0x1234_5678_9ABC_DEF0, 600)
+    hashes = {"phash_mirror": original["phash"] ^ 1, "detail_hash": MIRRORED_DETAIL}
+    flipped = photo("2", original["phash_mirror"], **hashes)
+    rows = dedupe([original, flipped])
+    assert (rows["2"]["kind"], rows["2"]["distance"]) == ("mirror", 1)
+
+
+def test_among_equals_more_bytes_then_a_label_then_the_name_decides() -> None:
+    rows = dedupe([photo("d"), photo("c", label="ann"), photo("b", bytes=2000), photo("a")])
+    assert [key for key, row in rows.items() if row["kept"]] == ["b"]
+    assert rows["a"]["why"] == "kept has more bytes: 2000 over 1000"
+    rows = dedupe([photo("d"), photo("c", label="ann"), photo("a")])
+    assert rows["a"]["why"] == "kept has a label"
+
+
+def test_photos_that_differ_in_detail_are_no_copies() -> None:
+    other = bytes([0xFF, 0xFF, 0xFF, 0xFF, 1, *bytes(27)])
+    assert dedupe([photo("1"), photo("2", detail_hash=other)]) == {}
+    assert len(dedupe([photo("1"), photo("2", detail_hash=bytes([0xFF] * 4 + [0] * 28))])) == 2
+
+
+def test_a_chain_is_not_followed() -> None:
+    """The middle resembles both ends, which do not resemble each other: only the middle goes."""
+    rows = dedupe([photo("1", 0, 900), photo("2", 0b1111, 800), photo("3", 0b1111_1111, 700)])
+    assert set(rows) == {"1", "2"}
+    assert rows["2"]["kept_key"] == "1"
+
+
+def test_the_nearest_kept_photo_is_named() -> None:
+    rows = dedupe([photo("best", 0, 900), photo("near", 0b11_1111, 800), photo("copy", 0b1_1111, 700)], 5)
+    assert rows["copy"]["kept_key"] == "near"
+
+
+def test_rejected_photos_are_neither_kept_nor_dropped() -> None:
+    broken = photo("1", side=2000, reject=Reject.CORRUPT)
+    assert dedupe([broken, photo("2")]) == {}
+
+
+def test_no_photos_have_no_duplicates() -> None:
+    assert dedupe([]) == {}
+
+
+HASHES = st.sampled_from([0, 1, 3, 7, 0xF, 0x1F, 0xFF, 0xFF00, 2**64 - 1]) | st.integers(0, 2**64 - 1)
+DETAILS = st.sampled_from([bytes(32), bytes([7] * 32), MIRRORED_DETAIL, bytes([0xFF] * 32)])
+LOOKS = st.tuples(HASHES, HASHES, DETAILS, st.sampled_from([100, 200]), st.integers(0, 3))
+PHOTOS = st.lists(LOOKS, max_size=12).map(
+    lambda rows: [
+        photo(f"k{i}", phash, side, phash_mirror=mirror, detail_hash=detail, id=str(rows[i]), bytes=bytes_)
+        for i, (phash, mirror, detail, side, bytes_) in enumerate(rows)
+    ]
+)
+NEVER = 1000
+
+
+def resemblance(row: dict[str, Any], kept: dict[str, Any], max_distance: int) -> int:
+    """Bits between the hashes of copies, upright or mirrored; NEVER if they are none."""
+    detail = int.from_bytes(row["detail_hash"]) ^ int.from_bytes(kept["detail_hash"])
+    ways = [("phash", detail), ("phash_mirror", detail ^ int.from_bytes(MIRRORED_DETAIL))]
+    limit = Dedupe().max_detail_distance
+    bits = [(row[name] ^ kept["phash"]).bit_count() for name, detail in ways if detail.bit_count() <= limit]
+    return min((distance for distance in bits if distance <= max_distance), default=NEVER)
+
+
+def greedy(photos: list[dict[str, Any]], max_distance: int) -> dict[str, str]:
+    """The rule, one photo after the other: key -> key of the photo that is kept for it."""
+    kept: list[dict[str, Any]] = []
+    keeper = {}
+    for row in sorted(photos, key=lambda row: (-row["width"], -row["bytes"], row["key"])):
+        distances = [resemblance(row, other, max_distance) for other in kept]
+        nearest = min(range(len(kept)), key=distances.__getitem__, default=None)
+        if nearest is None or distances[nearest] == NEVER:
+            kept.append(row)
+            keeper[row["key"]] = row["key"]
+        else:
+            keeper[row["key"]] = kept[nearest]["key"]
+    return keeper
+
+
+@settings(max_examples=150, deadline=None)
+@given(photos=PHOTOS, max_distance=st.integers(0, 12), random=st.randoms())
+def test_photos_go_as_if_taken_one_after_the_other(
+    photos: list[dict[str, Any]], max_distance: int, random: Any
+) -> None:
+    expected = greedy(photos, max_distance)
+    rows = dedupe(photos, max_distance)
+    shuffled = random.sample(photos, len(photos))
+    assert list(dedupe(shuffled, max_distance).items()) == list(rows.items())
+    lonely = [key for key, kept in expected.items() if list(expected.values()).count(kept) == 1]
+    assert {key: row["kept_key"] for key, row in rows.items()} | {key: key for key in lonely} == expected
+    for row in rows.values():
+        assert row["kept"] == (row["reject"] is None) == (row["kind"] == "kept")
+        assert row["distance"] <= max_distance
+
+
+def described(key: str, image: Image.Image) -> dict[str, Any]:
+    pixels = np.asarray(image)
+    phash, phash_mirror = perceptual_hashes(pixels)
+    facts = {"width": image.width, "height": image.height, "bytes": 1000, "detail_hash": detail_hash(pixels)}
+    return {"key": key, "id": f"id-{key}", "phash": phash, "phash_mirror": phash_mirror, **facts}
+
+
+def with_copies(images: dict[str, Image.Image]) -> list[dict[str, Any]]:
+    photos = []
+    for key, image in images.items():
+        small = image.resize((image.width // 2, image.height // 2))
+        photos += [described(key, image), described(f"{key} small", small)]
+        photos.append(described(f"{key} mirror", ImageOps.mirror(small)))
+    return photos
+
+
+def test_copies_of_pictures_are_found_and_nothing_else() -> None:
+    images = {str(seed): portrait(200, 240, seed) for seed in range(40)}
+    rows = dedupe(with_copies(images), Dedupe().max_distance)
+    assert {key: row["kept_key"] for key, row in rows.items()} == {
+        name: key for key in images for name in (key, f"{key} small", f"{key} mirror")
+    }
+
+
+@pytest.mark.shared
+def test_portraits_of_one_person_are_no_copies_of_each_other(shared_faces: Path) -> None:
+    paths = sorted(itertools.chain((shared_faces / "aligned512").glob("*/*.png")))
+    images = {str(path): Image.open(path).convert("RGB") for path in paths}
+    rows = dedupe(with_copies(images), Dedupe().max_distance)
+    assert {key: row["kept_key"] for key, row in rows.items()} == {
+        name: key for key in images for name in (key, f"{key} small", f"{key} mirror")
+    }
