@@ -35,6 +35,11 @@ samples = datasets.load_dataset("webdataset", data_files={"train": "train-*.tar"
 ```
 """
 
+_INDEX = """\
+`*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
+SHA-256 of each shard. Splits are by person: nobody is in two of them.
+"""
+
 
 def write(storage: Storage, shard: Shard) -> None:
     """Write `samples/manifest.json` and `samples/README.md`; both are functions of the tables alone."""
@@ -65,32 +70,30 @@ def _card(storage: Storage, shard: Shard, shards: list[dict[str, Any]]) -> str:
     samples = storage.scan("samples", ("split", "identity", "target", "references", "reject")).to_pylist()
     samples = [row for row in samples if row["reject"] is None]
     faces = storage.scan("faces", ("detector", "landmarker", "embedder", "crop_size")).to_pylist()
-    engines = sorted({row[name] for row in faces for name in ("detector", "landmarker", "embedder") if row[name]})
+    engines = sorted(
+        {row[name] for row in faces for name in ("detector", "landmarker", "embedder") if row[name]}
+    )
     size = max((row["crop_size"] or 0 for row in faces), default=0)
     used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
-    return "\n".join(
-        [
-            _front_matter(shards, len(samples)),
-            "# Faces with references\n",
-            f"{len(samples)} samples of {len({row['identity'] for row in samples})} people from {len(used)} faces, "
-            "made by facerefs for reference-based face restoration: each sample holds a ground-truth face, "
-            "reference photos of the same person, and a degraded version with its exact degradation "
-            f"parameters (recipe `{shard.recipe}`, seed {shard.seed}).\n",
-            _split_table(samples, shards),
-            "## A sample\n",
-            _LAYOUT.format(ending=shard.image_format, size=size),
-            "## Use\n",
-            _USE,
-            "`*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` "
-            "holds the size and SHA-256 of each shard.\n",
-            "## How it was made\n",
-            f"Engines: {', '.join(engines) or 'none'}. Splits are by person: nobody is in two of them.\n",
-            _funnel_table(storage),
-            "## Licences and sources of the photos\n",
-            _licence_table(storage),
-            "## People\n",
-            NOTICE,
-        ]
+    people = {row["identity"] for row in samples}
+    summary = (
+        f"{len(samples)} samples of {len(people)} people from {len(used)} faces, made by facerefs for "
+        "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
+        "person, and a degraded version with its exact degradation parameters "
+        f"(recipe `{shard.recipe}`, seed {shard.seed}).\n"
+    )
+    sections = {
+        "# Faces with references": [summary, _split_table(samples, shards)],
+        "## A sample": [_LAYOUT.format(ending=shard.image_format, size=size)],
+        "## Use": [_USE, _INDEX],
+        "## How it was made": [f"Engines: {', '.join(engines) or 'none'}.\n", _funnel_table(storage)],
+        "## Licences of the photos": [_licence_table(storage)],
+        "## People": [NOTICE],
+    }
+    return (
+        _front_matter(shards, len(samples))
+        + "\n"
+        + "\n".join("\n".join([f"{heading}\n", *paragraphs]) for heading, paragraphs in sections.items())
     )
 
 
@@ -104,7 +107,8 @@ def _front_matter(shards: list[dict[str, Any]], count: int) -> str:
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": {"val": "validation"}.get(split, split), "path": f"{split}-*.tar"} for split in splits
+                    {"split": {"val": "validation"}.get(split, split), "path": f"{split}-*.tar"}
+                    for split in splits
                 ],
             }
         ],
@@ -113,7 +117,12 @@ def _front_matter(shards: list[dict[str, Any]], count: int) -> str:
 
 
 def _size_category(count: int) -> str:
-    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
+    for limit, name in (
+        (1_000, "n<1K"),
+        (10_000, "1K<n<10K"),
+        (100_000, "10K<n<100K"),
+        (1_000_000, "100K<n<1M"),
+    ):
         if count < limit:
             return name
     return "n>1M"
@@ -140,7 +149,9 @@ def _funnel_table(storage: Storage) -> str:
 
 def _licence_table(storage: Storage) -> str:
     photos = storage.scan("images", ("licence", "reject")).to_pylist()
-    licences = Counter(row["licence"] or "not stated by the source" for row in photos if row["reject"] is None)
+    licences = Counter(
+        row["licence"] or "not stated by the source" for row in photos if row["reject"] is None
+    )
     lines = ["| licence | photos |", "|---|---|"]
     lines += [f"| {_cell(name)} | {count} |" for name, count in sorted(licences.items())]
     return "\n".join([*lines, ""])

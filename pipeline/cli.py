@@ -26,16 +26,26 @@ def build(
     out: Out,
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as analyse.crop_size=1024.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as analyse.crop_size=1024."),
     ] = None,
-    engines: Annotated[str | None, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")] = None,
+    engines: Annotated[
+        str | None, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="What names are worth: trust, check or ignore.")] = None,
     labels_file: Annotated[
-        Path | None, typer.Option("--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's.")
+        Path | None,
+        typer.Option("--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's."),
     ] = None,
-    update: Annotated[bool, typer.Option("--update", help="Apply other settings to a build that is there.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Parallel workers; one per core if not given.")] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Apply other settings to a build that is there.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Parallel workers; one per core if not given.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Make a training set from photos; a second run continues, and does only what is missing or has changed."""
@@ -81,7 +91,9 @@ def status(folder: Folder) -> None:
 @app.command()
 def inspect(
     folder: Folder,
-    what: Annotated[str, typer.Argument(help="A table, or the key or id of a photo, face or sample.")] = "samples",
+    what: Annotated[
+        str, typer.Argument(help="A table, or the key or id of a photo, face or sample.")
+    ] = "samples",
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10,
     rejected: Annotated[bool, typer.Option("--rejected", help="Only rows that were rejected.")] = False,
 ) -> None:
@@ -131,6 +143,8 @@ def main() -> None:
     except RunError as error:
         print(error.details, file=sys.stderr)  # noqa: T201
         _end(f"{error}. Nothing already written is lost: run the same command again to continue", 1)
+    except OSError as error:
+        _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
     except KeyboardInterrupt:
         _end("stopped; run the same command again to continue", 130)
 

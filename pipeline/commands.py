@@ -77,7 +77,11 @@ def open_build(folder: Path) -> Storage:
 
 def _check_not_foreign(out: Path) -> None:
     """Raise UserError if `out` holds files that are of no build: we would mix ours with them."""
-    if out.is_dir() and not (out / BUILD_FILE).exists() and any(path.name != LOCK_FILE for path in out.iterdir()):
+    if (
+        out.is_dir()
+        and not (out / BUILD_FILE).exists()
+        and any(path.name != LOCK_FILE for path in out.iterdir())
+    ):
         raise UserError(f"{out} holds other files and no build: choose a new or empty folder for --out")
 
 

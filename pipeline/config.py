@@ -44,7 +44,9 @@ class Config:
     shard: Shard = field(default_factory=Shard)
 
 
-def read_config(path: Path | None, settings: Iterable[str] = (), base: dict[str, Any] | None = None) -> Config:
+def read_config(
+    path: Path | None, settings: Iterable[str] = (), base: dict[str, Any] | None = None
+) -> Config:
     """The configuration from a YAML file, then `base`, then `key.sub=value` settings, each over the one before.
 
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
@@ -95,7 +97,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise UserError(f"{path} must hold keys and values such as `analyse:`, but holds {type(tree).__name__}")
+        raise UserError(
+            f"{path} must hold keys and values such as `analyse:`, but holds {type(tree).__name__}"
+        )
     return tree
 
 
@@ -126,7 +130,7 @@ def _check_keys(tree: Any, owner: type, path: tuple[str, ...], origin: str) -> N
             hint = f"did you mean `{'.'.join((*path, close[0]))}`?" if close else f"known: {', '.join(known)}"
             raise UserError(f"{origin}: there is no setting `{name}`; {hint}")
         if is_dataclass(hints[key]):
-            _check_keys(value, hints[key], (*path, key), origin)  # type: ignore[arg-type]
+            _check_keys(value, hints[key], (*path, key), origin)
 
 
 def _merge(tree: dict[str, Any], over: dict[str, Any]) -> None:

@@ -4,23 +4,17 @@ import hashlib
 import io
 import json
 from dataclasses import asdict
-from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-
-class Versioned(Protocol):
-    """A stage, as far as its fingerprint goes."""
-
-    version: int
-    __dataclass_fields__: dict[str, Any]
+from stages.stage import PartStage, WholeStage
 
 
-def stage_digest(stage: Versioned) -> str:
+def stage_digest(stage: PartStage | WholeStage) -> str:
     """Digest of a stage's name, version and configuration."""
-    configuration = {name: value for name, value in asdict(stage).items() if not name.startswith("_")}  # type: ignore[call-overload]
-    return text_digest(type(stage).__name__, str(stage.version), json.dumps(configuration, sort_keys=True))
+    settings = json.dumps(asdict(stage), sort_keys=True)  # type: ignore[call-overload]
+    return text_digest(type(stage).__name__, str(stage.version), settings)
 
 
 def rows_digest(rows: pa.Table) -> str:

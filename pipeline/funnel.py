@@ -46,7 +46,9 @@ def funnel(storage: Storage) -> list[Step]:
 def _selection(storage: Storage) -> Step:
     """Targets with a reference and without; refused references are not targets, so they do not count here."""
     pairs = storage.scan("pairs", ("target", "reference", "reject"))
-    without = pairs.filter(pc.and_(pc.is_null(pairs.column("reference")), pc.is_valid(pairs.column("reject"))))
+    without = pairs.filter(
+        pc.and_(pc.is_null(pairs.column("reference")), pc.is_valid(pairs.column("reject")))
+    )
     targets = len(pc.unique(pairs.column("target")))
     return Step("select", "targets", targets, _reasons(without))
 

@@ -39,7 +39,9 @@ def print_rows(folder: Path, what: str, limit: int, rejected: bool) -> None:
         if shown == limit:
             console.print(f"... more rows: raise --limit {limit}", highlight=False)
             break
-        console.print(f"{table} {json.dumps(row, default=str, ensure_ascii=False)}", highlight=False, markup=False)
+        console.print(
+            f"{table} {json.dumps(row, default=str, ensure_ascii=False)}", highlight=False, markup=False
+        )
         shown += 1
     if not shown:
         if what in TABLES:
@@ -65,7 +67,11 @@ def _occurrences(storage: Storage, value: str, rejected: bool) -> Iterator[tuple
 
 
 def _wanted(rows: pa.Table, rejected: bool) -> pa.Table:
-    return rows.filter(pc.is_valid(rows.column("reject"))) if rejected and "reject" in rows.column_names else rows
+    return (
+        rows.filter(pc.is_valid(rows.column("reject")))
+        if rejected and "reject" in rows.column_names
+        else rows
+    )
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pipeline.errors import UserError
 
@@ -16,15 +17,19 @@ def locked(folder: Path) -> Iterator[None]:
 
     Makes the folder. Raises UserError if it cannot be written, is no folder, or another build holds it.
     """
+    with _open(folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another command is writing to {folder}: wait for it, or stop it") from None
+        yield
+
+
+def _open(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK_FILE).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another command is writing to {folder}: wait for it, or stop it") from None
-            yield
+        return (folder / LOCK_FILE).open("w")
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{folder} is a file, not a folder: choose another --out") from None
-    except PermissionError as error:
+    except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}): choose another --out") from None

@@ -46,7 +46,9 @@ class Runner:
         tasks = list(self._missing(stage, inputs, names))
         changed = sum(task.name in existing for task in tasks)
         if changed:
-            self.console.print(f"{_name(stage):<11} {changed} parts are redone: their input or settings changed")
+            self.console.print(
+                f"{_name(stage):<11} {changed} parts are redone: their input or settings changed"
+            )
         if tasks:
             replace(stage).setup()  # type: ignore[type-var]  # what is missing is said here, not by a dying worker
         with StageProgress(self.console, _name(stage), len(tasks), len(names) - len(tasks)) as progress:
@@ -141,4 +143,3 @@ def _length(blob: Any) -> int:
 
 def _name(stage: PartStage | WholeStage) -> str:
     return type(stage).__name__.lower()
-

@@ -17,7 +17,7 @@ def print_status(folder: Path) -> None:
     console = Console(soft_wrap=True)
     tables = Table("table", "parts", "rows", "MB", box=None, pad_edge=False)
     for name in TABLES:
-        parts = [part for part in map(lambda p: storage.part(name, p), storage.parts(name)) if part]
+        parts = [part for item in storage.parts(name) if (part := storage.part(name, item))]
         size = sum(part.tar.size for part in parts if part.tar)
         rows = sum(part.rows for part in parts)
         tables.add_row(name, str(len(parts)), str(rows), f"{size / 1e6:.1f}" if size else "")

@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from pipeline.tar import TarWriter
-from stages.sources.names import path_of_text
+from schemas.paths import path_of_text
 from schemas.tables import BLOB, BUNDLE, TABLES
 
 _FINGERPRINT = b"facerefs.fingerprint"
@@ -261,7 +261,7 @@ class PartWriter:
     def _stored(self, column: str, values: pa.ChunkedArray) -> pa.Array:
         if values.type == BLOB:
             return values.combine_chunks()
-        places = []
+        places: list[Mapping[str, str | int] | None] = []
         for i, value in enumerate(values):
             if not value.is_valid:
                 places.append(None)
@@ -305,5 +305,3 @@ def _fsync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-

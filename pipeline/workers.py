@@ -21,7 +21,9 @@ class Task:
 class Worker(Protocol):
     """What an actor holds."""
 
-    cpus: float
+    @property
+    def cpus(self) -> float:
+        """CPUs that one worker takes."""
 
     def setup(self) -> None:
         """Load models."""
@@ -79,15 +81,23 @@ class Workers:
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "0" if self.verbose else "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "info" if self.verbose else "fatal")
-        quiet = {} if self.verbose else {"log_to_driver": False, "logging_level": logging.ERROR}
-        if not self.verbose:
-            logging.getLogger("ray.data").setLevel(logging.ERROR)
+        level = logging.INFO if self.verbose else logging.ERROR
+        logging.getLogger("ray.data").setLevel(level)
         if self.address:
-            ray.init(address=self.address, runtime_env={"py_modules": _our_packages()}, **quiet)
-        else:
-            # One CPU more than actors: an operator beside a pool that takes all CPUs would wait for ever
-            # (Ray issue 44687).
-            ray.init(address="local", num_cpus=self.count + 1, include_dashboard=False, **quiet)
+            packages = {"py_modules": _our_packages()}
+            ray.init(
+                address=self.address, runtime_env=packages, log_to_driver=self.verbose, logging_level=level
+            )
+            return
+        # One CPU more than actors: an operator beside a pool that takes all CPUs would wait for ever
+        # (Ray issue 44687).
+        ray.init(
+            address="local",
+            num_cpus=self.count + 1,
+            include_dashboard=False,
+            log_to_driver=self.verbose,
+            logging_level=level,
+        )
 
 
 class PartActor:

@@ -19,4 +19,8 @@ def folder_rows(folder: Path) -> pa.Table:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its relative path."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

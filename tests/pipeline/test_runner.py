@@ -1,6 +1,6 @@
 """The runner on real Ray: parts are done once, in any number of workers, with the same bytes."""
 
-import os
+import io
 import signal
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def files(tmp_path: Path) -> Path:
 
 def run(out: Path, files: Path, workers: int = 2, stage: Measure | None = None) -> str:
     storage = Storage(str(out))
-    console = Console(record=True, width=200, file=open(os.devnull, "w"))
+    console = Console(record=True, width=200, file=io.StringIO())
     list_source([folder_rows(files)], 8, storage, console)
     Runner(storage, console, Workers(workers)).run_parts(stage or Measure(), WholeParts(storage, "sources"))
     return console.export_text()

@@ -1,0 +1,95 @@
+"""`facerefs demo`: everything end to end, offline, in minutes."""
+
+import math
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.commands import build_command, check_new
+from pipeline.demo.plant import Photo, plant, write_truth
+from pipeline.demo.score import Score, score, score_pairs
+from pipeline.errors import RunError
+from pipeline.storage import Storage
+
+
+def run_demo(
+    out: Path, identities: int, per_identity: int, size: int, seed: int, workers: int | None
+) -> None:
+    """Render, plant, build, and print what was planted against what was found.
+
+    Raises RunError if a pair in the result shows one photo twice: that must never happen.
+    """
+    check_new(out)
+    console = Console(soft_wrap=True)
+    started = time.monotonic()
+    photos, folder = out / "photos", out / "build"
+    _render(photos, identities, per_identity, size, seed, workers or os.cpu_count() or 1)
+    truth = plant(photos, seed)
+    write_truth(out / "truth.jsonl", truth)
+    rendered = time.monotonic()
+    console.print(f"rendered    {len(truth)} files, {rendered - started:.0f} s", highlight=False)
+    build_command(
+        source=str(photos), out=folder, config_file=None, settings=[], engines=None, labels=None,
+        labels_file=None, update=False, workers=workers, address=None, verbose=False,
+    )  # fmt: skip
+    storage = Storage(str(folder.absolute()))
+    _print_scores(console, score(storage, truth))
+    _print_result(console, storage, truth, out)
+    console.print(
+        f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, "
+        f"{time.monotonic() - rendered:.0f} s to build", highlight=False,
+    )  # fmt: skip
+
+
+def _render(photos: Path, identities: int, per_identity: int, size: int, seed: int, workers: int) -> None:
+    people = range(identities)
+    with ProcessPoolExecutor(workers) as pool:
+        list(
+            pool.map(_render_one, *zip(*((photos, i, per_identity, size, seed) for i in people), strict=True))
+        )
+
+
+def _render_one(photos: Path, index: int, per_identity: int, size: int, seed: int) -> None:
+    from stages.rendered.folder import write_person
+
+    for _ in write_person(photos, index, per_identity, size, seed):
+        pass
+
+
+def _print_scores(console: Console, scores: list[Score]) -> None:
+    table = Table(
+        "planted", "how many", "found", "wrongly found", "precision", "recall", box=None, pad_edge=False
+    )
+    for line in scores:
+        table.add_row(
+            line.defect, str(line.planted), str(line.found), str(line.wrong),
+            _share(line.precision), _share(line.recall),
+        )  # fmt: skip
+    console.print()
+    console.print(table)
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def _print_result(console: Console, storage: Storage, truth: list[Photo], out: Path) -> None:
+    pairs = score_pairs(storage, truth)
+    shards = [
+        part for name in storage.parts("samples") if (part := storage.part("samples", name)) and part.tar
+    ]
+    size = sum(part.tar.size for part in shards if part.tar)
+    console.print(
+        f"\n{pairs.pairs} pairs: {pairs.of_two_people} of two people, {pairs.of_copies} of a photo and its copy\n"
+        f"{sum(part.rows for part in shards)} samples in {len(shards)} shards, {size / 1e6:.0f} MB, "
+        f"in {out / 'build' / 'samples'}\nlook at {out / 'build' / 'report.html'}",
+        highlight=False,
+    )
+    if pairs.of_copies:
+        raise RunError(
+            f"{pairs.of_copies} references are copies of their targets: this is a fault of facerefs"
+        )

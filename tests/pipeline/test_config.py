@@ -1,0 +1,69 @@
+"""The configuration: what is right comes back, what is wrong ends in one sentence that names it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import Config, differences, read_config, to_tree, to_yaml
+from pipeline.errors import UserError
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    config = read_config(None, ["analyse.crop_size=1024", "cluster.labels=ignore", "shard.seed=7"])
+    (tmp_path / "c.yaml").write_text(to_yaml(config))
+    assert read_config(tmp_path / "c.yaml") == config
+    assert config.analyse.crop_size == 1024
+
+
+def test_settings_win_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("select: {references: 3}\nshard: {seed: 5}\n")
+    config = read_config(tmp_path / "c.yaml", ["select.references=2"])
+    assert (config.select.references, config.shard.seed) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("analyse.crop=512", "did you mean `analyse.crop_size`"),
+        ("anlyse.crop_size=512", "did you mean `analyse`"),
+        ("analyse.crop_size=500", "`analyse.crop_size` cannot be 500"),
+        ("shard.val_share=2", "`shard.val_share` cannot be 2"),
+        ("shard.samples_per_shard=many", "`shard.samples_per_shard` cannot be 'many'"),
+        ("analyse=512", "holds several settings"),
+        ("analyse.crop_size", "has no `=`"),
+        ("crawl.version=3", "there is no setting `crawl.version`"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
+    with pytest.raises(UserError, match=said.replace("(", r"\(")):
+        read_config(None, [setting])
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "just text", "analyse: {crop_sise: 3}", "\x00", "a: &a [*a]"])
+def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError) as error:
+        read_config(tmp_path / "c.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("!!python/object/apply:os.system ['touch hacked']")
+    with pytest.raises(UserError):
+        read_config(tmp_path / "c.yaml")
+    assert not Path("hacked").exists()
+
+
+@given(st.text(max_size=60))
+def test_any_setting_is_taken_or_refused_in_words(setting: str) -> None:
+    try:
+        assert isinstance(read_config(None, [setting]), Config)
+    except UserError as error:
+        assert str(error)
+
+
+def test_differences_name_the_settings() -> None:
+    old, new = to_tree(read_config(None)), to_tree(read_config(None, ["shard.seed=3"]))
+    assert differences(old, new) == ["shard.seed: 0 -> 3"]
