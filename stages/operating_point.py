@@ -1,0 +1,107 @@
+"""How alike two faces must be to be one person: the working point of an embedder on a given set."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.similarity import Floats, Ints, inner
+
+_FEWEST_LABELS = 5
+_FEWEST_PAIRS = 40
+_LEAST_SEPARATION = 0.3
+_PLATEAU = 0.98
+_RARELY_DIFFERENT = 0.99
+_STRIDES = range(1, 9)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Cosines, in ascending order of evidence that two faces show one person."""
+
+    different: float  # median of pairs of different people
+    belong: float  # enough for a face to stay where its label puts it
+    same: float  # enough to say that unlabelled faces are one person; between `different` and `alike`
+    alike: float  # median of pairs of one person
+    separation: float  # Youden's J of the labels at `same`, 0 to 1; 0 if it could not be measured
+
+    @property
+    def strong(self) -> float:
+        """Enough to act against a label: half-way from `same` to what is usual for one person."""
+        return (self.same + self.alike) / 2
+
+    @property
+    def margin(self) -> float:
+        """How much nearer one person must be than another to be clearly nearer."""
+        return (self.alike - self.different) / 4
+
+
+def operating_point(
+    vectors: Floats, label: Ints, image: Ints, same: float, *, measure: bool
+) -> OperatingPoint:
+    """Measure the point on the labels, though many of them may be wrong.
+
+    A calibrated threshold fails on people whom the embedder was not made for: rendered, of one family, of one
+    age. The labels tell better. `same` is where the share of within-label pairs above it exceeds that of
+    between-label pairs above it the most (Youden's J, the Kolmogorov-Smirnov distance). A share e of wrong
+    pairs within the labels turns the within-distribution S into (1-e)S + eD, and so J into (1-e)(S-D): lower,
+    but with the same maximum. So wrong labels do not move the threshold. Where J is flat (people well apart),
+    the middle of the plateau is taken.
+
+    Rows must lie in an order that says nothing about the person (such as that of a hash): pairs are taken at
+    fixed strides, each face with a few others of its label and of other labels, so that no person dominates.
+    With fewer than 5 labels or 40 pairs, or labels that mean nothing (J below 0.3), the given `same` holds.
+
+    vectors: float32 (N, D), unit length; label: int64 (N,), -1 where there is none; image: int64 (N,).
+    same: the embedder's calibration, or (measure=False) the user's own: then only the rest is measured.
+    """
+    within = _cosines(vectors, *_within(label, image))
+    between = _cosines(vectors, *_between(label))
+    labels = len(np.unique(label[label >= 0]))
+    separation = 0.0
+    if labels >= _FEWEST_LABELS and min(len(within), len(between)) >= _FEWEST_PAIRS:
+        youden, found = _youden(within, between)
+        if youden >= _LEAST_SEPARATION:
+            separation = youden
+            same = found if measure else same
+    different = float(np.median(between)) if len(between) else 2 * same - 1
+    alike = float(np.median(within[within >= same])) if (within >= same).any() else (1 + same) / 2
+    belong = float(np.quantile(between, _RARELY_DIFFERENT)) if separation else same
+    return OperatingPoint(min(different, same), min(belong, same), same, alike, separation)
+
+
+def _within(label: Ints, image: Ints) -> tuple[Ints, Ints]:
+    """Each labelled face with the next few of its label, from other photos."""
+    order = np.argsort(label, kind="stable")
+    order = order[label[order] >= 0]
+    pairs = [(order[:-stride], order[stride:]) for stride in _STRIDES if stride < len(order)]
+    a, b = _joined(pairs)
+    right = (label[a] == label[b]) & (image[a] != image[b])
+    return a[right], b[right]
+
+
+def _between(label: Ints) -> tuple[Ints, Ints]:
+    rows = np.flatnonzero(label >= 0)
+    pairs = [(rows[:-stride], rows[stride:]) for stride in _STRIDES if stride < len(rows)]
+    a, b = _joined(pairs)
+    right = label[a] != label[b]
+    return a[right], b[right]
+
+
+def _joined(pairs: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+    none = np.zeros(0, np.int64)
+    return np.concatenate([none, *(a for a, _ in pairs)]), np.concatenate([none, *(b for _, b in pairs)])
+
+
+def _cosines(vectors: Floats, a: Ints, b: Ints) -> Floats:
+    return inner(vectors, vectors, a, b)
+
+
+def _youden(within: NDArray[np.float32], between: NDArray[np.float32]) -> tuple[float, float]:
+    """The largest J and the middle of the thresholds at which J is nearly that."""
+    thresholds = np.unique(np.concatenate([within, between]))
+    above_within = 1 - np.searchsorted(np.sort(within), thresholds) / len(within)
+    above_between = 1 - np.searchsorted(np.sort(between), thresholds) / len(between)
+    youden = above_within - above_between
+    plateau = thresholds[youden >= _PLATEAU * youden.max()]
+    return float(youden.max()), float((plateau[0] + plateau[-1]) / 2)

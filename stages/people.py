@@ -1,0 +1,144 @@
+"""Faces and the people they belong to, as arrays: what every way of clustering starts from and ends with."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.similarity import Floats, Ints, average_linkage, inner, nearest, neighbour_pairs
+
+NOBODY = -1
+_ALL_PAIRS_UP_TO = 512
+
+
+@dataclass(frozen=True)
+class Faces:
+    """N faces that were not rejected, in the order of their ids (which are hashes: so in no order)."""
+
+    id: list[str]
+    image: Ints  # number of the photo
+    label: Ints  # number of the label in `names`, NOBODY where there is none
+    names: list[str]  # of the labels, sorted
+    vectors: Floats  # (N, D), unit length
+    size_px: Floats
+
+
+@dataclass(frozen=True)
+class People:
+    """P people as the sums of their faces' vectors: a mean cosine to all faces of a person is one product.
+
+    The last of them has no faces and is NOBODY (-1), so that any number of a person is an index.
+    """
+
+    sums: Floats  # (P, D)
+    sizes: Ints  # (P,)
+
+    @property
+    def means(self) -> Floats:
+        """The mean vectors, float32 (P, D); zero for a person without faces."""
+        return np.asarray(self.sums / np.maximum(self.sizes, 1)[:, None], np.float32)
+
+    @property
+    def centres(self) -> Floats:
+        """The mean vectors at unit length, float32 (P, D); zero for a person without faces."""
+        length = np.linalg.norm(self.sums, axis=1, keepdims=True)
+        return np.asarray(self.sums / np.maximum(length, 1e-12), np.float32)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Who each face is, and why. `person` and `asked` are numbers in `names`, or NOBODY."""
+
+    names: list[str]
+    person: Ints  # whom the face belongs to
+    asked: Ints  # whom its label names
+    decision: list[str]
+    reject: list[str | None]
+    why: list[str | None]
+    core: Ints  # whose centre the face is part of, or NOBODY
+
+
+def gather(vectors: Floats, person: Ints, count: int) -> People:
+    """Sum the faces of each of `count` people, and of NOBODY none."""
+    rows = np.flatnonzero(person >= 0)
+    rows = rows[np.argsort(person[rows], kind="stable")]
+    sizes = np.bincount(person[rows], minlength=count + 1)
+    sums = np.zeros((count + 1, vectors.shape[1]), np.float32)
+    there = np.flatnonzero(sizes)
+    if len(there):
+        starts = (np.cumsum(sizes) - sizes)[there]
+        sums[there] = np.add.reduceat(vectors[rows], starts, axis=0)
+    return People(sums, sizes)
+
+
+def discover(
+    faces: Faces, rows: Ints, same: float, neighbours: int, min_faces: int
+) -> tuple[Ints, list[str]]:
+    """Find the people among some faces, of which nothing is known but how they look.
+
+    Returns int64 (N,), the number of each face's person (NOBODY if it resembles too few others, or is not
+    among `rows`), and the people's names: stable, from a hash of the smallest id of a face.
+    """
+    vectors = faces.vectors[rows]
+    a, b = neighbour_pairs(vectors, neighbours, same)
+    group = average_linkage(vectors, np.ones(len(rows), np.int64), a, b, same)
+    person = np.full(len(faces.id), NOBODY)
+    first, member, size = np.unique(group, return_inverse=True, return_counts=True)
+    kept = size >= min_faces
+    number = np.where(kept, np.cumsum(kept) - 1, NOBODY)
+    person[rows] = number[member]
+    return person, [_name(faces.id[rows[row]]) for row in first[kept]]
+
+
+def _name(face: str) -> str:
+    return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]
+
+
+def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float) -> tuple[Ints, Ints]:
+    """The pairs of rows of one group: all of them, or each row's nearest ones in a group of over 512 rows."""
+    order = np.argsort(group, kind="stable")
+    order = order[group[order] >= 0]
+    bounds = np.flatnonzero(np.diff(group[order])) + 1
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for rows in np.split(order, bounds):
+        if len(rows) > _ALL_PAIRS_UP_TO:
+            a, b = neighbour_pairs(vectors[rows], neighbours, at_least)
+        else:
+            a, b = np.triu_indices(len(rows), 1)
+        found.append((rows[a], rows[b]))
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def likeness(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Floats:
+    """How like its person each face is, float32 (N,); NaN if that is NOBODY or has no faces.
+
+    Likeness is the mean cosine to the person's faces, or (unit) the cosine to the person's centre.
+    """
+    targets = people.centres if unit else people.means
+    values = inner(targets, vectors, person, np.arange(len(person)))
+    values[people.sizes[person] == 0] = np.nan
+    return values
+
+
+def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> tuple[Ints, Floats]:
+    """The nearest person to each face who is not its own, and its `likeness`; NOBODY and NaN if none is."""
+    there = np.flatnonzero(people.sizes)
+    targets = (people.centres if unit else people.means)[there]
+    similarity, found = nearest(targets, 2, queries=vectors)
+    count = len(vectors)
+    other, how_like = np.full(count, NOBODY), np.full(count, np.nan, np.float32)
+    for column in reversed(range(found.shape[1])):  # the nearest is written last
+        candidate = there[found[:, column]]
+        free = candidate != own
+        other[free], how_like[free] = candidate[free], similarity[free, column]
+    return other, how_like
+
+
+def one_per_photo(image: Ints, person: Ints, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """True for a face if another face of the same photo suits the same person better."""
+    order = np.lexsort((np.arange(len(person)), -fitness, image, person))
+    again = np.zeros(len(person), bool)
+    sorted_person, sorted_image = person[order], image[order]
+    again[order[1:]] = (sorted_person[1:] == sorted_person[:-1]) & (sorted_image[1:] == sorted_image[:-1])
+    return again & (person >= 0)

@@ -1,0 +1,33 @@
+"""Embeddings rescaled so that what varies within people counts less, learned from the set's own labels."""
+
+import numpy as np
+
+from stages.people import gather
+from stages.similarity import Floats, Ints
+
+
+def whiten(vectors: Floats, person: Ints) -> Floats | None:
+    """Within-class covariance normalisation: float32 (N, D) of unit length in, the same out.
+
+    An embedder was trained on some population. On another (rendered people, one family, one age) all faces
+    share a direction, and few directions of pose and light dominate: cosines crowd together. Subtracting the
+    mean and dividing by the covariance within people undoes both (Hatch, Kajarekar and Stolcke, Interspeech
+    2006). The covariance is shrunk towards a multiple of the identity, which weighs as much as D faces.
+
+    person: int64 (N,), -1 for faces to leave out of the estimate. Returns None where it would rest on too
+    little: fewer faces, less one per person, than a quarter of the dimensions.
+    """
+    dimensions = vectors.shape[1]
+    people = gather(vectors, person, int(person.max(initial=-1)) + 1)
+    rows = np.flatnonzero(person >= 0)
+    freedom = len(rows) - np.count_nonzero(people.sizes)
+    if freedom < dimensions / 4:
+        return None
+    residuals = vectors[rows] - people.means[person[rows]]
+    scatter = residuals.T.astype(np.float64) @ residuals
+    typical = np.trace(scatter) / freedom / dimensions
+    covariance = (scatter + dimensions * typical * np.eye(dimensions)) / (freedom + dimensions)
+    variance, axes = np.linalg.eigh(covariance)
+    centre = people.means[people.sizes > 0].mean(axis=0)
+    white = (vectors - centre) @ (axes / np.sqrt(variance)).astype(np.float32)
+    return np.asarray(white / np.linalg.norm(white, axis=1, keepdims=True), np.float32)
