@@ -62,8 +62,9 @@ def sample_command(out: Path, identities: int, per_identity: int, size: int, see
     check_new(out)
     console = Console(soft_wrap=True)
     total = identities * per_identity
-    for done, _ in enumerate(write_people(out, identities, per_identity, size, seed), 1):
-        if done % 50 == 0 or done == total:
+    people = write_people(out, identities, per_identity, size, seed, workers=os.cpu_count() or 1)
+    for done, _ in enumerate(people, 1):
+        if done % (10 * per_identity) == 0 or done == total:
             console.print(f"rendered    {done}/{total} photos", highlight=False)
     console.print(f"{out} holds {identities} people; try: facerefs build {out} --out BUILD", highlight=False)
 

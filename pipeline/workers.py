@@ -63,6 +63,9 @@ class Workers:
             batch_format="numpy",
             compute=ActorPoolStrategy(size=size),
             num_cpus=worker.cpus,
+            # Ray would start a worker that dies again and again, for ever: better an error that says so.
+            max_restarts=0,
+            max_task_retries=0,
         )
         try:
             for row in results.iter_rows():
@@ -80,7 +83,6 @@ class Workers:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is ever sent anywhere
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "0" if self.verbose else "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "info" if self.verbose else "fatal")
         level = logging.INFO if self.verbose else logging.ERROR
         logging.getLogger("ray.data").setLevel(level)
         if self.address:

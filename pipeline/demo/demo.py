@@ -3,7 +3,6 @@
 import math
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from pipeline.demo.plant import Photo, plant, write_truth
 from pipeline.demo.score import Score, score, score_pairs
 from pipeline.errors import RunError
 from pipeline.storage import Storage
+from stages.rendered.folder import write_people
 
 
 def run_demo(
@@ -27,7 +27,8 @@ def run_demo(
     console = Console(soft_wrap=True)
     started = time.monotonic()
     photos, folder = out / "photos", out / "build"
-    _render(photos, identities, per_identity, size, seed, workers or os.cpu_count() or 1)
+    for _ in write_people(photos, identities, per_identity, size, seed, workers or os.cpu_count() or 1):
+        pass
     truth = plant(photos, seed)
     write_truth(out / "truth.jsonl", truth)
     rendered = time.monotonic()
@@ -43,21 +44,6 @@ def run_demo(
         f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, "
         f"{time.monotonic() - rendered:.0f} s to build", highlight=False,
     )  # fmt: skip
-
-
-def _render(photos: Path, identities: int, per_identity: int, size: int, seed: int, workers: int) -> None:
-    people = range(identities)
-    with ProcessPoolExecutor(workers) as pool:
-        list(
-            pool.map(_render_one, *zip(*((photos, i, per_identity, size, seed) for i in people), strict=True))
-        )
-
-
-def _render_one(photos: Path, index: int, per_identity: int, size: int, seed: int) -> None:
-    from stages.rendered.folder import write_person
-
-    for _ in write_person(photos, index, per_identity, size, seed):
-        pass
 
 
 def _print_scores(console: Console, scores: list[Score]) -> None:

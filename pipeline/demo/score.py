@@ -76,6 +76,20 @@ def _copies(storage: Storage, truth: dict[str, Photo]) -> Iterable[Score]:
         of_kind = [path for path in found if truth[path].copy_kind == kind]
         yield Score(f"copies: {kind}", len(of_kind), sum(found[path] for path in of_kind), 0)
     yield Score("copies: all", len(found), sum(found.values()), wrong)
+    left = {path for path, was in found.items() if not was}
+    refused = _refused_as_reference(storage)
+    caught = sum(frozenset((path, truth[path].copy_of or "")) in refused for path in left)
+    false = sum(len({truth[path].copy_of or path for path in pair}) > 1 for pair in refused)
+    yield Score("copies left, refused as reference", len(left), caught, false)
+
+
+def _refused_as_reference(storage: Storage) -> set[frozenset[str]]:
+    """Pairs of photos of which one was refused as the other's copy."""
+    key = {row["id"]: row["key"] for row in storage.scan("faces", ("id", "key")).to_pylist()}
+    pairs = storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
+    return {
+        frozenset((key[row["target"]], key[row["reference"]])) for row in pairs if row["reject"] == "copy"
+    }
 
 
 def _one_shot(copy: Photo, dropped: dict[str, str], truth: dict[str, Photo]) -> bool:
@@ -123,7 +137,7 @@ def _faults(storage: Storage, truth: dict[str, Photo]) -> Score:
     faults = [photo for photo in truth.values() if photo.fault]
     found = sum(reject.get(photo.path) == photo.fault for photo in faults)
     wrong = sum(bool(reason) and not truth[path].fault for path, reason in reject.items())
-    return Score("broken, hostile, faceless files", len(faults), found, wrong)
+    return Score("broken or faceless files", len(faults), found, wrong)
 
 
 def _faces(storage: Storage, truth: dict[str, Photo]) -> Iterable[tuple[dict[str, str], Photo]]:

@@ -1,0 +1,1 @@
+"""The report of a build: one HTML file that loads nothing from elsewhere."""

@@ -1,0 +1,99 @@
+"""The pictures of a build: faces by id, photos by key, samples by where they lie; and where each comes from."""
+
+import hashlib
+import tarfile
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.report.text import web_link
+from pipeline.report.thumbnails import Budget, Picture, thumbnail
+from pipeline.storage import Storage
+from pipeline.tar import read_members
+
+THUMBNAIL_PX = 144
+SAMPLE_PX = 288
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a photo comes from."""
+
+    key: str
+    link: str | None = None  # http or https
+    licence: str | None = None
+    attribution: str | None = None
+
+
+class Album:
+    """Looks pictures up, makes each thumbnail once, and keeps all within one budget."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._budget = Budget()
+        self._made: dict[tuple[str, str], Picture | None] = {}
+
+    def face(self, face: str) -> Picture | None:
+        """The aligned crop of a face; of a row without a crop, the photo."""
+        row = self._face(face)
+        if row is None:
+            return None
+        if row["crop"] is None:
+            return self.photo(row["key"])
+        return self._once(("face", face), row["crop"], None)
+
+    def photo(self, key: str) -> Picture | None:
+        """A photo of the table `images`, if its bytes are still the ones that were crawled."""
+        row = _row(self._images, "key", key)
+        if row is None or row["photo"] is None:
+            return None
+        return self._once(("photo", key), row["photo"], row["id"])
+
+    def sample(self, files: dict[str, Any] | None) -> dict[str, Picture | None]:
+        """The pictures of a sample by the second part of their name: gt, ref0, ..., lq."""
+        data = None if files is None else self._storage.read_blob(**files)
+        try:
+            members = {} if data is None else read_members(data)
+        except tarfile.ReadError:
+            members = {}
+        pictures = {
+            name.partition(".")[2].partition(".")[0]: data
+            for name, data in members.items()
+            if not name.endswith(".json")
+        }
+        return {name: self._budget.spend(thumbnail(data, SAMPLE_PX)) for name, data in pictures.items()}
+
+    def origin(self, face: str) -> Origin:
+        """Where the photo of a face comes from."""
+        row = self._face(face)
+        photo = None if row is None else _row(self._images, "key", row["key"])
+        if row is None or photo is None:
+            return Origin(face)
+        link = web_link(photo["page"]) or web_link(photo["url"])
+        return Origin(row["key"], link, photo["licence"], photo["attribution"])
+
+    def _face(self, face: str) -> dict[str, Any] | None:
+        return _row(self._faces, "id", face)
+
+    def _once(self, name: tuple[str, str], place: dict[str, Any], sha256: str | None) -> Picture | None:
+        if name not in self._made:
+            data = self._storage.read_blob(**place)
+            changed = data is not None and sha256 is not None and hashlib.sha256(data).hexdigest() != sha256
+            self._made[name] = None if changed else thumbnail(data, THUMBNAIL_PX)
+        return self._budget.spend(self._made[name])
+
+    @cached_property
+    def _faces(self) -> pa.Table:
+        return self._storage.scan("faces", ("id", "key", "crop"))
+
+    @cached_property
+    def _images(self) -> pa.Table:
+        return self._storage.scan("images", ("key", "id", "photo", "url", "page", "licence", "attribution"))
+
+
+def _row(table: pa.Table, column: str, value: str) -> dict[str, Any] | None:
+    at = pc.index(table.column(column), value).as_py()
+    return None if at < 0 else table.slice(at, 1).to_pylist()[0]

@@ -1,0 +1,158 @@
+"""Histograms as geometry: bars and ticks in the units of an SVG, which the template only has to draw."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.report.text import figure
+
+WIDTH = 360.0
+HEIGHT = 150.0
+_TOP = 14.0  # room for the name of the limit
+_BOTTOM = 22.0  # and for the figures of the axis
+_TICKS = 5
+_BINS_PER_TICK = 5
+_MOST_BINS = 60
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar, and what it says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A figure of the axis, or the limit, at x."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values of one kind; `name` is empty if there is only one."""
+
+    name: str
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A series as bars, with its number of values, median, and 5th and 95th percentiles as text."""
+
+    name: str
+    bars: list[Bar]
+    count: int
+    median: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """A histogram, ready to be drawn into WIDTH x HEIGHT."""
+
+    title: str
+    unit: str
+    note: str
+    series: list[Drawn]
+    ticks: list[Tick]
+    limit: Tick | None
+    baseline: float
+
+
+def histogram(
+    title: str,
+    series: Sequence[Series],
+    *,
+    unit: str = "",
+    note: str = "",
+    limit: float | None = None,
+    digits: int = 1,
+) -> Histogram | None:
+    """Lay out a histogram of finite values; None if there are none.
+
+    limit: a value to mark on the axis. digits: decimals of the median and the percentiles.
+    """
+    series = [Series(one.name, one.values[np.isfinite(one.values)]) for one in series]
+    series = [one for one in series if len(one.values)]
+    if not series:
+        return None
+    marks = [] if limit is None else [limit]
+    everything = np.concatenate([*(one.values for one in series), np.asarray(marks, np.float64)])
+    edges, step = _edges(float(everything.min()), float(everything.max()))
+    counts = [np.histogram(one.values, edges)[0] for one in series]
+    tallest = max(int(numbers.max()) for numbers in counts)
+    return Histogram(
+        title=title,
+        unit=unit,
+        note=note,
+        series=[
+            _drawn(one, numbers, edges, tallest, digits) for one, numbers in zip(series, counts, strict=True)
+        ],
+        ticks=[Tick(_x(at, edges), _number(at, step)) for at in _ticks(edges, step)],
+        limit=None if limit is None else Tick(_x(limit, edges), f"limit {limit:g}"),
+        baseline=HEIGHT - _BOTTOM,
+    )
+
+
+def _edges(low: float, high: float) -> tuple[Floats, float]:
+    """Edges of the bins at round numbers, and the step of the ticks, a multiple of the bins' width."""
+    step = _round_step((high - low) / _TICKS or abs(high) / _TICKS or 1.0)
+    width = step / _BINS_PER_TICK
+    first = math.floor(low / width + 1e-9)
+    last = max(math.floor(high / width + 1e-9) + 1, first + _BINS_PER_TICK)  # the greatest value lies inside
+    edges = width * np.arange(first, min(last, first + _MOST_BINS) + 1, dtype=np.float64)
+    return edges, step
+
+
+def _round_step(step: float) -> float:
+    """The nearest of 1, 2 and 5 times a power of ten, by ratio."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return min((factor * power for factor in (1, 2, 5, 10)), key=lambda near: abs(math.log(near / step)))
+
+
+def _ticks(edges: Floats, step: float) -> list[float]:
+    first = math.ceil(edges[0] / step - 1e-9)
+    last = math.floor(edges[-1] / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
+
+
+def _drawn(series: Series, numbers: npt.NDArray[np.int64], edges: Floats, tallest: int, digits: int) -> Drawn:
+    room = HEIGHT - _TOP - _BOTTOM
+    width = edges[1] - edges[0]
+    bars = [
+        Bar(
+            x=round(_x(left, edges), 2),
+            y=round(HEIGHT - _BOTTOM - room * number / tallest, 2),
+            width=round(_x(right, edges) - _x(left, edges) - 1, 2),
+            height=round(room * number / tallest, 2),
+            title=f"{_number(left, width)} to {_number(right, width)}: {number}",
+        )
+        for left, right, number in zip(edges[:-1], edges[1:], numbers.tolist(), strict=True)
+        if number
+    ]
+    low, median, high = (
+        figure(value, digits) for value in np.percentile(series.values, [5, 50, 95]).tolist()
+    )
+    return Drawn(series.name, bars, len(series.values), median, low, high)
+
+
+def _x(value: float, edges: Floats) -> float:
+    return float(round((value - edges[0]) / (edges[-1] - edges[0]) * WIDTH, 2))
+
+
+def _number(value: float, step: float) -> str:
+    """A value at a multiple of `step`, with as many decimals as that needs."""
+    return figure(value, max(0, -math.floor(math.log10(step) + 1e-9)))

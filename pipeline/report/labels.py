@@ -1,0 +1,139 @@
+"""Labels that were not taken as they stood: corrected, dropped, merged; with the faces that tell why."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.report.album import Album
+from pipeline.report.people import identified, typical_face
+from pipeline.report.sampling import spread
+from pipeline.report.thumbnails import Picture
+from pipeline.storage import Storage
+
+_CASES = 12
+_MERGES = 6
+_FACES = 5
+
+
+@dataclass(frozen=True)
+class Typical:
+    """The typical face of a person, and how like its centre the face in question is (cosine)."""
+
+    name: str
+    picture: Picture | None
+    similarity: float | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A face whose label was corrected or dropped."""
+
+    picture: Picture | None
+    key: str
+    label: str | None
+    identity: str | None
+    labelled: Typical | None  # whom the label names
+    other: Typical | None  # who it is, or the nearest other person
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A label that is another name of a person."""
+
+    label: str
+    identity: str
+    count: int
+    faces: list[Picture | None]
+    person_faces: list[Picture | None]
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Examples, and of how many."""
+
+    corrected_total: int
+    dropped_total: int
+    merged_total: int
+    corrected: list[Case]
+    dropped: list[Case]
+    merged: list[Merge]
+
+
+def labels(storage: Storage, album: Album) -> Labels:
+    """Collect what was decided against labels."""
+    rows = storage.scan("identities").sort_by([("label", "ascending"), ("face", "ascending")])
+    known = identified(storage)
+    corrected, dropped, merged = (
+        rows.filter(pc.equal(rows.column("decision"), decision))
+        for decision in ("corrected", "dropped", "merged")
+    )
+    names = merged.group_by(["label", "identity"]).aggregate([("face", "count")])
+    names = names.sort_by([("label", "ascending"), ("identity", "ascending")]).to_pylist()
+    return Labels(
+        corrected_total=len(corrected),
+        dropped_total=len(dropped),
+        merged_total=len(names),
+        corrected=[_case(row, known, album) for row in _some(corrected)],
+        dropped=[_case(row, known, album) for row in _some(dropped)],
+        merged=[_merge(name, merged, known, album) for name in spread(names, _MERGES)],
+    )
+
+
+def _some(rows: pa.Table) -> list[dict[str, Any]]:
+    return [rows.slice(at, 1).to_pylist()[0] for at in spread(range(len(rows)), _CASES)]
+
+
+def _case(row: dict[str, Any], known: pa.Table, album: Album) -> Case:
+    moved = row["identity"] is not None
+    # The row's figures are of the person it belongs to; of a dropped face, of the one the label names.
+    to_label = None if moved else row["similarity"]
+    other, to_other = (
+        (row["identity"], row["similarity"]) if moved else (row["other"], row["other_similarity"])
+    )
+    return Case(
+        picture=album.face(row["face"]),
+        key=album.origin(row["face"]).key,
+        label=row["label"],
+        identity=row["identity"],
+        labelled=_typical(row["label"], to_label, known, album),
+        other=_typical(other, to_other, known, album),
+        why=row["why"],
+    )
+
+
+def _typical(name: str | None, similarity: float | None, known: pa.Table, album: Album) -> Typical | None:
+    if name is None:
+        return None
+    face = typical_face(known, name)
+    return Typical(name, None if face is None else album.face(face), similarity)
+
+
+def _merge(name: dict[str, Any], merged: pa.Table, known: pa.Table, album: Album) -> Merge:
+    faces = merged.filter(
+        pc.and_(
+            pc.equal(merged.column("label"), name["label"]),
+            pc.equal(merged.column("identity"), name["identity"]),
+        )
+    )
+    own = known.filter(
+        pc.and_(
+            pc.equal(known.column("identity"), name["identity"]), pc.equal(known.column("decision"), "kept")
+        )
+    )
+    return Merge(
+        label=name["label"],
+        identity=name["identity"],
+        count=name["face_count"],
+        faces=_best(faces, album),
+        person_faces=_best(own, album),
+        why=faces.column("why")[0].as_py(),
+    )
+
+
+def _best(rows: pa.Table, album: Album) -> list[Picture | None]:
+    rows = rows.sort_by([("similarity", "descending"), ("face", "ascending")]).slice(0, _FACES)
+    return [album.face(face) for face in rows.column("face").to_pylist()]

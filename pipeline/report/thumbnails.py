@@ -1,0 +1,55 @@
+"""Small pictures that the page carries within itself, together no larger than a budget."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from PIL import Image
+
+from stages.decode import DecodeError, DecodeLimits, decode
+
+_LIMITS = DecodeLimits(min_side_px=1)
+_WEBP_QUALITY = 82
+BUDGET_BYTES = 5_000_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, its size in pixels, and the size of what it was made from."""
+
+    uri: Markup
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+
+
+def thumbnail(data: bytes | None, side_px: int) -> Picture | None:
+    """A WebP of at most `side_px` on the longer side; None if the bytes are not there or no picture."""
+    if data is None:
+        return None
+    try:
+        photo = decode(data, _LIMITS)
+    except DecodeError:
+        return None
+    image = Image.fromarray(photo.pixels)
+    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)
+    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return Picture(Markup(uri), *image.size, photo.width, photo.height)  # noqa: S704 - base64 has no markup
+
+
+class Budget:
+    """Lets pictures into the page until they are too many bytes; every use of a picture counts."""
+
+    def __init__(self, total_bytes: int = BUDGET_BYTES) -> None:
+        self._left = total_bytes
+
+    def spend(self, picture: Picture | None) -> Picture | None:
+        """The picture, or None if it no longer fits."""
+        if picture is None or len(picture.uri) > self._left:
+            return None
+        self._left -= len(picture.uri)
+        return picture
