@@ -1,7 +1,7 @@
 """The build: the stages in the order in which a photo meets them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -39,11 +39,13 @@ def build(source: Source, plan: Plan, storage: Storage, workers: Workers, consol
 
     Raises UserError for what only the user can mend, RunError if a stage fails.
     """
-    storage.clear_temporary()
-    storage.write_text(BUILD_FILE, yaml.safe_dump(plan.tree(), sort_keys=False))
-    run = Runner(storage, console, workers)
     config = plan.config
+    run = Runner(storage, console, workers)
     try:
+        if not storage.parts("faces"):
+            replace(config.analyse).setup()  # weights that are missing are better missed now than after the crawl
+        storage.clear_temporary()
+        storage.write_text(BUILD_FILE, yaml.safe_dump(plan.tree(), sort_keys=False))
         list_source(source.rows(), config.rows_per_part, storage, console)
         run.run_parts(config.crawl, WholeParts(storage, "sources"))
         run.run_whole(config.dedupe)

@@ -100,6 +100,11 @@ class PartWorker:
         """CPUs that one worker takes."""
         return self.stage.cpus
 
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+        return self.stage.gpus
+
     def setup(self) -> None:
         """Load the stage's models."""
         self.stage.setup()

@@ -25,6 +25,10 @@ class Worker(Protocol):
     def cpus(self) -> float:
         """CPUs that one worker takes."""
 
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+
     def setup(self) -> None:
         """Load models."""
 
@@ -63,9 +67,9 @@ class Workers:
             batch_format="numpy",
             compute=ActorPoolStrategy(size=size),
             num_cpus=worker.cpus,
+            num_gpus=worker.gpus or None,
             # Ray would start a worker that dies again and again, for ever: better an error that says so.
-            max_restarts=0,
-            max_task_retries=0,
+            ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
         )
         try:
             for row in results.iter_rows():

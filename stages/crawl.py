@@ -30,6 +30,7 @@ class Crawl:
     loads: ClassVar[tuple[str, ...]] = ("photo",)
     version: ClassVar[int] = 1
     cpus: ClassVar[float] = 1.0
+    gpus: ClassVar[float] = 0
 
     def setup(self) -> None:
         """Nothing to load."""

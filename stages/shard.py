@@ -9,11 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Le
+from numpy.typing import NDArray
 
 from schemas.reject import Reject
 from schemas.tables import BUNDLE, SAMPLES
 
 Row = Mapping[str, Any]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class Shard:
     loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops")
     version: ClassVar[int] = 1
     cpus: ClassVar[float] = 1
+    gpus: ClassVar[float] = 0
 
-    recipe: Literal["gfpgan"] = "gfpgan"
+    recipe: Literal["gfpgan", "gfpgan_colour", "rdfr", "posevaried", "refine", "bicubic"] = "gfpgan"
     seed: Annotated[int, Ge(0)] = 0
     samples_per_shard: Annotated[int, Ge(1), Le(100_000)] = 256  # about 256 MB at 512 px with one reference
     image_format: Literal["png", "webp"] = "png"  # both lossless
@@ -50,8 +53,8 @@ class Shard:
             schema=SAMPLES.set(SAMPLES.get_field_index("files"), pa.field("files", BUNDLE)),
         )
 
-    def _degrade(self, plan: list[Row]) -> list[tuple[str, bytes]]:
-        """Theta as JSON and the real low-resolution JPEG, for each planned sample."""
+    def _degrade(self, plan: list[Row]) -> list[tuple[str, str, bytes]]:
+        """Theta as JSON, and the degraded face as a file: name and bytes; for each planned sample."""
         import torch
 
         from schemas.theta import to_json
@@ -67,11 +70,11 @@ class Shard:
         ]
         batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
         return [
-            (to_json(theta), result.jpeg)
+            (to_json(theta), *_lq_file(result.image, result.jpeg))
             for theta, result in zip(thetas, degrade(batch, thetas), strict=True)
         ]
 
-    def _sample(self, row: Row, theta: str, lq_jpeg: bytes) -> Row:
+    def _sample(self, row: Row, theta: str, lq_name: str, lq: bytes) -> Row:
         key = row["key"]
         images = {"gt": row["target_crop"]}
         images |= {f"ref{i}": crop for i, crop in enumerate(row["reference_crops"])}
@@ -79,7 +82,7 @@ class Shard:
             {"name": f"{key}.{name}.{self.image_format}", "data": self._encode(png)}
             for name, png in images.items()
         ]
-        files.append({"name": f"{key}.lq.jpg", "data": lq_jpeg})
+        files.append({"name": f"{key}.{lq_name}", "data": lq})
         files.append({"name": f"{key}.json", "data": self._describe(row, theta)})
         return self._row(row, theta=theta, files=files)
 
@@ -146,10 +149,21 @@ def _complete(row: Row) -> bool:
     return row["target_crop"] is not None and None not in row["reference_crops"]
 
 
-def _pixels(png: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _pixels(png: bytes) -> Pixels:
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def _lq_file(pixels: Pixels, jpeg: bytes | None) -> tuple[str, bytes]:
+    """The very JPEG that the last operation made; a PNG if theta does not end with one."""
+    if jpeg is not None:
+        return "lq.jpg", jpeg
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return "lq.png", buffer.getvalue()
 
 
 def _face(face: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,10 @@ class PartStage(Protocol):
     version: ClassVar[int]  # raise it when the same configuration would give other rows
     cpus: ClassVar[float]
 
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+
     def setup(self) -> None:
         """Load models, once per worker."""
 

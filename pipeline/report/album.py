@@ -2,6 +2,7 @@
 
 import hashlib
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,19 +53,15 @@ class Album:
             return None
         return self._once(("photo", key), row["photo"], row["id"])
 
-    def sample(self, files: dict[str, Any] | None) -> dict[str, Picture | None]:
-        """The pictures of a sample by the second part of their name: gt, ref0, ..., lq."""
+    def sample(self, files: dict[str, Any] | None, names: Iterable[str]) -> list[Picture | None]:
+        """Pictures of a sample by the middle part of their names: gt, ref0, ..., lq."""
         data = None if files is None else self._storage.read_blob(**files)
         try:
             members = {} if data is None else read_members(data)
         except tarfile.ReadError:
             members = {}
-        pictures = {
-            name.partition(".")[2].partition(".")[0]: data
-            for name, data in members.items()
-            if not name.endswith(".json")
-        }
-        return {name: self._budget.spend(thumbnail(data, SAMPLE_PX)) for name, data in pictures.items()}
+        by_name = {member.split(".")[-2]: content for member, content in members.items() if "." in member}
+        return [self._budget.spend(thumbnail(by_name.get(name), SAMPLE_PX)) for name in names]
 
     def origin(self, face: str) -> Origin:
         """Where the photo of a face comes from."""

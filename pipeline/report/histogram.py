@@ -15,7 +15,6 @@ _TOP = 14.0  # room for the name of the limit
 _BOTTOM = 22.0  # and for the figures of the axis
 _TICKS = 5
 _BINS_PER_TICK = 5
-_MOST_BINS = 60
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,7 +91,7 @@ def histogram(
     marks = [] if limit is None else [limit]
     everything = np.concatenate([*(one.values for one in series), np.asarray(marks, np.float64)])
     edges, step = _edges(float(everything.min()), float(everything.max()))
-    counts = [np.histogram(one.values, edges)[0] for one in series]
+    counts = [np.histogram(one.values.clip(edges[0], edges[-1]), edges)[0] for one in series]
     tallest = max(int(numbers.max()) for numbers in counts)
     return Histogram(
         title=title,
@@ -109,12 +108,14 @@ def histogram(
 
 def _edges(low: float, high: float) -> tuple[Floats, float]:
     """Edges of the bins at round numbers, and the step of the ticks, a multiple of the bins' width."""
-    step = _round_step((high - low) / _TICKS or abs(high) / _TICKS or 1.0)
+    size = max(abs(low), abs(high))
+    # Bins much narrower than the values themselves could not be told apart as floats.
+    span = max(high - low, 1e-6 * size) if high > low else size or 1.0
+    step = _round_step(span / _TICKS)
     width = step / _BINS_PER_TICK
-    first = math.floor(low / width + 1e-9)
-    last = max(math.floor(high / width + 1e-9) + 1, first + _BINS_PER_TICK)  # the greatest value lies inside
-    edges = width * np.arange(first, min(last, first + _MOST_BINS) + 1, dtype=np.float64)
-    return edges, step
+    first = math.floor(low / width)
+    last = max(math.floor(high / width) + 1, first + _BINS_PER_TICK)  # the greatest value lies inside
+    return width * np.arange(first, last + 1, dtype=np.float64), step
 
 
 def _round_step(step: float) -> float:

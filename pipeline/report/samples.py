@@ -58,14 +58,14 @@ def samples(storage: Storage, album: Album) -> Samples:
 
 
 def _sample(row: dict[str, Any], album: Album) -> Sample:
-    pictures = album.sample(row["files"])
+    degraded, reference, truth = album.sample(row["files"], ("lq", "ref0", "gt"))
     return Sample(
         key=row["key"],
         split=row["split"],
         identity=row["identity"],
-        degraded=pictures.get("lq"),
-        reference=pictures.get("ref0"),
-        truth=pictures.get("gt"),
+        degraded=degraded,
+        reference=reference,
+        truth=truth,
         references=len(row["references"]),
         words=theta.describe(theta.from_json(row["theta"])),
         origins=[album.origin(face) for face in (row["target"], *row["references"][:1])],

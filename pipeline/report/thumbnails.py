@@ -34,7 +34,7 @@ def thumbnail(data: bytes | None, side_px: int) -> Picture | None:
     except DecodeError:
         return None
     image = Image.fromarray(photo.pixels)
-    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=1.5)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -18,7 +18,7 @@ from pipeline.storage import Storage
 from pipeline.workers import Workers
 from schemas.tables import SOURCES
 from tests.pipeline.folders import contents, folder_rows
-from tests.pipeline.toy import Measure
+from tests.pipeline.toy import Die, Measure
 
 
 @pytest.fixture
@@ -106,3 +106,8 @@ def test_pieces_hold_few_bytes_unless_one_row_has_more() -> None:
         {name: [None] * 5 for name in SOURCES.names} | {"key": keys, "photo": photos}, schema=SOURCES
     )
     assert [len(piece) for piece in pieces(rows, ("photo",))] == [2, 1, 1, 1]
+
+
+def test_a_worker_that_dies_ends_the_run(tmp_path: Path, files: Path) -> None:
+    with pytest.raises(RunError, match="Ray stopped the workers"):
+        run(tmp_path / "out", files, stage=Die())

@@ -1,6 +1,7 @@
 """A toy stage, so that the runner is tested without faces: it measures the bytes of files."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ class Measure:
     loads: ClassVar[tuple[str, ...]] = ("photo",)
     version: ClassVar[int] = 1
     cpus: ClassVar[float] = 1
+    gpus: ClassVar[float] = 0
 
     label: str = "toy"
 
@@ -38,3 +40,12 @@ class Measure:
                 known |= {"id": hashlib.sha256(data).hexdigest(), "bytes": len(data), "photo": data}
             out.append(blank | known)
         return pa.Table.from_pylist(out, loaded(IMAGES))
+
+
+@dataclass(frozen=True)
+class Die(Measure):
+    """A stage whose worker dies without a word, as by a fault in native code."""
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """Nothing comes back."""
+        os._exit(1)

@@ -1,0 +1,190 @@
+"""Finds the faces of each photo, aligns them, and measures all that the later stages choose by."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from annotated_types import Ge, Le
+from PIL import Image
+
+from schemas.reject import Reject
+from schemas.tables import FACES, loaded
+from stages import geometry, quality
+from stages.decode import DecodeError, DecodeLimits, decode
+from stages.engines.engine import Detection, Detector, Embedder, Landmarker
+from stages.engines.load import load_detector, load_embedder, load_landmarker
+from stages.hashing import perceptual_hashes
+
+Row = dict[str, Any]
+
+# The crawl has held the same bytes, by their SHA-256, against the limits of its configuration.
+_ADMITTED = DecodeLimits(max_bytes=2**40, max_pixels=178_956_970, min_side_px=1)
+_PNG_LEVEL = 1  # 3 times faster than the default and 4 % larger
+
+
+@dataclass(frozen=True)
+class _Models:
+    detector: Detector
+    landmarker: Landmarker
+    embedder: Embedder
+
+
+@dataclass(frozen=True)
+class Analyse:
+    """Photos in, faces out: at least one row per photo; a limit of None is no limit."""
+
+    reads: ClassVar[str] = "images"
+    writes: ClassVar[str] = "faces"
+    loads: ClassVar[tuple[str, ...]] = ("photo",)
+    version: ClassVar[int] = 1
+    cpus: ClassVar[float] = 1.0
+
+    detector: Literal["dlib", "insightface"] = "dlib"
+    landmarks: Literal["dlib", "fan"] = "dlib"
+    embedder: Literal["dlib", "insightface"] = "dlib"
+    detector_weights: str | None = (
+        None  # a file, a folder or the name of a pack; None is the engine's default
+    )
+    landmarks_weights: str | None = None
+    embedder_weights: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"  # of the insightface and fan engines
+
+    detect_side_px: Annotated[int, Ge(64)] | None = (
+        None  # larger photos are reduced to this; None: 1024 or 640
+    )
+    upsample: Annotated[int, Ge(0), Le(3)] = 0  # times that dlib doubles the photo, to find faces below 80 px
+    max_faces: Annotated[int, Ge(1)] = 8  # of a photo, the largest
+    crop_size: Literal[512, 1024] = 512
+
+    min_face_px: Annotated[float, Ge(0)] = 256.0  # side of the FFHQ square in the photo
+    max_outside: Annotated[float, Ge(0), Le(1)] = 0.3  # share of the crop
+    max_yaw_deg: Annotated[float, Ge(0)] | None = None
+    min_sharpness: Annotated[float, Ge(0)] | None = 15.0  # sharp real photos have 40 or more
+    max_niqe: float | None = None
+    niqe: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_niqe is not None and not self.niqe:
+            raise ValueError("max_niqe needs niqe: true")
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+        return 1.0 if self.device == "cuda" else 0.0
+
+    def setup(self) -> None:
+        """Load the engines. Raises MissingWeights, and BasicsrMissingError where `niqe` needs basicsr."""
+        _ = self._models
+        if self.niqe:
+            quality.niqe(np.zeros((8, 8, 3), dtype=np.uint8))
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """Analyse photos (id, key, label, photo as bytes) -> `FACES` with the crops as PNG bytes."""
+        photos = rows.select(["id", "key", "label", "photo"]).to_pylist()
+        faces = [face for photo in photos for face in self._faces(photo)]
+        return pa.Table.from_pylist(faces, schema=loaded(FACES))
+
+    @cached_property
+    def _models(self) -> _Models:
+        return _Models(
+            load_detector(
+                self.detector, self.detector_weights, self.device, self.detect_side_px, self.upsample
+            ),
+            load_landmarker(self.landmarks, self.landmarks_weights, self.device),
+            load_embedder(self.embedder, self.embedder_weights, self.device),
+        )
+
+    def _faces(self, photo: Row) -> Iterator[Row]:
+        stem = (photo["id"] or hashlib.sha256(photo["key"].encode()).hexdigest())[:16]
+        common = {"image": photo["id"], "key": photo["key"], "label": photo["label"]}
+        try:
+            pixels = _pixels(photo)
+        except DecodeError as error:
+            yield common | {"id": f"{stem}-none"} | _rejected(error.reject, error.detail)
+            return
+        common["detector"] = self._models.detector.name
+        found = self._models.detector.detect(pixels)
+        if not found:
+            yield common | {"id": f"{stem}-none"} | _rejected(Reject.NO_FACE, f"by {common['detector']}")
+        for number, detection in enumerate(found):
+            face = common | {"id": f"{stem}-{number}", "box": detection.box, "score": detection.score}
+            if number < self.max_faces:
+                yield face | self._face(pixels, detection)
+            else:
+                why = f"smaller than the {self.max_faces} largest faces of the photo"
+                yield face | _rejected(Reject.TOO_MANY_FACES, why)
+
+    def _face(self, pixels: npt.NDArray[np.uint8], detection: Detection) -> Row:
+        """All figures of one face, and the first limit that it fails."""
+        points = self._models.landmarker.landmarks(pixels, detection.box)
+        try:
+            transform = geometry.ffhq_transform(points, self.crop_size).astype(np.float32)  # as it is stored
+        except ValueError as error:
+            return _rejected(Reject.NO_FACE, str(error))
+        crop = geometry.warp(pixels, transform, self.crop_size)
+        pose = geometry.pose(points)
+        phash, phash_mirror = perceptual_hashes(crop.pixels)
+        face: Row = {
+            "landmarks": geometry.apply(transform, points).ravel(),
+            "transform": transform.ravel(),
+            "crop": _png(crop.pixels),
+            "crop_size": self.crop_size,
+            "outside": crop.outside,
+            "embedding": self._models.embedder.embed(pixels, points),
+            "yaw": pose.yaw,
+            "pitch": pose.pitch,
+            "roll": pose.roll,
+            "face_px": self.crop_size / geometry.scale_of(transform),
+            "sharpness": quality.sharpness(crop.pixels),
+            "niqe": quality.niqe(crop.pixels) if self.niqe else None,
+            "crop_phash": phash,
+            "crop_phash_mirror": phash_mirror,
+            "landmarker": self._models.landmarker.name,
+            "embedder": self._models.embedder.name,
+        }
+        return face | self._verdict(face)
+
+    def _verdict(self, face: Row) -> Row:
+        if face["face_px"] < self.min_face_px:
+            return _rejected(
+                Reject.FACE_TOO_SMALL, f"{face['face_px']:.0f} px, at least {self.min_face_px:g}"
+            )
+        if face["outside"] > self.max_outside:
+            return _rejected(
+                Reject.FACE_CUT, f"{face['outside']:.0%} outside, at most {self.max_outside:.0%}"
+            )
+        if self.max_yaw_deg is not None and abs(face["yaw"]) > self.max_yaw_deg:
+            return _rejected(
+                Reject.FACE_TURNED, f"yaw {face['yaw']:.0f} degrees, at most {self.max_yaw_deg:g}"
+            )
+        if self.min_sharpness is not None and face["sharpness"] < self.min_sharpness:
+            return _rejected(Reject.FACE_BLURRED, f"{face['sharpness']:.1f}, at least {self.min_sharpness:g}")
+        if self.max_niqe is not None and (face["niqe"] is None or face["niqe"] > self.max_niqe):
+            value = "undefined" if face["niqe"] is None else f"{face['niqe']:.2f}"
+            return _rejected(Reject.LOW_QUALITY, f"NIQE {value}, at most {self.max_niqe:g}")
+        return {}
+
+
+def _pixels(photo: Row) -> npt.NDArray[np.uint8]:
+    data = photo["photo"]
+    if data is None or photo["id"] is None:
+        raise DecodeError(Reject.UNREADABLE, "its bytes could not be had")
+    if hashlib.sha256(data).hexdigest() != photo["id"]:
+        raise DecodeError(Reject.CHANGED, "the SHA-256 of its bytes is no longer its id")
+    return decode(data, _ADMITTED).pixels
+
+
+def _rejected(reject: Reject, detail: str) -> Row:
+    return {"reject": str(reject), "reject_detail": detail}
+
+
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()

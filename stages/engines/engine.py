@@ -1,0 +1,85 @@
+"""What an engine is: three small interfaces, the detection, and the error for weights that are not there.
+
+Images are uint8 (H, W, 3) RGB; coordinates are photo pixels whose centres lie at whole numbers. Every engine
+has a `name`, which is stored with what it made.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float32]
+
+
+class MissingWeights(Exception):  # noqa: N818  it is an answer to a person, not a fault of the program
+    """Weights are not on this machine; the message is one sentence that says how to get them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A face in a photo: box (4,) float32 as left, top, right, bottom; score in the detector's own unit.
+
+    points: (5, 2) eyes, nose tip and mouth corners, where the detector gives them.
+    """
+
+    box: Points
+    score: float
+    points: Points | None = None
+
+    @property
+    def area(self) -> float:
+        """Square pixels of the box."""
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    name: str
+
+    def detect(self, image: Pixels) -> list[Detection]:
+        """Find all faces of a photo, the largest first."""
+
+
+class Landmarker(Protocol):
+    """Finds the 68 points of iBUG 300-W."""
+
+    name: str
+
+    def landmarks(self, image: Pixels, box: Points) -> Points:
+        """The points of the face in `box` (4,): float32 (68, 2) in photo pixels."""
+
+
+class Embedder(Protocol):
+    """Turns a face into a vector whose cosine says who it is."""
+
+    name: str
+
+    def embed(self, image: Pixels, landmarks: Points) -> Points:
+        """The face with these landmarks (68, 2) in the photo: float32 (D,) of unit length."""
+
+
+def largest_first(detections: list[Detection]) -> list[Detection]:
+    """Sort by area, then from left to right and top to bottom, so that the order is the photo's."""
+    return sorted(detections, key=lambda d: (-d.area, float(d.box[0]), float(d.box[1])))
+
+
+def reduced(image: Pixels, side_px: int) -> tuple[Pixels, Points]:
+    """Shrink a photo until its longer side is at most side_px; and the factors that take (x, y) back."""
+    height, width = image.shape[:2]
+    factor = side_px / max(height, width)
+    if factor >= 1:
+        return np.ascontiguousarray(image), np.ones(2, dtype=np.float32)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(small), np.array([width / size[0], height / size[1]], dtype=np.float32)
+
+
+def unit(vector: npt.NDArray[np.floating]) -> Points:
+    """Scale a vector (D,) to unit length."""
+    exact = np.asarray(vector, dtype=np.float64)
+    return (exact / np.linalg.norm(exact)).astype(np.float32)

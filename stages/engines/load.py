@@ -1,0 +1,48 @@
+"""From the choice of an engine to the engine, importing only what is chosen. All raise MissingWeights."""
+
+from typing import Literal
+
+from stages.engines.engine import Detector, Embedder, Landmarker
+
+_HOG_SIDE_PX = 1024
+_SCRFD_SIDE_PX = 640  # finds faces a fifth as large as HOG can
+Device = Literal["cpu", "cuda"]
+
+
+def load_detector(
+    engine: Literal["dlib", "insightface"],
+    weights: str | None,
+    device: Device,
+    side_px: int | None,
+    upsample: int,
+) -> Detector:
+    """Load a face detector. Raises MissingWeights."""
+    if engine == "dlib":
+        from stages.engines.dlib import HogDetector
+
+        return HogDetector(side_px or _HOG_SIDE_PX, upsample)
+    from stages.engines.insightface import Scrfd
+
+    return Scrfd(weights, device, side_px or _SCRFD_SIDE_PX)
+
+
+def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device: Device) -> Landmarker:
+    """Load a 68-point landmark engine. Raises MissingWeights."""
+    if engine == "dlib":
+        from stages.engines.dlib import Dlib68
+
+        return Dlib68(weights)
+    from stages.engines.fan import Fan
+
+    return Fan(weights, device)
+
+
+def load_embedder(engine: Literal["dlib", "insightface"], weights: str | None, device: Device) -> Embedder:
+    """Load a face embedder. Raises MissingWeights."""
+    if engine == "dlib":
+        from stages.engines.dlib import DlibResnet
+
+        return DlibResnet(weights)
+    from stages.engines.insightface import ArcFace
+
+    return ArcFace(weights, device)

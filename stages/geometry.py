@@ -1,0 +1,250 @@
+"""Where a face is: FFHQ alignment, points through affine transforms, the warp to the crop, head pose.
+
+Pixel centres lie at whole numbers everywhere: the photo's first pixel covers -0.5 to 0.5. Pure functions that
+need NumPy and Pillow only.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+Floats = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+
+LEFT_EYE = slice(36, 42)  # of the 68 points of iBUG 300-W; left and right as seen in the photo
+RIGHT_EYE = slice(42, 48)
+NOSE_TIP = 30
+MOUTH_CORNERS = (48, 54)
+
+_OVERSAMPLING = 2  # the crop is first warped this much larger, then reduced with an antialiasing filter;
+_HARDLY_SHRUNK = 0.9  # from this scale on nothing is lost without
+_LANCZOS_REACH = 3  # in pixels of the smaller image
+_BLUR = 0.02  # FFHQ's border: blur of 2 % of the crop's side,
+_FADE = 0.3  # and a fade to the median colour over 30 % of it
+
+
+def five_points(landmarks: npt.ArrayLike) -> Floats:
+    """Centres of the eyes, nose tip and corners of the mouth (5, 2), from 68 landmarks (68, 2)."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    eyes = [points[LEFT_EYE].mean(axis=0), points[RIGHT_EYE].mean(axis=0)]
+    return np.stack([*eyes, *points[[NOSE_TIP, *MOUTH_CORNERS]]])
+
+
+def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Floats:
+    """The similarity that takes photo pixels to the pixels of the FFHQ-aligned crop.
+
+    landmarks: (68, 2) in photo pixels. Returns float64 (2, 3). Raises ValueError where eyes and mouth lie on
+    one spot. Karras et al. 2019, FFHQ, `recreate_aligned_images`: the square's half side is
+    max(2.0 |eye to eye|, 1.8 |eyes to mouth|), its centre lies 0.1 (eyes to mouth) below the eyes.
+    """
+    left_eye, right_eye, _, left_mouth, right_mouth = five_points(landmarks)
+    eyes = (left_eye + right_eye) / 2
+    eye_to_eye = right_eye - left_eye
+    eye_to_mouth = (left_mouth + right_mouth) / 2 - eyes
+
+    across = eye_to_eye - eye_to_mouth[::-1] * [-1, 1]
+    length = math.hypot(*across)
+    half_side = max(math.hypot(*eye_to_eye) * 2.0, math.hypot(*eye_to_mouth) * 1.8)
+    if not (length > 1e-6 and half_side > 1e-6):
+        raise ValueError("the landmarks of eyes and mouth do not span a face")
+    cosine, sine = across / length
+    rotation = size_px / (2 * half_side) * np.array([[cosine, sine], [-sine, cosine]])
+    centre = eyes + eye_to_mouth * 0.1
+    return np.column_stack([rotation, (size_px - 1) / 2 - rotation @ centre])
+
+
+def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
+    """The similarity (no mirroring) that takes points (n, 2) to points (n, 2) with least squared error.
+
+    Returns float64 (2, 3). Umeyama, "Least-squares estimation of transformation parameters", 1991, in the
+    plane, where it has a closed form over complex numbers.
+    """
+    z = np.asarray(source, dtype=np.float64) @ [1, 1j]
+    w = np.asarray(target, dtype=np.float64) @ [1, 1j]
+    spread = z - z.mean()
+    energy = np.vdot(spread, spread).real
+    if energy == 0:
+        raise ValueError("the points lie on one spot")
+    turn = complex(np.vdot(spread, w - w.mean()) / energy)
+    shift = complex(w.mean() - turn * z.mean())
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def invert(transform: npt.ArrayLike) -> Floats:
+    """The inverse of an affine transform (2, 3). Raises numpy.linalg.LinAlgError if it has none."""
+    matrix = np.asarray(transform, dtype=np.float64)
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def compose(second: npt.ArrayLike, first: npt.ArrayLike) -> Floats:
+    """The affine transform (2, 3) that applies `first`, then `second`."""
+    bottom = [0.0, 0.0, 1.0]
+    composed: Floats = np.asarray(second, dtype=np.float64) @ np.vstack([np.asarray(first), bottom])
+    return composed
+
+
+def apply(transform: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
+    """Points (..., 2) through an affine transform (2, 3)."""
+    matrix = np.asarray(transform, dtype=np.float64)
+    moved: Floats = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return moved
+
+
+def scale_of(transform: npt.ArrayLike) -> float:
+    """Crop pixels per photo pixel: the square root of the area scale."""
+    return math.sqrt(abs(float(np.linalg.det(np.asarray(transform, dtype=np.float64)[:, :2]))))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An aligned face. `outside` is the share of the crop, 0 to 1, that lies outside the photo."""
+
+    pixels: Pixels
+    outside: float
+
+
+def warp(image: Pixels, transform: npt.ArrayLike, size_px: int) -> Crop:
+    """Cut a square out of a photo: uint8 (H, W, 3) -> uint8 (size_px, size_px, 3).
+
+    `transform` (2, 3) takes photo pixels to crop pixels. What lies in the photo is resampled without aliasing
+    and otherwise left as it is; what lies outside is the photo's reflection, blurred and faded to the crop's
+    median colour as in FFHQ. (FFHQ blurs a strip inside the photo too: that would spoil a ground truth.)
+    """
+    matrix = np.asarray(transform, dtype=np.float64)
+    oversampling = 1 if scale_of(matrix) >= _HARDLY_SHRUNK else _OVERSAMPLING
+    window, to_crop = _window(image, matrix, size_px, oversampling)
+    crop = _resample(window, to_crop, size_px, oversampling)
+    depth_px = _depth_outside(image.shape[1], image.shape[0], matrix, size_px)
+    if depth_px is None:
+        return Crop(crop, 0.0)
+    return Crop(_softened(crop, depth_px), float((depth_px > 0).mean()))
+
+
+def _window(image: Pixels, transform: Floats, size_px: int, oversampling: int) -> tuple[Image.Image, Floats]:
+    """What the crop needs of the photo, shrunk if much larger, borders reflected; and its way to the crop."""
+    shape = np.array([image.shape[1], image.shape[0]])
+    scale = scale_of(transform) * oversampling
+    shrink = 1.0 if scale >= _HARDLY_SHRUNK else 1 / scale
+    reach = 2 * _LANCZOS_REACH * shrink + _LANCZOS_REACH / scale_of(transform)
+    corners = apply(invert(transform), _corners(size_px))
+    low = np.floor(corners.min(axis=0) - reach).astype(int)
+    high = np.ceil(corners.max(axis=0) + reach).astype(int) + 1
+    first = low.clip(0, shape - 1)
+    last = np.minimum(np.maximum(high, first + 1), shape)
+
+    inside = Image.fromarray(image[first[1] : last[1], first[0] : last[0]])
+    side = np.maximum(1, np.rint((last - first) / shrink)).astype(int)
+    if shrink > 1:
+        inside = inside.resize((int(side[0]), int(side[1])), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    factor = side / (last - first)
+    before = np.ceil((first - low).clip(0) * factor).astype(int)
+    after = np.ceil((high - last).clip(0) * factor).astype(int)
+    if before.any() or after.any():
+        pads = ((before[1], after[1]), (before[0], after[0]), (0, 0))
+        inside = Image.fromarray(np.pad(np.asarray(inside), pads, mode="reflect"))
+    to_photo = np.column_stack([np.diag(1 / factor), first - 0.5 + (0.5 - before) / factor])
+    return inside, compose(transform, to_photo)
+
+
+def _resample(window: Image.Image, to_crop: Floats, size_px: int, oversampling: int) -> Pixels:
+    margin = 0 if oversampling == 1 else _LANCZOS_REACH
+    large_px = (size_px + 2 * margin) * oversampling
+    shift = (margin + 0.5) * oversampling - 0.5
+    back = invert(compose([[oversampling, 0, shift], [0, oversampling, shift]], to_crop))
+    back[:, 2] += 0.5 - back[:, :2] @ [0.5, 0.5]  # Pillow counts from the corner of the first pixel
+    edge = margin * oversampling
+    box = (edge, edge, large_px - edge, large_px - edge)
+    bands = []
+    for band in window.split():  # as floats, since Pillow cuts bytes off where it should round
+        large = band.convert("F").transform(
+            (large_px, large_px), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BICUBIC
+        )
+        bands.append(np.asarray(large.resize((size_px, size_px), Image.Resampling.LANCZOS, box)))
+    levels: Pixels = np.rint(np.stack(bands, axis=-1)).clip(0, 255).astype(np.uint8)
+    return levels
+
+
+def _corners(size_px: int) -> Floats:
+    low, high = -0.5, size_px - 0.5
+    return np.array([[low, low], [high, low], [high, high], [low, high]])
+
+
+def _depth_outside(width: int, height: int, transform: Floats, size_px: int) -> Floats | None:
+    """How far outside the photo each crop pixel lies, in crop pixels (S, S); None if none does."""
+    back = invert(transform)
+    low, high = np.array([-0.5, -0.5]), np.array([width - 0.5, height - 0.5])
+    corners = apply(back, _corners(size_px))
+    if (corners >= low).all() and (corners <= high).all():
+        return None
+    photo = apply(back, np.stack(np.meshgrid(np.arange(size_px), np.arange(size_px)), axis=-1))
+    beyond = np.maximum(low - photo, photo - high).clip(min=0)
+    depth: Floats = np.hypot(beyond[..., 0], beyond[..., 1]) * scale_of(transform)
+    return depth
+
+
+def _softened(crop: Pixels, depth_px: Floats) -> Pixels:
+    side = crop.shape[0]
+    pixels = crop.copy()
+    outside = depth_px > 0
+    blurred = np.asarray(Image.fromarray(crop).filter(ImageFilter.GaussianBlur(_BLUR * side)))[outside]
+    median = np.median(pixels.reshape(-1, 3) if outside.all() else pixels[~outside], axis=0)
+    blur = np.clip(depth_px[outside] / (_BLUR * side), 0, 1)[:, None]
+    fade = np.clip(depth_px[outside] / (_FADE * side), 0, 1)[:, None]
+    soft = pixels[outside] * (1 - blur) + blurred * blur
+    soft = soft * (1 - fade) + median * fade
+    pixels[outside] = np.rint(soft).astype(np.uint8)
+    return pixels
+
+
+_HALF_HEAD = np.array(  # to the photo's right, up, towards the camera
+    [
+        (1.330353, 7.122144, 6.903745),  # inner end of the brow
+        (6.825897, 6.760612, 4.402142),  # its outer end
+        (1.789930, 5.393625, 4.413414),  # inner corner of the eye
+        (5.311432, 5.485328, 3.987654),  # its outer corner
+        (2.005628, 1.409845, 6.165652),  # wing of the nose
+        (2.774015, -2.080775, 5.048531),  # corner of the mouth
+        (0.0, -3.116408, 6.097667),  # middle of the lower lip
+        (0.0, -7.415691, 4.070434),  # chin
+    ]
+)
+_RIGHT_HALF = [22, 26, 42, 45, 35, 54, 57, 8]
+_LEFT_HALF = [21, 17, 39, 36, 31, 48]
+_POSE_POINTS = _RIGHT_HALF + _LEFT_HALF
+_TILT = math.radians(5)  # the model looks up by that much: undone, portraits have a median pitch of 0
+_LEVEL = np.array([[1, 0, 0], [0, math.cos(_TILT), math.sin(_TILT)], [0, -math.sin(_TILT), math.cos(_TILT)]])
+_HEAD = np.concatenate([_HALF_HEAD * [1, -1, -1], _HALF_HEAD[:6] * [-1, -1, -1]]) @ _LEVEL
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Head pose in degrees: yaw positive towards the photo's right edge, pitch up, roll clockwise.
+
+    Yaw and pitch are those after the roll is undone, so turning the photo changes the roll only.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+def pose(landmarks: npt.ArrayLike) -> Pose:
+    """Head pose from 68 landmarks (68, 2), by a rigid mean head under scaled orthography.
+
+    The pose step of DeMenthon and Davis, "Model-based object pose in 25 lines of code" (IJCV 1995), on 14
+    points of the anthropometric head of P. Martins and J. Batista (glAnthropometric3DModel, Coimbra).
+    """
+    points = np.asarray(landmarks, dtype=np.float64)[_POSE_POINTS]
+    head = _HEAD - _HEAD.mean(axis=0)
+    affine = np.linalg.lstsq(head, points - points.mean(axis=0), rcond=None)[0].T
+    left, _, right = np.linalg.svd(affine, full_matrices=False)
+    across, down = left @ right  # the nearest two orthonormal rows
+    away = np.cross(across, down)
+    yaw = math.atan2(away[0], math.hypot(across[0], down[0]))
+    pitch = -math.atan2(away[1], away[2])
+    roll = math.atan2(down[0], across[0])
+    return Pose(math.degrees(yaw), math.degrees(pitch), math.degrees(roll))

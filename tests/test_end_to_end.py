@@ -1,0 +1,154 @@
+"""The whole way of a photo, on rendered people: through the command, into shards that others read."""
+
+import json
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import webdataset
+from PIL import Image
+
+from pipeline.demo.plant import plant
+from pipeline.demo.score import score, score_pairs
+from pipeline.storage import Storage
+from pipeline.tar import read_members
+from schemas.theta import from_json
+from stages.degrade.engine import degrade
+from stages.rendered.folder import write_people
+from tests.pipeline.folders import contents
+from tests.pipeline.test_cli import facerefs
+
+SETTINGS = ["--set", "rows_per_part=8", "--set", "shard.samples_per_shard=16", "--set", "shard.val_share=0.3"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people") / "photos"
+    list(write_people(folder, identities=8, per_identity=4, size_px=480, seed=3))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def build(photos: Path) -> Path:
+    out = photos.parent / "build"
+    result = facerefs("build", photos, "--out", out, "--workers", 2, "--labels", "trust", *SETTINGS)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def samples(build: Path) -> dict[str, dict[str, bytes]]:
+    """Files of every sample, by key, read with nothing but the standard library."""
+    found: dict[str, dict[str, bytes]] = {}
+    for shard in sorted((build / "samples").glob("*.tar")):
+        with tarfile.open(shard) as archive:
+            for member in archive:
+                key, _, name = member.name.partition(".")
+                file = archive.extractfile(member)
+                assert file is not None
+                found.setdefault(key, {})[name] = file.read()
+    return found
+
+
+def pixels(data: bytes) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(BytesIO(data)).convert("RGB"))
+
+
+def test_nearly_every_photo_becomes_a_sample(samples: dict[str, dict[str, bytes]]) -> None:
+    assert len(samples) >= 30  # of 32
+    assert all(files.keys() == {"gt.png", "ref0.png", "lq.jpg", "json"} for files in samples.values())
+
+
+def test_a_sample_says_where_its_photos_come_from(
+    samples: dict[str, dict[str, bytes]], photos: Path
+) -> None:
+    for files in samples.values():
+        said = json.loads(files["json"])
+        for face in (said["target"], *said["references"]):
+            assert (photos / face["key"]).is_file()
+            assert face["key"].split("/")[0] == said["identity"]
+        assert said["references"][0]["key"] != said["target"]["key"]
+
+
+def test_landmarks_lie_where_the_renderer_put_them(
+    samples: dict[str, dict[str, bytes]], photos: Path
+) -> None:
+    lines = map(json.loads, (photos / "truth.jsonl").read_text().splitlines())
+    truth = {line["path"]: np.array(line["landmarks"]) for line in lines}
+    errors = []
+    for files in samples.values():
+        target = json.loads(files["json"])["target"]
+        transform = np.array(target["transform"]).reshape(2, 3)
+        true = truth[target["key"]] @ transform[:, :2].T + transform[:, 2]
+        found = np.array(target["landmarks"])
+        eyes = np.linalg.norm(true[36:42].mean(0) - true[42:48].mean(0))
+        errors.append(np.linalg.norm(found[17:] - true[17:], axis=1).mean() / eyes)
+    assert np.median(errors) < 0.06
+
+
+def test_the_degraded_face_is_what_its_theta_makes(samples: dict[str, dict[str, bytes]]) -> None:
+    for files in list(samples.values())[:4]:
+        theta = from_json(json.dumps(json.loads(files["json"])["theta"]))
+        truth = torch.from_numpy(pixels(files["gt.png"]).copy()).permute(2, 0, 1)[None].float() / 255
+        assert degrade(truth, [theta])[0].jpeg == files["lq.jpg"]
+
+
+def test_nobody_is_in_two_splits(build: Path) -> None:
+    rows = Storage(str(build)).scan("samples", ("split", "identity")).to_pylist()
+    splits = {(row["identity"], row["split"]) for row in rows}
+    assert len(splits) == len({identity for identity, _ in splits})
+    assert len({split for _, split in splits}) > 1
+
+
+def test_webdataset_reads_the_shards(build: Path, samples: dict[str, dict[str, bytes]]) -> None:
+    shards = [str(path) for path in sorted((build / "samples").glob("*.tar"))]
+    read = list(webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"))
+    assert [sample["__key__"] for sample in read] == list(samples)
+    assert np.array_equal(read[0]["gt.png"], pixels(samples[read[0]["__key__"]]["gt.png"]))
+    assert read[0]["json"]["recipe"] == "gfpgan"
+
+
+def test_hugging_face_datasets_reads_the_shards(build: Path, samples: dict[str, dict[str, bytes]]) -> None:
+    files = str(build / "samples" / "*.tar")
+    read = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True)
+    keys = [sample["__key__"] for sample in read]
+    assert sorted(keys) == sorted(samples)
+
+
+def test_the_index_cuts_a_sample_out_of_its_shard(build: Path, samples: dict[str, dict[str, bytes]]) -> None:
+    for index in (build / "samples").glob("*.parquet"):
+        for row in pq.read_table(index).to_pylist():
+            place = row["files"]
+            with (build / place["path"]).open("rb") as shard:
+                shard.seek(place["offset"])
+                cut = read_members(shard.read(place["length"]))
+            assert {name.partition(".")[2]: data for name, data in cut.items()} == samples[row["key"]]
+
+
+def test_one_worker_gives_the_same_bytes(build: Path, photos: Path, tmp_path: Path) -> None:
+    result = facerefs(
+        "build", photos, "--out", tmp_path / "again", "--workers", 1, "--labels", "trust", *SETTINGS
+    )
+    assert result.returncode == 0, result.stderr
+    assert contents(tmp_path / "again") == contents(build)
+
+
+def test_planted_defects_are_found(tmp_path: Path) -> None:
+    people = tmp_path / "photos"
+    list(write_people(people, identities=10, per_identity=6, size_px=480, seed=5))
+    truth = plant(people, seed=1)
+    result = facerefs("build", people, "--out", tmp_path / "build", "--workers", 2)
+    assert result.returncode == 0, result.stderr
+    storage = Storage(str(tmp_path / "build"))
+    scores = {line.defect: line for line in score(storage, truth)}
+    assert scores["broken or faceless files"].recall == 1
+    for kind in ("same bytes", "re-encoded", "mirrored"):
+        assert scores[f"copies: {kind}"].recall == 1
+    assert scores["copies: all"].wrong == 0
+    assert score_pairs(storage, truth).of_copies == 0
