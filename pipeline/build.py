@@ -43,7 +43,9 @@ def build(source: Source, plan: Plan, storage: Storage, workers: Workers, consol
     run = Runner(storage, console, workers)
     try:
         if not storage.parts("faces"):
-            replace(config.analyse).setup()  # weights that are missing are better missed now than after the crawl
+            replace(
+                config.analyse
+            ).setup()  # weights that are missing are better missed now than after the crawl
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, yaml.safe_dump(plan.tree(), sort_keys=False))
         list_source(source.rows(), config.rows_per_part, storage, console)

@@ -3,6 +3,7 @@
 import logging
 import os
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -60,17 +61,20 @@ class Workers:
         context.execution_options.preserve_order = False
         size = min(self.count, len(tasks))
         items = ray.data.from_items([asdict(task) for task in tasks], override_num_blocks=len(tasks))
-        results = items.map_batches(
-            PartActor,
-            fn_constructor_args=(worker,),
-            batch_size=1,
-            batch_format="numpy",
-            compute=ActorPoolStrategy(size=size),
-            num_cpus=worker.cpus,
-            num_gpus=worker.gpus or None,
-            # Ray would start a worker that dies again and again, for ever: better an error that says so.
-            ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
-        )
+        with warnings.catch_warnings():
+            # Ray has no other way yet to say `max_restarts`, though it will take this one away (2.64).
+            warnings.simplefilter("ignore", category=DeprecationWarning)
+            results = items.map_batches(
+                PartActor,
+                fn_constructor_args=(worker,),
+                batch_size=1,
+                batch_format="numpy",
+                compute=ActorPoolStrategy(size=size),
+                num_cpus=worker.cpus,
+                num_gpus=worker.gpus or None,
+                # Ray would start a worker that dies again and again, for ever: better an error that says so.
+                ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
+            )
         try:
             for row in results.iter_rows():
                 if row["failure"]:

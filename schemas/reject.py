@@ -30,7 +30,10 @@ class Reject(StrEnum):
     DUPLICATE_NEAR = "duplicate_near", "a better copy of the photo is in the set"
     # analyse
     NO_FACE = "no_face", "no face was found in the photo"
-    TOO_MANY_FACES = "too_many_faces", "the photo shows more faces than the limit, and this is one of the smaller"
+    TOO_MANY_FACES = (
+        "too_many_faces",
+        "the photo shows more faces than the limit, and this is one of the smaller",
+    )
     FACE_TOO_SMALL = "face_too_small", "the face has too few pixels in the photo"
     FACE_CUT = "face_cut", "too much of the aligned face lies outside the photo"
     FACE_BLURRED = "face_blurred", "the face is less sharp than the limit"

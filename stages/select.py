@@ -48,8 +48,9 @@ class Select:
 
     strategy: `landmark_nearest`, the smallest mean L1 distance of the 68 landmarks in the aligned crop, as
     RPF has it. references: how many per face, best first. Never a reference are: a face of the same photo; a
-    copy (crop hashes at most `copy_distance` bits apart, mirrored or not, and a cosine of at least
-    `copy_similarity`, by default the embedder's calibration); a head turned more than `max_pose_gap_deg`
+    copy (a cosine of at least `copy_similarity`, by default the embedder's calibration, and either crop hashes
+    at most `copy_distance` bits apart, mirrored or not, or landmarks at most `copy_landmarks` of the crop's
+    side apart, as after a rotation or with another background); a head turned more than `max_pose_gap_deg`
     away; a cosine outside `min_similarity` to `max_similarity`. An unknown pose fails its limit; an unknown
     hash counts as near.
 
@@ -59,6 +60,7 @@ class Select:
     strategy: Literal["landmark_nearest"] = "landmark_nearest"
     references: Annotated[int, Ge(1)] = 1
     copy_distance: Annotated[int, Ge(0), Le(64)] = 8
+    copy_landmarks: Annotated[float, Ge(0)] = 0.005
     copy_similarity: Cosine | None = None
     min_similarity: Cosine | None = None
     max_similarity: Cosine | None = None
@@ -111,7 +113,8 @@ class Select:
             unlike = block.similarity < self.min_similarity
         if self.max_similarity is not None:
             alike = block.similarity > self.max_similarity
-        copy = (block.hash_distance <= self.copy_distance) & (block.similarity >= copy_similarity)
+        near = (block.hash_distance <= self.copy_distance) | (block.landmark_distance <= self.copy_landmarks)
+        copy = near & (block.similarity >= copy_similarity)
         return np.select([block.same_photo, turned, unlike, alike, copy], list(_COUNTED), _FREE)
 
     def _pairs(self, faces: pa.Table, chosen: _Chosen, copy_similarity: float) -> pa.Table:
@@ -121,6 +124,7 @@ class Select:
         for row in np.flatnonzero(copy):
             detail[row] = (
                 f"crop hashes {chosen.hash_distance[row]} bits apart (up to {self.copy_distance} is near), "
+                f"landmarks {chosen.landmark_distance[row]:.4f} (up to {self.copy_landmarks:g} is near), "
                 f"cosine {chosen.similarity[row]:.3f} (from {copy_similarity:.3f})"
             )
         reference = faces.select(["id", "part"]).take(pa.array(chosen.reference))

@@ -65,9 +65,7 @@ def test_nearly_every_photo_becomes_a_sample(samples: dict[str, dict[str, bytes]
     assert all(files.keys() == {"gt.png", "ref0.png", "lq.jpg", "json"} for files in samples.values())
 
 
-def test_a_sample_says_where_its_photos_come_from(
-    samples: dict[str, dict[str, bytes]], photos: Path
-) -> None:
+def test_a_sample_says_where_its_photos_come_from(samples: dict[str, dict[str, bytes]], photos: Path) -> None:
     for files in samples.values():
         said = json.loads(files["json"])
         for face in (said["target"], *said["references"]):

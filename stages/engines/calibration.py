@@ -1,22 +1,6 @@
-"""Numbers that belong to an engine: which set of engines there is, and what its cosines mean."""
+"""What the cosines of an embedder mean."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True)
-class Engines:
-    """A choice of engines, part by part."""
-
-    detector: Literal["dlib", "insightface"]
-    landmarks: Literal["dlib", "fan"]
-    embedder: Literal["dlib", "insightface"]
-
-
-ENGINES = {
-    "embedded": Engines(detector="dlib", landmarks="dlib", embedder="dlib"),
-    "insightface": Engines(detector="insightface", landmarks="fan", embedder="insightface"),
-}
 
 
 @dataclass(frozen=True)

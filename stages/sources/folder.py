@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.paths import text_of_path
 from schemas.tables import SOURCES
 from stages.sources.labels import read_labels
-from schemas.paths import text_of_path
 from stages.sources.source import SourceError
 
 PHOTO_EXTENSIONS = frozenset(

@@ -16,7 +16,12 @@ def facerefs(*words: object, cwd: Path | None = None) -> subprocess.CompletedPro
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "NO_COLOR": "1", "COLUMNS": "200"}
     return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd or root, env=environment
+        [*COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd or root,
+        env=environment,
     )
 
 
@@ -44,7 +49,9 @@ def test_help_needs_no_heavy_import() -> None:
         "assert not heavy, heavy"
     )
     root = Path(__file__).parents[2]
-    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert "build" in result.stdout
 
@@ -71,13 +78,17 @@ def test_an_unknown_setting(tmp_path: Path, photos: Path) -> None:
 
 
 def test_unknown_engines_and_labels(tmp_path: Path, photos: Path) -> None:
-    refused(facerefs("build", photos, "--out", tmp_path / "o", "--engines", "opencv"), "embedded or insightface")
+    refused(
+        facerefs("build", photos, "--out", tmp_path / "o", "--engines", "opencv"), "embedded or insightface"
+    )
     refused(facerefs("build", photos, "--out", tmp_path / "o", "--labels", "believe"), "`cluster.labels`")
 
 
 def test_bad_yaml(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "c.yaml").write_text("analyse: [")
-    refused(facerefs("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "c.yaml"), "not valid YAML")
+    refused(
+        facerefs("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "c.yaml"), "not valid YAML"
+    )
     refused(facerefs("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "no.yaml"), "no.yaml")
 
 
@@ -112,12 +123,16 @@ def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, phot
     first = facerefs("build", photos, "--out", out, "--set", "analyse.niqe=false")
     assert first.returncode == 0, first.stderr
     refused(facerefs("build", photos, "--out", out), "analyse.niqe: False -> True")
-    refused(facerefs("build", photos / "ann", "--out", out, "--set", "analyse.niqe=false"), "holds a build of")
+    refused(
+        facerefs("build", photos / "ann", "--out", out, "--set", "analyse.niqe=false"), "holds a build of"
+    )
     started = time.monotonic()
     again = facerefs("build", photos, "--out", out, "--set", "analyse.niqe=false")
     assert again.returncode == 0, again.stderr
     assert "nothing to do" in again.stdout
-    assert time.monotonic() - started < 60  # Ray, which takes seconds to start, was not needed; bound is generous
+    assert (
+        time.monotonic() - started < 60
+    )  # Ray, which takes seconds to start, was not needed; bound is generous
     updated = facerefs("build", photos, "--out", out, "--set", "shard.seed=3", "--update")
     assert updated.returncode == 0, updated.stderr
     assert "changed: shard.seed: 0 -> 3" in updated.stdout

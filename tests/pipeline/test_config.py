@@ -41,7 +41,9 @@ def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
         read_config(None, [setting])
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "just text", "analyse: {crop_sise: 3}", "\x00", "a: &a [*a]"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1\n- 2", "just text", "analyse: {crop_sise: 3}", "\x00", "a: &a [*a]"]
+)
 def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(UserError) as error:
@@ -59,9 +61,10 @@ def test_yaml_makes_no_objects(tmp_path: Path) -> None:
 @given(st.text(max_size=60))
 def test_any_setting_is_taken_or_refused_in_words(setting: str) -> None:
     try:
-        assert isinstance(read_config(None, [setting]), Config)
-    except UserError as error:
-        assert str(error)
+        config = read_config(None, [setting])
+    except UserError:
+        return
+    assert isinstance(config, Config)
 
 
 def test_differences_name_the_settings() -> None:

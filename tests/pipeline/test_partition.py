@@ -19,7 +19,9 @@ def cut(keys: list[str], rows_per_part: int) -> dict[str, list[str]]:
 
 
 @given(KEYS, st.integers(1, 20), st.integers(1, 30))
-def test_every_row_is_in_one_part_whatever_the_batches(keys: list[str], rows_per_part: int, batch: int) -> None:
+def test_every_row_is_in_one_part_whatever_the_batches(
+    keys: list[str], rows_per_part: int, batch: int
+) -> None:
     whole = cut(keys, rows_per_part)
     assert [key for part in whole.values() for key in part] == keys
     assert all(len(part) <= 4 * rows_per_part for part in whole.values())

@@ -52,9 +52,14 @@ def test_photos_that_lie_elsewhere_are_read_there_and_must_not_have_changed(tmp_
 
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    with pytest.raises(RuntimeError), storage.writing("images", "part-a", "f") as part:
-        part.add(image_rows([b"bytes"]))
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with storage.writing("images", "part-a", "f") as part:
+            part.add(image_rows([b"bytes"]))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert contents(tmp_path) == {}
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from stages import geometry
-from stages.engines.calibration import CALIBRATIONS, ENGINES, calibration_of
+from stages.engines.calibration import CALIBRATIONS, calibration_of
 from stages.engines.dlib import Dlib68, DlibResnet, HogDetector
 from stages.engines.engine import Detection, MissingWeights, largest_first, reduced
 from stages.engines.load import load_detector, load_embedder, load_landmarker
@@ -155,11 +155,6 @@ def test_missing_dlib_and_fan_weights_are_one_sentence(monkeypatch, tmp_path: Pa
     with pytest.raises(MissingWeights, match="is not there"):
         load_landmarker("dlib", str(tmp_path / "none.dat"), "cpu")
     assert list(tmp_path.rglob("*")) == []
-
-
-def test_every_engine_in_a_set_can_be_asked_for() -> None:
-    assert set(ENGINES) == {"embedded", "insightface"}
-    assert ENGINES["embedded"].detector == "dlib"
 
 
 def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:

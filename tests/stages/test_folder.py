@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.paths import path_of_text, text_of_path
 from schemas.tables import SOURCES
 from stages.sources import folder
 from stages.sources.folder import open_folder
-from schemas.paths import path_of_text, text_of_path
 from stages.sources.source import SourceError, open_source
 
 

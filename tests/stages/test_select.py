@@ -71,8 +71,9 @@ def by_hand(faces: list[dict], identity: dict[str, str], select: Select) -> list
                 continue
             if select.max_similarity is not None and cosine > select.max_similarity:
                 continue
-            copy = bits <= select.copy_distance and cosine >= select.copy_similarity
-            candidates.append((moved / face["crop_size"], face["id"], copy))
+            distance = moved / face["crop_size"]
+            near = bits <= select.copy_distance or distance <= select.copy_landmarks
+            candidates.append((distance, face["id"], near and cosine >= select.copy_similarity))
         candidates.sort()
         chosen = [face for _, face, copy in candidates if not copy][: select.references]
         copies = [face for _, face, copy in candidates[: select.references] if copy]
@@ -91,6 +92,7 @@ def by_hand(faces: list[dict], identity: dict[str, str], select: Select) -> list
         Select,
         references=st.integers(1, 4),
         copy_similarity=st.sampled_from([-1.0, 0.5, 0.9]),
+        copy_landmarks=st.sampled_from([0.0, 0.3, 0.6]),
         max_similarity=st.sampled_from([None, 0.6]),
         max_pose_gap_deg=st.sampled_from([None, 20.0]),
     ),
@@ -164,9 +166,24 @@ def test_a_copy_is_no_reference_though_its_landmarks_are_nearest(mirrored):
         (face_id(2), 0, None),
         (face_id(1), None, Reject.COPY),
     ]
-    assert rows[1]["reject_detail"] == (
-        "crop hashes 1 bits apart (up to 8 is near), cosine 0.995 (from 0.900)"
+    assert rows[1]["reject_detail"].startswith("crop hashes 1 bits apart (up to 8 is near), landmarks 0.")
+    assert rows[1]["reject_detail"].endswith(" (up to 0.005 is near), cosine 0.995 (from 0.900)")
+
+
+def test_a_copy_whose_hash_went_astray_is_known_by_its_landmarks():
+    landmarks = np.full((3, 136), 100.0)
+    landmarks[1] += 0.5  # of 256 px, in x and in y: 0.4 % together
+    landmarks[2] += 50
+    faces = portraits(
+        3, landmarks=landmarks, vectors=unit(np.ones((3, 3))), crop_phash=[0, 2**40 - 1, 2**50 - 1]
     )
+    rows = [
+        row for row in selected(faces, identified(["Ann"] * 3)).to_pylist() if row["target"] == face_id(0)
+    ]
+    assert [(row["reference"], row["reject"]) for row in rows] == [
+        (face_id(2), None),
+        (face_id(1), Reject.COPY),
+    ]
 
 
 def test_near_hashes_of_unlike_faces_and_alike_faces_of_far_hashes_are_no_copies():
