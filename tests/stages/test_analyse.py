@@ -156,7 +156,7 @@ def test_the_largest_faces_of_a_group_come_first() -> None:
     assert [row["id"][-2:] for row in rows] == ["-0", "-1"]
     assert rows[0]["face_px"] > 300
     assert rows[0]["reject"] is None
-    assert rows[1]["reject"] == Reject.FACE_TOO_SMALL
+    assert rows[1]["reject"] == Reject.TOO_MANY_FACES
     assert rows[1]["reject_detail"] == "smaller than the 1 largest faces of the photo"
     assert rows[1]["box"][2] < 300
 
