@@ -28,7 +28,8 @@ def build_command(
     verbose: bool,
 ) -> None:
     """Check every word of the user, then build and write the report."""
-    from stages.sources.source import SourceError, open_source
+    from stages.sources.opening import open_source
+    from stages.sources.source import SourceError
 
     console = Console(soft_wrap=True)
     config = read_config(config_file, settings, base=_shortcuts(engines, labels))

@@ -12,11 +12,20 @@ from annotated_types import Ge, Gt, Lt
 from schemas.reject import Reject
 from schemas.tables import IDENTITIES
 from stages.engines.calibration import calibration_of
-from stages.label_check import check_labels, label_groups
-from stages.operating_point import operating_point
-from stages.people import NOBODY, Faces, Outcome, discover, gather, likeness, nearest_other, one_per_photo
+from stages.identities.label_check import check_labels, label_groups
+from stages.identities.operating_point import operating_point
+from stages.identities.people import (
+    NOBODY,
+    Faces,
+    Outcome,
+    discover,
+    gather,
+    likeness,
+    nearest_other,
+    one_per_photo,
+)
+from stages.identities.whitening import whiten
 from stages.similarity import matrix, one_embedder
-from stages.whitening import whiten
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from schemas.paths import path_of_text, text_of_path
 from schemas.tables import SOURCES
 from stages.sources import folder
 from stages.sources.folder import open_folder
-from stages.sources.source import SourceError, open_source
+from stages.sources.opening import open_source
+from stages.sources.source import SourceError
 
 
 def plant(root: Path, *names: str) -> Path:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.reject import Reject
-from stages.operating_point import OperatingPoint
-from stages.people import (
+from stages.identities.operating_point import OperatingPoint
+from stages.identities.people import (
     NOBODY,
     Faces,
     Outcome,

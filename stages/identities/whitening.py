@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.people import gather
+from stages.identities.people import gather
 from stages.similarity import Floats, Ints
 
 
