@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCHMARKS := $(filter-out __init__ paired,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .PHONY: demo test lint bench install clean
 
@@ -19,7 +20,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 install: $(INSTALLED)
 

@@ -14,14 +14,15 @@ from pipeline.fingerprint import text_digest
 
 
 def parts(batches: Iterable[pa.Table], rows_per_part: int) -> Iterator[tuple[str, pa.Table]]:
-    """Named parts of a stream of rows, in its order; about `rows_per_part` rows, at most four times as many."""
+    """Named parts of a stream of rows, in its order: about `rows_per_part` rows, half to twice as many."""
     waiting: list[pa.Table] = []
     count = 0
     for batch in batches:
         start = 0
         for i, key in enumerate(batch.column("key").to_pylist()):
             count += 1
-            if (count >= rows_per_part // 4 and _ends(key, rows_per_part)) or count >= 4 * rows_per_part:
+            may_end = count >= rows_per_part / 2
+            if (may_end and _ends(key, rows_per_part / 2)) or count >= 2 * rows_per_part:
                 waiting.append(batch.slice(start, i + 1 - start))
                 yield _named(waiting)
                 waiting, start, count = [], i + 1, 0
@@ -36,6 +37,6 @@ def _named(batches: list[pa.Table]) -> tuple[str, pa.Table]:
     return f"part-{text_digest(*rows.column('key').to_pylist())[:12]}", rows
 
 
-def _ends(key: str, rows_per_part: int) -> bool:
+def _ends(key: str, one_in: float) -> bool:
     digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % rows_per_part == 0
+    return int.from_bytes(digest, "big") * one_in < 2**64

@@ -24,7 +24,8 @@ def test_every_row_is_in_one_part_whatever_the_batches(
 ) -> None:
     whole = cut(keys, rows_per_part)
     assert [key for part in whole.values() for key in part] == keys
-    assert all(len(part) <= 4 * rows_per_part for part in whole.values())
+    assert all(len(part) <= 2 * rows_per_part for part in whole.values())
+    assert all(2 * len(part) >= rows_per_part for part in list(whole.values())[:-1])
     batches = [table(keys[start : start + batch]) for start in range(0, len(keys), batch)]
     in_batches = {name: rows.column("key").to_pylist() for name, rows in parts(batches, rows_per_part)}
     assert in_batches == whole
