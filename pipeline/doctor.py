@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 PACKAGES = (
     "ray", "torch", "pyarrow", "webdataset", "insightface", "face-alignment", "faiss-cpu", "faiss-gpu", "basicsr",
@@ -35,12 +35,15 @@ def findings() -> Iterator[Finding]:
 
 
 def print_doctor() -> None:
-    """Print the findings as a table."""
-    table = Table("what", "state", "detail", box=None, pad_edge=False)
+    """Print the findings, one to a line, so that a command can be copied whole."""
+    console = Console(soft_wrap=True)
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for finding in findings():
-        table.add_row(finding.what, f"[{colours[finding.state]}]{finding.state}[/]", finding.detail)
-    Console(soft_wrap=True).print(table)
+        console.print(
+            Text.assemble(
+                f"{finding.what:<24} ", (f"{finding.state:<9}", colours[finding.state]), finding.detail
+            )
+        )
 
 
 def _package(name: str) -> Finding:

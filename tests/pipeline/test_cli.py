@@ -140,3 +140,12 @@ def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, phot
     assert "no face was found" in status.stdout
     assert '"reject": "no_face"' in facerefs("inspect", out, "ann/a.png").stdout
     refused(facerefs("inspect", out, "nothing-of-this-name"), "neither a table")
+
+
+def test_doctor_gives_commands_that_can_be_copied_whole() -> None:
+    result = facerefs("doctor")
+    assert result.returncode == 0, result.stderr
+    lines = {line.split("  ")[0]: line for line in result.stdout.splitlines()}
+    assert "weights found" in lines["detector dlib"]
+    assert "pip install 'facerefs[gpu]'" in lines["faiss-gpu"] or "ok" in lines["faiss-gpu"]
+    assert "…" not in result.stdout
