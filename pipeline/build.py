@@ -15,6 +15,7 @@ from pipeline.listing import list_source
 from pipeline.runner import Runner
 from pipeline.storage import Storage
 from pipeline.workers import Workers
+from stages.basicsr import BasicsrMissingError
 from stages.engines.engine import MissingWeights
 from stages.sources.source import Source, SourceError
 
@@ -41,13 +42,13 @@ def build(source: Source, plan: Plan, storage: Storage, workers: Workers, consol
     """
     config = plan.config
     run = Runner(storage, console, workers)
+    text = yaml.safe_dump(plan.tree(), sort_keys=False)
     try:
-        if not storage.parts("faces"):
-            replace(
-                config.analyse
-            ).setup()  # weights that are missing are better missed now than after the crawl
+        if storage.read_text(BUILD_FILE) != text:
+            # What is missing for these settings is better said now than after the crawl, and before they are kept.
+            replace(config.analyse).setup()
         storage.clear_temporary()
-        storage.write_text(BUILD_FILE, yaml.safe_dump(plan.tree(), sort_keys=False))
+        storage.write_text(BUILD_FILE, text)
         list_source(source.rows(), config.rows_per_part, storage, console)
         run.run_parts(config.crawl, WholeParts(storage, "sources"))
         run.run_whole(config.dedupe)
@@ -57,6 +58,8 @@ def build(source: Source, plan: Plan, storage: Storage, workers: Workers, consol
         run.run_parts(config.shard, PlannedSamples(storage, config.shard))
     except (SourceError, MissingWeights) as error:
         raise UserError(str(error)) from None
+    except BasicsrMissingError as error:
+        raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None
     card.write(storage, config.shard)
 
 

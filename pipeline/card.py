@@ -1,6 +1,8 @@
 """What lies beside the shards: the manifest that `verify` will hold them against, and the dataset card."""
 
+import html
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -21,7 +23,7 @@ _LAYOUT = """\
 |---|---|
 | `KEY.gt.{ending}` | ground truth: the aligned face, {size} x {size} |
 | `KEY.ref0.{ending}` ... | references: other photos of the same person, best first |
-| `KEY.lq.jpg` | the degraded face as its last operation left it, at its low resolution |
+| `KEY.lq.{degraded}` | the degraded face as its last operation left it, at its low resolution |
 | `KEY.json` | identity, landmarks, boxes, embedding, theta, and where each photo comes from |
 """
 
@@ -37,7 +39,8 @@ samples = datasets.load_dataset("webdataset", data_files={"train": "train-*.tar"
 
 _INDEX = """\
 `*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
-SHA-256 of each shard. Splits are by person: nobody is in two of them.
+SHA-256 of each shard. Splits are by person: nobody is in two of them. Where samples differ in their number of
+references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` do not.
 """
 
 
@@ -58,12 +61,16 @@ def _shards(storage: Storage) -> list[dict[str, Any]]:
                 {
                     "name": f"{name}.tar",
                     "split": name.partition("-")[0],
-                    "samples": part.rows,
+                    "samples": _accepted(storage, name),
                     "bytes": part.tar.size,
                     "sha256": part.tar.sha256,
                 }
             )
     return shards
+
+
+def _accepted(storage: Storage, name: str) -> int:
+    return int(storage.read("samples", name, ("reject",)).column("reject").null_count)
 
 
 def _card(storage: Storage, shard: Shard, shards: list[dict[str, Any]]) -> str:
@@ -84,7 +91,11 @@ def _card(storage: Storage, shard: Shard, shards: list[dict[str, Any]]) -> str:
     )
     sections = {
         "# Faces with references": [summary, _split_table(samples, shards)],
-        "## A sample": [_LAYOUT.format(ending=shard.image_format, size=size)],
+        "## A sample": [
+            _LAYOUT.format(
+                ending=shard.image_format, size=size, degraded="png" if shard.recipe == "bicubic" else "jpg"
+            )
+        ],
         "## Use": [_USE, _INDEX],
         "## How it was made": [f"Engines: {', '.join(engines) or 'none'}.\n", _funnel_table(storage)],
         "## Licences of the photos": [_licence_table(storage)],
@@ -158,4 +169,6 @@ def _licence_table(storage: Storage) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "/").split())
+    """A stranger's text as plain text in one cell of a Markdown table."""
+    plain = html.escape(" ".join(text.split()))
+    return re.sub(r"[\\`*_{}\[\]()#+!|~-]", lambda special: f"&#{ord(special[0])};", plain)

@@ -92,7 +92,7 @@ def status(folder: Folder) -> None:
 def inspect(
     folder: Folder,
     what: Annotated[
-        str, typer.Argument(help="A table, or the key or id of a photo, face or sample.")
+        str, typer.Argument(help="A table, or the key or id of a photo, face or sample, or a name.")
     ] = "samples",
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10,
     rejected: Annotated[bool, typer.Option("--rejected", help="Only rows that were rejected.")] = False,
@@ -145,8 +145,6 @@ def main() -> None:
         _end(f"{error}. Nothing already written is lost: run the same command again to continue", 1)
     except OSError as error:
         _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
-    except KeyboardInterrupt:
-        _end("stopped; run the same command again to continue", 130)
 
 
 def _end(sentence: str, code: int) -> None:

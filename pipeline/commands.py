@@ -9,7 +9,7 @@ from rich.console import Console
 from pipeline.build import BUILD_FILE, Plan, build, check_output
 from pipeline.config import ENGINES, read_config
 from pipeline.errors import UserError
-from pipeline.lock import LOCK_FILE, locked
+from pipeline.lock import locked
 from pipeline.storage import Storage
 from pipeline.workers import Workers
 
@@ -31,13 +31,13 @@ def build_command(
     from stages.sources.opening import open_source
     from stages.sources.source import SourceError
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     config = read_config(config_file, settings, base=_shortcuts(engines, labels))
     try:
         photos = open_source(source, labels_file)
     except SourceError as error:
         raise UserError(str(error)) from None
-    labels_path = str(labels_file.absolute()) if labels_file else None
+    labels_path = os.path.abspath(labels_file) if labels_file else None  # noqa: PTH100
     plan = Plan(source=os.path.abspath(source), labels_file=labels_path, config=config)  # noqa: PTH100
     out = out.absolute()
     _check_not_foreign(out)
@@ -53,7 +53,7 @@ def report_command(folder: Path) -> None:
     """Write the report of an existing build."""
     storage = open_build(folder)
     with locked(folder):
-        _write_report(storage, folder, Console(soft_wrap=True))
+        _write_report(storage, folder, Console(soft_wrap=True, markup=False))
 
 
 def sample_command(out: Path, identities: int, per_identity: int, size: int, seed: int) -> None:
@@ -61,7 +61,7 @@ def sample_command(out: Path, identities: int, per_identity: int, size: int, see
     from stages.rendered.folder import write_people
 
     check_new(out)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     total = identities * per_identity
     people = write_people(out, identities, per_identity, size, seed, workers=os.cpu_count() or 1)
     for done, _ in enumerate(people, 1):
@@ -82,7 +82,7 @@ def _check_not_foreign(out: Path) -> None:
     if (
         out.is_dir()
         and not (out / BUILD_FILE).exists()
-        and any(path.name != LOCK_FILE for path in out.iterdir())
+        and any(not path.name.startswith(".") for path in out.iterdir())
     ):
         raise UserError(f"{out} holds other files and no build: choose a new or empty folder for --out")
 

@@ -85,11 +85,22 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which no key stands twice: the first of two would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice, the second time{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
             raise UserError(f"{path} is larger than {MAX_YAML_BYTES} bytes: is it a configuration?")
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 (it is a SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the configuration {path}: {error}") from None
     except (yaml.YAMLError, RecursionError) as error:
@@ -155,4 +166,6 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if "error" in first.get("ctx", {}):
+        return f"settings `{name}`: {first['ctx']['error']}"
     return f"setting `{name}` cannot be {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"

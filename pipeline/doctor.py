@@ -59,26 +59,31 @@ def _engines() -> Iterator[Finding]:
     from stages.engines.engine import MissingWeights
     from stages.engines.load import load_detector, load_embedder, load_landmarker
 
-    loaders: dict[str, Callable[[], object]] = {
-        "detector dlib": lambda: load_detector("dlib", None, "cpu", 1024, 0),
-        "detector insightface": lambda: load_detector("insightface", None, "cpu", 1024, 0),
-        "landmarks dlib": lambda: load_landmarker("dlib", None, "cpu"),
-        "landmarks fan": lambda: load_landmarker("fan", None, "cpu"),
-        "embedder dlib": lambda: load_embedder("dlib", None, "cpu"),
-        "embedder insightface": lambda: load_embedder("insightface", None, "cpu"),
+    loaders: dict[str, tuple[str, Callable[[], object]]] = {
+        "detector dlib": ("dlib-bin", lambda: load_detector("dlib", None, "cpu", 1024, 0)),
+        "detector insightface": ("insightface", lambda: load_detector("insightface", None, "cpu", 1024, 0)),
+        "landmarks dlib": ("dlib-bin", lambda: load_landmarker("dlib", None, "cpu")),
+        "landmarks fan": ("face-alignment", lambda: load_landmarker("fan", None, "cpu")),
+        "embedder dlib": ("dlib-bin", lambda: load_embedder("dlib", None, "cpu")),
+        "embedder insightface": ("insightface", lambda: load_embedder("insightface", None, "cpu")),
     }
-    for what, load in loaders.items():
+    for what, (package, load) in loaders.items():
+        lacking = "missing" if what.endswith("dlib") else "optional"
         try:
             load()
         except MissingWeights as error:
-            yield Finding(what, "missing" if what.endswith("dlib") else "optional", str(error))
+            yield Finding(what, lacking, str(error))
+        except ImportError as error:
+            yield Finding(what, lacking, f"{error}: pip install {package}")
         else:
             yield Finding(what, "ok", "weights found and loaded")
 
 
 def _gpu() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        return Finding("gpu", "missing", f"{error}: pip install torch")
     if torch.cuda.is_available():
         return Finding("gpu", "ok", torch.cuda.get_device_name(0))
     return Finding("gpu", "optional", "none found: everything runs on the CPU")

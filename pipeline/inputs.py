@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import Storage
-from schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN
+from schemas.tables import FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLE_PLAN
 from stages.shard import Shard, split_of
 
-_PROVENANCE = ("id", "url", "page", "licence", "attribution")
+_PROVENANCE = ("url", "page", "licence", "attribution")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PlannedSamples:
     def names(self) -> Sequence[str]:
         """Names of the shards: `train-00000` ..., each split in the order of the targets' keys.
 
-        A face's id begins with a hash, so that this order is a shuffled one.
+        A face's id begins with a hash: the order is a shuffled one, and the ranges hold about equally many.
         """
         return sorted(self._plan)
 
@@ -88,34 +88,44 @@ class PlannedSamples:
 
     @cached_property
     def _plan(self) -> Mapping[str, list[str]]:
-        """Targets by shard."""
+        """Targets by shard: by ranges of the hash that a key begins with, so that a new photo changes few shards."""
         splits = defaultdict(list)
         for target, pairs in sorted(self._pairs.items()):
             splits[self._split(pairs[0]["identity"])].append(target)
-        size = self.shard.samples_per_shard
-        return {
-            f"{split}-{start // size:05d}": targets[start : start + size]
-            for split, targets in splits.items()
-            for start in range(0, len(targets), size)
-        }
+        plan = defaultdict(list)
+        for split, targets in splits.items():
+            shards = max(1, round(len(targets) / self.shard.samples_per_shard))
+            for target in targets:
+                plan[f"{split}-{int(target[:8], 16) * shards >> 32:05d}"].append(target)
+        return plan
 
     def _split(self, identity: str) -> str:
         return split_of(identity, self.shard.seed, self.shard.val_share, self.shard.test_share)
 
     def _faces(self, pairs: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
         """Rows of the faces in these pairs, with their crops and where their photos come from."""
-        wanted = defaultdict(set)
-        for pair in pairs:
-            wanted[pair["target_part"]].add(pair["target"])
-            wanted[pair["reference_part"]].add(pair["reference"])
-        found = {}
-        for part, ids in sorted(wanted.items()):
-            photos = {row["id"]: row for row in self.storage.read("images", part, _PROVENANCE).to_pylist()}
-            faces = self.storage.read("faces", part)
-            faces = faces.filter(pc.is_in(faces.column("id"), value_set=pa.array(sorted(ids))))
-            for face in faces.to_pylist():
-                found[face["id"]] = photos[face["image"]] | face | {"face": face["id"]}
-        return found
+        ids = sorted({pair[end] for pair in pairs for end in ("target", "reference")})
+        faces = self._face_rows.take(pc.index_in(pa.array(ids), value_set=self._face_rows.column("id")))
+        photos = self._photo_rows.take(
+            pc.index_in(faces.column("key").combine_chunks(), value_set=self._photo_rows.column("key"))
+        )
+        return {
+            face["id"]: photo | face | {"face": face["id"]}
+            for face, photo in zip(faces.to_pylist(), photos.to_pylist(), strict=True)
+        }
+
+    @cached_property
+    def _face_rows(self) -> pa.Table:
+        named = {name for name, _ in FACE_IN_SAMPLE} & set(FACES.names)
+        return self.storage.scan("faces", tuple(sorted(named | {"id", "crop"}))).combine_chunks()
+
+    @cached_property
+    def _photo_rows(self) -> pa.Table:
+        return self.storage.scan("images", ("key", *_PROVENANCE)).combine_chunks()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cached rows: each worker reads its own."""
+        return {"storage": self.storage, "shard": self.shard}
 
     def _row(self, target: str, faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         pairs = self._pairs[target]

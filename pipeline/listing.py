@@ -23,6 +23,6 @@ def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storag
                 with storage.writing("sources", name, fingerprint) as part:
                     part.add(rows)
             progress.rows += len(rows)
-        for stale in set(storage.parts("sources")) - names:
+        for stale in storage.remains("sources") - names:
             storage.remove_part("sources", stale)
         progress.part_done(0, 0)

@@ -1,6 +1,7 @@
 """One build at a time in one folder."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,9 @@ def locked(folder: Path) -> Iterator[None]:
 def _open(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return (folder / LOCK_FILE).open("w")
+        # Not through a link: a folder from a stranger may have one that leads to a file of ours.
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        return os.fdopen(descriptor, "r+")
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{folder} is a file, not a folder: choose another --out") from None
     except OSError as error:

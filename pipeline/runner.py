@@ -40,14 +40,15 @@ class Runner:
     def run_parts(self, stage: PartStage, inputs: PartInputs) -> None:
         """Bring a part stage's table up to date: missing and changed parts are done, left-over ones removed."""
         names = list(inputs.names())
-        existing = set(self.storage.parts(stage.writes))
+        existing = self.storage.remains(stage.writes)
         for stale in sorted(existing - set(names)):
             self.storage.remove_part(stage.writes, stale)
         tasks = list(self._missing(stage, inputs, names))
         changed = sum(task.name in existing for task in tasks)
         if changed:
             self.console.print(
-                f"{_name(stage):<11} {changed} parts are redone: their input or settings changed"
+                f"{_name(stage):<11} {changed} parts are redone: their input or settings changed",
+                highlight=False,
             )
         if tasks:
             replace(stage).setup()  # type: ignore[type-var]  # what is missing is said here, not by a dying worker

@@ -14,7 +14,7 @@ from schemas.tables import TABLES
 def print_status(folder: Path) -> None:
     """Print the tables with their parts, rows and bytes, then the funnel with the reasons of the rejects."""
     storage = open_build(folder)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     tables = Table("table", "parts", "rows", "MB", box=None, pad_edge=False)
     for name in TABLES:
         parts = [part for item in storage.parts(name) if (part := storage.part(name, item))]

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from pipeline.errors import RunError
 from pipeline.tar import TarWriter
 from schemas.paths import path_of_text
-from schemas.tables import BLOB, BUNDLE, TABLES
+from schemas.tables import BLOB, BUNDLE, MAX_BLOB_BYTES, TABLES
 
 _FINGERPRINT = b"facerefs.fingerprint"
 _TAR = b"facerefs.tar"
 _TEMPORARY = ".tmp-"
-MAX_BLOB_BYTES = 256 << 20
 _EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
 
 
@@ -64,28 +64,36 @@ class Storage:
             if name.endswith(".parquet") and _TEMPORARY not in name
         )
 
+    def remains(self, table: str) -> set[str]:
+        """Names of parts of which any file is there, be it only a tar that a killed run left without its rows."""
+        return {name.partition(".")[0] for name in self.files(table) if name.endswith((".parquet", ".tar"))}
+
     def part(self, table: str, name: str) -> Part | None:
-        """What the footer of a part says; None if the part is not there."""
+        """What the footer of a part says; None if the part is not there, is damaged, or lacks its tar."""
         path = self._path(f"{table}/{name}.parquet")
         try:
             with self.filesystem.open_input_file(path) as file:
                 footer = pq.read_metadata(file)
-        except FileNotFoundError:
+        except (FileNotFoundError, pa.ArrowInvalid):
             return None
         metadata = footer.metadata or {}
-        tar = metadata.get(_TAR)
-        return Part(
-            name=name,
-            rows=footer.num_rows,
-            fingerprint=metadata.get(_FINGERPRINT, b"").decode(),
-            tar=TarFacts(**json.loads(tar)) if tar else None,
-        )
+        tar = TarFacts(**json.loads(metadata[_TAR])) if _TAR in metadata else None
+        if tar and self.filesystem.get_file_info(self._path(tar.path)).size != tar.size:
+            return None
+        fingerprint = metadata.get(_FINGERPRINT, b"").decode()
+        return Part(name=name, rows=footer.num_rows, fingerprint=fingerprint, tar=tar)
 
     def read(self, table: str, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-        """The rows of one part, bytes left where they lie."""
+        """The rows of one part, bytes left where they lie. Raises RunError if its file is damaged."""
         wanted = None if columns is None else [column for column in columns if column != "part"]
-        with self.filesystem.open_input_file(self._path(f"{table}/{name}.parquet")) as file:
-            rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
+        path = self._path(f"{table}/{name}.parquet")
+        try:
+            with self.filesystem.open_input_file(path) as file:
+                rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
+        except pa.ArrowInvalid as error:
+            raise RunError(
+                f"{path} is damaged ({error}): delete it, and `facerefs build` makes it anew"
+            ) from None
         if columns is not None and "part" in columns:
             rows = rows.append_column("part", pa.array([name] * len(rows), pa.string()))
         return rows
@@ -133,7 +141,7 @@ class Storage:
 
     def read_blob(self, path: str, offset: int, length: int) -> bytes | None:
         """Bytes of a tar of this build, or of a local file if the path is absolute; None if not as said."""
-        if length > MAX_BLOB_BYTES:
+        if length > MAX_BLOB_BYTES or ".." in path.split("/"):
             return None
         try:
             if posixpath.isabs(path):
@@ -167,6 +175,8 @@ class Storage:
                 return bytes(file.read()).decode()
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self._path(name)} is damaged ({error}): choose another --out") from None
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file, whole or not at all."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from pipeline.errors import RunError
+from pipeline.errors import RunError, UserError
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,17 @@ class Workers:
     def map_parts(self, worker: Worker, tasks: Sequence[Task]) -> Iterator[tuple[int, int]]:
         """Results of `worker.work(task)`, in the order in which the parts finish.
 
-        Raises RunError, naming the cause, if a part fails: a bad photo is no failure, but a row.
+        Raises RunError, naming the cause, if a part fails: a bad photo is no failure, but a row; UserError if
+        there is no GPU for a worker that needs one.
         """
         import ray
         from ray.data import ActorPoolStrategy, DataContext
         from ray.exceptions import RayError
 
         self._start()
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        if worker.gpus > there.get("GPU", 0):
+            raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
         context = DataContext.get_current()
         context.enable_progress_bars = self.verbose
         context.execution_options.verbose_progress = self.verbose

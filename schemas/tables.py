@@ -10,6 +10,8 @@ that we wrote, and absolute for photos that are referenced where they lie.
 import pyarrow as pa
 
 BLOB = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
+MAX_BLOB_BYTES = 256 << 20
+"""Longer ones are not read, so that a part fits into memory."""
 LANDMARKS = pa.list_(pa.float32(), 136)
 """68 points as x0, y0, x1, y1, ... in pixels; pixel centres lie at whole numbers."""
 

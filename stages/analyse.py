@@ -66,17 +66,22 @@ class Analyse:
     max_outside: Annotated[float, Ge(0), Le(1)] = 0.3  # share of the crop
     max_yaw_deg: Annotated[float, Ge(0)] | None = None
     min_sharpness: Annotated[float, Ge(0)] | None = 15.0  # sharp real photos have 40 or more
-    max_niqe: float | None = None
+    max_niqe: Annotated[float, Ge(0)] | None = None
     niqe: bool = True
 
     def __post_init__(self) -> None:
         if self.max_niqe is not None and not self.niqe:
             raise ValueError("max_niqe needs niqe: true")
+        if self.detector == "dlib" and self.detector_weights is not None:
+            raise ValueError(
+                "detector_weights are of the detector insightface: dlib's HOG has none to choose"
+            )
 
     @property
     def gpus(self) -> float:
         """GPUs that one worker takes."""
-        return 1.0 if self.device == "cuda" else 0.0
+        engines = (self.detector, self.landmarks, self.embedder)
+        return 1.0 if self.device == "cuda" and any(engine != "dlib" for engine in engines) else 0.0
 
     def setup(self) -> None:
         """Load the engines. Raises MissingWeights, and BasicsrMissingError where `niqe` needs basicsr."""

@@ -23,6 +23,7 @@ from stages.identities.people import (
     likeness,
     nearest_other,
     one_per_photo,
+    second_faces,
 )
 from stages.identities.whitening import whiten
 from stages.similarity import matrix, one_embedder
@@ -35,8 +36,8 @@ class Cluster:
     labels: `trust` takes the label as the identity, `check` corrects it on evidence, `ignore` finds people by
     their looks alone. same: cosine above which two faces can be one person; by default measured on the labels
     (`check`, see `operating_point`) or, where that cannot be, the calibration of the embedder.
-    min_faces: the fewest faces that make a person nobody named. neighbours: how many of each face are looked
-    at; people with more faces are still found whole, through each other's neighbours.
+    min_faces: the fewest faces, each in another photo, that make a person nobody named. neighbours: how many
+    of each face are looked at; people with more faces are still found whole, through each other's neighbours.
 
     `similarity` and `other_similarity` are cosines to centres of the embeddings as they are; the figures in
     `why` are mean cosines to a person's faces, of embeddings whitened where the labels allow (`whitening`).
@@ -88,10 +89,10 @@ class Cluster:
     def _ignore(self, faces: Faces, same: float) -> Outcome:
         rows = np.arange(len(faces.id))
         person, names = discover(faces, rows, same, self.neighbours, self.min_faces)
-        people = gather(faces.vectors, person, len(names))
-        again = one_per_photo(faces.image, person, likeness(faces.vectors, person, people, unit=False))
+        again = second_faces(faces.vectors, faces.image, person, len(names))
+        too_few = f"fewer than {self.min_faces} faces of different photos are {same:.2f} alike on average"
         sentence = {
-            (True, True): f"fewer than {self.min_faces} faces are {same:.2f} alike on average",
+            (True, True): too_few,
             (True, False): "another face of the same photo suits the person better",
         }
         nobody = (person == NOBODY) | again

@@ -8,7 +8,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 
 from schemas.reject import Reject
-from schemas.tables import IMAGES, SOURCES, loaded
+from schemas.tables import IMAGES, MAX_BLOB_BYTES, SOURCES, loaded
 from stages.decode import PILLOW_PIXELS, DecodeError, DecodeLimits, decode
 from stages.hashing import detail_hash, perceptual_hashes
 
@@ -21,7 +21,7 @@ class Crawl:
     """Read, hash and decode photos; those of a local source stay where they lie unless `copy` is set."""
 
     copy: bool = False
-    max_bytes: Annotated[int, Ge(1)] = DecodeLimits.max_bytes
+    max_bytes: Annotated[int, Ge(1), Le(MAX_BLOB_BYTES)] = DecodeLimits.max_bytes
     max_pixels: Annotated[int, Ge(1), Le(PILLOW_PIXELS)] = DecodeLimits.max_pixels
     min_side_px: Annotated[int, Ge(1)] = DecodeLimits.min_side_px
 
@@ -59,6 +59,8 @@ class Crawl:
         """What a photo is found to be. Raises DecodeError for what is none."""
         if size is not None and size > self.max_bytes:
             raise DecodeError(Reject.TOO_MANY_BYTES, f"{size} bytes, at most {self.max_bytes}")
+        if data is None and size is None:
+            raise DecodeError(Reject.UNREADABLE, "it is a link that leads out of the folder, or nowhere")
         if data is None:
             raise DecodeError(Reject.UNREADABLE, "its bytes could not be had")
         photo = decode(data, DecodeLimits(self.max_bytes, self.max_pixels, self.min_side_px))

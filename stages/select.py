@@ -47,7 +47,8 @@ class Select:
     """Pair every face that has an identity with its references. A whole stage.
 
     strategy: `landmark_nearest`, the smallest mean L1 distance of the 68 landmarks in the aligned crop, as
-    RPF has it. references: how many per face, best first. Never a reference are: a face of the same photo; a
+    RPF has it. references: how many per face, best first; a face with fewer than `min_references` has none.
+    Never a reference are: a face of the same photo; a
     copy (a cosine of at least `copy_similarity`, by default the embedder's calibration, and either crop hashes
     at most `copy_distance` bits apart, mirrored or not, or landmarks at most `copy_landmarks` of the crop's
     side apart, as after a rotation or with another background); a head turned more than `max_pose_gap_deg`
@@ -59,6 +60,7 @@ class Select:
 
     strategy: Literal["landmark_nearest"] = "landmark_nearest"
     references: Annotated[int, Ge(1)] = 1
+    min_references: Annotated[int, Ge(1)] = 1
     copy_distance: Annotated[int, Ge(0), Le(64)] = 8
     copy_landmarks: Annotated[float, Ge(0)] = 0.005
     copy_similarity: Cosine | None = None
@@ -75,6 +77,10 @@ class Select:
     }
     writes: ClassVar[str] = "pairs"
     version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.min_references > self.references:
+            raise ValueError("min_references is more than references")
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """PAIRS in the order of the targets' ids: references by rank, then copies that would have been one.
@@ -97,6 +103,7 @@ class Select:
         chosen = _Chosen(
             *(np.concatenate([getattr(part, column.name) for part in found]) for column in fields(_Chosen))
         )
+        chosen = self._enough(chosen, len(faces))
         tables_out = [self._pairs(faces, chosen, copy_similarity), self._without(faces, chosen, counts)]
         pairs = pa.concat_tables(tables_out, promote_options="default")
         pairs = pairs.append_column("strategy", pa.array([self.strategy] * len(pairs), pa.string()))
@@ -116,6 +123,16 @@ class Select:
         near = (block.hash_distance <= self.copy_distance) | (block.landmark_distance <= self.copy_landmarks)
         copy = near & (block.similarity >= copy_similarity)
         return np.select([block.same_photo, turned, unlike, alike, copy], list(_COUNTED), _FREE)
+
+    def _enough(self, chosen: _Chosen, faces: int) -> _Chosen:
+        """Without the references of faces that have too few of them; copies stay, as evidence."""
+        numbers = np.bincount(chosen.target[chosen.rank >= 0], minlength=faces)
+        stay = (chosen.rank < 0) | (numbers >= self.min_references)[chosen.target]
+        return _Chosen(*(getattr(chosen, column.name)[stay] for column in fields(_Chosen)))
+
+    def _why_none(self, refused: Ints) -> str:
+        least = self.min_references
+        return _refusals(refused) if least == 1 else f"fewer than {least} other photos can be its reference"
 
     def _pairs(self, faces: pa.Table, chosen: _Chosen, copy_similarity: float) -> pa.Table:
         """References, and the copies after them."""
@@ -148,7 +165,7 @@ class Select:
         rows = np.flatnonzero(~paired)
         columns = {
             "reject": pa.array([Reject.NO_REFERENCE.value] * len(rows), pa.string()),
-            "reject_detail": pa.array([_sentence(counts[row]) for row in rows], pa.string()),
+            "reject_detail": pa.array([self._why_none(counts[row]) for row in rows], pa.string()),
             "place": pa.array(np.full(len(rows), 2 * len(faces))),
         }
         return pa.table(_targets(faces, rows) | columns)
@@ -178,7 +195,7 @@ def _choose(block: Candidates, why_not: Ints, references: int) -> _Chosen:
     )
 
 
-def _sentence(counts: Ints) -> str:
+def _refusals(counts: Ints) -> str:
     """Why a face has no reference, from the number of candidates that each rule refused."""
     others = int(counts.sum()) - 1  # the face itself is counted as one of the same photo
     if others == 0:

@@ -22,10 +22,11 @@ Pixels = NDArray[np.uint8]
 class Shard:
     """Writes the samples of one shard: `gt`, `ref0` ..., `lq` and the JSON that says all about them.
 
-    Splits are by identity, by a hash, so that a person never changes sides when photos are added.
+    Splits are by a hash of the identity's name, so that a person with a name never changes sides when photos are
+    added.
     """
 
-    reads: ClassVar[str] = "pairs"
+    reads: ClassVar[str] = "pairs"  # joined with faces and images: `schemas.tables.SAMPLE_PLAN`
     writes: ClassVar[str] = "samples"
     loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops")
     version: ClassVar[int] = 1
@@ -38,6 +39,10 @@ class Shard:
     image_format: Literal["png", "webp"] = "png"  # both lossless
     val_share: Annotated[float, Ge(0), Le(1)] = 0.05
     test_share: Annotated[float, Ge(0), Le(1)] = 0.05
+
+    def __post_init__(self) -> None:
+        if self.val_share + self.test_share > 1:
+            raise ValueError("val_share and test_share are more than 1 together")
 
     def setup(self) -> None:
         """Nothing to load: the degradation has no weights."""

@@ -1,6 +1,7 @@
 """The whole way of a photo, on rendered people: through the command, into shards that others read."""
 
 import json
+import shutil
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -137,6 +138,28 @@ def test_one_worker_gives_the_same_bytes(build: Path, photos: Path, tmp_path: Pa
     assert contents(tmp_path / "again") == contents(build)
 
 
+def test_a_changed_and_damaged_build_ends_as_a_new_one_would(photos: Path, tmp_path: Path) -> None:
+    mine, out = tmp_path / "photos", tmp_path / "build"
+    shutil.copytree(photos, mine)
+    fast = ["--labels", "trust", "--set", "analyse.niqe=false", *SETTINGS]
+    assert facerefs("build", mine, "--out", out, *fast).returncode == 0
+    people = sorted(path for path in mine.iterdir() if path.is_dir())
+    shutil.rmtree(people[0])
+    (people[1] / "000.jpg").rename(people[1] / "other-name.jpg")
+    shutil.move(people[2] / "001.jpg", people[3] / "moved.jpg")
+    shutil.copyfile(people[4] / "002.jpg", people[4] / "copy.jpg")
+    damaged, tar = sorted((out / "faces").glob("*.parquet"))[-1], sorted((out / "samples").glob("*.tar"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    tar.unlink()
+    (out / "samples" / "train-00077.tar").write_bytes(b"what a killed run left of a shard")
+    for folder in (out, tmp_path / "new"):
+        result = facerefs("build", mine, "--out", folder, *fast)
+        assert result.returncode == 0, result.stderr
+    assert contents(out) == contents(tmp_path / "new")
+    said = (out / "samples" / "manifest.json").read_text()
+    assert "train-00077" not in said
+
+
 def test_planted_defects_are_found(tmp_path: Path) -> None:
     people = tmp_path / "photos"
     list(write_people(people, identities=10, per_identity=6, size_px=480, seed=5))
@@ -149,4 +172,10 @@ def test_planted_defects_are_found(tmp_path: Path) -> None:
     for kind in ("same bytes", "re-encoded", "mirrored"):
         assert scores[f"copies: {kind}"].recall == 1
     assert scores["copies: all"].wrong == 0
-    assert score_pairs(storage, truth).of_copies == 0
+    assert scores["wrong labels"].recall == 1
+    pairs = score_pairs(storage, truth)
+    assert pairs.pairs > 40
+    assert (pairs.of_copies, pairs.of_two_people) == (0, 0)
+    dropped = {row["key"] for row in storage.scan("duplicates").to_pylist() if row["reject"]}
+    assert dropped
+    assert not dropped & set(storage.scan("faces").column("key").to_pylist())

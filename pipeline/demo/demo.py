@@ -24,7 +24,7 @@ def run_demo(
     Raises RunError if a pair in the result shows one photo twice: that must never happen.
     """
     check_new(out)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     started = time.monotonic()
     photos, folder = out / "photos", out / "build"
     for _ in write_people(photos, identities, per_identity, size, seed, workers or os.cpu_count() or 1):
@@ -57,6 +57,11 @@ def _print_scores(console: Console, scores: list[Score]) -> None:
         )  # fmt: skip
     console.print()
     console.print(table)
+    console.print(
+        "\nReferences wrongly refused as copies are other photos of the person that look like the same shot: "
+        "they stay in the set, and others are chosen in their place.",
+        highlight=False,
+    )
 
 
 def _share(value: float) -> str:

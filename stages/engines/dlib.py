@@ -5,8 +5,10 @@ The weights come with the package `face_recognition_models`, which is never impo
 for research only.
 """
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import dlib
 import numpy as np
@@ -51,7 +53,7 @@ class Dlib68:
     name = "dlib-68"
 
     def __init__(self, weights: str | None = None) -> None:
-        self._predictor = dlib.shape_predictor(_weights(weights, _LANDMARKS_FILE))
+        self._predictor = _load(dlib.shape_predictor, _weights(weights, _LANDMARKS_FILE))
 
     def landmarks(self, image: Pixels, box: Points) -> Points:
         """The points of the face in `box`.
@@ -77,7 +79,7 @@ class DlibResnet:
     name = "dlib-resnet-128"
 
     def __init__(self, weights: str | None = None) -> None:
-        self._network = dlib.face_recognition_model_v1(_weights(weights, _EMBEDDER_FILE))
+        self._network = _load(dlib.face_recognition_model_v1, _weights(weights, _EMBEDDER_FILE))
 
     def embed(self, image: Pixels, landmarks: Points) -> Points:
         """The face with these landmarks; dlib aligns it by them to its own 150 px chip."""
@@ -92,6 +94,15 @@ def _edges(box: dlib.rectangle, scale: Points) -> Points:
     """dlib's pixels are inclusive: the box reaches from the first one's outer edge to the last one's."""
     outer = np.array([[box.left(), box.top()], [box.right() + 1, box.bottom() + 1]])
     return (outer * scale - 0.5).astype(np.float32).ravel()
+
+
+def _load(model: Callable[[str], Any], path: str) -> Any:
+    try:
+        return model(path)
+    except RuntimeError as error:
+        raise MissingWeights(
+            f"{path} holds no weights of this kind: {' '.join(str(error).split())}"
+        ) from None
 
 
 def _weights(configured: str | None, file: str) -> str:

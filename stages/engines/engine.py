@@ -16,7 +16,7 @@ Points = npt.NDArray[np.float32]
 
 
 class MissingWeights(Exception):  # noqa: N818  it is an answer to a person, not a fault of the program
-    """Weights are not on this machine; the message is one sentence that says how to get them."""
+    """Weights or their runtime are not on this machine, or unusable; the message says in a sentence what to do."""
 
 
 @dataclass(frozen=True, eq=False)

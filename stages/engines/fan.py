@@ -5,6 +5,7 @@ directly, with the boxes of our own detector. The points come out as fractions o
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Literal
 from urllib.parse import urlparse
 
@@ -30,9 +31,12 @@ class Fan:
     name = "fan:2dfan4"
 
     def __init__(self, weights: str | None, device: Literal["cpu", "cuda"]) -> None:
-        state = torch.load(_weights(weights), map_location=device, weights_only=True)
+        path = _weights(weights)
         self._network = FAN(_HOURGLASSES)
-        self._network.load_state_dict(state)
+        try:
+            self._network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+        except (UnpicklingError, RuntimeError, EOFError, TypeError) as error:
+            raise MissingWeights(f"{path} holds no weights of FAN ({type(error).__name__})") from None
         self._network.to(device).eval()
         self._device = device
 

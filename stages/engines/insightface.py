@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 from insightface.model_zoo import get_model
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
 
 from stages import geometry
 from stages.engines.engine import Detection, MissingWeights, Pixels, Points, largest_first, reduced, unit
@@ -84,7 +85,10 @@ def _load(task: str, weights: str | None, device: Literal["cpu", "cuda"]) -> tup
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker has one core
     for file in _files(weights):
-        model = get_model(str(file), providers=[_provider(device)], sess_options=options)
+        try:
+            model = get_model(str(file), providers=[_provider(device)], sess_options=options)
+        except InvalidProtobuf as error:
+            raise MissingWeights(f"{file} is no ONNX model: {error}") from None
         if model is not None and model.taskname == task:
             return model, file.stem
     raise MissingWeights(f"{weights or _DEFAULT_PACK} holds no InsightFace model for {task}")
@@ -93,7 +97,7 @@ def _load(task: str, weights: str | None, device: Literal["cpu", "cuda"]) -> tup
 def _provider(device: Literal["cpu", "cuda"]) -> str:
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
     if provider not in onnxruntime.get_available_providers():
-        raise RuntimeError(f"onnxruntime has no {provider}: install onnxruntime-gpu, or set device to cpu")
+        raise MissingWeights(f"onnxruntime has no {provider}: install onnxruntime-gpu, or set device to cpu")
     return provider
 
 

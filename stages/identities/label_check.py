@@ -17,6 +17,7 @@ from stages.identities.people import (
     nearest_other,
     one_per_photo,
     pairs_within,
+    second_faces,
 )
 from stages.similarity import Floats, Ints, average_linkage, inner, nearest
 
@@ -58,7 +59,8 @@ def check_labels(faces: Faces, point: OperatingPoint, neighbours: int, min_faces
     """Decide for every face whether its label is right.
 
     1. Faces of a label fall into groups (average linkage at `point.same`); the one with most photos is the
-       core. A label of several faces of which no two agree has none. Unlabelled faces form people by looks.
+       core. A label of several faces has none if no two of different photos agree. Unlabelled faces form
+       people by looks.
     2. Labels whose cores are as alike across as within are one person, and so are unlabelled people.
     3. A core face stays unless it is clearly nearer to another person. Another group (another age, another
        look) stays if it is alike enough to the core to belong, and nearer to it than to any other person.
@@ -101,29 +103,32 @@ def check_labels(faces: Faces, point: OperatingPoint, neighbours: int, min_faces
 def label_groups(faces: Faces, start: Ints, neighbours: int, same: float) -> tuple[Ints, Flags]:
     """The groups into which the faces of each label (number in `start`) fall, and which faces are the core.
 
-    The core is the group with most photos, the more coherent of two equal ones.
+    The core is the group with most photos, the more coherent of two equal ones. A group has one face per photo:
+    nobody is twice in a photo, so a second face, however alike, says nothing for the label and stands alone.
     """
+    count = len(start)
     vectors = faces.vectors
     pairs = pairs_within(vectors, start, neighbours, same)
-    group = average_linkage(vectors, np.ones(len(start), np.int64), *pairs, same)
-    return group, _core(faces, start, group)
+    group = average_linkage(vectors, np.ones(count, np.int64), *pairs, same)
+    second = second_faces(vectors, faces.image, group, count)
+    _, row, group = np.unique(
+        np.where(second, count + np.arange(count), group), return_index=True, return_inverse=True
+    )
+    return group, _core(vectors, start, group, start[row])
 
 
-def _core(faces: Faces, start: Ints, group: Ints) -> Flags:
-    count = len(start)
-    photo_groups = np.unique(np.stack([group, faces.image]), axis=1)[0]
-    photos = np.bincount(photo_groups, minlength=count)
-    people = gather(faces.vectors, group, count)
-    coherence = np.linalg.norm(people.means, axis=1)
-    roots = np.flatnonzero(people.sizes)
-    roots = roots[start[roots] >= 0]
-    order = roots[np.lexsort((roots, -coherence[roots], -photos[roots], start[roots]))]
+def _core(vectors: Floats, start: Ints, group: Ints, label: Ints) -> Flags:
+    """label: of each group, whose faces are all of different photos."""
+    people = gather(vectors, group, len(label))
+    sizes, coherence = people.sizes[:-1], np.linalg.norm(people.means[:-1], axis=1)
+    order = np.lexsort((-coherence, -sizes, label))
     first = np.ones(len(order), bool)
-    first[1:] = start[order[1:]] != start[order[:-1]]
-    label_size = np.bincount(start[start >= 0], minlength=1)
+    first[1:] = label[order[1:]] != label[order[:-1]]
     chosen = order[first]
-    chosen = chosen[(people.sizes[chosen] > 1) | (label_size[start[chosen]] == 1)]
-    return np.isin(group, chosen) & (start >= 0)
+    chosen = chosen[label[chosen] >= 0]
+    label_size = np.bincount(start[start >= 0], minlength=1)
+    chosen = chosen[(sizes[chosen] > 1) | (label_size[label[chosen]] == 1)]
+    return np.isin(group, chosen)
 
 
 def _one_person(cores: People, labels: int, point: OperatingPoint) -> Ints:
@@ -199,7 +204,7 @@ def _figures(row: int, asked: int, checked: _Checked) -> str:
     names, sizes, evidence = checked.names, checked.people.sizes, checked.evidence
     parts = []
     if asked != NOBODY and sizes[asked] == 0:
-        parts.append(f"no two faces of {names[asked]!r} agree")
+        parts.append(f"no two photos of {names[asked]!r} agree")
     elif asked != NOBODY and not np.isnan(evidence.own[row]):
         parts.append(f"{evidence.own[row]:.2f} alike on average to {sizes[asked]} faces of {names[asked]!r}")
     if (other := int(evidence.other[row])) != NOBODY:

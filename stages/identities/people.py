@@ -77,15 +77,17 @@ def discover(
 ) -> tuple[Ints, list[str]]:
     """Find the people among some faces, of which nothing is known but how they look.
 
-    Returns int64 (N,), the number of each face's person (NOBODY if it resembles too few others, or is not
-    among `rows`), and the people's names: stable, from a hash of the smallest id of a face.
+    Returns int64 (N,), the number of each face's person (NOBODY if it resembles faces of too few photos, or is
+    not among `rows`), and the people's names: stable, from a hash of the smallest id of a face. A person may
+    have several faces of one photo (`second_faces`), which count as one.
     """
     vectors = faces.vectors[rows]
     a, b = neighbour_pairs(vectors, neighbours, same)
     group = average_linkage(vectors, np.ones(len(rows), np.int64), a, b, same)
     person = np.full(len(faces.id), NOBODY)
-    first, member, size = np.unique(group, return_inverse=True, return_counts=True)
-    kept = size >= min_faces
+    first, member = np.unique(group, return_inverse=True)
+    seen_in = np.unique(np.stack([member, faces.image[rows]]), axis=1)[0]
+    kept = np.bincount(seen_in, minlength=len(first)) >= min_faces
     number = np.where(kept, np.cumsum(kept) - 1, NOBODY)
     person[rows] = number[member]
     return person, [_name(faces.id[rows[row]]) for row in first[kept]]
@@ -133,6 +135,24 @@ def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> 
         free = candidate != own
         other[free], how_like[free] = candidate[free], similarity[free, column]
     return other, how_like
+
+
+def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArray[np.bool_]:
+    """True for a face if another face of the same photo suits their common group (of `count`) better.
+
+    Where two people who look alike share photos, their group's centre lies between them and would choose now
+    one, now the other. So the choice starts from a single face, the most typical, and so from one of them.
+    """
+    rows = np.arange(len(group))
+
+    def suits(chosen: NDArray[np.bool_]) -> Floats:
+        return inner(gather(vectors, np.where(chosen, group, NOBODY), count).sums, vectors, group, rows)
+
+    order = np.lexsort((rows, -suits(group >= 0), group))
+    typical = np.ones(len(group), bool)
+    typical[order[1:]] = group[order[1:]] != group[order[:-1]]
+    like_one = ~one_per_photo(image, group, suits(typical))
+    return one_per_photo(image, group, suits(like_one))
 
 
 def one_per_photo(image: Ints, person: Ints, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:

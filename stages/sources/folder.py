@@ -1,6 +1,7 @@
 """A local folder of photos, with one sub-folder per person, or flat, or both."""
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -26,8 +27,9 @@ class FolderSource:
     """Photos under a folder. Who a photo shows is said by `labels` (by relative path, else by file name), or,
     without them, by the sub-folder of the first level; a photo beside those has no label.
 
-    Photos are the regular files with an image's extension; hidden ones do not count, nor what lies behind a
-    symbolic link to a folder or to the outside.
+    Photos are the regular files with an image's extension, hidden ones excepted. Symbolic links are followed
+    to files in the folder only; one that leads elsewhere is listed without a place, so that crawl rejects it
+    by name, unless it leads to a folder whose photos are listed anyway.
     """
 
     root: Path
@@ -40,8 +42,8 @@ class FolderSource:
 
     def rows(self) -> Iterator[pa.Table]:
         """List the photos, sorted within each folder. Raises SourceError if a sub-folder cannot be listed."""
-        files = _photos(self.root)
-        while batch := [self._row(path) for path in islice(files, _ROWS_PER_TABLE)]:
+        entries = _listed(self.root)
+        while batch := [self._row(entry) for entry in islice(entries, _ROWS_PER_TABLE)]:
             yield pa.Table.from_pylist(batch, SOURCES)
 
     def label(self, key: str) -> str | None:
@@ -51,39 +53,59 @@ class FolderSource:
         person, slash, _ = key.partition("/")
         return person if slash else None
 
-    def _row(self, path: str) -> dict[str, Any]:
-        key = _key(path, self.root)
+    def _row(self, entry: os.DirEntry[str]) -> dict[str, Any]:
+        key = _key(entry, self.root)
         row: dict[str, Any] = {"key": key, "label": self.label(key)}
-        try:
-            status = Path(path).stat()
-        except OSError:
+        status = _file_status(entry, self.root)
+        if status is None:
             return row  # listed all the same: crawl rejects what has no place
-        place = {"path": text_of_path(path), "offset": 0, "length": status.st_size}
-        return {**row, "photo": place, "modified_ns": status.st_mtime_ns}
+        row["photo"] = {"path": text_of_path(entry.path), "offset": 0, "length": status.st_size}
+        # Permission is no part of the modification time: only a null lets the row change once it is granted.
+        row["modified_ns"] = status.st_mtime_ns if os.access(entry.path, os.R_OK) else None
+        return row
 
 
 def open_folder(root: Path, labels_file: Path | None = None) -> FolderSource:
     """Open a folder that exists. Raises SourceError if it holds no photo, or the labels name none of them."""
     labels = None if labels_file is None else read_labels(labels_file)
     source = FolderSource(root.resolve(), labels)
-    keys = (_key(path, source.root) for path in _photos(source.root))
-    first = next(keys, None)
+    photos = (
+        entry
+        for entry in _listed(source.root)
+        if not entry.is_symlink() or _file_status(entry, source.root) is not None
+    )
+    first = next(photos, None)
     if first is None:
-        raise SourceError(f"{root} holds no photos: no file in it ends in .jpg, .png, .webp or the like")
-    if labels is not None and source.label(first) is None and all(source.label(key) is None for key in keys):
+        raise SourceError(_why_empty(source))
+    if labels is not None and all(
+        source.label(_key(entry, source.root)) is None for entry in _listed(source.root)
+    ):
         example = f"it begins with {next(iter(labels))}" if labels else "it is empty"
         raise SourceError(
-            f"{labels_file} names none of the photos in {root}: {example}, the folder with {first}"
+            f"{text_of_path(str(labels_file))} names none of the photos in {source.name}: {example}, "
+            f"the folder with {_key(first, source.root)}"
         )
     return source
 
 
-def _key(path: str, root: Path) -> str:
-    return text_of_path(os.path.relpath(path, root))
+def _why_empty(source: FolderSource) -> str:
+    links = list(_listed(source.root))
+    if not links:
+        return f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like"
+    target = text_of_path(os.path.realpath(links[0].path))
+    return (
+        f"{source.name} holds no photos, only symbolic links that lead to no file in it ({len(links)}, such as "
+        f"{_key(links[0], source.root)} to {target}): give the folder to which they lead as SOURCE, "
+        "or put the photos in their place (cp -rL)"
+    )
 
 
-def _photos(root: Path) -> Iterator[str]:
-    """Absolute paths of the photos; without recursion, which a deep folder would exhaust."""
+def _key(entry: os.DirEntry[str], root: Path) -> str:
+    return text_of_path(os.path.relpath(entry.path, root))
+
+
+def _listed(root: Path) -> Iterator[os.DirEntry[str]]:
+    """The entries that get a row; without recursion, which a deep folder would exhaust."""
     waiting = [_entries(str(root))]
     while waiting:
         entry = next(waiting[-1], None)
@@ -91,8 +113,8 @@ def _photos(root: Path) -> Iterator[str]:
             waiting.pop()
         elif entry.is_dir(follow_symlinks=False):
             waiting.append(_entries(entry.path))
-        elif _is_photo(entry, root):
-            yield entry.path
+        elif _gets_row(entry, root):
+            yield entry
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -104,10 +126,30 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
     return iter(sorted(seen, key=lambda entry: os.fsencode(entry.name)))
 
 
-def _is_photo(entry: os.DirEntry[str], root: Path) -> bool:
-    if Path(entry.name).suffix.lower() not in PHOTO_EXTENSIONS:
-        return False
+def _gets_row(entry: os.DirEntry[str], root: Path) -> bool:
+    """Whether it is a photo, or a link behind which photos might be lost."""
+    is_image = Path(entry.name).suffix.lower() in PHOTO_EXTENSIONS
     if not entry.is_symlink():
-        return entry.is_file()
+        return is_image and entry.is_file()
+    try:
+        if stat.S_ISREG(entry.stat().st_mode):
+            return is_image
+    except OSError:
+        return True  # broken, perhaps because a disk is missing: it may have led to photos
     target = Path(os.path.realpath(entry.path))
-    return target.is_relative_to(root) and (target.is_file() or not target.exists())
+    return not target.is_relative_to(root) or _is_hidden(target.relative_to(root))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _file_status(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
+    """Size and times of a file in the folder; None for what leads elsewhere or cannot be had."""
+    if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+        return None
+    try:
+        status = entry.stat()
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from schemas.paths import text_of_path
 from stages.sources.source import SourceError
 
 
@@ -12,17 +13,20 @@ def read_labels(path: Path) -> dict[str, str]:
     do not count. Raises SourceError for an unreadable file, a malformed line, and a name with two labels.
     """
     labels: dict[str, str] = {}
+    shown = text_of_path(str(path))
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())]
         if len(fields) != 2 or not all(fields):
             raise SourceError(
-                f"{path}, line {number}: expected a file name and a label, found {line.strip()!r}"
+                f"{shown}, line {number}: expected a file name and a label, found {line.strip()!r}"
             )
         name, label = fields
         if labels.setdefault(name, label) != label:
-            raise SourceError(f"{path}, line {number}: {name} is {label} here, but {labels[name]} further up")
+            raise SourceError(
+                f"{shown}, line {number}: {name} is {label} here, but {labels[name]} further up"
+            )
     return labels
 
 
@@ -30,6 +34,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:
-        raise SourceError(f"cannot read the labels in {path}: {error.strerror}") from error
+        raise SourceError(f"cannot read the labels in {text_of_path(str(path))}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"cannot read the labels in {path}: it is not UTF-8 text") from error
+        raise SourceError(
+            f"cannot read the labels in {text_of_path(str(path))}: it is not UTF-8 text"
+        ) from error

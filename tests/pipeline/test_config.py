@@ -33,6 +33,8 @@ def test_settings_win_over_the_file(tmp_path: Path) -> None:
         ("shard.samples_per_shard=many", "`shard.samples_per_shard` cannot be 'many'"),
         ("analyse=512", "holds several settings"),
         ("analyse.crop_size", "has no `=`"),
+        ("analyse.max_niqe=.nan", "`analyse.max_niqe` cannot be nan"),
+        ("analyse.detector_weights=x", "dlib's HOG has none to choose"),
         ("crawl.version=3", "there is no setting `crawl.version`"),
     ],
 )
@@ -42,7 +44,16 @@ def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "- 1\n- 2", "just text", "analyse: {crop_sise: 3}", "\x00", "a: &a [*a]"]
+    "text",
+    [
+        "a: [",
+        "shard: {seed: 1, seed: 2}",
+        "- 1\n- 2",
+        "just text",
+        "analyse: {crop_sise: 3}",
+        "\x00",
+        "a: &a [*a]",
+    ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.yaml").write_text(text)

@@ -22,6 +22,15 @@ def rows_by_face(identities: pa.Table) -> list[dict]:
     return [by_face[face_id(i)] for i in range(len(by_face))]
 
 
+def two_alike(faces_each: int, seed: int) -> np.ndarray:
+    """Two people whom the embedder hardly tells apart: cosines of 0.98 within, and 0.93 across, a person."""
+    rng = np.random.default_rng(seed)
+    common, *own = np.linalg.qr(rng.normal(size=(128, 3)))[0].T
+    centres = np.sqrt(0.93) * common + np.sqrt(0.05) * np.array(own)
+    noise = unit(rng.normal(size=(2 * faces_each, 128)))
+    return unit(np.repeat(centres, faces_each, axis=0) + np.sqrt(0.02) * noise)
+
+
 def pairwise_f(truth: list, found: list) -> float:
     """F of the pairs said to be one person; a face without an identity is in no pair."""
     together = np.equal.outer(np.array(truth), np.array(truth))
@@ -137,6 +146,40 @@ def test_labels_are_not_merged_by_one_face_that_resembles_both():
     assert len({row["identity"] for row in rows[:100]} - {None}) == 10
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_group_photo_does_not_merge_the_two_people_it_shows(seed):
+    table = faces_table(
+        two_alike(5, seed),
+        labels=["Ann"] * 4 + ["Both"] + ["Bob"] * 4 + ["Both"],
+        images=["a", "b", "c", "d", "both", "e", "f", "g", "h", "both"],
+    )
+    identities = [row["identity"] for row in rows_by_face(clustered(table, same=0.9))]
+    assert identities == ["Ann"] * 5 + ["Bob"] * 5
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_label_of_photos_of_a_couple_neither_merges_nor_mixes_the_two(seed):
+    table = faces_table(
+        two_alike(9, seed),
+        labels=["Ann"] * 4 + ["Both"] * 5 + ["Bob"] * 4 + ["Both"] * 5,
+        images=["a", "b", "c", "d", "1", "2", "3", "4", "5", "e", "f", "g", "h", "1", "2", "3", "4", "5"],
+    )
+    identities = [row["identity"] for row in rows_by_face(clustered(table, same=0.9))]
+    ann, bob = set(identities[:9]) - {None}, set(identities[9:]) - {None}
+    assert len(ann) == len(bob) == 1
+    assert ann != bob
+
+
+@pytest.mark.parametrize("labels", [None, ["Both"] * 10], ids=["unlabelled", "labelled"])
+@pytest.mark.parametrize("mode", ["check", "ignore"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_person_found_in_photos_of_a_couple_is_one_of_the_two(mode, labels, seed):
+    table = faces_table(two_alike(5, seed), labels, images=["1", "2", "3", "4", "5"] * 2)
+    rows = rows_by_face(clustered(table, labels=mode, same=0.9))
+    there = [row["identity"] is not None for row in rows]
+    assert there in ([True] * 5 + [False] * 5, [False] * 5 + [True] * 5)
+
+
 def test_all_looks_of_a_person_stay_not_only_the_largest():
     """A person of two looks, whose cosine across (0.25) is below what makes strangers one person."""
     _, vectors, labels = people(30, 10, seed=3)
@@ -230,6 +273,17 @@ def test_groups_below_min_faces_are_nobody():
     five = rows_by_face(clustered(table, labels="ignore", same=0.3, min_faces=5))
     assert {row["reject"] for row in five} == {Reject.NO_IDENTITY}
     assert "fewer than 5 faces" in five[0]["why"]
+
+
+@pytest.mark.parametrize("mode", ["check", "ignore"])
+def test_alike_faces_of_one_photo_are_not_a_discovered_person(mode):
+    table = faces_table(two_alike(2, seed=0), images=["a"] * 4)
+    rows = rows_by_face(clustered(table, labels=mode, same=0.9))
+    assert {row["reject"] for row in rows} == {Reject.NO_IDENTITY}
+    table = faces_table(two_alike(2, seed=0), images=["a", "a", "b", "a"])
+    rows = rows_by_face(clustered(table, labels=mode, same=0.9))
+    assert [row["identity"] is not None for row in rows].count(True) == 2
+    assert rows[2]["identity"] is not None
 
 
 def test_nobody_is_twice_in_a_photo():

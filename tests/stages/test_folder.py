@@ -27,7 +27,8 @@ def plant(root: Path, *names: str) -> Path:
 def listing(root: Path, labels_file: Path | None = None) -> list[dict[str, object]]:
     tables = list(open_source(str(root), labels_file).rows())
     assert all(table.schema == SOURCES for table in tables)
-    return pa.concat_tables(tables).to_pylist()
+    rows: list[dict[str, object]] = pa.concat_tables(tables).to_pylist()
+    return rows
 
 
 def keys(root: Path) -> list[str]:
@@ -79,22 +80,60 @@ def test_a_large_folder_comes_in_several_tables(tmp_path: Path, monkeypatch: pyt
     assert [len(table) for table in open_folder(tmp_path).rows()] == [3, 3, 1]
 
 
-def test_links_lead_neither_out_nor_round_in_circles(tmp_path: Path) -> None:
-    outside = plant(tmp_path / "outside", "secret.jpg")
-    root = plant(tmp_path / "root", "a/1.jpg")
+def places(root: Path) -> dict[object, object]:
+    return {row["key"]: row["photo"] for row in listing(root)}
+
+
+def test_links_in_the_folder_lead_to_files_and_not_round_in_circles(tmp_path: Path) -> None:
+    root = plant(tmp_path, "a/1.jpg", ".store/2", "a/notes.txt")
     (root / "a/again").symlink_to(root)
-    (root / "people").symlink_to(outside)
+    (root / "a/same.jpg").symlink_to("1.jpg")
+    (root / "a/stored.jpg").symlink_to(root / ".store/2")
+    (root / "a/read me").symlink_to("notes.txt")
+    assert keys(root) == ["a/1.jpg", "a/same.jpg", "a/stored.jpg"]
+    assert None not in places(root).values()
+
+
+def test_no_photo_behind_a_link_is_lost_unsaid_or_read_from_outside(tmp_path: Path) -> None:
+    outside = plant(tmp_path / "outside", "secret.jpg", "notes.txt")
+    root = plant(tmp_path / "root", "a/1.jpg", ".store/x/2.jpg")
     (root / "a/secret.jpg").symlink_to(outside / "secret.jpg")
-    (root / "a/same.jpg").symlink_to(root / "a/1.jpg")
-    assert keys(root) == ["a/1.jpg", "a/same.jpg"]
+    (root / "a/notes.txt").symlink_to(outside / "notes.txt")
+    (root / "gone.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "people").symlink_to(outside)
+    (root / "round").symlink_to("round")
+    (root / "stored").symlink_to(".store/x")
+    (root / "unplugged").symlink_to(tmp_path / "disk")
+    found = places(root)
+    assert found.pop("a/1.jpg") is not None
+    assert found == dict.fromkeys(["a/secret.jpg", "gone.jpg", "people", "round", "stored", "unplugged"])
 
 
-def test_what_has_no_bytes_to_read_is_listed_without_a_place(tmp_path: Path) -> None:
-    plant(tmp_path, "1.jpg")
-    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    places = {row["key"]: row["photo"] for row in listing(tmp_path)}
-    assert places["1.jpg"] is not None
-    assert places["gone.jpg"] is None
+@pytest.mark.parametrize("linked", ["", "1.jpg"])
+def test_a_folder_of_nothing_but_links_is_told_so(tmp_path: Path, linked: str) -> None:
+    outside = plant(tmp_path / "outside", "1.jpg")
+    root = plant(tmp_path / "root", "README.txt")
+    for name in ("ann.jpg", "bob.jpg"):
+        (root / name).symlink_to(outside / linked)
+    said = rf"only symbolic links .*\(2, such as ann.jpg to {outside / linked}\): give the folder"
+    with pytest.raises(SourceError, match=said):
+        open_source(str(root))
+
+
+def test_a_link_can_be_the_source(tmp_path: Path) -> None:
+    plant(tmp_path / "outside", "1.jpg")
+    (tmp_path / "link").symlink_to("outside")
+    assert None not in places(tmp_path / "link").values()
+
+
+def test_a_row_changes_once_its_photo_may_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, "1.jpg", "2.jpg")
+    readable = listing(tmp_path)
+    with monkeypatch.context() as patch:  # root, who runs many a test, may read everything
+        patch.setattr(os, "access", lambda path, mode: not (mode & os.R_OK and str(path).endswith("1.jpg")))
+        locked = listing(tmp_path)
+    assert locked == [{**readable[0], "modified_ns": None}, readable[1]]
+    assert readable[0]["modified_ns"] is not None
 
 
 def test_a_pipe_is_no_photo(tmp_path: Path) -> None:
@@ -120,6 +159,36 @@ def test_odd_names_survive_the_table(tmp_path: Path) -> None:
         assert isinstance(place, dict)
         assert Path(path_of_text(place["path"])).read_bytes() == os.fsencode(key)
     assert {row["label"] for row in rows} == {"josé", r"jos\xe9", None}
+
+
+def test_a_folder_of_any_name_is_a_source(tmp_path: Path) -> None:
+    root = plant(tmp_path / os.fsdecode(b"jos\xe9"), "ann/1.jpg")
+    assert open_source(str(root)).name == str(tmp_path / r"jos\xe9")
+    (row,) = listing(root, labels_file(root, "1.jpg Ann\n"))
+    assert (row["key"], row["label"]) == ("ann/1.jpg", "Ann")
+    place = row["photo"]
+    assert isinstance(place, dict)
+    assert Path(path_of_text(place["path"])).read_bytes() == b"ann/1.jpg"
+
+
+def test_mistakes_with_a_folder_of_any_name_can_be_printed(tmp_path: Path) -> None:
+    root = plant(tmp_path / os.fsdecode(b"jos\xe9"), "photos/1.jpg", "links/README.txt", "empty/README.txt")
+    (root / "links" / os.fsdecode(b"\xe9.jpg")).symlink_to(os.fsdecode(b"../\xe8"))
+    other = labels_file(root, "x.jpg 7\n")
+    for name, file in [
+        ("missing", None),
+        ("photos/1.jpg", None),
+        ("empty", None),
+        ("links", None),
+        ("photos", other),
+        ("photos", root / "photos/1.jpg"),
+        ("photos", root / "none.txt"),
+        ("x" * 5000, None),
+    ]:
+        with pytest.raises(SourceError) as caught:
+            open_source(str(root / name), file)
+        assert r"jos\xe9" in str(caught.value)
+        assert str(caught.value).encode()
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=2, max_size=2, unique=True))

@@ -221,6 +221,16 @@ def test_a_face_without_reference_says_why():
     assert why[face_id(0)]["rank"] is None
 
 
+def test_a_face_with_too_few_references_has_none():
+    faces, names = portraits(5), identified(["Ann"] * 3 + ["Bob"] * 2)
+    pairs = selected(faces, names, references=3, min_references=2).to_pylist()
+    assert sorted(row["rank"] for row in pairs if row["reference"]) == [0, 0, 0, 1, 1, 1]
+    without = [row for row in pairs if row["reference"] is None]
+    assert {row["target"] for row in without} == {face_id(3), face_id(4)}
+    assert {row["reject"] for row in without} == {Reject.NO_REFERENCE}
+    assert without[0]["reject_detail"] == "fewer than 2 other photos can be its reference"
+
+
 def test_an_unknown_pose_is_no_reference_where_the_pose_is_limited():
     faces = portraits(
         3, yaw=[0, None, 5], pitch=[0, 0, 0], landmarks=np.array([[0], [1], [9]]) * np.ones(136)

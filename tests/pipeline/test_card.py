@@ -1,0 +1,203 @@
+"""The manifest holds what lies on the disk, and the card is Markdown that no stranger's text can break."""
+
+import hashlib
+import json
+from collections import Counter
+from fnmatch import fnmatch
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from pipeline import card
+from pipeline.storage import Storage
+from schemas.reject import Reject
+from schemas.tables import BUNDLE, TABLES
+from stages.shard import Shard
+from tests.pipeline.folders import contents
+
+HOSTILE = [
+    "CC BY | 4.0 | 17",
+    "two\nlines\r\nthen\u2028three",
+    "---\nconfigs: []\n---\n# Mine",
+    "\n\n</table><script>alert(1)</script>",
+    "<!-- ",
+    "`|` and ``` and \\",
+    "|---|---|",
+    "",
+]
+SHARDS = {  # by name: who each sample shows, and whether it was rejected
+    "train-00000": [("ann", False), ("ann", True), ("bob", False)],
+    "train-00001": [("cid", False)],
+    "val-00000": [("dan", False), ("dan", True)],
+    "test-00000": [("eve", True)],  # so it has no tar
+}
+
+
+def add(storage: Storage, table: str, rows: list[dict[str, Any]], part: str = "part-a") -> None:
+    schema = TABLES[table]
+    if table == "samples":
+        schema = schema.set(schema.get_field_index("files"), pa.field("files", BUNDLE))
+    whole = [dict.fromkeys(schema.names) | row for row in rows]
+    with storage.writing(table, part, "fingerprint") as writer:
+        writer.add(pa.Table.from_pylist(whole, schema))
+
+
+def add_photos(storage: Storage, licences: list[str | None]) -> None:
+    rows = [{"key": f"{i}.jpg", "id": f"{i:064x}", "licence": text} for i, text in enumerate(licences)]
+    gone = {"key": "gone.jpg", "licence": "of a rejected photo", "reject": Reject.TOO_SMALL}
+    add(storage, "images", [*rows, gone])
+
+
+def add_sample_shard(storage: Storage, name: str, people: list[tuple[str, bool]]) -> None:
+    rows = []
+    for i, (person, rejected) in enumerate(people):
+        key = f"{name}-{i}"
+        row: dict[str, Any] = {
+            "key": key,
+            "split": name.partition("-")[0],
+            "identity": person,
+            "target": f"{person}-{i}",
+        }
+        row |= {"references": [f"{person}-reference"]}
+        files = [{"name": f"{key}.gt.png", "data": key.encode() * 99}, {"name": f"{key}.json", "data": b"{}"}]
+        rows.append({**row, "reject": Reject.CHANGED} if rejected else {**row, "files": files})
+    add(storage, "samples", rows, name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A build's folder with a card; `faces`, `identities` and `pairs` hold what the card counts."""
+    make(tmp_path)
+    return tmp_path
+
+
+def make(folder: Path) -> None:
+    storage = Storage(str(folder))
+    add_photos(storage, ["CC0", "CC0", None])
+    face = {"key": "0.jpg", "crop_size": 512, "detector": "dlib-hog", "embedder": "arcface:w600k"}
+    add(storage, "faces", [{"id": "a", **face}, {"id": "b", **face, "reject": Reject.FACE_BLURRED}])
+    add(storage, "identities", [{"face": "a", "identity": "ann"}])
+    add(storage, "pairs", [{"target": "a", "reference": "b"}, {"target": "b", "reject": Reject.NO_REFERENCE}])
+    for name, people in SHARDS.items():
+        add_sample_shard(storage, name, people)
+    card.write(storage, Shard(recipe="refine", seed=7))
+
+
+def split_card(text: str) -> tuple[Any, list[Token]]:
+    """The front matter, and the Markdown as a parser that is not ours reads it."""
+    assert text.startswith("---\n")
+    end = text.index("\n---\n")
+    return yaml.safe_load(text[4:end]), MarkdownIt("commonmark").enable("table").parse(text[end + 5 :])
+
+
+def headings(tokens: list[Token]) -> list[str]:
+    return [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
+
+
+def table_below(heading: str, tokens: list[Token]) -> list[list[str]]:
+    """The cells of the only table below a heading, without its head."""
+    rows: list[list[str]] = []
+    below = ""
+    for token, after in pairwise(tokens):
+        if token.type == "heading_open":
+            below = after.content
+        elif below == heading and token.type == "tr_open":
+            rows.append([])
+        elif below == heading and token.type in ("th_open", "td_open"):
+            rows[-1].append(after.content)
+    return rows[1:]
+
+
+def test_the_manifest_holds_the_tars_that_are_there(folder: Path) -> None:
+    manifest = json.loads((folder / "samples/manifest.json").read_text())
+    assert (manifest["recipe"], manifest["seed"]) == ("refine", 7)
+    assert manifest["shards"] == [
+        {
+            "name": path.name,
+            "split": path.name.partition("-")[0],
+            "samples": sum(not rejected for _, rejected in SHARDS[path.stem]),
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted((folder / "samples").glob("*.tar"))
+    ]
+    assert [shard["name"] for shard in manifest["shards"]] == [
+        "train-00000.tar",
+        "train-00001.tar",
+        "val-00000.tar",
+    ]
+
+
+def test_an_empty_build_has_an_empty_manifest_and_a_card(tmp_path: Path) -> None:
+    card.write(Storage(str(tmp_path)), Shard())
+    assert json.loads((tmp_path / "samples/manifest.json").read_text())["shards"] == []
+    matter, tokens = split_card((tmp_path / "samples/README.md").read_text())
+    assert matter["configs"][0]["data_files"] == []
+    assert headings(tokens)[0] == "Faces with references"
+
+
+def test_the_front_matter_names_the_splits_that_exist(folder: Path) -> None:
+    matter, _ = split_card((folder / "samples/README.md").read_text())
+    files = {entry["split"]: entry["path"] for entry in matter["configs"][0]["data_files"]}
+    tars = [path.name for path in sorted((folder / "samples").glob("*.tar"))]
+    assert {split: [name for name in tars if fnmatch(name, path)] for split, path in files.items()} == {
+        "train": ["train-00000.tar", "train-00001.tar"],
+        "validation": ["val-00000.tar"],
+    }
+    assert matter["size_categories"] == ["n<1K"]
+
+
+def test_the_card_counts_what_was_not_rejected(folder: Path) -> None:
+    _, tokens = split_card((folder / "samples/README.md").read_text())
+    rows = {row[0]: row[1:] for row in table_below("Faces with references", tokens)}
+    sizes = {path.stem: path.stat().st_size for path in (folder / "samples").glob("*.tar")}
+    assert rows == {  # samples, people, shards, bytes
+        "train": ["3", "3", "2", str(sizes["train-00000"] + sizes["train-00001"])],
+        "val": ["1", "1", "1", str(sizes["val-00000"])],
+        "test": ["0", "0", "0", "0"],
+    }
+    assert ["analyse", "2", "1", "face_blurred 1"] in table_below("How it was made", tokens)
+    assert ["shard", "7", "3", "changed 3"] in table_below("How it was made", tokens)
+    assert table_below("Licences of the photos", tokens) == [["CC0", "2"], ["not stated by the source", "1"]]
+
+
+def test_the_same_tables_give_the_same_bytes_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    make(elsewhere)
+    assert contents(elsewhere) == contents(folder)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text("ab|-\n\r\t\x0b\x85\u2028\\`<>!/#*_[]()&: ", max_size=25), max_size=6))
+@example(HOSTILE)
+def test_a_licence_stays_one_line_of_its_table(licences: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        storage = Storage(folder)
+        add_photos(storage, [*licences, *licences])
+        card.write(storage, Shard())
+        matter, tokens = split_card((Path(folder) / "samples/README.md").read_text())
+    rows = table_below("Licences of the photos", tokens)
+    assert sorted(row[1] for row in rows) == sorted(
+        str(2 * count) for count in Counter(text or "not stated by the source" for text in licences).values()
+    )
+    assert all(len(row) == 2 for row in rows)
+    assert headings(tokens) == [
+        "Faces with references",
+        "A sample",
+        "Use",
+        "How it was made",
+        "Licences of the photos",
+        "People",
+    ]
+    inner = [child.type for token in tokens for child in token.children or []]
+    assert not [kind for kind in [*inner, *(token.type for token in tokens)] if kind.startswith("html_")]
+    assert matter["configs"][0]["data_files"] == []
