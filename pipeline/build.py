@@ -50,7 +50,7 @@ def build(source: Source, plan: Plan, storage: Storage, workers: Workers, consol
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
         list_source(source.rows(), config.rows_per_part, storage, console)
-        run.run_parts(config.crawl, WholeParts(storage, "sources"))
+        run.run_parts(config.crawl, WholeParts(storage, config.crawl.reads))
         run.run_whole(config.dedupe)
         run.run_parts(config.analyse, KeptPhotos(storage))
         run.run_whole(config.cluster)

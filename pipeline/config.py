@@ -64,15 +64,10 @@ def read_config(
 
 
 def to_tree(config: Config) -> dict[str, Any]:
-    """The configuration as plain nested values."""
+    """The configuration as plain nested values, which as YAML `read_config` reads back."""
     return {
         name: _public(value) if isinstance(value, dict) else value for name, value in asdict(config).items()
     }
-
-
-def to_yaml(config: Config) -> str:
-    """The configuration as YAML that `read_config` reads back."""
-    return yaml.safe_dump(to_tree(config), sort_keys=False)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
