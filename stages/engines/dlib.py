@@ -50,9 +50,8 @@ class Dlib68:
     eyes, nose and mouth come 4 % (photos) to 8 % (rendered people) nearer to the truth than with one.
     """
 
-    name = "dlib-68"
-
     def __init__(self, weights: str | None = None) -> None:
+        self.name = _named("dlib-68", weights)
         self._predictor = _load(dlib.shape_predictor, _weights(weights, _LANDMARKS_FILE))
 
     def landmarks(self, image: Pixels, box: Points) -> Points:
@@ -76,9 +75,8 @@ class Dlib68:
 class DlibResnet:
     """128 numbers per face by dlib's ResNet; before scaling to unit length, < 0.6 apart is one person."""
 
-    name = "dlib-resnet-128"
-
     def __init__(self, weights: str | None = None) -> None:
+        self.name = _named("dlib-resnet-128", weights)
         self._network = _load(dlib.face_recognition_model_v1, _weights(weights, _EMBEDDER_FILE))
 
     def embed(self, image: Pixels, landmarks: Points) -> Points:
@@ -94,6 +92,10 @@ def _edges(box: dlib.rectangle, scale: Points) -> Points:
     """dlib's pixels are inclusive: the box reaches from the first one's outer edge to the last one's."""
     outer = np.array([[box.left(), box.top()], [box.right() + 1, box.bottom() + 1]])
     return (outer * scale - 0.5).astype(np.float32).ravel()
+
+
+def _named(engine: str, weights: str | None) -> str:
+    return engine if weights is None else f"{engine}:{Path(weights).stem}"
 
 
 def _load(model: Callable[[str], Any], path: str) -> Any:
