@@ -56,7 +56,7 @@ class Analyse:
     device: Literal["cpu", "cuda"] = "cpu"  # of the insightface and fan engines
 
     detect_side_px: Annotated[int, Ge(64)] | None = (
-        None  # larger photos are reduced to this; None: 1024 or 640
+        None  # larger photos are reduced to this; None: 1280 (dlib) or 640
     )
     upsample: Annotated[int, Ge(0), Le(3)] = 0  # times that dlib doubles the photo, to find faces below 80 px
     max_faces: Annotated[int, Ge(1)] = 8  # of a photo, the largest

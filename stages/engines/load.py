@@ -4,7 +4,7 @@ from typing import Literal
 
 from stages.engines.engine import Detector, Embedder, Landmarker
 
-_HOG_SIDE_PX = 1024
+_HOG_SIDE_PX = 1280
 _SCRFD_SIDE_PX = 640  # finds faces a fifth as large as HOG can
 Device = Literal["cpu", "cuda"]
 
