@@ -141,12 +141,12 @@ def main() -> None:
     except UserError as error:
         _end(str(error), 2)
     except RunError as error:
-        print(error.details, file=sys.stderr)  # noqa: T201
+        print(error.details, file=sys.stderr)  # noqa: T201 (the one place that ends a command)
         _end(f"{error}. Nothing already written is lost: run the same command again to continue", 1)
     except OSError as error:
         _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
 
 
 def _end(sentence: str, code: int) -> None:
-    print(f"facerefs: {sentence}", file=sys.stderr)  # noqa: T201
+    print(f"facerefs: {sentence}", file=sys.stderr)  # noqa: T201 (so is this)
     sys.exit(code)

@@ -37,6 +37,7 @@ def build_command(
         photos = open_source(source, labels_file)
     except SourceError as error:
         raise UserError(str(error)) from None
+    # abspath takes `..` away and leaves links as they are; pathlib has no such function.
     labels_path = os.path.abspath(labels_file) if labels_file else None  # noqa: PTH100
     plan = Plan(source=os.path.abspath(source), labels_file=labels_path, config=config)  # noqa: PTH100
     out = out.absolute()

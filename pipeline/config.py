@@ -117,11 +117,12 @@ def _parse_setting(setting: str) -> dict[str, Any]:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         value = text
-    tree: Any = value
-    for name in reversed(key.strip().split(".")):
+    *path, last = key.strip().split(".")
+    tree: dict[str, Any] = {last: value}
+    for name in reversed(path):
         tree = {name: tree}
     _check_keys(tree, Config, (), f"--set {setting}")
-    return tree  # type: ignore[no-any-return]
+    return tree
 
 
 def _check_keys(tree: Any, owner: type, path: tuple[str, ...], origin: str) -> None:

@@ -13,7 +13,7 @@ from stages.stage import PartStage, WholeStage
 
 def stage_digest(stage: PartStage | WholeStage) -> str:
     """Digest of a stage's name, version and configuration."""
-    settings = json.dumps(asdict(stage), sort_keys=True)  # type: ignore[call-overload]
+    settings = json.dumps(asdict(stage), sort_keys=True)  # type: ignore[call-overload]  # a protocol cannot say "dataclass"
     return text_digest(type(stage).__name__, str(stage.version), settings)
 
 

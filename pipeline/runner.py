@@ -51,7 +51,8 @@ class Runner:
                 highlight=False,
             )
         if tasks:
-            replace(stage).setup()  # type: ignore[type-var]  # what is missing is said here, not by a dying worker
+            # What is missing is said here, not by a dying worker. (A protocol cannot say "dataclass".)
+            replace(stage).setup()  # type: ignore[type-var]
         with StageProgress(self.console, _name(stage), len(tasks), len(names) - len(tasks)) as progress:
             if tasks:
                 for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):

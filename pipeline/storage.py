@@ -196,7 +196,7 @@ class Storage:
         """Open a new file of the build, making its folder."""
         path = self._path(name)
         self.filesystem.create_dir(posixpath.dirname(path), recursive=True)
-        return self.filesystem.open_output_stream(path)  # type: ignore[no-any-return]
+        return self.filesystem.open_output_stream(path)  # type: ignore[no-any-return]  # pyarrow has no types
 
     def commit_file(self, temporary: str, name: str) -> None:
         """Give a written file its name, after its bytes have reached the disk."""

@@ -56,7 +56,7 @@ class Workers:
         from ray.exceptions import RayError
 
         self._start()
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has none here
         if worker.gpus > there.get("GPU", 0):
             raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
         context = DataContext.get_current()
