@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := $(filter-out __init__ paired,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := crawl degrade
 
 .PHONY: demo test lint bench install clean
 

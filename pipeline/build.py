@@ -10,8 +10,9 @@ from rich.console import Console
 from pipeline import card
 from pipeline.config import Config, differences, to_tree
 from pipeline.errors import RunError, UserError
-from pipeline.inputs import KeptPhotos, PlannedSamples, WholeParts
-from pipeline.listing import list_source
+from pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
+from pipeline.listing import bring_up_to_date
+from pipeline.retry import Retry
 from pipeline.runner import Runner
 from pipeline.storage import Storage
 from pipeline.workers import Workers
@@ -34,12 +35,27 @@ class Plan:
         """As it is written into the build's folder."""
         return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
 
+    def question(self) -> str:
+        """What a source is asked for: all that its list depends on."""
+        config = to_tree(self.config)
+        settings = {name: config[name] for name in ("columns", "commons", "openverse", "rows_per_part")}
+        return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
 
-def build(source: Source, plan: Plan, storage: Storage, workers: Workers, console: Console) -> None:
+
+def build(
+    source: Source,
+    plan: Plan,
+    storage: Storage,
+    workers: Workers,
+    console: Console,
+    retry: Retry | None = None,
+) -> None:
     """Bring every table and the shards of a build up to date.
 
     Raises UserError for what only the user can mend, RunError if a stage fails.
     """
+    from pipeline.fetching import run_fetch
+
     config = plan.config
     run = Runner(storage, console, workers)
     text = yaml.safe_dump(plan.tree(), sort_keys=False)
@@ -49,8 +65,10 @@ def build(source: Source, plan: Plan, storage: Storage, workers: Workers, consol
             replace(config.analyse).setup()
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
-        list_source(source.rows(), config.rows_per_part, storage, console)
-        run.run_parts(config.crawl, WholeParts(storage, config.crawl.reads))
+        question, again = plan.question(), retry is Retry.ALL
+        bring_up_to_date(source, question, config.rows_per_part, storage, console, again)
+        run_fetch(config.fetch, storage, workers, console, retry)
+        run.run_parts(config.crawl, FoundPhotos(storage))
         run.run_whole(config.dedupe)
         run.run_parts(config.analyse, KeptPhotos(storage))
         run.run_whole(config.cluster)

@@ -6,7 +6,10 @@ import re
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
+from pyarrow.csv import write_csv
 
 from pipeline.funnel import funnel
 from pipeline.storage import Storage
@@ -43,13 +46,23 @@ SHA-256 of each shard. Splits are by person: nobody is in two of them. Where sam
 references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` do not.
 """
 
+_CREDITS_FILE = "samples/photos.csv"
+_CREDITS = """\
+Each photo with its page, URL, author and licence: `photos.csv`, which has to go wherever these shards go.
+"""
+_SHOWN = 50
+
 
 def write(storage: Storage, shard: Shard) -> None:
-    """Write `samples/manifest.json` and `samples/README.md`; both are functions of the tables alone."""
+    """Write `samples/manifest.json`, `README.md` and `photos.csv`, all of them functions of the tables alone."""
     shards = _shards(storage)
     manifest = {"version": 1, "recipe": shard.recipe, "seed": shard.seed, "shards": shards}
     storage.write_text("samples/manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    storage.write_text("samples/README.md", _card(storage, shard, shards))
+    samples = _samples(storage)
+    photos = _photos(storage, samples)
+    storage.write_text("samples/README.md", _card(storage, shard, shards, samples, photos))
+    with storage.replacing(_CREDITS_FILE) as file:
+        write_csv(photos, file)
 
 
 def _shards(storage: Storage) -> list[dict[str, Any]]:
@@ -73,9 +86,32 @@ def _accepted(storage: Storage, name: str) -> int:
     return int(storage.read("samples", name, ("reject",)).column("reject").null_count)
 
 
-def _card(storage: Storage, shard: Shard, shards: list[dict[str, Any]]) -> str:
+def _samples(storage: Storage) -> list[dict[str, Any]]:
     samples = storage.scan("samples", ("split", "identity", "target", "references", "reject")).to_pylist()
-    samples = [row for row in samples if row["reject"] is None]
+    return [row for row in samples if row["reject"] is None]
+
+
+def _photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table:
+    """The photos that are in the shards, as target or reference, and whom they are from."""
+    used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
+    faces = storage.scan("faces", ("id", "key"))
+    keys = faces.filter(pc.is_in(faces.column("id"), value_set=pa.array(sorted(used), pa.string()))).column(
+        "key"
+    )
+    photos = storage.scan("images", ("key", "id", "label", "page", "url", "attribution", "licence"))
+    photos = photos.filter(pc.is_in(photos.column("key"), value_set=keys.combine_chunks()))
+    return photos.sort_by("key").rename_columns(
+        ["key", "sha256", "label", "page", "url", "author", "licence"]
+    )
+
+
+def _card(
+    storage: Storage,
+    shard: Shard,
+    shards: list[dict[str, Any]],
+    samples: list[dict[str, Any]],
+    photos: pa.Table,
+) -> str:
     faces = storage.scan("faces", ("detector", "landmarker", "embedder", "crop_size")).to_pylist()
     engines = sorted(
         {row[name] for row in faces for name in ("detector", "landmarker", "embedder") if row[name]}
@@ -98,7 +134,8 @@ def _card(storage: Storage, shard: Shard, shards: list[dict[str, Any]]) -> str:
         ],
         "## Use": [_USE, _INDEX],
         "## How it was made": [f"Engines: {', '.join(engines) or 'none'}.\n", _funnel_table(storage)],
-        "## Licences of the photos": [_licence_table(storage)],
+        "## Licences of the photos": [_count_table(photos, "licence"), _CREDITS],
+        "## Authors of the photos": [_count_table(photos, "author")],
         "## People": [NOTICE],
     }
     return (
@@ -158,13 +195,14 @@ def _funnel_table(storage: Storage) -> str:
     return "\n".join([*lines, ""])
 
 
-def _licence_table(storage: Storage) -> str:
-    photos = storage.scan("images", ("licence", "reject")).to_pylist()
-    licences = Counter(
-        row["licence"] or "not stated by the source" for row in photos if row["reject"] is None
-    )
-    lines = ["| licence | photos |", "|---|---|"]
-    lines += [f"| {_cell(name)} | {count} |" for name, count in sorted(licences.items())]
+def _count_table(photos: pa.Table, column: str) -> str:
+    """How many photos have which licence or author, the most frequent first."""
+    counts = Counter(value or "not stated by the source" for value in photos.column(column).to_pylist())
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"| {column} | photos |", "|---|---|"]
+    lines += [f"| {_cell(name)} | {count} |" for name, count in most[:_SHOWN]]
+    if len(most) > _SHOWN:
+        lines.append(f"| {len(most) - _SHOWN} more | {sum(count for _, count in most[_SHOWN:])} |")
     return "\n".join([*lines, ""])
 
 

@@ -22,7 +22,13 @@ Folder = Annotated[Path, typer.Argument(help="The build's folder.", metavar="DIR
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Argument(help="A folder of photos: one sub-folder per person, or flat.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of photos, one sub-folder per person or flat; a list of URLs (csv, tsv, jsonl, parquet); "
+            "tars or Parquet files with photos; commons:Q76, commons:Category:NAME, openverse:NAME."
+        ),
+    ],
     out: Out,
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
     settings: Annotated[
@@ -36,6 +42,20 @@ def build(
     labels_file: Annotated[
         Path | None,
         typer.Option("--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's."),
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="Your mail address or page, told to every host that is asked.")
+    ] = None,
+    allow_private_hosts: Annotated[
+        bool, typer.Option("--allow-private-hosts", help="Fetch from loopback and private networks too.")
+    ] = False,
+    retry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="Ask again for URLs that failed for a reason that may have healed (transient), or for all; "
+            "photos that have not changed are not sent again.",
+        ),
     ] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Apply other settings to a build that is there.")
@@ -59,6 +79,9 @@ def build(
         engines=engines,
         labels=labels,
         labels_file=labels_file,
+        contact=contact,
+        allow_private_hosts=allow_private_hosts,
+        retry=retry,
         update=update,
         workers=workers,
         address=address,

@@ -10,6 +10,7 @@ from pipeline.build import BUILD_FILE, Plan, build, check_output
 from pipeline.config import ENGINES, read_config
 from pipeline.errors import UserError
 from pipeline.lock import locked
+from pipeline.retry import Retry
 from pipeline.storage import Storage
 from pipeline.workers import Workers
 
@@ -26,27 +27,37 @@ def build_command(
     workers: int | None,
     address: str | None,
     verbose: bool,
+    contact: str | None = None,
+    allow_private_hosts: bool = False,
+    retry: str | None = None,
 ) -> None:
     """Check every word of the user, then build and write the report."""
-    from stages.sources.opening import open_source
+    from stages.sources.opening import SourceSettings, absolute, open_source
     from stages.sources.source import SourceError
 
     console = Console(soft_wrap=True, markup=False)
-    config = read_config(config_file, settings, base=_shortcuts(engines, labels))
+    base = _shortcuts(engines, labels, contact, allow_private_hosts)
+    config = read_config(config_file, settings, base=base)
+    sources = SourceSettings(config.columns, config.commons, config.openverse)
     try:
-        photos = open_source(source, labels_file)
+        photos = open_source(source, labels_file, sources, config.fetch.limits)
     except SourceError as error:
         raise UserError(str(error)) from None
-    # abspath takes `..` away and leaves links as they are; pathlib has no such function.
-    labels_path = os.path.abspath(labels_file) if labels_file else None  # noqa: PTH100
-    plan = Plan(source=os.path.abspath(source), labels_file=labels_path, config=config)  # noqa: PTH100
+    if photos.remote and config.fetch.contact is None:
+        raise UserError(
+            f"{source} is asked from a public service, which wants to know whom to write to: "
+            "add --contact with your mail address or the URL of a page about you"
+        )
+    labels_path = absolute(str(labels_file)) if labels_file else None
+    plan = Plan(source=absolute(source), labels_file=labels_path, config=config)
     out = out.absolute()
     _check_not_foreign(out)
     with locked(out):
         storage = Storage(str(out))
         for change in check_output(plan, storage, update):
             console.print(f"changed: {change}", highlight=False)
-        build(photos, plan, storage, Workers(workers or os.cpu_count() or 1, address, verbose), console)
+        crew = Workers(workers or os.cpu_count() or 1, address, verbose)
+        build(photos, plan, storage, crew, console, _retry(retry))
         _write_report(storage, out, console)
 
 
@@ -98,8 +109,21 @@ def check_new(out: Path) -> None:
         raise UserError(f"cannot make {out} ({error.strerror}): choose another folder") from None
 
 
-def _shortcuts(engines: str | None, labels: str | None) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
+def _retry(text: str | None) -> Retry | None:
+    try:
+        return None if text is None else Retry(text)
+    except ValueError:
+        raise UserError(f"--retry cannot be {text!r}: choose {' or '.join(Retry)}") from None
+
+
+def _shortcuts(
+    engines: str | None, labels: str | None, contact: str | None, allow_private_hosts: bool
+) -> dict[str, Any]:
+    tree: dict[str, Any] = {"fetch": {}}
+    if contact is not None:
+        tree["fetch"]["contact"] = contact
+    if allow_private_hosts:
+        tree["fetch"]["allow_private_hosts"] = True
     if engines is not None:
         if engines not in ENGINES:
             raise UserError(f"--engines cannot be {engines!r}: choose {' or '.join(ENGINES)}")

@@ -19,8 +19,12 @@ from stages.analyse import Analyse
 from stages.cluster import Cluster
 from stages.crawl import Crawl
 from stages.dedupe import Dedupe
+from stages.fetch import Fetch
 from stages.select import Select
 from stages.shard import Shard
+from stages.sources.columns import Columns
+from stages.sources.commons import Commons
+from stages.sources.openverse import Openverse
 
 MAX_YAML_BYTES = 1 << 20
 
@@ -36,6 +40,10 @@ class Config:
     """All that decides what a build makes, besides its source."""
 
     rows_per_part: Annotated[int, Ge(1), Le(100_000)] = 32
+    columns: Columns = field(default_factory=Columns)
+    commons: Commons = field(default_factory=Commons)
+    openverse: Openverse = field(default_factory=Openverse)
+    fetch: Fetch = field(default_factory=Fetch)
     crawl: Crawl = field(default_factory=Crawl)
     dedupe: Dedupe = field(default_factory=Dedupe)
     analyse: Analyse = field(default_factory=Analyse)

@@ -26,6 +26,8 @@ class Step:
 
 def funnel(storage: Storage) -> list[Step]:
     """The steps of a build, in order; each stage that has written its table."""
+    listed = storage.scan("sources", ("reject",))
+    downloads = storage.scan("downloads", ("reject",))
     images = storage.scan("images", ("reject",))
     duplicates = storage.scan("duplicates", ("reject",))
     faces = storage.scan("faces", ("reject",))
@@ -33,7 +35,14 @@ def funnel(storage: Storage) -> list[Step]:
     samples = storage.scan("samples", ("reject",))
     crawled = Step("crawl", "photos", len(images), _reasons(images))
     deduped = Step("dedupe", "photos", crawled.passed, _reasons(duplicates))
+    first = [
+        Step("list", "rows", len(listed), _reasons(listed)),
+        Step("fetch", "URLs", len(downloads), _reasons(downloads)),
+    ]
+    if not len(downloads):  # a local source: its list is the photos themselves
+        first = [step for step in first if step.reasons]
     return [
+        *first,
         crawled,
         deduped,
         Step("analyse", "faces", len(faces), _reasons(faces)),

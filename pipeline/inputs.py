@@ -33,6 +33,51 @@ class WholeParts:
 
 
 @dataclass(frozen=True)
+class ListedUrls:
+    """The rows of the source whose photos are on the web."""
+
+    storage: Storage
+
+    def names(self) -> Sequence[str]:
+        """Names of the parts of `sources` that have such rows."""
+        return [name for name in self.storage.parts("sources") if len(self.read(name, ("key",)))]
+
+    def read(self, name: str, columns: tuple[str, ...] = ("key", "url", "sha256")) -> pa.Table:
+        """Their keys, URLs and expected hashes."""
+        rows = self.storage.read("sources", name, tuple({*columns, "url", "photo", "reject"}))
+        remote = pc.and_(pc.is_valid(rows.column("url")), pc.is_null(rows.column("photo")))
+        return rows.filter(pc.and_(remote, pc.is_null(rows.column("reject")))).select(list(columns))
+
+
+@dataclass(frozen=True)
+class FoundPhotos:
+    """The photos of the source that can be read: those that lie in a place, and those that were fetched."""
+
+    storage: Storage
+
+    def names(self) -> Sequence[str]:
+        """Names of the parts of `sources`."""
+        return self.storage.parts("sources")
+
+    def read(self, name: str) -> pa.Table:
+        """Rows of one part of `sources`, a fetched photo with the place and the SHA-256 of its bytes."""
+        listed = self.storage.read("sources", name)
+        listed = listed.filter(pc.is_null(listed.column("reject")))
+        if self.storage.part("downloads", name) is None:
+            return listed
+        fetched = self.storage.read("downloads", name, ("key", "photo", "sha256", "reject"))
+        at = pc.index_in(
+            listed.column("key").combine_chunks(), value_set=fetched.column("key").combine_chunks()
+        )
+        fetched = fetched.take(at)
+        goes_on = pc.and_(pc.is_null(fetched.column("reject")), pc.is_valid(at))
+        for column in ("photo", "sha256"):
+            values = pc.if_else(pc.is_valid(at), fetched.column(column), listed.column(column))
+            listed = listed.set_column(listed.column_names.index(column), column, values)
+        return listed.filter(pc.or_(goes_on, pc.is_null(at)))
+
+
+@dataclass(frozen=True)
 class KeptPhotos:
     """The photos that go on: not rejected by crawl, and not dropped as duplicates."""
 

@@ -16,7 +16,8 @@ from pipeline.storage import Storage
 from schemas.tables import TABLES
 
 _NAMES = {
-    "sources": ("key",),
+    "sources": ("key", "url"),
+    "downloads": ("key", "url", "final_url"),
     "images": ("key", "id"),
     "duplicates": ("key", "id", "group"),
     "faces": ("id", "image", "key"),
@@ -28,6 +29,7 @@ _NAMES = {
 
 _LINKS = (
     ("identities", ("identity",), ("face",)),
+    ("sources", ("key", "url"), ("key",)),
     ("images", ("key", "id"), ("key", "id")),
     ("faces", ("id", "image", "key"), ("id", "image", "key")),
 )
@@ -110,8 +112,6 @@ def _in(values: pa.Array, names: pa.Array) -> pa.Array:
 
 
 def _only_rejected(rows: pa.Table) -> pa.Table:
-    if "reject" not in rows.column_names:  # sources: nothing is rejected before it is read
-        return rows.slice(0, 0)
     return rows.filter(pc.is_valid(rows.column("reject")))
 
 

@@ -8,11 +8,32 @@ from rich.console import Console
 from pipeline.fingerprint import rows_digest
 from pipeline.partition import parts
 from pipeline.progress import StageProgress
+from pipeline.runner import count_rejected
 from pipeline.storage import Storage
+from stages.sources.source import Source
+
+LISTED_FILE = "listed.yaml"
+
+
+def bring_up_to_date(
+    source: Source, question: str, rows_per_part: int, storage: Storage, console: Console, again: bool
+) -> None:
+    """Bring the table `sources` up to date with what the source lists now.
+
+    What a remote source has listed to its end stands for the same `question`, so that a build can be continued,
+    and is asked for anew if `again` says so.
+    """
+    if source.remote and not again and storage.read_text(LISTED_FILE) == question:
+        return
+    list_source(source.rows(), rows_per_part, storage, console)
+    for note in source.notes:
+        console.print(f"{'':<11} {note}", highlight=False)
+    if source.remote:
+        storage.write_text(LISTED_FILE, question)
 
 
 def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storage, console: Console) -> None:
-    """Bring the table `sources` up to date with what the source lists now; one part is in memory at a time."""
+    """Write the table `sources`, as far as it is another one than before; one part is in memory at a time."""
     names = set()
     with StageProgress(console, "list", 1, 0) as progress:
         for name, rows in parts(batches, rows_per_part):
@@ -22,7 +43,7 @@ def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storag
             if before is None or before.fingerprint != fingerprint:
                 with storage.writing("sources", name, fingerprint) as part:
                     part.add(rows)
-            progress.rows += len(rows)
+            progress.rows_listed(len(rows), count_rejected(rows))
         for stale in storage.remains("sources") - names:
             storage.remove_part("sources", stale)
         progress.part_done(0, 0)

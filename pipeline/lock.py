@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import IO
 from pipeline.errors import UserError
 
 LOCK_FILE = ".lock"
+_ORPHANS_END_S = 30
 
 
 @contextmanager
@@ -24,6 +26,27 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"another command is writing to {folder}: wait for it, or stop it") from None
         yield
+
+
+def be_present(folder: Path) -> IO[str]:
+    """What a worker holds as long as it may write to the folder, be it that its driver is dead."""
+    file = _open(folder)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def wait_until_alone(folder: Path) -> None:
+    """Wait for the workers that a killed run left behind: they end within seconds of it. Raises UserError."""
+    with _open(folder) as file:
+        for _ in range(_ORPHANS_END_S * 10):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+    raise UserError(
+        f"workers of a killed run are still writing to {folder}: end them (ray stop), then try again"
+    )
 
 
 def _open(folder: Path) -> IO[str]:

@@ -4,9 +4,11 @@ A part is done when its Parquet file is there: everything is written to a tempor
 the tar first. The Parquet metadata carries the fingerprint of what the part was made from.
 """
 
+import hashlib
 import json
 import os
 import posixpath
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -124,6 +126,24 @@ class Storage:
         for ending in ("parquet", "tar"):
             self._delete(f"{table}/{name}.{ending}")
 
+    # ---- journals, which are local files even where the build is not
+
+    def local_path(self, name: str) -> Path:
+        """A path on this machine: in the build's folder, or, for a remote build, in a folder of its own."""
+        if isinstance(self.filesystem, pafs.LocalFileSystem):
+            return Path(self._path(name))
+        digest = hashlib.sha256(self.root.encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir(), f"facerefs-{digest}", name)
+
+    def journals(self, table: str) -> set[str]:
+        """Names of parts that have a journal: those that an interrupted run was at."""
+        return {path.name.removesuffix(".journal") for path in self.local_path(table).glob("*.journal")}
+
+    def remove_journals(self, table: str) -> None:
+        """Remove the journals of parts that are not wanted any more."""
+        for path in self.local_path(table).glob("*.journal"):
+            path.unlink()
+
     # ---- bytes
 
     def attach(self, rows: pa.Table, columns: tuple[str, ...]) -> pa.Table:
@@ -180,9 +200,15 @@ class Storage:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file, whole or not at all."""
+        with self.replacing(name) as file:
+            file.write(text.encode())
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write in place of one that may be there: whole, or not at all if the block raises."""
         temporary = self._temporary(name)
         with self.open_output(temporary) as file:
-            file.write(text.encode())
+            yield file
         self.commit_file(temporary, name)
 
     def clear_temporary(self) -> None:

@@ -55,7 +55,8 @@ class Workers:
         from ray.data import ActorPoolStrategy, DataContext
         from ray.exceptions import RayError
 
-        self._start()
+        self.start()
+        logging.getLogger("ray.data").setLevel(logging.INFO if self.verbose else logging.ERROR)
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has none here
         if worker.gpus > there.get("GPU", 0):
             raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
@@ -82,12 +83,13 @@ class Workers:
         try:
             for row in results.iter_rows():
                 if row["failure"]:
-                    raise RunError(f"part {row['part']} failed: {_last_line(row['failure'])}", row["failure"])
+                    raise RunError(f"part {row['part']} failed: {last_line(row['failure'])}", row["failure"])
                 yield int(row["rows"]), int(row["rejected"])
         except RayError as error:
-            raise RunError(f"Ray stopped the workers: {_last_line(str(error))}", str(error)) from error
+            raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start Ray here, or join the cluster; nothing if that has been done."""
         import ray
 
         if ray.is_initialized():
@@ -96,7 +98,6 @@ class Workers:
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "0" if self.verbose else "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         level = logging.INFO if self.verbose else logging.ERROR
-        logging.getLogger("ray.data").setLevel(level)
         if self.address:
             packages = {"py_modules": _our_packages()}
             ray.init(
@@ -147,5 +148,6 @@ def _our_packages() -> list[Any]:
     return [schemas, stages, trainers, pipeline]
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line of a traceback, which says what happened."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")

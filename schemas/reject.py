@@ -4,16 +4,54 @@ from enum import StrEnum
 
 
 class Reject(StrEnum):
-    """A reason, as stored in the `reject` column; `sentence` says it to a person."""
+    """A reason, as stored in the `reject` column; `sentence` says it to a person.
+
+    A `transient` one may have healed when it is tried again.
+    """
 
     sentence: str
+    transient: bool
 
-    def __new__(cls, value: str, sentence: str = "") -> "Reject":
+    def __new__(cls, value: str, sentence: str = "", transient: bool = False) -> "Reject":
         member = str.__new__(cls, value)
         member._value_ = value
         member.sentence = sentence
+        member.transient = transient
         return member
 
+    # sources
+    BAD_ROW = "bad_row", "the row of the list cannot be understood"
+    LISTED_TWICE = "listed_twice", "the list has the same row further up"
+    BAD_LICENCE = "bad_licence", "the licence of the photo is not one of those asked for"
+    # fetch: the address
+    BAD_URL = "bad_url", "the URL is malformed"
+    FORBIDDEN_SCHEME = "forbidden_scheme", "the URL is neither http nor https"
+    CREDENTIALS_IN_URL = "credentials_in_url", "the URL holds a user name or a password"
+    PRIVATE_ADDRESS = "private_address", "the host has a private, loopback or otherwise internal address"
+    # fetch: what its owner wants
+    ROBOTS = "robots", "robots.txt forbids to fetch the URL"
+    ROBOTS_UNKNOWN = (
+        "robots_unknown",
+        "the host's robots.txt could not be had, so nothing is taken from it",
+        True,
+    )
+    OPT_OUT = "opt_out", "the owner reserves the photo from machine learning"
+    # fetch: the connection
+    HOST_UNKNOWN = "host_unknown", "the host's name has no address", True
+    CONNECT_FAILED = "connect_failed", "no connection to the host", True
+    TLS = "tls", "the host cannot prove who it is, or speaks no TLS of ours"
+    CONNECTION_LOST = "connection_lost", "the connection broke before the answer ended", True
+    TIMEOUT = "timeout", "the host was too slow", True
+    HOST_DOWN = "host_down", "not tried: the host had failed too often in a row", True
+    # fetch: the answer
+    BAD_ANSWER = "bad_answer", "the answer is no HTTP that we understand"
+    TOO_MANY_REDIRECTS = "too_many_redirects", "the URL redirects too often, or in a circle"
+    NOT_FOUND = "not_found", "there is nothing at the URL (HTTP 404 or 410)"
+    FORBIDDEN = "forbidden", "the host refuses to give the photo (HTTP 401, 402, 403, 407, 451)"
+    RATE_LIMITED = "rate_limited", "the host asks for patience (HTTP 429)", True
+    SERVER_ERROR = "server_error", "the host failed (HTTP 408, 425 or 5xx)", True
+    HTTP_STATUS = "http_status", "the host answered with another HTTP status than a photo's"
+    WRONG_HASH = "wrong_hash", "the bytes have another SHA-256 than the list says"
     # crawl
     UNREADABLE = "unreadable", "the file could not be read"
     CHANGED = "changed", "the file changed between two stages"

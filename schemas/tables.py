@@ -14,22 +14,48 @@ MAX_BLOB_BYTES = 256 << 20
 """Longer ones are not read, so that a part fits into memory."""
 LANDMARKS = pa.list_(pa.float32(), 136)
 """68 points as x0, y0, x1, y1, ... in pixels; pixel centres lie at whole numbers."""
+BOX = pa.list_(pa.float32(), 4)
+"""left, top, right, bottom in upright photo pixels"""
 
 _REJECT = [("reject", pa.string()), ("reject_detail", pa.string())]
 
 SOURCES = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),  # unique in the source: relative path or URL
+        pa.field("key", pa.string(), nullable=False),  # unique in the source: relative path, or label and URL
         ("url", pa.string()),
         ("page", pa.string()),
         ("licence", pa.string()),
         ("attribution", pa.string()),
         ("label", pa.string()),  # who the photo is said to show
+        ("box", BOX),  # where in the photo that person is said to be
+        ("sha256", pa.string()),  # that the bytes are said to have, hexadecimal
         ("provenance", pa.string()),  # every further column of the source, as a JSON object
         ("photo", BLOB),  # where the bytes lie, for a local source
         ("modified_ns", pa.int64()),  # so that a photo which changed is read again
+        *_REJECT,
     ]
 )
+
+DOWNLOADS = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        ("url", pa.string()),  # as listed
+        ("final_url", pa.string()),  # after redirects
+        ("status", pa.int32()),  # HTTP status of the last answer; null if there was none
+        ("attempts", pa.int32()),
+        ("ms", pa.int32()),  # from the first attempt to the last byte, waits for the host's turn excepted
+        ("fetched_at", pa.string()),  # UTC, ISO 8601
+        ("content_type", pa.string()),  # as the host says
+        ("etag", pa.string()),
+        ("last_modified", pa.string()),
+        ("robots", pa.string()),  # allowed, disallowed, none, unknown, ignored
+        ("opt_out", pa.string()),  # the statement that was found, honoured or not
+        ("sha256", pa.string()),  # of the bytes
+        ("photo", BLOB),
+        *_REJECT,
+    ]
+)
+"""What became of each URL. The only table of which two runs differ: in times, and where a host changed its mind."""
 
 IMAGES = pa.schema(
     [
@@ -40,6 +66,7 @@ IMAGES = pa.schema(
         ("licence", pa.string()),
         ("attribution", pa.string()),
         ("label", pa.string()),
+        ("box", BOX),
         ("provenance", pa.string()),
         ("format", pa.string()),  # as Pillow names it: JPEG, PNG, WEBP ...
         ("bytes", pa.int64()),
@@ -75,7 +102,7 @@ FACES = pa.schema(
         ("image", pa.string()),
         ("key", pa.string()),
         ("label", pa.string()),
-        ("box", pa.list_(pa.float32(), 4)),  # left, top, right, bottom in upright photo pixels
+        ("box", BOX),
         ("score", pa.float32()),
         ("landmarks", LANDMARKS),  # in crop pixels
         ("transform", pa.list_(pa.float32(), 6)),  # 2x3 affine, row-major: photo pixels to crop pixels
@@ -176,6 +203,7 @@ SAMPLES = pa.schema(
 
 TABLES: dict[str, pa.Schema] = {
     "sources": SOURCES,
+    "downloads": DOWNLOADS,
     "images": IMAGES,
     "duplicates": DUPLICATES,
     "faces": FACES,

@@ -16,6 +16,7 @@ from PIL import Image
 from schemas.reject import Reject
 from schemas.tables import FACES, loaded
 from stages import geometry, quality
+from stages.boxes import matching
 from stages.decode import DecodeError, DecodeLimits, decode
 from stages.engines.engine import Detection, Detector, Embedder, Landmarker
 from stages.engines.load import load_detector, load_embedder, load_landmarker
@@ -90,8 +91,11 @@ class Analyse:
             quality.niqe(np.zeros((8, 8, 3), dtype=np.uint8))
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Analyse photos (id, key, label, photo as bytes) -> `FACES` with the crops as PNG bytes."""
-        photos = rows.select(["id", "key", "label", "photo"]).to_pylist()
+        """Analyse photos (id, key, label, box, photo as bytes) -> `FACES` with the crops as PNG bytes.
+
+        Where the source says by a box whom the label means, only the face there has the label.
+        """
+        photos = rows.select(["id", "key", "label", "box", "photo"]).to_pylist()
         faces = [face for photo in photos for face in self._faces(photo)]
         return pa.Table.from_pylist(faces, schema=loaded(FACES))
 
@@ -117,7 +121,11 @@ class Analyse:
         found = self._models.detector.detect(pixels)
         if not found:
             yield common | {"id": f"{stem}-none"} | _rejected(Reject.NO_FACE, f"by {common['detector']}")
+        labelled = list(range(len(found)))
+        if photo["box"] is not None:
+            labelled = matching(photo["box"], [detection.box.tolist() for detection in found])
         for number, detection in enumerate(found):
+            common["label"] = photo["label"] if number in labelled else None
             face = common | {"id": f"{stem}-{number}", "box": detection.box, "score": detection.score}
             if number < self.max_faces:
                 yield face | self._face(pixels, detection)

@@ -1,11 +1,13 @@
-"""Boxes of eyes and mouth from the 68 landmarks, as the pose-varied paper's local discriminators take them."""
+"""Boxes: of eyes and mouth from the 68 landmarks, and which detected face a listed box means."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 EYE_ENLARGE = 1.4
 MIN_HALF_SHARE = 16 / 512
+MIN_OVERLAP = 0.2
 _POINTS = {"left_eye": slice(36, 42), "right_eye": slice(42, 48), "mouth": slice(48, 68)}
 
 
@@ -24,3 +26,20 @@ def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str
         x, y = (low + high) / 2
         boxes[name] = [round(float(value), 3) for value in (x - half, y - half, x + half, y + half)]
     return boxes
+
+
+def matching(listed: Sequence[float], found: Sequence[Sequence[float]]) -> list[int]:
+    """Index of the face that a list means: the one with the largest overlap, or none -> 0 or 1 index.
+
+    Boxes are left, top, right, bottom in photo pixels. Overlap is intersection over union, at least MIN_OVERLAP:
+    detectors frame faces more or less tightly, and another face in the photo hardly overlaps at all.
+    """
+    if not found:
+        return []
+    boxes, box = np.asarray(found, dtype=np.float64), np.asarray(listed, dtype=np.float64)
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    overlap = shared / (areas - shared)
+    best = int(overlap.argmax())
+    return [best] if overlap[best] >= MIN_OVERLAP else []

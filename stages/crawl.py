@@ -28,7 +28,7 @@ class Crawl:
     reads: ClassVar[str] = "sources"
     writes: ClassVar[str] = "images"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     cpus: ClassVar[float] = 1.0
     gpus: ClassVar[float] = 0
 

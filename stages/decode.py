@@ -106,7 +106,7 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
         raise DecodeError(Reject.EMPTY, "0 bytes")
     if len(data) > limits.max_bytes:
         raise DecodeError(Reject.TOO_MANY_BYTES, f"{len(data)} bytes, at most {limits.max_bytes}")
-    format_ = _sniff(data)
+    format_ = sniff(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken metadata, and of large images, which _check refuses
         try:
@@ -120,8 +120,8 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
     return Decoded(pixels, image.format or format_)
 
 
-def _sniff(data: bytes) -> str:
-    """Name the format that the first bytes promise, as Pillow names it."""
+def sniff(data: bytes) -> str:
+    """Name the format that the first bytes promise, as Pillow names it. Raises DecodeError for any other."""
     for format_, magic in _MAGIC.items():
         if re.match(magic, data, re.DOTALL) and (format_ != "AVIF" or features.check("avif")):
             return format_

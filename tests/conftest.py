@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples are bounded, not seconds: on a loaded machine a deadline says nothing about the code.
+settings.register_profile("facerefs", deadline=None)
+settings.load_profile("facerefs")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

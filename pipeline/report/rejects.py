@@ -61,6 +61,8 @@ class _Place:
 
 
 _PLACES = {
+    "list": _Place("sources", "key", "reject_detail", "reads the list of photos", of_photos=True),
+    "fetch": _Place("downloads", "key", "reject_detail", "asks the hosts for the photos", of_photos=True),
     "crawl": _Place("images", "key", "reject_detail", "reads and decodes every photo", of_photos=True),
     "dedupe": _Place("duplicates", "key", "why", "keeps the best copy of each photo", of_photos=True),
     "analyse": _Place("faces", "id", "reject_detail", "finds, aligns and measures faces"),

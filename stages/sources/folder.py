@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -31,6 +31,9 @@ class FolderSource:
     to files in the folder only; one that leads elsewhere is listed without a place, so that crawl rejects it
     by name, unless it leads to a folder whose photos are listed anyway.
     """
+
+    remote: ClassVar[bool] = False
+    notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path
     labels: Mapping[str, str] | None = None

@@ -1,24 +1,123 @@
 """Which source the text on the command line means."""
 
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.paths import text_of_path
+from stages.sources.columns import Columns
+from stages.sources.commons import Commons
 from stages.sources.folder import open_folder
+from stages.sources.openverse import Openverse
 from stages.sources.source import Source, SourceError
+from stages.web.limits import WebLimits
+
+_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_REMOTE = ("commons:", "openverse:")
 
 
-def open_source(text: str, labels_file: Path | None = None) -> Source:
-    """Find the source that a person means: a folder of photos, and perhaps a file that says who they show.
+@dataclass(frozen=True)
+class SourceSettings:
+    """What the sources can be told; each looks at its own."""
+
+    columns: Columns = field(default_factory=Columns)
+    commons: Commons = field(default_factory=Commons)
+    openverse: Openverse = field(default_factory=Openverse)
+
+
+def absolute(text: str) -> str:
+    """The source as it is to be remembered: a path from the root on, anything else as it is."""
+    kind, at, path = text.partition("@")
+    if at and kind in _REMOTE:
+        return f"{kind}@{absolute(path)}"
+    # abspath takes `..` away and leaves links as they are; pathlib has no such function.
+    return text if text.startswith(_REMOTE) or "://" in text else os.path.abspath(text)  # noqa: PTH100
+
+
+def open_source(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> Source:
+    """Find the source that a person means.
+
+    A folder of photos, tars, Parquet files or lists; one of these files; a list at a remote address that fsspec
+    understands; `commons:` or `openverse:` with a name. `labels_file` belongs to a folder of photos.
 
     Raises SourceError if there is no such source, or nothing in it.
     """
+    source = _open(text, labels_file, settings, limits)
+    if labels_file is not None and not hasattr(source, "labels"):
+        raise SourceError(
+            f"--identities belongs to a folder of photos, and {text_of_path(text)} is none: it has names of its own"
+        )
+    return source
+
+
+def _open(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> Source:
+    if text.startswith("commons:"):
+        from stages.sources.commons import open_commons
+
+        return open_commons(text.removeprefix("commons:"), settings.commons, limits)
+    if text.startswith("openverse:"):
+        from stages.sources.openverse import open_openverse
+
+        return open_openverse(text.removeprefix("openverse:"), settings.openverse, limits)
+    if "://" in text:
+        return _open_list([text], settings)
     path, shown = Path(text), text_of_path(text)
     try:
         if path.is_dir():
-            return open_folder(path, labels_file)
+            return _open_folder(path, labels_file, settings)
         exists = path.exists()
     except OSError as error:
         raise SourceError(f"cannot look into {shown}: {error.strerror}") from error
+    if not exists:
+        raise SourceError(f"there is no file or folder {shown}")
+    return _open_files([path], path.parent, settings)
+
+
+def _open_folder(root: Path, labels_file: Path | None, settings: SourceSettings) -> Source:
+    """A folder of photos; or, if it has none, one of files that hold photos or say where they are."""
+    try:
+        return open_folder(root, labels_file)
+    except SourceError:
+        files = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+        if not any(_is_list(path.name) or path.suffix in (".tar", ".parquet") for path in files):
+            raise
+    return _open_files(files, root, settings)
+
+
+def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Source:
+    """Files of the first kind that is there: img2dataset puts lists in Parquet beside its tars."""
+    tars = [path for path in files if ".tar" in path.suffixes[-2:]]
+    if tars:
+        from stages.sources.tars import open_tars
+
+        return open_tars(tars, settings.columns)
+    parquets = [path for path in files if path.suffix == ".parquet"]
+    if parquets:
+        from stages.sources.parquet import holds_photos, open_parquet
+
+        if holds_photos(parquets[0], settings.columns):
+            return open_parquet(parquets, settings.columns)
+        return _open_list([str(path) for path in parquets], settings)
+    from stages.sources.vggface import looks_like_vggface, open_vggface
+
+    if len(files) > 1 and looks_like_vggface(root):
+        return open_vggface(root)
+    lists = [str(path) for path in files if _is_list(path.name)]
+    if lists:
+        return _open_list(lists, settings)
     raise SourceError(
-        f"{shown} is a file, not a folder of photos" if exists else f"there is no folder {shown}"
+        f"{text_of_path(str(files[0]))} is neither a folder of photos nor a file that we know: lists end in "
+        ".csv, .tsv, .jsonl, .parquet or .txt, perhaps with .gz or the like, photos come in .tar or .parquet"
     )
+
+
+def _open_list(paths: list[str], settings: SourceSettings) -> Source:
+    from stages.sources.urllist import open_url_lists
+
+    return open_url_lists(paths, settings.columns)
+
+
+def _is_list(name: str) -> bool:
+    stem = next((name.removesuffix(ending) for ending in _COMPRESSED if name.endswith(ending)), name)
+    return stem.endswith(_LISTS)

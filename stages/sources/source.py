@@ -1,7 +1,7 @@
 """What a source is."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -13,9 +13,18 @@ class SourceError(ValueError):
 class Source(Protocol):
     """A place where photos are, and what it says of them."""
 
+    remote: ClassVar[bool]  # the list itself is asked from hosts, which may tell another one tomorrow
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences on the listing for the person who asked for it, after the last row."""
+
     @property
     def name(self) -> str:
         """The place, as a person would write it."""
 
     def rows(self) -> Iterator[pa.Table]:
-        """List the photos in tables of schema `SOURCES`, always in the same order; reads none of them."""
+        """List the photos in tables of schema `SOURCES`, always in the same order.
+
+        `photo` may hold the bytes themselves, where they lie in no place that can be referred to.
+        """

@@ -1,5 +1,6 @@
 """The manifest holds what lies on the disk, and the card is Markdown that no stranger's text can break."""
 
+import csv
 import hashlib
 import json
 from collections import Counter
@@ -52,7 +53,10 @@ def add(storage: Storage, table: str, rows: list[dict[str, Any]], part: str = "p
 
 
 def add_photos(storage: Storage, licences: list[str | None]) -> None:
-    rows = [{"key": f"{i}.jpg", "id": f"{i:064x}", "licence": text} for i, text in enumerate(licences)]
+    rows = [
+        {"key": f"{i}.jpg", "id": f"{i:064x}", "licence": text, "attribution": f"Author, the {i}th"}
+        for i, text in enumerate(licences)
+    ]
     gone = {"key": "gone.jpg", "licence": "of a rejected photo", "reject": Reject.TOO_SMALL}
     add(storage, "images", [*rows, gone])
 
@@ -67,7 +71,7 @@ def add_sample_shard(storage: Storage, name: str, people: list[tuple[str, bool]]
             "identity": person,
             "target": f"{person}-{i}",
         }
-        row |= {"references": [f"{person}-reference"]}
+        row |= {"references": ["a", "b"]}
         files = [{"name": f"{key}.gt.png", "data": key.encode() * 99}, {"name": f"{key}.json", "data": b"{}"}]
         rows.append({**row, "reject": Reject.CHANGED} if rejected else {**row, "files": files})
     add(storage, "samples", rows, name)
@@ -82,9 +86,10 @@ def folder(tmp_path: Path) -> Path:
 
 def make(folder: Path) -> None:
     storage = Storage(str(folder))
-    add_photos(storage, ["CC0", "CC0", None])
-    face = {"key": "0.jpg", "crop_size": 512, "detector": "dlib-hog", "embedder": "arcface:w600k"}
-    add(storage, "faces", [{"id": "a", **face}, {"id": "b", **face, "reject": Reject.FACE_BLURRED}])
+    add_photos(storage, ["CC0", None, "of a photo that is in no sample"])
+    face = {"crop_size": 512, "detector": "dlib-hog", "embedder": "arcface:w600k"}
+    faces = [{"id": "a", "key": "0.jpg"}, {"id": "b", "key": "1.jpg", "reject": Reject.FACE_BLURRED}]
+    add(storage, "faces", [face | one for one in faces])
     add(storage, "identities", [{"face": "a", "identity": "ann"}])
     add(storage, "pairs", [{"target": "a", "reference": "b"}, {"target": "b", "reject": Reject.NO_REFERENCE}])
     for name, people in SHARDS.items():
@@ -167,7 +172,21 @@ def test_the_card_counts_what_was_not_rejected(folder: Path) -> None:
     }
     assert ["analyse", "2", "1", "face_blurred 1"] in table_below("How it was made", tokens)
     assert ["shard", "7", "3", "changed 3"] in table_below("How it was made", tokens)
-    assert table_below("Licences of the photos", tokens) == [["CC0", "2"], ["not stated by the source", "1"]]
+    assert table_below("Licences of the photos", tokens) == [["CC0", "1"], ["not stated by the source", "1"]]
+
+
+def test_each_photo_of_the_shards_is_credited(folder: Path) -> None:
+    with (folder / "samples/photos.csv").open(newline="") as file:
+        photos = list(csv.DictReader(file))
+    assert [(photo["key"], photo["author"], photo["licence"]) for photo in photos] == [
+        ("0.jpg", "Author, the 0th", "CC0"),
+        ("1.jpg", "Author, the 1th", ""),
+    ]
+    _, tokens = split_card((folder / "samples/README.md").read_text())
+    assert table_below("Authors of the photos", tokens) == [
+        ["Author, the 0th", "1"],
+        ["Author, the 1th", "1"],
+    ]
 
 
 def test_the_same_tables_give_the_same_bytes_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
@@ -183,6 +202,9 @@ def test_a_licence_stays_one_line_of_its_table(licences: list[str]) -> None:
     with TemporaryDirectory() as folder:
         storage = Storage(folder)
         add_photos(storage, [*licences, *licences])
+        faces = [{"id": f"{i}", "key": f"{i}.jpg"} for i in range(2 * len(licences))]
+        add(storage, "faces", faces)
+        add(storage, "samples", [{"key": "s", "target": "0", "references": [face["id"] for face in faces]}])
         card.write(storage, Shard())
         matter, tokens = split_card((Path(folder) / "samples/README.md").read_text())
     rows = table_below("Licences of the photos", tokens)
@@ -196,6 +218,7 @@ def test_a_licence_stays_one_line_of_its_table(licences: list[str]) -> None:
         "Use",
         "How it was made",
         "Licences of the photos",
+        "Authors of the photos",
         "People",
     ]
     inner = [child.type for token in tokens for child in token.children or []]

@@ -67,7 +67,10 @@ def test_an_empty_source(tmp_path: Path) -> None:
 
 
 def test_a_file_for_a_folder(tmp_path: Path, photos: Path) -> None:
-    refused(facerefs("build", photos / "ann" / "a.png", "--out", tmp_path / "out"), "a.png is a file")
+    refused(
+        facerefs("build", photos / "ann" / "a.png", "--out", tmp_path / "out"),
+        "a.png is neither a folder of photos nor a file that we know",
+    )
     (tmp_path / "out").write_text("")
     refused(facerefs("build", photos, "--out", tmp_path / "out"), "is a file, not a folder")
 

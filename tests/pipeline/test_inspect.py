@@ -21,6 +21,7 @@ BROKEN = "odd\\xff.jpg"  # a key as `schemas.paths` writes the file name b"odd\x
 
 ROWS: dict[str, list[dict[str, Any]]] = {
     "sources": [{"key": key} for key in (ANN_1, ANN_2, COPY, BOB_1, BOB_2, BROKEN)],
+    "downloads": [{"key": key, "url": f"http://a.org/{key}", "status": 200} for key in (ANN_1, BOB_2)],
     "images": [
         *({"key": key, "id": IDS[key]} for key in IDS),
         {"key": BROKEN, "reject": Reject.EMPTY, "reject_detail": "[red]0 bytes[/red]"},
@@ -88,6 +89,7 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 OF_ANN_1 = {
     "sources": [0],
+    "downloads": [0],
     "images": [0],
     "duplicates": [0, 1],
     "faces": [0],
@@ -97,6 +99,7 @@ OF_ANN_1 = {
 }
 OF_BOB_2 = {
     "sources": [4],
+    "downloads": [1],
     "images": [4],
     "duplicates": [4],
     "faces": [3],

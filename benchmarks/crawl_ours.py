@@ -1,0 +1,34 @@
+"""Our side of benchmarks/crawl.py: the stages that img2dataset covers, from a list of URLs to tars with the bytes."""
+
+import os
+import sys
+
+from rich.console import Console
+
+from pipeline.fetching import run_fetch
+from pipeline.listing import list_source
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+from stages.fetch import Fetch
+from stages.sources.columns import Columns
+from stages.sources.urllist import open_url_lists
+
+CONNECTIONS = 32  # of each worker
+
+
+def main(urls: str, out: str, ca_file: str) -> None:
+    """Fetch all, asking robots.txt and for opt-outs as always; only the server's share of patience is set aside."""
+    settings = Fetch(
+        allow_private_hosts=True,
+        ca_file=ca_file,
+        host_connections=2 * CONNECTIONS,
+        host_rate_per_s=None,
+        connections=CONNECTIONS,
+    )
+    storage, console = Storage(out), Console(soft_wrap=True)
+    list_source(open_url_lists([urls], Columns()).rows(), 32, storage, console)
+    run_fetch(settings, storage, Workers(os.cpu_count() or 1), console)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

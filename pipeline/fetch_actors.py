@@ -1,0 +1,113 @@
+"""Ray actors that fetch: each has an event loop on which many parts wait at once, all share one gate per host."""
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pipeline.errors import RunError
+from pipeline.fetch_worker import FetchTask, FetchWorker
+from pipeline.workers import Workers, last_line
+from stages.web.politeness import Gate, Lease
+from stages.web.tally import Tally, total
+
+ROWS_OPEN = 2048  # of one actor: enough that a slow host holds up none but its own URLs
+_LOOK_EVERY_S = 1.0
+_SLOWEST_HOSTS = 5
+_CALLS_AT_ONCE = 100_000  # all but a few of them only wait
+
+
+def fetch_parts(
+    worker: FetchWorker, tasks: Sequence[FetchTask], workers: Workers, watch: Callable[[Tally], None]
+) -> Iterator[tuple[int, int]]:
+    """Results of `worker.work(task)` as the parts finish; `watch` hears about once a second how it goes.
+
+    Raises RunError, naming the cause, if a part fails: a bad URL is no failure, but a row.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    workers.start()
+    stage = worker.stage
+    gate: Any = ray.remote(num_cpus=0)(Gate).options(max_concurrency=_CALLS_AT_ONCE)
+    gate = gate.remote(stage.host_connections, stage.host_rate_per_s)
+    actor: Any = ray.remote(num_cpus=stage.cpus, max_restarts=0)(FetchActor)
+    actor = actor.options(max_concurrency=_CALLS_AT_ONCE)
+    actors = [actor.remote(worker, gate) for _ in range(min(workers.count, len(tasks)))]
+    try:
+        yield from _done(actors, deque(tasks), watch)
+    except RayError as error:
+        raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
+    finally:
+        for one in (*actors, gate):
+            ray.kill(one)
+
+
+def _done(
+    actors: Sequence[Any], waiting: deque[FetchTask], watch: Callable[[Tally], None]
+) -> Iterator[tuple[int, int]]:
+    import ray
+
+    running: dict[Any, tuple[int, FetchTask]] = {}
+    open_rows = [0] * len(actors)
+    looked = time.monotonic()
+    while waiting or running:
+        while waiting and min(open_rows) < ROWS_OPEN:
+            task, index = waiting.popleft(), open_rows.index(min(open_rows))
+            open_rows[index] += task.rows
+            running[actors[index].work.remote(task)] = (index, task)
+        ended, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_EVERY_S)
+        for reference in ended:
+            index, task = running.pop(reference)
+            open_rows[index] -= task.rows
+            rows, rejected, failure = ray.get(reference)
+            if failure:
+                raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
+            yield rows, rejected
+        if time.monotonic() - looked > _LOOK_EVERY_S or not (waiting or running):
+            watch(total(ray.get([actor.tally.remote() for actor in actors])))
+            looked = time.monotonic()
+
+
+class FetchActor:
+    """A Ray actor around a worker."""
+
+    def __init__(self, worker: FetchWorker, gate: Any) -> None:
+        self._worker = worker
+        self._gate = SharedGate(gate)
+        self._open = False
+
+    async def work(self, task: FetchTask) -> tuple[int, int, str]:
+        """Do one part; the third item is the traceback of what should never happen."""
+        try:
+            if not self._open:
+                self._open = True
+                await self._worker.open(self._gate)
+            return *await self._worker.work(task), ""
+        except Exception:  # noqa: BLE001 (a fault of ours: told in full to the driver, which ends the run)
+            return 0, 0, traceback.format_exc()
+
+    async def tally(self) -> Tally:
+        """What was fetched so far, with the slowest hosts."""
+        return self._worker.tally.slowest(_SLOWEST_HOSTS) if self._open else Tally()
+
+
+class SharedGate:
+    """The gate of all actors, from afar."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    async def lease(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Lease:
+        """See Gate."""
+        lease: Lease = await self._actor.lease.remote(host, wanted, min_spacing_s)
+        return lease
+
+    async def end(self, lease_id: int, unused: int) -> None:
+        """See Gate."""
+        await self._actor.end.remote(lease_id, unused)
+
+    async def pause(self, host: str, seconds: float) -> None:
+        """See Gate."""
+        await self._actor.pause.remote(host, seconds)

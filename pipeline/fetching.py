@@ -1,0 +1,91 @@
+"""Brings the table `downloads` up to date: fetches what is missing, and never what is there."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+
+from pipeline.fetch_actors import fetch_parts
+from pipeline.fetch_worker import FetchTask, FetchWorker
+from pipeline.fingerprint import rows_digest, text_digest
+from pipeline.inputs import ListedUrls
+from pipeline.lock import wait_until_alone
+from pipeline.progress import StageProgress
+from pipeline.retry import Retry
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+from schemas.reject import Reject
+from stages.fetch import Fetch
+from stages.web.tally import Tally
+
+_REASONS_SHOWN = 6
+_SLOW_HOSTS_SHOWN = 3
+
+
+def run_fetch(
+    stage: Fetch, storage: Storage, workers: Workers, console: Console, retry: Retry | None = None
+) -> None:
+    """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
+    inputs = ListedUrls(storage)
+    names = list(inputs.names())
+    left_over = sorted(storage.remains("downloads") - set(names))
+    if not names and not left_over:
+        return
+    wait_until_alone(storage.local_path("downloads"))
+    tasks = list(_tasks(stage, inputs, names, left_over, retry))
+    with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
+        if tasks:
+            worker = FetchWorker(stage, inputs, storage, retry)
+            for rows, rejected in fetch_parts(
+                worker, tasks, workers, lambda tally: progress.say(_lines(tally, progress.seconds))
+            ):
+                progress.part_done(rows, rejected)
+    for name in left_over:
+        storage.remove_part("downloads", name)
+    storage.remove_journals("downloads")
+
+
+def _tasks(
+    stage: Fetch, inputs: ListedUrls, names: Sequence[str], left_over: Sequence[str], retry: Retry | None
+) -> Iterator[FetchTask]:
+    storage, rules = inputs.storage, json.dumps([stage.version, stage.rules()])
+    holder = {
+        url: name
+        for name in left_over
+        if storage.part("downloads", name)
+        for url in storage.read("downloads", name, ("url",)).column("url").to_pylist()
+    }
+    journals = storage.journals("downloads")
+    for name in names:
+        rows = inputs.read(name)
+        fingerprint = text_digest(rules, rows_digest(rows))
+        done = storage.part("downloads", name)
+        is_done = done is not None and done.fingerprint == fingerprint and name not in journals
+        if is_done and not _is_retried(storage, name, retry):
+            continue
+        holders = {holder[url] for url in rows.column("url").to_pylist() if url in holder}
+        yield FetchTask(name, fingerprint, len(rows), tuple(sorted(holders)))
+
+
+def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:
+    if retry is Retry.TRANSIENT:
+        reasons = storage.read("downloads", name, ("reject",)).column("reject").to_pylist()
+        return any(Reject(reason).transient for reason in reasons if reason is not None)
+    return retry is Retry.ALL
+
+
+def _lines(tally: Tally, seconds: float) -> list[str]:
+    """How a crawl goes: speed, reasons, and the hosts that one waits for."""
+    lines = [f"{tally.photos / seconds:.1f} images/s, {tally.bytes / 1e6 / seconds:.2f} MB/s"]
+    if tally.reasons:
+        most = tally.reasons.most_common(_REASONS_SHOWN)
+        lines.append("rejected: " + ", ".join(f"{reason} {count}" for reason, count in most))
+    if tally.hosts:
+        hosts = sorted(tally.hosts.items(), key=lambda item: item[1].mean_s, reverse=True)
+        lines.append(
+            "slowest hosts: "
+            + ", ".join(
+                f"{host} {times.mean_s:.2f} s x {times.requests}" for host, times in hosts[:_SLOW_HOSTS_SHOWN]
+            )
+        )
+    return lines

@@ -1,0 +1,140 @@
+"""Parquet files that hold the photos' bytes: in a column, or as Hugging Face has it in a struct of bytes and path."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from schemas.paths import text_of_path
+from schemas.reject import Reject
+from schemas.tables import MAX_BLOB_BYTES, SOURCES, loaded
+from stages.sources.columns import NONE, ROLES, Columns, find, listing, usual_names
+from stages.sources.listed import BadRowError, Row, bad_row, described, tables
+from stages.sources.parquet_file import is_bytes, open_parquet_file, rows_of, texts_of
+from stages.sources.source import SourceError
+
+_ROLES = tuple(role for role in ROLES if role != "photo")
+_USUAL = ("url", "identity", "licence", "page", "attribution")
+_ROWS_PER_BATCH = 64  # few: a value of a dictionary may be in each of them, whatever the file's size
+_MAX_PATH_BYTES = 1 << 10
+
+
+@dataclass(frozen=True)
+class ParquetPhotos:
+    """Photos whose bytes are in the rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
+
+    remote: ClassVar[bool] = False
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    paths: tuple[Path, ...]
+    columns: Columns
+
+    @property
+    def name(self) -> str:
+        """The file's absolute path; the folder, where there are several."""
+        return text_of_path(str(self.paths[0] if len(self.paths) == 1 else self.root))
+
+    @property
+    def root(self) -> Path:
+        """The folder in which all of them lie."""
+        return Path(os.path.commonpath([path.parent for path in self.paths]))
+
+    def rows(self) -> Iterator[pa.Table]:
+        """Rows of `SOURCES` with the bytes in `photo`, about 8 MB at a time. Raises SourceError for damage."""
+        return tables(self._rows(), loaded(SOURCES))
+
+    def _rows(self) -> Iterator[tuple[str, Row]]:
+        for path in self.paths:
+            yield from _rows_of(path, self.root, self.columns)
+
+
+def holds_photos(path: Path, columns: Columns | None = None) -> bool:
+    """Whether a Parquet file has a column of photos, by its schema, or `columns` says so.
+
+    Raises SourceError for a damaged file.
+    """
+    if columns is not None and columns.photo not in (None, NONE):
+        return True
+    return bool(_photo_columns(open_parquet_file(str(path), text_of_path(str(path))).schema_arrow))
+
+
+def open_parquet(paths: Sequence[Path], columns: Columns) -> ParquetPhotos:
+    """Open Parquet files. Raises SourceError unless each has a column of photos, and one of them a row."""
+    source = ParquetPhotos(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
+    rows = 0
+    for path in source.paths:
+        shown = text_of_path(str(path))
+        parquet = open_parquet_file(str(path), shown)
+        _columns(parquet.schema_arrow, columns, shown)
+        rows += parquet.metadata.num_rows
+    if not rows:
+        raise SourceError(f"there is no row in {source.name}")
+    return source
+
+
+def _rows_of(path: Path, root: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
+    shown = text_of_path(str(path))
+    parquet = open_parquet_file(str(path), shown)
+    photo, roles = _columns(parquet.schema_arrow, columns, shown)
+    names = [photo, *texts_of(parquet.schema_arrow)]
+    file = text_of_path(str(path.relative_to(root)))
+    for number, said in enumerate(rows_of(parquet, names, _ROWS_PER_BATCH, shown), start=1):
+        row = bad_row("", said) if isinstance(said, str) else _row(said, photo, roles)
+        yield f"row {number}", {**row, "key": f"{file}/{row['key'] or number}"}
+
+
+def _row(said: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
+    """A row whose key is the path that the file gives, or empty."""
+    value = said.pop(photo)
+    data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+    key = _key(path)
+    try:
+        row = {"key": key, **described(said, roles)}
+    except BadRowError as error:
+        return bad_row(key, str(error))
+    if data is None:
+        return bad_row(key, f"it has no bytes in `{photo}`")
+    if len(data) > MAX_BLOB_BYTES:
+        detail = f"{len(data)} bytes, at most {MAX_BLOB_BYTES}"
+        return {**row, "reject": Reject.TOO_MANY_BYTES.value, "reject_detail": detail}
+    return {**row, "photo": data}
+
+
+def _key(path: Any) -> str:
+    if not isinstance(path, str):
+        return ""
+    encoded = path.encode(errors="surrogatepass")
+    return path if len(encoded) <= _MAX_PATH_BYTES and path.isprintable() else ""
+
+
+def _columns(schema: pa.Schema, columns: Columns, shown: str) -> tuple[str, dict[str, str]]:
+    photos = _photo_columns(schema)
+    if columns.photo is not None:
+        photos = list(find(_columns_of_bytes(schema), columns, shown, ("photo",)).values())
+    if not photos:
+        raise SourceError(f"{shown} has no column of photos, only {listing(schema.names)}")
+    if len(photos) > 1:
+        raise SourceError(
+            f"{shown} has {listing(photos)}, each of which may hold the photos: "
+            f"choose with --set columns.photo={photos[0]}"
+        )
+    return photos[0], find(texts_of(schema), columns, shown, _ROLES, _USUAL)
+
+
+def _photo_columns(schema: pa.Schema) -> list[str]:
+    """Columns that may hold photos: structs as Hugging Face has them, else bytes under a usual name."""
+    structs = [item.name for item in schema if _is_image_struct(item.type)]
+    return structs or usual_names("photo", [item.name for item in schema if is_bytes(item.type)])
+
+
+def _columns_of_bytes(schema: pa.Schema) -> list[str]:
+    return [item.name for item in schema if is_bytes(item.type) or _is_image_struct(item.type)]
+
+
+def _is_image_struct(type_: pa.DataType) -> bool:
+    if not pa.types.is_struct(type_) or type_.get_field_index("bytes") < 0:
+        return False
+    return is_bytes(type_.field("bytes").type)

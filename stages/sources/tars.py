@@ -1,0 +1,215 @@
+"""Tars that hold photos, as WebDataset and img2dataset write them: `KEY.jpg`, `KEY.json`, `KEY.txt` side by side."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from schemas.paths import text_of_path
+from stages.sources.columns import NONE, Columns, find
+from stages.sources.folder import PHOTO_EXTENSIONS
+from stages.sources.listed import BadRowError, Row, bad_row, described, tables
+from stages.sources.source import SourceError
+from stages.sources.tar_members import Member, TarDamagedError, is_tar, members
+
+_ROLES = ("url", "identity", "bbox", "sha256", "licence", "page", "attribution")
+_USUAL = ("url", "identity", "licence", "page", "attribution")
+_MAX_JSON_BYTES = 1 << 20
+_MAX_NAME_BYTES = 1 << 10
+_MAX_FILES_PER_SAMPLE = 1000
+_PEEKED_SAMPLES = 100
+
+
+@dataclass
+class _Sample:
+    """Neighbours in a tar whose names are the same up to the first dot."""
+
+    key: str
+    photos: list[tuple[int, Member]] = field(default_factory=list)  # with their number in the tar
+    texts: dict[str, Member] = field(default_factory=dict)  # by the ending: `json` and that of the identity
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class Tars:
+    """Photos that stay where they lie. What is said of one comes from the JSON beside it.
+
+    The JSON's `sha256` and `bbox` count only if `columns` names them: img2dataset writes those of the original,
+    of which it may have kept a smaller copy.
+    """
+
+    remote: ClassVar[bool] = False
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    paths: tuple[Path, ...]
+    columns: Columns
+
+    @property
+    def name(self) -> str:
+        """The tar's absolute path; the folder, where there are several."""
+        return text_of_path(str(self.paths[0] if len(self.paths) == 1 else self.root))
+
+    @property
+    def root(self) -> Path:
+        """The folder in which all of them lie."""
+        return Path(os.path.commonpath([path.parent for path in self.paths]))
+
+    def rows(self) -> Iterator[pa.Table]:
+        """The photos of all tars. One that breaks off gives what it has, and a rejected row that says so."""
+        return tables(row for path in self.paths for row in _rows_of(path, self.root, self.columns))
+
+
+def open_tars(paths: Sequence[Path], columns: Columns) -> Tars:
+    """Open tars. Raises SourceError for one that is compressed or none, if `columns` names what the first samples
+    do not have, and if there is no photo in any."""
+    for path in paths:
+        _check(path)
+    source = Tars(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
+    if not any(_has_photo(path) for path in source.paths):
+        raise SourceError(
+            f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like"
+        )
+    _check_columns(source.paths[0], columns)
+    return source
+
+
+def _check(path: Path) -> None:
+    shown = text_of_path(str(path))
+    with _opened(path) as descriptor:
+        if is_tar(descriptor):
+            return
+        packed = os.pread(descriptor, 6, 0)
+    if path.suffix != ".tar" or packed.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")):
+        raise SourceError(
+            f"{shown} is compressed, and photos in it have no place that can be referred to: "
+            "unpack it first, for example with gunzip"
+        )
+    raise SourceError(f"{shown} is no tar: it does not begin with the header of a file")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            yield file.fileno()
+    except OSError as error:
+        raise SourceError(f"cannot read {text_of_path(str(path))}: {error.strerror}") from error
+
+
+def _has_photo(path: Path) -> bool:
+    with _opened(path) as descriptor:
+        try:
+            return any(_is_photo(member) for member in members(descriptor))
+        except TarDamagedError:
+            return False
+
+
+def _check_columns(path: Path, columns: Columns) -> None:
+    """Look for the named columns in the first samples, and let `find` say what is wrong with them."""
+    names: dict[str, None] = {}
+    with _opened(path) as descriptor, suppress(TarDamagedError):
+        for sample in islice(_samples(descriptor, columns), _PEEKED_SAMPLES):
+            with suppress(BadRowError):  # it will be a rejected row
+                names |= dict.fromkeys(_said(descriptor, sample))
+    find(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
+
+
+def _rows_of(path: Path, root: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
+    tar = text_of_path(str(path.relative_to(root)))
+    place = text_of_path(str(path))
+
+    @lru_cache(maxsize=64)
+    def roles_in(names: tuple[str, ...]) -> dict[str, str]:
+        named = {role: name if name in (*names, None) else NONE for role, name in vars(columns).items()}
+        return find(names, Columns(**named), place, _ROLES, _USUAL)
+
+    with _opened(path) as descriptor:
+        modified_ns = os.fstat(descriptor).st_mtime_ns
+        try:
+            for sample in _samples(descriptor, columns):
+                facts = _facts(descriptor, sample, roles_in)
+                for number, member in sample.photos:
+                    key = f"{tar}/{member.name}"
+                    at = {"path": place, "offset": member.offset, "length": member.length}
+                    row = {"photo": at, "modified_ns": modified_ns, **facts, "key": key}
+                    if member.odd is not None:
+                        row = bad_row(key, f"it is {member.odd}, not a plain file")
+                    yield f"member {number}", row
+        except TarDamagedError as error:
+            yield "end", bad_row(tar, str(error))
+
+
+def _facts(descriptor: int, sample: _Sample, roles_in: Any) -> Row:
+    if not sample.photos:
+        return {}
+    try:
+        said = _said(descriptor, sample)
+        return described(said, roles_in(tuple(said)))
+    except (BadRowError, SourceError) as error:
+        return bad_row("", str(error))
+
+
+def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
+    """Samples whose files stand side by side. Raises TarDamagedError after the last file that is whole."""
+    sample = _Sample("")
+    damage: TarDamagedError | None = None
+    files = enumerate(members(descriptor), start=1)
+    while True:
+        try:
+            number, member = next(files)
+        except StopIteration:
+            break
+        except TarDamagedError as error:
+            damage = error
+            break
+        folder, _, base = member.name.rpartition("/")
+        stem, _, ending = base.partition(".")
+        if not stem:
+            continue  # a hidden file, as macOS adds them
+        key = f"{folder}/{stem}"
+        if key != sample.key or sample.files == _MAX_FILES_PER_SAMPLE:
+            yield sample
+            sample = _Sample(key)
+        sample.files += 1
+        if _is_photo(member):
+            sample.photos.append((number, member))
+        elif ending in ("json", columns.identity) and member.odd is None:
+            sample.texts[ending] = member
+    yield sample
+    if damage is not None:
+        raise damage
+
+
+def _is_photo(member: Member) -> bool:
+    base = member.name.rpartition("/")[2]
+    # Not by pathlib, which keeps each name that it has seen.
+    return not base.startswith(".") and os.path.splitext(base)[1].lower() in PHOTO_EXTENSIONS  # noqa: PTH122
+
+
+def _said(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
+    """What the JSON of a sample says, and under its ending, the file that says who it is."""
+    said: dict[str, Any] = {}
+    for ending, member in sample.texts.items():
+        most = _MAX_JSON_BYTES if ending == "json" else _MAX_NAME_BYTES
+        if member.length > most:
+            raise BadRowError(f"{member.name[-80:]} has {member.length} bytes, at most {most}")
+        data = os.pread(descriptor, member.length, member.offset)
+        try:
+            said |= _object(data) if ending == "json" else {ending: data.decode()}
+        except (ValueError, RecursionError) as error:
+            raise BadRowError(f"{member.name[-80:]} cannot be read: {str(error)[:200]}") from error
+    return said
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    said = json.loads(data.decode("utf-8-sig"))
+    if not isinstance(said, dict):
+        raise ValueError(f"it holds a JSON {type(said).__name__}, not an object")
+    return said

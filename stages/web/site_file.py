@@ -1,0 +1,113 @@
+"""A small file at a fixed path of every origin, such as robots.txt: fetched once, read, and kept for a while."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from yarl import URL
+
+from schemas.reject import Reject
+from stages.web.address import WebError, join
+from stages.web.client import Answer
+
+Get = Callable[[URL], Awaitable[Answer]]
+"""One hop: guarded, polite and bounded by whoever gives it. Raises WebError."""
+
+MAX_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
+DAY_S = 86_400.0
+MINUTE_S = 60.0
+_MAX_WEIGHT = 200_000
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OF_THE_HOST = frozenset(
+    {
+        *(Reject.PRIVATE_ADDRESS, Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED, Reject.TLS),
+        *(Reject.TIMEOUT, Reject.CONNECTION_LOST),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SiteAnswer:
+    """What an origin answered when asked for its file: the last HTTP status, or None if there was no answer."""
+
+    status: int | None
+    body: bytes
+    detail: str  # one line: the file's URL and what was seen
+    cause: Reject | None = None  # why the origin itself gave no answer, and so would give none to any request
+
+
+class SiteRules(Protocol):
+    """What was read from a file; kept for `lasts_s` seconds, and costs about `weight` times 500 bytes."""
+
+    @property
+    def lasts_s(self) -> float: ...
+    @property
+    def weight(self) -> int: ...
+
+
+Rules = TypeVar("Rules", bound=SiteRules)
+
+
+class SiteFiles(Generic[Rules]):
+    """The file at `path` of each origin (scheme, host and port), as `read` reads it.
+
+    However many ask at the same time, an origin is asked once. What is used least recently is forgotten first.
+    """
+
+    def __init__(
+        self,
+        get: Get,
+        path: str,
+        read: Callable[[SiteAnswer], Rules],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._get = get
+        self._path = path
+        self._read = read
+        self._clock = clock
+        self._kept: dict[URL, tuple[float, Rules]] = {}  # until when; least recently used first
+        self._weight = 0
+        self._coming: dict[URL, asyncio.Task[Rules]] = {}
+
+    async def rules(self, url: URL) -> Rules:
+        """What the origin of a URL says."""
+        origin = url.origin()
+        kept = self._kept.pop(origin, None)
+        if kept is not None:
+            if kept[0] > self._clock():
+                self._kept[origin] = kept
+                return kept[1]
+            self._weight -= kept[1].weight
+        coming = self._coming.get(origin)
+        if coming is None:  # a task of its own: who asked first may be cancelled, the others still wait
+            coming = self._coming[origin] = asyncio.create_task(self._fetch(origin))
+        return await asyncio.shield(coming)
+
+    async def _fetch(self, origin: URL) -> Rules:
+        try:
+            rules = self._read(await self._ask(origin))
+        finally:
+            del self._coming[origin]
+        self._kept[origin] = (self._clock() + rules.lasts_s, rules)
+        self._weight += rules.weight
+        while self._weight > _MAX_WEIGHT and len(self._kept) > 1:
+            oldest = next(iter(self._kept))
+            self._weight -= self._kept.pop(oldest)[1].weight
+        return rules
+
+    async def _ask(self, origin: URL) -> SiteAnswer:
+        first = url = origin.join(URL(self._path))
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                answer = await self._get(url)
+                if answer.status not in _REDIRECTS:
+                    return SiteAnswer(answer.status, answer.body, f"{first}: HTTP {answer.status}")
+                if "Location" not in answer.headers:
+                    return SiteAnswer(answer.status, b"", f"{first}: a redirect to nowhere")
+                url = join(url, answer.headers["Location"])
+        except WebError as error:
+            is_general = url.origin() == origin and error.reject in _OF_THE_HOST
+            return SiteAnswer(None, b"", f"{first}: {error}", error.reject if is_general else None)
+        return SiteAnswer(None, b"", f"{first}: more than {MAX_REDIRECTS} redirects")

@@ -1,0 +1,189 @@
+"""Fetching on real Ray from real servers on loopback: every URL ends as a row, and nothing is fetched twice."""
+
+import csv
+import io
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from pipeline.fetching import run_fetch
+from pipeline.listing import list_source
+from pipeline.retry import Retry
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+from schemas.reject import Reject
+from stages.fetch import Fetch
+from stages.sources.columns import Columns
+from stages.sources.urllist import open_url_lists
+from tests.photo_server import PhotoServer, photo_server
+from tests.pipeline.folders import contents
+
+QUICK = Fetch(
+    allow_private_hosts=True,
+    host_rate_per_s=None,
+    host_connections=16,
+    backoff_s=0.01,
+    connect_timeout_s=2,
+    idle_timeout_s=2,
+    total_timeout_s=4,
+)
+PHOTOS = 60
+
+
+def jpeg(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def server() -> Iterator[PhotoServer]:
+    with photo_server(hosts=3) as running:
+        running.photos = {f"/{i:03d}.jpg": jpeg(i) for i in range(PHOTOS)}
+        yield running
+
+
+def write_list(path: Path, urls: list[str], person: str = "Person") -> Path:
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["name", "url"])
+        lines.writerows([f"{person} {i // 10}", url] for i, url in enumerate(urls))
+    return path
+
+
+def fetch(
+    out: Path, urls: list[str], settings: Fetch = QUICK, retry: Retry | None = None, workers: int = 1
+) -> str:
+    storage = Storage(str(out))
+    console = Console(record=True, width=300, file=io.StringIO())
+    source = open_url_lists([str(write_list(out.with_suffix(".csv"), urls))], Columns())
+    list_source(source.rows(), 8, storage, console)
+    run_fetch(settings, storage, Workers(workers), console, retry)
+    return console.export_text()
+
+
+def rows(out: Path) -> dict[str, dict[str, Any]]:
+    return {row["url"]: row for row in Storage(str(out)).scan("downloads").to_pylist()}
+
+
+def photos(out: Path) -> dict[str, bytes | None]:
+    storage = Storage(str(out))
+    return {url: storage.read_blob(**row["photo"]) for url, row in rows(out).items() if row["photo"]}
+
+
+def all_urls(server: PhotoServer) -> list[str]:
+    return [server.url(path, f"127.0.0.{1 + i % 3}") for i, path in enumerate(server.photos)]
+
+
+def test_photos_reach_the_disk_as_they_were_sent(tmp_path: Path, server: PhotoServer) -> None:
+    urls = all_urls(server)
+    said = fetch(tmp_path / "out", urls, workers=2)
+    assert photos(tmp_path / "out") == {url: server.photos["/" + url.rpartition("/")[2]] for url in urls}
+    row = rows(tmp_path / "out")[urls[0]]
+    assert (row["status"], row["attempts"], row["robots"], row["final_url"]) == (200, 1, "none", urls[0])
+    assert row["reject"] is None
+    assert f"{PHOTOS} rows" in said
+    assert "images/s" in said
+    assert "slowest hosts: 127.0.0." in said
+    assert all("facerefs" in agent for agent in server.agents)
+
+
+def test_one_and_two_workers_keep_the_same_bytes(tmp_path: Path, server: PhotoServer) -> None:
+    fetch(tmp_path / "one", all_urls(server), workers=1)
+    fetch(tmp_path / "two", all_urls(server), workers=2)
+    tars = [
+        {name: data for name, data in contents(tmp_path / out / "downloads").items() if name.endswith("tar")}
+        for out in ("one", "two")
+    ]
+    assert tars[0] == tars[1]
+
+
+def test_a_longer_list_fetches_only_what_is_new(tmp_path: Path, server: PhotoServer) -> None:
+    urls = all_urls(server)
+    fetch(tmp_path / "out", urls[:-5])
+    assert server.asked_for_photos == PHOTOS - 5
+    fetch(tmp_path / "out", [urls[-1], *urls[:-1]])  # which shifts the names of others too
+    assert server.asked_for_photos == PHOTOS
+    assert photos(tmp_path / "out").keys() == set(urls)
+    fetch(tmp_path / "out", urls[:7])
+    assert server.asked_for_photos == PHOTOS
+    assert photos(tmp_path / "out").keys() == set(urls[:7])
+
+
+def test_retry_transient_asks_only_for_what_may_have_healed(tmp_path: Path, server: PhotoServer) -> None:
+    urls = all_urls(server)
+    server.statuses = {"/003.jpg": 503, "/007.jpg": 404}
+    fetch(tmp_path / "out", urls)
+    assert {row["reject"] for row in rows(tmp_path / "out").values()} == {
+        None,
+        Reject.SERVER_ERROR,
+        Reject.NOT_FOUND,
+    }
+    server.statuses = {}
+    server.asked.clear()
+    fetch(tmp_path / "out", urls)
+    assert server.asked_for_photos == 0
+    fetch(tmp_path / "out", urls, retry=Retry.TRANSIENT)
+    assert {path: count for path, count in server.asked.items() if path.endswith("jpg")} == {"/003.jpg": 1}
+    assert len(photos(tmp_path / "out")) == PHOTOS - 1
+
+
+def test_retry_all_downloads_only_what_has_changed(tmp_path: Path, server: PhotoServer) -> None:
+    urls = all_urls(server)
+    fetch(tmp_path / "out", urls)
+    server.given.clear()
+    server.photos["/005.jpg"] = jpeg(1000)
+    server.statuses["/006.jpg"] = 410
+    fetch(tmp_path / "out", urls, retry=Retry.ALL)
+    assert server.given == {"/005.jpg": 1}
+    kept = photos(tmp_path / "out")
+    assert kept[urls[5]] == jpeg(1000)
+    assert kept[urls[4]] == server.photos["/004.jpg"]
+    assert rows(tmp_path / "out")[urls[6]]["reject"] == Reject.NOT_FOUND
+
+
+def test_robots_and_opt_outs_are_honoured_and_recorded(tmp_path: Path, server: PhotoServer) -> None:
+    server.robots = "User-agent: *\nDisallow: /000.jpg\n"
+    server.headers["/001.jpg"] = {"X-Robots-Tag": "noai"}
+    urls = [server.url(path) for path in ("/000.jpg", "/001.jpg", "/002.jpg")]
+    fetch(tmp_path / "out", urls)
+    found = rows(tmp_path / "out")
+    assert [found[url]["reject"] for url in urls] == [Reject.ROBOTS, Reject.OPT_OUT, None]
+    assert server.asked["/000.jpg"] == 0
+    assert found[urls[1]]["opt_out"] == "X-Robots-Tag: noai"
+    assert [found[url]["robots"] for url in urls] == ["disallowed", "allowed", "allowed"]
+
+
+def test_a_killed_crawl_fetches_nothing_twice(tmp_path: Path, server: PhotoServer) -> None:
+    urls, kills = all_urls(server), 2
+    server.delays_s = dict.fromkeys(server.photos, 0.3)
+    script = (
+        "from pathlib import Path; from tests.pipeline.test_fetching import *;"
+        f"slow = replace(QUICK, host_connections=1); fetch(Path({str(tmp_path / 'out')!r}), {urls!r}, slow)"
+    )
+    for _ in range(kills):
+        done = server.given.total()
+        child = subprocess.Popen([sys.executable, "-c", "from dataclasses import replace; " + script])
+        while server.given.total() < done + 5:
+            assert child.poll() is None, "it should not have ended before it is killed"
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert server.given.total() < PHOTOS
+    server.delays_s = {}
+    fetch(tmp_path / "out", urls)
+    assert photos(tmp_path / "out").keys() == set(urls)
+    in_flight = 3 * kills  # one request to each host may have been answered as the kill came
+    assert server.given.total() <= PHOTOS + in_flight
+    fetch(tmp_path / "undisturbed", urls)
+    assert photos(tmp_path / "undisturbed") == photos(tmp_path / "out")

@@ -1,0 +1,63 @@
+"""A whole crawl of servers that misbehave in every way we know: each URL ends with its reason, and in time."""
+
+import csv
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from pipeline.fetching import run_fetch
+from pipeline.inputs import FoundPhotos
+from pipeline.listing import list_source
+from pipeline.runner import Runner
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+from stages.crawl import Crawl
+from stages.fetch import Fetch
+from stages.sources.columns import Columns
+from stages.sources.urllist import open_url_lists
+from tests.hostile_web import BEHAVIOURS, hostile_web
+
+SETTINGS = Fetch(
+    allow_private_hosts=True,
+    host_rate_per_s=None,
+    connections=256,
+    backoff_s=0.01,
+    longest_wait_s=2.0,
+    connect_timeout_s=1.0,
+    idle_timeout_s=1.0,
+    total_timeout_s=3.0,
+    max_bytes=1 << 20,
+    buffer_bytes=32 << 20,
+)
+LONGEST_S = 60  # of a few seconds that it takes: nothing waits without an end
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """How the URL of each behaviour ended, by its path."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with hostile_web() as web:
+        with (folder / "list.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("name", "url"), *((path, web.url(path)) for path in BEHAVIOURS)])
+        storage = Storage(str(folder / "out"))
+        console = Console(file=io.StringIO())
+        workers = Workers(1)
+        settings = Fetch(**{**SETTINGS.__dict__, "ca_file": web.ca_file})
+        list_source(open_url_lists([str(folder / "list.csv")], Columns()).rows(), 64, storage, console)
+        started = time.monotonic()
+        run_fetch(settings, storage, workers, console)
+        assert time.monotonic() - started < LONGEST_S
+    Runner(storage, console, workers).run_parts(Crawl(), FoundPhotos(storage))
+    paths = {row["key"]: row["label"] for row in storage.scan("sources", ("key", "label")).to_pylist()}
+    ends: dict[str, str | None] = {}
+    for table in ("sources", "downloads", "images"):
+        rows = storage.scan(table, ("key", "reject")).to_pylist()
+        ends |= {paths[row["key"]]: row["reject"] for row in rows}
+    return ends
+
+
+@pytest.mark.parametrize("path", BEHAVIOURS)
+def test_each_url_ends_with_its_reason(ends: dict[str, str | None], path: str) -> None:
+    assert ends[path] == BEHAVIOURS[path].expected
