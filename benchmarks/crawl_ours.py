@@ -26,7 +26,7 @@ def main(urls: str, out: str, ca_file: str) -> None:
         connections=CONNECTIONS,
     )
     storage, console = Storage(out), Console(soft_wrap=True)
-    list_source(open_url_lists([urls], Columns()).rows(), 32, storage, console)
+    list_source(open_url_lists([urls], Columns()).rows(), int(os.environ.get("RPP", "32")), storage, console)
     run_fetch(settings, storage, Workers(os.cpu_count() or 1), console)
 
 

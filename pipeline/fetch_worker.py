@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ from pipeline.lock import be_present
 from pipeline.retry import Retry
 from pipeline.storage import Storage
 from schemas.reject import Reject
-from schemas.tables import DOWNLOADS, loaded
+from schemas.tables import DOWNLOADS
 from stages.fetch import Fetch
 from stages.web.fetcher import Download, Fetcher
 from stages.web.politeness import GateLike
@@ -21,8 +21,8 @@ from stages.web.tally import Tally
 
 Row = Mapping[str, Any]
 
-_BYTES_AT_ONCE = 32 << 20
 _COMMITS_AT_ONCE = 2
+_NOT_STORED = frozenset({"body", "unchanged"})
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class FetchWorker:
         before = part.before.get(row["url"]) if self.retry is Retry.ALL else None
         if before is not None and before["reject"] is not None:
             before = None
-        async with self._fetcher.fetched(row, before) as download:
-            part.note(download, before)
+        await self._fetcher.fetch(row, lambda download: part.note(download, before), before)
 
     def _open_part(self, task: FetchTask) -> "PartInWork":
         part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage)
@@ -121,10 +120,8 @@ class PartInWork:
             now = {"fetched_at": download.fetched_at, "status": download.status}
             self.take_over(download.key, {**before, **now})
             return
-        record = {item.name: getattr(download, item.name) for item in fields(Download)}
-        body = record.pop("body") or b""
-        del record["unchanged"]
-        self._done[download.key] = self._journal.append(record, body)
+        record = {name: value for name, value in vars(download).items() if name not in _NOT_STORED}
+        self._done[download.key] = self._journal.append(record, download.body or b"")
 
     def take_over(self, key: str, before: Row) -> None:
         """Keep what an earlier run found; the bytes go through the journal, since their part will be replaced."""
@@ -139,23 +136,14 @@ class PartInWork:
 
     def commit(self) -> tuple[int, int]:
         """Write the part in the order of its rows; the journal goes when the part is there."""
-        rejected = 0
-        with self._storage.writing("downloads", self._task.name, self._task.fingerprint) as part:
-            for batch in self._batches():
-                part.add(pa.Table.from_pylist(batch, loaded(DOWNLOADS)))
-                rejected += sum(row["reject"] is not None for row in batch)
+        done = [self._done[key] for key in self.wanted]
+        # Each photo has its own SHA-256 in its row: one of the whole tar would only cost time.
+        writing = self._storage.writing("downloads", self._task.name, self._task.fingerprint, digest=False)
+        with writing as part, self._journal.mapped() as data:
+            rows = [entry.record | {"photo": None} for entry in done]
+            for row, entry in zip(rows, done, strict=True):
+                if row["reject"] is None:
+                    row["photo"] = part.put("photo", data[entry.offset : entry.offset + entry.length])
+            part.add(pa.Table.from_pylist(rows, DOWNLOADS))
         self._journal.remove()
-        return len(self.wanted), rejected
-
-    def _batches(self) -> Iterator[list[dict[str, Any]]]:
-        batch: list[dict[str, Any]] = []
-        size = 0
-        for key in self.wanted:
-            entry = self._done[key]
-            photo = self._journal.read(entry) if entry.record["reject"] is None else None
-            batch.append(entry.record | {"photo": photo})
-            size += entry.length
-            if size > _BYTES_AT_ONCE:
-                yield batch
-                batch, size = [], 0
-        yield batch
+        return len(rows), sum(row["reject"] is not None for row in rows)

@@ -4,11 +4,15 @@ A file of entries, each a JSON object and some bytes with their lengths in front
 is as if it had never been. Always a local file, since no object store can be appended to.
 """
 
+import errno
 import json
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +29,27 @@ class Entry:
     length: int
 
 
-@dataclass(frozen=True)
 class Journal:
-    """The journal at a path; there is no file until the first entry."""
+    """The journal at a path; there is no file until the first entry. Only one process may have it at a time."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: FileIO | None = None
+        self._size = 0
 
     def append(self, record: dict[str, Any], data: bytes) -> Entry:
         """Write an entry; it outlives this process as soon as this returns, though not yet a loss of power."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(self.path, "ab")
+            self._size = self._file.seek(0, os.SEEK_END)
         head = json.dumps(record).encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab", buffering=0) as file:
-            start = file.seek(0, os.SEEK_END)
-            file.write(_LENGTHS.pack(len(head), len(data)) + head + data)
-        return Entry(record, start + _LENGTHS.size + len(head), len(data))
+        head = _LENGTHS.pack(len(head), len(data)) + head
+        written = os.writev(self._file.fileno(), [head, data])
+        if written < len(head) + len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._size += written
+        return Entry(record, self._size - len(data), len(data))
 
     def entries(self) -> list[Entry]:
         """The whole entries, in the order in which they were written; what a kill left behind them is cut off."""
@@ -49,13 +60,24 @@ class Journal:
             file.truncate(found[-1].offset + found[-1].length if found else 0)
         return found
 
-    def read(self, entry: Entry) -> bytes:
-        """The bytes of an entry."""
-        with self.path.open("rb") as file:
-            return os.pread(file.fileno(), entry.length, entry.offset)
+    @contextmanager
+    def mapped(self) -> Iterator[memoryview]:
+        """All bytes of the journal, to be read at the offsets of its entries; not to be kept after the block."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            yield memoryview(b"")
+            return
+        with self.path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            view = memoryview(content)
+            try:
+                yield view
+            finally:
+                view.release()
 
     def remove(self) -> None:
         """Take the journal away, if there is one."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         self.path.unlink(missing_ok=True)
 
 

@@ -36,7 +36,7 @@ class TarFacts:
 
     path: str  # relative to the build's folder
     size: int
-    sha256: str
+    sha256: str | None  # null where each row has that of its own bytes
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Storage:
         return pa.schema(fields).empty_table()
 
     @contextmanager
-    def writing(self, table: str, name: str, fingerprint: str) -> "Iterator[PartWriter]":
+    def writing(self, table: str, name: str, fingerprint: str, digest: bool = True) -> "Iterator[PartWriter]":
         """Write a part: it is there, whole, when the block ends, and not at all if the block raises."""
-        writer = PartWriter(self, table, name)
+        writer = PartWriter(self, table, name, digest)
         try:
             yield writer
             writer.commit(fingerprint)
@@ -251,8 +251,9 @@ class Storage:
 class PartWriter:
     """Collects the rows of one part, and streams their bytes into the part's tar."""
 
-    def __init__(self, storage: Storage, table: str, name: str) -> None:
+    def __init__(self, storage: Storage, table: str, name: str, digest: bool) -> None:
         self._storage = storage
+        self._digest = digest
         self._table = table
         self._name = name
         self._schema = TABLES[table]
@@ -262,14 +263,13 @@ class PartWriter:
         self._file: BinaryIO | None = None
         self._writer: TarWriter | None = None
         self._rows: list[pa.Table] = []
-        self._count = 0
+        self._members = 0
 
     def add(self, rows: pa.Table) -> None:
         """Add rows; a blob column may hold bytes, bundles of files, or references that are kept."""
         for column in (item.name for item in self._schema if item.type == BLOB):
             index = rows.column_names.index(column)
             rows = rows.set_column(index, column, self._stored(column, rows.column(column)))
-        self._count += len(rows)
         self._rows.append(rows.select(self._schema.names).cast(self._schema))
 
     def commit(self, fingerprint: str) -> None:
@@ -298,18 +298,21 @@ class PartWriter:
         if values.type == BLOB:
             return values.combine_chunks()
         places: list[Mapping[str, str | int] | None] = []
-        for i, value in enumerate(values):
+        for value in values:
             if not value.is_valid:
                 places.append(None)
             elif values.type == BUNDLE:
                 places.append(self._put_bundle(value.as_py()))
             else:
-                places.append(self._put(f"{self._count + i:05d}.{column}", value.as_buffer().to_pybytes()))
+                places.append(self.put(column, memoryview(value.as_buffer())))
         return pa.array(places, BLOB)
 
-    def _put(self, stem: str, data: bytes) -> Mapping[str, str | int]:
-        extension = next((e for magic, e in _EXTENSIONS.items() if data.startswith(magic)), "bin")
-        offset = self._open().add(f"{stem}.{extension}", data)
+    def put(self, column: str, data: bytes | memoryview) -> Mapping[str, str | int]:
+        """Put bytes into the part's tar; returns where they lie, as a `BLOB`."""
+        start = bytes(data[:4])
+        extension = next((e for magic, e in _EXTENSIONS.items() if start.startswith(magic)), "bin")
+        offset = self._open().add(f"{self._members:05d}.{column}.{extension}", data)
+        self._members += 1
         return {"path": self._tar, "offset": offset, "length": len(data)}
 
     def _put_bundle(self, files: list[dict[str, bytes]]) -> Mapping[str, str | int]:
@@ -322,7 +325,7 @@ class PartWriter:
     def _open(self) -> TarWriter:
         if self._writer is None:
             self._file = self._storage.open_output(self._temporary[self._tar])
-            self._writer = TarWriter(self._file)
+            self._writer = TarWriter(self._file, self._digest)
         return self._writer
 
 

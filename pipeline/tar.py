@@ -12,12 +12,12 @@ _END = bytes(2 * BLOCK)
 class TarWriter:
     """Writes members one after the other (USTAR, mtime 0) and says where each one lies."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, digest: bool = True) -> None:
         self._file = file
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if digest else None
         self.size = 0
 
-    def add(self, name: str, data: bytes) -> int:
+    def add(self, name: str, data: bytes | memoryview) -> int:
         """Append a member; returns the offset of its first data byte."""
         info = tarfile.TarInfo(name)
         info.size = len(data)
@@ -28,14 +28,15 @@ class TarWriter:
         self._write(bytes(-len(data) % BLOCK))
         return offset
 
-    def close(self) -> str:
-        """Write the end of the archive; returns the SHA-256 of the whole tar, hexadecimal."""
+    def close(self) -> str | None:
+        """Write the end of the archive; returns the SHA-256 of the whole tar, hexadecimal, if it is wanted."""
         self._write(_END)
-        return self._digest.hexdigest()
+        return None if self._digest is None else self._digest.hexdigest()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         self._file.write(data)
-        self._digest.update(data)
+        if self._digest is not None:
+            self._digest.update(data)
         self.size += len(data)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from socket import inet_aton, inet_ntoa
 from urllib.parse import quote, urljoin
@@ -120,6 +121,7 @@ def join(base: URL, location: str) -> URL:
     return check_url(target)
 
 
+@lru_cache(maxsize=1024)
 def _host_and_port(text: str, default_port: int) -> str:
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None:

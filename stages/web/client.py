@@ -3,12 +3,12 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 from multidict import CIMultiDictProxy
@@ -38,6 +38,16 @@ class Answer:
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
+
+
+class Memory(Protocol):
+    """Bytes that a body may take."""
+
+    def take_now(self, count: int) -> bool:
+        """Take them if that needs no waiting."""
+
+    async def take(self, count: int) -> None:
+        """Wait for them and take them."""
 
 
 class Client:
@@ -88,17 +98,17 @@ class Client:
         *,
         headers: Mapping[str, str] = _NO_HEADERS,
         check_start: Callable[[bytes], object] | None = None,
-        reserve: Callable[[int], Awaitable[None]] | None = None,
+        memory: Memory | None = None,
     ) -> Answer:
         """GET a checked URL once; redirects are not followed, failures are not retried.
 
         max_bytes bounds the body, before and after decoding. headers go with the request.
         check_start sees the first decoded bytes, at least 32 unless the body is shorter (never none); what it
-        raises ends the transfer. reserve is awaited before a body is read, with its length, or with max_bytes
-        where that is not known before it has come; meanwhile the host is held off and no deadline runs.
+        raises ends the transfer. memory is taken before a body is read: its length, or max_bytes where that is not
+        known before it has come; as long as there is none, the host is held off and no deadline runs.
 
         Raises WebError: PRIVATE_ADDRESS, HOST_UNKNOWN, CONNECT_FAILED, TLS, CONNECTION_LOST, TIMEOUT,
-        BAD_ANSWER, TOO_MANY_BYTES; and what check_start and reserve raise.
+        BAD_ANSWER, TOO_MANY_BYTES; and what check_start and memory raise.
         """
         try:
             async with asyncio.timeout(self._limits.total_timeout_s) as deadline:
@@ -106,7 +116,7 @@ class Client:
                 try:
                     body = b""
                     if response.status == 200:
-                        body = await self._body(response, max_bytes, check_start, reserve, deadline)
+                        body = await self._body(response, max_bytes, check_start, memory, deadline)
                     else:
                         deadline.reschedule(None)  # the answer is known
                         await _drain(response)
@@ -143,18 +153,17 @@ class Client:
         response: aiohttp.ClientResponse,
         max_bytes: int,
         check_start: Callable[[bytes], object] | None,
-        reserve: Callable[[int], Awaitable[None]] | None,
+        memory: Memory | None,
         deadline: asyncio.Timeout,
     ) -> bytes:
         announced = response.content_length
         if announced is not None and announced > max_bytes:
             raise too_many_bytes(announced, max_bytes)
         decoder = inflater(response.headers.getall("Content-Encoding", ()))
-        if reserve is not None:
-            known = announced is not None and decoder is None
-            await self._reserve(
-                response, reserve, announced if known and announced is not None else max_bytes, deadline
-            )
+        if memory is not None:
+            size = max_bytes if announced is None or decoder is not None else announced
+            if not memory.take_now(size):
+                await self._take_memory(response, memory, size, deadline)
         body = Body(max_bytes, check_start)
         received = 0
         while chunk := await self._chunk(response):
@@ -175,10 +184,10 @@ class Client:
         except TRANSFER_ERRORS as error:
             raise transfer_error(error, self._limits, response.status) from error
 
-    async def _reserve(
+    async def _take_memory(
         self,
         response: aiohttp.ClientResponse,
-        reserve: Callable[[int], Awaitable[None]],
+        memory: Memory,
         size: int,
         deadline: asyncio.Timeout,
     ) -> None:
@@ -189,12 +198,12 @@ class Client:
         protocol = None if response.connection is None else response.connection.protocol
         transport = None if protocol is None else protocol.transport
         if protocol is None or transport is None or response.content.is_eof():
-            await reserve(size)  # all has come already
+            await memory.take(size)  # all has come already
         else:
             transport.pause_reading()
             protocol.read_timeout = None
             protocol.start_timeout()
-            await reserve(size)
+            await memory.take(size)
             transport.resume_reading()
             protocol.read_timeout = self._limits.idle_timeout_s
             protocol.start_timeout()

@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -82,17 +81,20 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._client.__aexit__(None, None, None)
 
-    @asynccontextmanager
-    async def fetched(
-        self, source: Mapping[str, Any], before: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[Download]:
-        """Fetch the photo of a row of `SOURCES`; its bytes count as memory in use until the block ends.
+    async def fetch(
+        self,
+        source: Mapping[str, Any],
+        keep: Callable[[Download], None],
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Fetch the photo of a row of `SOURCES`, and give it to `keep`; until then its bytes are memory in use.
 
         With `before`, an accepted row of `DOWNLOADS`, the host is asked only for what has changed since.
         """
         download = Download(key=source["key"], url=source["url"])
         conditions = _conditions(before)
-        async with self._budget.share() as share:
+        share = Share(self._budget)
+        try:
             try:
                 url = check_url(source["url"])
                 answer = await self._answer(url, download, conditions, share)
@@ -101,7 +103,9 @@ class Fetcher:
                 download.reject, download.reject_detail = error.reject, error.detail[:_MAX_DETAIL]
             download.fetched_at = datetime.now(UTC).isoformat(timespec="seconds")
             self.tally.ended(download.reject, len(download.body or b""))
-            yield download
+            keep(download)
+        finally:
+            share.free()
 
     async def _answer(
         self, url: URL, download: Download, conditions: Mapping[str, str], share: Share
@@ -112,7 +116,7 @@ class Fetcher:
             try:
                 return await self._attempt(url, download, conditions, share)
             except WebError as error:
-                await share.free()
+                share.free()
                 wait_s = self._wait_s(download.attempts, error)
                 if wait_s is None:
                     raise
@@ -172,7 +176,7 @@ class Fetcher:
         host, started = _host(url), time.monotonic()
         try:
             answer = await self._client.hop(
-                url, self._settings.max_bytes, headers=conditions, check_start=sniff, reserve=share.take
+                url, self._settings.max_bytes, headers=conditions, check_start=sniff, memory=share
             )
         except WebError as error:
             download.status = error.status

@@ -126,6 +126,7 @@ def test_a_reference_is_found_in_the_samples_of_others_but_does_not_lead_to_thei
 def test_a_person_leads_to_all_of_their_photos(shown: Any) -> None:
     assert numbers(shown("ann")) == {
         "sources": [0, 1],
+        "downloads": [0],
         "images": [0, 1],
         "duplicates": [0, 1, 2],
         "faces": [0, 1],
@@ -167,11 +168,11 @@ def test_long_vectors_are_counted_not_printed(shown: Any) -> None:
 
 
 def test_the_limit_says_that_there_is_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_rows(folder, ANN_1, 9, False)
+    print_rows(folder, ANN_1, 10, False)
     assert "more rows" not in capsys.readouterr().out
-    print_rows(folder, ANN_1, 8, False)
+    print_rows(folder, ANN_1, 9, False)
     lines = capsys.readouterr().out.splitlines()
-    assert (len(lines), lines[-1]) == (9, "... more rows: raise --limit 8")
+    assert (len(lines), lines[-1]) == (10, "... more rows: raise --limit 9")
 
 
 def test_what_is_not_there(folder: Path) -> None:

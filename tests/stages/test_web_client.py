@@ -278,11 +278,15 @@ def test_memory_is_reserved_as_announced_and_waiting_for_it_costs_no_time(web: H
     reserved: dict[str, int] = {}
 
     async def size(client: Client, path: str) -> int:
-        async def reserve(size: int) -> None:
-            reserved[path] = size
-            await asyncio.sleep(1.5)
+        class Scarce:
+            def take_now(self, size: int) -> bool:
+                return False
 
-        return len((await client.hop(check_url(web.url(path)), MAX_BYTES, reserve=reserve)).body)
+            async def take(self, size: int) -> None:
+                reserved[path] = size
+                await asyncio.sleep(1.5)
+
+        return len((await client.hop(check_url(web.url(path)), MAX_BYTES, memory=Scarce())).body)
 
     async def test(client: Client) -> None:
         sound = ("/healthy.jpg", "/secure.jpg", "/until_close.jpg", "/gzip.jpg")
