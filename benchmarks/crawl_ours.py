@@ -14,6 +14,7 @@ from stages.sources.columns import Columns
 from stages.sources.urllist import open_url_lists
 
 CONNECTIONS = 32  # of each worker
+ROWS_PER_PART = 1000  # as one sets it for a long list: fewer, larger parts, like img2dataset's shards
 
 
 def main(urls: str, out: str, ca_file: str) -> None:
@@ -26,7 +27,7 @@ def main(urls: str, out: str, ca_file: str) -> None:
         connections=CONNECTIONS,
     )
     storage, console = Storage(out), Console(soft_wrap=True)
-    list_source(open_url_lists([urls], Columns()).rows(), int(os.environ.get("RPP", "32")), storage, console)
+    list_source(open_url_lists([urls], Columns()).rows(), ROWS_PER_PART, storage, console)
     run_fetch(settings, storage, Workers(os.cpu_count() or 1), console)
 
 

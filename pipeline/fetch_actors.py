@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import RunError
 from pipeline.fetch_worker import FetchTask, FetchWorker
 from pipeline.workers import Workers, last_line
-from stages.web.politeness import Gate, Lease
+from stages.web.gate import Gate, GateLike, Lease
 from stages.web.tally import Tally, total
 
 ROWS_OPEN = 2048  # of one actor: enough that a slow host holds up none but its own URLs
@@ -29,19 +29,17 @@ def fetch_parts(
     from ray.exceptions import RayError
 
     workers.start()
-    stage = worker.stage
-    gate: Any = ray.remote(num_cpus=0)(Gate).options(max_concurrency=_CALLS_AT_ONCE)
-    gate = gate.remote(stage.host_connections, stage.host_rate_per_s)
-    actor: Any = ray.remote(num_cpus=stage.cpus, max_restarts=0)(FetchActor)
-    actor = actor.options(max_concurrency=_CALLS_AT_ONCE)
-    actors = [actor.remote(worker, gate) for _ in range(min(workers.count, len(tasks)))]
+    make: Any = ray.remote(num_cpus=worker.stage.cpus, max_restarts=0)(FetchActor)
+    make = make.options(max_concurrency=_CALLS_AT_ONCE)
+    actors = [make.remote(worker)]
+    actors += [make.remote(worker, actors[0]) for _ in range(min(workers.count, len(tasks)) - 1)]
     try:
         yield from _done(actors, deque(tasks), watch)
     except RayError as error:
         raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
     finally:
-        for one in (*actors, gate):
-            ray.kill(one)
+        for actor in actors:
+            ray.kill(actor)
 
 
 def _done(
@@ -71,11 +69,14 @@ def _done(
 
 
 class FetchActor:
-    """A Ray actor around a worker."""
+    """A Ray actor around a worker. The first one also keeps the gate, which the others know from afar."""
 
-    def __init__(self, worker: FetchWorker, gate: Any) -> None:
+    def __init__(self, worker: FetchWorker, first: Any = None) -> None:
+        stage = worker.stage
         self._worker = worker
-        self._gate = SharedGate(gate)
+        self._gate: GateLike = (
+            Gate(stage.host_connections, stage.host_rate_per_s) if first is None else SharedGate(first)
+        )
         self._open = False
 
     async def work(self, task: FetchTask) -> tuple[int, int, str]:
@@ -92,9 +93,21 @@ class FetchActor:
         """What was fetched so far, with the slowest hosts."""
         return self._worker.tally.slowest(_SLOWEST_HOSTS) if self._open else Tally()
 
+    async def lease(self, host: str, wanted: int, min_spacing_s: float) -> Lease:
+        """See Gate."""
+        return await self._gate.lease(host, wanted, min_spacing_s)
+
+    async def end(self, lease_id: int, unused: int) -> None:
+        """See Gate."""
+        await self._gate.end(lease_id, unused)
+
+    async def pause(self, host: str, seconds: float) -> None:
+        """See Gate."""
+        await self._gate.pause(host, seconds)
+
 
 class SharedGate:
-    """The gate of all actors, from afar."""
+    """The gate that another actor keeps."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor

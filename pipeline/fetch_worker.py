@@ -16,7 +16,7 @@ from schemas.reject import Reject
 from schemas.tables import DOWNLOADS
 from stages.fetch import Fetch
 from stages.web.fetcher import Download, Fetcher
-from stages.web.politeness import GateLike
+from stages.web.gate import GateLike
 from stages.web.tally import Tally
 
 Row = Mapping[str, Any]
@@ -139,11 +139,11 @@ class PartInWork:
         done = [self._done[key] for key in self.wanted]
         # Each photo has its own SHA-256 in its row: one of the whole tar would only cost time.
         writing = self._storage.writing("downloads", self._task.name, self._task.fingerprint, digest=False)
-        with writing as part, self._journal.mapped() as data:
+        with writing as part, self._journal.opened() as read:
             rows = [entry.record | {"photo": None} for entry in done]
             for row, entry in zip(rows, done, strict=True):
                 if row["reject"] is None:
-                    row["photo"] = part.put("photo", data[entry.offset : entry.offset + entry.length])
+                    row["photo"] = part.put("photo", read(entry))
             part.add(pa.Table.from_pylist(rows, DOWNLOADS))
         self._journal.remove()
         return len(rows), sum(row["reject"] is not None for row in rows)

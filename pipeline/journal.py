@@ -8,11 +8,10 @@ import errno
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +60,13 @@ class Journal:
         return found
 
     @contextmanager
-    def mapped(self) -> Iterator[memoryview]:
-        """All bytes of the journal, to be read at the offsets of its entries; not to be kept after the block."""
-        if not self.path.exists() or not self.path.stat().st_size:
-            yield memoryview(b"")
+    def opened(self) -> Iterator[Callable[[Entry], bytes]]:
+        """A function that reads the bytes of an entry, as long as the block lasts."""
+        if not self.path.exists():
+            yield lambda entry: b""
             return
-        with self.path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            view = memoryview(content)
-            try:
-                yield view
-            finally:
-                view.release()
+        with self.path.open("rb") as file:
+            yield lambda entry: os.pread(file.fileno(), entry.length, entry.offset)
 
     def remove(self) -> None:
         """Take the journal away, if there is one."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.fingerprint import text_digest
 
-PARTS_BEFORE_GROWTH = 2000
+PARTS_BEFORE_GROWTH = 500
 MAX_BYTES = 64 << 20
 
 

@@ -120,10 +120,14 @@ class Turns:
 
     def _finish(self, place: _Place, held: _Held) -> None:
         held.running -= 1
+        now = asyncio.get_running_loop().time()
         if held.closed:
             self._end_if_idle(held)
+        elif place.waiting and not place.waiting[0].done() and held.left > 1 and held.start(now):
+            place.waiting.popleft().set_result(held)  # the usual case of a busy host, without a look at the rest
+            return
         if not held.running:
-            held.idle_until_s = asyncio.get_running_loop().time() + _IDLE_S
+            held.idle_until_s = now + _IDLE_S
         if place.waiting or not held.left or not held.running:
             self._update(place)
 

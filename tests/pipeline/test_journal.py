@@ -13,15 +13,15 @@ ENTRIES = st.lists(st.tuples(st.dictionaries(st.text(), st.text() | st.none()), 
 
 def content(journal: Journal) -> list[tuple[dict[str, str | None], bytes]]:
     entries = journal.entries()
-    with journal.mapped() as data:
-        return [(entry.record, bytes(data[entry.offset : entry.offset + entry.length])) for entry in entries]
+    with journal.opened() as read:
+        return [(entry.record, read(entry)) for entry in entries]
 
 
 def write(journal: Journal, entries: list[tuple[dict[str, str | None], bytes]]) -> None:
     for record, data in entries:
         entry = journal.append(record, data)
-        with journal.mapped() as written:
-            assert written[entry.offset : entry.offset + entry.length] == data
+        with journal.opened() as read:
+            assert read(entry) == data
 
 
 @given(ENTRIES, st.data())
