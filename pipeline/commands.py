@@ -57,7 +57,11 @@ def build_command(
         for change in check_output(plan, storage, update):
             console.print(f"changed: {change}", highlight=False)
         crew = Workers(workers or os.cpu_count() or 1, address, verbose)
-        build(photos, plan, storage, crew, console, _retry(retry))
+        try:
+            build(photos, plan, storage, crew, console, _retry(retry))
+        except KeyboardInterrupt:
+            console.print("stopped     nothing is lost: the same command continues", highlight=False)
+            raise
         _write_report(storage, out, console)
 
 

@@ -13,6 +13,7 @@ from pipeline.listing import list_source
 from pipeline.runner import Runner
 from pipeline.storage import Storage
 from pipeline.workers import Workers
+from schemas.reject import Reject
 from stages.crawl import Crawl
 from stages.fetch import Fetch
 from stages.sources.columns import Columns
@@ -35,7 +36,7 @@ LONGEST_S = 60  # of a few seconds that it takes: nothing waits without an end
 
 
 @pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, str | None]:
     """How the URL of each behaviour ended, by its path."""
     folder = tmp_path_factory.mktemp("hostile")
     with hostile_web() as web:
@@ -51,13 +52,17 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
         assert time.monotonic() - started < LONGEST_S
     Runner(storage, console, workers).run_parts(Crawl(), FoundPhotos(storage))
     paths = {row["key"]: row["label"] for row in storage.scan("sources", ("key", "label")).to_pylist()}
-    ends: dict[str, str | None] = {}
+    ends: dict[str | None, str | None] = {}
     for table in ("sources", "downloads", "images"):
         rows = storage.scan(table, ("key", "reject")).to_pylist()
         ends |= {paths[row["key"]]: row["reject"] for row in rows}
     return ends
 
 
-@pytest.mark.parametrize("path", BEHAVIOURS)
-def test_each_url_ends_with_its_reason(ends: dict[str, str | None], path: str) -> None:
+def test_a_url_without_an_end_is_refused_by_the_list(ends: dict[str | None, str | None]) -> None:
+    assert ends[None] == Reject.BAD_ROW  # so it has no label either
+
+
+@pytest.mark.parametrize("path", [path for path in BEHAVIOURS if path != "/long.jpg"])
+def test_each_url_ends_with_its_reason(ends: dict[str | None, str | None], path: str) -> None:
     assert ends[path] == BEHAVIOURS[path].expected

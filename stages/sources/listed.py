@@ -27,6 +27,9 @@ _COLUMN = {
 }
 _ROWS_PER_TABLE = 10_000
 _CHARACTERS_PER_TABLE = 8 << 20  # so that rows of full length make smaller tables
+_SECRET = re.compile(
+    r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE
+)  # in a URL: not to be shown to anybody
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _BETWEEN_NUMBERS = re.compile(r"[\s,;|]+")
 _CORNERS = (("left", "top", "right", "bottom"), ("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"))
@@ -45,7 +48,7 @@ def described(said: Mapping[str, Any], roles: Mapping[str, str]) -> Row:
     row: Row = {}
     for column, role in _COLUMN.items():
         text = _text(said.get(roles[role]), roles[role], _MAX_BYTES[column]) if role in roles else None
-        row[column] = text
+        row[column] = text if text is None else _SECRET.sub(r"\1***@", text)
     row["sha256"] = _sha256(said.get(roles["sha256"])) if "sha256" in roles else None
     row["box"] = _box(said.get(roles["bbox"])) if "bbox" in roles else None
     taken = set(roles.values())

@@ -124,7 +124,9 @@ class Turns:
         if held.closed:
             self._end_if_idle(held)
         elif place.waiting and not place.waiting[0].done() and held.left > 1 and held.start(now):
-            place.waiting.popleft().set_result(held)  # the usual case of a busy host, without a look at the rest
+            place.waiting.popleft().set_result(
+                held
+            )  # the usual case of a busy host, without a look at the rest
             return
         if not held.running:
             held.idle_until_s = now + _IDLE_S

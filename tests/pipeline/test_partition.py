@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.partition import parts
-from schemas.tables import SOURCES
+from pipeline.partition import MAX_BYTES, PARTS_BEFORE_GROWTH, parts
+from schemas.tables import SOURCES, loaded
 
 KEYS = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=200)
 
@@ -37,3 +37,18 @@ def test_a_new_photo_changes_one_part_of_many() -> None:
     after = cut(sorted([*keys, "person-100/new.jpg"]), 32)
     assert len(before) > 40
     assert len(before.keys() - after.keys()) <= 2
+
+
+def test_parts_of_a_long_list_grow() -> None:
+    rows = 20 * PARTS_BEFORE_GROWTH
+    sizes = [len(part) for part in cut([f"https://a.example/{i}.jpg" for i in range(rows)], 2).values()]
+    assert sum(sizes) == rows
+    assert max(sizes[: PARTS_BEFORE_GROWTH // 2]) <= 4
+    assert sum(sizes[-100:]) > 100 * 2 * 3
+    assert len(sizes) < 5 * PARTS_BEFORE_GROWTH
+
+
+def test_photos_that_come_with_their_rows_bound_a_part() -> None:
+    rows = [{"key": f"{i}.jpg", "photo": bytes(MAX_BYTES // 4)} for i in range(10)]
+    batch = pa.Table.from_pylist(rows, loaded(SOURCES))
+    assert [len(part) for _, part in parts([batch], 32)] == [4, 4, 2]

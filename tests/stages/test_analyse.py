@@ -216,3 +216,14 @@ def test_production_engines_analyse_wild_photos(shared_faces: Path, shared_model
     cosines = vectors @ vectors.T
     for i, j in zip(*np.triu_indices(len(paths), 1), strict=True):
         assert (cosines[i, j] >= 0.40) == (who[i] == who[j])
+
+
+def test_only_the_face_in_the_listed_box_has_the_label(stage: Analyse) -> None:
+    rows = photos(png(np.hstack([astronaut(), astronaut()])))
+    everybody = stage.process(rows).to_pylist()
+    assert len(everybody) >= 2
+    assert {face["label"] for face in everybody} == {"somebody"}
+    meant = everybody[1]["box"]
+    rows = rows.set_column(rows.column_names.index("box"), "box", pa.array([meant], BOX))
+    (labelled,) = (face for face in stage.process(rows).to_pylist() if face["label"] is not None)
+    assert (labelled["box"], labelled["label"]) == (meant, "somebody")

@@ -452,3 +452,13 @@ def test_rows_of_full_length_make_smaller_tables(tmp_path: Path) -> None:
     line = json.dumps({"url": "http://a/{}", "caption": "x" * 60_000}) + "\n"
     path = write(tmp_path / "l.jsonl", "".join(line.replace("{}", str(i)) for i in range(500)))
     assert max(len(table) for table in open_url_list(str(path), Columns()).rows()) < 200
+
+
+def test_a_password_in_a_url_goes_no_further_than_the_list(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "list.csv",
+        "name,url,page\nAnn,https://u:secret@a.example/x.jpg?a=b@c,HTTP://u@a.example\n",
+    )
+    (row,) = listing(path)
+    assert "secret" not in str(row)
+    assert (row["url"], row["page"]) == ("https://***@a.example/x.jpg?a=b@c", "HTTP://***@a.example")
