@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from schemas.reject import Reject
-from schemas.tables import FACES, IMAGES, loaded
+from schemas.tables import BOX, FACES, IMAGES, loaded
 from stages import geometry
 from stages.analyse import Analyse
 from stages.hashing import perceptual_hashes
