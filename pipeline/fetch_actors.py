@@ -12,7 +12,6 @@ from pipeline.workers import Workers, last_line
 from stages.web.gate import Gate, GateLike, Lease
 from stages.web.tally import Tally, total
 
-ROWS_OPEN = 2048  # of one actor: enough that a slow host holds up none but its own URLs
 _LOOK_EVERY_S = 1.0
 _SLOWEST_HOSTS = 5
 _CALLS_AT_ONCE = 100_000  # all but a few of them only wait
@@ -45,20 +44,24 @@ def fetch_parts(
 def _done(
     actors: Sequence[Any], waiting: deque[FetchTask], watch: Callable[[Tally], None]
 ) -> Iterator[tuple[int, int]]:
+    """Give a part to each actor that has room, and yield the results of those that end."""
     import ray
 
-    running: dict[Any, tuple[int, FetchTask]] = {}
-    open_rows = [0] * len(actors)
+    ray.get([actor.open.remote() for actor in actors])
+    room = {actor.has_room.remote(): actor for actor in actors}
+    running: dict[Any, FetchTask] = {}
     looked = time.monotonic()
     while waiting or running:
-        while waiting and min(open_rows) < ROWS_OPEN:
-            task, index = waiting.popleft(), open_rows.index(min(open_rows))
-            open_rows[index] += task.rows
-            running[actors[index].work.remote(task)] = (index, task)
-        ended, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_EVERY_S)
-        for reference in ended:
-            index, task = running.pop(reference)
-            open_rows[index] -= task.rows
+        ready, _ = ray.wait([*room, *running], num_returns=1, timeout=_LOOK_EVERY_S)
+        for reference in ready:
+            if reference in room:
+                actor = room.pop(reference)
+                if waiting:
+                    task = waiting.popleft()
+                    running[actor.work.remote(task)] = task
+                    room[actor.has_room.remote()] = actor
+                continue
+            task = running.pop(reference)
             rows, rejected, failure = ray.get(reference)
             if failure:
                 raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
@@ -77,21 +80,25 @@ class FetchActor:
         self._gate: GateLike = (
             Gate(stage.host_connections, stage.host_rate_per_s) if first is None else SharedGate(first)
         )
-        self._open = False
+
+    async def open(self) -> None:
+        """Get ready."""
+        await self._worker.open(self._gate)
+
+    async def has_room(self) -> None:
+        """Wait until another part is welcome."""
+        await self._worker.has_room()
 
     async def work(self, task: FetchTask) -> tuple[int, int, str]:
         """Do one part; the third item is the traceback of what should never happen."""
         try:
-            if not self._open:
-                self._open = True
-                await self._worker.open(self._gate)
             return *await self._worker.work(task), ""
         except Exception:  # noqa: BLE001 (a fault of ours: told in full to the driver, which ends the run)
             return 0, 0, traceback.format_exc()
 
     async def tally(self) -> Tally:
         """What was fetched so far, with the slowest hosts."""
-        return self._worker.tally.slowest(_SLOWEST_HOSTS) if self._open else Tally()
+        return self._worker.tally.slowest(_SLOWEST_HOSTS)
 
     async def lease(self, host: str, wanted: int, min_spacing_s: float) -> Lease:
         """See Gate."""

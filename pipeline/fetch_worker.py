@@ -21,6 +21,7 @@ from stages.web.tally import Tally
 
 Row = Mapping[str, Any]
 
+ROWS_OPEN = 2048  # that wait or are fetched: enough that a slow host holds up none but its own URLs
 _COMMITS_AT_ONCE = 2
 _NOT_STORED = frozenset({"body", "unchanged"})
 
@@ -48,6 +49,8 @@ class FetchWorker:
         """Get ready, on the event loop that will do the work."""
         self._presence = be_present(self.storage.local_path("downloads"))
         self._committing = asyncio.Semaphore(_COMMITS_AT_ONCE)
+        self._unfinished = 0
+        self._room = asyncio.Event()
         self._fetcher = await Fetcher(self.stage, gate).__aenter__()
 
     @property
@@ -57,9 +60,12 @@ class FetchWorker:
 
     async def work(self, task: FetchTask) -> tuple[int, int]:
         """Do one part and commit it; returns its rows and how many of them are rejected."""
+        self._unfinished += task.rows
         part = await asyncio.to_thread(self._open_part, task)
+        missing = list(part.missing())
+        self._ended(task.rows - len(missing))
         async with asyncio.TaskGroup() as group:
-            for row in part.missing():
+            for row in missing:
                 group.create_task(self._fetch(row, part))
         async with self._committing:
             return await asyncio.to_thread(part.commit)
@@ -69,6 +75,18 @@ class FetchWorker:
         if before is not None and before["reject"] is not None:
             before = None
         await self._fetcher.fetch(row, lambda download: part.note(download, before), before)
+        self._ended(1)
+
+    async def has_room(self) -> None:
+        """Wait until few enough URLs are left that another part is welcome."""
+        while self._unfinished >= ROWS_OPEN:
+            self._room.clear()
+            await self._room.wait()
+
+    def _ended(self, rows: int) -> None:
+        self._unfinished -= rows
+        if self._unfinished < ROWS_OPEN:
+            self._room.set()
 
     def _open_part(self, task: FetchTask) -> "PartInWork":
         part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage)
