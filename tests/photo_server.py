@@ -23,6 +23,9 @@ class PhotoServer:
     asked: Counter[str] = field(default_factory=Counter)
     given: Counter[str] = field(default_factory=Counter)  # whole photos that were sent
     agents: set[str] = field(default_factory=set)
+    times: list[float] = field(default_factory=list)  # when each request came, in seconds
+    running: int = 0
+    most_at_once: int = 0
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         """Where a photo is; 127.0.0.2 and so on are other hosts with the same photos."""
@@ -47,6 +50,16 @@ def photo_server(hosts: int = 1) -> Iterator[PhotoServer]:
             with lock:
                 state.asked[self.path] += 1
                 state.agents.add(self.headers["User-Agent"])
+                state.times.append(time.monotonic())
+                state.running += 1
+                state.most_at_once = max(state.most_at_once, state.running)
+            try:
+                self.answer()
+            finally:
+                with lock:
+                    state.running -= 1
+
+        def answer(self) -> None:
             time.sleep(state.delays_s.get(self.path, 0.0))
             body = state.photos.get(self.path)
             if self.path == "/robots.txt" and state.robots is not None:

@@ -1,5 +1,6 @@
 """The whole way of a photo, on rendered people: through the command, into shards that others read."""
 
+import csv
 import json
 import shutil
 import tarfile
@@ -22,6 +23,7 @@ from pipeline.tar import read_members
 from schemas.theta import from_json
 from stages.degrade.engine import degrade
 from stages.rendered.folder import write_people
+from tests.photo_server import photo_server
 from tests.pipeline.folders import contents
 from tests.pipeline.test_cli import facerefs
 
@@ -179,3 +181,41 @@ def test_planted_defects_are_found(tmp_path: Path) -> None:
     dropped = {row["key"] for row in storage.scan("duplicates").to_pylist() if row["reject"]}
     assert dropped
     assert not dropped & set(storage.scan("faces").column("key").to_pylist())
+
+
+def test_a_list_of_urls_becomes_samples_that_say_whom_their_photos_are_from(
+    photos: Path, tmp_path: Path
+) -> None:
+    with photo_server() as server:
+        rows = []
+        for person in sorted(path for path in photos.iterdir() if path.is_dir())[:2]:
+            for path in sorted(person.iterdir()):
+                url = f"/{person.name}-{path.name}"
+                server.photos[url] = path.read_bytes()
+                rows.append((person.name, server.url(url), "CC BY 4.0", f"Photographer {person.name[-3:]}"))
+        rows.append(("nobody", server.url("/gone.jpg"), "", ""))
+        with (tmp_path / "list.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("name", "image_url", "license", "author"), *rows])
+        out = tmp_path / "build"
+        result = facerefs(
+            *("build", tmp_path / "list.csv", "--out", out, "--labels", "trust", "--contact", "a@b.example"),
+            *("--allow-private-hosts", "--set", "fetch.host_rate_per_s=1000", *SETTINGS),
+        )
+    assert result.returncode == 0, result.stderr
+    assert server.agents == {"facerefs (a@b.example)"}
+    said = [
+        json.loads(data)
+        for shard in sorted((out / "samples").glob("*.tar"))
+        for name, data in read_members(shard.read_bytes()).items()
+        if name.endswith(".json")
+    ]
+    assert len(said) >= 6  # of 8
+    for sample in said:
+        assert sample["target"]["url"].startswith("http://127.0.0.1:")
+        assert sample["target"]["attribution"] == f"Photographer {sample['identity'][-3:]}"
+        assert sample["target"]["licence"] == "CC BY 4.0"
+    card = (out / "samples" / "README.md").read_text()
+    assert "| CC BY 4.0 | 8 |" in card
+    assert f"| Photographer {said[0]['identity'][-3:]} | 4 |" in card
+    assert "| fetch | 9 | 1 | not_found 1 |" in card
+    assert "There is nothing at the URL" in (out / "report.html").read_text()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,32 @@ def test_robots_and_opt_outs_are_honoured_and_recorded(tmp_path: Path, server: P
     assert [found[url]["robots"] for url in urls] == ["disallowed", "allowed", "allowed"]
 
 
+def test_the_limits_of_a_host_hold_for_all_workers_together(tmp_path: Path, server: PhotoServer) -> None:
+    urls = [server.url(path) for path in server.photos]
+    server.delays_s = dict.fromkeys(server.photos, 0.02)
+    fetch(tmp_path / "at_once", urls, replace(QUICK, host_connections=2), workers=2)
+    assert server.most_at_once == 2
+    server.times.clear()
+    fetch(tmp_path / "rate", urls, replace(QUICK, host_rate_per_s=20.0), workers=2)
+    times = sorted(server.times)
+    assert len(times) >= PHOTOS
+    for i, start in enumerate(times):  # 2 more than the rate may come at once, and a few were on their way
+        assert sum(time < start + 1.0 for time in times[i:]) <= 20 + 2 + 3
+
+
+def test_a_dead_host_does_not_hold_up_the_others(tmp_path: Path, server: PhotoServer) -> None:
+    good = [server.url(path) for path in server.photos]
+    dead = [f"http://127.0.0.77:9/{i}.jpg" for i in range(300)]
+    started = time.monotonic()
+    fetch(tmp_path / "out", [*dead, *good], replace(QUICK, backoff_s=0.1))
+    assert (
+        time.monotonic() - started < 30
+    )  # of 300 connections that are refused, and their waits, few are made
+    found = rows(tmp_path / "out")
+    assert {found[url]["reject"] for url in dead} <= {Reject.CONNECT_FAILED, Reject.HOST_DOWN}
+    assert {found[url]["reject"] for url in good} == {None}
+
+
 def test_a_killed_crawl_fetches_nothing_twice(tmp_path: Path, server: PhotoServer) -> None:
     urls, kills = all_urls(server), 2
     server.delays_s = dict.fromkeys(server.photos, 0.3)
@@ -173,7 +200,7 @@ def test_a_killed_crawl_fetches_nothing_twice(tmp_path: Path, server: PhotoServe
     )
     for _ in range(kills):
         done = server.given.total()
-        child = subprocess.Popen([sys.executable, "-c", "from dataclasses import replace; " + script])
+        child = subprocess.Popen([sys.executable, "-c", script])
         while server.given.total() < done + 5:
             assert child.poll() is None, "it should not have ended before it is killed"
             time.sleep(0.01)
