@@ -171,7 +171,7 @@ def _hashes(folder: Path) -> Iterator[bytes]:
 def _site(chosen: Case, folder: Path) -> Iterator[Site]:
     """A server as a process of its own, on other cores than the crawl's where there are more."""
     certificate, key = make_certificate(folder)
-    tls = ["--tls", str(certificate), str(key)] if chosen.scheme == "https" else []
+    tls = ["--tls", str(key)] if chosen.scheme == "https" else []
     command = [sys.executable, "-m", "benchmarks.loopback_server", f"--count={chosen.count}", *tls]
     server = subprocess.Popen([*command, f"--bytes={PHOTO_BYTES}"], stdout=subprocess.PIPE, text=True)  # noqa: S603
     assert server.stdout is not None  # noqa: S101 (it is a pipe)

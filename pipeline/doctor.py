@@ -11,7 +11,7 @@ from rich.text import Text
 
 PACKAGES = (
     "ray", "torch", "pyarrow", "webdataset", "insightface", "face-alignment", "faiss-cpu", "faiss-gpu", "basicsr",
-    "pillow", "dlib-bin", "face_recognition_models", "opencv-python", "simplejpeg",
+    "pillow", "dlib-bin", "face_recognition_models", "opencv-python", "simplejpeg", "aiohttp", "protego",
 )  # fmt: skip
 OPTIONAL = {"faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'"}
 

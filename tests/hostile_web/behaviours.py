@@ -165,7 +165,7 @@ def _tls() -> Iterator[Behaviour]:
 
     yield tls("/expired.jpg", "a certificate that has expired", Listener.EXPIRED)
     yield tls("/wrong_host.jpg", "somebody else's certificate", Listener.WRONG_HOST)
-    yield tls("/self_signed.jpg", "a certificate of its own making", Listener.SELF_SIGNED)
+    yield tls("/untrusted.jpg", "a certificate that nobody whom we trust has signed", Listener.UNTRUSTED)
     yield tls("/plain.jpg", "HTTP where TLS is expected", Listener.BLURTS)
     no_http = ("TLS where HTTP is expected", healthy, Listener.HTTPS, "http://{netloc}{path}")
     yield Behaviour("/tls.jpg", Reject.CONNECTION_LOST, Level.HOP, *no_http)

@@ -14,6 +14,8 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from schemas.reject import Reject
 from tests.hostile_web import certificates
 
@@ -36,7 +38,7 @@ class Listener(StrEnum):
     HTTPS = "https"
     EXPIRED = "expired"
     WRONG_HOST = "wrong_host"
-    SELF_SIGNED = "self_signed"
+    UNTRUSTED = "untrusted"
     MUTE = "mute"  # accepts connections, never reads or writes
     BLURTS = "blurts"  # answers in plain HTTP before it is asked
     HANGS_UP = "hangs_up"  # accepts connections and closes them
@@ -124,9 +126,11 @@ def hostile_web() -> Iterator[HostileWeb]:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        web = HostileWeb(behaviours, str(certificates.make_authority(folder)))
+        authority = certificates.authority()
+        authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+        web = HostileWeb(behaviours, str(folder / "authority.pem"))
         addresses = {path: f"127.0.{1 + n // 200}.{1 + n % 200}" for n, path in enumerate(behaviours)}
-        contexts = _contexts(folder, behaviours, addresses)
+        contexts = _contexts(authority, behaviours, addresses)
         loop = asyncio.new_event_loop()
         loop.set_exception_handler(_without_lost_clients)
         thread = threading.Thread(target=loop.run_forever, name="hostile-web", daemon=True)
@@ -143,16 +147,16 @@ def hostile_web() -> Iterator[HostileWeb]:
 
 
 def _contexts(
-    folder: Path, behaviours: Mapping[str, Behaviour], addresses: Mapping[str, str]
+    authority: trustme.CA, behaviours: Mapping[str, Behaviour], addresses: Mapping[str, str]
 ) -> dict[Listener, ssl.SSLContext]:
     def of(listener: Listener) -> list[str]:
         return [addresses[path] for path, each in behaviours.items() if each.listener == listener]
 
     makers: dict[Listener, Callable[[], ssl.SSLContext]] = {
-        Listener.HTTPS: lambda: certificates.good(folder, of(Listener.HTTPS)),
-        Listener.EXPIRED: lambda: certificates.expired(folder, of(Listener.EXPIRED)),
-        Listener.WRONG_HOST: lambda: certificates.wrong_host(folder),
-        Listener.SELF_SIGNED: lambda: certificates.self_signed(folder, of(Listener.SELF_SIGNED)),
+        Listener.HTTPS: lambda: certificates.good(authority, of(Listener.HTTPS)),
+        Listener.EXPIRED: lambda: certificates.expired(authority, of(Listener.EXPIRED)),
+        Listener.WRONG_HOST: lambda: certificates.wrong_host(authority),
+        Listener.UNTRUSTED: lambda: certificates.untrusted(of(Listener.UNTRUSTED)),
     }
     return {listener: make() for listener, make in makers.items() if of(listener)}
 
