@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from schemas.tables import MAX_BLOB_BYTES
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from schemas.reject import Reject
 from stages.sources.source import SourceError
 from stages.web.address import WebError, check_url
 from stages.web.client import Answer, Client, retry_after_s
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 _MAX_BYTES = 16 << 20
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}

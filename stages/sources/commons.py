@@ -16,7 +16,7 @@ from stages.sources.commons_search import CATEGORY, FileSearch
 from stages.sources.mediawiki import MediaWiki
 from stages.sources.people_file import Wanted, read_people
 from stages.sources.source import SourceError
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 if TYPE_CHECKING:
     from stages.sources.api import Api

@@ -10,7 +10,7 @@ from stages.sources.commons import Commons
 from stages.sources.folder import open_folder
 from stages.sources.openverse import Openverse
 from stages.sources.source import Source, SourceError
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

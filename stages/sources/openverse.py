@@ -17,7 +17,7 @@ from schemas.reject import Reject
 from schemas.tables import SOURCES
 from stages.sources.people_file import Wanted, read_people
 from stages.sources.source import SourceError
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 if TYPE_CHECKING:
     from stages.sources.api import Api

@@ -19,7 +19,7 @@ from aiohttp.streams import StreamReader
 
 from schemas.reject import Reject
 from stages.web.address import Resolve, WebError, is_allowed
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 NAMES_KEPT = 10_000
 NAME_TTL_S = 300.0

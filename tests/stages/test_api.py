@@ -7,7 +7,7 @@ import pytest
 
 from stages.sources.api import Api
 from stages.sources.source import SourceError
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 from tests.api_replicas import Replica, World, jpeg
 
 LIMITS = WebLimits("facerefs/0.1 (https://example.org/bot; bot@example.org)", allow_private_hosts=True)

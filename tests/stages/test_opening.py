@@ -10,7 +10,7 @@ from PIL import Image
 
 from stages.sources.opening import SourceSettings, absolute, open_source
 from stages.sources.source import SourceError
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 
 LIMITS = WebLimits("facerefs (tests)")
 

@@ -18,7 +18,7 @@ from schemas.reject import Reject
 from stages.web import connection
 from stages.web.address import Resolve, WebError, check_url
 from stages.web.client import Answer, Client, retry_after_s
-from stages.web.limits import WebLimits
+from stages.web_limits import WebLimits
 from tests.hostile_web import BEHAVIOURS, HostileWeb, Level, hostile_web
 
 MAX_BYTES = 4 << 20
