@@ -18,6 +18,7 @@ from pipeline.storage import Storage
 from pipeline.workers import Workers
 from stages.basicsr import BasicsrMissingError
 from stages.engines.engine import MissingWeights
+from stages.fetch import Fetch
 from stages.sources.source import Source, SourceError
 
 BUILD_FILE = "build.yaml"
@@ -75,6 +76,8 @@ def build(
         run.run_whole(config.select)
         run.run_parts(config.shard, PlannedSamples(storage, config.shard))
     except (SourceError, MissingWeights) as error:
+        if not storage.parts("sources"):
+            storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
         raise UserError(str(error)) from None
     except BasicsrMissingError as error:
         raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None
@@ -103,9 +106,16 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         {"labels_file": plan.labels_file, "config": to_tree(plan.config)},
     )
     changes = [change.removeprefix("config.") for change in changes]
-    if changes and not update:
+    redone = [change for change in changes if not _is_pace(change)]
+    if redone and not update:
         raise UserError(
-            f"{storage.root} holds a build with another configuration ({'; '.join(changes)}): "
+            f"{storage.root} holds a build with another configuration ({'; '.join(redone)}): "
             "add --update to redo what that changes, or choose another folder for --out"
         )
     yield from changes
+
+
+def _is_pace(change: str) -> bool:
+    """Whether it is about how photos are asked for, not about which: nothing has to be redone for it."""
+    section, _, name = change.partition(":")[0].partition(".")
+    return section == "fetch" and name not in Fetch().rules()

@@ -43,7 +43,7 @@ def build_command(
         photos = open_source(source, labels_file, sources, config.fetch.limits)
     except SourceError as error:
         raise UserError(str(error)) from None
-    if photos.remote and config.fetch.contact is None:
+    if photos.asked_of_service is not None and config.fetch.contact is None:
         raise UserError(
             f"{source} is asked from a public service, which wants to know whom to write to: "
             "add --contact with your mail address or the URL of a page about you"

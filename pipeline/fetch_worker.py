@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.inputs import ListedUrls
-from pipeline.journal import Journal
+from pipeline.journal import Entry, Journal
 from pipeline.lock import be_present
 from pipeline.retry import Retry
 from pipeline.storage import Storage
@@ -89,7 +89,7 @@ class FetchWorker:
             self._room.set()
 
     def _open_part(self, task: FetchTask) -> "PartInWork":
-        part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage)
+        part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage, self.retry)
         for row in list(part.missing()):
             before = part.before.get(row["url"])
             if before is not None and self._stands(before, row, task):
@@ -115,12 +115,15 @@ class FetchWorker:
 class PartInWork:
     """The URLs of a part, what is known of each, and the journal that outlives a kill."""
 
-    def __init__(self, task: FetchTask, rows: list[dict[str, Any]], storage: Storage) -> None:
+    def __init__(
+        self, task: FetchTask, rows: list[dict[str, Any]], storage: Storage, retry: Retry | None
+    ) -> None:
         self.wanted = {row["key"]: row for row in rows}
         self._task = task
         self._storage = storage
         self._journal = Journal(storage.local_path(f"downloads/{task.name}.journal"))
-        self._done = {entry.record["key"]: entry for entry in self._journal.entries()}
+        entries = {entry.record["key"]: entry for entry in self._journal.entries()}
+        self._done = {key: entry for key, entry in entries.items() if not _is_retried(entry, retry)}
         self.before = {
             row["url"]: row
             for name in (*task.left_over, task.name)
@@ -165,3 +168,8 @@ class PartInWork:
             part.add(pa.Table.from_pylist(rows, DOWNLOADS))
         self._journal.remove()
         return len(rows), sum(row["reject"] is not None for row in rows)
+
+
+def _is_retried(entry: Entry, retry: Retry | None) -> bool:
+    reject = entry.record["reject"]
+    return retry is Retry.TRANSIENT and reject is not None and Reject(reject).transient

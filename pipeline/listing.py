@@ -20,15 +20,17 @@ def bring_up_to_date(
 ) -> None:
     """Bring the table `sources` up to date with what the source lists now.
 
-    What a remote source has listed to its end stands for the same `question`, so that a build can be continued,
+    What a public service has listed to its end stands for the same `question`, so that a build can be continued,
     and is asked for anew if `again` says so.
     """
-    if source.remote and not again and storage.read_text(LISTED_FILE) == question:
+    is_service = source.asked_of_service is not None
+    question = f"{question}{source.asked_of_service}\n"
+    if is_service and not again and storage.read_text(LISTED_FILE) == question:
         return
     list_source(source.rows(), rows_per_part, storage, console)
     for note in source.notes:
         console.print(f"{'':<11} {note}", highlight=False)
-    if source.remote:
+    if is_service:
         storage.write_text(LISTED_FILE, question)
 
 

@@ -15,14 +15,15 @@ import pyarrow.compute as pc
 from pipeline.fingerprint import text_digest
 
 PARTS_BEFORE_GROWTH = 500
+MAX_GROWN_ROWS = 1024  # what a kill may cost in the dearest stage: minutes
 MAX_BYTES = 64 << 20
 
 
 def parts(batches: Iterable[pa.Table], rows_per_part: int) -> Iterator[tuple[str, pa.Table]]:
     """Named parts of a stream of rows, in its order: about `rows_per_part` rows, half to twice as many.
 
-    After PARTS_BEFORE_GROWTH such parts the size doubles, and again whenever the rows before have doubled. Rows
-    that hold their photos make a part of MAX_BYTES at most, unless one of them alone has more.
+    After PARTS_BEFORE_GROWTH such parts the size doubles, and again whenever the rows before have doubled, up to
+    MAX_GROWN_ROWS. Rows that hold their photos make a part of MAX_BYTES at most, unless one of them alone has more.
     """
     waiting: list[pa.Table] = []
     count = before = volume = 0
@@ -56,7 +57,7 @@ def _lengths(batch: pa.Table) -> list[int]:
 
 def _size(rows_before: int, rows_per_part: int) -> int:
     doublings = (rows_before // (PARTS_BEFORE_GROWTH * rows_per_part)).bit_length()
-    return int(rows_per_part << doublings)
+    return min(rows_per_part << doublings, max(rows_per_part, MAX_GROWN_ROWS))
 
 
 def _named(batches: list[pa.Table]) -> tuple[str, pa.Table]:

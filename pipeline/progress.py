@@ -56,7 +56,8 @@ class StageProgress:
     def say(self, more: list[str]) -> None:
         """What else there is to say, in the lines below."""
         self.more = more
-        self._show()
+        if self.parts_done < self.parts:
+            self._show()
 
     @property
     def seconds(self) -> float:

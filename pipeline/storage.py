@@ -211,6 +211,10 @@ class Storage:
             yield file
         self.commit_file(temporary, name)
 
+    def remove_file(self, name: str) -> None:
+        """Remove a file of the build, if it is there."""
+        self._delete(name)
+
     def clear_temporary(self) -> None:
         """Remove what an interrupted run left half written."""
         for folder in ("", *TABLES):

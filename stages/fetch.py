@@ -9,6 +9,8 @@ from annotated_types import Ge, Gt, Le
 from schemas.tables import MAX_BLOB_BYTES
 from stages.web_limits import WebLimits
 
+_VERSION = "0.1.0"  # of the project: its metadata does not travel to the workers of a cluster
+
 
 @dataclass(frozen=True)
 class Fetch:
@@ -50,7 +52,7 @@ class Fetch:
     @property
     def user_agent(self) -> str:
         """Who we are and whom to write to (RFC 9110, 10.1.5)."""
-        return f"facerefs ({self.contact or 'no contact given'})"
+        return f"facerefs/{_VERSION} ({self.contact or 'no contact given'})"
 
     @property
     def limits(self) -> WebLimits:

@@ -202,7 +202,7 @@ def test_a_list_of_urls_becomes_samples_that_say_whom_their_photos_are_from(
             *("--allow-private-hosts", "--set", "fetch.host_rate_per_s=1000", *SETTINGS),
         )
     assert result.returncode == 0, result.stderr
-    assert server.agents == {"facerefs (a@b.example)"}
+    assert server.agents == {"facerefs/0.1.0 (a@b.example)"}
     said = [
         json.loads(data)
         for shard in sorted((out / "samples").glob("*.tar"))

@@ -32,7 +32,7 @@ class FolderSource:
     by name, unless it leads to a folder whose photos are listed anyway.
     """
 
-    remote: ClassVar[bool] = False
+    asked_of_service: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path

@@ -80,19 +80,19 @@ def _open_folder(root: Path, labels_file: Path | None, settings: SourceSettings)
         return open_folder(root, labels_file)
     except SourceError:
         files = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
-        if not any(_is_list(path.name) or path.suffix in (".tar", ".parquet") for path in files):
+        if not any(_is_list(path.name) or path.suffix.lower() in (".tar", ".parquet") for path in files):
             raise
     return _open_files(files, root, settings)
 
 
 def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Source:
     """Files of the first kind that is there: img2dataset puts lists in Parquet beside its tars."""
-    tars = [path for path in files if ".tar" in path.suffixes[-2:]]
+    tars = [path for path in files if ".tar" in path.name.lower()[-8:]]
     if tars:
         from stages.sources.tars import open_tars
 
         return open_tars(tars, settings.columns)
-    parquets = [path for path in files if path.suffix == ".parquet"]
+    parquets = [path for path in files if path.suffix.lower() == ".parquet"]
     if parquets:
         from stages.sources.parquet import holds_photos, open_parquet
 
@@ -119,5 +119,6 @@ def _open_list(paths: list[str], settings: SourceSettings) -> Source:
 
 
 def _is_list(name: str) -> bool:
+    name = name.lower()
     stem = next((name.removesuffix(ending) for ending in _COMPRESSED if name.endswith(ending)), name)
     return stem.endswith(_LISTS)

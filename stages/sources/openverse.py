@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
 from annotated_types import Ge, Le
@@ -76,7 +76,10 @@ class OpenverseSource:
     connect: Callable[[], "Api"]
     notes: list[str] = field(default_factory=list)
 
-    remote: ClassVar[bool] = True
+    @property
+    def asked_of_service(self) -> str:
+        """The people or categories, and their labels."""
+        return repr(self.wanted)
 
     def rows(self) -> Iterator[pa.Table]:
         """List the photos in the order of the API. Raises SourceError if it refuses, or finds nothing at all."""

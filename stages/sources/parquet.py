@@ -26,7 +26,7 @@ _MAX_PATH_BYTES = 1 << 10
 class ParquetPhotos:
     """Photos whose bytes are in the rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
 
-    remote: ClassVar[bool] = False
+    asked_of_service: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]

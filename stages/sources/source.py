@@ -1,7 +1,7 @@
 """What a source is."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -13,7 +13,9 @@ class SourceError(ValueError):
 class Source(Protocol):
     """A place where photos are, and what it says of them."""
 
-    remote: ClassVar[bool]  # the list itself is asked from hosts, which may tell another one tomorrow
+    @property
+    def asked_of_service(self) -> str | None:
+        """What a public service is asked for, which may list other photos tomorrow; None for a local source."""
 
     @property
     def notes(self) -> Sequence[str]:

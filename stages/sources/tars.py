@@ -45,7 +45,7 @@ class Tars:
     of which it may have kept a smaller copy.
     """
 
-    remote: ClassVar[bool] = False
+    asked_of_service: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]

@@ -31,7 +31,7 @@ class UrlLists:
     Each has its own header. Nothing is kept of a row but eight bytes, by which it is known when it comes again.
     """
 
-    remote: ClassVar[bool] = False
+    asked_of_service: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[str, ...]

@@ -28,7 +28,7 @@ _FILES_TRIED = 5
 class VggFace:
     """One file per person; the file's name is the label, the line's box is where that person is."""
 
-    remote: ClassVar[bool] = False
+    asked_of_service: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path

@@ -97,12 +97,14 @@ class Client:
         max_bytes: int,
         *,
         headers: Mapping[str, str] = _NO_HEADERS,
+        check_headers: Callable[[CIMultiDictProxy[str]], object] | None = None,
         check_start: Callable[[bytes], object] | None = None,
         memory: Memory | None = None,
     ) -> Answer:
         """GET a checked URL once; redirects are not followed, failures are not retried.
 
         max_bytes bounds the body, before and after decoding. headers go with the request.
+        check_headers sees those of an answer with a body before that is read; what it raises ends the transfer.
         check_start sees the first decoded bytes, at least 32 unless the body is shorter (never none); what it
         raises ends the transfer. memory is taken before a body is read: its length, or max_bytes where that is not
         known before it has come; as long as there is none, the host is held off and no deadline runs.
@@ -116,6 +118,8 @@ class Client:
                 try:
                     body = b""
                     if response.status == 200:
+                        if check_headers is not None:
+                            check_headers(response.headers)
                         body = await self._body(response, max_bytes, check_start, memory, deadline)
                     else:
                         deadline.reschedule(None)  # the answer is known

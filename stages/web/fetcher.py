@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from schemas.reject import Reject
@@ -176,10 +177,15 @@ class Fetcher:
         host, started = _host(url), time.monotonic()
         try:
             answer = await self._client.hop(
-                url, self._settings.max_bytes, headers=conditions, check_start=sniff, memory=share
+                url,
+                self._settings.max_bytes,
+                headers=conditions,
+                check_headers=lambda found: self._check_headers(found, download),
+                check_start=sniff,
+                memory=share,
             )
         except WebError as error:
-            download.status = error.status
+            download.status = 200 if error.reject is Reject.OPT_OUT else error.status
             if error.reject in _NO_ANSWER:
                 self._failures.failed(host, error.detail)
             raise
@@ -189,8 +195,8 @@ class Fetcher:
             self.tally.asked(host, seconds)
         self._failures.answered(host)
         download.status = answer.status
-        self._note_opt_out(stated_opt_out(answer.headers), download)
         await self._check_status(answer, host)
+        self._check_headers(answer.headers, download)
         return answer
 
     async def _check_status(self, answer: Answer, host: str) -> None:
@@ -206,13 +212,17 @@ class Fetcher:
                 await self._turns.pause(host, asked_s)
         raise WebError(_STATUSES.get(answer.status, Reject.HTTP_STATUS), detail, answer.status, asked_s)
 
+    def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
+        """Raises WebError if they reserve the photo, before it is sent."""
+        self._note_opt_out(stated_opt_out(headers), download)
+
     def _note_opt_out(self, statement: str | None, download: Download) -> None:
         """Record a reservation. Raises WebError if it is to be honoured."""
         if statement is None:
             return
         download.opt_out = statement
         if self._settings.respect_opt_outs:
-            raise WebError(Reject.OPT_OUT, statement, download.status)
+            raise WebError(Reject.OPT_OUT, statement)
 
     async def _rules(self, url: URL) -> Answer:
         """A small file in which a host says what it wants; asked for like a photo. Raises WebError."""

@@ -78,7 +78,7 @@ def test_a_photo_with_its_author_licence_and_page(replica: Replica) -> None:
     (file,) = add(replica.world, 1, "Q7259", data=jpeg(1))
     source = opened(replica, "Q7259")
     (row,) = rows_of(source)
-    assert source.remote
+    assert source.asked_of_service
     assert source.name == "commons:Q7259"
     assert row["label"] == ADA
     assert row["url"] == f"{replica.url}/wikipedia/commons/Ada_8999.jpg"  # without the utm_ parameters

@@ -54,7 +54,7 @@ def test_a_photo_with_its_licence_and_author(replica: Replica) -> None:
     add(replica.world, "Ada Lovelace", 1, data=jpeg(1))
     source = opened(replica, " Ada  Lovelace ")
     (row,) = rows_of(source)
-    assert source.remote
+    assert source.asked_of_service
     assert source.name == "openverse:Ada  Lovelace"
     assert row["label"] == "Ada Lovelace"
     assert row["key"] == f"Ada Lovelace/{row['url']}"

@@ -477,3 +477,15 @@ def test_no_retry_after_is_no_wait() -> None:
 def test_any_retry_after_is_a_bounded_wait_or_none(text: str) -> None:
     wait_s = retry_after_s(CIMultiDict({"Retry-After": text}), NOW)
     assert wait_s is None or 0 <= wait_s <= 86_400
+
+
+def test_headers_can_end_a_hop_before_the_body_is_read(web: HostileWeb) -> None:
+    def refuse(headers: object) -> None:
+        raise WebError(Reject.OPT_OUT, "as the headers say")
+
+    async def test(client: Client) -> None:
+        with pytest.raises(WebError) as caught:
+            await client.hop(check_url(web.url("/endless.jpg")), MAX_BYTES, check_headers=refuse)
+        assert caught.value.reject is Reject.OPT_OUT
+
+    in_client(web, test)

@@ -1,0 +1,53 @@
+"""What a build may change of the one that is in its folder already."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.build import BUILD_FILE, Plan, check_output
+from pipeline.config import Config
+from pipeline.errors import UserError
+from pipeline.storage import Storage
+from stages.fetch import Fetch
+
+OLD = Plan("/photos", None, Config())
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, yaml.safe_dump(OLD.tree(), sort_keys=False))
+    return storage
+
+
+def with_fetch(fetch: Fetch) -> Plan:
+    return replace(OLD, config=replace(OLD.config, fetch=fetch))
+
+
+def test_another_pace_takes_effect_at_once(storage: Storage) -> None:
+    plan = with_fetch(Fetch(contact="a@b.example", host_rate_per_s=1.0))
+    assert list(check_output(plan, storage, update=False)) == [
+        "fetch.contact: None -> a@b.example",
+        "fetch.host_rate_per_s: 10.0 -> 1.0",
+    ]
+
+
+def test_other_rules_need_a_word(storage: Storage) -> None:
+    plan = with_fetch(Fetch(respect_robots=False, attempts=5))
+    with pytest.raises(UserError, match=r"\(fetch.respect_robots: True -> False\): add --update"):
+        list(check_output(plan, storage, update=False))
+    assert len(list(check_output(plan, storage, update=True))) == 2
+
+
+def test_hosts_are_told_the_version_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert Fetch().user_agent == f"facerefs/{project['version']} (no contact given)"
+
+
+@pytest.mark.parametrize("contact", ["me", "a@b\r\nX-Evil: 1", "javascript:alert(1)", "a b@c.example"])
+def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
+    with pytest.raises(ValueError, match="give a mail address or the URL of a page"):
+        Fetch(contact=contact)
