@@ -12,6 +12,7 @@ import yaml
 from pyarrow.csv import write_csv
 
 from pipeline.funnel import funnel
+from pipeline.report.text import web_link
 from pipeline.storage import Storage
 from stages.shard import Shard
 
@@ -62,7 +63,7 @@ def write(storage: Storage, shard: Shard) -> None:
     photos = _photos(storage, samples)
     storage.write_text("samples/README.md", _card(storage, shard, shards, samples, photos))
     with storage.replacing(_CREDITS_FILE) as file:
-        write_csv(photos, file)
+        write_csv(_harmless(photos), file)
 
 
 def _shards(storage: Storage) -> list[dict[str, Any]]:
@@ -103,6 +104,25 @@ def _photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table:
     return photos.sort_by("key").rename_columns(
         ["key", "sha256", "label", "page", "url", "author", "licence"]
     )
+
+
+def _harmless(photos: pa.Table) -> pa.Table:
+    """A stranger's texts as a spreadsheet may open them: on one line, no formulas, no links but those of the web."""
+    for name in ("key", "label", "author", "licence"):
+        texts = photos.column(name).to_pylist()
+        photos = _replaced(photos, name, [None if text is None else _plain_cell(text) for text in texts])
+    for name in ("page", "url"):
+        photos = _replaced(photos, name, [web_link(text) for text in photos.column(name).to_pylist()])
+    return photos
+
+
+def _replaced(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
+
+
+def _plain_cell(text: str) -> str:
+    folded = " ".join(text.split())
+    return f"'{folded}" if folded.startswith(("=", "+", "-", "@")) else folded
 
 
 def _card(
@@ -208,5 +228,5 @@ def _count_table(photos: pa.Table, column: str) -> str:
 
 def _cell(text: str) -> str:
     """A stranger's text as plain text in one cell of a Markdown table."""
-    plain = html.escape(" ".join(text.split()))
+    plain = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"[\\`*_{}\[\]()#+!|~-]", lambda special: f"&#{ord(special[0])};", plain)

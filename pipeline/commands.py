@@ -1,6 +1,7 @@
 """What the commands do once their words are understood."""
 
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def build_command(
         photos = open_source(source, labels_file, sources, config.fetch.limits)
     except SourceError as error:
         raise UserError(str(error)) from None
+    _check_ca_file(config.fetch.ca_file)
     if photos.asked_of_service is not None and config.fetch.contact is None:
         raise UserError(
             f"{source} is asked from a public service, which wants to know whom to write to: "
@@ -111,6 +113,17 @@ def check_new(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {out} ({error.strerror}): choose another folder") from None
+
+
+def _check_ca_file(path: str | None) -> None:
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise UserError(
+            f"fetch.ca_file={path} cannot be read as certificates ({error}): give a PEM file"
+        ) from None
 
 
 def _retry(text: str | None) -> Retry | None:

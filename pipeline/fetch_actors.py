@@ -93,8 +93,8 @@ class FetchActor:
         """Do one part; the third item is the traceback of what should never happen."""
         try:
             return *await self._worker.work(task), ""
-        except Exception:  # noqa: BLE001 (a fault of ours: told in full to the driver, which ends the run)
-            return 0, 0, traceback.format_exc()
+        except Exception as error:  # noqa: BLE001 (a fault of ours or of the disk: the driver ends the run and tells)
+            return 0, 0, "".join(traceback.format_exception(_first(error)))
 
     async def tally(self) -> Tally:
         """What was fetched so far, with the slowest hosts."""
@@ -131,3 +131,10 @@ class SharedGate:
     async def pause(self, host: str, seconds: float) -> None:
         """See Gate."""
         await self._actor.pause.remote(host, seconds)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error of those that ended a group of tasks."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,14 +1,14 @@
 """One part of `downloads`: which of its URLs are still to be fetched, and how their photos reach the disk."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.inputs import ListedUrls
-from pipeline.journal import Entry, Journal
+from pipeline.journal import Entry
 from pipeline.lock import be_present
 from pipeline.retry import Retry
 from pipeline.storage import Storage
@@ -62,20 +62,28 @@ class FetchWorker:
         """Do one part and commit it; returns its rows and how many of them are rejected."""
         self._unfinished += task.rows
         part = await asyncio.to_thread(self._open_part, task)
-        missing = list(part.missing())
-        self._ended(task.rows - len(missing))
+        missing = part.missing()
+        self._ended(task.rows - sum(map(len, missing)))
         async with asyncio.TaskGroup() as group:
-            for row in missing:
-                group.create_task(self._fetch(row, part))
+            for rows in missing:
+                group.create_task(self._fetch(rows, part))
         async with self._committing:
             return await asyncio.to_thread(part.commit)
 
-    async def _fetch(self, row: Row, part: "PartInWork") -> None:
-        before = part.before.get(row["url"]) if self.retry is Retry.ALL else None
-        if before is not None and before["reject"] is not None:
+    async def _fetch(self, rows: list[Row], part: "PartInWork") -> None:
+        """Fetch a URL for all rows that want it."""
+        before = part.before(rows[0]) if self.retry is Retry.ALL else None
+        if before is not None and (
+            before["reject"] is not None or not is_wanted(before, rows[0], self.stage)
+        ):
             before = None
-        await self._fetcher.fetch(row, lambda download: part.note(download, before), before)
-        self._ended(1)
+
+        def keep(download: Download) -> None:
+            for row in rows:
+                part.note(replace(download, key=row["key"]), before)
+
+        await self._fetcher.fetch(rows[0], keep, before)
+        self._ended(len(rows))
 
     async def has_room(self) -> None:
         """Wait until few enough URLs are left that another part is welcome."""
@@ -89,75 +97,111 @@ class FetchWorker:
             self._room.set()
 
     def _open_part(self, task: FetchTask) -> "PartInWork":
-        part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage, self.retry)
-        for row in list(part.missing()):
-            before = part.before.get(row["url"])
-            if before is not None and self._stands(before, row, task):
-                part.take_over(row["key"], before)
+        part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage)
+        part.resume(self.stage, self.retry)
+        if self.retry is not Retry.ALL:
+            for rows in part.missing():
+                for row in rows:
+                    before = part.before(row)
+                    if before is not None and self._stands(before, row, part):
+                        part.take_over(row["key"], before)
         return part
 
-    def _stands(self, before: Row, row: Row, task: FetchTask) -> bool:
+    def _stands(self, before: Row, row: Row, part: "PartInWork") -> bool:
         """Whether what an earlier run found is what this one would find."""
-        if self.retry is Retry.ALL:
-            return False
-        if before["reject"] is not None:
-            done = self.storage.part("downloads", task.name)
-            same_question = done is not None and done.fingerprint == task.fingerprint
-            return same_question and not Reject(before["reject"]).transient
-        return (
-            (before["photo"]["length"] <= self.stage.max_bytes)
-            and (row["sha256"] is None or row["sha256"].lower() == before["sha256"])
-            and not (self.stage.respect_robots and before["robots"] == "ignored")
-            and not (self.stage.respect_opt_outs and before["opt_out"] is not None)
-        )
+        if before["reject"] is None:
+            return is_wanted(before, row, self.stage)
+        return part.is_same_question and not Reject(before["reject"]).transient
+
+
+def is_wanted(before: Row, row: Row, stage: Fetch) -> bool:
+    """Whether a photo that was fetched before is one that the row and the settings allow."""
+    return (
+        before["photo"]["length"] <= stage.max_bytes
+        and (row["sha256"] is None or row["sha256"].lower() == before["sha256"])
+        and not (stage.respect_robots and before["robots"] == "ignored")
+        and not (stage.respect_opt_outs and before["opt_out"] is not None)
+    )
 
 
 class PartInWork:
     """The URLs of a part, what is known of each, and the journal that outlives a kill."""
 
-    def __init__(
-        self, task: FetchTask, rows: list[dict[str, Any]], storage: Storage, retry: Retry | None
-    ) -> None:
-        self.wanted = {row["key"]: row for row in rows}
+    def __init__(self, task: FetchTask, rows: list[dict[str, Any]], storage: Storage) -> None:
+        self._wanted = {row["key"]: row for row in rows}
         self._task = task
         self._storage = storage
-        self._journal = Journal(storage.local_path(f"downloads/{task.name}.journal"))
-        entries = {entry.record["key"]: entry for entry in self._journal.entries()}
-        self._done = {key: entry for key, entry in entries.items() if not _is_retried(entry, retry)}
-        self.before = {
-            row["url"]: row
-            for name in (*task.left_over, task.name)
-            if storage.part("downloads", name)
-            for row in storage.read("downloads", name).to_pylist()
-        }
+        self._journal = storage.journal("downloads", task.name)
+        self._done: dict[str, Entry] = {}
+        former = storage.part("downloads", task.name)
+        self.is_same_question = former is not None and former.fingerprint == task.fingerprint
+        own = storage.rows_in("downloads", task.name, "url", {row["url"] for row in rows})
+        self._by_key = {row["key"]: row for row in own}
+        others = [
+            row
+            for name in task.left_over
+            for row in storage.rows_in("downloads", name, "url", {row["url"] for row in rows})
+        ]
+        journals = [row for name in task.left_over for _, row in storage.journal_rows("downloads", name)]
+        self._by_url = {row["url"]: row for row in (*others, *journals, *own) if row["reject"] is None}
 
-    def missing(self) -> Iterator[Row]:
-        """Rows whose URLs are still to be fetched."""
-        return (row for key, row in self.wanted.items() if key not in self._done)
+    def before(self, row: Row) -> Row | None:
+        """What an earlier run found for a row, or a photo that it found for another row with the same URL."""
+        return self._by_key.get(row["key"]) or self._by_url.get(row["url"])
+
+    def resume(self, stage: Fetch, retry: Retry | None) -> None:
+        """Take up the journal of an interrupted run, as far as it answers the question of this one."""
+        for entry, row in self._storage.journal_rows("downloads", self._task.name):
+            wanted = self._wanted.get(row["key"])
+            if wanted is None:
+                continue
+            same_question = entry.record["question"] == self._task.fingerprint
+            if row["reject"] is None:
+                stands = same_question or is_wanted(row, wanted, stage)
+            else:
+                healed = retry is Retry.TRANSIENT and Reject(row["reject"]).transient
+                stands = same_question and not healed
+            if stands:
+                self._done[row["key"]] = entry
+
+    def missing(self) -> list[list[Row]]:
+        """Rows whose photos are still to be had; those that want the same are together, to be asked for once."""
+        groups: dict[tuple[str, str | None], list[Row]] = {}
+        for key, row in self._wanted.items():
+            if key not in self._done:
+                groups.setdefault((row["url"], row["sha256"]), []).append(row)
+        return list(groups.values())
 
     def note(self, download: Download, before: Row | None) -> None:
-        """Write down what became of a URL; if the photo has not changed, its bytes are those of before."""
-        if download.unchanged and before is not None:
-            now = {"fetched_at": download.fetched_at, "status": download.status}
-            self.take_over(download.key, {**before, **now})
-            return
+        """Write down what became of a URL.
+
+        A photo of before stays if it has not changed, and if only a transient failure says otherwise.
+        """
         record = {name: value for name, value in vars(download).items() if name not in _NOT_STORED}
-        self._done[download.key] = self._journal.append(record, download.body or b"")
+        if before is not None and download.unchanged:
+            same = {name: before[name] for name in ("sha256", "content_type")}
+            fresh = {name: record[name] or before[name] for name in ("etag", "last_modified")}
+            self.take_over(download.key, {**before, **record, **same, **fresh})
+        elif before is not None and download.reject is not None and download.reject.transient:
+            self.take_over(download.key, before)
+        else:
+            self._append(record, download.body or b"")
 
     def take_over(self, key: str, before: Row) -> None:
         """Keep what an earlier run found; the bytes go through the journal, since their part will be replaced."""
         record = {name: value for name, value in before.items() if name != "photo"} | {"key": key}
-        data = b""
-        if before["photo"] is not None:
-            found = self._storage.read_blob(**before["photo"])
-            if found is None:
-                return  # its tar is damaged: fetched again
-            data = found
-        self._done[key] = self._journal.append(record, data)
+        data = b"" if before["photo"] is None else self._storage.read_blob(**before["photo"])
+        if data is None:
+            why = {
+                "reject": Reject.UNREADABLE,
+                "reject_detail": "the bytes that were fetched before are gone",
+            }
+            record, data = record | why, b""
+        self._append(record, data)
 
     def commit(self) -> tuple[int, int]:
         """Write the part in the order of its rows; the journal goes when the part is there."""
-        done = [self._done[key] for key in self.wanted]
+        done = [self._done[key] for key in self._wanted]
         # Each photo has its own SHA-256 in its row: one of the whole tar would only cost time.
         writing = self._storage.writing("downloads", self._task.name, self._task.fingerprint, digest=False)
         with writing as part, self._journal.opened() as read:
@@ -169,7 +213,6 @@ class PartInWork:
         self._journal.remove()
         return len(rows), sum(row["reject"] is not None for row in rows)
 
-
-def _is_retried(entry: Entry, retry: Retry | None) -> bool:
-    reject = entry.record["reject"]
-    return retry is Retry.TRANSIENT and reject is not None and Reject(reject).transient
+    def _append(self, record: dict[str, Any], data: bytes) -> None:
+        record["question"] = self._task.fingerprint
+        self._done[record["key"]] = self._journal.append(record, data)

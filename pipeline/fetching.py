@@ -28,9 +28,9 @@ def run_fetch(
     """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
     inputs = ListedUrls(storage)
     names = list(inputs.names())
-    left_over = sorted(storage.remains("downloads") - set(names))
+    left_over = sorted((storage.remains("downloads") | storage.journals("downloads")) - set(names))
     if not names and not left_over:
-        return
+        return  # photos that lie somewhere else than on the web
     wait_until_alone(storage.local_path("downloads"))
     tasks = list(_tasks(stage, inputs, names, left_over, retry))
     with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
@@ -49,12 +49,7 @@ def _tasks(
     stage: Fetch, inputs: ListedUrls, names: Sequence[str], left_over: Sequence[str], retry: Retry | None
 ) -> Iterator[FetchTask]:
     storage, rules = inputs.storage, json.dumps([stage.version, stage.rules()])
-    holder = {
-        url: name
-        for name in left_over
-        if storage.part("downloads", name)
-        for url in storage.read("downloads", name, ("url",)).column("url").to_pylist()
-    }
+    holder = {url: name for name in left_over for url in _urls(storage, name)}
     journals = storage.journals("downloads")
     for name in names:
         rows = inputs.read(name)
@@ -65,6 +60,13 @@ def _tasks(
             continue
         holders = {holder[url] for url in rows.column("url").to_pylist() if url in holder}
         yield FetchTask(name, fingerprint, len(rows), tuple(sorted(holders)))
+
+
+def _urls(storage: Storage, name: str) -> Iterator[str]:
+    """The URLs of a part that is there, or of which the journal of an interrupted run is."""
+    if storage.part("downloads", name) is not None:
+        yield from storage.read("downloads", name, ("url",)).column("url").to_pylist()
+    yield from (row["url"] for _, row in storage.journal_rows("downloads", name))
 
 
 def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:

@@ -1,13 +1,15 @@
 """What was fetched for a part that is not finished: survives a kill, so that nothing is fetched twice.
 
-A file of entries, each a JSON object and some bytes with their lengths in front; an entry that a kill cut short
-is as if it had never been. Always a local file, since no object store can be appended to.
+A file of entries, each a JSON object and some bytes with their lengths and checksum in front; an entry that a kill
+cut short, or a loss of power filled with zeros, is as if it had never been, and so is what follows it. Always a
+local file, since no object store can be appended to.
 """
 
 import errno
 import json
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-_LENGTHS = struct.Struct(">IQ")
+_FRAME = struct.Struct(">IQI")  # lengths of the object and of the bytes, CRC-32 of both
 _MAX_RECORD_BYTES = 1 << 20
 
 
@@ -38,26 +40,30 @@ class Journal:
 
     def append(self, record: dict[str, Any], data: bytes) -> Entry:
         """Write an entry; it outlives this process as soon as this returns, though not yet a loss of power."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(self.path, "ab")
-            self._size = self._file.seek(0, os.SEEK_END)
+        file = self._file or self._open()
         head = json.dumps(record).encode()
-        head = _LENGTHS.pack(len(head), len(data)) + head
-        written = os.writev(self._file.fileno(), [head, data])
+        head = _FRAME.pack(len(head), len(data), _checksum(head, data)) + head
+        written = os.writev(file.fileno(), [head, data])
         if written < len(head) + len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._size += written
         return Entry(record, self._size - len(data), len(data))
 
     def entries(self) -> list[Entry]:
-        """The whole entries, in the order in which they were written; what a kill left behind them is cut off."""
+        """The whole entries, in the order in which they were written."""
         if not self.path.exists():
             return []
-        with self.path.open("r+b") as file:
-            found = list(_whole_entries(file.fileno(), self.path.stat().st_size))
-            file.truncate(found[-1].offset + found[-1].length if found else 0)
-        return found
+        with self.path.open("rb") as file:
+            return list(_whole_entries(file.fileno(), self.path.stat().st_size))
+
+    def _open(self) -> FileIO:
+        """Open the file to write; what a kill left behind the whole entries is cut off."""
+        entries = self.entries()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = FileIO(self.path, "ab")
+        self._size = entries[-1].offset + entries[-1].length if entries else 0
+        self._file.truncate(self._size)
+        return self._file
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[Entry], bytes]]:
@@ -78,10 +84,17 @@ class Journal:
 
 def _whole_entries(descriptor: int, size: int) -> Iterator[Entry]:
     position = 0
-    while position + _LENGTHS.size <= size:
-        head, length = _LENGTHS.unpack(os.pread(descriptor, _LENGTHS.size, position))
-        start = position + _LENGTHS.size
-        if head > _MAX_RECORD_BYTES or start + head + length > size:
+    while position + _FRAME.size <= size:
+        head_length, length, checksum = _FRAME.unpack(os.pread(descriptor, _FRAME.size, position))
+        start = position + _FRAME.size
+        if head_length > _MAX_RECORD_BYTES or start + head_length + length > size:
             return
-        yield Entry(json.loads(os.pread(descriptor, head, start)), start + head, length)
-        position = start + head + length
+        head = os.pread(descriptor, head_length, start)
+        if not head or _checksum(head, os.pread(descriptor, length, start + head_length)) != checksum:
+            return
+        yield Entry(json.loads(head), start + head_length, length)
+        position = start + head_length + length
+
+
+def _checksum(head: bytes, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(head))

@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
+from pipeline.journal import Entry, Journal
 from pipeline.tar import TarWriter
 from schemas.paths import path_of_text
 from schemas.tables import BLOB, BUNDLE, MAX_BLOB_BYTES, TABLES
@@ -78,6 +80,10 @@ class Storage:
                 footer = pq.read_metadata(file)
         except (FileNotFoundError, pa.ArrowInvalid):
             return None
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            return None  # pyarrow's word for a footer that is no Thrift
         metadata = footer.metadata or {}
         tar = TarFacts(**json.loads(metadata[_TAR])) if _TAR in metadata else None
         if tar and self.filesystem.get_file_info(self._path(tar.path)).size != tar.size:
@@ -92,12 +98,26 @@ class Storage:
         try:
             with self.filesystem.open_input_file(path) as file:
                 rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise RunError(
                 f"{path} is damaged ({error}): delete it, and `facerefs build` makes it anew"
             ) from None
         if columns is not None and "part" in columns:
             rows = rows.append_column("part", pa.array([name] * len(rows), pa.string()))
+        return rows
+
+    def rows_in(self, table: str, name: str, column: str, values: set[str]) -> list[dict[str, Any]]:
+        """The rows of one part that have one of the values in a column; none if the part is not there."""
+        if self.part(table, name) is None:
+            return []
+        wanted = pc.is_in(
+            self.read(table, name, (column,)).column(column), value_set=pa.array(values, pa.string())
+        )
+        if not pc.any(wanted).as_py():
+            return []
+        rows: list[dict[str, Any]] = self.read(table, name).filter(wanted).to_pylist()
         return rows
 
     def scan(self, table: str, columns: tuple[str, ...] | None = None) -> pa.Table:
@@ -134,6 +154,18 @@ class Storage:
             return Path(self._path(name))
         digest = hashlib.sha256(self.root.encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir(), f"facerefs-{digest}", name)
+
+    def journal(self, table: str, name: str) -> Journal:
+        """The journal of a part."""
+        return Journal(self.local_path(f"{table}/{name}.journal"))
+
+    def journal_rows(self, table: str, name: str) -> Iterator[tuple[Entry, dict[str, Any]]]:
+        """Entries of a part's journal, and the same as rows of the table whose photo lies in the journal."""
+        journal = self.journal(table, name)
+        for entry in journal.entries():
+            has_photo = entry.record["reject"] is None
+            place = {"path": str(journal.path), "offset": entry.offset, "length": entry.length}
+            yield entry, entry.record | {"photo": place if has_photo else None}
 
     def journals(self, table: str) -> set[str]:
         """Names of parts that have a journal: those that an interrupted run was at."""

@@ -37,7 +37,7 @@ class Fetch:
     buffer_bytes: Annotated[int, Ge(1)] = 256 << 20  # of one worker, for all photos on their way
     connect_timeout_s: Annotated[float, Gt(0)] = WebLimits.connect_timeout_s
     idle_timeout_s: Annotated[float, Gt(0)] = WebLimits.idle_timeout_s
-    total_timeout_s: Annotated[float, Gt(0)] = WebLimits.total_timeout_s
+    total_timeout_s: Annotated[float, Gt(0), Le(600)] = WebLimits.total_timeout_s
 
     reads: ClassVar[str] = "sources"
     writes: ClassVar[str] = "downloads"

@@ -142,6 +142,7 @@ class Fetcher:
             download.final_url, download.status = str(url), None
             crawl_delay_s = await self._permission(url, download)
             async with self._turns.turn(_host(url), crawl_delay_s), self._connections:
+                self._check_rest(_host(url))
                 answer = await self._hop(url, download, conditions, share)
             if answer.status not in _REDIRECTS:
                 return answer
@@ -157,9 +158,7 @@ class Fetcher:
 
     async def _permission(self, url: URL, download: Download) -> float:
         """Whether the owner lets us have it, and how slowly (seconds between two requests). Raises WebError."""
-        resting = self._failures.resting(_host(url))
-        if resting is not None:
-            raise WebError(Reject.HOST_DOWN, resting)
+        self._check_rest(_host(url))
         crawl_delay_s = 0.0
         download.robots = "ignored"
         if self._settings.respect_robots:
@@ -169,9 +168,24 @@ class Fetcher:
                 raise WebError(Reject.ROBOTS, verdict.detail)
             if verdict.robots == "unknown":
                 raise WebError(verdict.cause or Reject.ROBOTS_UNKNOWN, verdict.detail)
-        if self._settings.respect_opt_outs:
-            self._note_opt_out(await self._tdm.reservation(url), download)
+        self._note_opt_out(await self._tdm.reservation(url), download)
         return crawl_delay_s
+
+    def _check_rest(self, host: str) -> None:
+        """Raises WebError if the host is to be left alone."""
+        resting = self._failures.resting(host)
+        if resting is not None:
+            raise WebError(Reject.HOST_DOWN, resting)
+
+    def _failed(self, host: str, why: str) -> None:
+        """Count a failure of the host; if it was one too many, nobody waits for its turn any longer."""
+        self._failures.failed(host, why)
+        self._give_up_if_resting(host)
+
+    def _give_up_if_resting(self, host: str) -> None:
+        resting = self._failures.resting(host)
+        if resting is not None:
+            self._turns.give_up(host, lambda: WebError(Reject.HOST_DOWN, resting))
 
     async def _hop(self, url: URL, download: Download, conditions: Mapping[str, str], share: Share) -> Answer:
         host, started = _host(url), time.monotonic()
@@ -187,29 +201,33 @@ class Fetcher:
         except WebError as error:
             download.status = 200 if error.reject is Reject.OPT_OUT else error.status
             if error.reject in _NO_ANSWER:
-                self._failures.failed(host, error.detail)
+                self._failed(host, error.detail)
             raise
         finally:
             seconds = time.monotonic() - started
             download.ms += round(seconds * 1000)
             self.tally.asked(host, seconds)
-        self._failures.answered(host)
         download.status = answer.status
-        await self._check_status(answer, host)
+        await self._check_status(answer, host, download.attempts)
         self._check_headers(answer.headers, download)
         return answer
 
-    async def _check_status(self, answer: Answer, host: str) -> None:
+    async def _check_status(self, answer: Answer, host: str, attempt: int) -> None:
         """Raises WebError for what is neither a photo nor a redirect; asks for patience on behalf of the host."""
+        is_busy = answer.status in (429, 503)
+        if not is_busy:
+            self._failures.answered(host)
         if answer.status in (200, 304) or answer.status in _REDIRECTS:
             return
         asked_s = retry_after_s(answer.headers, time.time())
         detail = f"HTTP {answer.status}" + ("" if asked_s is None else f", retry after {asked_s:.0f} s")
-        if asked_s is not None and answer.status in (429, 503):
-            if asked_s > self._settings.longest_wait_s:
-                self._failures.rest(host, asked_s, f"{host} asks to be left alone: {detail}")
-            else:
-                await self._turns.pause(host, asked_s)
+        if is_busy and asked_s is not None and asked_s > self._settings.longest_wait_s:
+            self._failures.rest(host, asked_s, f"{host} asks to be left alone: {detail}")
+            self._give_up_if_resting(host)
+        elif is_busy:
+            self._failed(host, detail)
+            patience_s = self._settings.backoff_s * 2 ** (attempt - 1) if asked_s is None else asked_s
+            await self._turns.pause(host, min(patience_s, self._settings.longest_wait_s))
         raise WebError(_STATUSES.get(answer.status, Reject.HTTP_STATUS), detail, answer.status, asked_s)
 
     def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
@@ -227,14 +245,13 @@ class Fetcher:
     async def _rules(self, url: URL) -> Answer:
         """A small file in which a host says what it wants; asked for like a photo. Raises WebError."""
         async with self._turns.turn(_host(url)), self._connections:
+            self._check_rest(_host(url))
             try:
-                answer = await self._client.hop(url, _MAX_RULES_BYTES)
+                return await self._client.hop(url, _MAX_RULES_BYTES)
             except WebError as error:
                 if error.reject in _NO_ANSWER:
-                    self._failures.failed(_host(url), error.detail)
+                    self._failed(_host(url), error.detail)
                 raise
-        self._failures.answered(_host(url))
-        return answer
 
 
 def _take(download: Download, answer: Answer, expected_sha256: str | None, conditional: bool) -> None:

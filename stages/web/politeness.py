@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -93,6 +94,17 @@ class Turns:
         await self._gate.pause(host, seconds)
         if place is not None:
             self._update(place)
+
+    def give_up(self, host: str, error: Callable[[], Exception]) -> None:
+        """Let nobody wait for a turn at the host any longer; each gets an error of its own."""
+        place = self._places.get(host)
+        if place is None:
+            return
+        for waiter in place.waiting:
+            if not waiter.done():
+                waiter.set_exception(error())
+        place.waiting.clear()
+        self._update(place)
 
     async def _begin(self, host: str, min_spacing_s: float) -> tuple[_Place, _Held]:
         place = self._places.get(host)

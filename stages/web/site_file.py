@@ -23,7 +23,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_THE_HOST = frozenset(
     {
         *(Reject.PRIVATE_ADDRESS, Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED, Reject.TLS),
-        *(Reject.TIMEOUT, Reject.CONNECTION_LOST),
+        *(Reject.TIMEOUT, Reject.CONNECTION_LOST, Reject.HOST_DOWN),
     }
 )
 

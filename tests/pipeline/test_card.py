@@ -189,6 +189,26 @@ def test_each_photo_of_the_shards_is_credited(folder: Path) -> None:
     ]
 
 
+def test_a_strangers_text_does_nothing_in_a_spreadsheet_and_little_in_markdown(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    photo = {"id": "0" * 64, "licence": "@SUM(1)\n2", "attribution": "=1+1", "page": "javascript:alert(1)"}
+    other = {
+        "key": "1.jpg",
+        "id": "1" * 64,
+        "attribution": "Conan O'Brien & <b>",
+        "url": "http://a.example/1.jpg",
+    }
+    add(storage, "images", [{"key": "0.jpg", **photo}, other])
+    add(storage, "faces", [{"id": "a", "key": "0.jpg"}, {"id": "b", "key": "1.jpg"}])
+    add(storage, "samples", [{"key": "s", "target": "a", "references": ["b"]}])
+    card.write(storage, Shard())
+    with (tmp_path / "samples/photos.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["author"], first["licence"], first["page"]) == ("'=1+1", "'@SUM(1) 2", "")
+    assert (second["author"], second["url"]) == ("Conan O'Brien & <b>", "http://a.example/1.jpg")
+    assert "| Conan O'Brien &amp; &lt;b&gt; | 1 |" in (tmp_path / "samples/README.md").read_text()
+
+
 def test_the_same_tables_give_the_same_bytes_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     make(elsewhere)

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,12 +65,17 @@ def write_list(path: Path, urls: list[str], person: str = "Person") -> Path:
 
 
 def fetch(
-    out: Path, urls: list[str], settings: Fetch = QUICK, retry: Retry | None = None, workers: int = 1
+    out: Path,
+    urls: list[str],
+    settings: Fetch = QUICK,
+    retry: Retry | None = None,
+    workers: int = 1,
+    rows_per_part: int = 8,
 ) -> str:
     storage = Storage(str(out))
     console = Console(record=True, width=300, file=io.StringIO())
     source = open_url_lists([str(write_list(out.with_suffix(".csv"), urls))], Columns())
-    list_source(source.rows(), 8, storage, console)
+    list_source(source.rows(), rows_per_part, storage, console)
     run_fetch(settings, storage, Workers(workers), console, retry)
     return console.export_text()
 
@@ -151,6 +158,92 @@ def test_retry_all_downloads_only_what_has_changed(tmp_path: Path, server: Photo
     assert kept[urls[5]] == jpeg(1000)
     assert kept[urls[4]] == server.photos["/004.jpg"]
     assert rows(tmp_path / "out")[urls[6]]["reject"] == Reject.NOT_FOUND
+
+
+def test_retry_all_keeps_photos_of_a_host_that_is_down(tmp_path: Path, server: PhotoServer) -> None:
+    urls = all_urls(server)[:6]
+    fetch(tmp_path / "out", urls)
+    server.statuses = dict.fromkeys(server.photos, 503)
+    fetch(tmp_path / "out", urls, retry=Retry.ALL)
+    assert photos(tmp_path / "out").keys() == set(urls)
+    assert {row["status"] for row in rows(tmp_path / "out").values()} == {200}
+
+
+def test_a_host_that_asks_to_be_left_alone_is_asked_no_more(tmp_path: Path, server: PhotoServer) -> None:
+    server.statuses = dict.fromkeys(server.photos, 429)
+    server.headers = {path: {"Retry-After": "3600"} for path in server.photos}
+    urls = [server.url(path) for path in server.photos]
+    fetch(tmp_path / "out", urls, replace(QUICK, host_connections=2))
+    assert server.asked_for_photos <= 4
+    reasons = [row["reject"] for row in rows(tmp_path / "out").values()]
+    assert set(reasons) == {Reject.RATE_LIMITED, Reject.HOST_DOWN}
+
+
+def test_a_busy_host_that_names_no_time_gets_time(tmp_path: Path, server: PhotoServer) -> None:
+    server.statuses = dict.fromkeys(server.photos, 429)
+    urls = [server.url(path) for path in server.photos]
+    fetch(tmp_path / "out", urls, replace(QUICK, host_connections=2, backoff_s=0.1, host_failures=5))
+    assert server.asked_for_photos <= 5 + 2
+    assert server.times[-1] - server.times[0] > 0.2
+
+
+def test_one_url_of_several_names_is_asked_for_once(tmp_path: Path, server: PhotoServer) -> None:
+    urls = [server.url("/000.jpg")] * 15  # two names: "Person 0" and "Person 1"
+    fetch(tmp_path / "out", urls, rows_per_part=64)
+    assert server.asked["/000.jpg"] == 1
+    table = Storage(str(tmp_path / "out")).scan("downloads").to_pylist()
+    assert len(table) == 2
+    assert all(row["photo"] is not None for row in table)
+
+
+def test_a_journal_is_believed_only_where_it_answers_the_same_question(
+    tmp_path: Path, server: PhotoServer
+) -> None:
+    out, urls = tmp_path / "out", all_urls(server)[:6]
+    fetch(out, urls, rows_per_part=64)
+    (name,) = Storage(str(out)).parts("downloads")
+    known = {row["key"]: row for row in Storage(str(out)).scan("downloads").to_pylist()}
+    shutil.rmtree(out / "downloads")
+    journal = Storage(str(out)).journal("downloads", name)
+    records = [{**row, "photo": None, "question": "another"} for row in known.values()]
+    journal.append({**records[0], "reject": "private_address"}, b"")
+    journal.append({**records[1], "robots": "ignored"}, b"another photo")
+    journal.append(records[2], b"a photo that was fetched before")
+    with journal.path.open("ab") as file:
+        file.write(bytes(100))  # as a loss of power leaves it
+    fetch(out, urls, rows_per_part=64)
+    found = photos(out)
+    assert found.pop(records[2]["url"]) == b"a photo that was fetched before"
+    assert found == {url: server.photos["/" + url.rpartition("/")[2]] for url in found}
+    assert len(found) == 5
+
+
+def test_what_was_fetched_before_a_list_changed_is_not_fetched_again(
+    tmp_path: Path, server: PhotoServer
+) -> None:
+    out, urls = tmp_path / "out", all_urls(server)[:6]
+    fetch(out, urls, rows_per_part=64)
+    storage = Storage(str(out))
+    (name,) = storage.parts("downloads")
+    kept = storage.scan("downloads").to_pylist()
+    data = [storage.read_blob(**row["photo"]) for row in kept]
+    shutil.rmtree(out / "downloads")
+    for row, photo in zip(kept, data, strict=True):
+        storage.journal("downloads", name).append({**row, "photo": None, "question": "?"}, photo or b"")
+    server.asked.clear()
+    fetch(out, [*urls, server.url("/059.jpg")], rows_per_part=64)
+    assert {path for path in server.asked if path.endswith("jpg")} == {"/059.jpg"}
+    assert len(photos(out)) == 7
+
+
+def test_opt_outs_are_noted_even_where_they_are_not_honoured(tmp_path: Path, server: PhotoServer) -> None:
+    rules = [{"location": "/*", "tdm-reservation": 1}]
+    server.photos["/.well-known/tdmrep.json"] = json.dumps(rules).encode()
+    urls = [server.url("/000.jpg")]
+    fetch(tmp_path / "out", urls, replace(QUICK, respect_opt_outs=False))
+    assert rows(tmp_path / "out")[urls[0]]["reject"] is None
+    fetch(tmp_path / "out", urls)
+    assert rows(tmp_path / "out")[urls[0]]["reject"] == Reject.OPT_OUT
 
 
 def test_robots_and_opt_outs_are_honoured_and_recorded(tmp_path: Path, server: PhotoServer) -> None:
