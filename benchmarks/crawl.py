@@ -46,7 +46,7 @@ class Case:
 
 
 CASES = (
-    Case("crawl http", "http", count=40_000, shards=8),
+    Case("crawl http", "http", count=100_000, shards=10),
     Case("crawl https", "https", count=3_000, shards=6),
     Case("crawl https, one certificate trusted", "https", count=10_000, shards=4, system_certificates=False),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -88,15 +89,41 @@ class KeptPhotos:
         return self.storage.parts("images")
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one part of `images`."""
+        """Rows of one part of `images`, with `said`: all labels and boxes that the photo is listed with.
+
+        `said` is a list of struct (label, box): the row's own first, then those of its exact copies in the order
+        of their keys; a row without a label says nothing. Near copies do not count: their pixels may differ.
+        """
         rows = self.storage.read("images", name)
         dropped = pc.is_in(rows.column("key"), value_set=self._dropped)
-        return rows.filter(pc.and_(pc.is_null(rows.column("reject")), pc.invert(dropped)))
+        rows = rows.filter(pc.and_(pc.is_null(rows.column("reject")), pc.invert(dropped)))
+        return rows.append_column("said", self._said(rows))
 
     @cached_property
     def _dropped(self) -> pa.Array:
         duplicates = self.storage.scan("duplicates", ("key", "reject"))
         return duplicates.filter(pc.is_valid(duplicates.column("reject"))).column("key").combine_chunks()
+
+    def _said(self, rows: pa.Table) -> pa.Array:
+        about = pc.index_in(self._copies.column("id"), value_set=rows.column("id").combine_chunks())
+        own = rows.select(["id", "label", "box"]).append_column("row", pa.array(range(len(rows)), pa.int32()))
+        said = pa.concat_tables([own, self._copies.append_column("row", about)])
+        said = said.filter(pc.and_(pc.is_valid(said.column("label")), pc.is_valid(said.column("row"))))
+        said = said.take(np.argsort(said.column("row").to_numpy(), kind="stable"))
+        starts = np.searchsorted(said.column("row").to_numpy(), np.arange(len(rows) + 1)).astype(np.int32)
+        label, box = (said.column(name).combine_chunks() for name in ("label", "box"))
+        return pa.ListArray.from_arrays(starts, pa.StructArray.from_arrays([label, box], ["label", "box"]))
+
+    @cached_property
+    def _copies(self) -> pa.Table:
+        """What the list says of photos in rows that were dropped as exact copies, in the order of their keys."""
+        duplicates = self.storage.scan("duplicates", ("key", "kind"))
+        exact = duplicates.filter(pc.equal(duplicates.column("kind"), "exact")).column("key").combine_chunks()
+        parts = (self.storage.read("images", name, ("key", "id", "label", "box")) for name in self.names())
+        copies = pa.concat_tables(
+            rows.filter(pc.is_in(rows.column("key"), value_set=exact)) for rows in parts
+        )
+        return copies.sort_by("key").select(["id", "label", "box"])
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Analyse:
     reads: ClassVar[str] = "images"
     writes: ClassVar[str] = "faces"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     cpus: ClassVar[float] = 1.0
 
     detector: Literal["dlib", "insightface"] = "dlib"
@@ -91,11 +91,12 @@ class Analyse:
             quality.niqe(np.zeros((8, 8, 3), dtype=np.uint8))
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Analyse photos (id, key, label, box, photo as bytes) -> `FACES` with the crops as PNG bytes.
+        """Analyse photos (id, key, label, said, photo as bytes) -> `FACES` with the crops as PNG bytes.
 
-        Where the source says by a box whom the label means, only the face there has the label.
+        `said` is a list of struct (label, box), the photo's own label first: whom it shows and, unless box is
+        null, where. Where the source says by a box whom a label means, only the face there has the label.
         """
-        photos = rows.select(["id", "key", "label", "box", "photo"]).to_pylist()
+        photos = rows.select(["id", "key", "label", "said", "photo"]).to_pylist()
         faces = [face for photo in photos for face in self._faces(photo)]
         return pa.Table.from_pylist(faces, schema=loaded(FACES))
 
@@ -121,11 +122,9 @@ class Analyse:
         found = self._models.detector.detect(pixels)
         if not found:
             yield common | {"id": f"{stem}-none"} | _rejected(Reject.NO_FACE, f"by {common['detector']}")
-        labelled = list(range(len(found)))
-        if photo["box"] is not None:
-            labelled = matching(photo["box"], [detection.box.tolist() for detection in found])
-        for number, detection in enumerate(found):
-            common["label"] = photo["label"] if number in labelled else None
+        labels = _labels(photo["said"], [detection.box.tolist() for detection in found])
+        for number, (detection, label) in enumerate(zip(found, labels, strict=True)):
+            common["label"] = label
             face = common | {"id": f"{stem}-{number}", "box": detection.box, "score": detection.score}
             if number < self.max_faces:
                 yield face | self._face(pixels, detection)
@@ -191,6 +190,20 @@ def _pixels(photo: Row) -> npt.NDArray[np.uint8]:
     if hashlib.sha256(data).hexdigest() != photo["id"]:
         raise DecodeError(Reject.CHANGED, "the SHA-256 of its bytes is no longer its id")
     return decode(data, _ADMITTED).pixels
+
+
+def _labels(said: list[Row], found: list[list[float]]) -> list[str | None]:
+    """The label of each found face, by the labels and boxes that the photo is listed with.
+
+    Listed boxes come first. The other faces have the label that is listed without a box; none if there are
+    several such, unless nothing has a box: then the first, which the faces may yet contradict.
+    """
+    boxed = [listed for listed in said if listed["box"] is not None]
+    placed = {listed["label"] for listed in boxed}
+    loose = list(dict.fromkeys(listed["label"] for listed in said if listed["label"] not in placed))
+    other = loose[0] if len(loose) == 1 or (loose and not boxed) else None
+    meant = matching([listed["box"] for listed in boxed], found)
+    return [boxed[meant[face]]["label"] if face in meant else other for face in range(len(found))]
 
 
 def _rejected(reject: Reject, detail: str) -> Row:

@@ -1,4 +1,4 @@
-"""Boxes: of eyes and mouth from the 68 landmarks, and which detected face a listed box means."""
+"""Boxes: of eyes and mouth from the 68 landmarks, and which detected faces the listed boxes mean."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,18 +28,27 @@ def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str
     return boxes
 
 
-def matching(listed: Sequence[float], found: Sequence[Sequence[float]]) -> list[int]:
-    """Index of the face that a list means: the one with the largest overlap, or none -> 0 or 1 index.
+def matching(listed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> dict[int, int]:
+    """Which listed box means which found face: index of the face -> index of its box.
 
-    Boxes are left, top, right, bottom in photo pixels. Overlap is intersection over union, at least MIN_OVERLAP:
-    detectors frame faces more or less tightly, and another face in the photo hardly overlaps at all.
+    Boxes are left, top, right, bottom in photo pixels. A listed box means the face with which it overlaps most;
+    where several mean one face, it goes to the one that overlaps it most, or the first of equals, and the others
+    mean none. Overlap is intersection over union, at least MIN_OVERLAP: detectors frame faces more or less
+    tightly, and another face in the photo hardly overlaps at all.
     """
-    if not found:
-        return []
-    boxes, box = np.asarray(found, dtype=np.float64), np.asarray(listed, dtype=np.float64)
-    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    overlap = shared / (areas - shared)
-    best = int(overlap.argmax())
-    return [best] if overlap[best] >= MIN_OVERLAP else []
+    if not listed or not found:
+        return {}
+    overlap = _overlap(np.asarray(listed, np.float64)[:, None], np.asarray(found, np.float64)[None])
+    meant, best = overlap.argmax(axis=1), overlap.max(axis=1)
+    worst_first = np.argsort(-best, kind="stable")[::-1]  # what is entered last stays
+    return {int(meant[box]): int(box) for box in worst_first if best[box] >= MIN_OVERLAP}
+
+
+def _overlap(boxes: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Intersection over union of boxes, (..., 4) each -> (...)."""
+    sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
+    shared = np.prod(np.maximum(sides, 0), axis=-1)
+    areas = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) + np.prod(
+        others[..., 2:] - others[..., :2], axis=-1
+    )
+    return np.asarray(shared / (areas - shared))

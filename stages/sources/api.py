@@ -10,6 +10,7 @@ from typing import Any
 from yarl import URL
 
 from schemas.reject import Reject
+from stages.sources.remote import shown_place, without_secrets
 from stages.sources.source import SourceError
 from stages.web.address import WebError, check_url
 from stages.web.client import Answer, Client, retry_after_s
@@ -18,6 +19,7 @@ from stages.web_limits import WebLimits
 _MAX_BYTES = 16 << 20
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
 _BUSY = frozenset({408, 425, 429, *range(500, 600)})
+_NO_HOST = frozenset({Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED})
 _WAYS_OUT = {
     401: "it wants to be used with a key, which we do not have",
     403: "it may want a User-Agent that names a contact, or does not want us at all",
@@ -31,7 +33,8 @@ class Api:
     Before each request it waits until `spacing_s` seconds have passed since the last answer. What is busy
     (HTTP 408, 425, 429 and 5xx, a time-out, a lost connection) is asked up to `attempts` times, each time after
     a longer pause, which is what the API asks for (Retry-After) if that is more; if that is more than
-    `longest_wait_s`, it is not asked again. `ways_out` says what to do about an HTTP status.
+    `longest_wait_s`, it is not asked again; nor is a host to which the
+    first connection fails. `ways_out` says what to do about an HTTP status.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Api:
         self._sleep = sleep
         self._clock = clock
         self._free_at = clock()
+        self._reached = set[str]()  # hosts
 
     def __enter__(self) -> "Api":
         self._loop = asyncio.Runner()
@@ -83,7 +87,8 @@ class Api:
         try:
             address = check_url(url).update_query(parameters)
         except WebError as error:
-            raise SourceError(f"{url} is not the address of an API: {error.detail}") from None
+            why = without_secrets(error.detail, url)
+            raise SourceError(f"{shown_place(url)} is not the address of an API: {why}") from None
         return self._loop.run(self._answered(address, busy))
 
     async def _connected(self) -> Client:
@@ -118,12 +123,17 @@ class Api:
         return max(asked_s, min(backoff_s, self._longest_wait_s))
 
     async def _attempt(self, url: URL, busy: Callable[[dict[str, Any]], str | None]) -> dict[str, Any]:
+        host = url.host or ""
         try:
             answer = await self._client.hop(url, _MAX_BYTES, headers=_HEADERS)
         except WebError as error:
+            if error.reject in _NO_HOST and host not in self._reached:
+                raise SourceError(f"cannot reach {host}: {error.reject.sentence} ({error.detail})") from None
+            self._reached.add(host)
             if error.reject.transient or error.status in _BUSY:
                 raise _BusyError(f"{error.reject} ({error.detail})", error.retry_after_s) from None
             raise SourceError(_why_unreachable(url, error)) from None
+        self._reached.add(host)
         asked_s = retry_after_s(answer.headers, time.time())
         if answer.status in _BUSY:
             raise _BusyError(f"HTTP {answer.status}", asked_s)
@@ -139,9 +149,9 @@ class Api:
         if 300 <= answer.status < 400:
             return (
                 f"{url.with_query(None)} is not the address of an API: it redirects (HTTP {answer.status}) "
-                f"to {answer.headers.get('Location', 'nowhere')}"
+                f"to {shown_place(answer.headers.get('Location', 'nowhere'))}"
             )
-        way_out = self._ways_out.get(answer.status, f"it was asked for {url}")
+        way_out = self._ways_out.get(answer.status, f"it was asked for {url.with_query(None)}")
         return f"{url.host} refuses to answer (HTTP {answer.status}): {way_out}"
 
 

@@ -33,10 +33,10 @@ class FolderSource:
     """
 
     asked_of_service: ClassVar[str | None] = None
-    notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path
     labels: Mapping[str, str] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

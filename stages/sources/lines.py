@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from schemas.paths import text_of_path
+from stages.sources.remote import open_remote, shown_place
 from stages.sources.source import SourceError
 
 MAX_LINE_BYTES = 1 << 20
@@ -23,9 +23,9 @@ def opened(place: str) -> Iterator[BinaryIO]:
 
     Raises SourceError if it cannot be opened, or fails while it is read.
     """
-    shown = place if "://" in place else text_of_path(place)
+    shown = shown_place(place)
     try:
-        with _open(place, shown) as file:
+        with open_remote(place) if "://" in place else open(place, "rb") as file:  # noqa: PTH123 (pathlib would change the path)
             yield file
     except FileNotFoundError as error:
         raise SourceError(f"there is no file {shown}") from error
@@ -57,21 +57,8 @@ def without_compression(name: str) -> str:
     return name[: len(name) - len(ending)]
 
 
-def _open(place: str, shown: str) -> BinaryIO:
-    if "://" not in place:
-        return open(place, "rb")  # noqa: PTH123 (pathlib would change the path)
-    import fsspec
-
-    try:
-        return cast(BinaryIO, fsspec.open(place, "rb").open())
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # every file system of fsspec has errors of its own
-        raise SourceError(f"cannot open {shown}: {type(error).__name__}: {error}") from error
-
-
 def _unpack(packed: BinaryIO, place: str) -> BinaryIO:
-    name = place.lower()
+    name = shown_place(place).lower()
     raw = packed
     if name.endswith(".gz"):
         raw = cast(BinaryIO, gzip.GzipFile(fileobj=packed))

@@ -158,7 +158,7 @@ def _box(value: Any) -> list[float] | None:
         return None
     try:
         left, top, right, bottom = _four(value)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadRowError(
             f"its box is {str(value)[:80]!r}, not left, top, right, bottom (columns.bbox={NONE} ignores boxes)"
         ) from error

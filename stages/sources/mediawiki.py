@@ -7,6 +7,7 @@ https://www.mediawiki.org/wiki/API:Continue
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from stages.sources.remote import shown_place
 from stages.sources.source import SourceError
 
 if TYPE_CHECKING:
@@ -32,16 +33,17 @@ class MediaWiki:
     def __init__(self, api: "Api", url: str, note: Callable[[str], None]) -> None:
         self._api = api
         self._url = url
+        self._shown = shown_place(url)
         self._note = note
 
     def ask(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         """One answer. Raises RefusedError for an error that waiting does not heal, and SourceError as Api does."""
         answer = self._api.get_json(self._url, {**_ALWAYS, **parameters}, _why_busy)
         for module, warning in _items(answer.get("warnings")):
-            self._note(f"{self._url} warns ({module}): {_said(warning, 'warnings')}")
+            self._note(f"{self._shown} warns ({module}): {_said(warning, 'warnings')}")
         if "error" in answer:
             code = _said(answer["error"], "code")
-            raise RefusedError(f"{self._url} refuses: {_said(answer['error'], 'info')} ({code})", code)
+            raise RefusedError(f"{self._shown} refuses: {_said(answer['error'], 'info')} ({code})", code)
         return answer
 
     def answers(self, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -54,7 +56,7 @@ class MediaWiki:
             if not more:
                 return
             if more == before:
-                raise SourceError(f"{self._url} gives the same answer again and again: try again later")
+                raise SourceError(f"{self._shown} gives the same answer again and again: try again later")
 
     def batches(self, parameters: Mapping[str, str]) -> Iterator[list[Page]]:
         """The pages of a query with a generator, with all properties asked for, in the generator's order.
@@ -77,7 +79,7 @@ class MediaWiki:
         query = answer.get("query", {})
         items = query.get(what, []) if isinstance(query, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise SourceError(f"{self._url} does not answer as the API of a wiki: is that its address?")
+            raise SourceError(f"{self._shown} does not answer as the API of a wiki: is that its address?")
         return items
 
 

@@ -1,7 +1,8 @@
 """Which source the text on the command line means."""
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from schemas.paths import text_of_path
@@ -9,12 +10,14 @@ from stages.sources.columns import Columns
 from stages.sources.commons import Commons
 from stages.sources.folder import open_folder
 from stages.sources.openverse import Openverse
+from stages.sources.remote import shown_place
 from stages.sources.source import Source, SourceError
 from stages.web_limits import WebLimits
 
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_REMOTE = ("commons:", "openverse:")
+_SERVICES = ("commons", "openverse")
+_NAMED_IN_NOTE = 3
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,13 @@ class SourceSettings:
 
 
 def absolute(text: str) -> str:
-    """The source as it is to be remembered: a path from the root on, anything else as it is."""
-    kind, at, path = text.partition("@")
-    if at and kind in _REMOTE:
-        return f"{kind}@{absolute(path)}"
+    """The source as it is to be remembered: a path from the root on, an address without its secrets."""
+    service, asked = _service(text)
+    if service is not None:
+        file = asked.strip()
+        return f"{service}:" + (f"@{absolute(file[1:])}" if file.startswith("@") else asked)
     # abspath takes `..` away and leaves links as they are; pathlib has no such function.
-    return text if text.startswith(_REMOTE) or "://" in text else os.path.abspath(text)  # noqa: PTH100
+    return shown_place(text) if "://" in text else os.path.abspath(text)  # noqa: PTH100
 
 
 def open_source(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> Source:
@@ -46,20 +50,21 @@ def open_source(text: str, labels_file: Path | None, settings: SourceSettings, l
     source = _open(text, labels_file, settings, limits)
     if labels_file is not None and not hasattr(source, "labels"):
         raise SourceError(
-            f"--identities belongs to a folder of photos, and {text_of_path(text)} is none: it has names of its own"
+            f"--identities belongs to a folder of photos, and {shown_place(text)} is none: it has names of its own"
         )
     return source
 
 
 def _open(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> Source:
-    if text.startswith("commons:"):
+    service, asked = _service(text)
+    if service == "commons":
         from stages.sources.commons import open_commons
 
-        return open_commons(text.removeprefix("commons:"), settings.commons, limits)
-    if text.startswith("openverse:"):
+        return open_commons(asked, settings.commons, limits)
+    if service == "openverse":
         from stages.sources.openverse import open_openverse
 
-        return open_openverse(text.removeprefix("openverse:"), settings.openverse, limits)
+        return open_openverse(asked, settings.openverse, limits)
     if "://" in text:
         return _open_list([text], settings)
     path, shown = Path(text), text_of_path(text)
@@ -74,15 +79,34 @@ def _open(text: str, labels_file: Path | None, settings: SourceSettings, limits:
     return _open_files([path], path.parent, settings)
 
 
+def _service(text: str) -> tuple[str | None, str]:
+    """The public service that is meant, if one is, and what it is asked for."""
+    service, colon, asked = text.partition(":")
+    return (service.lower(), asked) if colon and service.lower() in _SERVICES else (None, text)
+
+
 def _open_folder(root: Path, labels_file: Path | None, settings: SourceSettings) -> Source:
     """A folder of photos; or, if it has none, one of files that hold photos or say where they are."""
+    files = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+    others = [path for path in files if _is_list(path.name) or path.suffix.lower() in (".tar", ".parquet")]
     try:
-        return open_folder(root, labels_file)
+        source = open_folder(root, labels_file)
     except SourceError:
-        files = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
-        if not any(_is_list(path.name) or path.suffix.lower() in (".tar", ".parquet") for path in files):
+        if not others:
             raise
-    return _open_files(files, root, settings)
+        return _open_files(files, root, settings)
+    unread = [path for path in others if labels_file is None or path.resolve() != labels_file.resolve()]
+    return replace(source, notes=_notes_on(unread))
+
+
+def _notes_on(unread: Sequence[Path]) -> tuple[str, ...]:
+    if not unread:
+        return ()
+    names = ", ".join(text_of_path(path.name) for path in unread[:_NAMED_IN_NOTE])
+    if len(unread) == 1:
+        return (f"{names} in it is not read: give it as SOURCE if it lists or holds photos",)
+    more = f" and {len(unread) - _NAMED_IN_NOTE} more" if len(unread) > _NAMED_IN_NOTE else ""
+    return (f"{names}{more} in it are not read: give one as SOURCE if it lists or holds photos",)
 
 
 def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Source:
@@ -94,11 +118,7 @@ def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Sour
         return open_tars(tars, settings.columns)
     parquets = [path for path in files if path.suffix.lower() == ".parquet"]
     if parquets:
-        from stages.sources.parquet import holds_photos, open_parquet
-
-        if holds_photos(parquets[0], settings.columns):
-            return open_parquet(parquets, settings.columns)
-        return _open_list([str(path) for path in parquets], settings)
+        return _open_parquets(parquets, root, settings)
     from stages.sources.vggface import looks_like_vggface, open_vggface
 
     if len(files) > 1 and looks_like_vggface(root):
@@ -110,6 +130,21 @@ def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Sour
         f"{text_of_path(str(files[0]))} is neither a folder of photos nor a file that we know: lists end in "
         ".csv, .tsv, .jsonl, .parquet or .txt, perhaps with .gz or the like, photos come in .tar or .parquet"
     )
+
+
+def _open_parquets(files: list[Path], root: Path, settings: SourceSettings) -> Source:
+    from stages.sources.parquet import holds_photos, open_parquet
+
+    photos = [path for path in files if holds_photos(path, settings.columns)]
+    lists = [path for path in files if path not in set(photos)]
+    if photos and lists:
+        raise SourceError(
+            f"{text_of_path(str(root))} mixes Parquet files that hold photos, such as {text_of_path(photos[0].name)}, "
+            f"with others that hold none, such as {text_of_path(lists[0].name)}: give each kind a folder of its own"
+        )
+    if photos:
+        return open_parquet(photos, settings.columns)
+    return _open_list([str(path) for path in lists], settings)
 
 
 def _open_list(paths: list[str], settings: SourceSettings) -> Source:

@@ -16,6 +16,7 @@ from annotated_types import Ge, Le
 from schemas.reject import Reject
 from schemas.tables import SOURCES
 from stages.sources.people_file import Wanted, read_people
+from stages.sources.remote import shown_place
 from stages.sources.source import SourceError
 from stages.web_limits import WebLimits
 
@@ -113,7 +114,7 @@ class OpenverseSource:
             results, pages, total = (answer.get(part) for part in ("results", "page_count", "result_count"))
             if not isinstance(results, list) or not isinstance(pages, int) or not isinstance(total, int):
                 raise SourceError(
-                    f"{self.settings.api} does not answer as Openverse does: is that its address?"
+                    f"{shown_place(self.settings.api)} does not answer as Openverse does: is that its address?"
                 )
             reachable = pages * self.settings.page_size
             if page == 1 and (total >= RESULTS_OF_A_SEARCH or total > reachable):

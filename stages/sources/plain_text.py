@@ -1,8 +1,9 @@
 """HTML that strangers wrote, as one line of text."""
 
+from contextlib import suppress
 from html.parser import HTMLParser
 
-_MAX_HTML = 50_000
+_MAX_HTML = 5_000  # the parser takes a time that grows with the square of it
 _BREAKS = frozenset({"br", "dd", "div", "dt", "hr", "li", "p", "table", "td", "th", "tr", "ul", "ol"})
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -13,10 +14,19 @@ _UNSEEN = frozenset({"script", "style", "template"})
 def plain_text(html: str, max_characters: int) -> str:
     """What a reader sees of HTML, in one line without control characters; cut (...) where it is too long."""
     reader = _Reader()
-    reader.feed(html[:_MAX_HTML])
-    reader.close()
+    with suppress(AssertionError):  # what the parser raises for a declaration that it does not know
+        reader.feed(_start(html))
+        reader.close()
     line = " ".join("".join(c if c.isprintable() else " " for c in "".join(reader.seen)).split())
     return line if len(line) <= max_characters else line[: max_characters - 3] + "..."
+
+
+def _start(html: str) -> str:
+    """As much as is read of it, not cut within a tag."""
+    start = html[:_MAX_HTML]
+    return (
+        start[: start.rfind("<")] if len(html) > _MAX_HTML and start.rfind("<") > start.rfind(">") else start
+    )
 
 
 class _Reader(HTMLParser):

@@ -13,6 +13,8 @@ from schemas.paths import text_of_path
 _BLOCK = 512
 _ENDS_EARLY = "the tar ends early"
 _MAX_EXTENSION_BYTES = 1 << 20  # of a long name or a pax header
+_MAX_PAX_BYTES = 1 << 16  # of a pax header that is read
+_UNREAD = b"="  # which no key of a record can be
 _REGULAR = {b"0", b"\0", b"7"}
 _WITHOUT_DATA = {
     b"1": "a hard link",
@@ -75,7 +77,7 @@ def members(descriptor: int) -> Iterator[Member]:
             if kind == _LONG_NAME:
                 long_name = extension.rstrip(b"\0")
             else:
-                pax = _pax_records(extension)
+                pax = _pax_records(extension) if size <= _MAX_PAX_BYTES else {_UNREAD: b""}
             continue
         if kind in (_LONG_LINK, _PAX_GLOBAL):
             continue
@@ -86,6 +88,8 @@ def members(descriptor: int) -> Iterator[Member]:
 
 
 def _oddity(kind: bytes, pax: dict[bytes, bytes]) -> str | None:
+    if _UNREAD in pax:
+        return f"a file whose extended header has more than {_MAX_PAX_BYTES} bytes"
     if kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in pax):
         return "a sparse file"
     return None if kind in _REGULAR else _WITHOUT_DATA.get(kind, f"of the unknown type {kind!r}")
@@ -131,13 +135,14 @@ def _extension(descriptor: int, data: int, size: int) -> bytes:
 def _pax_records(extension: bytes) -> dict[bytes, bytes]:
     """Records of the form `LENGTH KEY=VALUE\\n`, the length that of the whole record."""
     records: dict[bytes, bytes] = {}
-    while extension.strip(b"\0"):
-        digits, blank, _ = extension[:20].partition(b" ")
-        if not blank or not digits.isdigit() or not len(digits) + 1 < int(digits) <= len(extension):
+    at, end = 0, len(extension.rstrip(b"\0"))
+    while at < end:
+        digits, blank, _ = extension[at : at + 20].partition(b" ")
+        if not blank or not digits.isdigit() or not len(digits) + 1 < int(digits) <= len(extension) - at:
             raise TarDamagedError("the tar is damaged: it has an extended header that makes no sense")
-        key, _, value = extension[len(digits) + 1 : int(digits) - 1].partition(b"=")
+        key, _, value = extension[at + len(digits) + 1 : at + int(digits) - 1].partition(b"=")
         records[key] = value
-        extension = extension[int(digits) :]
+        at += int(digits)
     return records
 
 

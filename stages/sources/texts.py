@@ -184,11 +184,19 @@ def _records(feed: _Feed, separator: str) -> Iterator[list[str] | str]:
         except _TooLongError as error:
             yield str(error)
         except csv.Error as error:
-            yield f"line {feed.number}: {error}"
+            yield f"line {feed.number}: {_why(error)}"
         else:
             if record:
                 yield feed.fault or record
         feed.begin()
+
+
+def _why(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return (
+            "a carriage return stands in it without a line feed: save the list with LF or CRLF as line ends"
+        )
+    return str(error)
 
 
 def _named(names: Sequence[str], record: list[str] | str) -> Said:

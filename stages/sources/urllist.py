@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import BinaryIO, ClassVar, TypeAlias
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -16,6 +15,7 @@ from stages.sources.columns import ROLES, Columns, find, listing
 from stages.sources.lines import COMPRESSED, opened, unpacked, without_compression
 from stages.sources.listed import Row, list_row, tables
 from stages.sources.parquet_file import read_parquet
+from stages.sources.remote import shown_place
 from stages.sources.source import SourceError
 from stages.sources.texts import Said, read_json_lines, read_separated, read_urls
 
@@ -39,7 +39,7 @@ class UrlLists:
 
     @property
     def name(self) -> str:
-        """The list as its person wrote it; the folder, where there are several."""
+        """The list as its person wrote it, but for secrets; the folder, where there are several."""
         return shared_name(self.paths)
 
     def rows(self) -> Iterator[pa.Table]:
@@ -68,7 +68,7 @@ def open_url_lists(paths: Sequence[str], columns: Columns) -> UrlLists:
 def shared_name(paths: Sequence[str]) -> str:
     """The path of a file, or the folder of several."""
     if len(paths) == 1:
-        return paths[0] if "://" in paths[0] else text_of_path(paths[0])
+        return shown_place(paths[0])
     return text_of_path(_folder(paths))
 
 
@@ -88,10 +88,9 @@ def _has_row(path: str, columns: Columns) -> bool:
 
 
 def _rows_of(path: str, columns: Columns, prefix: str) -> Iterator[tuple[str, Row]]:
-    shown = path if "://" in path else text_of_path(path)
-    name = urlsplit(path).path if "://" in path else path
-    stem = without_compression(name).lower()
-    if stem.endswith(".parquet") and stem != name.lower():
+    shown = shown_place(path)
+    stem = without_compression(shown).lower()
+    if stem.endswith(".parquet") and stem != shown.lower():
         raise SourceError(
             f"{shown} is compressed as a whole, which Parquet cannot be read through: unpack it"
         )

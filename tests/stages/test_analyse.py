@@ -28,17 +28,24 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def photos(*contents: bytes | None) -> pa.Table:
+SAID = pa.list_(pa.struct([("label", pa.string()), ("box", BOX)]))
+Said = list[tuple[str, list[float] | None]]
+
+
+def photos(*contents: bytes | None, said: Said | None = None) -> pa.Table:
+    """Rows as analyse reads them, each with these labels and boxes; by default the label without a box."""
+    said = [("somebody", None)] if said is None else said
     rows = [
         {
             "id": None if data is None else hashlib.sha256(data).hexdigest(),
             "key": f"{number}.png",
-            "label": "somebody",
+            "label": said[0][0] if said else None,
             "photo": data,
         }
         for number, data in enumerate(contents)
     ]
-    return pa.Table.from_pylist(rows, schema=loaded(IMAGES))
+    column = [[{"label": label, "box": box} for label, box in said]] * len(rows)
+    return pa.Table.from_pylist(rows, schema=loaded(IMAGES)).append_column("said", pa.array(column, SAID))
 
 
 def crop_of(face: dict) -> np.ndarray:
@@ -218,12 +225,50 @@ def test_production_engines_analyse_wild_photos(shared_faces: Path, shared_model
         assert (cosines[i, j] >= 0.40) == (who[i] == who[j])
 
 
-def test_only_the_face_in_the_listed_box_has_the_label(stage: Analyse) -> None:
-    rows = photos(png(np.hstack([astronaut(), astronaut()])))
-    everybody = stage.process(rows).to_pylist()
-    assert len(everybody) >= 2
-    assert {face["label"] for face in everybody} == {"somebody"}
-    meant = everybody[1]["box"]
-    rows = rows.set_column(rows.column_names.index("box"), "box", pa.array([meant], BOX))
-    (labelled,) = (face for face in stage.process(rows).to_pylist() if face["label"] is not None)
-    assert (labelled["box"], labelled["label"]) == (meant, "somebody")
+@pytest.fixture(scope="module")
+def two_people() -> bytes:
+    head = astronaut()[:300, 100:350]
+    return png(np.hstack([head, head]))
+
+
+@pytest.fixture(scope="module")
+def boxes(stage: Analyse, two_people: bytes) -> list[list[float]]:
+    """Where the detector finds the two people, from left to right; and that one label means both."""
+    faces = stage.process(photos(two_people)).to_pylist()
+    assert {face["label"] for face in faces} == {"somebody"}
+    left, right = sorted(face["box"] for face in faces)
+    return [left, right]
+
+
+NOWHERE = [0.0, 0.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([("ann", 0), ("bob", 1)], ["ann", "bob"]),
+        ([("ann", 1), ("bob", 0)], ["bob", "ann"]),
+        ([("ann", 1)], [None, "ann"]),
+        ([("ann", 0), ("bob", None)], ["ann", "bob"]),
+        ([("bob", None), ("ann", 0)], ["ann", "bob"]),
+        ([("ann", 0), ("ann", None)], ["ann", None]),  # the box says which face is hers
+        ([("ann", 0), ("bob", None), ("cy", None)], ["ann", None]),
+        ([("ann", 0), ("bob", 0)], ["ann", None]),  # a contradiction: the kept photo's row comes first
+        ([("ann", "nowhere"), ("bob", 0)], ["bob", None]),
+        ([("ann", None), ("bob", None)], ["ann", "ann"]),
+        ([("ann", None), ("ann", None)], ["ann", "ann"]),
+        ([], [None, None]),
+    ],
+)
+def test_each_face_has_the_label_that_is_said_of_it(
+    stage: Analyse,
+    two_people: bytes,
+    boxes: list[list[float]],
+    said: list[tuple[str, int | str | None]],
+    expected: list[str | None],
+) -> None:
+    places = {None: None, "nowhere": NOWHERE, 0: boxes[0], 1: boxes[1]}
+    rows = photos(two_people, said=[(label, places[place]) for label, place in said])
+    faces = sorted(stage.process(rows).to_pylist(), key=lambda face: face["box"])
+    assert [face["box"] for face in faces] == boxes
+    assert [face["label"] for face in faces] == expected

@@ -1,5 +1,6 @@
 """The client of JSON APIs against a server with faults on demand; nothing here waits for real."""
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -171,3 +172,51 @@ def test_the_replica_notices_bad_manners(server: Replica) -> None:
     (violation,) = server.violations
     assert "without a contact" in violation
     server.violations.clear()
+
+
+def closed_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_a_host_that_cannot_be_reached_at_first_ends_at_once() -> None:
+    clock = Clock()
+    with (
+        Api(LIMITS, sleep=clock.sleep, clock=clock.time) as api,
+        pytest.raises(SourceError, match=r"cannot reach 127\.0\.0\.1: no connection to the host"),
+    ):
+        api.get_json(f"http://127.0.0.1:{closed_port()}/", QUERY)
+    assert clock.waits == []
+
+
+def test_a_host_that_was_reached_is_waited_for() -> None:
+    world = World()
+    world.add_result("Ada", id="1", data=b"", license="cc0", license_version="1.0", license_url="https://cc")
+    clock = Clock()
+    with Api(LIMITS, sleep=clock.sleep, clock=clock.time, attempts=3, spacing_s=0.0) as api:
+        with Replica(world) as replica:
+            api.get_json(f"{replica.openverse_api}/images/", QUERY)
+        with pytest.raises(SourceError, match="stays busy: 3 attempts"):
+            api.get_json(f"http://127.0.0.1:{closed_port()}/", QUERY)
+    assert len(clock.waits) == 2
+
+
+@pytest.mark.parametrize("fault", ["404", "418", "301", "garbage", "503"])
+def test_no_sentence_shows_the_secrets_of_an_address(replica: Replica, fault: str) -> None:
+    replica.faults += [fault]
+    with (
+        Api(LIMITS, attempts=1) as api,
+        pytest.raises(SourceError) as caught,
+    ):
+        api.get_json(f"{replica.openverse_api}/images/?key=SECRET", QUERY)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://u:SECRET@127.0.0.1/?key=SECRET", "ftp://127.0.0.1/?key=SECRET", "http://[/?key=SECRET\0"]
+)
+def test_what_is_no_address_is_said_without_its_secrets(url: str) -> None:
+    with Api(LIMITS) as api, pytest.raises(SourceError, match="is not the address of an API") as caught:
+        api.get_json(url, {})
+    assert "SECRET" not in str(caught.value)

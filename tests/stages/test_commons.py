@@ -1,6 +1,7 @@
 """Wikimedia Commons as a source, against a replica of its API that watches our manners."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -377,11 +378,19 @@ def test_a_malformed_file_of_people(tmp_path: Path, content: bytes, sentence: st
         ('a<span style="display:none"><img src="x">hidden</span>b', "ab"),
         ("a\x00b\u202ec\n d", "a b c d"),
         ("<b>never closed", "never closed"),
+        ("Jane <![foo]>x", "Jane"),  # the parser of Python ends there with an AssertionError
+        ("<p>Jane</p>" + " " * 4980 + '<a href="x">there</a>', "Jane"),
         ("x" * 30, "x" * 17 + "..."),
     ],
 )
 def test_html_as_text(html: str, text: str) -> None:
     assert plain_text(html, 20) == text
+
+
+def test_html_that_is_slow_to_read_is_not_read_to_its_end() -> None:
+    started = time.process_time()
+    plain_text("<a " * 16_000, 50)
+    assert time.process_time() - started < 2.0  # 19 seconds for all of it
 
 
 @given(st.text(st.characters(exclude_characters="<>&"), max_size=80))

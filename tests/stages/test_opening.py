@@ -3,6 +3,7 @@
 import tarfile
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -58,9 +59,36 @@ def test_a_list_beside_photos_does_not_hide_them(photo: Path) -> None:
     assert opened(str(photo.parents[1])) == "FolderSource"
 
 
+def test_what_lies_beside_photos_unread_is_noted(photo: Path) -> None:
+    folder = photo.parents[1]
+    (folder / "names.txt").write_text("1.png Ann\n")
+    assert notes_of(folder, folder / "names.txt") == []
+    (folder / "people.csv").write_text("url\nhttp://a.example/1.jpg\n")
+    assert notes_of(folder, folder / "names.txt") == [
+        "people.csv in it is not read: give it as SOURCE if it lists or holds photos"
+    ]
+    for name in ("0.tar", "1.parquet"):
+        (folder / name).touch()
+    (note,) = notes_of(folder)
+    assert note.startswith("0.tar, 1.parquet, names.txt and 1 more in it are not read")
+
+
+def notes_of(folder: Path, labels_file: Path | None = None) -> list[str]:
+    return list(open_source(str(folder), labels_file, SourceSettings(), LIMITS).notes)
+
+
+def test_a_folder_that_mixes_two_kinds_of_parquet_ends_in_a_sentence(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": ["http://a.example/1.jpg"]}), tmp_path / "b.parquet")
+    pq.write_table(pa.table({"image": [b"1"]}), tmp_path / "c.parquet")
+    with pytest.raises(SourceError, match=r"mixes .* such as c\.parquet, .* such as b\.parquet"):
+        opened(str(tmp_path))
+
+
 def test_services_are_asked_for_nothing_when_they_are_opened() -> None:
     assert opened("commons:Q76") == "CommonsSource"
     assert opened("openverse:Ada Lovelace") == "OpenverseSource"
+    assert opened("Commons:Q76") == "CommonsSource"
+    assert opened("OPENVERSE:Ada Lovelace") == "OpenverseSource"
 
 
 @pytest.mark.parametrize("name", ["people.xlsx", "photo.png", "people"])
@@ -90,3 +118,29 @@ def test_a_source_is_remembered_from_the_root_on(monkeypatch: pytest.MonkeyPatch
         "commons:Q76",
         "s3://bucket/list.csv",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "remembered"),
+    [
+        ("Commons:Q76", "commons:Q76"),
+        ("OPENVERSE:Ada Lovelace", "openverse:Ada Lovelace"),
+        ("https://u:secret@host.example/list.csv?sig=SECRET#secret", "https://host.example/list.csv"),
+        ("https://host.example/@list.csv?to=https://u:secret@b.example/", "https://host.example/@list.csv"),
+        ("s3://bucket/list.csv", "s3://bucket/list.csv"),
+        (
+            "zip://l.csv::https://u:secret@host.example/l.zip?sig=SECRET",
+            "zip://l.csv::https://host.example/l.zip",
+        ),
+    ],
+)
+def test_a_source_is_remembered_the_same_and_without_secrets(text: str, remembered: str) -> None:
+    assert absolute(text) == absolute(absolute(text)) == remembered
+
+
+def test_names_beside_an_address_are_refused_without_its_secrets(tmp_path: Path) -> None:
+    with fsspec.open("memory://secrets/l.csv", "wb") as file:
+        file.write(b"url\nhttp://a.example/1.jpg\n")
+    (tmp_path / "names.txt").write_text("1.jpg Ann\n")
+    with pytest.raises(SourceError, match=r"photos, and memory://secrets/l\.csv is none"):
+        opened("memory://secrets/l.csv", tmp_path / "names.txt")

@@ -50,6 +50,14 @@ def rows_of(source: OpenverseSource) -> list[Row]:
     return rows
 
 
+def test_what_is_not_openverse_is_said_without_the_secrets_of_its_address(replica: Replica) -> None:
+    source = opened(replica, "Ada")
+    other = replace(source.settings, api=f"{replica.commons_api}?key=SECRET&x=")
+    with pytest.raises(SourceError, match="does not answer as Openverse does") as caught:
+        rows_of(replace(source, settings=other))
+    assert "SECRET" not in str(caught.value)
+
+
 def test_a_photo_with_its_licence_and_author(replica: Replica) -> None:
     add(replica.world, "Ada Lovelace", 1, data=jpeg(1))
     source = opened(replica, " Ada  Lovelace ")

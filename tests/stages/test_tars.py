@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,28 @@ def test_sparse_files_are_rejected_and_what_follows_is_found(tmp_path: Path) -> 
         ("x.tar/new.jpg", Reject.BAD_ROW),
         ("x.tar/good.jpg", None),
     ]
+
+
+def pax(records: bytes) -> bytes:
+    return header("p", f"{len(records):011o}".encode(), b"x") + records + bytes(-len(records) % 512)
+
+
+def test_a_pax_header_of_many_records_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes((pax(b"5 a=\n" * 10_900 + b"16 path=odd.jpg\n") + header()) * 20 + END)
+    started = time.process_time()
+    rows = listing(path)
+    assert {row["key"].partition(" (")[0] for row in rows} == {"x.tar/odd.jpg"}
+    assert time.process_time() - started < 1.5
+
+
+def test_a_pax_header_that_is_too_long_rejects_its_file_only(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(pax(b"5 a=\n" * 200_000) + header() + GOOD + END)
+    odd, good = listing(path)
+    assert (odd["key"], odd["reject"], odd["photo"]) == ("x.tar/0.jpg", Reject.BAD_ROW, None)
+    assert "more than 65536 bytes" in odd["reject_detail"]
+    assert (good["key"], good["reject"]) == ("x.tar/good.jpg", None)
 
 
 BROKEN = {
