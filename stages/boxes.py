@@ -48,7 +48,5 @@ def _overlap(boxes: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> np.nd
     """Intersection over union of boxes, (..., 4) each -> (...)."""
     sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
     shared = np.prod(np.maximum(sides, 0), axis=-1)
-    areas = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) + np.prod(
-        others[..., 2:] - others[..., :2], axis=-1
-    )
-    return np.asarray(shared / (areas - shared))
+    area, other = (np.prod(some[..., 2:] - some[..., :2], axis=-1) for some in (boxes, others))
+    return np.asarray(shared / (area + other - shared))
