@@ -13,7 +13,7 @@ import pyarrow as pa
 from schemas.paths import text_of_path
 from schemas.tables import SOURCES
 from stages.sources.labels import read_labels
-from stages.sources.source import SourceError
+from stages.sources.source import NoPhotosError, SourceError
 
 PHOTO_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
@@ -69,7 +69,7 @@ class FolderSource:
 
 
 def open_folder(root: Path, labels_file: Path | None = None) -> FolderSource:
-    """Open a folder that exists. Raises SourceError if it holds no photo, or the labels name none of them."""
+    """Open a folder that exists. Raises NoPhotosError if it holds none, SourceError if the labels name none of them."""
     labels = None if labels_file is None else read_labels(labels_file)
     source = FolderSource(root.resolve(), labels)
     photos = (
@@ -79,7 +79,7 @@ def open_folder(root: Path, labels_file: Path | None = None) -> FolderSource:
     )
     first = next(photos, None)
     if first is None:
-        raise SourceError(_why_empty(source))
+        raise NoPhotosError(_why_empty(source))
     if labels is not None and all(
         source.label(_key(entry, source.root)) is None for entry in _listed(source.root)
     ):

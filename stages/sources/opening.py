@@ -11,9 +11,10 @@ from stages.sources.commons import Commons
 from stages.sources.folder import open_folder
 from stages.sources.openverse import Openverse
 from stages.sources.remote import shown_place
-from stages.sources.source import Source, SourceError
+from stages.sources.source import NoPhotosError, Source, SourceError
 from stages.web_limits import WebLimits
 
+_LONGEST_FIRST_LINE = 10_000
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _SERVICES = ("commons", "openverse")
@@ -88,13 +89,13 @@ def _service(text: str) -> tuple[str | None, str]:
 def _open_folder(root: Path, labels_file: Path | None, settings: SourceSettings) -> Source:
     """A folder of photos; or, if it has none, one of files that hold photos or say where they are."""
     files = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
-    others = [path for path in files if _is_list(path.name) or path.suffix.lower() in (".tar", ".parquet")]
+    others = [path for path in files if path.suffix.lower() in (".tar", ".parquet") or _is_listing(path)]
     try:
         source = open_folder(root, labels_file)
-    except SourceError:
+    except NoPhotosError:
         if not others:
             raise
-        return _open_files(files, root, settings)
+        return _open_files(others, root, settings)
     unread = [path for path in others if labels_file is None or path.resolve() != labels_file.resolve()]
     return replace(source, notes=_notes_on(unread))
 
@@ -151,6 +152,15 @@ def _open_list(paths: list[str], settings: SourceSettings) -> Source:
     from stages.sources.urllist import open_url_lists
 
     return open_url_lists(paths, settings.columns)
+
+
+def _is_listing(path: Path) -> bool:
+    """Whether a file in a folder is a list; a text file might be anything, and is one if it begins like one."""
+    if path.suffix.lower() != ".txt":
+        return _is_list(path.name)
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_FIRST_LINE)
+    return b"://" in first or b"\t" in first
 
 
 def _is_list(name: str) -> bool:

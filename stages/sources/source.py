@@ -10,6 +10,10 @@ class SourceError(ValueError):
     """What is wrong with a source, in one sentence for the person who gave it."""
 
 
+class NoPhotosError(SourceError):
+    """That a folder holds no photos: it may hold files that do, or that say where photos are."""
+
+
 class Source(Protocol):
     """A place where photos are, and what it says of them."""
 

@@ -12,8 +12,13 @@ from schemas.paths import path_of_text, text_of_path
 from schemas.tables import SOURCES
 from stages.sources import folder
 from stages.sources.folder import open_folder
-from stages.sources.opening import open_source
-from stages.sources.source import SourceError
+from stages.sources.opening import SourceSettings, open_source
+from stages.sources.source import Source, SourceError
+from stages.web_limits import WebLimits
+
+
+def opened(text: str, labels_file: Path | None = None) -> Source:
+    return open_source(text, labels_file, SourceSettings(), WebLimits("facerefs (tests)"))
 
 
 def plant(root: Path, *names: str) -> Path:
@@ -25,7 +30,7 @@ def plant(root: Path, *names: str) -> Path:
 
 
 def listing(root: Path, labels_file: Path | None = None) -> list[dict[str, object]]:
-    tables = list(open_source(str(root), labels_file).rows())
+    tables = list(opened(str(root), labels_file).rows())
     assert all(table.schema == SOURCES for table in tables)
     rows: list[dict[str, object]] = pa.concat_tables(tables).to_pylist()
     return rows
@@ -117,7 +122,7 @@ def test_a_folder_of_nothing_but_links_is_told_so(tmp_path: Path, linked: str) -
         (root / name).symlink_to(outside / linked)
     said = rf"only symbolic links .*\(2, such as ann.jpg to {outside / linked}\): give the folder"
     with pytest.raises(SourceError, match=said):
-        open_source(str(root))
+        opened(str(root))
 
 
 def test_a_link_can_be_the_source(tmp_path: Path) -> None:
@@ -163,7 +168,7 @@ def test_odd_names_survive_the_table(tmp_path: Path) -> None:
 
 def test_a_folder_of_any_name_is_a_source(tmp_path: Path) -> None:
     root = plant(tmp_path / os.fsdecode(b"jos\xe9"), "ann/1.jpg")
-    assert open_source(str(root)).name == str(tmp_path / r"jos\xe9")
+    assert opened(str(root)).name == str(tmp_path / r"jos\xe9")
     (row,) = listing(root, labels_file(root, "1.jpg Ann\n"))
     assert (row["key"], row["label"]) == ("ann/1.jpg", "Ann")
     place = row["photo"]
@@ -186,7 +191,7 @@ def test_mistakes_with_a_folder_of_any_name_can_be_printed(tmp_path: Path) -> No
         ("x" * 5000, None),
     ]:
         with pytest.raises(SourceError) as caught:
-            open_source(str(root / name), file)
+            opened(str(root / name), file)
         assert r"jos\xe9" in str(caught.value)
         assert str(caught.value).encode()
 
@@ -236,26 +241,26 @@ def test_a_file_can_say_who_the_photos_show(tmp_path: Path) -> None:
 def test_a_wrong_file_of_labels_is_named(tmp_path: Path, text: str, said: str) -> None:
     plant(tmp_path, "1.jpg")
     with pytest.raises(SourceError, match=said):
-        open_source(str(tmp_path), labels_file(tmp_path, text))
+        opened(str(tmp_path), labels_file(tmp_path, text))
 
 
 def test_unreadable_labels_are_named(tmp_path: Path) -> None:
     plant(tmp_path, "1.jpg")
     with pytest.raises(SourceError, match=r"cannot read the labels in .*No such file"):
-        open_source(str(tmp_path), tmp_path / "none.txt")
+        opened(str(tmp_path), tmp_path / "none.txt")
     (tmp_path / "photo.txt").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(SourceError, match="it is not UTF-8 text"):
-        open_source(str(tmp_path), tmp_path / "photo.txt")
+        opened(str(tmp_path), tmp_path / "photo.txt")
 
 
 def test_mistakes_get_one_sentence(tmp_path: Path) -> None:
     plant(tmp_path, "empty/README.txt", "1.jpg")
     for text, said in [
-        (str(tmp_path / "missing"), "there is no folder"),
-        (str(tmp_path / "1.jpg"), "is a file, not a folder of photos"),
+        (str(tmp_path / "missing"), "there is no file or folder"),
+        (str(tmp_path / "1.jpg"), "is neither a folder of photos nor a file that we know"),
         (str(tmp_path / "empty"), "holds no photos"),
         ("x" * 5000, "cannot look into"),
     ]:
         with pytest.raises(SourceError, match=said) as caught:
-            open_source(text)
+            opened(text)
         assert "\n" not in str(caught.value)

@@ -70,7 +70,7 @@ def test_what_lies_beside_photos_unread_is_noted(photo: Path) -> None:
     for name in ("0.tar", "1.parquet"):
         (folder / name).touch()
     (note,) = notes_of(folder)
-    assert note.startswith("0.tar, 1.parquet, names.txt and 1 more in it are not read")
+    assert note.startswith("0.tar, 1.parquet, people.csv in it are not read")
 
 
 def notes_of(folder: Path, labels_file: Path | None = None) -> list[str]:
