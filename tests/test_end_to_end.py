@@ -20,6 +20,7 @@ from pipeline.demo.plant import plant
 from pipeline.demo.score import score, score_pairs
 from pipeline.storage import Storage
 from pipeline.tar import read_members
+from schemas.reject import Reject
 from schemas.theta import from_json
 from stages.degrade.engine import degrade
 from stages.rendered.folder import write_people
@@ -218,4 +219,4 @@ def test_a_list_of_urls_becomes_samples_that_say_whom_their_photos_are_from(
     assert "| CC BY 4.0 | 8 |" in card
     assert f"| Photographer {said[0]['identity'][-3:]} | 4 |" in card
     assert "| fetch | 9 | 1 | not_found 1 |" in card
-    assert "There is nothing at the URL" in (out / "report.html").read_text()
+    assert Reject.NOT_FOUND.sentence in (out / "report.html").read_text()
