@@ -173,7 +173,8 @@ def _site(chosen: Case, folder: Path) -> Iterator[Site]:
     certificate, key = make_certificate(folder)
     tls = ["--tls", str(key)] if chosen.scheme == "https" else []
     command = [sys.executable, "-m", "benchmarks.loopback_server", f"--count={chosen.count}", *tls]
-    server = subprocess.Popen([*command, f"--bytes={PHOTO_BYTES}"], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    command.append(f"--bytes={PHOTO_BYTES}")
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own server)
     assert server.stdout is not None  # noqa: S101 (it is a pipe)
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(server.pid, cores[CORES:] or cores)

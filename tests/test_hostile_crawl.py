@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -45,7 +46,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, str | Non
         storage = Storage(str(folder / "out"))
         console = Console(file=io.StringIO())
         workers = Workers(1)
-        settings = Fetch(**{**SETTINGS.__dict__, "ca_file": web.ca_file})
+        settings = replace(SETTINGS, ca_file=web.ca_file)
         list_source(open_url_lists([str(folder / "list.csv")], Columns()).rows(), 64, storage, console)
         started = time.monotonic()
         run_fetch(settings, storage, workers, console)
