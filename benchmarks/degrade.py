@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.paired import compare, write
-from schemas.theta import Blur, Jpeg, Noise, Resize, Theta
+from schemas.operations import Blur, Jpeg, Noise, Resize
+from schemas.theta import Theta
 from stages.basicsr import degradations
 from stages.degrade.engine import degrade
 from stages.degrade.recipes import RECIPES, draw, theta_seed

@@ -12,7 +12,8 @@ from pipeline.report.people import identified
 from pipeline.report.sampling import spread
 from pipeline.storage import Storage
 from schemas import theta
-from schemas.theta import Blur, Jpeg, Noise, Resize, Theta
+from schemas.operations import Blur, Jpeg, Noise, Resize
+from schemas.theta import Theta
 
 _THETAS = 20_000  # are read; the others are taken to be alike
 

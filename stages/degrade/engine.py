@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from schemas.theta import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Operation, Resize, Theta
+from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Operation, Resize
+from schemas.theta import Theta
 from stages.degrade.jpeg import compress, decompress
 from stages.degrade.kernels import blur, gaussian_kernels, motion_kernels
 from stages.degrade.noise import add_noise

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from schemas.theta import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Operation, Range, Resize, Theta
+from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Operation, Range, Resize
+from schemas.theta import Theta
 
 BlurKind = Literal["isotropic", "anisotropic", "motion"]
 

@@ -21,9 +21,10 @@ from pipeline.report.sampling import spread
 from pipeline.report.text import figure, shown, size, web_link
 from pipeline.report.thumbnails import Budget, thumbnail
 from pipeline.storage import Storage
+from schemas.operations import Blur, Jpeg, Resize
 from schemas.reject import Reject
 from schemas.tables import BUNDLE, TABLES, loaded
-from schemas.theta import Blur, Jpeg, Resize, describe, to_json
+from schemas.theta import describe, to_json
 from tests.hostile import encoded, portrait
 
 EVIL = "<script>alert(1)</script>\"onerror='x' &amp;"

@@ -8,19 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.theta import (
-    Blur,
-    ColourShift,
-    Gray,
-    Jpeg,
-    MotionBlur,
-    Noise,
-    Resize,
-    Theta,
-    describe,
-    from_json,
-    to_json,
-)
+from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Resize
+from schemas.theta import Theta, describe, from_json, to_json
 
 taps = st.integers(0, 255).map(lambda half: 2 * half + 1)
 angle = st.floats(-math.tau, math.tau)

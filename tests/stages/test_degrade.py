@@ -15,18 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas.theta import (
-    Blur,
-    ColourShift,
-    Gray,
-    Jpeg,
-    MotionBlur,
-    Noise,
-    Resize,
-    Theta,
-    from_json,
-    to_json,
-)
+from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Resize
+from schemas.theta import Theta, from_json, to_json
 from stages.degrade.engine import degrade, restore_size
 from stages.degrade.jpeg import compress, decompress
 from stages.degrade.kernels import blur, gaussian_kernels, motion_kernels

@@ -1,0 +1,276 @@
+"""The operations that degrade a face, each a small typed record that checks itself.
+
+Kernels have an odd number of taps; angles turn from x towards y, which points down; noise and shifts are on the
+scale 0 to 255. Every record holds all that is needed to do the same again.
+"""
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_type_hints
+
+
+class Range(NamedTuple):
+    """The least and the greatest value; both are allowed."""
+
+    low: float
+    high: float
+
+
+Taps: TypeAlias = Annotated[int, Range(1, 511)]
+Pixels: TypeAlias = Annotated[int, Range(1, 16_384)]
+SigmaPx: TypeAlias = Annotated[float, Range(0.01, 1_000)]
+Angle: TypeAlias = Annotated[float, Range(-math.tau, math.tau)]
+Beta: TypeAlias = Annotated[float, Range(0.1, 20)]
+Shift: TypeAlias = Annotated[float, Range(-255, 255)]
+Seed: TypeAlias = Annotated[int, Range(0, 2**53 - 1)]  # any JSON reader holds it exactly
+Factor: TypeAlias = Annotated[float, Range(0, 10)]
+ResizeMode: TypeAlias = Literal["bilinear", "bicubic", "area", "bicubic_antialias"]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Left and right exchanged. Around a theta, (Mirror, ..., Mirror) is what a flipped face needs."""
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Gaussian blur; sigmas along and across an axis turned by `angle_rad`."""
+
+    taps: Taps
+    sigma_x_px: SigmaPx
+    sigma_y_px: SigmaPx
+    angle_rad: Angle
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_odd(self.taps)
+
+
+@dataclass(frozen=True)
+class GeneralisedBlur:
+    """Generalised Gaussian, exp(-d^(2 beta) / 2) of the Gaussian's distance d: heavy-tailed below beta 1."""
+
+    taps: Taps
+    sigma_x_px: SigmaPx
+    sigma_y_px: SigmaPx
+    angle_rad: Angle
+    beta: Beta
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_odd(self.taps)
+
+
+@dataclass(frozen=True)
+class PlateauBlur:
+    """Plateau-shaped kernel, 1 / (1 + d^(2 beta)) of the Gaussian's distance d."""
+
+    taps: Taps
+    sigma_x_px: SigmaPx
+    sigma_y_px: SigmaPx
+    angle_rad: Angle
+    beta: Beta
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_odd(self.taps)
+
+
+@dataclass(frozen=True)
+class SincBlur:
+    """Circular low-pass filter with a sharp edge at `cutoff_rad` per pixel: rings, as after over-sharpening."""
+
+    taps: Taps
+    cutoff_rad: Annotated[float, Range(0.01, math.pi)]
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_odd(self.taps)
+
+
+@dataclass(frozen=True)
+class MotionBlur:
+    """Blur along a straight line of `length_px`, turned by `angle_rad`."""
+
+    taps: Taps
+    length_px: Annotated[float, Range(1, 511)]
+    angle_rad: Angle
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_odd(self.taps)
+        if self.length_px > self.taps:
+            raise ValueError(f"motion_blur: length_px {self.length_px} does not fit into {self.taps} taps")
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resize to a size in pixels; `bicubic_antialias` is MATLAB's, the others are OpenCV's."""
+
+    out_w: Pixels
+    out_h: Pixels
+    mode: ResizeMode
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise of `sigma`, the same for all channels if `gray`; then clipped."""
+
+    sigma: Annotated[float, Range(0, 255)]
+    gray: bool
+    seed: Seed
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class PoissonNoise:
+    """Shot noise at 256 photons for white, times `scale`, that of the luma for all channels if `gray`; then clipped."""
+
+    scale: Annotated[float, Range(0, 20)]
+    gray: bool
+    seed: Seed
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """JPEG compression by libjpeg."""
+
+    quality: Annotated[int, Range(1, 100)]
+    chroma: Literal["4:2:0", "4:4:4"]
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ColourShift:
+    """A constant added to each channel; then clipped."""
+
+    red: Shift
+    green: Shift
+    blue: Shift
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """All channels times `factor`; then clipped."""
+
+    factor: Factor
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Away from (or towards) the image's mean luma, `factor` times as far; then clipped."""
+
+    factor: Factor
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Away from (or towards) each pixel's luma, `factor` times as far; then clipped."""
+
+    factor: Factor
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Hue:
+    """Hue turned by a share of the colour circle."""
+
+    turn: Annotated[float, Range(-0.5, 0.5)]
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Gray:
+    """Luma (ITU-R BT.601) in all three channels."""
+
+
+AnyBlur: TypeAlias = Blur | GeneralisedBlur | PlateauBlur | SincBlur | MotionBlur
+Operation: TypeAlias = (
+    Mirror
+    | AnyBlur
+    | Resize
+    | Noise
+    | PoissonNoise
+    | ColourShift
+    | Brightness
+    | Contrast
+    | Saturation
+    | Hue
+    | Gray
+    | Jpeg
+)
+
+OPERATIONS = MappingProxyType(
+    {
+        "mirror": Mirror,
+        "blur": Blur,
+        "generalised_blur": GeneralisedBlur,
+        "plateau_blur": PlateauBlur,
+        "sinc_blur": SincBlur,
+        "motion_blur": MotionBlur,
+        "resize": Resize,
+        "noise": Noise,
+        "poisson_noise": PoissonNoise,
+        "colour_shift": ColourShift,
+        "brightness": Brightness,
+        "contrast": Contrast,
+        "saturation": Saturation,
+        "hue": Hue,
+        "gray": Gray,
+        "jpeg": Jpeg,
+    }
+)
+NAMES = MappingProxyType({operation: name for name, operation in OPERATIONS.items()})
+HINTS = MappingProxyType(
+    {operation: get_type_hints(operation, include_extras=True) for operation in OPERATIONS.values()}
+)
+
+
+def check(op: Operation) -> None:
+    """Raise ValueError, in one sentence, if a field has a wrong type or is out of range."""
+    name = NAMES[type(op)]
+    for field, hint in HINTS[type(op)].items():
+        value = getattr(op, field)
+        kind, *rest = get_args(hint) or (hint,)
+        if isinstance(kind, str):
+            if value not in (kind, *rest):
+                raise ValueError(f"{name}: {field} is one of {', '.join((kind, *rest))}, not {shown(value)}")
+        elif not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            raise ValueError(f"{name}: {field} is of type {kind.__name__}, not {shown(value)}")
+        elif rest and not rest[0].low <= value <= rest[0].high:  # false for NaN
+            raise ValueError(f"{name}: {field} is from {rest[0].low} to {rest[0].high}, not {shown(value)}")
+
+
+def _check_odd(taps: int) -> None:
+    if taps % 2 == 0:
+        raise ValueError(f"a blur has an odd number of taps, not {taps}")
+
+
+def shown(value: Any) -> str:
+    """A short, printable form of any value, for an error message."""
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."
