@@ -5,10 +5,10 @@ one sentence.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from annotated_types import Ge, Le
@@ -27,6 +27,7 @@ from stages.sources.commons import Commons
 from stages.sources.openverse import Openverse
 
 MAX_YAML_BYTES = 1 << 20
+_LONGEST_SHOWN = 120
 
 ENGINES: dict[str, dict[str, str]] = {
     "embedded": {"detector": "dlib", "landmarks": "dlib", "embedder": "dlib"},
@@ -74,18 +75,14 @@ def read_config(
 def to_tree(config: Config) -> dict[str, Any]:
     """The configuration as plain nested values, which as YAML `read_config` reads back."""
     return {
-        name: _public(value) if isinstance(value, dict) else value for name, value in asdict(config).items()
+        name: _plain(_public(value)) if isinstance(value, dict) else value
+        for name, value in asdict(config).items()
     }
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """The settings that differ, as `analyse.crop_size: 512 -> 1024`."""
-    before, after = _flat(old), _flat(new)
-    return [
-        f"{key}: {before.get(key)} -> {after.get(key)}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
+    return list(_changes(old, new, ""))
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -144,8 +141,20 @@ def _check_keys(tree: Any, owner: type, path: tuple[str, ...], origin: str) -> N
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean `{'.'.join((*path, close[0]))}`?" if close else f"known: {', '.join(known)}"
             raise UserError(f"{origin}: there is no setting `{name}`; {hint}")
-        if is_dataclass(hints[key]):
-            _check_keys(value, hints[key], (*path, key), origin)
+        _check_value(value, hints[key], (*path, str(key)), origin)
+
+
+def _check_value(value: Any, hint: Any, path: tuple[str, ...], origin: str) -> None:
+    """Check the keys of all that a dataclass is meant to hold: alone, in a list, or as one choice of several."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        _check_keys(value, hint, path, origin)
+    elif get_origin(hint) is tuple and isinstance(value, list):
+        for number, item in enumerate(value):
+            _check_value(item, get_args(hint)[0], (*path, str(number)), origin)
+    elif isinstance(value, dict):
+        for choice in get_args(hint):
+            if is_dataclass(choice):
+                _check_value(value, choice, path, origin)
 
 
 def _merge(tree: dict[str, Any], over: dict[str, Any]) -> None:
@@ -160,16 +169,52 @@ def _public(tree: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in tree.items() if not key.startswith("_")}
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _plain(tree: Any) -> Any:
+    """Ranges and other tuples as lists, which are all that YAML knows."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    return [_plain(value) for value in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _changes(old: Any, new: Any, name: str) -> Iterator[str]:
+    before, after = _as_keys(old, new), _as_keys(new, old)
+    if before is not None and after is not None:
+        for key in sorted(before.keys() | after.keys()):
+            yield from _changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+    elif old != new:
+        yield f"{name}: {_short(old)} -> {_short(new)}"
+
+
+def _as_keys(tree: Any, other: Any) -> dict[str, Any] | None:
+    """What can be compared key by key: settings, also where only the other side has them, and lists of settings."""
+    if isinstance(tree, dict):
+        return tree
+    if (
+        isinstance(tree, list)
+        and isinstance(other, list)
+        and any(isinstance(one, dict) for one in tree + other)
+    ):
+        return {str(number): one for number, one in enumerate(tree)}
+    return {} if tree is None and isinstance(other, dict) else None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    # A setting that may be one of several things fails once for each: what got furthest is what was meant.
+    first = max(error.errors(), key=lambda one: (len(one["loc"]), "error" in one.get("ctx", {})))
+    name = ".".join(str(part) for part in first["loc"] if _is_setting(part))
+    if first["type"].startswith("missing"):
+        return f"setting `{name}` is missing"
     if "error" in first.get("ctx", {}):
         return f"settings `{name}`: {first['ctx']['error']}"
-    return f"setting `{name}` cannot be {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    given = _short(repr(first["input"]))
+    return f"setting `{name}` cannot be {given}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _is_setting(part: int | str) -> bool:
+    """Whether part of an error's place is a setting, and not pydantic's name of a type."""
+    return isinstance(part, int) or (part.isidentifier() and part.islower())

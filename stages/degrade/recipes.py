@@ -1,141 +1,151 @@
-"""Recipes: from which ranges the parameters of a degradation are drawn, one recipe per paper, and the draw.
+"""The recipes of the papers, one entry each.
 
-Every drawn number has a name, and is the SHA-256 of (seed, name). So there is no order of drawing, the
-numbers are the same on every machine and with every library, and a new parameter never changes the others.
+`realesrgan` is Real-ESRGAN (Wang et al. 2021) as basicsr's RealESRGANDataset and RealESRGANModel draw it, with the
+published options of x4plus. Where it differs, and why:
+
+- Every sample has numbers of its own. basicsr draws sizes, modes, kinds of noise and the order of the ending once
+  for a batch, since its images must have one size.
+- The whole aligned face is degraded, not a 400 px crop of a photo, and it is not sharpened first (USM): the ground
+  truth that is stored is the one that theta starts from.
+- JPEG quality is a whole number, as libjpeg has it; basicsr draws a real one.
+- Shot noise is that of 256 photons for white, where basicsr counts the values that occur in the image and takes
+  the next power of two: 256 too, but for images with at most 128 values.
+- All sizes are whole and mean the ratio of sizes; where basicsr gives torch a factor, its sampling positions follow
+  the factor, which is off by less than a pixel over the image.
+- A sinc or Gaussian kernel keeps its own taps; basicsr pads all to 21 with zeros, which changes nothing.
 """
 
-import hashlib
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Operation, Range, Resize
-from schemas.theta import Theta
-
-BlurKind = Literal["isotropic", "anisotropic", "motion"]
-
-
-_GFPGAN_SIGMA_PX = Range(0.1, 10)
-_TO_THE_EDGE_PX = Range(1, 41)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Blur, resize, noise, colour, JPEG, in this order; what is None or has no chance is left out.
-
-    Ranges are uniform. The side of the image is divided by `scale`; several scales are equally likely.
-    """
-
-    scale: Range | tuple[float, ...]
-    blurs: tuple[BlurKind, ...] = ("isotropic", "anisotropic")  # equally likely
-    taps: int = 41
-    sigma_px: Range = _GFPGAN_SIGMA_PX
-    motion_px: Range = _TO_THE_EDGE_PX
-    resize: Literal["bilinear", "bicubic_antialias"] = "bilinear"
-    noise_sigma: Range | None = None  # 0-255
-    colour_shift_chance: float = 0
-    colour_shift: float = 20  # at most this, up or down, on each channel; 0-255
-    gray_chance: float = 0
-    jpeg_quality: tuple[int, int] | None = None  # both ends included
-
-
-_GFPGAN = Recipe(scale=Range(0.8, 8), noise_sigma=Range(0, 20), jpeg_quality=(60, 100))
-
-RECIPES = MappingProxyType(
-    {
-        # GFPGAN (Wang et al. 2021, as in its published options train_gfpgan_v1), which ENTED uses.
-        "gfpgan": _GFPGAN,
-        # Its colour jitter of the degraded image alone. GFPGAN adds it after JPEG and resizing back; here it
-        # stands before JPEG, so that the JPEG is the whole degraded face. See `engine` for the difference.
-        # Its further jitter of brightness, contrast, saturation and hue is not here.
-        "gfpgan_colour": Recipe(
-            scale=_GFPGAN.scale,
-            noise_sigma=_GFPGAN.noise_sigma,
-            jpeg_quality=_GFPGAN.jpeg_quality,
-            colour_shift_chance=0.3,
-            gray_chance=0.01,
-        ),
-        # RDFR, eq. 13. The paper names GFPGAN's sampling; so both Gaussians and 41 taps.
-        "rdfr": Recipe(
-            sigma_px=Range(0.2, 10), scale=Range(1, 8), noise_sigma=Range(0, 15), jpeg_quality=(60, 100)
-        ),
-        # Pose-varied, eq. 17. Choices, since the paper is silent: GFPGAN's sigmas, motion of 1 to 41 px, and
-        # one blur in three is motion.
-        "posevaried": Recipe(
-            blurs=("isotropic", "anisotropic", "motion"),
-            scale=Range(0.4, 8),
-            noise_sigma=Range(0, 25),
-            jpeg_quality=(5, 50),
-        ),
-        # ReFine says "severe"; the ranges are CodeFormer's severe ones (choice).
-        "refine": Recipe(
-            sigma_px=Range(1, 15), scale=Range(4, 30), noise_sigma=Range(0, 20), jpeg_quality=(30, 80)
-        ),
-        # RPF and plain super-resolution: MATLAB's antialiased bicubic and nothing else.
-        "bicubic": Recipe(blurs=(), scale=(8, 16, 32, 64), resize="bicubic_antialias"),
-    }
+from schemas.operations import Range
+from stages.degrade.draws import draw, theta_seed
+from stages.degrade.recipe import (
+    BlurKinds,
+    Ending,
+    RandomBlur,
+    RandomColour,
+    RandomNoise,
+    RandomResize,
+    Recipe,
+    Round,
+    WholeRange,
 )
 
+__all__ = ["RECIPES", "Recipe", "RecipeName", "draw", "theta_seed"]
 
-def theta_seed(dataset_seed: int, key: str, draw: int) -> int:
-    """Seed of one theta, 0 to 2**64 - 1; `draw` counts the thetas of one sample (0, or the epoch)."""
-    return _digest(f"{dataset_seed}/{draw}/{key}")
+RecipeName: TypeAlias = Literal[
+    "gfpgan", "gfpgan_colour", "rdfr", "posevaried", "refine", "bicubic", "realesrgan"
+]
 
+_GAUSSIANS = BlurKinds(isotropic=1, anisotropic=1)
+_GFPGAN = Round(
+    blur=RandomBlur(_GAUSSIANS, taps=WholeRange(41, 41), sigma_px=Range(0.1, 10)),
+    resize=RandomResize(reduction=Range(0.8, 8)),
+    noise=RandomNoise(sigma=Range(0, 20)),
+    jpeg_quality=WholeRange(60, 100),
+)
 
-def draw(recipe: Recipe, seed: int, size_px: int) -> Theta:
-    """Draw a theta for a square image of `size_px`; the same arguments give the same theta, always.
+_ESRGAN_BLUR = RandomBlur(
+    BlurKinds(
+        isotropic=0.45,
+        anisotropic=0.25,
+        generalised_isotropic=0.12,
+        generalised_anisotropic=0.03,
+        plateau_isotropic=0.12,
+        plateau_anisotropic=0.03,
+    ),
+    taps=WholeRange(7, 21),
+    sigma_px=Range(0.2, 3),
+    generalised_beta=Range(0.5, 4),
+    plateau_beta=Range(1, 2),
+    sinc_chance=0.1,
+)
 
-    Parameters are drawn under these names: blur, sigma_x, sigma_y, angle, motion, scale, noise, noise_seed,
-    colour_shift, red, green, blue, gray, jpeg.
-    """
-    theta: list[Operation] = []
-    if recipe.blurs:
-        theta.append(_blur(recipe, seed))
-    out_px = max(1, int(size_px // _scale(recipe.scale, seed)))
-    theta.append(Resize(out_w=out_px, out_h=out_px, mode=recipe.resize))
-    if recipe.noise_sigma:
-        noise_seed = _digest(f"{seed}/noise_seed") >> 11
-        theta.append(Noise(sigma=_between(recipe.noise_sigma, seed, "noise"), gray=False, seed=noise_seed))
-    if _uniform(seed, "colour_shift") < recipe.colour_shift_chance:
-        shift = Range(-recipe.colour_shift, recipe.colour_shift)
-        theta.append(ColourShift(*(_between(shift, seed, channel) for channel in ("red", "green", "blue"))))
-    if _uniform(seed, "gray") < recipe.gray_chance:
-        theta.append(Gray())
-    if recipe.jpeg_quality:
-        low, high = recipe.jpeg_quality
-        quality = low + int(_uniform(seed, "jpeg") * (high - low + 1))
-        theta.append(
-            Jpeg(quality=quality, chroma="4:2:0")
-        )  # what OpenCV and libjpeg do unless told otherwise
-    return tuple(theta)
+_ALL = (
+    # GFPGAN (Wang et al. 2021, as in its published options train_gfpgan_v1), which ENTED uses.
+    Recipe("gfpgan", (_GFPGAN,)),
+    # Its colour jitter of the degraded image alone. GFPGAN adds it after JPEG and resizing back; here it
+    # stands before JPEG, so that the JPEG is the whole degraded face. See `engine` for the difference.
+    Recipe(
+        "gfpgan_colour",
+        (replace(_GFPGAN, colour=RandomColour(shift_chance=0.3, gray_chance=0.01, jitter_chance=0.3)),),
+    ),
+    # RDFR, eq. 13. The paper names GFPGAN's sampling; so both Gaussians and 41 taps.
+    Recipe(
+        "rdfr",
+        (
+            Round(
+                blur=RandomBlur(_GAUSSIANS, sigma_px=Range(0.2, 10)),
+                resize=RandomResize(reduction=Range(1, 8)),
+                noise=RandomNoise(sigma=Range(0, 15)),
+                jpeg_quality=WholeRange(60, 100),
+            ),
+        ),
+    ),
+    # Pose-varied, eq. 17. Choices, since the paper is silent: GFPGAN's sigmas, motion of 1 to 41 px, and
+    # one blur in three is motion.
+    Recipe(
+        "posevaried",
+        (
+            Round(
+                blur=RandomBlur(BlurKinds(isotropic=1, anisotropic=1, motion=1)),
+                resize=RandomResize(reduction=Range(0.4, 8)),
+                noise=RandomNoise(sigma=Range(0, 25)),
+                jpeg_quality=WholeRange(5, 50),
+            ),
+        ),
+    ),
+    # ReFine says "severe"; the ranges are CodeFormer's severe ones (choice).
+    Recipe(
+        "refine",
+        (
+            Round(
+                blur=RandomBlur(_GAUSSIANS, sigma_px=Range(1, 15)),
+                resize=RandomResize(reduction=Range(4, 30)),
+                noise=RandomNoise(sigma=Range(0, 20)),
+                jpeg_quality=WholeRange(30, 80),
+            ),
+        ),
+    ),
+    # RPF and plain super-resolution: MATLAB's antialiased bicubic and nothing else.
+    Recipe(
+        "bicubic",
+        (Round(resize=RandomResize(reduction_choices=(8, 16, 32, 64), modes=("bicubic_antialias",))),),
+    ),
+    # Two rounds and a final sinc filter. Choice: the final size is a quarter of the face's.
+    Recipe(
+        "realesrgan",
+        (
+            Round(
+                blur=_ESRGAN_BLUR,
+                resize=RandomResize(
+                    factor=Range(0.15, 1.5), up=0.2, down=0.7, keep=0.1, modes=("area", "bilinear", "bicubic")
+                ),
+                noise=RandomNoise(
+                    sigma=Range(1, 30), poisson_scale=Range(0.05, 3), poisson_chance=0.5, gray_chance=0.4
+                ),
+                jpeg_quality=WholeRange(30, 95),
+            ),
+            Round(
+                blur=replace(_ESRGAN_BLUR, sigma_px=Range(0.2, 1.5), chance=0.8),
+                resize=RandomResize(
+                    factor=Range(0.3, 1.2),
+                    base_reduction=4,
+                    up=0.3,
+                    down=0.4,
+                    keep=0.3,
+                    modes=("area", "bilinear", "bicubic"),
+                ),
+                noise=RandomNoise(
+                    sigma=Range(1, 25), poisson_scale=Range(0.05, 2.5), poisson_chance=0.5, gray_chance=0.4
+                ),
+            ),
+        ),
+        Ending(reduction=4, sinc_chance=0.8, jpeg_quality=WholeRange(30, 95)),
+    ),
+)
 
-
-def _blur(recipe: Recipe, seed: int) -> Operation:
-    kind = recipe.blurs[int(_uniform(seed, "blur") * len(recipe.blurs))]
-    angle_rad = _between(Range(-math.pi, math.pi), seed, "angle")
-    if kind == "motion":
-        return MotionBlur(recipe.taps, _between(recipe.motion_px, seed, "motion"), angle_rad)
-    sigma_x_px = _between(recipe.sigma_px, seed, "sigma_x")
-    if kind == "isotropic":
-        return Blur(recipe.taps, sigma_x_px, sigma_x_px, 0.0)
-    return Blur(recipe.taps, sigma_x_px, _between(recipe.sigma_px, seed, "sigma_y"), angle_rad)
-
-
-def _scale(scale: Range | tuple[float, ...], seed: int) -> float:
-    if isinstance(scale, Range):
-        return _between(scale, seed, "scale")
-    return scale[int(_uniform(seed, "scale") * len(scale))]
-
-
-def _between(ends: Range, seed: int, name: str) -> float:
-    return ends.low + (ends.high - ends.low) * _uniform(seed, name)
-
-
-def _uniform(seed: int, name: str) -> float:
-    """Uniform in [0, 1), of 53 bits."""
-    return (_digest(f"{seed}/{name}") >> 11) * 2.0**-53
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
