@@ -1,0 +1,1 @@
+"""Where faces are, batched in torch: thin-plate splines, face masks, landmark jitter, boxes of eyes and mouth."""

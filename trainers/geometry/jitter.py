@@ -1,0 +1,45 @@
+"""Landmarks moved a little, as augmentation: detectors err smoothly, on degraded faces more than on clean ones."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stages.degrade.philox import BLOCK, uniform
+
+# Choices: what share of the variance moves the face as a whole (half of it shifts, half turns and scales), what
+# share shifts whole parts of it, and what share is each point's own.
+FACE_SHARE, PART_SHARE, POINT_SHARE = 0.5, 0.3, 0.2
+
+_PART_SIZES = (17, 5, 5, 9, 6, 6, 20)  # jaw, brows, nose, eyes, mouth: in the order of the 68 points
+_COUNTS = [1, 1, len(_PART_SIZES), sum(_PART_SIZES)]  # pairs of numbers: shift, turn and scale, parts, points
+
+
+def jitter(landmarks: Tensor, sigma_px: float | Tensor, seeds: Sequence[int]) -> Tensor:
+    """Landmarks (B, 68, 2), floating, moved by a pure function of each sample's seed (0 to 2**63 - 1).
+
+    `sigma_px`, one or one per sample (B,), is the standard deviation of either coordinate over the points of a
+    face: the sum of a similarity of the whole face about its centre, shifts of its seven parts and noise of each
+    point. The numbers are drawn on the CPU, so that every device gets the same.
+    """
+    drawn = torch.split(_normal(seeds, 2 * sum(_COUNTS)).view(-1, sum(_COUNTS), 2), _COUNTS, dim=1)
+    parts = torch.repeat_interleave(drawn[2], torch.tensor(_PART_SIZES), dim=1)
+    own = parts * PART_SHARE**0.5 + drawn[3] * POINT_SHARE**0.5
+    shift, turn, own = (some.to(landmarks) for some in (*drawn[:2], own))
+
+    spread = landmarks - landmarks.mean(1, keepdim=True)
+    spread = spread / spread.square().sum(-1).mean(1).sqrt().clamp(min=1e-6)[:, None, None]
+    real, imaginary = turn.unbind(-1)
+    x, y = spread.unbind(-1)
+    turned = torch.stack([real * x - imaginary * y, imaginary * x + real * y], dim=-1)
+    moved: Tensor = (shift + turned) * (FACE_SHARE / 2) ** 0.5 + own
+    sigma: Tensor = torch.as_tensor(sigma_px).to(landmarks)
+    return landmarks + moved * sigma.view(-1, 1, 1)
+
+
+def _normal(seeds: Sequence[int], count: int) -> Tensor:
+    """`count` standard normal numbers of each seed: float64 (B, count) on the CPU."""
+    whole = -(-count // BLOCK) * BLOCK
+    drawn = uniform(torch.tensor(seeds, dtype=torch.int64), [whole] * len(seeds), torch.float64)
+    normal: Tensor = torch.special.ndtri(drawn)
+    return normal.view(len(seeds), whole)[:, :count]
