@@ -1,61 +1,101 @@
-"""Gaussian noise that is a pure function of (seed, place in the image).
+"""Noise that is a pure function of (seed, place in the image), for many images at once.
 
-Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a counter into random
-bits by integer arithmetic, and Box-Muller turns those into normal numbers in double precision. Neither
-`torch.randn` nor NumPy's `standard_normal` would do: the first differs between CPU and GPU, the second may
-change between versions. The same seed gives the same bits on any machine and device, and the same normal
-numbers but for the last digit of a 64-bit logarithm or cosine.
+Box-Muller turns the numbers of `philox` into normal ones: the same on any machine and device but for the last digits of
+a logarithm and a cosine in the precision of the image.
 """
 
+import functools
 import math
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
-_WORD = 0xFFFFFFFF
+from stages.degrade.canvas import Sizes, up_to
+from stages.degrade.philox import BLOCK, uniform
+
+_PHOTONS = 256  # for white: what basicsr's count of levels gives any photo of more than 128 levels
+_LUMA = (0.299, 0.587, 0.114)
 
 
-def add_noise(image: Tensor, sigma: float, gray: bool, seed: int) -> Tensor:
-    """Add noise of standard deviation `sigma` (0-255) and clip to [0, 1], as basicsr's `add_gaussian_noise`.
+def add_noise(images: Tensor, sizes: Sizes, sigma: Tensor, gray: bool, seeds: Tensor) -> Tensor:
+    """Add noise of standard deviation `sigma` (B,), 0-255, and clip to [0, 1], as basicsr's `add_gaussian_noise`.
 
-    image: (..., C, H, W) in [0, 1]; with `gray` all channels get the same noise.
+    images: (B, 3, H, W) in [0, 1] of these sizes; seeds: (B,) int64; with `gray` all channels get the same noise.
     """
-    channels, height, width = image.shape[-3:]
-    drawn = normal(seed, height * width * (1 if gray else channels), image.device).view(-1, height, width)
-    return (image + drawn.to(image.dtype) * (sigma / 255)).clamp(0, 1)
+    channels = 1 if gray else images.shape[1]
+    drawn = _normal(uniform(seeds, _counts(sizes, channels), images.dtype))
+    noise = _on_canvas(drawn, sizes, channels, images)
+    return (images + noise * (sigma.to(images) / 255).view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+def add_poisson_noise(images: Tensor, sizes: Sizes, scale: Tensor, gray: bool, seeds: Tensor) -> Tensor:
+    """Add `scale` (B,) times the shot noise of the image rounded to 8 bits, and clip to [0, 1].
+
+    As basicsr's `add_poisson_noise`, but at 256 photons for white always, where that counts the image's levels.
+    Shapes as `add_noise`. The noise is no function of the image to a gradient: it passes as through an addition.
+    """
+    with torch.no_grad():
+        light = images
+        if gray:
+            light = (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+        level = (light * 255).round().clamp(0, 255).long()
+        drawn = uniform(seeds, _counts(sizes, light.shape[1]), torch.float64)
+        chance = _on_canvas(drawn, sizes, light.shape[1], images)
+        noise = (_poisson(level, chance) / _PHOTONS - level / 255).to(images)
+    return (images + noise * scale.to(images).view(-1, 1, 1, 1)).clamp(0, 1)
 
 
 def normal(seed: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """`count` standard normal numbers of a seed (0 to 2**64 - 1); longer series continue shorter ones.
+    """`count` standard normal numbers of a seed (0 to 2**63 - 1); longer series continue shorter ones.
 
     Returns (count,) float64.
     """
-    blocks = torch.arange(-(-count // 4), device=device)
-    words = philox(torch.stack([blocks & _WORD, blocks >> 32, *torch.zeros_like(blocks).expand(2, -1)]), seed)
-    uniform = (words.double() + 0.5) * 2.0**-32  # never 0, whose logarithm is infinite
-    radius = torch.sqrt(-2 * torch.log(uniform[0::2]))
-    angle = math.tau * uniform[1::2]
+    return _normal(uniform(torch.tensor([seed], device=device), [count], torch.float64))[:count]
+
+
+def _on_canvas(series: Tensor, sizes: Sizes, channels: int, canvas: Tensor) -> Tensor:
+    """Numbers of all images, those of each by channel, row and column, on its canvas: (B, channels, H, W)."""
+    height, width = canvas.shape[-2:]
+    if sizes.alike:
+        series = series.view(len(canvas), -1)[:, : channels * sizes.height * sizes.width]
+        drawn = series.view(len(canvas), channels, sizes.height, sizes.width)
+        return F.pad(drawn, (0, width - sizes.width, 0, height - sizes.height))
+    ends = [-(-count // BLOCK) * BLOCK for count in _counts(sizes, channels)]
+    first = torch.tensor([0, *ends[:-1]], device=series.device).cumsum(0)
+    channel = torch.arange(channels, device=series.device)[:, None]
+    tall, wide = sizes.heights[:, None, None], sizes.widths[:, None, None]
+    rows = (channel * tall + up_to(sizes.heights, height)[:, None]) * wide
+    places = (first[:, None, None] + rows)[..., None] + up_to(sizes.widths, width)[:, None, None]
+    return series[places]
+
+
+def _counts(sizes: Sizes, channels: int) -> list[int]:
+    return [channels * height * width for height, width in sizes.shapes]
+
+
+def _normal(drawn: Tensor) -> Tensor:
+    """Box-Muller: pairs of uniform numbers to pairs of normal ones, (N,) to (N,), N even."""
+    pairs = drawn.view(-1, 2)
+    radius = (pairs[:, 0].log() * -2).sqrt()
+    angle = pairs[:, 1] * math.tau
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1).flatten()
+
+
+def _poisson(level: Tensor, chance: Tensor) -> Tensor:
+    """The Poisson quantile at `chance` (in [0, 1), float64) for a mean of level / 255 x 256 photons."""
+    table = _poisson_table(level.device)
     return (
-        torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).transpose(0, 1).reshape(-1)[:count]
+        torch.searchsorted(table.flatten(), (level + chance).contiguous(), right=True)
+        - level * table.shape[1]
     )
 
 
-def philox(counter: Tensor, key: int) -> Tensor:
-    """Philox4x32-10 of 128-bit counters under a 64-bit key.
-
-    counter: (4, N) int64, each a 32-bit word. Returns (4, N) int64, each a random 32-bit word.
-    """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key & _WORD, key >> 32
-    for _ in range(10):
-        high0, low0 = _multiply(c0, 0xD2511F53)
-        high1, low1 = _multiply(c2, 0xCD9E8D57)
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
-        k0, k1 = (k0 + 0x9E3779B9) & _WORD, (k1 + 0xBB67AE85) & _WORD
-    return torch.stack([c0, c1, c2, c3])
-
-
-def _multiply(words: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """High and low 32 bits of a product; int64 wraps around, which keeps the product's 64 bits intact."""
-    product = words * factor
-    return (product >> 32) & _WORD, product & _WORD
+@functools.cache
+def _poisson_table(device: torch.device) -> Tensor:
+    """level + P(count <= k), (256, K) float64: ascending throughout, so that one search finds any level's quantile."""
+    counts = torch.arange(2 * _PHOTONS, dtype=torch.float64)
+    mean = torch.arange(256, dtype=torch.float64)[:, None] / 255 * _PHOTONS
+    log_chance = torch.xlogy(counts, mean) - mean - torch.lgamma(counts + 1)
+    below = log_chance.exp().cumsum(1).clamp(max=1)
+    return (torch.arange(256)[:, None] + below).to(device)
