@@ -22,9 +22,9 @@ def blur(images: Tensor, sizes: Sizes, kernels: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     reach = kernels.shape[-1] // 2
-    padded = mirrored(images, sizes, reach)
-    size = [_fft_size(padded.shape[-2]), _fft_size(padded.shape[-1])]
-    spectrum = torch.view_as_real(torch.fft.rfft2(padded, s=size))
+    size = [_fft_size(height + 2 * reach), _fft_size(width + 2 * reach)]
+    padded = mirrored(images, sizes, reach, (size[0] - height - reach, size[1] - width - reach))
+    spectrum = torch.view_as_real(torch.fft.rfft2(padded))
     filtered = torch.view_as_complex(spectrum * _spectrum(kernels, size)[:, None, ..., None])
     lines = torch.fft.ifft(filtered, dim=-2)[..., reach : reach + height, :]
     blurred: Tensor = torch.fft.irfft(lines, n=size[1])
@@ -43,22 +43,24 @@ def _spectrum(kernels: Tensor, size: list[int]) -> Tensor:
     return left @ right
 
 
-def mirrored(images: Tensor, sizes: Sizes, reach: int) -> Tensor:
+def mirrored(images: Tensor, sizes: Sizes, reach: int, after: tuple[int, int] | None = None) -> Tensor:
     """`reach` more pixels on each side, mirrored into the image however far they reach beyond it.
 
-    Returns (B, C, H + 2 reach, W + 2 reach); beyond `reach` pixels after a smaller image's end, anything.
+    after: how many below and to the right, at least `reach`, if not as many. Returns (B, C, reach + H + after[0], reach
+    + W + after[1]); beyond `reach` pixels after a smaller image's end, anything.
     """
     height, width = images.shape[-2:]
-    if sizes.alike and reach < min(height, width):
-        return F.pad(images, (reach, reach, reach, reach), mode="reflect")
-    rows = _mirrored_indices(sizes.heights, height, reach)
-    columns = _mirrored_indices(sizes.widths, width, reach)
+    below, right = after or (reach, reach)
+    if sizes.alike and max(reach, below) < height and max(reach, right) < width:
+        return F.pad(images, (reach, right, reach, below), mode="reflect")
+    rows = _mirrored_indices(sizes.heights, height, reach, below)
+    columns = _mirrored_indices(sizes.widths, width, reach, right)
     return take_columns(take_rows(images, rows), columns)
 
 
-def _mirrored_indices(lengths: Tensor, length: int, reach: int) -> Tensor:
+def _mirrored_indices(lengths: Tensor, length: int, before: int, after: int) -> Tensor:
     period = (2 * (lengths - 1)).clamp(min=1)[:, None]
-    position = torch.arange(-reach, length + reach, device=lengths.device) % period
+    position = torch.arange(-before, length + after, device=lengths.device) % period
     return torch.minimum(position, (period - position).clamp(max=lengths[:, None] - 1))
 
 

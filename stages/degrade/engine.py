@@ -121,7 +121,9 @@ def _merged(done: list[tuple[Tensor | None, Tensor]], height: int, width: int) -
     if done[0][0] is None:
         return done[0][1]
     count = sum(len(pixels) for _, pixels in done)
-    merged = done[0][1].new_zeros(count, 3, height, width)
+    whole = all(pixels.shape[2:] == (height, width) for _, pixels in done)
+    blank = torch.empty if whole else torch.zeros
+    merged = blank(count, 3, height, width, dtype=done[0][1].dtype, device=done[0][1].device)
     for images, pixels in done:
         merged[images, :, : pixels.shape[2], : pixels.shape[3]] = pixels
     return merged

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from schemas.operations import ResizeMode
 from stages.degrade.blur import mirrored
-from stages.degrade.canvas import Sizes
+from stages.degrade.canvas import Sizes, take_rows
 from stages.degrade.lines import Line, Taps, contributions
 
 _BLOCK = 32  # new lines that are made from one window
@@ -48,56 +48,55 @@ def resize(
         )
     )
     if blur is None:
-        made = _lines(images.permute(0, 2, 1, 3), rows, mode)
-        return _lines(made.permute(0, 3, 2, 1), columns, mode).permute(0, 2, 3, 1)
-    padded = mirrored(images, sizes, blur.reach).permute(0, 2, 1, 3)
+        return _lines(_lines(images, rows, mode).mT, columns, mode).mT
+    padded = mirrored(images, sizes, blur.reach)
     made = _lines(padded, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
-    made = _lines(made.permute(0, 3, 2, 1), columns, mode, _kernel(blur, blur.sigma_x_px.to(images)))
-    return made.permute(0, 2, 3, 1)
+    return _lines(made.mT, columns, mode, _kernel(blur, blur.sigma_x_px.to(images))).mT
 
 
 def _lines(old: Tensor, line: Line, mode: ResizeMode, kernel: Tensor | None = None) -> Tensor:
-    """New lines (B, S, C, W) from lines (B, R, C, W), blurred by `kernel` (B, K + 2) if there is one.
+    """New lines (B, C, S, W) from lines (B, C, R, W), blurred by `kernel` (B, K + 2) if there is one.
 
     Lines that are to be blurred go on for the kernel's reach at both ends.
     """
     shares = contributions(line, mode)
     if isinstance(shares, Taps):
-        return _from_windows(old, line, shares, kernel)
+        return _picked(old, shares) if kernel is None else _from_windows(old, line, shares, kernel)
     weights = shares.to(old)
     if kernel is not None:
         reach = kernel.shape[1] // 2 - 1
-        place = torch.arange(old.shape[1], device=old.device) - reach
+        place = torch.arange(old.shape[2], device=old.device) - reach
         whole = torch.arange(shares.shape[2], device=old.device).expand(len(old), -1)
         weights = weights @ _at(kernel, place - whole[..., None])
-    rest = F.pad(weights, (0, old.shape[1] - weights.shape[2]))
-    return (rest @ old.flatten(2)).view(len(old), -1, *old.shape[2:])
+    return F.pad(weights, (0, old.shape[2] - weights.shape[2]))[:, None] @ old
 
 
-def _from_windows(old: Tensor, line: Line, taps: Taps, kernel: Tensor | None) -> Tensor:
+def _picked(old: Tensor, taps: Taps) -> Tensor:
+    weights = taps.weights.to(old)[:, None]
+    parts = [take_rows(old, places) for places in taps.places.unbind(2)]
+    if len(parts) == 2:
+        return torch.lerp(parts[0], parts[1], weights[..., 1:])
+    return torch.stack([part * weights[..., tap, None] for tap, part in enumerate(parts)]).sum(0)
+
+
+def _from_windows(old: Tensor, line: Line, taps: Taps, kernel: Tensor) -> Tensor:
     batch, count, width = taps.places.shape
-    reach = 0 if kernel is None else kernel.shape[1] // 2 - 1
+    channels, height = old.shape[1:3]
+    reach = kernel.shape[1] // 2 - 1
     blocks = -(-count // _BLOCK)
     more = blocks * _BLOCK - count
     places = torch.cat([taps.places, taps.places[:, -1:].expand(-1, more, -1)], 1)
     shares = F.pad(taps.weights, (0, 0, 0, more)).to(old)
-    length = min(math.ceil(_BLOCK * line.steepest) + width + 2 * reach, old.shape[1])
-    start = places[:, ::_BLOCK].amin(2).clamp(max=old.shape[1] - length)
+    length = min(math.ceil(_BLOCK * line.steepest) + width + 2 * reach, height)
+    start = places[:, ::_BLOCK].amin(2).clamp(max=height - length)
     window = start[..., None] + torch.arange(length, device=old.device)  # (B, blocks, length)
-    if kernel is None:
-        inside = places - start.repeat_interleave(_BLOCK, 1)[..., None]
-        weights = old.new_zeros(batch, blocks * _BLOCK, length).scatter_add_(2, inside, shares)
-    else:
-        distance = (window - reach).repeat_interleave(_BLOCK, 1)
-        parts = [
-            shares[:, :, tap, None] * _at(kernel, distance - places[:, :, tap, None]) for tap in range(width)
-        ]
-        weights = torch.stack(parts).sum(0)
-    first = torch.arange(batch, device=old.device)[:, None] * old.shape[1]
-    rows = old.reshape(batch * old.shape[1], -1)
-    chosen = rows.index_select(0, (first + window.flatten(1)).flatten())
-    made = weights.view(batch * blocks, _BLOCK, length) @ chosen.view(batch * blocks, length, -1)
-    return made.view(batch, blocks * _BLOCK, *old.shape[2:])[:, :count]
+    distance = (window - reach).repeat_interleave(_BLOCK, 1)
+    parts = [
+        shares[:, :, tap, None] * _at(kernel, distance - places[:, :, tap, None]) for tap in range(width)
+    ]
+    weights = torch.stack(parts).sum(0).view(batch, 1, blocks, _BLOCK, length)
+    chosen = take_rows(old, window.flatten(1)).view(batch, channels, blocks, length, -1)
+    return (weights @ chosen).flatten(2, 3)[:, :, :count]
 
 
 def _kernel(blur: Gaussians, sigma_px: Tensor) -> Tensor:
