@@ -1,0 +1,63 @@
+"""Samples as plain PyTorch datasets: one by one for anybody's sampler, or whole batches for the stream."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from torch.utils.data import Dataset
+
+from trainers.stream.cache import ShardCache
+from trainers.stream.draw import Draw
+from trainers.stream.loading import Loader, Prepare, Skipped
+from trainers.stream.reader import ShardReader
+from trainers.stream.report import SkipLog
+from trainers.stream.shards import open_shards
+
+T = TypeVar("T")
+B = TypeVar("B")
+
+
+class SampleDataset(Dataset[T], Generic[T]):
+    """The samples of a folder of shards, for any sampler and DataLoader.
+
+    place, split and cache: see `open_shards`. prepare: gets a draw whose position and row are the index, whose epoch
+    is 0. A corrupt sample is logged, and another one stands in for it, always the same one.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        prepare: Prepare[T],
+        split: str | None = None,
+        seed: int = 0,
+        cache: ShardCache | None = None,
+    ) -> None:
+        self.shards = open_shards(place, split, cache)
+        self.skip_log = SkipLog()
+        self._loader = Loader(ShardReader([self.shards]), prepare, seed)
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getitem__(self, index: int) -> T:
+        """The prepared sample number `index`; negative ones count from the end. Raises IndexError, StreamError."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no sample {index} among {len(self)}")
+        row = index % len(self)
+        sample, skipped = self._loader.load(Draw(position=row, epoch=0, source=0, row=row))
+        self.skip_log.add(skipped)
+        return sample
+
+
+class BatchDataset(Dataset[tuple[B, list[Skipped]]], Generic[T, B]):
+    """Whole batches by their draws, with what was corrupt on the way: what the stream's workers do."""
+
+    def __init__(self, loader: Loader[T], collate: Callable[[Sequence[T]], B]) -> None:
+        self._loader = loader
+        self._collate = collate
+
+    def __getitem__(self, draws: Sequence[Draw]) -> tuple[B, list[Skipped]]:
+        loaded = [self._loader.load(draw) for draw in draws]
+        return self._collate([sample for sample, _ in loaded]), [
+            skip for _, skipped in loaded for skip in skipped
+        ]

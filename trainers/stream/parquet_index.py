@@ -1,0 +1,108 @@
+"""The index that a build writes beside each shard: a Parquet file of table `samples` (schemas/tables.py)."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.stream.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, Columns
+from trainers.stream.errors import StreamError
+from trainers.stream.folders import Folder
+from trainers.stream.manifest import Shard
+from trainers.stream.tar_headers import BLOCK
+
+_COLUMNS = ("key", "identity", "files.path", "files.offset", "files.length")
+_BATCH_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """A shard's samples, and the names of the people in it, which `codes` points at."""
+
+    columns: Columns
+    names: list[str | None]
+    codes: NDArray[np.int32]
+
+
+def read_index(folder: Folder, shard: Shard) -> ShardIndex:
+    """The samples of a shard of a build. Raises StreamError if its index is not there or does not fit it."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise StreamError(
+            "the index of a build is read with pyarrow, which is not here: pip install pyarrow"
+        ) from None
+
+    name = f"{shard.name.removesuffix('.tar')}.parquet"
+    descriptor = folder.open_index(name, shard.sha256)
+    if descriptor is None:
+        raise StreamError(
+            f"{folder.shown}/{name} is not there, but is the index of {shard.name}: copy it again"
+        )
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            index = pq.ParquetFile(file)
+            if index.metadata.num_rows > shard.size // BLOCK:
+                raise ValueError("it has more rows than the shard has blocks")
+            batches = index.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS))
+            parts = [_part(pa.Table.from_batches([batch]), shard) for batch in batches]
+        return _joined(parts, shard)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise StreamError(
+            f"{folder.shown}/{name} is no index of {shard.name} ({reason}): copy it again, or build the set again"
+        ) from None
+
+
+def _part(rows: Any, shard: Shard) -> ShardIndex:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = rows.filter(pc.is_valid(rows.column("files")))  # the others are rejected
+    keys = rows.column("key").cast(pa.binary()).combine_chunks()
+    if (pc.max(pc.binary_length(keys)).as_py() or 0) > MAX_KEY_BYTES:
+        raise ValueError(f"a key has more than {MAX_KEY_BYTES} bytes")
+    files = rows.column("files").combine_chunks()
+    for path in pc.unique(files.field("path")).to_pylist():
+        if str(path).rpartition("/")[2] != shard.name:
+            raise ValueError(f"it refers to {str(path)[:100]}")
+    offsets = _numbers(files.field("offset"))
+    lengths = _numbers(files.field("length"))
+    fits = (
+        (offsets >= 0)
+        & (lengths >= BLOCK)
+        & (lengths <= MAX_SAMPLE_BYTES)
+        & (offsets <= shard.size - lengths)
+    )
+    if not fits.all():
+        raise ValueError("a sample lies outside the shard")
+    people = rows.column("identity").combine_chunks().dictionary_encode(null_encoding="encode")
+    codes = people.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    columns = Columns(np.array(keys.to_pylist(), "S"), offsets, lengths, None)
+    return ShardIndex(columns, people.dictionary.to_pylist(), codes)
+
+
+def _numbers(column: Any) -> NDArray[np.int64]:
+    if column.null_count:
+        raise ValueError("a sample has no place")
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.int64)
+
+
+def _joined(parts: list[ShardIndex], shard: Shard) -> ShardIndex:
+    from trainers.stream.columns import joined
+
+    columns = joined([part.columns for part in parts], None)
+    if shard.samples is not None and len(columns) != shard.samples:
+        raise ValueError(f"it has {len(columns)} samples, the manifest says {shard.samples}")
+    known: dict[str | None, int] = {}
+    codes = [np.empty(0, np.int32), *(codes_in(known, part) for part in parts)]
+    return ShardIndex(columns, list(known), np.concatenate(codes))
+
+
+def codes_in(known: dict[str | None, int], index: ShardIndex) -> NDArray[np.int32]:
+    """The index's identities as codes of all `known` people, to whom new ones are added."""
+    there = [known.setdefault(name, len(known)) for name in index.names]
+    return np.array(there, np.int32)[index.codes] if there else np.empty(0, np.int32)

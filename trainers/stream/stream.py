@@ -1,0 +1,207 @@
+"""The training stream: endless batches in an order that is a pure function of the seed, exactly resumable."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Generic, Literal, TypeAlias, TypedDict, TypeVar
+
+from trainers.stream.cache import ShardCache
+from trainers.stream.dataset import BatchDataset
+from trainers.stream.draw import Draw
+from trainers.stream.errors import StreamError
+from trainers.stream.folders import LocalFolder
+from trainers.stream.loading import Loader, Prepare, Skipped
+from trainers.stream.mixing import derived
+from trainers.stream.order import BalancedOrder, Order, ShuffledOrder
+from trainers.stream.plan import ORDERS, Plan
+from trainers.stream.reader import ShardReader
+from trainers.stream.report import SkipLog
+from trainers.stream.shards import ShardSet, open_shards
+from trainers.stream.workers import Workers
+
+T = TypeVar("T")
+B = TypeVar("B")
+Sampling: TypeAlias = Literal["sample", "identity"]
+StartMethod: TypeAlias = Literal["forkserver", "spawn", "fork"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of shards, a path or an address, and its share of the samples beside other sources.
+
+    split: see `open_shards`; None takes all.
+    """
+
+    place: str | Path
+    split: str | None = "train"
+    weight: float = 1.0
+
+
+class StreamState(TypedDict):
+    """Where a stream is. It does not depend on numbers of workers and ranks, nor on the batch size."""
+
+    samples: int  # handed out so far, by all ranks together
+    manifest: str  # SHA-256 of what decides on the order: shards, splits, weights, sampling and seed
+
+
+class Stream(Iterator[B], Generic[T, B]):
+    """Batches without end.
+
+    sources: mixed by weight; an epoch is as long as all of them together, with each one's share exact to the sample.
+    batch_size: of all ranks together, which `world` divides; rank r of each batch gets the r-th run of it.
+    prepare: makes a sample of its files, in a worker. collate: makes a batch of samples, in a worker; best of tensors,
+        which travel in shared memory.
+    sampling: `sample`: each once in an epoch; `identity`: each person equally often.
+    workers: processes; 0 does the work in this one. prefetch: batches that each worker is ahead.
+    timeout_s: without a batch for so long, beside the time that the cache may take, the stream ends with StreamError.
+    start_method: of workers. `forkserver` and `spawn` want `prepare` and `collate` that can be pickled and a script
+        with `if __name__ == "__main__":`; `fork` does not, starts faster, and may hang if this process has threads.
+    cache: where remote shards are kept.
+
+    Raises StreamError for what cannot be. Workers start with the first `iter` or `next`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        batch_size: int,
+        prepare: Prepare[T],
+        collate: Callable[[Sequence[T]], B],
+        seed: int = 0,
+        sampling: Sampling = "sample",
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+        prefetch: int = 2,
+        timeout_s: float = 300.0,
+        start_method: StartMethod = "forkserver",
+        cache: ShardCache | None = None,
+    ) -> None:
+        _check(sources, batch_size, rank, world, workers, prefetch)
+        self.batch_size = batch_size
+        self.sets = [open_shards(source.place, source.split, cache) for source in sources]
+        self.batches_out = 0
+        self.waited_s = 0.0
+        self._weights = [source.weight for source in sources]
+        self._sampling = sampling
+        self._seed = seed
+        self._share = (rank, world)
+        self._workers = Workers(workers, prefetch, start_method, timeout_s + _fetch_s(self.sets, cache))
+        sizes = [len(shards) for shards in self.sets]
+        self._plan = Plan(_orders(self.sets, sampling, seed), sizes, self._weights, seed)
+        self._dataset = BatchDataset(Loader(ShardReader(self.sets), prepare, seed), collate)
+        self._log = SkipLog()
+        self._samples = 0
+        self._batches: Iterator[tuple[B, list[Skipped]]] | None = None
+
+    def __iter__(self) -> "Stream[T, B]":
+        """Start the workers, if they are not at work; a broken-off loop is gone on with where it was left."""
+        if self._batches is None:
+            self._batches = self._workers.batches(self._dataset, self._requests(self._samples))
+        return self
+
+    def __next__(self) -> B:
+        asked = time.perf_counter()
+        self.__iter__()
+        assert self._batches is not None  # noqa: S101
+        try:
+            batch, skipped = next(self._batches)
+        except BaseException:
+            self.close()
+            raise
+        self._log.add(skipped)
+        self._samples += self.batch_size
+        self.batches_out += 1
+        self.waited_s += time.perf_counter() - asked
+        return batch
+
+    def batches(self, number: int) -> Iterator[B]:
+        """The next batches, this many."""
+        return islice(self, number)
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples of one epoch, over all ranks."""
+        return self._plan.epoch_length
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The corrupt samples that this rank has met."""
+        return self._log.skipped
+
+    @property
+    def manifest(self) -> str:
+        """SHA-256 of what decides on the order."""
+        digests = [shards.digest for shards in self.sets]
+        facts = json.dumps([digests, self._weights, self._sampling, self._seed])
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+    def state_dict(self) -> StreamState:
+        """Where the stream is: counts what was handed out, not what was prefetched."""
+        return {"samples": self._samples, "manifest": self.manifest}
+
+    def load_state_dict(self, state: StreamState) -> None:
+        """Go on from there. Raises StreamError for a state of other shards, weights, sampling or seed."""
+        samples = state["samples"]
+        if type(samples) is not int or samples < 0:
+            raise StreamError(f"a stream's state has a number of samples, not {samples!r}")
+        if state["manifest"] != self.manifest:
+            raise StreamError(
+                f"the state is of another stream ({state['manifest']!r}, not {self.manifest!r}): "
+                "go on with the same shards, splits, weights, sampling and seed, or start anew"
+            )
+        self.close()
+        self._samples = samples
+
+    def close(self) -> None:
+        """End the workers; batches that are ready and were not handed out are made again when they are wanted."""
+        self._batches = None
+
+    def _requests(self, first: int) -> Iterator[list[Draw]]:
+        """This rank's draws of each batch, from a position on."""
+        rank, world = self._share
+        share = self.batch_size // world
+        for start in count(first + rank * share, self.batch_size):
+            yield self._plan.draws(start, start + share)
+
+
+def _check(
+    sources: Sequence[Source], batch_size: int, rank: int, world: int, workers: int, prefetch: int
+) -> None:
+    if not sources:
+        raise StreamError("a stream needs a source: give a folder of shards")
+    if world < 1 or not 0 <= rank < world:
+        raise StreamError(f"there is no rank {rank} among {world}: ranks are 0 to world - 1")
+    if batch_size < 1 or batch_size % world:
+        raise StreamError(
+            f"a batch of {batch_size} cannot be shared equally among {world} ranks: choose a multiple of {world}"
+        )
+    if workers < 0 or prefetch < 1:
+        raise StreamError(f"workers is 0 or more and prefetch 1 or more, not {workers} and {prefetch}")
+
+
+def _orders(sets: Sequence[ShardSet], sampling: Sampling, seed: int) -> list[Order]:
+    orders: list[Order] = []
+    for number, shards in enumerate(sets):
+        key = derived(seed, ORDERS, number)
+        if sampling == "sample":
+            orders.append(ShuffledOrder(len(shards), key))
+        elif sampling != "identity":
+            raise StreamError(f"there is no sampling {sampling!r}: choose 'sample' or 'identity'")
+        elif shards.columns.identities is None:
+            raise StreamError(
+                f"{shards.folder.shown} does not say who its samples show: choose sampling 'sample'"
+            )
+        else:
+            orders.append(BalancedOrder(shards.columns.identities, key))
+    return orders
+
+
+def _fetch_s(sets: Sequence[ShardSet], cache: ShardCache | None) -> float:
+    """How long a worker may be silent because it fetches a shard."""
+    local = all(isinstance(shards.folder, LocalFolder) for shards in sets)
+    return 0.0 if local else (cache or ShardCache()).timeout_s

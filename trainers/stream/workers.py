@@ -1,0 +1,107 @@
+"""Batches out of worker processes, in the order of the requests, or an error: never a hang."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from trainers.stream.draw import Draw
+from trainers.stream.errors import StreamError
+
+B = TypeVar("B")
+
+_POLL_S = 2.0
+_TIMED_OUT = "DataLoader timed out"
+_DIED = ("exited unexpectedly", "is killed by signal")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many processes, how many batches each is ahead, and how long none may come."""
+
+    number: int
+    prefetch: int
+    start_method: str
+    timeout_s: float
+
+    def batches(self, dataset: Dataset[B], requests: Iterator[list[Draw]]) -> Iterator[B]:
+        """Start the workers. Raises StreamError, while batches are taken, for a worker that died or is silent."""
+        return _Patient(iter(self._loader(dataset, requests)), self.timeout_s)
+
+    def _loader(self, dataset: Dataset[B], requests: Iterator[list[Draw]]) -> "DataLoader[Any]":
+        parallel = self.number > 0
+        if self.start_method == "forkserver":
+            # Else every worker imports torch for itself, which takes seconds.
+            get_context("forkserver").set_forkserver_preload(["__main__", __name__])
+        return DataLoader(
+            dataset,
+            batch_size=None,  # a request is a batch
+            sampler=_Once(requests),
+            num_workers=self.number,
+            collate_fn=_as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            timeout=_POLL_S if parallel else 0,
+            worker_init_fn=_start,
+            multiprocessing_context=self.start_method if parallel else None,
+            prefetch_factor=self.prefetch if parallel else None,
+            generator=torch.Generator(),  # the loader draws a number, which must not come from the user's
+        )
+
+
+class _Patient(Iterator[B]):
+    """torch looks for workers that died when its time-out ends, so that is short, and we ask again until ours does."""
+
+    def __init__(self, loaded: Iterator[B], timeout_s: float) -> None:
+        self._loaded = loaded
+        self._timeout_s = timeout_s
+
+    def __next__(self) -> B:
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return next(self._loaded)
+            except (StreamError, RuntimeError) as error:
+                sentence = _sentence(error, self._timeout_s)
+                if sentence is None:
+                    raise  # what `prepare` or `collate` raised stays as it is
+                if str(error).startswith(_TIMED_OUT) and time.monotonic() < deadline:
+                    continue
+                # The workers end now, and not when nobody holds the error and torch's frames in it any more.
+                self._loaded = iter(())
+                raise StreamError(sentence) from error.with_traceback(None)
+
+
+@dataclass(frozen=True)
+class _Once:
+    """What torch takes for a sampler."""
+
+    requests: Iterator[list[Draw]]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return self.requests
+
+
+def _start(worker: int) -> None:
+    """A worker has one thread: there is a worker per core."""
+    torch.set_num_threads(1)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _sentence(error: Exception, timeout_s: float) -> str | None:
+    """What an error out of torch's loader means; None if it is none of the loader's or ours."""
+    text = str(error)
+    if isinstance(error, StreamError):
+        return text.rpartition("StreamError: ")[2].strip()  # without the worker's traceback
+    if text.startswith(_TIMED_OUT):
+        return f"no batch came for {timeout_s:g} s: raise timeout_s, or see what the workers wait for"
+    if text.startswith("DataLoader worker") and any(sign in text for sign in _DIED):
+        reason = text.partition("\n")[0]
+        return f"a worker of the stream died ({reason}): often memory ran out, then use fewer workers"
+    return None
