@@ -1,19 +1,21 @@
-"""What lies beside the shards: the manifest that `verify` will hold them against, and the dataset card."""
+"""What lies beside the shards: the dataset card, the credits, Croissant metadata, and the manifest over all."""
 
+import hashlib
 import html
-import json
+import posixpath
 import re
 from collections import Counter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
-from pyarrow.csv import write_csv
 
+from pipeline.credits import CREDITS_FILE, credited_photos, write_credits
+from pipeline.croissant import croissant
 from pipeline.funnel import funnel
-from pipeline.report.text import web_link
+from pipeline.manifest import VERSION, File, Manifest, ShardFile, written
 from pipeline.storage import Storage
+from stages.encode import ENDINGS
 from stages.shard import Shard
 
 NOTICE = """\
@@ -43,44 +45,78 @@ samples = datasets.load_dataset("webdataset", data_files={"train": "train-*.tar"
 
 _INDEX = """\
 `*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
-SHA-256 of each shard. Splits are by person: nobody is in two of them. Where samples differ in their number of
+SHA-256 of each file, and `facerefs verify` holds the files against it. `croissant.json` describes the shards to
+tools that read Croissant. Splits are by person: nobody is in two of them. Where samples differ in their number of
 references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` do not.
 """
 
-_CREDITS_FILE = "samples/photos.csv"
 _CREDITS = """\
 Each photo with its page, URL, author and licence: `photos.csv`, which has to go wherever these shards go.
 """
 _SHOWN = 50
+_LICENCES = 5
 
 
 def write(storage: Storage, shard: Shard) -> None:
-    """Write `samples/manifest.json`, `README.md` and `photos.csv`, all of them functions of the tables alone."""
-    shards = _shards(storage)
-    manifest = {"version": 1, "recipe": shard.recipe, "seed": shard.seed, "shards": shards}
-    storage.write_text("samples/manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    """Write `photos.csv`, `README.md`, `croissant.json` and, last, `manifest.json`, which says that all is there.
+
+    All of them are functions of the tables alone.
+    """
+    shards, indexes_only = _shards(storage)
     samples = _samples(storage)
-    photos = _photos(storage, samples)
+    photos = credited_photos(storage, samples)
+    write_credits(storage, photos)
+    photo_file = _file(storage, CREDITS_FILE)
     storage.write_text("samples/README.md", _card(storage, shard, shards, samples, photos))
-    with storage.replacing(_CREDITS_FILE) as file:
-        write_csv(_harmless(photos), file)
+    metadata = croissant(
+        description=_summary(shard, samples) + _licences(photos),
+        shards=shards,
+        photos=photo_file,
+        references=max((len(row["references"]) for row in samples), default=0),
+        ending=ENDINGS[shard.image_format],
+        degraded=_degraded_ending(shard),
+    )
+    storage.write_text("samples/croissant.json", metadata)
+    manifest = Manifest(
+        version=VERSION,
+        recipe=shard.degradation.name,
+        seed=shard.seed,
+        shards=tuple(shards),
+        indexes_only=tuple(indexes_only),
+        documents=(photo_file, _file(storage, "croissant.json")),
+    )
+    storage.write_text("samples/manifest.json", written(manifest))
 
 
-def _shards(storage: Storage) -> list[dict[str, Any]]:
-    shards = []
+def _shards(storage: Storage) -> tuple[list[ShardFile], list[File]]:
+    """The shards with their indexes, and the indexes whose samples were all rejected."""
+    shards, indexes_only = [], []
     for name in storage.parts("samples"):
         part = storage.part("samples", name)
-        if part is not None and part.tar is not None:
-            shards.append(
-                {
-                    "name": f"{name}.tar",
-                    "split": name.partition("-")[0],
-                    "samples": _accepted(storage, name),
-                    "bytes": part.tar.size,
-                    "sha256": part.tar.sha256,
-                }
+        if part is None:
+            continue
+        index = _file(storage, f"{name}.parquet")
+        if part.tar is None or part.tar.sha256 is None:
+            indexes_only.append(index)
+            continue
+        split: Any = name.partition("-")[0]
+        shards.append(
+            ShardFile(
+                name=f"{name}.tar",
+                split=split,
+                samples=_accepted(storage, name),
+                bytes=part.tar.size,
+                sha256=part.tar.sha256,
+                index=index,
             )
-    return shards
+        )
+    return shards, indexes_only
+
+
+def _file(storage: Storage, name: str) -> File:
+    with storage.filesystem.open_input_stream(posixpath.join(storage.root, "samples", name)) as file:
+        data = file.read()
+    return File(name, len(data), hashlib.sha256(data).hexdigest())
 
 
 def _accepted(storage: Storage, name: str) -> int:
@@ -92,43 +128,10 @@ def _samples(storage: Storage) -> list[dict[str, Any]]:
     return [row for row in samples if row["reject"] is None]
 
 
-def _photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table:
-    """The photos that are in the shards, as target or reference, and whom they are from."""
-    used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
-    faces = storage.scan("faces", ("id", "key"))
-    keys = faces.filter(pc.is_in(faces.column("id"), value_set=pa.array(sorted(used), pa.string()))).column(
-        "key"
-    )
-    photos = storage.scan("images", ("key", "id", "label", "page", "url", "attribution", "licence"))
-    photos = photos.filter(pc.is_in(photos.column("key"), value_set=keys.combine_chunks()))
-    return photos.sort_by("key").rename_columns(
-        ["key", "sha256", "label", "page", "url", "author", "licence"]
-    )
-
-
-def _harmless(photos: pa.Table) -> pa.Table:
-    """A stranger's texts as a spreadsheet may open them: on one line, no formulas, no links but those of the web."""
-    for name in ("key", "label", "author", "licence"):
-        texts = photos.column(name).to_pylist()
-        photos = _replaced(photos, name, [None if text is None else _plain_cell(text) for text in texts])
-    for name in ("page", "url"):
-        photos = _replaced(photos, name, [web_link(text) for text in photos.column(name).to_pylist()])
-    return photos
-
-
-def _replaced(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
-
-
-def _plain_cell(text: str) -> str:
-    folded = " ".join(text.split())
-    return f"'{folded}" if folded.startswith(("=", "+", "-", "@")) else folded
-
-
 def _card(
     storage: Storage,
     shard: Shard,
-    shards: list[dict[str, Any]],
+    shards: list[ShardFile],
     samples: list[dict[str, Any]],
     photos: pa.Table,
 ) -> str:
@@ -137,20 +140,11 @@ def _card(
         {row[name] for row in faces for name in ("detector", "landmarker", "embedder") if row[name]}
     )
     size = max((row["crop_size"] or 0 for row in faces), default=0)
-    used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
-    people = {row["identity"] for row in samples}
-    summary = (
-        f"{len(samples)} samples of {len(people)} people from {len(used)} faces, made by facerefs for "
-        "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
-        "person, and a degraded version with its exact degradation parameters "
-        f"(recipe `{shard.recipe}`, seed {shard.seed}).\n"
-    )
     sections = {
-        "# Faces with references": [summary, _split_table(samples, shards)],
+        "# Faces with references": [f"{_summary(shard, samples)}\n", _split_table(samples, shards)],
         "## A sample": [
-            _LAYOUT.format(
-                ending=shard.image_format, size=size, degraded="png" if shard.recipe == "bicubic" else "jpg"
-            )
+            _LAYOUT.format(ending=ENDINGS[shard.image_format], size=size, degraded=_degraded_ending(shard)),
+            _image_format(shard),
         ],
         "## Use": [_USE, _INDEX],
         "## How it was made": [f"Engines: {', '.join(engines) or 'none'}.\n", _funnel_table(storage)],
@@ -165,8 +159,42 @@ def _card(
     )
 
 
-def _front_matter(shards: list[dict[str, Any]], count: int) -> str:
-    splits = [split for split in ("train", "val", "test") if any(shard["split"] == split for shard in shards)]
+def _summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
+    used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
+    people = {row["identity"] for row in samples}
+    return (
+        f"{len(samples)} samples of {len(people)} people from {len(used)} faces, made by facerefs for "
+        "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
+        "person, and a degraded version with its exact degradation parameters "
+        f"(recipe `{shard.degradation.name}`, seed {shard.seed})."
+    )
+
+
+def _licences(photos: pa.Table) -> str:
+    """For a catalogue: that each photo has its own licence, and which are the most frequent."""
+    counts = Counter(
+        " ".join((text or "not stated").split()) for text in photos.column("licence").to_pylist()
+    )
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_LICENCES]
+    named = "; ".join(f"{name[:100]}: {count}" for name, count in most)
+    return f" Each photo has its own licence, see photos.csv{f' ({named})' if named else ''}."
+
+
+def _degraded_ending(shard: Shard) -> str:
+    return "jpg" if shard.degradation.ends_with_jpeg else "png"
+
+
+def _image_format(shard: Shard) -> str:
+    if shard.image_format != "jpeg":
+        return f"Ground truth and references are lossless {shard.image_format.upper()}.\n"
+    return (
+        f"Ground truth and references are JPEG, quality {shard.jpeg_quality}, chroma 4:4:4; the degraded face is made "
+        "from the pixels that the ground truth decodes to.\n"
+    )
+
+
+def _front_matter(shards: list[ShardFile], count: int) -> str:
+    splits = [split for split in ("train", "val", "test") if any(shard.split == split for shard in shards)]
     matter = {
         "task_categories": ["image-to-image"],
         "tags": ["face-restoration", "webdataset"],
@@ -196,13 +224,13 @@ def _size_category(count: int) -> str:
     return "n>1M"
 
 
-def _split_table(samples: list[dict[str, Any]], shards: list[dict[str, Any]]) -> str:
+def _split_table(samples: list[dict[str, Any]], shards: list[ShardFile]) -> str:
     lines = ["| split | samples | people | shards | bytes |", "|---|---|---|---|---|"]
     for split in ("train", "val", "test"):
         rows = [row for row in samples if row["split"] == split]
-        tars = [shard for shard in shards if shard["split"] == split]
+        tars = [shard for shard in shards if shard.split == split]
         people = len({row["identity"] for row in rows})
-        size = sum(shard["bytes"] for shard in tars)
+        size = sum(shard.bytes for shard in tars)
         lines.append(f"| {split} | {len(rows)} | {people} | {len(tars)} | {size} |")
     return "\n".join([*lines, ""])
 

@@ -135,6 +135,22 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(help="A build's folder, or a copy of its folder samples.", metavar="DIR")
+    ],
+    replay: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="How many degraded faces to make anew and compare.")
+    ] = 8,
+) -> None:
+    """Check a training set: every byte, every sample, and some degraded faces made anew; status 1 if it has faults."""
+    from pipeline.commands import verify_command
+
+    if not verify_command(folder, replay):
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """Say which packages, engines and weights are there, and how to get those that are not."""
     from pipeline.doctor import print_doctor

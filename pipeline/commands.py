@@ -11,6 +11,7 @@ from pipeline.build import BUILD_FILE, Plan, build, check_output
 from pipeline.config import ENGINES, read_config
 from pipeline.errors import UserError
 from pipeline.lock import locked
+from pipeline.progress import StageProgress
 from pipeline.retry import Retry
 from pipeline.storage import Storage
 from pipeline.workers import Workers
@@ -72,6 +73,32 @@ def report_command(folder: Path) -> None:
     storage = open_build(folder)
     with locked(folder):
         _write_report(storage, folder, Console(soft_wrap=True, markup=False))
+
+
+def verify_command(folder: Path, replay: int) -> bool:
+    """Check a training set and print each fault on a line of its own; whether it is sound."""
+    from pipeline.verify import Fault, manifest_of, samples_in, verify
+
+    console = Console(soft_wrap=True, markup=False)
+    samples = samples_in(folder)
+    manifest = manifest_of(samples)
+    if isinstance(manifest, Fault):
+        console.print(manifest.line(), highlight=False)
+        return False
+    with StageProgress(console, "verify", len(manifest.shards), 0) as progress:
+        faults = verify(samples, manifest, replay, progress.part_done)
+    for fault in faults:
+        console.print(fault.line(), highlight=False)
+    count = sum(shard.samples for shard in manifest.shards)
+    size = sum(shard.bytes for shard in manifest.shards) / 1e6
+    plural = "" if len(faults) == 1 else "s"
+    verdict = f"not sound   {len(faults)} fault{plural} in" if faults else "sound      "
+    made = min(replay, count)
+    replayed = f"; {made} degraded faces were made anew and are the same" if made and not faults else ""
+    console.print(
+        f"{verdict} {len(manifest.shards)} shards, {count} samples, {size:.1f} MB{replayed}", highlight=False
+    )
+    return not faults
 
 
 def sample_command(out: Path, identities: int, per_identity: int, size: int, seed: int) -> None:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from collections import Counter
 from fnmatch import fnmatch
 from itertools import pairwise
@@ -19,6 +20,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline import card
+from pipeline.manifest import parsed, written
 from pipeline.storage import Storage
 from schemas.reject import Reject
 from schemas.tables import BUNDLE, TABLES
@@ -84,7 +86,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, seed: int = 7) -> None:
     storage = Storage(str(folder))
     add_photos(storage, ["CC0", None, "of a photo that is in no sample"])
     face = {"crop_size": 512, "detector": "dlib-hog", "embedder": "arcface:w600k"}
@@ -94,7 +96,7 @@ def make(folder: Path) -> None:
     add(storage, "pairs", [{"target": "a", "reference": "b"}, {"target": "b", "reject": Reject.NO_REFERENCE}])
     for name, people in SHARDS.items():
         add_sample_shard(storage, name, people)
-    card.write(storage, Shard(recipe="refine", seed=7))
+    card.write(storage, Shard(recipe="refine", seed=seed))
 
 
 def split_card(text: str) -> tuple[Any, list[Token]]:
@@ -122,29 +124,82 @@ def table_below(heading: str, tokens: list[Token]) -> list[list[str]]:
     return rows[1:]
 
 
-def test_the_manifest_holds_the_tars_that_are_there(folder: Path) -> None:
-    manifest = json.loads((folder / "samples/manifest.json").read_text())
+def facts(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_the_manifest_holds_the_files_that_are_there(folder: Path) -> None:
+    samples = folder / "samples"
+    manifest = json.loads((samples / "manifest.json").read_text())
     assert (manifest["recipe"], manifest["seed"]) == ("refine", 7)
     assert manifest["shards"] == [
-        {
-            "name": path.name,
+        facts(path)
+        | {
             "split": path.name.partition("-")[0],
             "samples": sum(not rejected for _, rejected in SHARDS[path.stem]),
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "index": facts(path.with_suffix(".parquet")),
         }
-        for path in sorted((folder / "samples").glob("*.tar"))
+        for path in sorted(samples.glob("*.tar"))
     ]
     assert [shard["name"] for shard in manifest["shards"]] == [
         "train-00000.tar",
         "train-00001.tar",
         "val-00000.tar",
     ]
+    assert manifest["indexes_only"] == [facts(samples / "test-00000.parquet")]
+    assert manifest["documents"] == [facts(samples / name) for name in ("photos.csv", "croissant.json")]
+
+
+def test_the_fingerprint_is_of_all_that_the_manifest_says(folder: Path, tmp_path_factory: Any) -> None:
+    text = (folder / "samples/manifest.json").read_text()
+    tree = json.loads(text)
+    fingerprint = tree.pop("fingerprint")
+    whole = json.dumps(tree, indent=1, sort_keys=True) + "\n"
+    assert fingerprint == hashlib.sha256(whole.encode()).hexdigest()
+    assert written(parsed(text)) == text
+    other = tmp_path_factory.mktemp("other")
+    make(other, seed=8)
+    assert parsed((other / "samples/manifest.json").read_text()).fingerprint != fingerprint
+
+
+def test_croissant_describes_the_shards_and_claims_no_licence(folder: Path) -> None:
+    tree = json.loads((folder / "samples/croissant.json").read_text())
+    files = {one["@id"]: one for one in tree["distribution"] if one["@type"] == "cr:FileObject"}
+    tars = sorted((folder / "samples").glob("*.tar"))
+    assert list(files) == ["photos.csv", *(path.name for path in tars)]
+    for name, one in files.items():
+        assert one["sha256"] == facts(folder / "samples" / name)["sha256"]
+        assert one["contentSize"] == f"{(folder / 'samples' / name).stat().st_size} B"
+    sets = {one["@id"]: one for one in tree["distribution"] if one["@type"] == "cr:FileSet"}
+    assert [[tar["@id"] for tar in one["containedIn"]] for one in sets.values()] == [
+        [path.name for path in tars]
+    ] * 5
+    assert {name: one["includes"] for name, one in sets.items()} == {
+        "gt-files": "*.gt.jpg",
+        "lq-files": "*.lq.jpg",
+        "json-files": "*.json",
+        "ref0-files": "*.ref0.jpg",
+        "ref1-files": "*.ref1.jpg",
+    }
+    for records in tree["recordSet"]:
+        key, content = records["field"]
+        assert key["source"]["fileSet"] == content["source"]["fileSet"] == {"@id": f"{records['@id']}-files"}
+        pattern = key["source"]["transform"]["regex"]
+        assert re.match(pattern, "0123-0.ref0.jpg")[1] == "0123-0"  # type: ignore[index]
+    assert [records["@id"] for records in tree["recordSet"]] == ["gt", "lq", "json", "ref0", "ref1"]
+    assert "license" not in tree
+    assert tree["description"].endswith(
+        "Each photo has its own licence, see photos.csv (CC0: 1; not stated: 1)."
+    )
+    assert tree["conformsTo"] == "http://mlcommons.org/croissant/1.0"
 
 
 def test_an_empty_build_has_an_empty_manifest_and_a_card(tmp_path: Path) -> None:
     card.write(Storage(str(tmp_path)), Shard())
     assert json.loads((tmp_path / "samples/manifest.json").read_text())["shards"] == []
+    tree = json.loads((tmp_path / "samples/croissant.json").read_text())
+    assert ([one["@id"] for one in tree["distribution"]], tree["recordSet"]) == (["photos.csv"], [])
     matter, tokens = split_card((tmp_path / "samples/README.md").read_text())
     assert matter["configs"][0]["data_files"] == []
     assert headings(tokens)[0] == "Faces with references"

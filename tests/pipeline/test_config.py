@@ -31,7 +31,7 @@ def test_settings_win_over_the_file(tmp_path: Path) -> None:
         ("anlyse.crop_size=512", "did you mean `analyse`"),
         ("analyse.crop_size=500", "`analyse.crop_size` cannot be 500"),
         ("shard.val_share=2", "`shard.val_share` cannot be 2"),
-        ("shard.samples_per_shard=many", "`shard.samples_per_shard` cannot be 'many'"),
+        ("shard.shard_mb=many", "`shard.shard_mb` cannot be 'many'"),
         ("analyse=512", "holds several settings"),
         ("analyse.crop_size", "has no `=`"),
         ("analyse.max_niqe=.nan", "`analyse.max_niqe` cannot be nan"),

@@ -1,0 +1,51 @@
+"""Tables that are too large for the memory of every worker, kept in a file that has no name."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Spilled:
+    """Rows by their key. The file is mapped: the system keeps in memory what is used, and can let go of it."""
+
+    schema: pa.Schema
+    batches: list[pa.RecordBatch]
+    keys: pa.Array  # of all rows, in memory
+
+    @classmethod
+    def of(cls, tables: Iterable[pa.Table], schema: pa.Schema, key: str, folder: Path) -> "Spilled":
+        """Write tables, one after the other, into a file in a folder; its space is free when nobody uses it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".tmp-") as file:
+            with pa.ipc.new_file(file, schema) as writer:
+                for table in tables:
+                    writer.write_table(table.combine_chunks())
+            file.flush()
+            reader = pa.ipc.open_file(pa.memory_map(file.name))
+        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        keys = [batch.column(key) for batch in batches] or [pa.array([], schema.field(key).type)]
+        return cls(schema, batches, pa.concat_arrays(keys))
+
+    def rows(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The rows with these keys, in no particular order. Raises KeyError if one is not there."""
+        at = pc.index_in(pa.array(sorted(set(keys)), pa.string()), value_set=self.keys)
+        if at.null_count:
+            raise KeyError("a row that is referred to is not there")
+        wanted = np.sort(at.to_numpy())
+        start = 0
+        for batch in self.batches:
+            low, high = np.searchsorted(wanted, (start, start + len(batch)))
+            if low < high:
+                yield from batch.take(pa.array(wanted[low:high] - start)).to_pylist()
+            start += len(batch)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column of all rows, in the order of `keys`."""
+        return pa.chunked_array([batch.column(name) for batch in self.batches], self.schema.field(name).type)

@@ -1,0 +1,108 @@
+"""A small training set, made straight from tables of faces and pairs: no photos, no engines, no Ray."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from pipeline import card
+from pipeline.inputs import PlannedSamples
+from pipeline.runner import PartWorker
+from pipeline.storage import Storage
+from pipeline.tar import read_members
+from pipeline.workers import Task
+from schemas.tables import BUNDLE, FACES, IMAGES, PAIRS, SAMPLES, loaded
+from stages.shard import Shard
+
+SIZE_PX = 64
+SMALL = Shard(shard_mb=0.05, val_share=0.2, test_share=0.2)
+Files = dict[str, bytes]
+
+
+def face_id(person: int, number: int) -> str:
+    return hashlib.sha256(f"{person}/{number}".encode()).hexdigest()[:16] + "-0"
+
+
+def crop(person: int, number: int) -> bytes:
+    """A PNG of soft blobs and a little noise."""
+    rng = np.random.default_rng([person, number])
+    soft = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8)).resize((SIZE_PX, SIZE_PX), 3)
+    pixels = np.asarray(soft).astype(int) + rng.integers(-4, 5, (SIZE_PX, SIZE_PX, 3))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int = 1) -> Storage:
+    """Faces with their crops, their photos, and as pairs the next faces of the same person."""
+    storage = Storage(str(folder))
+    faces, images, pairs = [], [], []
+    for person in range(people):
+        ids = [face_id(person, number) for number in range(photos)]
+        for number, face in enumerate(ids):
+            points = np.random.default_rng([person, number]).uniform(20, 45, 136).tolist()
+            key = f"person {person}/{number}.jpg"
+            about = {
+                "id": face,
+                "image": face[:16],
+                "key": key,
+                "crop": crop(person, number),
+                "landmarks": points,
+            }
+            faces.append(about | {"crop_size": SIZE_PX, "embedding": [0.6, 0.8], "embedder": "toy"})
+            images.append({"key": key, "id": face[:16], "licence": "CC0"})
+            pairs += [
+                {"target": face, "reference": ids[(number + rank + 1) % photos], "rank": rank}
+                | {"identity": f"person {person}", "similarity": 0.5}
+                for rank in range(references)
+            ]
+    for table, rows, schema in (
+        ("faces", faces, loaded(FACES)),
+        ("images", images, IMAGES),
+        ("pairs", pairs, PAIRS),
+    ):
+        with storage.writing(table, "part-a", "fingerprint") as part:
+            part.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema))
+    return storage
+
+
+def make_set(folder: Path, shard: Shard = SMALL, **tables: int) -> Path:
+    """Write the tables, the shards and all that lies beside them; returns the folder of the samples."""
+    storage = write_tables(folder, **tables)
+    plan = PlannedSamples(storage, shard)
+    worker = PartWorker(shard, plan, storage)
+    for name in plan.names():
+        worker.work(Task(name, "fingerprint"))
+    card.write(storage, shard)
+    return folder / "samples"
+
+
+def files_of(tar: Path) -> dict[str, Files]:
+    """The files of each sample of a shard, by its key and by what follows it."""
+    found: dict[str, Files] = {}
+    for name, data in read_members(tar.read_bytes()).items():
+        key, _, kind = name.partition(".")
+        found.setdefault(key, {})[kind] = data
+    return found
+
+
+def rewrite(
+    folder: Path, name: str, change: Callable[[dict[str, Any], Files], None], samples: int = 1
+) -> None:
+    """Change the first samples of a shard, and make index, manifest and all hashes agree with it again."""
+    storage = Storage(str(folder))
+    rows = storage.read("samples", name).to_pylist()
+    stored = files_of(folder / "samples" / f"{name}.tar")
+    for row in rows[:samples]:
+        change(row, stored[row["key"]])
+    for row, files in zip(rows, stored.values(), strict=True):
+        row["files"] = [{"name": f"{row['key']}.{kind}", "data": data} for kind, data in files.items()]
+    schema = SAMPLES.set(SAMPLES.get_field_index("files"), pa.field("files", BUNDLE))
+    with storage.writing("samples", name, "fingerprint") as part:
+        part.add(pa.Table.from_pylist(rows, schema))
+    card.write(storage, SMALL)

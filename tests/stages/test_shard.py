@@ -1,0 +1,147 @@
+"""The shard stage: formats, order and bytes of what a sample holds."""
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+import simplejpeg
+import torch
+from PIL import Image
+
+from pipeline.storage import Storage
+from schemas.reject import Reject
+from schemas.tables import SAMPLE_PLAN
+from schemas.theta import from_json
+from stages.degrade.engine import degrade_exactly
+from stages.encode import ENDINGS, ImageFormat, decoded, encoded
+from stages.shard import Shard
+from tests.pipeline.folders import contents
+from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set
+
+FORMATS: tuple[ImageFormat, ...] = ("jpeg", "png", "webp")
+CROPS = {face_id(person, number): crop(person, number) for person in range(2) for number in range(3)}
+
+
+def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.square(one.astype(float) - other).mean()))
+
+
+def read(samples: Path) -> dict[str, dict[str, bytes]]:
+    return {key: files for tar in sorted(samples.glob("*.tar")) for key, files in files_of(tar).items()}
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def samples(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shard = replace(SMALL, image_format=request.param)
+    return make_set(tmp_path_factory.mktemp(request.param), shard, people=2, photos=3, references=2)
+
+
+def test_the_same_tables_give_the_same_bytes(samples: Path, tmp_path: Path) -> None:
+    image_format = {"jpg": "jpeg"}.get(ending := ending_of(samples), ending)
+    again = make_set(tmp_path, replace(SMALL, image_format=image_format), people=2, photos=3, references=2)
+    assert contents(again) == contents(samples)
+
+
+def ending_of(samples: Path) -> str:
+    (ending,) = {
+        kind.partition(".")[2] for files in read(samples).values() for kind in files if kind.startswith("gt")
+    }
+    return ending
+
+
+def test_members_are_in_order_without_times_and_users(samples: Path) -> None:
+    for path in samples.glob("*.tar"):
+        with tarfile.open(path) as archive:
+            members = archive.getmembers()
+        names = [member.name for member in members]
+        assert names == sorted(names)
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
+            (0, 0, 0, "", "", 0o644)
+        }
+        assert all(member.isreg() for member in members)
+        keys = [name.partition(".")[0] for name in names]
+        assert all(json.loads(files["json"])["key"] == key for key, files in files_of(path).items())
+        assert keys == sorted(keys)
+
+
+def test_a_sample_holds_ground_truth_references_the_degraded_face_and_json(samples: Path) -> None:
+    ending = ending_of(samples)
+    wanted = [f"gt.{ending}", "json", "lq.jpg", f"ref0.{ending}", f"ref1.{ending}"]
+    assert {tuple(files) for files in read(samples).values()} == {tuple(wanted)}
+    assert read(samples).keys() == CROPS.keys()
+
+
+def test_faces_are_the_crops_exactly_or_nearly(samples: Path) -> None:
+    ending = ending_of(samples)
+    for key, files in read(samples).items():
+        said = json.loads(files["json"])
+        faces = [key, *(reference["face"] for reference in said["references"])]
+        for kind, face in zip(("gt", "ref0", "ref1"), faces, strict=True):
+            pixels = decoded(files[f"{kind}.{ending}"])
+            if ending == "jpg":
+                assert psnr_db(pixels, decoded(CROPS[face])) > 42
+            else:
+                assert np.array_equal(pixels, decoded(CROPS[face]))
+
+
+def test_the_degraded_face_is_made_from_the_stored_ground_truth(samples: Path) -> None:
+    ending = ending_of(samples)
+    changed = 0
+    for key, files in list(read(samples).items())[:3]:
+        theta = from_json(json.dumps(json.loads(files["json"])["theta"]))
+        stored, first = (
+            degrade_exactly(
+                torch.from_numpy(decoded(data).copy()).permute(2, 0, 1)[None].float() / 255, [theta]
+            )
+            for data in (files[f"gt.{ending}"], CROPS[key])
+        )
+        assert stored[0].jpeg == files["lq.jpg"]
+        changed += stored[0].jpeg != first[0].jpeg
+    assert (changed > 0) == (ending == "jpg")
+
+
+def test_every_decoder_reads_the_same_ground_truth(samples: Path) -> None:
+    for files in read(samples).values():
+        data = files[f"gt.{ending_of(samples)}"]
+        pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        assert np.array_equal(
+            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1], pixels
+        )
+        if ending_of(samples) == "jpg":
+            assert np.array_equal(simplejpeg.decode_jpeg(data), pixels)
+
+
+def test_jpegs_keep_all_of_the_colour() -> None:
+    data = encoded(CROPS[face_id(0, 0)], "jpeg", 95)
+    assert simplejpeg.decode_jpeg_header(data)[3] == "444"
+    assert len(encoded(CROPS[face_id(0, 0)], "jpeg", 100)) > len(data)
+    assert encoded(CROPS[face_id(0, 0)], "png", 95) == CROPS[face_id(0, 0)]
+    assert ENDINGS.keys() == set(FORMATS)
+
+
+def test_a_recipe_without_jpeg_gives_png(tmp_path: Path) -> None:
+    samples = make_set(tmp_path, replace(SMALL, recipe="bicubic"), people=1)
+    assert {kind for files in read(samples).values() for kind in files if kind.startswith("lq")} == {"lq.png"}
+
+
+def test_a_sample_without_one_of_its_crops_is_rejected(tmp_path: Path) -> None:
+    make_set(tmp_path, people=1)
+    storage = Storage(str(tmp_path))
+    faces = storage.read("faces", "part-a").to_pylist()
+    row = {"target": faces[0] | {"face": faces[0]["id"]}, "references": [], "split": "val", "identity": "ann"}
+    planned = pa.Table.from_pylist(
+        [{"key": key, **row, "target_crop": None, "reference_crops": [None]} for key in ("a", "b")],
+        SAMPLE_PLAN,
+    )
+    for name, values in {"target_crop": [None, b"x"], "reference_crops": [[], [None]]}.items():
+        array = pa.array(values, pa.large_binary() if name == "target_crop" else pa.list_(pa.large_binary()))
+        planned = planned.set_column(planned.column_names.index(name), name, array)
+    out = Shard().process(planned)
+    assert out.column("reject").to_pylist() == [Reject.CHANGED] * 2
+    assert out.column("files").null_count == 2
