@@ -1,6 +1,7 @@
 """One step of a program on the pixels of the images that it concerns."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Literal, cast
 
 from torch import Tensor
@@ -38,7 +39,7 @@ def apply(step: Step, images: Tensor) -> Tensor:
     """(n, 3, H, W) floating RGB in [0, 1], as large as `step.before`, to the same as large as `step.after`."""
     kind = step.kind.operation
     if kind in _KERNELS:
-        return blur(images, step.before, _kernels(step, images))
+        return blur(images, step.before, _kernels(step, kind, images))
     if kind is Resize:
         return _resized(step, images)
     if kind in (Noise, PoissonNoise):
@@ -60,19 +61,21 @@ _KERNELS: dict[type[Operation], Callable[..., Tensor]] = {
 }
 
 
-def _kernels(step: Step, images: Tensor) -> Tensor:
+def _kernels(step: Step, kind: type[Operation], images: Tensor) -> Tensor:
     """The arguments of each function in `kernels` are named and ordered as the fields of its operation."""
-    taps, *numbers = step.values.values()
-    return _KERNELS[step.kind.operation](step.reach, taps, *(number.to(images) for number in numbers))
+    taps, *numbers = (step.values[field.name] for field in fields(kind))
+    return _KERNELS[kind](step.reach, taps, *(number.to(images) for number in numbers))
 
 
 def _resized(step: Step, images: Tensor) -> Tensor:
     mode = cast(ResizeMode, step.kind.choice)
-    if not step.kind.blurred:
-        return resize(images, step.before, step.after, mode)
-    sigma_x, sigma_y = step.values["sigma_x_px"], step.values["sigma_y_px"]
-    gaussians = Gaussians(step.values["taps"], step.reach, sigma_x, sigma_y)
-    return resize(images, step.before, step.after, mode, gaussians)
+    blur: Gaussians | Tensor | None = None
+    if step.kind.along_axes:
+        sigma_x, sigma_y = step.values["sigma_x_px"], step.values["sigma_y_px"]
+        blur = Gaussians(step.values["taps"], step.reach, sigma_x, sigma_y)
+    elif step.kind.blur is not None:
+        blur = _kernels(step, step.kind.blur, images)
+    return resize(images, step.before, step.after, mode, blur)
 
 
 def _noisy(step: Step, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Blurring each image with its own kernel."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
@@ -20,15 +21,36 @@ def blur(images: Tensor, sizes: Sizes, kernels: Tensor) -> Tensor:
     By FFT: 41 x 41 taps cost as much as 3 x 3, each sample has its own kernel without a loop, and in double
     precision the result is the exact sum to more digits than an 8-bit image can show.
     """
-    height, width = images.shape[-2:]
-    reach = kernels.shape[-1] // 2
-    size = [_fft_size(height + 2 * reach), _fft_size(width + 2 * reach)]
-    padded = mirrored(images, sizes, reach, (size[0] - height - reach, size[1] - width - reach))
-    spectrum = torch.view_as_real(torch.fft.rfft2(padded))
-    filtered = torch.view_as_complex(spectrum * _spectrum(kernels, size)[:, None, ..., None])
-    lines = torch.fft.ifft(filtered, dim=-2)[..., reach : reach + height, :]
-    blurred: Tensor = torch.fft.irfft(lines, n=size[1])
-    return blurred[..., reach : reach + width]
+    filtered = Filtered.of(images, sizes, kernels)
+    return filtered.lines(filtered.spectra)
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Filtered images of which each line is still a spectrum: who needs few lines mixes them before they are made."""
+
+    spectra: Tensor  # (B, C, H, 2 F), each line's as pairs of real and imaginary numbers
+    length: int  # of a line, with what was mirrored
+    first: int  # the image's own part of it
+    width: int
+
+    @staticmethod
+    def of(images: Tensor, sizes: Sizes, kernels: Tensor) -> "Filtered":
+        """Filter images (B, C, H, W) of these sizes with kernels as `blur` takes them."""
+        height, width = images.shape[-2:]
+        reach = kernels.shape[-1] // 2
+        size = [_fft_size(height + 2 * reach), _fft_size(width + 2 * reach)]
+        padded = mirrored(images, sizes, reach, (size[0] - height - reach, size[1] - width - reach))
+        spectrum = torch.fft.rfft2(padded)
+        torch.view_as_real(spectrum).mul_(_spectrum(kernels, size)[:, None, ..., None])
+        own = torch.fft.ifft(spectrum, dim=-2)[..., reach : reach + height, :]
+        return Filtered(torch.view_as_real(own).flatten(3), size[1], reach, width)
+
+    def lines(self, spectra: Tensor) -> Tensor:
+        """The images' own part of the lines of these spectra (B, C, R, 2 F): (B, C, R, W)."""
+        pairs = spectra.reshape(*spectra.shape[:3], -1, 2)
+        made: Tensor = torch.fft.irfft(torch.view_as_complex(pairs), n=self.length)
+        return made[..., self.first : self.first + self.width]
 
 
 def _spectrum(kernels: Tensor, size: list[int]) -> Tensor:

@@ -104,6 +104,8 @@ def repeat_edges(images: Tensor, sizes: Sizes, height: int, width: int) -> Tenso
     """The images on a canvas of height x width, their edges repeated; what lay beyond them is not looked at."""
     if sizes.alike:
         inside = images[..., : min(height, sizes.height), : min(width, sizes.width)]
+        if inside.shape[2:] == (height, width):
+            return inside
         return F.pad(inside, (0, width - inside.shape[3], 0, height - inside.shape[2]), mode="replicate")
     return take_columns(take_rows(images, up_to(sizes.heights, height)), up_to(sizes.widths, width))
 

@@ -32,7 +32,7 @@ from stages.degrade.program import Program, Run, compile_thetas
 from stages.degrade.resize import resize
 
 Pixels = NDArray[np.uint8]
-_ON_A_CPU = 2  # images at once: more gain nothing there, and share a canvas as large as the largest of them
+_ON_A_CPU = 1  # image at once: more gain nothing there, and share a canvas as large as the largest of them
 
 
 def degrade(images: Tensor, thetas: Program | Sequence[Theta]) -> Canvas:

@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from schemas.operations import ResizeMode
-from stages.degrade.canvas import up_to
+from stages.degrade.canvas import Sizes, up_to
+
+TAPPED = ("bilinear", "bicubic")
+"""Modes that look at few pixels of a line."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,16 @@ class Taps:
 
     places: Tensor  # (B, out, T) int64
     weights: Tensor  # (B, out, T) float64
+
+
+def lines(sizes: Sizes, out: Sizes) -> tuple[Line, Line]:
+    """The lines along y and along x of images that become as large as `out`."""
+    shrinks = (sizes.heights >= out.heights) & (sizes.widths >= out.widths)
+    (old_heights, old_widths), (heights, widths) = (zip(*some.shapes, strict=True) for some in (sizes, out))
+    return (
+        Line(sizes.heights, tuple(old_heights), out.heights, tuple(heights), shrinks),
+        Line(sizes.widths, tuple(old_widths), out.widths, tuple(widths), shrinks),
+    )
 
 
 def contributions(line: Line, mode: ResizeMode) -> Taps | Tensor:

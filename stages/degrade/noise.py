@@ -26,7 +26,7 @@ def add_noise(images: Tensor, sizes: Sizes, sigma: Tensor, gray: bool, seeds: Te
     channels = 1 if gray else images.shape[1]
     drawn = _normal(uniform(seeds, _counts(sizes, channels), images.dtype))
     noise = _on_canvas(drawn, sizes, channels, images)
-    return (images + noise * (sigma.to(images) / 255).view(-1, 1, 1, 1)).clamp(0, 1)
+    return torch.addcmul(images, noise, (sigma.to(images) / 255).view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
 def add_poisson_noise(images: Tensor, sizes: Sizes, scale: Tensor, gray: bool, seeds: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def add_poisson_noise(images: Tensor, sizes: Sizes, scale: Tensor, gray: bool, s
         drawn = uniform(seeds, _counts(sizes, light.shape[1]), torch.float64)
         chance = _on_canvas(drawn, sizes, light.shape[1], images)
         noise = (_poisson(level, chance) / _PHOTONS - level / 255).to(images)
-    return (images + noise * scale.to(images).view(-1, 1, 1, 1)).clamp(0, 1)
+    return torch.addcmul(images, noise, scale.to(images).view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
 def normal(seed: int, count: int, device: torch.device | str = "cpu") -> Tensor:
@@ -60,7 +60,8 @@ def _on_canvas(series: Tensor, sizes: Sizes, channels: int, canvas: Tensor) -> T
     if sizes.alike:
         series = series.view(len(canvas), -1)[:, : channels * sizes.height * sizes.width]
         drawn = series.view(len(canvas), channels, sizes.height, sizes.width)
-        return F.pad(drawn, (0, width - sizes.width, 0, height - sizes.height))
+        padding = (0, width - sizes.width, 0, height - sizes.height)
+        return F.pad(drawn, padding) if any(padding) else drawn
     ends = [-(-count // BLOCK) * BLOCK for count in _counts(sizes, channels)]
     first = torch.tensor([0, *ends[:-1]], device=series.device).cumsum(0)
     channel = torch.arange(channels, device=series.device)[:, None]
@@ -77,9 +78,12 @@ def _counts(sizes: Sizes, channels: int) -> list[int]:
 def _normal(drawn: Tensor) -> Tensor:
     """Box-Muller: pairs of uniform numbers to pairs of normal ones, (N,) to (N,), N even."""
     pairs = drawn.view(-1, 2)
-    radius = (pairs[:, 0].log() * -2).sqrt()
+    radius = pairs[:, 0].log().mul_(-2).sqrt_()
     angle = pairs[:, 1] * math.tau
-    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1).flatten()
+    normals = torch.empty_like(pairs)
+    torch.mul(radius, angle.cos(), out=normals[:, 0])
+    torch.mul(radius, angle.sin_(), out=normals[:, 1])
+    return normals.flatten()
 
 
 def _poisson(level: Tensor, chance: Tensor) -> Tensor:

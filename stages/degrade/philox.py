@@ -35,7 +35,7 @@ def uniform(seeds: Tensor, counts: Sequence[int], dtype: torch.dtype) -> Tensor:
         )
     else:
         halves = _halves(random_words(seeds, blocks)).to(dtype)
-    return (halves + 0.5) * 2.0**-32  # never 0, whose logarithm is infinite
+    return halves.add_(0.5).mul_(2.0**-32)  # never 0, whose logarithm is infinite
 
 
 def random_words(seeds: Tensor, blocks: Sequence[int]) -> Tensor:

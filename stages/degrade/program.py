@@ -10,6 +10,7 @@ from torch import Tensor
 from schemas.operations import OPERATIONS, AnyBlur, Blur, Operation, Resize
 from schemas.theta import Theta
 from stages.degrade.canvas import Sizes, sizes_of
+from stages.degrade.lines import TAPPED
 
 _RANK = {kind: rank for rank, kind in enumerate(OPERATIONS.values())}
 
@@ -21,7 +22,8 @@ class Kind(NamedTuple):
 
     operation: type[Operation]
     choice: str | bool | None  # mode, chroma or gray: what it depends on besides numbers
-    blurred: bool  # a resize which does the Gaussian blur before it, too
+    blur: type[Operation] | None = None  # of a resize: the blur before it, which it does, too
+    along_axes: bool = False  # whether that is a Gaussian whose axes are x and y
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ def _run(group: list[int], thetas: Sequence[Theta], shape: tuple[int, int], whol
     return Run(None if whole else torch.tensor(group), tuple(steps), sizes_of(shapes))
 
 
-def _order(kind: Kind) -> tuple[int, str, bool]:
-    return _RANK[kind.operation], str(kind.choice), kind.blurred
+def _order(kind: Kind) -> tuple[int, str, str, bool]:
+    blur = kind.blur.__name__ if kind.blur else ""
+    return _RANK[kind.operation], str(kind.choice), blur, kind.along_axes
 
 
 def _items(theta: Theta) -> list[_Item]:
@@ -137,16 +140,16 @@ def _items(theta: Theta) -> list[_Item]:
             ),
             None,
         )
-        blur = items[-1].operations[-1] if items else None
-        if isinstance(operation, Resize) and isinstance(blur, Blur) and _along_axes(blur):
-            items[-1] = _Item(Kind(Resize, choice, True), (blur, operation))
+        before = items[-1].operations[-1] if items else None
+        if isinstance(operation, Resize) and isinstance(before, AnyBlur) and operation.mode in TAPPED:
+            items[-1] = _Item(Kind(Resize, choice, type(before), _along_axes(before)), (before, operation))
         else:
-            items.append(_Item(Kind(type(operation), choice, False), (operation,)))
+            items.append(_Item(Kind(type(operation), choice), (operation,)))
     return items
 
 
-def _along_axes(blur: Blur) -> bool:
-    return blur.angle_rad == 0 or blur.sigma_x_px == blur.sigma_y_px
+def _along_axes(blur: AnyBlur) -> bool:
+    return isinstance(blur, Blur) and (blur.angle_rad == 0 or blur.sigma_x_px == blur.sigma_y_px)
 
 
 def _after(operation: Operation, shape: tuple[int, int]) -> tuple[int, int]:

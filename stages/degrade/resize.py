@@ -13,9 +13,9 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from schemas.operations import ResizeMode
-from stages.degrade.blur import mirrored
+from stages.degrade.blur import Filtered, mirrored
 from stages.degrade.canvas import Sizes, take_rows
-from stages.degrade.lines import Line, Taps, contributions
+from stages.degrade.lines import Line, Taps, contributions, lines
 
 _BLOCK = 32  # new lines that are made from one window
 
@@ -31,22 +31,20 @@ class Gaussians:
 
 
 def resize(
-    images: Tensor, sizes: Sizes, out: Sizes, mode: ResizeMode, blur: Gaussians | None = None
+    images: Tensor, sizes: Sizes, out: Sizes, mode: ResizeMode, blur: Gaussians | Tensor | None = None
 ) -> Tensor:
-    """Resize (B, C, H, W) images of these sizes to (B, C, out.height, out.width), blurred before if asked.
+    """Resize (B, C, H, W) images of these sizes to (B, C, out.height, out.width).
 
     bilinear, bicubic, area: as `cv2.INTER_LINEAR` (which looks at four pixels even when it shrinks; GFPGAN does
     so), `cv2.INTER_CUBIC` and `cv2.INTER_AREA`. bicubic_antialias: as MATLAB's `imresize`, whose kernel widens
     when it shrinks. Both bicubic ones may leave [0, 1]. Beyond its own size, a smaller image's edge is repeated.
+    blur: done before; kernels (B, K, K) as `blur.blur` takes them, or Gaussians.
     """
-    shrinks = (sizes.heights >= out.heights) & (sizes.widths >= out.widths)
-    old, new = zip(*sizes.shapes, strict=True), zip(*out.shapes, strict=True)
-    rows, columns = (
-        Line(lengths, tuple(old_sides), out_lengths, tuple(new_sides), shrinks)
-        for lengths, old_sides, out_lengths, new_sides in zip(
-            (sizes.heights, sizes.widths), old, (out.heights, out.widths), new, strict=True
-        )
-    )
+    rows, columns = lines(sizes, out)
+    if isinstance(blur, Tensor):
+        filtered = Filtered.of(images, sizes, blur)
+        made = filtered.lines(_lines(filtered.spectra, rows, mode))
+        return _lines(made.mT, columns, mode).mT
     if blur is None:
         return _lines(_lines(images, rows, mode).mT, columns, mode).mT
     padded = mirrored(images, sizes, blur.reach)

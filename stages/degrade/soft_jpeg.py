@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from stages.degrade.canvas import Sizes, repeat_edges
@@ -28,14 +29,13 @@ _CHROMA = (
     24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
     *[99] * 32,
 )  # fmt: skip
-_HARDLY = 1e-6
-# JFIF 1.02: RGB to Y, Cb, Cr, and back.
+# JFIF 1.02: RGB to Y, Cb, Cr; and what Cb and Cr add to Y in R, G and B.
 _TO_YCC = (
     (0.299, 0.587, 0.114),
     (-0.168735892, -0.331264108, 0.5),
     (0.5, -0.418687589, -0.081312411),
 )
-_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286, -0.714136286), (1.0, 1.772, 0.0))
+_FROM_CHROMA = ((0.0, 1.402), (-0.344136286, -0.714136286), (1.772, 0.0))
 
 
 def soft_jpeg(
@@ -49,7 +49,7 @@ def soft_jpeg(
     step = 16 if chroma == "4:2:0" else 8
     tall, wide = -(-sizes.height // step) * step, -(-sizes.width // step) * step
     pixels = repeat_edges(images, sizes, tall, wide) * 255
-    ycc = _colours(_level(pixels, rounding), _TO_YCC, (0, 128, 128), rounding)
+    ycc = _to_ycc(_level(pixels, rounding), rounding)
     luma, colour = ycc[:, :1], ycc[:, 1:]
     if chroma == "4:2:0":
         colour = _halved(colour, sizes, rounding)
@@ -57,8 +57,7 @@ def soft_jpeg(
     colour = _blocks_coded(colour, _table(_CHROMA, quality, images), rounding)
     if chroma == "4:2:0":
         colour = _doubled(colour, sizes, rounding)
-    ycc = torch.cat([luma, colour - 128], 1)
-    return _colours(ycc, _TO_RGB, (0, 0, 0), rounding)[..., : sizes.height, : sizes.width] / 255
+    return _to_rgb(luma, colour, rounding)[..., : sizes.height, : sizes.width].div_(255)
 
 
 def quantisation(base: tuple[int, ...], quality: Tensor) -> Tensor:
@@ -70,14 +69,16 @@ def quantisation(base: tuple[int, ...], quality: Tensor) -> Tensor:
 
 
 def _table(base: tuple[int, ...], quality: Tensor, like: Tensor) -> Tensor:
-    return quantisation(base, quality).to(like.dtype)[:, None, None]
+    return quantisation(base, quality).to(like.dtype)[:, None]
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Rounding down after adding `bias`; the gradient passes as if nothing had been done."""
+class _Whole(torch.autograd.Function):
+    """Rounding down after adding `bias`; to the nearest, halves away from zero, without one. The gradient passes."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, bias: Tensor | float) -> Tensor:
+    def forward(ctx: Any, values: Tensor, bias: Tensor | None) -> Tensor:
+        if bias is None:
+            return torch.copysign(values.new_tensor(0.5), values).add_(values).trunc_()
         return (values + bias).floor_()
 
     @staticmethod
@@ -85,36 +86,67 @@ class _StraightThrough(torch.autograd.Function):
         return gradient, None
 
 
-def _rounded(values: Tensor, bias: Tensor | float, rounding: bool) -> Tensor:
+class _Level(torch.autograd.Function):
+    """Rounding to whole numbers, halves up, clipped to 0 ... 255; the gradient is that of clipping alone."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        return (values + 0.5).floor_().clamp_(0, 255)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        values: Tensor = ctx.saved_tensors[0]
+        return gradient * ((values >= 0) & (values <= 255))
+
+
+def _rounded(values: Tensor, bias: Tensor | None, rounding: bool) -> Tensor:
+    """`_Whole` of values of our own making, which are overwritten where no gradient is wanted."""
     if not rounding:
         return values
-    rounded: Tensor = _StraightThrough.apply(values, bias)  # type: ignore[no-untyped-call]
-    return rounded
+    if values.requires_grad:
+        return _Whole.apply(values, bias)  # type: ignore[no-untyped-call,no-any-return]
+    if bias is None:
+        return values.add_(torch.copysign(values.new_tensor(0.5), values)).trunc_()
+    return values.add_(bias).floor_()
 
 
 def _level(values: Tensor, rounding: bool) -> Tensor:
-    """Rounded to whole numbers, halves up, and clipped to 0 ... 255."""
-    return _rounded(values, 0.5, rounding).clamp(0, 255)
+    """`_Level` of values of our own making, which are overwritten where no gradient is wanted."""
+    if not rounding:
+        return values.clamp(0, 255)
+    if values.requires_grad:
+        return _Level.apply(values)  # type: ignore[no-untyped-call,no-any-return]
+    return values.add_(0.5).floor_().clamp_(0, 255)
 
 
-def _colours(
-    pixels: Tensor, matrix: tuple[tuple[float, ...], ...], offset: tuple[int, ...], rounding: bool
-) -> Tensor:
-    turned = torch.einsum("dc,bchw->bdhw", pixels.new_tensor(matrix), pixels)
-    return _level(turned + pixels.new_tensor(offset)[:, None, None], rounding)
+def _to_ycc(pixels: Tensor, rounding: bool) -> Tensor:
+    offset = pixels.new_tensor((0, 128, 128))[:, None]
+    turned = torch.baddbmm(offset, _each(pixels, _TO_YCC), pixels.flatten(2))
+    return _level(turned.view(pixels.shape), rounding)
+
+
+def _to_rgb(luma: Tensor, chroma: Tensor, rounding: bool) -> Tensor:
+    share = _each(chroma, _FROM_CHROMA)
+    base = luma - 128 * share[0].sum(1).view(3, 1, 1)
+    turned = torch.baddbmm(base.flatten(2), share, chroma.flatten(2))
+    return _level(turned.view(base.shape), rounding)
+
+
+def _each(planes: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+    return planes.new_tensor(matrix).expand(len(planes), -1, -1)
 
 
 def _blocks_coded(planes: Tensor, table: Tensor, rounding: bool) -> Tensor:
     """DCT of 8 x 8 blocks, quantised, and back."""
     batch, channels, height, width = planes.shape
-    blocks = planes.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
+    blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(-1, 64)
     basis = _dct(planes.dtype, planes.device)
-    coefficients = (blocks.reshape(batch, channels, -1, 64) - 128) @ basis.T
-    steps = coefficients / table
-    steps = _rounded(steps, 0.5 - (steps.detach() < 0) * _HARDLY, rounding)  # halves away from zero
-    decoded = _level((steps * table) @ basis + 128, rounding)
+    coefficients = torch.addmm(basis.sum(1) * -128, blocks, basis.T).view(batch, -1, 64)
+    steps = _rounded(coefficients.div_(table), None, rounding).mul(table)
+    decoded = torch.addmm(planes.new_tensor(128).expand(64), steps.view(-1, 64), basis)
     decoded = decoded.view(batch, channels, height // 8, width // 8, 8, 8).transpose(3, 4)
-    return decoded.reshape(batch, channels, height, width)
+    return _level(decoded.reshape(batch, channels, height, width), rounding)
 
 
 @cache
@@ -129,7 +161,7 @@ def _dct(dtype: torch.dtype, device: torch.device) -> Tensor:
 def _halved(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
     """The mean of 2 x 2 pixels; libjpeg repeats the last row of means below an image, not its last row of pixels."""
     columns = planes[..., 0::2] + planes[..., 1::2]
-    mean = (columns[:, :, 0::2] + columns[:, :, 1::2]) / 4
+    mean = (columns[:, :, 0::2] + columns[:, :, 1::2]).div_(4)
     bias = torch.tensor([0.25, 0.5], dtype=mean.dtype, device=mean.device).repeat(mean.shape[3] // 2)
     rounded = _rounded(mean, bias, rounding)
     return repeat_edges(rounded, _half(sizes), mean.shape[2], mean.shape[3])
@@ -138,21 +170,23 @@ def _halved(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
 def _doubled(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
     """Twice as large: three quarters of the nearer pixel and one of the farther, along both axes."""
     half = _half(sizes)
-    narrow = half.widths <= 2  # libjpeg repeats the pixels of so narrow an image
+    narrow = None
+    if any(width <= 2 for _, width in half.shapes):
+        narrow = (half.widths <= 2).view(-1, 1, 1, 1)  # libjpeg repeats the pixels of so narrow an image
     edged = repeat_edges(planes, half, planes.shape[2], planes.shape[3])
-    rows = _interpolated(edged, 2, narrow)
-    both = _interpolated(rows, 3, narrow)
+    both = _interpolated(_interpolated(edged, 2, narrow), 3, narrow).div_(16)
     bias = torch.tensor([8 / 16, 7 / 16], dtype=both.dtype, device=both.device).repeat(planes.shape[3])
-    return _rounded(both / 16, bias, rounding)
+    return _rounded(both, bias, rounding)
 
 
-def _interpolated(planes: Tensor, axis: int, narrow: Tensor) -> Tensor:
+def _interpolated(planes: Tensor, axis: int, narrow: Tensor | None) -> Tensor:
     """A line twice as long, its values four times as large; the ends, where there is no farther pixel, as they are."""
     length = planes.shape[axis]
-    before = torch.cat([planes.narrow(axis, 0, 1), planes.narrow(axis, 0, length - 1)], axis)
-    after = torch.cat([planes.narrow(axis, 1, length - 1), planes.narrow(axis, length - 1, 1)], axis)
-    plain = narrow.view(-1, 1, 1, 1)
-    pair = [3 * planes + torch.where(plain, planes, farther) for farther in (before, after)]
+    longer = F.pad(planes, (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0), mode="replicate")
+    farther = [longer.narrow(axis, 0, length), longer.narrow(axis, 2, length)]
+    if narrow is not None:
+        farther = [torch.where(narrow, planes, pixels) for pixels in farther]
+    pair = [torch.add(pixels, planes, alpha=3) for pixels in farther]
     return torch.stack(pair, axis + 1).flatten(axis, axis + 1)
 
 
