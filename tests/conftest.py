@@ -1,15 +1,27 @@
 """Fixtures that several test files use."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from pipeline.workers import Workers
+
 # Examples are bounded, not seconds: on a loaded machine a deadline says nothing about the code.
 settings.register_profile("facerefs", deadline=None)
 settings.load_profile("facerefs")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores belong to the other processes of pytest
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: a process of pytest that took one of them last would end long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _shared(folder: str) -> Path:
@@ -29,3 +41,13 @@ def shared_faces() -> Path:
 def shared_models() -> Path:
     """Real ONNX weights that the project must not contain."""
     return _shared("models")
+
+
+@pytest.fixture(scope="session")
+def ray_for_two() -> Iterator[None]:
+    """Ray in this process, with room for two workers, whichever test comes first: it starts only once."""
+    import ray
+
+    Workers(2).start()
+    yield
+    ray.shutdown()

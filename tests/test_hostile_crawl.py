@@ -37,7 +37,7 @@ LONGEST_S = 60  # of a few seconds that it takes: nothing waits without an end
 
 
 @pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, str | None]:
+def ends(ray_for_two: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, str | None]:
     """How the URL of each behaviour ended, by its path."""
     folder = tmp_path_factory.mktemp("hostile")
     with hostile_web() as web:

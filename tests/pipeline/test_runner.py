@@ -20,6 +20,8 @@ from schemas.tables import SOURCES
 from tests.pipeline.folders import contents, folder_rows
 from tests.pipeline.toy import Die, Measure
 
+pytestmark = pytest.mark.usefixtures("ray_for_two")
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
