@@ -1,40 +1,109 @@
-"""Degrading 512 px faces by the recipe `gfpgan` on one core: our engine and the basicsr/OpenCV sequence."""
+"""Degrading 512 px faces: our engine and the basicsr/OpenCV sequence of GFPGAN's loader, with the same numbers.
 
+On one core: faces at their low resolution, network inputs (resized back), files; by how many are done at once. With a
+GPU, if there is one: each recipe, the engine on the GPU against the same engine on one core.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from benchmarks.paired import compare, write
+from benchmarks.paired import Comparison, compare, write
 from schemas.operations import Blur, Jpeg, Noise, Resize
 from schemas.theta import Theta
 from stages.basicsr import degradations
-from stages.degrade.engine import degrade
+from stages.degrade.engine import degrade, degrade_and_restore, degrade_exactly
+from stages.degrade.program import compile_thetas
 from stages.degrade.recipes import RECIPES, draw, theta_seed
 from stages.rendered.render import draw_person, draw_view, render
 
 SIZE_PX = 512
-COUNT = 16
+COUNT = 64
+GPU_BATCH = 64
 
 
 def main() -> None:
-    """Print the ratio, and write benchmarks/out/degrade.json."""
+    """Print the ratios, and write benchmarks/out/degrade.json."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    faces = [render(draw_person(0, i), draw_view(0, i, 0), SIZE_PX).image for i in range(COUNT)]
-    thetas = [draw(RECIPES["gfpgan"], theta_seed(0, str(i), 0), SIZE_PX) for i in range(COUNT)]
+    people = [render(draw_person(0, i), draw_view(0, i, 0), SIZE_PX).image for i in range(16)]
+    faces = [people[i % len(people)] for i in range(COUNT)]
     batch = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float() / 255
     bgr = [face[..., ::-1].astype(np.float32) / 255 for face in faces]
-    comparison = compare(
-        case="gfpgan recipe, 512 px, one core",
-        ours=lambda: degrade(batch, thetas),
-        peer=lambda: [_peer(image, theta) for image, theta in zip(bgr, thetas, strict=True)],
-        amount=COUNT,
-        unit="images/s",
-    )
-    write("degrade", [comparison])
+    comparisons = _one_core(batch, bgr)
+    if torch.cuda.is_available():
+        comparisons += [_gpu(batch, name) for name in RECIPES]
+    write("degrade", comparisons)
+
+
+def _one_core(batch: Tensor, bgr: list[NDArray[Any]]) -> list[Comparison]:
+    thetas = _thetas("gfpgan")
+
+    def peer() -> list[NDArray[Any]]:
+        return [_peer(image, theta) for image, theta in zip(bgr, thetas, strict=True)]
+
+    def peer_restored() -> Tensor:
+        faces = [cv2.resize(face, (SIZE_PX, SIZE_PX)) for face in peer()]
+        return torch.from_numpy(np.stack(faces)[..., ::-1].transpose(0, 3, 1, 2).copy())
+
+    case = "gfpgan, 512 px, one core"
+    comparisons = [
+        compare(f"{case}, low resolution", lambda: _each(batch, thetas), peer, COUNT, "images/s"),
+        compare(
+            f"{case}, network input",
+            lambda: degrade_and_restore(batch, thetas),
+            peer_restored,
+            COUNT,
+            "images/s",
+        ),
+        compare(f"{case}, files", lambda: degrade_exactly(batch, thetas), peer, COUNT, "images/s"),
+    ]
+    for at_once in (2, 4, 16):
+        program = compile_thetas(thetas, SIZE_PX, SIZE_PX, at_once)
+        comparisons.append(
+            compare(
+                f"{case}, network input, {at_once} at once",
+                lambda program=program: degrade_and_restore(batch, program),  # type: ignore[misc]
+                peer_restored,
+                COUNT,
+                "images/s",
+                runs=3,
+            )
+        )
+    return comparisons
+
+
+def _each(batch: Tensor, thetas: Sequence[Theta]) -> list[Tensor]:
+    """Faces at their low resolution, one by one, as the peer leaves them."""
+    return [degrade(image[None], [theta]).pixels for image, theta in zip(batch, thetas, strict=True)]
+
+
+def _gpu(batch: Tensor, recipe: str) -> Comparison:
+    thetas = _thetas(recipe)
+    images = batch[:GPU_BATCH].cuda()
+    program = compile_thetas(thetas[:GPU_BATCH], SIZE_PX, SIZE_PX).to("cuda")
+
+    def ours() -> None:
+        for _ in range(10):
+            degrade_and_restore(images, program)
+        torch.cuda.synchronize()
+
+    few = 8
+
+    def one_core() -> None:
+        for _ in range(10 * GPU_BATCH // few):
+            degrade_and_restore(batch[:few], thetas[:few])
+
+    return compare(f"{recipe}, 512 px, GPU and one core", ours, one_core, 10 * GPU_BATCH, "images/s", runs=3)
+
+
+def _thetas(recipe: str) -> list[Theta]:
+    return [draw(RECIPES[recipe], theta_seed(0, str(i), 0), SIZE_PX) for i in range(COUNT)]
 
 
 def _peer(image: NDArray[Any], theta: Theta) -> NDArray[Any]:
@@ -52,8 +121,16 @@ def _peer(image: NDArray[Any], theta: Theta) -> NDArray[Any]:
             case Noise():
                 image = peer.add_gaussian_noise(image, op.sigma)
             case Jpeg():
-                image = peer.add_jpg_compression(image, op.quality)
+                image = _jpeg(image, op.quality)
     return image
+
+
+def _jpeg(image: NDArray[Any], quality: int) -> NDArray[Any]:
+    """basicsr's `add_jpg_compression`, which OpenCV 5 refuses as it stands: it wants 8 bits and a whole quality."""
+    _, file = cv2.imencode(
+        ".jpg", (image * 255).round().astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.float32) / 255
 
 
 if __name__ == "__main__":

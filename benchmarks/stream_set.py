@@ -1,0 +1,83 @@
+"""A set of shards to read: rendered people with a little noise, as photos have it, written by the stage `shard`."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline import card
+from pipeline.inputs import PlannedSamples
+from pipeline.runner import PartWorker
+from pipeline.storage import Storage
+from pipeline.workers import Task
+from schemas.tables import FACES, IMAGES, PAIRS, loaded
+from stages.rendered.person import draw_person
+from stages.rendered.render import render
+from stages.rendered.view import draw_view
+from stages.shard import Shard
+
+SIZE_PX = 512
+PEOPLE = 16
+PHOTOS = 16  # of each, which differ in their noise
+_NOISE_SIGMA = 2.0
+_EMBEDDING = 512
+
+
+def make_set(folder: Path) -> Path:
+    """256 samples of one reference each, in shards of about 12 MB so that workers can share them."""
+    storage = Storage(str(folder))
+    stage = Shard(shard_mb=12, val_share=0, test_share=0)
+    faces, images, pairs = [], [], []
+    for person in range(PEOPLE):
+        rendered = render(draw_person(0, person), draw_view(0, person, 0), SIZE_PX)
+        for number in range(PHOTOS):
+            face = _face_id(person, number)
+            name = f"person {person}"
+            faces.append(_face(person, number, rendered.image, rendered.landmarks))
+            images.append({"key": faces[-1]["key"], "id": face[:16], "licence": "CC0"})
+            reference = _face_id(person, (number + 1) % PHOTOS)
+            about = {"target": face, "reference": reference, "rank": 0}
+            pairs.append(about | {"identity": name, "similarity": 0.5})
+    for table, rows, schema in (
+        ("faces", faces, loaded(FACES)),
+        ("images", images, IMAGES),
+        ("pairs", pairs, PAIRS),
+    ):
+        with storage.writing(table, "part-a", "fingerprint") as part:
+            part.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema))
+    plan = PlannedSamples(storage, stage)
+    worker = PartWorker(stage, plan, storage)
+    for part_name in plan.names():
+        worker.work(Task(part_name, "fingerprint"))
+    card.write(storage, stage)
+    return folder / "samples"
+
+
+def _face(
+    person: int, number: int, image: NDArray[np.uint8], landmarks: NDArray[np.floating[Any]]
+) -> dict[str, Any]:
+    rng = np.random.default_rng([person, number])
+    noisy = image + rng.normal(0, _NOISE_SIGMA, image.shape)
+    buffer = io.BytesIO()
+    Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    embedding = rng.normal(size=_EMBEDDING)
+    face = _face_id(person, number)
+    return {
+        "id": face,
+        "image": face[:16],
+        "key": f"person {person}/{number}.jpg",
+        "crop": buffer.getvalue(),
+        "crop_size": SIZE_PX,
+        "landmarks": np.asarray(landmarks, np.float32).ravel().tolist(),
+        "embedding": (embedding / np.linalg.norm(embedding)).astype(np.float32).tolist(),
+        "embedder": "toy",
+    }
+
+
+def _face_id(person: int, number: int) -> str:
+    return hashlib.sha256(f"{person}/{number}".encode()).hexdigest()[:16] + "-0"
