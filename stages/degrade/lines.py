@@ -50,7 +50,8 @@ def lines(sizes: Sizes, out: Sizes) -> tuple[Line, Line]:
 def contributions(line: Line, mode: ResizeMode) -> Taps | Tensor:
     """As taps, or as a matrix (B, out, longest line) float64; beyond its own length, a line's last pixel repeats."""
     at = up_to(line.out_lengths, max(line.out_known)).double()
-    step = (line.lengths / line.out_lengths.double())[:, None]
+    growth = (line.out_lengths.double() / line.lengths)[:, None]
+    step = 1 / growth  # as OpenCV has it, to the last digit: `area` rounds it down
     last = (line.lengths - 1)[:, None, None]
     match mode:
         case "bilinear":
@@ -60,7 +61,7 @@ def contributions(line: Line, mode: ResizeMode) -> Taps | Tensor:
         case "bicubic_antialias":
             return _matlab(line, at)
         case "area":
-            return _area(line, at, step)
+            return _area(line, at, growth)
 
 
 def _linear(centre: Tensor, last: Tensor) -> Taps:
@@ -76,14 +77,15 @@ def _cubic_taps(centre: Tensor, last: Tensor) -> Taps:
     return Taps(torch.minimum(places.long().clamp(min=0), last), weights)
 
 
-def _area(line: Line, at: Tensor, step: Tensor) -> Tensor:
+def _area(line: Line, at: Tensor, growth: Tensor) -> Tensor:
     """Each new pixel is the mean of what it covers; where an image grows, a short linear ramp, as OpenCV's."""
+    step = 1 / growth
     start, end = at * step, torch.minimum((at + 1) * step, line.lengths[:, None])
     place = torch.arange(max(line.known), device=at.device)
     covered = torch.minimum(end[..., None], place + 1) - torch.maximum(start[..., None], place)
     mean = covered.clamp(min=0) / (end - start)[..., None]
     low = (at * step).floor()
-    share = (at + 1) - (low + 1) / step
+    share = ((at + 1) - (low + 1) * growth).float().double()
     share = torch.where(share <= 0, 0, share - share.floor())
     places = torch.minimum(torch.stack([low, low + 1], dim=-1).long(), (line.lengths - 1)[:, None, None])
     ramp = torch.zeros_like(mean).scatter_add_(2, places, torch.stack([1 - share, share], dim=-1))

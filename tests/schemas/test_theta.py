@@ -8,23 +8,55 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Resize
+from schemas.operations import (
+    OPERATIONS,
+    Blur,
+    Brightness,
+    ColourShift,
+    Contrast,
+    GeneralisedBlur,
+    Gray,
+    Hue,
+    Jpeg,
+    Mirror,
+    MotionBlur,
+    Noise,
+    PlateauBlur,
+    PoissonNoise,
+    Resize,
+    Saturation,
+    SincBlur,
+)
 from schemas.theta import Theta, describe, from_json, to_json
 
 taps = st.integers(0, 255).map(lambda half: 2 * half + 1)
 angle = st.floats(-math.tau, math.tau)
 sigma = st.floats(0.01, 1000)
 shift = st.floats(-255, 255)
+beta = st.floats(0.1, 20)
+factor = st.floats(0, 10)
+seed = st.integers(0, 2**53 - 1)
 pixels = st.integers(1, 16_384)
-operations = st.one_of(
-    st.builds(Blur, taps, sigma, sigma, angle),
-    st.builds(MotionBlur, st.just(511), st.floats(1, 511), angle),
-    st.builds(Resize, pixels, pixels, st.sampled_from(["bilinear", "bicubic_antialias"])),
-    st.builds(Noise, st.floats(0, 255), st.booleans(), st.integers(0, 2**53 - 1)),
-    st.builds(Jpeg, st.integers(1, 100), st.sampled_from(["4:2:0", "4:4:4"])),
-    st.builds(ColourShift, shift, shift, shift),
-    st.builds(Gray),
-)
+modes = st.sampled_from(["bilinear", "bicubic", "area", "bicubic_antialias"])
+operations_by_name = {
+    "mirror": st.builds(Mirror),
+    "blur": st.builds(Blur, taps, sigma, sigma, angle),
+    "generalised_blur": st.builds(GeneralisedBlur, taps, sigma, sigma, angle, beta),
+    "plateau_blur": st.builds(PlateauBlur, taps, sigma, sigma, angle, beta),
+    "sinc_blur": st.builds(SincBlur, taps, st.floats(0.01, math.pi)),
+    "motion_blur": st.builds(MotionBlur, st.just(511), st.floats(1, 511), angle),
+    "resize": st.builds(Resize, pixels, pixels, modes),
+    "noise": st.builds(Noise, st.floats(0, 255), st.booleans(), seed),
+    "poisson_noise": st.builds(PoissonNoise, st.floats(0, 20), st.booleans(), seed),
+    "colour_shift": st.builds(ColourShift, shift, shift, shift),
+    "brightness": st.builds(Brightness, factor),
+    "contrast": st.builds(Contrast, factor),
+    "saturation": st.builds(Saturation, factor),
+    "hue": st.builds(Hue, st.floats(-0.5, 0.5)),
+    "gray": st.builds(Gray),
+    "jpeg": st.builds(Jpeg, st.integers(1, 100), st.sampled_from(["4:2:0", "4:4:4"])),
+}
+operations = st.one_of(*operations_by_name.values())
 thetas = st.lists(operations, max_size=8).map(tuple)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -37,6 +69,20 @@ EXAMPLE: Theta = (
     Noise(sigma=12.4, gray=False, seed=7),
     Jpeg(quality=71, chroma="4:2:0"),
 )
+
+
+def test_all_operations_are_tested_here() -> None:
+    assert operations_by_name.keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@given(data=st.data())
+def test_each_operation_has_its_name_in_json_and_its_own_words(name: str, data: st.DataObject) -> None:
+    operation = data.draw(operations_by_name[name])
+    (record,) = json.loads(to_json((operation,)))
+    assert record.pop("op") == name
+    assert record == vars(operation)
+    assert len(describe((operation,))) > 5
 
 
 @given(thetas)
@@ -115,6 +161,26 @@ JPEG: dict[str, Any] = {"op": "jpeg", "quality": 71, "chroma": "4:2:0"}
             "odd number of taps",
         ),
         ('[{"op": "motion_blur", "taps": 5, "length_px": 9, "angle_rad": 0}]', "does not fit into 5 taps"),
+        ('[{"op": "sinc_blur", "taps": 8, "cutoff_rad": 1}]', "odd number of taps"),
+        ('[{"op": "sinc_blur", "taps": 7, "cutoff_rad": 3.2}]', "cutoff_rad is from 0.01 to 3.14"),
+        (
+            '[{"op": "plateau_blur", "taps": 7, "sigma_x_px": 1, "sigma_y_px": 1, "angle_rad": 0, "beta": 0}]',
+            "plateau_blur: beta is from 0.1 to 20, not 0.0",
+        ),
+        (
+            '[{"op": "generalised_blur", "taps": 7, "sigma_x_px": 1, "sigma_y_px": 1, "angle_rad": 7, "beta": 1}]',
+            "generalised_blur: angle_rad is from -6.28",
+        ),
+        (
+            '[{"op": "resize", "out_w": 8, "out_h": 8, "mode": "nearest"}]',
+            "mode is one of bilinear, bicubic, area",
+        ),
+        ('[{"op": "poisson_noise", "scale": 21, "gray": true, "seed": 1}]', "scale is from 0 to 20"),
+        ('[{"op": "poisson_noise", "scale": 1, "gray": true, "seed": -1}]', "seed is from 0 to"),
+        ('[{"op": "hue", "turn": 0.6}]', "turn is from -0.5 to 0.5"),
+        ('[{"op": "brightness", "factor": -0.1}]', "factor is from 0 to 10"),
+        ('[{"op": "saturation", "factor": null}]', "factor is of type float"),
+        ('[{"op": "mirror", "axis": 1}]', "mirror: unknown field 'axis'"),
     ],
 )
 def test_what_is_no_theta_is_refused_with_its_reason(text: str, message: str) -> None:
