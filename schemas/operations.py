@@ -28,13 +28,20 @@ Factor: TypeAlias = Annotated[float, Range(0, 10)]
 ResizeMode: TypeAlias = Literal["bilinear", "bicubic", "area", "bicubic_antialias"]
 
 
+class _Checked:
+    """What all records do: they refuse what they do not mean, with ValueError and one sentence."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
 @dataclass(frozen=True)
-class Mirror:
+class Mirror(_Checked):
     """Left and right exchanged. Around a theta, (Mirror, ..., Mirror) is what a flipped face needs."""
 
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(_Checked):
     """Gaussian blur; sigmas along and across an axis turned by `angle_rad`."""
 
     taps: Taps
@@ -42,13 +49,9 @@ class Blur:
     sigma_y_px: SigmaPx
     angle_rad: Angle
 
-    def __post_init__(self) -> None:
-        check(self)
-        _check_odd(self.taps)
-
 
 @dataclass(frozen=True)
-class GeneralisedBlur:
+class GeneralisedBlur(_Checked):
     """Generalised Gaussian, exp(-d^(2 beta) / 2) of the Gaussian's distance d: heavy-tailed below beta 1."""
 
     taps: Taps
@@ -57,13 +60,9 @@ class GeneralisedBlur:
     angle_rad: Angle
     beta: Beta
 
-    def __post_init__(self) -> None:
-        check(self)
-        _check_odd(self.taps)
-
 
 @dataclass(frozen=True)
-class PlateauBlur:
+class PlateauBlur(_Checked):
     """Plateau-shaped kernel, 1 / (1 + d^(2 beta)) of the Gaussian's distance d."""
 
     taps: Taps
@@ -72,25 +71,17 @@ class PlateauBlur:
     angle_rad: Angle
     beta: Beta
 
-    def __post_init__(self) -> None:
-        check(self)
-        _check_odd(self.taps)
-
 
 @dataclass(frozen=True)
-class SincBlur:
+class SincBlur(_Checked):
     """Circular low-pass filter with a sharp edge at `cutoff_rad` per pixel: rings, as after over-sharpening."""
 
     taps: Taps
     cutoff_rad: Annotated[float, Range(0.01, math.pi)]
 
-    def __post_init__(self) -> None:
-        check(self)
-        _check_odd(self.taps)
-
 
 @dataclass(frozen=True)
-class MotionBlur:
+class MotionBlur(_Checked):
     """Blur along a straight line of `length_px`, turned by `angle_rad`."""
 
     taps: Taps
@@ -98,113 +89,85 @@ class MotionBlur:
     angle_rad: Angle
 
     def __post_init__(self) -> None:
-        check(self)
-        _check_odd(self.taps)
+        super().__post_init__()
         if self.length_px > self.taps:
             raise ValueError(f"motion_blur: length_px {self.length_px} does not fit into {self.taps} taps")
 
 
 @dataclass(frozen=True)
-class Resize:
+class Resize(_Checked):
     """Resize to a size in pixels; `bicubic_antialias` is MATLAB's, the others are OpenCV's."""
 
     out_w: Pixels
     out_h: Pixels
     mode: ResizeMode
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(_Checked):
     """Gaussian noise of `sigma`, the same for all channels if `gray`; then clipped."""
 
     sigma: Annotated[float, Range(0, 255)]
     gray: bool
     seed: Seed
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class PoissonNoise:
+class PoissonNoise(_Checked):
     """Shot noise at 256 photons for white, times `scale`, that of the luma for all channels if `gray`; then clipped."""
 
     scale: Annotated[float, Range(0, 20)]
     gray: bool
     seed: Seed
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Jpeg:
+class Jpeg(_Checked):
     """JPEG compression by libjpeg."""
 
     quality: Annotated[int, Range(1, 100)]
     chroma: Literal["4:2:0", "4:4:4"]
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class ColourShift:
+class ColourShift(_Checked):
     """A constant added to each channel; then clipped."""
 
     red: Shift
     green: Shift
     blue: Shift
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Brightness:
+class Brightness(_Checked):
     """All channels times `factor`; then clipped."""
 
     factor: Factor
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(_Checked):
     """Away from (or towards) the image's mean luma, `factor` times as far; then clipped."""
 
     factor: Factor
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Saturation:
+class Saturation(_Checked):
     """Away from (or towards) each pixel's luma, `factor` times as far; then clipped."""
 
     factor: Factor
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Hue:
+class Hue(_Checked):
     """Hue turned by a share of the colour circle."""
 
     turn: Annotated[float, Range(-0.5, 0.5)]
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 @dataclass(frozen=True)
-class Gray:
+class Gray(_Checked):
     """Luma (ITU-R BT.601) in all three channels."""
 
 
@@ -250,8 +213,7 @@ HINTS = MappingProxyType(
 )
 
 
-def check(op: Operation) -> None:
-    """Raise ValueError, in one sentence, if a field has a wrong type or is out of range."""
+def _check(op: Any) -> None:
     name = NAMES[type(op)]
     for field, hint in HINTS[type(op)].items():
         value = getattr(op, field)
@@ -263,11 +225,8 @@ def check(op: Operation) -> None:
             raise ValueError(f"{name}: {field} is of type {kind.__name__}, not {shown(value)}")
         elif rest and not rest[0].low <= value <= rest[0].high:  # false for NaN
             raise ValueError(f"{name}: {field} is from {rest[0].low} to {rest[0].high}, not {shown(value)}")
-
-
-def _check_odd(taps: int) -> None:
-    if taps % 2 == 0:
-        raise ValueError(f"a blur has an odd number of taps, not {taps}")
+    if "taps" in HINTS[type(op)] and op.taps % 2 == 0:
+        raise ValueError(f"a blur has an odd number of taps, not {op.taps}")
 
 
 def shown(value: Any) -> str:
