@@ -113,7 +113,7 @@ def _runs(images: Tensor, program: Program) -> Iterator[tuple[Tensor | None, Ten
         chosen = work if run.images is None else work.index_select(0, run.images)
         with torch.autocast(images.device.type, enabled=False):
             pixels = _run(chosen, run)
-        yield run.images, pixels.to(images.dtype), run.sizes
+        yield run.images, pixels.clamp(0, 1).to(images.dtype), run.sizes  # resizing may leave [0, 1]
 
 
 def _merged(done: list[tuple[Tensor | None, Tensor]], height: int, width: int) -> Tensor:

@@ -29,13 +29,14 @@ _CHROMA = (
     24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
     *[99] * 32,
 )  # fmt: skip
-# JFIF 1.02: RGB to Y, Cb, Cr; and what Cb and Cr add to Y in R, G and B.
-_TO_YCC = (
-    (0.299, 0.587, 0.114),
-    (-0.168735892, -0.331264108, 0.5),
-    (0.5, -0.418687589, -0.081312411),
+# JFIF 1.02: RGB to Y, Cb, Cr, and back, in libjpeg's 65536ths, so that sums in single precision are exact.
+_TO_YCC = tuple(
+    tuple(part / 65536 for part in row)
+    for row in ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
 )
-_FROM_CHROMA = ((0.0, 1.402), (-0.344136286, -0.714136286), (1.772, 0.0))
+_FROM_CHROMA = ((0.0, 91881 / 65536), (-22554 / 65536, -46802 / 65536), (116130 / 65536, 0.0))
+_CENTRE = 128 - 2**-16  # of Cb and Cr: libjpeg rounds their halves down
+_FINE = 8  # libjpeg's DCT rounds to eighths before it quantises
 
 
 def soft_jpeg(
@@ -121,7 +122,7 @@ def _level(values: Tensor, rounding: bool) -> Tensor:
 
 
 def _to_ycc(pixels: Tensor, rounding: bool) -> Tensor:
-    offset = pixels.new_tensor((0, 128, 128))[:, None]
+    offset = pixels.new_tensor((0, _CENTRE, _CENTRE) if rounding else (0, 128, 128))[:, None]
     turned = torch.baddbmm(offset, _each(pixels, _TO_YCC), pixels.flatten(2))
     return _level(turned.view(pixels.shape), rounding)
 
@@ -143,6 +144,8 @@ def _blocks_coded(planes: Tensor, table: Tensor, rounding: bool) -> Tensor:
     blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(-1, 64)
     basis = _dct(planes.dtype, planes.device)
     coefficients = torch.addmm(basis.sum(1) * -128, blocks, basis.T).view(batch, -1, 64)
+    if rounding:
+        coefficients = _rounded(coefficients.mul_(_FINE), None, rounding).div_(_FINE)
     steps = _rounded(coefficients.div_(table), None, rounding).mul(table)
     decoded = torch.addmm(planes.new_tensor(128).expand(64), steps.view(-1, 64), basis)
     decoded = decoded.view(batch, channels, height // 8, width // 8, 8, 8).transpose(3, 4)

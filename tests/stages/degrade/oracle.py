@@ -64,12 +64,13 @@ def psnr(one: Floats | torch.Tensor, other: Floats | torch.Tensor) -> float:
 def opencv_sequence(photo: Floats, theta: Theta) -> Floats:
     """Theta done by other people's code, step by step, in BGR and float32 as basicsr's loaders run.
 
-    photo: (H, W, 3) RGB in [0, 1]. The random numbers are theta's, taken from NumPy's Philox. Returns RGB.
+    photo: (H, W, 3) RGB in [0, 1]. The random numbers are theta's, taken from NumPy's Philox. Returns RGB,
+    clipped at the end only.
     """
     bgr = np.ascontiguousarray(photo[..., ::-1], np.float32)
     for operation in theta:
         bgr = np.ascontiguousarray(_step(bgr, operation), np.float32)
-    return bgr[..., ::-1]
+    return bgr[..., ::-1].clip(0, 1)
 
 
 def _step(bgr: Floats, operation: Operation) -> Floats:

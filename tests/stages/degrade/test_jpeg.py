@@ -51,8 +51,8 @@ def _losses_db(size: tuple[int, int], chroma: str) -> list[float]:
 @pytest.mark.parametrize("size", [(400, 320), (97, 97), (16, 97), (33, 47)], ids=str)
 def test_the_soft_jpeg_is_libjpegs_at_every_quality(size: tuple[int, int], chroma: str) -> None:
     losses = _losses_db(size, chroma)
-    assert min(losses) > 43
-    assert np.median(losses) > 48
+    assert min(losses) > 48
+    assert np.median(losses) > 53
 
 
 @pytest.mark.parametrize("chroma", CHROMAS)

@@ -1,12 +1,10 @@
 """Resizing against OpenCV and MATLAB's rules."""
 
-import math
-
 import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.operations import Resize, ResizeMode
@@ -17,6 +15,8 @@ from tests.stages.degrade.thetas import SIDES
 
 SIZES = [(97, 97), (640, 640), (171, 33), (33, 640), (640, 33), (1, 1), (256, 128), (512, 512), (513, 511)]
 
+GENTLE = FLOAT / 2 + np.float32(0.25)  # what a cubic overshoots stays within [0, 1]
+
 
 def _resized(photo: np.ndarray, width: int, height: int, mode: ResizeMode, dtype: torch.dtype) -> np.ndarray:
     return image(degrade(batch(photo, dtype=dtype), [(Resize(width, height, mode),)]).pixels[0])
@@ -25,9 +25,9 @@ def _resized(photo: np.ndarray, width: int, height: int, mode: ResizeMode, dtype
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("mode", MODES)
 def test_resizing_is_that_of_opencv(mode: ResizeMode, size: tuple[int, int]) -> None:
-    expected = cv2.resize(FLOAT.astype(np.float64), size, interpolation=MODES[mode])
+    expected = cv2.resize(GENTLE.astype(np.float64), size, interpolation=MODES[mode])
     for dtype in (torch.float64, torch.float32):  # OpenCV's cubic weights are of single precision
-        np.testing.assert_allclose(_resized(FLOAT, *size, mode, dtype), expected, atol=2e-5)
+        np.testing.assert_allclose(_resized(GENTLE, *size, mode, dtype), expected, atol=2e-5)
 
 
 @settings(max_examples=60)
@@ -36,16 +36,14 @@ def test_resizing_is_that_of_opencv_from_any_size_to_any(
     width: int, height: int, out_w: int, out_h: int, mode: ResizeMode
 ) -> None:
     """One axis may grow while the other shrinks: `area` then is another filter along both."""
-    if mode == "area" and (out_w > width or out_h > height):
-        assume(math.gcd(width, out_w) == math.gcd(height, out_h) == 1)  # for the others see below
-    photo = FLOAT[100 : 100 + height, 180 : 180 + width]
+    photo = GENTLE[100 : 100 + height, 180 : 180 + width]
     expected = cv2.resize(photo, (out_w, out_h), interpolation=MODES[mode])
     np.testing.assert_allclose(_resized(photo, out_w, out_h, mode, torch.float64), expected, atol=1e-5)
 
 
 def test_area_is_that_of_opencv_where_an_old_pixel_begins_with_a_new_one() -> None:
     for old, new in [(6, 34), (9, 51), (14, 58), (22, 62), (30, 62), (12, 48)]:
-        photo = FLOAT[100 : 100 + old, 180:181]
+        photo = GENTLE[100 : 100 + old, 180:181]
         expected = cv2.resize(photo, (1, new), interpolation=cv2.INTER_AREA)
         np.testing.assert_allclose(_resized(photo, 1, new, "area", torch.float64), expected, atol=1e-5)
 
@@ -53,7 +51,7 @@ def test_area_is_that_of_opencv_where_an_old_pixel_begins_with_a_new_one() -> No
 @needs_basicsr
 @pytest.mark.parametrize("scale", [8, 16, 32, 64, 0.5, 0.25])
 def test_bicubic_is_that_of_matlab_up_to_the_border(scale: float) -> None:
-    photo = FLOAT[:64, :96] if scale < 1 else FLOAT
+    photo = GENTLE[:64, :96] if scale < 1 else GENTLE
     height, width = int(photo.shape[0] / scale), int(photo.shape[1] / scale)
     expected = matlab_resize(photo, 1 / scale)
     for dtype in (torch.float64, torch.float32):
@@ -65,7 +63,7 @@ def test_bicubic_is_that_of_matlab_up_to_the_border(scale: float) -> None:
 @settings(max_examples=30)
 @given(st.integers(8, 70), st.integers(8, 70))  # basicsr fails for some sizes below 4
 def test_bicubic_is_that_of_matlab_for_odd_sizes(side: int, out: int) -> None:
-    photo = FLOAT[100 : 100 + side, 180 : 180 + side]
+    photo = GENTLE[100 : 100 + side, 180 : 180 + side]
     expected = matlab_resize(photo, out / side)
     if expected.shape[0] == out:  # it rounds up what a floating product leaves
         got = _resized(photo, out, out, "bicubic_antialias", torch.float64)
