@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import yaml
@@ -74,7 +75,8 @@ def build(
         run.run_parts(config.analyse, KeptPhotos(storage))
         run.run_whole(config.cluster)
         run.run_whole(config.select)
-        run.run_parts(config.shard, PlannedSamples(storage, config.shard))
+        # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
+        run.run_parts(config.shard, PlannedSamples(storage, config.shard), partial(card.withdraw, storage))
     except (SourceError, MissingWeights) as error:
         if not storage.parts("sources"):
             storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
@@ -95,7 +97,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
     try:
         old = yaml.safe_load(text)
         old_source, old_config = old["source"], old["config"]
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
     if old_source != plan.source:
         raise UserError(
@@ -108,11 +110,29 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
     changes = [change.removeprefix("config.") for change in changes]
     redone = [change for change in changes if not _is_pace(change)]
     if redone and not update:
+        what = (
+            "by another version of facerefs"
+            if _other_settings(old_config, plan)
+            else "with another configuration"
+        )
         raise UserError(
-            f"{storage.root} holds a build with another configuration ({'; '.join(redone)}): "
+            f"{storage.root} holds a build {what} ({'; '.join(redone)}): "
             "add --update to redo what that changes, or choose another folder for --out"
         )
     yield from changes
+
+
+def _other_settings(old_config: Any, plan: Plan) -> bool:
+    """Whether there were settings that are no more, or are some that were not there."""
+    return _names(old_config) != _names(to_tree(plan.config))
+
+
+def _names(tree: Any) -> set[tuple[str, ...]]:
+    sections = tree if isinstance(tree, dict) else {}
+    return {
+        (str(name), *map(str, section if isinstance(section, dict) else ()))
+        for name, section in sections.items()
+    }
 
 
 def _is_pace(change: str) -> bool:

@@ -77,6 +77,7 @@ def report_command(folder: Path) -> None:
 
 def verify_command(folder: Path, replay: int) -> bool:
     """Check a training set and print each fault on a line of its own; whether it is sound."""
+    from pipeline.report.text import plural
     from pipeline.verify import Fault, manifest_of, samples_in, verify
 
     console = Console(soft_wrap=True, markup=False)
@@ -85,19 +86,17 @@ def verify_command(folder: Path, replay: int) -> bool:
     if isinstance(manifest, Fault):
         console.print(manifest.line(), highlight=False)
         return False
-    with StageProgress(console, "verify", len(manifest.shards), 0) as progress:
+    with StageProgress(console, "verify", len(manifest.shards), 0, "samples", "faults") as progress:
         faults = verify(samples, manifest, replay, progress.part_done)
     for fault in faults:
         console.print(fault.line(), highlight=False)
     count = sum(shard.samples for shard in manifest.shards)
     size = sum(shard.bytes for shard in manifest.shards) / 1e6
-    plural = "" if len(faults) == 1 else "s"
-    verdict = f"not sound   {len(faults)} fault{plural} in" if faults else "sound      "
+    verdict = f"not sound   {plural(len(faults), 'fault')} in" if faults else "sound      "
     made = min(replay, count)
-    replayed = f"; {made} degraded faces were made anew and are the same" if made and not faults else ""
-    console.print(
-        f"{verdict} {len(manifest.shards)} shards, {count} samples, {size:.1f} MB{replayed}", highlight=False
-    )
+    replayed = f"; {plural(made, 'degraded face')} made anew, the same" if made and not faults else ""
+    held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
+    console.print(f"{verdict} {held}{replayed}", highlight=False)
     return not faults
 
 

@@ -5,6 +5,7 @@ one sentence.
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from stages.sources.openverse import Openverse
 
 MAX_YAML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120
+_REPR = reprlib.Repr()  # bounded, since a kilobyte of YAML with aliases may be a tree of terabytes
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 4, 2 * _LONGEST_SHOWN, 60, 60
 
 ENGINES: dict[str, dict[str, str]] = {
     "embedded": {"detector": "dlib", "landmarks": "dlib", "embedder": "dlib"},
@@ -179,10 +182,10 @@ def _plain(tree: Any) -> Any:
 def _changes(old: Any, new: Any, name: str) -> Iterator[str]:
     before, after = _as_keys(old, new), _as_keys(new, old)
     if before is not None and after is not None:
-        for key in sorted(before.keys() | after.keys()):
-            yield from _changes(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+        for key in sorted(before.keys() | after.keys(), key=str):
+            yield from _changes(before.get(key), after.get(key), f"{name}.{key}" if name else str(key))
     elif old != new:
-        yield f"{name}: {_short(old)} -> {_short(new)}"
+        yield f"{name}: {_named(old)} -> {_named(new)}"
 
 
 def _as_keys(tree: Any, other: Any) -> dict[str, Any] | None:
@@ -198,8 +201,13 @@ def _as_keys(tree: Any, other: Any) -> dict[str, Any] | None:
     return {} if tree is None and isinstance(other, dict) else None
 
 
-def _short(value: Any) -> str:
-    text = str(value)
+def _named(value: Any) -> str:
+    """A value; of a recipe, the name: beside another name, the numbers say nothing."""
+    return _short(value.get("name", value) if isinstance(value, dict) else value)
+
+
+def _short(value: Any, quoted: bool = False) -> str:
+    text = value if isinstance(value, str) and not quoted else _REPR.repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
@@ -211,7 +219,7 @@ def _sentence(error: ValidationError) -> str:
         return f"setting `{name}` is missing"
     if "error" in first.get("ctx", {}):
         return f"settings `{name}`: {first['ctx']['error']}"
-    given = _short(repr(first["input"]))
+    given = _short(first["input"], quoted=True)
     return f"setting `{name}` cannot be {given}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

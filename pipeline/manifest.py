@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError, with_config
 
+from stages.degrade.recipe import Recipe
+
 VERSION: Literal[2] = 2
 MAX_BYTES = 64 << 20  # of about 150,000 shards
 
@@ -45,7 +47,7 @@ class Manifest:
     """What lies in `samples/`, all of it a function of the tables alone."""
 
     version: Literal[2]
-    recipe: str
+    recipe: Recipe  # all numbers that thetas were drawn from
     seed: Size
     shards: tuple[ShardFile, ...]
     indexes_only: tuple[File, ...]  # of shards all of whose samples were rejected: they have no tar
@@ -55,6 +57,11 @@ class Manifest:
     def fingerprint(self) -> str:
         """SHA-256 over all of it, hashes of all files included: it names this very training set."""
         return hashlib.sha256(_json(asdict(self)).encode()).hexdigest()
+
+
+def as_read(recipe: Recipe) -> Recipe:
+    """The same recipe with floats where JSON gives floats, so that it is written as it was read."""
+    return TypeAdapter(Recipe).validate_python(asdict(recipe))
 
 
 def written(manifest: Manifest) -> str:
@@ -70,18 +77,33 @@ def parsed(text: str) -> Manifest:
     """
     try:
         tree: Any = json.loads(text)
+        if isinstance(tree, dict) and type(tree.get("version")) is int and tree["version"] != VERSION:
+            raise ValueError(f"version {tree['version']:.20g}: of another version of facerefs")
         fingerprint = tree.pop("fingerprint", None)
         manifest = TypeAdapter(Manifest).validate_json(json.dumps(tree))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
-        raise ValueError(f"is no manifest of version {VERSION}: {place}: {first['msg']}") from None
+        raise ValueError(f"is no manifest of version {VERSION}: {place}: {first['msg']:.200}") from None
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
         raise ValueError(f"is no manifest of version {VERSION} ({error!r:.100})") from None
     if fingerprint != manifest.fingerprint or text != written(manifest):
         raise ValueError("was changed after it was written: its fingerprint is of another manifest")
+    _check_names(manifest)
     return manifest
 
 
+def _check_names(manifest: Manifest) -> None:
+    """Each file once, and each index beside its shard."""
+    names = [shard.name for shard in manifest.shards]
+    names += [file.name for file in (*manifest.indexes_only, *manifest.documents)]
+    if len(set(names)) < len(names):
+        raise ValueError("names a file twice")
+    for shard in manifest.shards:
+        stem = shard.name.removesuffix(".tar")
+        if shard.index.name != f"{stem}.parquet" or f"{stem}.parquet" in names or shard.split not in stem:
+            raise ValueError(f"has a shard {shard.name} of another split, or with the index of another")
+
+
 def _json(tree: dict[str, Any]) -> str:
-    return json.dumps(tree, indent=1, sort_keys=True) + "\n"
+    return json.dumps(tree, indent=1, sort_keys=True, allow_nan=False) + "\n"

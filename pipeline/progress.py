@@ -18,6 +18,8 @@ class StageProgress:
     name: str
     parts: int  # to do in this run
     parts_kept: int  # finished by an earlier run
+    unit: str = "rows"
+    bad: str = "rejected"  # what is said of those that do not go on
     parts_done: int = 0
     rows: int = 0
     rejected: int = 0
@@ -85,6 +87,6 @@ class StageProgress:
         left = self.parts - self.parts_done
         eta = f", {seconds / self.parts_done * left:.0f} s left" if left and self.parts_done else ""
         return (
-            f"{self.name:<11} part {self.parts_done}/{self.parts}, {self.rows} rows, {self.rows / seconds:.1f} rows/s, "
-            f"{self.rejected} rejected, {seconds:.1f} s{eta}{kept}"
+            f"{self.name:<11} part {self.parts_done}/{self.parts}, {self.rows} {self.unit}, "
+            f"{self.rows / seconds:.1f} {self.unit}/s, {self.rejected} {self.bad}, {seconds:.1f} s{eta}{kept}"
         )

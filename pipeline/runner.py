@@ -1,6 +1,6 @@
 """Runs stages over tables: part stages on Ray Data, whole stages here; only what is missing or has changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -37,13 +37,21 @@ class Runner:
     console: Console
     workers: Workers
 
-    def run_parts(self, stage: PartStage, inputs: PartInputs) -> None:
-        """Bring a part stage's table up to date: missing and changed parts are done, left-over ones removed."""
+    def run_parts(
+        self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
+    ) -> None:
+        """Bring a part stage's table up to date: missing and changed parts are done, left-over ones removed.
+
+        `before_work` is called before any part changes, and not at all if none does.
+        """
         names = list(inputs.names())
         existing = self.storage.remains(stage.writes)
-        for stale in sorted(existing - set(names)):
-            self.storage.remove_part(stage.writes, stale)
+        stale = sorted(existing - set(names))
         tasks = list(self._missing(stage, inputs, names))
+        if stale or tasks:
+            before_work()
+        for name in stale:
+            self.storage.remove_part(stage.writes, name)
         changed = sum(task.name in existing for task in tasks)
         if changed:
             self.console.print(

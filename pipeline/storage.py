@@ -232,8 +232,13 @@ class Storage:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file, whole or not at all."""
-        with self.replacing(name) as file:
-            file.write(text.encode())
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a small file, whole or not at all; one that holds these bytes already is left alone."""
+        if not self._holds(name, data):
+            with self.replacing(name) as file:
+                file.write(data)
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[BinaryIO]:
@@ -269,6 +274,13 @@ class Storage:
         self.filesystem.move(source, target)
         if local:
             _fsync(posixpath.dirname(target))
+
+    def _holds(self, name: str, data: bytes) -> bool:
+        try:
+            with self.filesystem.open_input_stream(self._path(name)) as file:
+                return bool(file.read(len(data) + 1) == data)
+        except FileNotFoundError:
+            return False
 
     def _temporary(self, name: str) -> str:
         folder, base = posixpath.split(name)

@@ -41,14 +41,23 @@ class TarWriter:
 
 
 def read_members(data: bytes) -> dict[str, bytes]:
-    """The members of a run of tar blocks, such as one sample cut out of its shard.
+    """The members of a run of tar blocks, such as one sample cut out of its shard, by their names in their order.
 
-    Raises `tarfile.ReadError` if the blocks are not a tar.
+    Raises `tarfile.ReadError` unless all of it is plain files, each once, and then nothing but zeros: a sparse member
+    could claim any size, and what follows a damaged header would be passed over without a word.
     """
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        return {info.name: _content(archive, info) for info in archive if info.isfile()}
-
-
-def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(info)
-    return file.read() if file is not None else b""
+    members: dict[str, bytes] = {}
+    end = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for info in archive:
+                file = archive.extractfile(info) if info.isreg() and not info.issparse() else None
+                if file is None or info.name in members:
+                    raise tarfile.ReadError(f"{info.name:.200} is no plain file, or is there twice")
+                members[info.name] = file.read()
+                end = info.offset_data + -(-info.size // BLOCK) * BLOCK
+    except (ValueError, OSError, EOFError, OverflowError) as error:
+        raise tarfile.ReadError(f"{error!r:.200}") from None
+    if end > len(data) or data.count(0, end) < len(data) - end:
+        raise tarfile.ReadError(f"what begins at byte {end} is no member")
+    return members

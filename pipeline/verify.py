@@ -16,6 +16,7 @@ from pipeline.verify_shard import Found, Place, check_file, check_shard, sample_
 
 MANIFEST = "manifest.json"
 _MAX_THREADS = 8
+_LONGEST = 500
 ShardDone: TypeAlias = Callable[[int, int], None]
 
 
@@ -29,7 +30,8 @@ class Fault:
 
     def line(self) -> str:
         """As one line of plain text, whatever a stranger put into it."""
-        text = f"{self.file}: {self.what}; {self.way_out}"
+        what = self.what if len(self.what) <= _LONGEST else f"{self.what[:_LONGEST]}..."
+        text = f"{self.file}: {what}; {self.way_out}"
         return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -70,8 +72,8 @@ def manifest_of(samples: Samples) -> Manifest | Fault:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES} bytes")
-        return parsed(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return parsed(path.read_bytes().decode())
+    except (ValueError, OSError) as error:
         what = "is no text" if isinstance(error, UnicodeDecodeError) else str(error)
         return Fault(MANIFEST, what, samples.way_out)
 
@@ -92,6 +94,8 @@ def verify(samples: Samples, manifest: Manifest, replay: int, shard_done: ShardD
             faults += [Fault(file, what, samples.way_out) for file, what in of_shard]
             places = nsmallest(replay, [*places, *found.places], key=lambda place: place.digest)
             shard_done(shard.samples, len(of_shard))
+    if not any(shard.samples for shard in manifest.shards):
+        faults.append(Fault(MANIFEST, "names no samples", "report.html of the build says why none was made"))
     return [*faults, *_other_files(samples, manifest), *_replayed(samples, places)]
 
 

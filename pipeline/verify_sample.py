@@ -2,14 +2,18 @@
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.tar import BLOCK, read_members
 from schemas.theta import from_json, to_json
 
 _MAX_JSON_BYTES = 16 << 20
 _MAX_SIDE_PX = 8192
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")  # with what follows, a name that fits into a USTAR header
+_FILE = re.compile(r"json|[a-z0-9]{1,8}\.(jpg|png|webp)")
 
 
 def sample_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
@@ -18,33 +22,25 @@ def sample_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
     data: the sample as it lies in its shard. row: of `schemas.tables.SAMPLES`.
     """
     try:
-        members = dict(_members(data))
-    except (tarfile.TarError, ValueError, OSError, EOFError) as error:
+        members = read_members(data)
+    except tarfile.TarError as error:
         yield f"is not where the index says, or no plain tar ({error})"
+        return
+    if len(data) != sum(BLOCK + len(content) + -len(content) % BLOCK for content in members.values()):
+        yield "is not one USTAR member after the other"
         return
     stem = f"{row['key']}."
     files = {name.removeprefix(stem): content for name, content in members.items() if name.startswith(stem)}
     kinds = sorted(name.partition(".")[0] for name in files)
     wanted = sorted(["gt", "json", "lq", *(f"ref{i}" for i in range(len(row["references"])))])
-    if "." in row["key"] or len(files) < len(members) or kinds != wanted:
+    plain = _KEY.fullmatch(row["key"]) and all(map(_FILE.fullmatch, files))
+    if not plain or len(files) < len(members) or list(members) != sorted(members) or kinds != wanted:
         yield f"holds {', '.join(sorted(members))} and should hold {', '.join(wanted)}"
         return
     yield from _json_faults(files["json"], row)
     for name, content in files.items():
         if name != "json":
             yield from (f"has an image {name} that {what}" for what in _image_faults(name, content))
-
-
-def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The members, of which a sparse one could claim any size."""
-    names: set[str] = set()
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        for info in archive:
-            file = archive.extractfile(info) if info.isreg() and not info.issparse() else None
-            if file is None or info.name in names:
-                raise ValueError(f"{info.name} is no plain file, or is there twice")
-            names.add(info.name)
-            yield info.name, file.read()
 
 
 def _json_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:

@@ -21,7 +21,8 @@ from schemas.tables import MAX_BLOB_BYTES, SAMPLES
 
 _TAR = b"facerefs.tar"  # where pipeline.storage notes the size and hash of a part's tar
 _CHUNK = 1 << 20
-_MAX_INDEX_BYTES = 1 << 30  # its columns in memory
+_MAX_INDEX_BYTES = 512 << 20  # its columns in memory
+_BATCH_ROWS = 64
 _SHOWN = 5
 
 
@@ -48,12 +49,15 @@ class Found:
 def check_file(folder: Path, file: File | ShardFile) -> Iterator[str]:
     """What is wrong with a file as a whole: missing, another size, other bytes."""
     path = folder / file.name
-    if not path.is_file():
-        yield "is not there"
-    elif (size := path.stat().st_size) != file.bytes:
-        yield f"has {size} bytes and should have {file.bytes}: cut short, or of another build"
-    elif (digest := _digest(path)) != file.sha256:
-        yield _other_bytes(digest, file.sha256)
+    try:
+        if not path.is_file():
+            yield "is not there"
+        elif (size := path.stat().st_size) != file.bytes:
+            yield f"has {size} bytes and should have {file.bytes}: cut short, or of another build"
+        elif (digest := _digest(path)) != file.sha256:
+            yield _other_bytes(digest, file.sha256)
+    except OSError as error:
+        yield f"cannot be read ({error.strerror})"
 
 
 def check_shard(folder: Path, shard: ShardFile, replay: int) -> Found:
@@ -61,28 +65,38 @@ def check_shard(folder: Path, shard: ShardFile, replay: int) -> Found:
     found = Found()
     found.faults += [(shard.index.name, what) for what in check_file(folder, shard.index)]
     rows = [] if found.faults else _index(folder, shard, found)
-    path = folder / shard.name
-    if not path.is_file():
-        found.faults.append((shard.name, "is not there"))
-        return found
-    faults: list[str] = []
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for row in rows:
-            faults += _next_sample(file, digest, row)
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != shard.sha256:
-        found.faults.append(
-            (shard.name, _other_shard(folder, shard, path.stat().st_size, digest.hexdigest()))
-        )
-        return found
+    faults = _shard_faults(folder, shard, rows)
     more = [f"{len(faults) - _SHOWN} more faults in its samples"] if len(faults) > _SHOWN else []
     found.faults += [(shard.name, what) for what in [*faults[:_SHOWN], *more]]
     if not faults:
         found.people = {row["key"]: row["identity"] for row in rows}
         found.places = heapq.nsmallest(replay, map(_place, rows), key=lambda place: place.digest)
     return found
+
+
+def _shard_faults(folder: Path, shard: ShardFile, rows: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with a shard: as a whole, or else with the samples in it."""
+    path = folder / shard.name
+    if not path.is_file():
+        return ["is not there"]
+    faults: list[str] = []
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for row in rows:
+                faults += _next_sample(file, digest, row)
+            zeros = 0
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                zeros += chunk.count(0)
+            size = file.tell()
+    except OSError as error:
+        return [f"cannot be read ({error.strerror})"]
+    if digest.hexdigest() != shard.sha256:
+        return [_other_shard(folder, shard, size, digest.hexdigest())]
+    if rows and zeros != 2 * BLOCK:
+        faults.append("does not end with two blocks of zeros")
+    return faults
 
 
 def sample_at(folder: Path, place: Place) -> dict[str, bytes]:
@@ -95,16 +109,15 @@ def sample_at(folder: Path, place: Place) -> dict[str, bytes]:
 
 def _index(folder: Path, shard: ShardFile, found: Found) -> list[dict[str, Any]]:
     """The rows of an index whose bytes are right, once they agree with the manifest."""
+    rows: list[dict[str, Any]] = []
     try:
         with pq.ParquetFile(folder / shard.index.name) as file:
-            groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-            if sum(group.total_byte_size for group in groups) > _MAX_INDEX_BYTES:
-                raise ValueError("it unpacks to more than 1 GB")
-            table = file.read().replace_schema_metadata(None)
-        if not table.schema.equals(SAMPLES):
-            raise ValueError("its columns are others")
-        table.validate(full=True)
-        rows = [row for row in table.to_pylist() if row["reject"] is None]
+            if not file.schema_arrow.remove_metadata().equals(SAMPLES):
+                raise ValueError("its columns are others")
+            for batch in _batches(file):
+                rows += [row for row in batch.to_pylist() if row["reject"] is None]
+                if len(rows) > shard.samples:
+                    raise ValueError(f"it holds more than the {shard.samples} samples of the manifest")
     except (OSError, ValueError, pa.ArrowException) as error:
         found.faults.append((shard.index.name, f"is no index of samples ({error})"))
         return []
@@ -112,6 +125,17 @@ def _index(folder: Path, shard: ShardFile, found: Found) -> list[dict[str, Any]]
         found.faults.append((shard.index.name, f"does not agree with its shard: {faults[0]}"))
         return []
     return rows
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """The rows, a few at a time: a footer may say anything, and a kilobyte may unpack to terabytes."""
+    size = 0
+    for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
+        size += batch.nbytes
+        if size > _MAX_INDEX_BYTES:
+            raise ValueError("it unpacks to more than 512 MB")
+        batch.validate(full=True)
+        yield batch
 
 
 def _disagreements(rows: list[dict[str, Any]], shard: ShardFile) -> Iterator[str]:
@@ -164,7 +188,7 @@ def _other_shard(folder: Path, shard: ShardFile, size: int, digest: str) -> str:
     try:
         metadata = pq.read_metadata(folder / shard.index.name).metadata or {}
         made = json.loads(metadata.get(_TAR, b"{}"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException):
         made = None
     if made == digest:
         return "is whole, but of another build, as its index is"

@@ -13,9 +13,8 @@ Pixels = NDArray[np.uint8]
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
-_WEBP_METHOD = (
-    0  # written twice as fast as method 2, 12 % larger, read as fast (benchmarks/formats.py)
-)
+# Written twice as fast as method 2, 12 % larger, read as fast (benchmarks/formats.py).
+_WEBP_METHOD = 0
 _JPEG_SHARES = {90: 0.17, 95: 0.26, 98: 0.39, 100: 0.67}  # bytes per byte of the crop, by quality, likewise
 
 

@@ -1,5 +1,6 @@
 """How similarities, distances, poses, quality figures and degradations are spread over the build."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,10 +13,21 @@ from pipeline.report.people import identified
 from pipeline.report.sampling import spread
 from pipeline.storage import Storage
 from schemas import theta
-from schemas.operations import Blur, Jpeg, Noise, Resize
+from schemas.operations import (
+    Blur,
+    GeneralisedBlur,
+    Jpeg,
+    MotionBlur,
+    Noise,
+    PlateauBlur,
+    PoissonNoise,
+    Resize,
+    SincBlur,
+)
 from schemas.theta import Theta
 
 _THETAS = 20_000  # are read; the others are taken to be alike
+_BLURRED = "Geometric mean of both axes, in pixels of the image at that step."
 
 
 def distributions(storage: Storage, config: Mapping[str, Any]) -> list[Histogram]:
@@ -90,30 +102,48 @@ def _faces(storage: Storage, limits: Mapping[str, Any]) -> Iterator[Histogram | 
 
 
 def _degradations(storage: Storage) -> Iterator[Histogram | None]:
-    """What was drawn from the recipe."""
+    """What was drawn from the recipe: all blurs and noises of a theta count, of sizes and JPEGs the last one."""
     rows = storage.scan("samples", ("theta", "reject"))
     rows = rows.filter(pc.and_(pc.is_null(rows.column("reject")), pc.is_valid(rows.column("theta"))))
     drawn = [theta.from_json(text) for text in spread(rows.column("theta").to_pylist(), _THETAS)]
     size = pc.max(storage.scan("faces", ("crop_size",)).column("crop_size")).as_py() or 0
+    blurs = {"Gaussian": Blur, "generalised": GeneralisedBlur, "plateau": PlateauBlur}
+    for name, kind in blurs.items():
+        sigmas = _array((op.sigma_x_px * op.sigma_y_px) ** 0.5 for op in _all(drawn, kind))
+        yield histogram(f"Blur: {name}", [Series("", sigmas)], unit="sigma in px", note=_BLURRED)
     yield histogram(
-        "Blur",
-        [Series("", _array((op.sigma_x_px * op.sigma_y_px) ** 0.5 for op in _all(drawn, Blur)))],
-        unit="sigma in px",
-        note="Geometric mean of both axes.",
+        "Blur: motion", [Series("", _array(op.length_px for op in _all(drawn, MotionBlur)))], unit="px"
     )
+    yield histogram(
+        "Blur: sinc",
+        [Series("", _array(op.cutoff_rad / math.pi for op in _all(drawn, SincBlur)))],
+        unit="cutoff, of Nyquist",
+        digits=2,
+    )
+    sizes = [next((op.out_w for op in reversed(one) if isinstance(op, Resize)), size) for one in drawn]
     yield histogram(
         "Reduction",
-        [Series("", _array(size / op.out_w for op in _all(drawn, Resize)))],
+        [Series("", _array(size / side for side in sizes))],
         unit="times smaller",
-        note="Side of the ground truth over side of the low resolution.",
+        note="Side of the ground truth over side of the degraded face as it is stored.",
     )
     yield histogram(
-        "Noise",
+        "Noise: Gaussian",
         [Series("", _array(op.sigma for op in _all(drawn, Noise)))],
         unit="sigma, on the scale 0 to 255",
     )
     yield histogram(
-        "JPEG quality", [Series("", _array(op.quality for op in _all(drawn, Jpeg)))], unit="of 100", digits=0
+        "Noise: shot",
+        [Series("", _array(op.scale for op in _all(drawn, PoissonNoise)))],
+        unit="times that of 256 photons",
+    )
+    last = (next((op.quality for op in reversed(one) if isinstance(op, Jpeg)), None) for one in drawn)
+    yield histogram(
+        "JPEG quality",
+        [Series("", _array(quality for quality in last if quality is not None))],
+        unit="of 100",
+        note="Of the last JPEG of each sample.",
+        digits=0,
     )
 
 

@@ -166,6 +166,8 @@ def _setting(name: str, value: Any, defaults: Mapping[str, Any]) -> Setting:
 def _said(value: Any) -> str:
     if value is None:
         return "not set"
+    if isinstance(value, dict) and "name" in value:
+        return f"{value['name']}, a recipe of this build (its numbers: samples/README.md)"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 

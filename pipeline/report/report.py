@@ -7,7 +7,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.card import NOTICE
+from pipeline.readme import NOTICE
 from pipeline.report import histogram, text
 from pipeline.report.album import Album
 from pipeline.report.distributions import distributions

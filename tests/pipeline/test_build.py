@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.build import BUILD_FILE, Plan, check_output
 from pipeline.config import Config
-from pipeline.errors import UserError
+from pipeline.errors import RunError, UserError
 from pipeline.storage import Storage
 from stages.fetch import Fetch
 
@@ -51,3 +51,34 @@ def test_hosts_are_told_the_version_of_the_project() -> None:
 def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
     with pytest.raises(ValueError, match="give a mail address or the URL of a page"):
         Fetch(contact=contact)
+
+
+def test_a_build_of_another_version_is_updated_or_refused_in_one_sentence(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    tree = OLD.tree()
+    tree["config"]["shard"] |= {"samples_per_shard": 256, "image_format": "png"}
+    del tree["config"]["shard"]["shard_mb"], tree["config"]["commons"]
+    storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
+    with pytest.raises(
+        UserError, match=r"holds a build by another version of facerefs \(.*add --update"
+    ) as error:
+        list(check_output(OLD, storage, update=False))
+    assert "\n" not in str(error.value)
+    changes = list(check_output(OLD, storage, update=True))
+    assert "shard.samples_per_shard: 256 -> None" in changes
+    assert "shard.shard_mb: None -> 256.0" in changes
+
+
+@pytest.mark.parametrize("config", ["3", "{1: 2, a: 3}", "[a]", "{shard: 3}"])
+def test_any_configuration_in_the_folder_is_compared(config: str, tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, f"source: /photos\nconfig: {config}\n")
+    with pytest.raises(UserError, match="by another version of facerefs"):
+        list(check_output(OLD, storage, update=False))
+
+
+def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, "[" * 5000)
+    with pytest.raises(RunError, match="is damaged"):
+        list(check_output(OLD, storage, update=True))

@@ -20,10 +20,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline import card
+from pipeline.config import read_config
 from pipeline.manifest import parsed, written
 from pipeline.storage import Storage
 from schemas.reject import Reject
 from schemas.tables import BUNDLE, TABLES
+from stages.degrade.recipes import RECIPES, Recipe
 from stages.shard import Shard
 from tests.pipeline.folders import contents
 
@@ -132,7 +134,7 @@ def facts(path: Path) -> dict[str, Any]:
 def test_the_manifest_holds_the_files_that_are_there(folder: Path) -> None:
     samples = folder / "samples"
     manifest = json.loads((samples / "manifest.json").read_text())
-    assert (manifest["recipe"], manifest["seed"]) == ("refine", 7)
+    assert (manifest["recipe"]["name"], manifest["seed"]) == ("refine", 7)
     assert manifest["shards"] == [
         facts(path)
         | {
@@ -161,6 +163,25 @@ def test_the_fingerprint_is_of_all_that_the_manifest_says(folder: Path, tmp_path
     other = tmp_path_factory.mktemp("other")
     make(other, seed=8)
     assert parsed((other / "samples/manifest.json").read_text()).fingerprint != fingerprint
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_manifest_and_card_hold_the_recipe_as_a_configuration_takes_it(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    card.write(Storage(str(tmp_path)), Shard(recipe=recipe))
+    assert parsed((tmp_path / "samples/manifest.json").read_text()).recipe == recipe
+    _, tokens = split_card((tmp_path / "samples/README.md").read_text())
+    (block,) = [token.content for token in tokens if token.type == "fence" and token.info == "yaml"]
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml.safe_dump({"shard": {"recipe": yaml.safe_load(block)}}))
+    assert read_config(config).shard.degradation == recipe
+
+
+def test_what_is_there_already_is_not_written_again(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (folder / "samples").iterdir()}
+    card.write(Storage(str(folder)), Shard(recipe="refine", seed=7))
+    assert {path: path.stat().st_mtime_ns for path in (folder / "samples").iterdir()} == before
 
 
 def test_croissant_describes_the_shards_and_claims_no_licence(folder: Path) -> None:
@@ -292,6 +313,7 @@ def test_a_licence_stays_one_line_of_its_table(licences: list[str]) -> None:
         "A sample",
         "Use",
         "How it was made",
+        "Degradation",
         "Licences of the photos",
         "Authors of the photos",
         "People",

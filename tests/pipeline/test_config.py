@@ -63,6 +63,14 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_kilobyte_that_is_a_tree_of_terabytes_is_one_short_sentence(tmp_path: Path) -> None:
+    lines = [f"    - &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40)]
+    (tmp_path / "c.yaml").write_text("\n".join(["shard:", "  seed:", "    - &a0 [x, x]", *lines]))
+    with pytest.raises(UserError, match=r"`shard[.]seed` cannot be") as error:
+        read_config(tmp_path / "c.yaml")
+    assert len(str(error.value)) < 300
+
+
 def test_yaml_makes_no_objects(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("!!python/object/apply:os.system ['touch hacked']")
     with pytest.raises(UserError):

@@ -12,16 +12,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.report.distributions import distributions
 from pipeline.report.histogram import HEIGHT, WIDTH, Series, histogram
 from pipeline.report.report import write_report
 from pipeline.report.sampling import spread
 from pipeline.report.text import figure, shown, size, web_link
 from pipeline.report.thumbnails import Budget, thumbnail
 from pipeline.storage import Storage
-from schemas.operations import Blur, Jpeg, Resize
+from schemas.operations import (
+    Blur,
+    GeneralisedBlur,
+    Jpeg,
+    MotionBlur,
+    PlateauBlur,
+    PoissonNoise,
+    Resize,
+    SincBlur,
+)
 from schemas.reject import Reject
 from schemas.tables import BUNDLE, TABLES, loaded
 from schemas.theta import describe, to_json
@@ -203,6 +214,35 @@ def test_every_reason_is_shown_with_its_sentence(build: Storage) -> None:
     text = " ".join(Page(html_of(build)).text.split())
     for reason in Reject:
         assert re.search(rf"\d {re.escape(reason.sentence)} {reason}\b", text), reason
+
+
+def test_each_kind_of_degradation_has_a_histogram_and_sizes_are_the_last_ones(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    first = (GeneralisedBlur(7, 2.0, 2.0, 0.0, 1.5), Resize(100, 100, "area"), PoissonNoise(1.5, True, 3))
+    last = (SincBlur(7, 1.0), Jpeg(40, "4:2:0"), Resize(16, 16, "area"), Jpeg(70, "4:2:0"))
+    thetas = [(*first, PlateauBlur(7, 4.0, 1.0, 0.0, 1.5), *last), (MotionBlur(9, 5.0, 0.0), *THETA[:2])]
+    add(storage, "faces", [{"id": "a", "key": "a", "crop_size": 64}])
+    add(storage, "samples", [{"key": str(i), "theta": to_json(one)} for i, one in enumerate(thetas)])
+    drawn = {one.title: one.series[0] for one in distributions(storage, {})}
+    assert {title: (one.count, one.low, one.high) for title, one in drawn.items()} == {
+        "Blur: Gaussian": (1, "2.4", "2.4"),
+        "Blur: generalised": (1, "2.0", "2.0"),
+        "Blur: plateau": (1, "2.0", "2.0"),
+        "Blur: motion": (1, "5.0", "5.0"),
+        "Blur: sinc": (1, "0.32", "0.32"),
+        "Reduction": (2, "1.5", "3.9"),  # 64 / 48 and 64 / 16: 5th and 95th percentiles
+        "Noise: shot": (1, "1.5", "1.5"),
+        "JPEG quality": (1, "70", "70"),
+    }
+
+
+def test_a_recipe_of_ones_own_is_shown_by_its_name(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    recipe = {"name": "mild", "rounds": [{"resize": {"reduction": [1, 2]}}]}
+    storage.write_text("build.yaml", yaml.safe_dump({"config": {"shard": {"recipe": recipe}}}))
+    text = " ".join(Page(html_of(storage)).text.split())
+    assert "mild, a recipe of this build" in text
+    assert "{" not in text
 
 
 def test_every_tag_is_closed_and_every_picture_has_a_text(build: Storage) -> None:

@@ -69,6 +69,23 @@ def test_a_rerun_does_nothing_and_a_new_file_redoes_one_part(tmp_path: Path, fil
     assert contents(out / "images") == contents(tmp_path / "fresh" / "images")
 
 
+def test_a_word_goes_before_work_and_not_before_none(tmp_path: Path, files: Path) -> None:
+    run(tmp_path, files)
+    storage, console = Storage(str(tmp_path)), Console(file=io.StringIO())
+    inputs, seen = WholeParts(storage, "sources"), list[list[str]]()
+    runner = Runner(storage, console, Workers(1))
+    before = storage.parts("images")
+    runner.run_parts(Measure(), inputs, lambda: seen.append(storage.parts("images")))
+    assert seen == []
+    storage.remove_part("sources", before[0])
+    runner.run_parts(Measure(), inputs, lambda: seen.append(storage.parts("images")))
+    assert seen == [before]
+    assert storage.parts("images") == before[1:]
+    with pytest.raises(RunError):
+        runner.run_parts(Measure(label="broken"), inputs, lambda: seen.append(storage.parts("images")))
+    assert seen == [before, before[1:]]
+
+
 def test_another_configuration_is_noticed(tmp_path: Path, files: Path) -> None:
     run(tmp_path / "out", files)
     said = run(tmp_path / "out", files, stage=Measure(label="other"))
