@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.commands import build_command, check_new
+from pipeline.commands import build_command, check_new, verify_command
 from pipeline.demo.plant import Photo, plant, write_truth
 from pipeline.demo.score import Score, score, score_pairs
 from pipeline.errors import RunError
@@ -40,6 +40,8 @@ def run_demo(
     storage = Storage(str(folder.absolute()))
     _print_scores(console, score(storage, truth))
     _print_result(console, storage, truth, out)
+    if not verify_command(folder, replay=8):
+        raise RunError("the training set that was just made is faulty: this is a fault of facerefs")
     console.print(
         f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, "
         f"{time.monotonic() - rendered:.0f} s to build", highlight=False,
