@@ -1,0 +1,60 @@
+"""Reads a set with our stream: `python -m benchmarks.stream_ours CASE FOLDER SECONDS`.
+
+`decoded` and `bytes` hand out what the peers do; `faces` is what a training run gets: landmarks, boxes, embeddings,
+theta and all checks besides.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import default_collate
+
+from benchmarks.stream_peers import BATCH, CASES, WORKERS, steady
+from trainers.stream.draw import Draw
+from trainers.stream.faces import face_stream
+from trainers.stream.prepare import FacePreparation
+from trainers.stream.stream import Source, Stream
+
+
+def prepare_decoded(draw: Draw, files: Mapping[str, bytes]) -> Any:
+    """The peers' decoding."""
+    return CASES["decoded"](files)
+
+
+def prepare_bytes(draw: Draw, files: Mapping[str, bytes]) -> Any:
+    """The peers' bytes."""
+    return CASES["bytes"](files)
+
+
+def columns(samples: Sequence[Any]) -> Any:
+    """Bytes by file."""
+    return list(zip(*samples, strict=True))
+
+
+def stacked(samples: Sequence[Any]) -> Any:
+    """Tensors by file, as torch has it."""
+    return default_collate(list(samples))
+
+
+def batches(case: str, folder: Path) -> Iterable[Any]:
+    """Endless batches, shuffled over all samples."""
+    source = Source(folder / "samples", split=None)
+    if case == "faces":
+        preparation = FacePreparation(flip_chance=0)
+        stream = face_stream([source], BATCH, preparation, workers=WORKERS)
+        return ((batch.target, batch.references) for batch in stream)
+    if case == "bytes":
+        return Stream([source], BATCH, prepare_bytes, columns, workers=WORKERS)
+    return Stream([source], BATCH, prepare_decoded, stacked, workers=WORKERS)
+
+
+def main() -> None:
+    """Print what `steady` found."""
+    case, folder, seconds = sys.argv[1:]
+    steady(batches(case, Path(folder)), float(seconds))
+
+
+if __name__ == "__main__":
+    main()
