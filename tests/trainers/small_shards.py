@@ -45,13 +45,19 @@ def write_shard(folder: Path, name: str, keys: Sequence[str], people: Sequence[s
     rows.insert(1, {"key": "rejected", "split": split, "reject": "changed"})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.tar").write_bytes(buffer.getvalue())
-    pq.write_table(pa.Table.from_pylist(rows, SAMPLES), folder / f"{name}.parquet")
+    index = folder / f"{name}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, SAMPLES), index)
     return {
         "name": f"{name}.tar",
         "split": split,
         "samples": len(keys),
         "bytes": writer.size,
         "sha256": sha256,
+        "index": {
+            "name": index.name,
+            "bytes": index.stat().st_size,
+            "sha256": hashlib.sha256(index.read_bytes()).hexdigest(),
+        },
     }
 
 
@@ -71,8 +77,24 @@ def write_set(folder: Path, shards: int = 3, samples: int = 7, people: int = 4, 
 def write_manifest(folder: Path, entries: Sequence[Mapping[str, object]]) -> None:
     """The manifest of these shards."""
     (folder / "manifest.json").write_text(
-        json.dumps({"version": 1, "recipe": "x", "seed": 0, "shards": entries})
+        json.dumps({"version": 2, "recipe": "x", "seed": 0, "shards": entries})
     )
+
+
+def replace_index(folder: Path, shard: int, data: bytes) -> None:
+    """Another index for a shard, of which the manifest knows."""
+    entries = json.loads((folder / "manifest.json").read_text())["shards"]
+    facts = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    entries[shard]["index"] |= facts
+    (folder / entries[shard]["index"]["name"]).write_bytes(data)
+    write_manifest(folder, entries)
+
+
+def flip_a_byte(path: Path) -> None:
+    """One byte in the middle of a file is another."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,24 @@ def test_an_error_of_the_source_is_raised_where_the_batch_would_have_come() -> N
     assert next(ready, None) is None
 
 
+def test_after_an_error_the_source_is_left_alone() -> None:
+    """A stream whose worker died would start its workers anew, for batches that nobody gets."""
+
+    class Broken(Iterator[FaceBatch]):
+        asked = 0
+
+        def __next__(self) -> FaceBatch:
+            self.asked += 1
+            raise OSError("the disk is gone")
+
+    source = Broken()
+    ready = on_device(source, "cpu", prefetch=4)
+    time.sleep(0.1)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(ready)
+    assert source.asked == 1
+
+
 def test_an_error_of_the_work_is_raised_too() -> None:
     def refuse(images: Tensor, program: object) -> Canvas:
         raise ValueError("no degradation today")

@@ -1,6 +1,7 @@
 """Remote shards: fetched whole, checked, kept under a limit, and never taken away from a reader."""
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_a_server_that_does_not_give_is_named(
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda data: data[:-1] + b"x", "not the shard that the manifest names"),
+        (lambda data: data[:-1] + b"x", "not what the manifest names"),
         (lambda data: data + bytes(512), "has more than"),
         (lambda data: data[:-512], "cannot fetch .*ConnectionError.* after 4 attempts"),
     ],
@@ -173,3 +174,23 @@ def test_what_a_killed_process_left_is_begun_anew(served: PhotoServer, tmp_path:
 def test_a_remote_folder_without_a_manifest_is_refused(served: PhotoServer, tmp_path: Path) -> None:
     with pytest.raises(StreamError, match=r"has no manifest.json: copy the tars"):
         open_shards(served.url("/nothing"), cache=_cache(tmp_path))
+
+
+def test_a_server_that_is_silent_is_not_waited_for_longer_than_the_cache_says(
+    served: PhotoServer, tmp_path: Path
+) -> None:
+    served.delays_s["/samples/manifest.json"] = 4
+    begun = time.monotonic()
+    with pytest.raises(StreamError, match=r"manifest\.json comes too slowly: raise the cache's timeout_s"):
+        open_shards(served.url("/samples"), cache=ShardCache(tmp_path / "cache", timeout_s=0.5))
+    assert time.monotonic() - begun < 3
+
+
+def test_an_index_that_came_spoilt_is_not_kept(served: PhotoServer, tmp_path: Path) -> None:
+    path = "/samples/train-00001.parquet"
+    whole = served.photos[path]
+    served.photos[path] = bytes(len(whole))
+    with pytest.raises(StreamError, match=r"train-00001\.parquet is not what the manifest names"):
+        open_shards(served.url("/samples"), cache=_cache(tmp_path))
+    served.photos[path] = whole
+    assert len(open_shards(served.url("/samples"), cache=_cache(tmp_path))) == 21

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainers.small_shards import files_of, write_manifest, write_set, write_shard
+from tests.trainers.small_shards import (
+    files_of,
+    flip_a_byte,
+    replace_index,
+    write_manifest,
+    write_set,
+    write_shard,
+)
 from trainers.stream.errors import BadSample, StreamError
 from trainers.stream.reader import ShardReader
 from trainers.stream.shards import ShardSet, open_shards
@@ -62,13 +69,15 @@ def test_the_digest_is_that_of_the_shards_and_of_nothing_else(tmp_path: Path) ->
         (lambda folder: os.truncate(folder / "train-00001.tar", 4096), "has 4096 bytes and not"),
         (lambda folder: (folder / "train-00001.parquet").unlink(), "train-00001.parquet is not there"),
         (
-            lambda folder: (folder / "train-00001.parquet").write_bytes(b"PAR1"),
+            lambda folder: flip_a_byte(folder / "train-00001.parquet"),
+            "is no index of train-00001.tar .its SHA-256 is not the one in the manifest",
+        ),
+        (
+            lambda folder: replace_index(folder, 1, b"PAR1"),
             "is no index of train-00001.tar",
         ),
         (
-            lambda folder: (folder / "train-00001.parquet").write_bytes(
-                (folder / "train-00000.parquet").read_bytes()
-            ),
+            lambda folder: replace_index(folder, 1, (folder / "train-00000.parquet").read_bytes()),
             "refers to samples/train-00000.tar",
         ),
         (lambda folder: (folder / "manifest.json").write_text("[" * 10**5), "no manifest of ours"),
@@ -213,3 +222,34 @@ print(sum(len(set(batch)) for batch in stream.batches(5)))
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert run.stdout.strip() == "20", run.stderr
+
+
+def test_a_file_that_is_not_there_makes_a_bad_sample(tmp_path: Path) -> None:
+    files = ShardReader([open_shards(write_set(tmp_path))]).files(0, 0)
+    with pytest.raises(BadSample, match=r"^it has no file 'jpg'; it has gt\.png, json$"):
+        files["jpg"]
+    assert files.get("jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("place", "split", "sentence"),
+    [
+        ("", "train", r"no train-\*.tar, but 3 other tars: give split None to take them all"),
+        ("..", "train", r"no train-\*.tar: give .*samples$"),
+    ],
+)
+def test_the_folder_that_was_meant_is_named(tmp_path: Path, place: str, split: str, sentence: str) -> None:
+    folder = write_set(tmp_path / "samples")
+    if not place:
+        (folder / "manifest.json").unlink()
+        for path in folder.glob("*.tar"):
+            path.rename(path.with_name(path.name.replace("train", "faces")))
+    with pytest.raises(StreamError, match=sentence):
+        open_shards(folder / place, split)
+
+
+def test_a_name_without_a_file_is_no_shard(tmp_path: Path) -> None:
+    (write_set(tmp_path) / "manifest.json").unlink()
+    (tmp_path / "train-00009.tar").symlink_to(tmp_path / "gone")
+    with pytest.raises(StreamError, match=r"train-00009\.tar is not there"):
+        open_shards(tmp_path)

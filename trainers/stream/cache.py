@@ -16,7 +16,6 @@ from pathlib import Path
 from trainers.stream.download import AbsentError, Sink, download, shown_address
 from trainers.stream.errors import StreamError
 
-_MAX_INDEX_BYTES = 256 << 20
 _POLL_S = 0.05
 _PART, _LOCK = ".part", ".lock"
 
@@ -53,18 +52,11 @@ class ShardCache:
         """A descriptor of a file of this size and hash, fetched if need be. Raises StreamError."""
         self.check(address, size)
         try:
-            return self._open(address, sha256 or "", size, sha256)
+            return self._open(address, size, sha256)
         except AbsentError:
             raise StreamError(
                 f"there is no {shown_address(address)}, but the set needs it: copy it there again"
             ) from None
-
-    def open_small(self, address: str, version: str) -> int | None:
-        """A descriptor of a file of unknown size and hash; None if there is none. A new version is fetched anew."""
-        try:
-            return self._open(address, version, None, None)
-        except AbsentError:
-            return None
 
     def read(self, address: str, max_bytes: int) -> bytes | None:
         """A file, past the cache; None if there is none. Raises StreamError."""
@@ -81,12 +73,9 @@ class ShardCache:
             return None
         return bytes(data)
 
-    def _open(self, address: str, version: str, size: int | None, sha256: str | None) -> int:
-        name = (
-            hashlib.sha256(f"{version} {address}".encode()).hexdigest()[:24]
-            + "-"
-            + address.rpartition("/")[2]
-        )
+    def _open(self, address: str, size: int, sha256: str | None) -> int:
+        version = hashlib.sha256(f"{sha256 or ''} {address}".encode()).hexdigest()[:24]
+        name = f"{version}-{address.rpartition('/')[2]}"
         path = self.folder / name
         deadline = time.monotonic() + self.timeout_s
         try:
@@ -102,12 +91,10 @@ class ShardCache:
         except OSError as error:
             raise StreamError(f"cannot use the cache {self.folder}: {error.strerror}") from None
 
-    def _fetched(
-        self, address: str, path: Path, size: int | None, sha256: str | None, deadline: float
-    ) -> int:
+    def _fetched(self, address: str, path: Path, size: int, sha256: str | None, deadline: float) -> int:
         part = path.with_name(path.name + _PART)
         part.unlink(missing_ok=True)  # of a process that was killed: ours is the lock
-        self._reserve(part, size or 0, deadline)
+        self._reserve(part, size, deadline)
         descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             self._fill(descriptor, address, size, sha256, deadline)
@@ -118,17 +105,14 @@ class ShardCache:
             raise
         return descriptor
 
-    def _fill(
-        self, descriptor: int, address: str, size: int | None, sha256: str | None, deadline: float
-    ) -> None:
-        limit = min(_MAX_INDEX_BYTES, self.max_bytes) if size is None else size
+    def _fill(self, descriptor: int, address: str, size: int, sha256: str | None, deadline: float) -> None:
         digest = hashlib.sha256()
 
         def begin() -> Sink:
             nonlocal digest
             digest = hashlib.sha256()
             os.lseek(descriptor, 0, os.SEEK_SET)
-            return _bounded(write, address, limit)
+            return _bounded(write, address, size)
 
         def write(data: bytes) -> None:
             digest.update(data)
@@ -142,11 +126,12 @@ class ShardCache:
         download(address, begin, size, self.attempts, self.pause_s, deadline)
         if sha256 is not None and digest.hexdigest() != sha256:
             raise StreamError(
-                f"{shown_address(address)} is not the shard that the manifest names (its SHA-256 is "
+                f"{shown_address(address)} is not what the manifest names (its SHA-256 is "
                 f"{digest.hexdigest()}, not {sha256}): upload the set again"
             )
         os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
         os.fsync(descriptor)
+        os.lseek(descriptor, 0, os.SEEK_SET)
 
     def _reserve(self, part: Path, size: int, deadline: float) -> None:
         """Make the empty file that is to be filled, at its full length, when there is room for it."""
@@ -203,12 +188,12 @@ def _bounded(sink: Sink, address: str, max_bytes: int) -> Sink:
     return take
 
 
-def _opened(path: Path, size: int | None) -> int | None:
+def _opened(path: Path, size: int) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
-    if size is not None and os.fstat(descriptor).st_size != size:  # somebody has cut it
+    if os.fstat(descriptor).st_size != size:  # somebody has cut it
         os.close(descriptor)
         path.unlink(missing_ok=True)
         return None

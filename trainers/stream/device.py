@@ -118,14 +118,18 @@ class DeviceBatches(Iterator[ReadyBatch]):
 
         Runs in the thread.
         """
-        batch = next(self._source, None)
+        source, self._source = self._source, iter(())  # after an error a stream would start its workers anew
+        batch = next(source, None)
         if batch is None:
             return None
         state = self._source_state and self._source_state()
         if self._stream is None:
-            return self._work(batch), None, state
-        with torch.cuda.stream(self._stream):
-            return self._work(batch), self._stream.record_event(), state
+            ready, done = self._work(batch), None
+        else:
+            with torch.cuda.stream(self._stream):
+                ready, done = self._work(batch), self._stream.record_event()
+        self._source = source
+        return ready, done, state
 
     def _hand_over(self, batch: ReadyBatch, done: torch.cuda.Event) -> None:
         """Let the consumer's stream wait for the batch, and keep its memory until that stream is through with it."""

@@ -12,6 +12,7 @@ _CHUNK_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 30
 _SILENCE_TIMEOUT_S = 60
 _LONGEST_PAUSE_S = 30.0
+_LEAST_TIMEOUT_S = 0.1
 _TRANSIENT_STATUSES = (408, 425, 429)
 _PERMANENT = (
     PermissionError,
@@ -55,6 +56,8 @@ def download(
             cause = _cause(error)
             if isinstance(cause, FileNotFoundError) or _status(cause) in (404, 410):
                 raise AbsentError(shown_address(address)) from None
+            if time.monotonic() >= deadline:
+                raise _too_slow(address) from None
             pause_s = min(pause_s, _LONGEST_PAUSE_S)
             out_of_time = time.monotonic() + pause_s > deadline
             if attempt == attempts or out_of_time or not _is_transient(cause):
@@ -67,17 +70,21 @@ def download(
 
 def _copy(address: str, sink: Sink, size: int | None, deadline: float) -> None:
     copied = 0
-    with closing(_opened(address)) as file:
+    with closing(_opened(address, deadline)) as file:
         while data := file.read(_CHUNK_BYTES):
             sink(data)
             copied += len(data)
             if time.monotonic() > deadline:
-                raise StreamError(f"{shown_address(address)} comes too slowly: raise the cache's timeout_s")
+                raise _too_slow(address)
     if size is not None and copied < size:
         raise ConnectionError(f"{copied} of {size} bytes came")
 
 
-def _opened(address: str) -> BinaryIO:
+def _too_slow(address: str) -> StreamError:
+    return StreamError(f"{shown_address(address)} comes too slowly: raise the cache's timeout_s")
+
+
+def _opened(address: str, deadline: float) -> BinaryIO:
     import fsspec
 
     options: dict[str, Any] = {}
@@ -85,9 +92,12 @@ def _opened(address: str) -> BinaryIO:
     if address.startswith(("http://", "https://")):
         from aiohttp import ClientTimeout
 
-        # aiohttp would give up a shard after five minutes, however well it comes.
-        timeout = ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_SILENCE_TIMEOUT_S)
-        options = {"client_kwargs": {"timeout": timeout}}
+        timeout = ClientTimeout(
+            total=max(deadline - time.monotonic(), _LEAST_TIMEOUT_S),  # for headers that drip, too
+            sock_connect=_CONNECT_TIMEOUT_S,
+            sock_read=_SILENCE_TIMEOUT_S,
+        )
+        options = {"client_kwargs": {"timeout": timeout}, "skip_instance_cache": True}
         # One answer from beginning to end, no ranges; and any size, else a request of its own asks for it.
         reading = {"block_size": 0, "size": 1}
     filesystem, path = fsspec.core.url_to_fs(address, **options)

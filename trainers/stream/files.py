@@ -7,6 +7,7 @@ from trainers.stream.errors import BadSample
 from trainers.stream.tar_headers import DamagedTar, members
 
 _MAX_FILES = 1000
+_SHOWN = 8
 
 
 class OpenShard:
@@ -25,10 +26,17 @@ class OpenShard:
         return os.fstat(self.descriptor).st_nlink == 0
 
 
+class AbsentFile(BadSample, KeyError):  # noqa: N818
+    """A sample lacks a file that is asked for."""
+
+    __str__ = ValueError.__str__
+
+
 class SampleFiles(Mapping[str, bytes]):
     """Bytes by what follows a sample's key in the tar: "gt.png", "json".
 
-    Headers are read now, bytes at every access, once, so that files nobody asks for cost nothing. Both raise BadSample.
+    Headers are read now, bytes at every access, once, so that files nobody asks for cost nothing. Both raise BadSample;
+    of a file that is not there, one that is a KeyError as well, as those of mappings are.
     """
 
     def __init__(self, shard: OpenShard, key: bytes, offset: int, length: int) -> None:
@@ -51,6 +59,9 @@ class SampleFiles(Mapping[str, bytes]):
             raise BadSample(f"it cannot be read: {error.strerror}") from None
 
     def __getitem__(self, name: str) -> bytes:
+        if name not in self._places:
+            there = ", ".join(sorted(self._places)[:_SHOWN]) or "none"
+            raise AbsentFile(f"it has no file {name!r}; it has {there}")
         offset, length = self._places[name]
         try:
             data = os.pread(self._shard.descriptor, length, offset)

@@ -24,9 +24,6 @@ class Folder(Protocol):
     def open(self, name: str, size: int, sha256: str | None) -> int:
         """A descriptor of a file to read. Raises StreamError if it is not as said."""
 
-    def open_index(self, name: str, sha256: str | None) -> int | None:
-        """A descriptor of a small file that belongs to a shard with this hash; None if there is none."""
-
     def read_text(self, name: str, max_bytes: int) -> bytes | None:
         """A small file; None if there is none. Raises StreamError if it is longer."""
 
@@ -49,11 +46,17 @@ class LocalFolder:
         """Raise StreamError if the file is not there, or has another size."""
         os.close(self.open(name, size, None))
 
+    def size(self, name: str) -> int:
+        """Bytes of a file. Raises StreamError if it is not there."""
+        descriptor = self._needed(name)
+        try:
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+
     def open(self, name: str, size: int, sha256: str | None) -> int:
         """A descriptor of a file to read; its hash is not looked at. Raises StreamError."""
-        descriptor = self._open(name)
-        if descriptor is None:
-            raise StreamError(f"{self.path / name} is not there, but the set needs it: copy it again")
+        descriptor = self._needed(name)
         found = os.fstat(descriptor).st_size
         if found != size:
             os.close(descriptor)
@@ -62,10 +65,6 @@ class LocalFolder:
                 "`facerefs verify` says more"
             )
         return descriptor
-
-    def open_index(self, name: str, sha256: str | None) -> int | None:
-        """A descriptor of a small file; None if it is not there."""
-        return self._open(name)
 
     def read_text(self, name: str, max_bytes: int) -> bytes | None:
         """A small file; None if there is none. Raises StreamError if it is longer."""
@@ -82,6 +81,12 @@ class LocalFolder:
 
     def used(self, descriptor: int) -> None:
         """Nothing to note."""
+
+    def _needed(self, name: str) -> int:
+        descriptor = self._open(name)
+        if descriptor is None:
+            raise StreamError(f"{self.path / name} is not there, but the set needs it: copy it again")
+        return descriptor
 
     def _open(self, name: str) -> int | None:
         path = self.path / name
@@ -117,10 +122,6 @@ class RemoteFolder:
     def open(self, name: str, size: int, sha256: str | None) -> int:
         """A descriptor of a file, fetched if the cache lacks it. Raises StreamError, for a wrong hash too."""
         return self.cache.open(self._address(name), size, sha256)
-
-    def open_index(self, name: str, sha256: str | None) -> int | None:
-        """A descriptor of a small file, kept as long as the shard that it belongs to has this hash."""
-        return self.cache.open_small(self._address(name), sha256 or "")
 
     def read_text(self, name: str, max_bytes: int) -> bytes | None:
         """A small file, fetched anew; None if there is none. Raises StreamError if it is longer."""

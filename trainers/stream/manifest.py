@@ -18,14 +18,24 @@ _MOST = 1 << 60
 
 
 @dataclass(frozen=True)
+class Index:
+    """The file that says where in a shard each sample lies."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Shard:
-    """One tar of a set; `samples` and `sha256` are known of those that a manifest names."""
+    """One tar of a set; all but name and size is known of those that a manifest names."""
 
     name: str
     size: int
     split: str | None = None
     samples: int | None = None
     sha256: str | None = None
+    index: Index | None = None
 
 
 def read_manifest(folder: Folder) -> tuple[Shard, ...] | None:
@@ -50,12 +60,27 @@ def shards_digest(shards: Sequence[Shard]) -> str:
 
 
 def _shard(entry: Any) -> Shard:
-    name, split, sha256 = (_text(entry, field) for field in ("name", "split", "sha256"))
+    name, split, index = _text(entry, "name"), _text(entry, "split"), entry["index"]
     if not _NAME.fullmatch(name):
         raise ValueError(f"a shard is named {name[:100]!r}")
+    index_name = f"{name.removesuffix('.tar')}.parquet"
+    if _text(index, "name") != index_name:
+        raise ValueError(f"the index of {name} is {_text(index, 'name')[:100]!r}")
+    return Shard(
+        name,
+        _count(entry, "bytes"),
+        split,
+        _count(entry, "samples"),
+        _sha256(entry),
+        Index(index_name, _count(index, "bytes"), _sha256(index)),
+    )
+
+
+def _sha256(entry: Any) -> str:
+    sha256 = _text(entry, "sha256")
     if not _SHA256.fullmatch(sha256):
-        raise ValueError(f"the SHA-256 of {name} is {sha256[:100]!r}")
-    return Shard(name, _count(entry, "bytes"), split, _count(entry, "samples"), sha256)
+        raise ValueError(f"a SHA-256 is {sha256[:100]!r}")
+    return sha256
 
 
 def _text(entry: Any, field: str) -> str:

@@ -1,5 +1,6 @@
 """The index that a build writes beside each shard: a Parquet file of table `samples` (schemas/tables.py)."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +37,13 @@ def read_index(folder: Folder, shard: Shard) -> ShardIndex:
             "the index of a build is read with pyarrow, which is not here: pip install pyarrow"
         ) from None
 
-    name = f"{shard.name.removesuffix('.tar')}.parquet"
-    descriptor = folder.open_index(name, shard.sha256)
-    if descriptor is None:
-        raise StreamError(
-            f"{folder.shown}/{name} is not there, but is the index of {shard.name}: copy it again"
-        )
+    said = shard.index
+    assert said is not None  # noqa: S101  # as of all shards that a manifest names
+    descriptor = folder.open(said.name, said.size, said.sha256)
     try:
         with os.fdopen(descriptor, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != said.sha256:
+                raise ValueError("its SHA-256 is not the one in the manifest")
             index = pq.ParquetFile(file)
             if index.metadata.num_rows > shard.size // BLOCK:
                 raise ValueError("it has more rows than the shard has blocks")
@@ -53,7 +53,7 @@ def read_index(folder: Folder, shard: Shard) -> ShardIndex:
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise StreamError(
-            f"{folder.shown}/{name} is no index of {shard.name} ({reason}): copy it again, or build the set again"
+            f"{folder.shown}/{said.name} is no index of {shard.name} ({reason}): copy it again, or build the set again"
         ) from None
 
 

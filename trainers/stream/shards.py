@@ -73,18 +73,25 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
             f"{folder.shown} has no {MANIFEST}: copy the tars to a folder of this machine, where they can be scanned"
         )
     prefix = "" if split is None else f"{split}-"
-    paths = sorted(path for path in folder.path.glob("*.tar") if path.name.startswith(prefix))
-    if not paths:
-        raise StreamError(
-            f"{folder.shown} has no {MANIFEST} and no {prefix}*.tar: give the folder of the shards"
-        )
-    shards = tuple(Shard(path.name, path.stat().st_size, split) for path in paths)
+    tars = sorted(path.name for path in folder.path.glob("*.tar"))
+    names = [name for name in tars if name.startswith(prefix)]
+    if not names:
+        raise StreamError(f"{folder.shown} has no {MANIFEST} and no {prefix}*.tar{_way_out(folder, tars)}")
+    shards = tuple(Shard(name, folder.size(name), split) for name in names)
     parts = [_scan(folder, shard) for shard in shards]
     digest = hashlib.sha256(shards_digest(shards).encode())
     for part in parts:
         for column in (part.keys, part.offsets, part.lengths):
             digest.update(column.tobytes())
     return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts))
+
+
+def _way_out(folder: LocalFolder, tars: list[str]) -> str:
+    if tars:
+        return f", but {len(tars)} other tars: give split None to take them all"
+    if (folder.path / "samples" / MANIFEST).is_file():
+        return f": give {folder.path / 'samples'}"
+    return ": give the folder of the shards"
 
 
 def _scan(folder: LocalFolder, shard: Shard) -> Columns:
