@@ -69,7 +69,7 @@ class Program:
 def compile_thetas(thetas: Sequence[Theta], height: int, width: int, at_once: int | None = None) -> Program:
     """A program for images of height x width, one for each theta.
 
-    `at_once` bounds how many are degraded together, those of about the same size: 2 or so is best on a CPU, where
+    `at_once` bounds how many are degraded together, those of about the same size: 1 is best on a CPU, where
     a large batch gains nothing, and all of them (None) on a GPU. Raises ValueError if there is no theta.
     """
     if not thetas:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def test_lossless_pixels_are_the_same_with_and_without_opencv(
 ) -> None:
     if opencv:
         pytest.importorskip("cv2")
-    monkeypatch.setattr(pixels, "_has_opencv", lambda: opencv)
+    if not opencv:
+        monkeypatch.setitem(sys.modules, "cv2", None)
     image = portrait(1)
     exif = Image.Exif()
     exif[274] = 6  # turned, which a shard never is

@@ -63,7 +63,7 @@ class FaceBatch:
 def collate(prepared: Sequence[Prepared], references: int, at_once: int | None = None) -> FaceBatch:
     """One batch of samples, each with room for this many references: as many as were asked of the preparation.
 
-    at_once: how many images are degraded together, see `compile_thetas`: None for a GPU, 2 for a CPU.
+    at_once: how many images are degraded together, see `compile_thetas`: None for a GPU, 1 for a CPU.
     Raises ValueError if faces differ in size, embeddings in length, or if only some hold a stored degraded face.
     """
     samples = [one.sample for one in prepared]

@@ -20,7 +20,7 @@ from trainers.stream.waiting import Waiting
 def on_device(
     batches: Iterable[FaceBatch],
     device: torch.device | str,
-    degrade: Degrade | None = engine.degrade,
+    degrade: Degrade | None = engine.degrade_and_restore,
     warp: Warp | None = warp_images,
     dtype: torch.dtype = torch.float32,
     value_range: tuple[float, float] = (-1.0, 1.0),
@@ -28,9 +28,9 @@ def on_device(
 ) -> "DeviceBatches":
     """Batches made ready ahead of their use, on a CUDA stream of their own where the device is a GPU.
 
-    degrade: makes the degraded faces from the targets, where the batch does not hold stored ones; None leaves out
-        both. warp: puts the references onto the target's landmarks; None leaves that out. prefetch: how many batches
-        may be ready and not yet asked for, at least 1.
+    degrade: makes degraded faces of full size from the targets, where the batch does not hold stored ones; None
+        leaves out both. warp: puts the references onto the target's landmarks; None leaves that out.
+    prefetch: how many batches may be ready and not yet asked for, at least 1.
 
     The source is read ahead, so its own state tells too much: resume from `DeviceBatches.state_dict`.
     """

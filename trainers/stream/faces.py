@@ -27,7 +27,7 @@ def face_stream(
 ) -> Stream[Prepared, FaceBatch]:
     """A `Stream` of `FaceBatch`es, whose order and whose chances both follow from the seed of the preparation.
 
-    at_once: see `collate`; 2 if a CPU is to degrade the faces. All else as in `Stream`. Give it to `on_device`, which
+    at_once: see `collate`; 1 if a CPU is to degrade the faces. All else as in `Stream`. Give it to `on_device`, which
     makes floats of it, degrades and warps; and take the state to resume from then from there.
     """
     return Stream(

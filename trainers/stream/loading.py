@@ -51,8 +51,8 @@ class Loader(Generic[T]):
                 skipped.append(self._report(draw.source, row, error))
         last = skipped[-1]
         raise StreamError(
-            f"{len(skipped)} samples in a row are corrupt, the last being {last.key} of {last.shard}: {last.reason}; "
-            "see what `facerefs verify` says of the set"
+            f"{len(skipped)} samples in a row are corrupt or not as the settings want them, the last being "
+            f"{last.key} of {last.shard}: {last.reason}; see the settings, or what `facerefs verify` says of the set"
         )
 
     def _others(self, draw: Draw) -> Iterator[int]:

@@ -14,6 +14,7 @@ from trainers.stream.chance import uniform
 from trainers.stream.decode import MAX_REFERENCES, decode_sample, stored_references
 from trainers.stream.draw import Draw
 from trainers.stream.errors import BadSample
+from trainers.stream.pixels import MAX_SIDE_PX
 from trainers.stream.sample import Sample
 
 
@@ -52,6 +53,8 @@ class FacePreparation:
     degradation: str | Recipe = "stored"
 
     def __post_init__(self) -> None:
+        if not 1 <= self.size_px <= MAX_SIDE_PX:
+            raise ValueError(f"size_px is from 1 to {MAX_SIDE_PX}, not {self.size_px}")
         if not 0 <= self.references <= MAX_REFERENCES:
             raise ValueError(f"references is from 0 to {MAX_REFERENCES}, not {self.references}")
         if self.reference_choice not in ("best", "random", "rank"):

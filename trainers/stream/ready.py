@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from stages.degrade import engine
-from stages.degrade.canvas import Canvas
 from stages.degrade.program import Program
 from trainers.stream.batch import FaceBatch
 
-Degrade: TypeAlias = Callable[[Tensor, Program], Canvas]
+Degrade: TypeAlias = Callable[[Tensor, Program], Tensor]
 Warp: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -70,9 +69,8 @@ def _unit(pixels: Tensor) -> Tensor:
 
 def _degraded(batch: FaceBatch, target: Tensor, degrade: Degrade) -> Tensor:
     if batch.degraded is None:
-        canvas = degrade(target, batch.program)
-    else:
-        canvas = replace(batch.degraded, pixels=_unit(batch.degraded.pixels))
+        return degrade(target, batch.program)
+    canvas = replace(batch.degraded, pixels=_unit(batch.degraded.pixels))
     return engine.restored(canvas, *target.shape[-2:])
 
 

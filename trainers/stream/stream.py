@@ -3,11 +3,11 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
-from typing import Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 from trainers.stream.cache import ShardCache
 from trainers.stream.dataset import BatchDataset
@@ -86,7 +86,7 @@ class Stream(Iterator[B], Generic[T, B]):
         self.sets = [open_shards(source.place, source.split, cache) for source in sources]
         self.batches_out = 0
         self.waited_s = 0.0
-        self._weights = [source.weight for source in sources]
+        self._weights = [float(source.weight) for source in sources]
         self._sampling = sampling
         self._seed = seed
         self._share = (rank, world)
@@ -119,9 +119,9 @@ class Stream(Iterator[B], Generic[T, B]):
         self.waited_s += time.perf_counter() - asked
         return batch
 
-    def batches(self, number: int) -> Iterator[B]:
+    def batches(self, number: int) -> "Batches[B]":
         """The next batches, this many."""
-        return islice(self, number)
+        return Batches(self, number)
 
     @property
     def epoch_length(self) -> int:
@@ -146,9 +146,11 @@ class Stream(Iterator[B], Generic[T, B]):
 
     def load_state_dict(self, state: StreamState) -> None:
         """Go on from there. Raises StreamError for a state of other shards, weights, sampling or seed."""
+        if not isinstance(state, Mapping) or not {"samples", "manifest"} <= set(state):
+            raise StreamError(f"a stream's state has samples and manifest, and is not {ascii(state)[:80]}")
         samples = state["samples"]
-        if type(samples) is not int or samples < 0:
-            raise StreamError(f"a stream's state has a number of samples, not {samples!r}")
+        if type(samples) is not int or not 0 <= samples < 2**53:
+            raise StreamError(f"a stream's state has a number of samples, not {ascii(samples)[:80]}")
         if state["manifest"] != self.manifest:
             raise StreamError(
                 f"the state is of another stream ({state['manifest']!r}, not {self.manifest!r}): "
@@ -169,11 +171,34 @@ class Stream(Iterator[B], Generic[T, B]):
             yield self._plan.draws(start, start + share)
 
 
+class Batches(Iterator[B]):
+    """So many batches of a stream, whose state is the stream's."""
+
+    def __init__(self, stream: "Stream[Any, B]", number: int) -> None:
+        self._stream = stream
+        self._left = number
+
+    def __next__(self) -> B:
+        if self._left <= 0:
+            raise StopIteration
+        batch = next(self._stream)
+        self._left -= 1
+        return batch
+
+    def state_dict(self) -> StreamState:
+        """Where the stream is."""
+        return self._stream.state_dict()
+
+
 def _check(
     sources: Sequence[Source], batch_size: int, rank: int, world: int, workers: int, prefetch: int
 ) -> None:
     if not sources:
         raise StreamError("a stream needs a source: give a folder of shards")
+    if strange := [source for source in sources if not isinstance(source, Source)]:
+        raise StreamError(
+            f"sources is a list such as [Source('set/samples')], and holds {ascii(strange[0])[:80]}"
+        )
     if world < 1 or not 0 <= rank < world:
         raise StreamError(f"there is no rank {rank} among {world}: ranks are 0 to world - 1")
     if batch_size < 1 or batch_size % world:

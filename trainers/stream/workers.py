@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.reduction import ForkingPickler
+from pickle import PicklingError  # only to name what the workers' start may raise
 from typing import Any, TypeVar
 
 import torch
@@ -35,6 +37,8 @@ class Workers:
 
     def batches(self, dataset: Dataset[B], requests: Iterator[list[Draw]]) -> Iterator[B]:
         """Start the workers. Raises StreamError, while batches are taken, for a worker that died or is silent."""
+        if self.number > 0 and self.start_method != "fork":
+            _check_can_be_sent(dataset)
         return _Patient(iter(self._loader(dataset, requests)), self.timeout_s)
 
     def _loader(self, dataset: Dataset[B], requests: Iterator[list[Draw]]) -> "DataLoader[Any]":
@@ -55,6 +59,16 @@ class Workers:
             prefetch_factor=self.prefetch if parallel else None,
             generator=torch.Generator(),  # the loader draws a number, which must not come from the user's
         )
+
+
+def _check_can_be_sent(dataset: Dataset[B]) -> None:
+    try:
+        ForkingPickler.dumps(dataset)
+    except (PicklingError, AttributeError, TypeError) as error:
+        raise StreamError(
+            f"prepare or collate cannot be sent to workers ({error}): define it at the top of a module, since it is "
+            "pickled, or choose workers=0 or start_method='fork'"
+        ) from None
 
 
 class _Patient(Iterator[B]):
@@ -126,5 +140,8 @@ def _sentence(error: Exception, timeout_s: float) -> str | None:
         return f"no batch came for {timeout_s:g} s: raise timeout_s, or see what the workers wait for"
     if text.startswith("DataLoader worker") and any(sign in text for sign in _DIED):
         reason = text.partition("\n")[0]
-        return f"a worker of the stream died ({reason}): often memory ran out, then use fewer workers"
+        return (
+            f"a worker of the stream died ({reason}): memory ran out, then use fewer workers; or the script has no "
+            "line `if __name__ == \"__main__\":`, or is none, then choose start_method='fork' or workers=0"
+        )
     return None

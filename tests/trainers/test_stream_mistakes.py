@@ -1,4 +1,4 @@
-"""What a second reading found in files that others were at work on."""
+"""What a user does wrong with a stream, and is told."""
 
 import io
 import os
@@ -105,3 +105,15 @@ except BadSample:
         env=dict(os.environ),
     )
     assert (run.stdout, run.stderr) == ("bad\n", "")
+
+
+def test_sources_that_are_none_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StreamError, match="Source"):
+        Stream([str(write_set(tmp_path))], 4, prepare, collate)  # type: ignore[list-item]
+
+
+def test_a_few_batches_have_the_state_of_their_stream(tmp_path: Path) -> None:
+    stream = _stream(write_set(tmp_path))
+    few = stream.batches(3)
+    assert [few.state_dict()["samples"] for _ in few] == [4, 8, 12]
+    assert stream.state_dict() == few.state_dict()
