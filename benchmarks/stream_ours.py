@@ -11,9 +11,10 @@ from typing import Any
 
 from torch.utils.data import default_collate
 
-from benchmarks.stream_peers import BATCH, CASES, WORKERS, steady
+from benchmarks.stream_peers import BATCH, CASES, FILES, WORKERS, steady
 from trainers.stream.draw import Draw
 from trainers.stream.faces import face_stream
+from trainers.stream.packed import TakeFiles, pack
 from trainers.stream.prepare import FacePreparation
 from trainers.stream.stream import Source, Stream
 
@@ -21,16 +22,6 @@ from trainers.stream.stream import Source, Stream
 def prepare_decoded(draw: Draw, files: Mapping[str, bytes]) -> Any:
     """The peers' decoding."""
     return CASES["decoded"](files)
-
-
-def prepare_bytes(draw: Draw, files: Mapping[str, bytes]) -> Any:
-    """The peers' bytes."""
-    return CASES["bytes"](files)
-
-
-def columns(samples: Sequence[Any]) -> Any:
-    """Bytes by file."""
-    return list(zip(*samples, strict=True))
 
 
 def stacked(samples: Sequence[Any]) -> Any:
@@ -46,7 +37,8 @@ def batches(case: str, folder: Path) -> Iterable[Any]:
         stream = face_stream([source], BATCH, preparation, workers=WORKERS)
         return ((batch.target, batch.references) for batch in stream)
     if case == "bytes":
-        return Stream([source], BATCH, prepare_bytes, columns, workers=WORKERS)
+        packed = Stream([source], BATCH, TakeFiles(FILES), pack, workers=WORKERS)
+        return ([[batch.file(i, name) for i in range(BATCH)] for name in FILES] for batch in packed)
     return Stream([source], BATCH, prepare_decoded, stacked, workers=WORKERS)
 
 

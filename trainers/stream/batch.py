@@ -1,6 +1,5 @@
 """Prepared samples as one batch of tensors, uint8 wherever they are pixels, ready to be sent to a device."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -9,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from schemas.theta import Theta
 from stages.degrade.canvas import Canvas, canvas_of
 from stages.degrade.program import Program, compile_thetas
 from trainers.stream.prepare import Prepared
 from trainers.stream.sample import Face
+from trainers.stream.shared import room
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +129,7 @@ def _embeddings(faces: Sequence[Face | None], dimensions: int) -> Tensor:
 
 def _images(faces: Sequence[Face | None], height: int, width: int) -> Tensor:
     """(N, 3, H, W) of one copy per face; None is black."""
-    pixels = _room(len(faces), height, width, 3)
+    pixels = room(len(faces), height, width, 3)
     for place, face in zip(pixels.numpy(), faces, strict=True):
         place[...] = 0 if face is None else face.image
     return pixels.permute(0, 3, 1, 2)
@@ -140,20 +139,10 @@ def _masks(faces: Sequence[Face | None], height: int, width: int) -> Tensor | No
     """(N, 1, H, W), or None if no face has a mask; what is no face at all is 0."""
     if all(face is None or face.mask is None for face in faces):
         return None
-    masks = _room(len(faces), 1, height, width)
+    masks = room(len(faces), 1, height, width)
     for place, face in zip(masks.numpy(), faces, strict=True):
         place[...] = 0 if face is None else 255 if face.mask is None else face.mask
     return masks
-
-
-def _room(*shape: int) -> Tensor:
-    """An uninitialised uint8 tensor, in shared memory if this is a worker, as torch's `default_collate` has it."""
-    room = torch.empty(0, dtype=torch.uint8)
-    if get_worker_info() is None:
-        return room.resize_(shape)
-    size = math.prod(shape)
-    shared = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
-    return room.set_(shared, 0, (size,), (1,)).view(shape)
 
 
 def _canvas(images: Sequence[NDArray[np.uint8] | None]) -> Canvas | None:

@@ -1,0 +1,17 @@
+"""Memory that a worker and the process it works for both see."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+
+def room(*shape: int) -> Tensor:
+    """An uninitialised uint8 tensor, in shared memory if this is a worker, as torch's `default_collate` has it."""
+    empty = torch.empty(0, dtype=torch.uint8)
+    if get_worker_info() is None:
+        return empty.resize_(shape)
+    size = math.prod(shape)
+    shared = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+    return empty.set_(shared, 0, (size,), (1,)).view(shape)
