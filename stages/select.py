@@ -59,7 +59,7 @@ class Select:
     """
 
     strategy: Literal["landmark_nearest"] = "landmark_nearest"
-    references: Annotated[int, Ge(1)] = 1
+    references: Annotated[int, Ge(1), Le(64)] = 1
     min_references: Annotated[int, Ge(1)] = 1
     copy_distance: Annotated[int, Ge(0), Le(64)] = 8
     copy_landmarks: Annotated[float, Ge(0)] = 0.005

@@ -219,6 +219,14 @@ def test_whatever_became_of_a_file_there_is_a_sample_or_a_bad_one(
     assert sample.degraded.shape == (20, 24, 3)
 
 
+def test_the_longest_theta_that_a_recipe_draws_is_read() -> None:
+    gray = {"op": "gray"}
+    theta = [gray] * 80 + json.loads(face_files()["json"])["theta"]
+    assert len(decode_sample(with_json(face_files(), theta=theta), size_px=SIZE_PX).theta) == len(theta)
+    with pytest.raises(BadSample, match="theta"):
+        decode_sample(with_json(face_files(), theta=[gray] * 201), size_px=SIZE_PX)
+
+
 def test_references_are_counted_up_to_a_gap() -> None:
     files = dict(face_files(0, references=2))
     assert stored_references(files) == 2

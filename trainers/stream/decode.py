@@ -17,6 +17,7 @@ from trainers.stream.sample import Face, Sample
 COMPONENTS = ("left_eye", "right_eye", "mouth")
 MAX_JSON_BYTES = 4 * 2**20
 MAX_REFERENCES = 64
+_MAX_OPERATIONS = 200  # of a theta: 8 rounds of at most 10, and an ending
 MAX_EMBEDDING = 4096
 _MAX_TEXT = 512
 _LOSSLESS = ("png", "webp")
@@ -121,7 +122,7 @@ def _find(files: Mapping[str, bytes], name: str, extensions: Sequence[str]) -> s
 
 def _theta(record: Mapping[str, Any]) -> Theta:
     try:
-        return from_json(json.dumps(_list(record, "theta", MAX_REFERENCES)))
+        return from_json(json.dumps(_list(record, "theta", _MAX_OPERATIONS)))
     except (ValueError, RecursionError) as error:
         raise BadSample(f"theta does not fit: {error}") from None
 
