@@ -5,6 +5,7 @@ GPU, if there is one: each recipe, the engine on the GPU against the same engine
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -68,7 +69,7 @@ def _one_core(batch: Tensor, bgr: list[NDArray[Any]]) -> list[Comparison]:
         comparisons.append(
             compare(
                 f"{case}, network input, {at_once} at once",
-                lambda program=program: degrade_and_restore(batch, program),  # type: ignore[misc]
+                partial(degrade_and_restore, batch, program),
                 peer_restored,
                 COUNT,
                 "images/s",

@@ -44,7 +44,7 @@ def compare(folder: Path, case: str, rounds: int, seconds: float) -> list[Compar
             load = os.getloadavg()[0]
             speed = _run([*command, str(folder), str(seconds)])
             if speed is None:
-                print(f"stream: {name} is left out: {command[0]} does not have it. {__doc__}")  # noqa: T201
+                print(f"stream: {name} is left out: {command[0]} does not have it. {__doc__}")  # noqa: T201 (who runs it must know)
                 continue
             runs[name].append(speed)
             print(  # noqa: T201 (a benchmark is there to print)
@@ -76,7 +76,7 @@ def _run(command: list[str]) -> Speed | None:
     """None if the loader is not installed. Raises SystemExit if it fails."""
     if shutil.which(command[0]) is None:
         return None
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)  # noqa: S603 (our own modules)
     if done.returncode == _ABSENT:
         return None
     if done.returncode:
@@ -101,7 +101,7 @@ def _lines(ours: str, peer: str, own: list[Speed], theirs: list[Speed]) -> list[
         [b.cpu_ms / a.cpu_ms for a, b in pairs],
     )
     for line in (wall, cpu):
-        print(  # noqa: T201
+        print(  # noqa: T201 (a benchmark is there to print)
             f"{line.case}: ours {line.ours:.2f}, peer {line.peer:.2f} {line.unit}, "
             f"ratio {line.ratio:.2f} ({line.low:.2f} to {line.high:.2f})"
         )

@@ -39,7 +39,7 @@ def steady(batches: Iterable[Any], seconds: float) -> None:
         _check(batch)
         count += BATCH
     wall_s = time.perf_counter() - started
-    print(json.dumps({"samples_s": count / wall_s, "cpu_ms": (_cpu_s() - cpu_s) / count * 1e3}))  # noqa: T201
+    print(json.dumps({"samples_s": count / wall_s, "cpu_ms": (_cpu_s() - cpu_s) / count * 1e3}))  # noqa: T201 (stream.py reads it)
     sys.stdout.flush()
     for process in multiprocessing.active_children():
         process.kill()
@@ -88,14 +88,14 @@ def mosaicml(folder: Path, work: Callable[[Files], Any]) -> Iterable[Any]:
                 writer.write(files)
         (folder / "mds.part").rename(out)
 
-    class Dataset(streaming.StreamingDataset):  # type: ignore[misc]
+    class Dataset(streaming.StreamingDataset):  # type: ignore[misc]  # not installed here
         def __getitem__(self, at: int) -> Any:
             return work(super().__getitem__(at))
 
     streaming.base.util.clean_stale_shared_memory()
     stream = streaming.Stream(local=str(out), repeat=_REPEATS)
     dataset = Dataset(streams=[stream], shuffle=True, batch_size=BATCH)
-    return streaming.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=WORKERS)  # type: ignore[no-any-return]
+    return streaming.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=WORKERS)  # type: ignore[no-any-return]  # likewise
 
 
 def litdata(folder: Path, work: Callable[[Files], Any]) -> Iterable[Any]:

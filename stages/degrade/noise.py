@@ -12,10 +12,10 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from stages.degrade.canvas import Sizes, up_to
+from stages.degrade.colour import luma
 from stages.degrade.philox import BLOCK, uniform
 
 _PHOTONS = 256  # for white: what basicsr's count of levels gives any photo of more than 128 levels
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def add_noise(images: Tensor, sizes: Sizes, sigma: Tensor, gray: bool, seeds: Tensor) -> Tensor:
@@ -36,9 +36,7 @@ def add_poisson_noise(images: Tensor, sizes: Sizes, scale: Tensor, gray: bool, s
     Shapes as `add_noise`. The noise is no function of the image to a gradient: it passes as through an addition.
     """
     with torch.no_grad():
-        light = images
-        if gray:
-            light = (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+        light = luma(images) if gray else images
         level = (light * 255).round().clamp(0, 255).long()
         drawn = uniform(seeds, _counts(sizes, light.shape[1]), torch.float64)
         chance = _on_canvas(drawn, sizes, light.shape[1], images)

@@ -41,7 +41,7 @@ class FaceBatch:
     reference_embeddings: Tensor  # (B, K, D) float32
     reference_masks: Tensor | None  # (B, K, 1, H, W) uint8
     degraded: Canvas | None  # uint8, as stored; None if `program` is to make it from the target
-    program: Program  # the thetas, for the whole batch at once
+    program: Program  # the thetas, compiled
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "FaceBatch":
         """The same on another device."""
