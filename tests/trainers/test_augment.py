@@ -13,6 +13,7 @@ from stages.degrade.engine import degrade, degrade_exactly, restored
 from tests.trainers.face_files import SIZE_PX, face_files
 from trainers.stream.augment import MIRRORED_68, crop, mirror, mirror_landmarks, mirror_theta
 from trainers.stream.decode import decode_sample
+from trainers.stream.reduce import reduced
 from trainers.stream.sample import Face, Sample
 
 
@@ -158,3 +159,25 @@ def test_points_of_the_left_eye_lie_left_before_and_after() -> None:
     landmarks[36:42, 0], landmarks[42:48, 0] = 20, 45
     mirrored = mirror_landmarks(landmarks, SIZE_PX)
     assert mirrored[36:42, 0].max() < mirrored[42:48, 0].min()
+
+
+def test_a_reduced_face_has_the_means_of_its_pixels_and_its_points_on_the_same_spots() -> None:
+    sample = _sample(degraded=False)
+    half = reduced(sample, SIZE_PX // 2)
+    for small, face in zip((half.target, *half.references), (sample.target, *sample.references), strict=True):
+        means = face.image.reshape(SIZE_PX // 2, 2, SIZE_PX // 2, 2, 3).mean((1, 3))
+        assert np.abs(small.image - means).max() <= 1  # Pillow rounds rows, then columns
+        # The middle of a pixel block of two is the middle of the one pixel that it becomes.
+        np.testing.assert_allclose(2 * small.landmarks + 0.5, face.landmarks, atol=1e-3)
+    np.testing.assert_allclose(2 * half.boxes + 0.5, sample.boxes, atol=1e-3)
+    assert half.references[0].mask.shape == (SIZE_PX // 2, SIZE_PX // 2)
+    mirrored = mirror(half), reduced(mirror(sample), SIZE_PX // 2)
+    assert np.array_equal(mirrored[0].target.image, mirrored[1].target.image)
+    np.testing.assert_allclose(mirrored[0].target.landmarks, mirrored[1].target.landmarks, atol=1e-4)
+
+
+def test_a_face_is_never_enlarged_nor_reduced_beside_its_stored_degraded_face() -> None:
+    with pytest.raises(ValueError, match="faces of 64 px cannot be reduced to 65 px"):
+        reduced(_sample(degraded=False), 65)
+    with pytest.raises(ValueError, match="stored one belongs to the full size"):
+        reduced(_sample(), 32)

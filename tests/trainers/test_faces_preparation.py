@@ -127,6 +127,15 @@ def test_the_stored_degraded_face_is_not_read_for_a_fresh_degradation() -> None:
     assert sorted(files.read) == ["gt.png", "json", "ref0.webp"]
 
 
+def test_faces_are_reduced_before_they_are_cropped_and_degraded() -> None:
+    small = prepared(3, degradation="bicubic", reduce_px=32, crop_px=24).sample
+    assert small.target.image.shape == (24, 24, 3)
+    assert all(face.image.shape == (24, 24, 3) for face in small.references)
+    whole = prepared(3, degradation="bicubic", reduce_px=32).sample
+    (resize,) = (op for op in whole.theta if isinstance(op, Resize))
+    assert resize.out_w < 32
+
+
 def test_crops_lie_anywhere_in_the_face() -> None:
     windows = {
         prepared(i, flip_chance=0, degradation="bicubic", crop_px=61).sample.target.image.tobytes()
@@ -148,6 +157,12 @@ def test_a_sample_with_too_few_references_is_padded_or_refused() -> None:
     [
         ({"crop_px": 256}, "crop_px needs a fresh degradation"),
         ({"crop_px": 600, "degradation": "gfpgan"}, "crop_px is from 1 to size_px 512, not 600"),
+        ({"reduce_px": 256}, "reduce_px needs a fresh degradation"),
+        ({"reduce_px": 600, "degradation": "gfpgan"}, "reduce_px is from 1 to size_px 512, not 600"),
+        (
+            {"crop_px": 65, "reduce_px": 64, "degradation": "gfpgan"},
+            "crop_px is from 1 to reduce_px 64, not 65",
+        ),
         ({"references": -1}, "references is from 0 to 64, not -1"),
         ({"reference_choice": "worst"}, "reference_choice is best, random or rank, not 'worst'"),
         ({"rank_weights": (1.0,)}, "rank_weights need reference_choice rank, not best"),

@@ -15,6 +15,7 @@ from trainers.stream.decode import MAX_REFERENCES, decode_sample, stored_referen
 from trainers.stream.draw import Draw
 from trainers.stream.errors import BadSample
 from trainers.stream.pixels import MAX_SIDE_PX
+from trainers.stream.reduce import reduced
 from trainers.stream.sample import Sample
 
 
@@ -34,6 +35,7 @@ class FacePreparation:
         ones, `rank` with `rank_weights` for the best, the second and so on (none beyond; () is 1 / (rank + 1)).
         A sample with fewer gives what it has, and the batch is padded; with `require_references` it is a `BadSample`.
     flip_chance: for the target. `flip_references`: `with` the target, `alone` (by a chance of their own), or `never`.
+    reduce_px: side that all faces are reduced to before anything else; None leaves them as they are stored.
     crop_px: side of a window at a drawn place, the same for target and references; None is the whole face.
     degradation: `stored`, or a recipe or its name: then theta is drawn for (seed, key, position), and the stored
         degraded face is not decoded.
@@ -49,6 +51,7 @@ class FacePreparation:
     require_references: bool = False
     flip_chance: float = 0.5
     flip_references: Literal["with", "alone", "never"] = "with"
+    reduce_px: int | None = None
     crop_px: int | None = None
     degradation: str | Recipe = "stored"
 
@@ -70,13 +73,20 @@ class FacePreparation:
         if isinstance(self.degradation, str) and self.degradation not in ("stored", *RECIPES):
             known = ", ".join(("stored", *RECIPES))
             raise ValueError(f"degradation is one of {known}, or a recipe, not {self.degradation!r}")
-        if self.crop_px is None:
+        self._check_window("reduce_px", self.reduce_px, "size_px", self.size_px)
+        self._check_window("crop_px", self.crop_px, *self._largest_crop())
+
+    def _largest_crop(self) -> tuple[str, int]:
+        return ("size_px", self.size_px) if self.reduce_px is None else ("reduce_px", self.reduce_px)
+
+    def _check_window(self, name: str, side_px: int | None, limit: str, limit_px: int) -> None:
+        if side_px is None:
             return
-        if not 0 < self.crop_px <= self.size_px:
-            raise ValueError(f"crop_px is from 1 to size_px {self.size_px}, not {self.crop_px}")
+        if not 0 < side_px <= limit_px:
+            raise ValueError(f"{name} is from 1 to {limit} {limit_px}, not {side_px}")
         if self.degradation == "stored":
             raise ValueError(
-                "crop_px needs a fresh degradation: name a recipe, the stored face is degraded whole"
+                f"{name} needs a fresh degradation: name a recipe, the stored face is degraded whole, at full size"
             )
 
     def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> Prepared:
@@ -86,6 +96,8 @@ class FacePreparation:
             raise BadSample(f"the sample has {len(chosen)} references where {self.references} are required")
         stored = self.degradation == "stored"
         sample = decode_sample(files, chosen, degraded=stored, size_px=self.size_px)
+        if self.reduce_px is not None:
+            sample = reduced(sample, self.reduce_px)
         sample = self._flipped(sample, draw.position)
         if not stored:
             sample = self._degraded_anew(self._cropped(sample, draw.position), draw.position)
@@ -117,7 +129,7 @@ class FacePreparation:
     def _cropped(self, sample: Sample, position: int) -> Sample:
         if self.crop_px is None:
             return sample
-        places = self.size_px - self.crop_px + 1
+        places = self._largest_crop()[1] - self.crop_px + 1
         left, top = (int(uniform(self.seed, position, name) * places) for name in ("crop left", "crop top"))
         return crop(sample, left, top, self.crop_px)
 

@@ -1,0 +1,1 @@
+"""Face embedders as torch networks, through which gradients flow."""

@@ -1,0 +1,53 @@
+"""What the loop knows of a model: its networks, their optimisers, and the phases of a step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainers.stream.ready import ReadyBatch
+
+Networks: TypeAlias = Mapping[str, nn.Module]
+Terms: TypeAlias = Mapping[str, Tensor]  # weighted scalars by name; their sum is the loss
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One update within a step: these networks learn by this optimiser from this loss.
+
+    name: such as `generator` or `r1`; in the log its terms are called NAME/TERM.
+    networks: whose parameters get gradients; all others are frozen meanwhile, and what a model froze stays frozen.
+    loss: of a batch; chances come from torch's own generators, which the loop seeds anew for each call.
+    every: lazy regularisation: only each so many steps, its loss then counted so many times.
+    exact: in float32 whatever the loop's precision, as second derivatives want it.
+    """
+
+    name: str
+    optimiser: str
+    networks: tuple[str, ...]
+    loss: Callable[[ReadyBatch], Terms]
+    every: int = 1
+    exact: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trainee:
+    """A model that is ready to be trained.
+
+    networks: all that learn, and that a checkpoint holds. averaged: of which a moving average is kept.
+    phases: of each step, in this order.
+    pictures: what a grid shows of a batch, column by column: images (B, 3, H, W) in [-1, 1] by name.
+    scores: what validation measures: figures (B,) by name; NaN where one does not apply to a sample.
+    Both get the averaged networks in place of those that are averaged, in eval mode and without gradients.
+    notes: what a user must know of this run, such as which weights are random; they go into log and checkpoint.
+    """
+
+    networks: Networks
+    averaged: tuple[str, ...]
+    optimisers: Mapping[str, Optimizer]
+    phases: Sequence[Phase]
+    pictures: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
+    scores: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
+    notes: tuple[str, ...] = ()

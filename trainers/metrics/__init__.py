@@ -1,0 +1,1 @@
+"""Figures that a restored face is judged by."""
