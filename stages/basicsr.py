@@ -3,8 +3,7 @@
 Three things stand in the way, and are dealt with here without changing a normal installation:
 
 1. basicsr imports `torchvision.transforms.functional_tensor`, a name which torchvision 0.17 dropped.
-2. `import torchvision` fails where its compiled extension does not load, as when a CPU build of torch stands
-   beside the CUDA build of torchvision: it describes operators that only the extension declares.
+2. `import torchvision` may fail: stages/torchvision_door.py opens it.
 3. basicsr silences NumPy's floating-point warnings for the whole process.
 
 basicsr's JPEG helper stays out of reach on purpose: it passes OpenCV 5 a quality that it refuses.
@@ -16,12 +15,12 @@ import importlib.util
 import sys
 import warnings
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stages.torchvision_door import import_torchvision
 
 
 class BasicsrMissingError(ImportError):
@@ -61,36 +60,10 @@ def _basicsr(name: str) -> ModuleType:
             raise BasicsrMissingError(
                 f"{package} is not installed: `pip install {package}` (basicsr needs Python 3.12 or older)"
             )
-    _declare_operators()
+    import_torchvision()
     _register_functional_tensor()
     with np.errstate():  # puts back what basicsr's np.seterr changes
         return importlib.import_module(name)
-
-
-@functools.cache
-def _declare_operators() -> Any:
-    """Declare the operators that `import torchvision` describes, if its extension cannot declare them itself.
-
-    They get a schema and no kernel: calling one still raises torchvision's own error. torch forgets the
-    declaration with the returned library, so the cache keeps it.
-    """
-    torch: Any = importlib.import_module("torch")  # Any: these calls of torch are untyped
-    for extension in _torchvision_extensions():
-        try:
-            torch.ops.load_library(str(extension))
-        except OSError:
-            continue
-        return None
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
-
-
-def _torchvision_extensions() -> list[Path]:
-    spec = importlib.util.find_spec("torchvision")  # finds the folder without importing torchvision
-    folders = spec.submodule_search_locations if spec else None
-    return [path for folder in folders or () for path in Path(folder).glob("_C*")]
 
 
 def _register_functional_tensor() -> None:
