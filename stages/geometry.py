@@ -19,6 +19,12 @@ RIGHT_EYE = slice(42, 48)
 NOSE_TIP = 30
 MOUTH_CORNERS = (48, 54)
 
+# Eyes, nose tip and corners of the mouth in ArcFace's 112 px crop: insightface's `arcface_dst`.
+_ARCFACE_POINTS = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+_ARCFACE_SIDE_PX = 112
+
 _OVERSAMPLING = 2  # the crop is first warped this much larger, then reduced with an antialiasing filter;
 _HARDLY_SHRUNK = 0.9  # from this scale on nothing is lost without
 _LANCZOS_REACH = 3  # in pixels of the smaller image
@@ -31,6 +37,12 @@ def five_points(landmarks: npt.ArrayLike) -> Floats:
     points = np.asarray(landmarks, dtype=np.float64)
     eyes = [points[LEFT_EYE].mean(axis=0), points[RIGHT_EYE].mean(axis=0)]
     return np.stack([*eyes, *points[[NOSE_TIP, *MOUTH_CORNERS]]])
+
+
+def arcface_points(side_px: int) -> Floats:
+    """Where the five points (5, 2) lie in ArcFace's crop of side_px (Deng et al. 2019), made for 112 px."""
+    points: Floats = (_ARCFACE_POINTS + 0.5) * (side_px / _ARCFACE_SIDE_PX) - 0.5
+    return points
 
 
 def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Floats:

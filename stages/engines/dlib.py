@@ -1,12 +1,10 @@
 """The embedded engines: dlib's HOG detector, 68-point shape predictor and 128-d face ResNet.
 
-The weights come with the package `face_recognition_models`, which is never imported: its own import needs
-`pkg_resources`, which setuptools no longer has. The 68-point predictor was trained on iBUG 300-W, which is
-for research only.
+The weights come with the package `face_recognition_models`. The 68-point predictor was trained on iBUG 300-W,
+which is for research only.
 """
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,8 @@ import dlib
 import numpy as np
 
 from stages.engines.engine import Detection, MissingWeights, Pixels, Points, largest_first, reduced, unit
+from stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, named, packaged
 
-_LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
-_EMBEDDER_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _STARTS = 0.03 * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], dtype=np.float32)  # of the box's side
 _AGREE = 0.012  # of the box's side, mean distance of the fits from their mean: 0.002 to 0.008 on faces that are seen
 
@@ -53,8 +50,8 @@ class Dlib68:
     """
 
     def __init__(self, weights: str | None = None) -> None:
-        self.name = _named("dlib-68", weights)
-        self._predictor = _load(dlib.shape_predictor, _weights(weights, _LANDMARKS_FILE))
+        self.name = named("dlib-68", weights)
+        self._predictor = _load(dlib.shape_predictor, packaged(weights, DLIB_LANDMARKS))
 
     def landmarks(self, image: Pixels, box: Points) -> Points:
         """The points of the face in `box`.
@@ -79,8 +76,8 @@ class DlibResnet:
     """128 numbers per face by dlib's ResNet; before scaling to unit length, < 0.6 apart is one person."""
 
     def __init__(self, weights: str | None = None) -> None:
-        self.name = _named("dlib-resnet-128", weights)
-        self._network = _load(dlib.face_recognition_model_v1, _weights(weights, _EMBEDDER_FILE))
+        self.name = named("dlib-resnet-128", weights)
+        self._network = _load(dlib.face_recognition_model_v1, packaged(weights, DLIB_EMBEDDER))
 
     def embed(self, image: Pixels, landmarks: Points) -> Points:
         """The face with these landmarks; dlib aligns it by them to its own 150 px chip."""
@@ -97,28 +94,10 @@ def _edges(box: dlib.rectangle, scale: Points) -> Points:
     return (outer * scale - 0.5).astype(np.float32).ravel()
 
 
-def _named(engine: str, weights: str | None) -> str:
-    return engine if weights is None else f"{engine}:{Path(weights).stem}"
-
-
-def _load(model: Callable[[str], Any], path: str) -> Any:
+def _load(model: Callable[[str], Any], path: Path) -> Any:
     try:
-        return model(path)
+        return model(str(path))
     except RuntimeError as error:
         raise MissingWeights(
             f"{path} holds no weights of this kind: {' '.join(str(error).split())}"
         ) from None
-
-
-def _weights(configured: str | None, file: str) -> str:
-    """Path of the weights: as configured, or from the installed package."""
-    if configured is not None:
-        path = Path(configured).expanduser()
-        if not path.is_file():
-            raise MissingWeights(f"{path} is not there; leave the setting out to use face_recognition_models")
-        return str(path)
-    spec = find_spec("face_recognition_models")
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        if (path := Path(folder) / "models" / file).is_file():
-            return str(path)
-    raise MissingWeights(f"{file} is not there; `pip install face_recognition_models` brings it")

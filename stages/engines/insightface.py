@@ -4,7 +4,6 @@ Nothing is ever downloaded. Weights are an .onnx file, a folder of them, or the 
 ~/.insightface/models already. InsightFace's own packs are for non-commercial research only.
 """
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,19 +13,12 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
 
 from stages import geometry
 from stages.engines.engine import Detection, MissingWeights, Pixels, Points, largest_first, reduced, unit
+from stages.engines.weights import DEFAULT_PACK, onnx_files
 
-_DEFAULT_PACK = "buffalo_l"
-_PACKS = Path("~/.insightface/models")
 _CLOSE_PX = (
     128  # faces that fill the photo are too large for SCRFD's anchors at 640: it also looks at this size
 )
 _STRIDE_PX = 32
-
-# Eyes, nose tip and corners of the mouth in ArcFace's 112 px crop: insightface's `arcface_dst`.
-_ARCFACE_POINTS = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
-_ARCFACE_SIDE_PX = 112
 
 
 class Scrfd:
@@ -69,7 +61,7 @@ class ArcFace:
     def embed(self, image: Pixels, landmarks: Points) -> Points:
         """The face with these landmarks, aligned by eyes, nose tip and corners of the mouth."""
         side_px = self._model.input_size[0]
-        target = (_ARCFACE_POINTS + 0.5) * (side_px / _ARCFACE_SIDE_PX) - 0.5
+        target = geometry.arcface_points(side_px)
         transform = geometry.similarity_between(geometry.five_points(landmarks), target)
         crop = geometry.warp(image, transform, side_px).pixels
         return unit(self._model.get_feat([np.ascontiguousarray(crop[..., ::-1])])[0])
@@ -84,14 +76,14 @@ def _load(task: str, weights: str | None, device: Literal["cpu", "cuda"]) -> tup
     """The first model for the task among the files, and its file's stem. Raises MissingWeights."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker has one core
-    for file in _files(weights):
+    for file in onnx_files(weights):
         try:
             model = get_model(str(file), providers=[_provider(device)], sess_options=options)
         except InvalidProtobuf as error:
             raise MissingWeights(f"{file} is no ONNX model: {error}") from None
         if model is not None and model.taskname == task:
             return model, file.stem
-    raise MissingWeights(f"{weights or _DEFAULT_PACK} holds no InsightFace model for {task}")
+    raise MissingWeights(f"{weights or DEFAULT_PACK} holds no InsightFace model for {task}")
 
 
 def _provider(device: Literal["cpu", "cuda"]) -> str:
@@ -99,19 +91,3 @@ def _provider(device: Literal["cpu", "cuda"]) -> str:
     if provider not in onnxruntime.get_available_providers():
         raise MissingWeights(f"onnxruntime has no {provider}: install onnxruntime-gpu, or set device to cpu")
     return provider
-
-
-def _files(weights: str | None) -> list[Path]:
-    """The .onnx files that `weights` means: a file, a folder, or a pack on this machine."""
-    named = weights or _DEFAULT_PACK
-    path = Path(named).expanduser()
-    if path.is_file():
-        return [path]
-    folder = path if path.is_dir() else _PACKS.expanduser() / named
-    if files := sorted(folder.glob("*.onnx")):
-        return files
-    raise MissingWeights(
-        f"{named} is neither an .onnx file, a folder of them, nor a pack in {_PACKS}; InsightFace's packs, "
-        'for non-commercial research only, come with `python -c "from insightface.utils import '
-        f"ensure_available as get; get('models', '{_DEFAULT_PACK}')\"`"
-    )

