@@ -1,0 +1,45 @@
+"""Weights of VGG16, VGG19 and AlexNet: torchvision's from ImageNet, or drawn from a fixed seed."""
+
+import torch
+from torch import nn
+
+from trainers.networks.features import ALEXNET, VGG16, VGG19, Features
+from trainers.weights.pretrained import RANDOM, find_file
+from trainers.weights.read import fill, read_tensors
+
+_FOLDER = "https://download.pytorch.org/models"
+_FILES = {
+    VGG16.name: "vgg16-397923af.pth",
+    VGG19.name: "vgg19-dcbb9e9d.pth",
+    ALEXNET.name: "alexnet-owt-7be5be79.pth",
+}
+_SEED = 5
+
+
+def load_features(network: Features, setting: str) -> str:
+    """Set the weights of a network, and say in a few words which they are, for log and checkpoint.
+
+    setting: a path, `cache`, `download` or `random`. Raises MissingWeights if there are none, or if they do not fit.
+    """
+    name = network.architecture.name
+    if setting == RANDOM:
+        draw_weights(network)
+        return f"{name}: random weights"
+    path = find_file(setting, _FILES[name], f"{_FOLDER}/{_FILES[name]}")
+    fill(network, read_tensors(path, name), f"{path} holds no weights of {name}")
+    return f"{name}: weights of {path}"
+
+
+@torch.no_grad()
+def draw_weights(network: nn.Module) -> None:
+    """Draw the weights of all convolutions (He et al. 2015, eq. 10; biases 0), each time the same.
+
+    They come from a generator apart, so that torch's own goes on as if nothing had been drawn.
+    """
+    generator = torch.Generator().manual_seed(_SEED)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            drawn = torch.empty(layer.weight.shape)  # on the CPU, so that every device has the same
+            layer.weight.copy_(nn.init.kaiming_normal_(drawn, nonlinearity="relu", generator=generator))
+            if layer.bias is not None:
+                layer.bias.zero_()

@@ -1,0 +1,71 @@
+"""Reading a file of weights that somebody else made: tensors by name, or a sentence, and never code."""
+
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stages.engines.engine import MissingWeights
+from trainers.weights.pretrained import MOST_BYTES
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """The tensors of a file that `torch.save` made of a state dictionary, on the CPU.
+
+    what: whose weights they should be, such as `VGG19`. Only floating tensors are given. Those of a zip file are
+    mapped, not read, so that what nobody asks for costs nothing. Raises MissingWeights if the file holds anything else
+    than a dictionary of plain values, or is larger than 2 GiB, packed or unpacked.
+    """
+    complaint = f"{path} holds no weights of {what}"
+    try:
+        state = _loaded(path)
+    except MissingWeights as error:
+        raise MissingWeights(f"{complaint}: {error}") from None
+    except Exception as error:  # noqa: BLE001  # damaged bytes make torch's reader raise almost anything
+        raise MissingWeights(f"{complaint}: torch cannot read it ({type(error).__name__})") from None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise MissingWeights(f"{complaint}: it is no dictionary of tensors by name")
+    return {name: value for name, value in state.items() if _is_plain(value)}
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None:
+    """Set the whole state of a network from tensors of the same names; those of other names are left out.
+
+    Raises MissingWeights, which begins with the complaint, unless all are there, of the right shape, and finite; the
+    network is unchanged then.
+    """
+    state = network.state_dict()
+    for name, value in state.items():
+        if name not in tensors:
+            raise MissingWeights(f"{complaint}: it has no {name}")
+        found = tensors[name]
+        if found.shape != value.shape:
+            raise MissingWeights(
+                f"{complaint}: {name} has shape {tuple(found.shape)}, not {tuple(value.shape)}"
+            )
+        if not found.isfinite().all():
+            raise MissingWeights(f"{complaint}: {name} is not finite")
+    network.load_state_dict({name: tensors[name] for name in state})
+
+
+def _loaded(path: Path) -> object:
+    archived = zipfile.is_zipfile(path)  # what torch wrote before version 1.6 is none
+    if max(path.stat().st_size, _unpacked_bytes(path) if archived else 0) > MOST_BYTES:
+        raise MissingWeights(f"it is larger than {MOST_BYTES} bytes")
+    loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=archived)
+    return loaded
+
+
+def _unpacked_bytes(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _is_plain(value: object) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+    )
