@@ -9,12 +9,13 @@ import yaml
 from rich.console import Console
 
 from pipeline import card
-from pipeline.config import Config, differences, to_tree
+from pipeline.config import Config, to_tree
 from pipeline.errors import RunError, UserError
 from pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
 from pipeline.listing import bring_up_to_date
 from pipeline.retry import Retry
 from pipeline.runner import Runner
+from pipeline.settings import differences
 from pipeline.storage import Storage
 from pipeline.workers import Workers
 from stages.basicsr import BasicsrMissingError

@@ -159,6 +159,60 @@ def doctor() -> None:
 
 
 @app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="refine, stylegan2 or landmarks.")],
+    run: Annotated[Path, typer.Option("--run", help="A new folder for checkpoints, log and pictures.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="A build's folder, a folder of shards, or an address; may be repeated."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Settings to begin with: paper (the default) or tiny (64 px, for a CPU)."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="When to end; short for --set loop.steps=N.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as data.batch_size=8."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run, with its settings.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Processes that train together, by Ray Train, each with a GPU of its own."),
+    ] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+) -> None:
+    """Train a model on shards."""
+    from pipeline.train import Words, train_command
+
+    train_command(
+        Words(
+            model=model,
+            run=run,
+            data=tuple(data or ()),
+            preset=preset,
+            steps=steps,
+            config_file=config,
+            settings=tuple(settings or ()),
+            resume=resume,
+            device=device,
+            workers=workers,
+            address=address,
+            verbose=verbose,
+        )
+    )
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo"),
     identities: Annotated[int, typer.Option(min=4, max=10_000, help="How many people.")] = 40,
@@ -180,8 +234,10 @@ def main() -> None:
     except UserError as error:
         _end(str(error), 2)
     except RunError as error:
-        print(error.details, file=sys.stderr)  # noqa: T201 (the one place that ends a command)
-        _end(f"{error}. Nothing already written is lost: run the same command again to continue", 1)
+        if error.details:
+            print(error.details, file=sys.stderr)  # noqa: T201 (the one place that ends a command)
+        again = ". Nothing already written is lost: run the same command again to continue"
+        _end(f"{error}{again if error.again else ''}", 1)
     except OSError as error:
         _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
 

@@ -8,6 +8,7 @@ class UserError(Exception):
 class RunError(Exception):
     """The run failed on the way: says what to do next; status 1. Nothing already written is lost."""
 
-    def __init__(self, sentence: str, details: str = "") -> None:
+    def __init__(self, sentence: str, details: str = "", again: bool = True) -> None:
         super().__init__(sentence)
         self.details = details  # for a developer: a traceback
+        self.again = again  # whether the same command goes on where this one ended

@@ -56,6 +56,6 @@ def _open(folder: Path) -> IO[str]:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         return os.fdopen(descriptor, "r+")
     except (FileExistsError, NotADirectoryError):
-        raise UserError(f"{folder} is a file, not a folder: choose another --out") from None
+        raise UserError(f"{folder} is a file, not a folder: choose another") from None
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another --out") from None
+        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another folder") from None

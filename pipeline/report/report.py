@@ -18,6 +18,7 @@ from pipeline.report.people import people
 from pipeline.report.references import references
 from pipeline.report.rejects import stages
 from pipeline.report.samples import samples
+from pipeline.report.training import training_runs
 from pipeline.storage import Storage
 
 REPORT_FILE = "report.html"
@@ -44,6 +45,7 @@ def write_report(storage: Storage) -> None:
             duplicates=duplicates(storage, album),
             references=references(storage, album),
             histograms=distributions(storage, plan.get("config") or {}),
+            runs=training_runs(storage),
             chart=histogram,
             notice=NOTICE,
             css=Markup(css),  # noqa: S704 - our own file

@@ -7,8 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Config, differences, read_config, to_tree
+from pipeline.config import Config, read_config, to_tree
 from pipeline.errors import UserError
+from pipeline.settings import differences
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
-from pipeline.config import Config, differences, read_config, to_tree
+from pipeline.config import Config, read_config, to_tree
 from pipeline.errors import UserError
+from pipeline.settings import differences
 from pipeline.fingerprint import stage_digest
 from schemas.operations import Range
 from stages.degrade.recipe import (

@@ -5,7 +5,9 @@ batched and in float64 (which autocast leaves alone) up to the sampling of the i
 CPU wait for a GPU. Pixel centres lie at whole numbers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -99,6 +101,11 @@ def warp_images(
     warped = functional.grid_sample(images.to(floats), grid, "bilinear", "border", align_corners=False)
     valid = (grid.abs().amax(-1) <= 1)[:, None]
     return warped.to(images.dtype), valid.to(images.dtype)
+
+
+def warp_for(size_px: int) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """`warp_images` for faces of this side: as fine, in parts of the face, as EVERY_PX is for 512 px."""
+    return partial(warp_images, every_px=max(1, EVERY_PX * size_px // 512))
 
 
 @torch.no_grad()

@@ -49,6 +49,10 @@ class Seen:
 class Restorer(Model, Protocol):
     """A model that makes a clean face of a degraded one."""
 
+    @property
+    def identity(self) -> str:
+        """The embedder that its references are embedded by, as `load_embedder` knows it; `` if by none."""
+
     def restore(self, networks: Networks, seen: Seen) -> Tensor:
         """Restored faces (B, 3, H, W) in about [-1, 1]."""
 

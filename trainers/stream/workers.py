@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -105,7 +106,12 @@ class _Once:
 
 
 def _start(worker: int) -> None:
-    """A worker has one thread, since there is a worker per core; it keeps its memory, and ends with its parent."""
+    """A worker has one thread, since there is a worker per core; it keeps its memory, and ends with its parent.
+
+    Not before it: Ctrl-C and a scheduler's SIGTERM reach all processes, and the parent may have a step to finish.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
     _keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()

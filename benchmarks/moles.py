@@ -1,0 +1,176 @@
+"""Do moles come back? The claim of ReFine's paper, counted on rendered people, whose moles lie at known places.
+
+    facerefs sample PEOPLE --identities 100 && facerefs build PEOPLE --out SET --labels trust
+    facerefs train refine --data SET --run REFINE --preset tiny
+    facerefs train refine --data SET --run BASELINE --preset tiny --set losses.objective=baseline
+    python -m benchmarks.moles --people PEOPLE --data SET REFINE BASELINE
+
+A mole counts if truth and reference both show it and the degraded face has lost it; it has come back if the output
+shows it. To show it is to be darker there than around it by half of what the truth is. Other skin, at the places of
+somebody else's moles, says how often that happens by chance.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages import geometry
+from trainers.geometry.tps import warp_for
+from trainers.loop.stored import look_into
+from trainers.models.model import Restorer
+from trainers.models.seen import seen_of
+from trainers.run import Run, load_run
+from trainers.stream.batch import collate
+from trainers.stream.dataset import SampleDataset
+from trainers.stream.device import on_device
+from trainers.stream.draw import Draw
+from trainers.stream.prepare import FacePreparation, Prepared
+from trainers.stream.ready import ReadyBatch
+
+_OUT = Path(__file__).parent / "out" / "moles.json"
+_RING = (2.2, 4.0)  # inner and outer radius of the skin around a mole, in radii of the mole
+_SHOWN = 0.5  # of the truth's contrast
+_LOST = 0.25
+_LEAST_CONTRAST = 0.06  # of gray from 0 to 1: what the truth does not show, nobody can bring back
+_LEAST_RADIUS_PX = 0.7
+_BATCH = 8
+Record: TypeAlias = dict[str, Any]
+Truth: TypeAlias = Mapping[str, Record]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place in a face, in pixels of what the network sees."""
+
+    x: float
+    y: float
+    radius_px: float
+
+
+@dataclass(frozen=True)
+class Count:
+    """Of how many moles that were lost, how many came back; and the same of places where no mole is."""
+
+    lost: int
+    back: int
+    elsewhere: int
+    dark: int
+
+
+def main() -> None:
+    """Print a table of the runs, and write benchmarks/out/moles.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--people", type=Path, required=True, help="folder of `facerefs sample`")
+    parser.add_argument("--data", type=Path, required=True, help="the build of that folder")
+    parser.add_argument("--split", default="val")
+    words = parser.parse_args()
+    truth = {row["path"]: row for row in map(json.loads, (words.people / "truth.jsonl").open())}
+    lines = []
+    for folder in words.runs:
+        count = count_moles(load_run(folder, torch.device("cpu")), words.data, words.split, truth)
+        share, chance = count.back / max(1, count.lost), count.dark / max(1, count.elsewhere)
+        print(  # noqa: T201 (a benchmark is there to print)
+            f"{folder.name}: {count.back} of {count.lost} lost moles came back ({share:.0%}); "
+            f"dark spots on other skin: {count.dark} of {count.elsewhere} ({chance:.0%})"
+        )
+        lines.append({"case": folder.name, "ours": share, "peer": chance, "unit": "share of lost moles that came "
+                      "back; peer: of other skin", "ratio": share / chance if chance else None, "low": None,
+                      "high": None})  # fmt: skip
+    _OUT.parent.mkdir(exist_ok=True)
+    _OUT.write_text(json.dumps(lines, indent=1) + "\n")
+
+
+def count_moles(run: Run, data: Path, split: str, truth: Truth) -> Count:
+    """Restore every face of the split once, and look at its moles."""
+    if not isinstance(run.model, Restorer):
+        raise TypeError(f"a run of {run.name} restores no faces")
+    lost = back = elsewhere = dark = 0
+    for batch, targets, references in _batches(run, data, split):
+        seen = seen_of(batch)
+        with torch.no_grad():
+            restored = run.model.restore(run.networks, seen)
+        layers = [_gray(images) for images in (batch.target, seen.degraded, restored)]
+        others = targets[1:] + targets[:1]
+        for i, (target, reference, other) in enumerate(zip(targets, references, others, strict=True)):
+            clean, bad, out = (layer[i] for layer in layers)
+            for spot in _moles(target, reference, truth, batch.target.shape[-1]):
+                contrast = _contrast(clean, spot)
+                if contrast >= _LEAST_CONTRAST and _contrast(bad, spot) < _LOST * contrast:
+                    lost += 1
+                    back += _contrast(out, spot) >= _SHOWN * contrast
+            if truth[other["key"]]["identity"] != truth[target["key"]]["identity"]:
+                for spot in _moles(other, other, truth, batch.target.shape[-1]):
+                    if _contrast(clean, spot) < _LOST * _LEAST_CONTRAST:
+                        elsewhere += 1
+                        dark += _contrast(out, spot) >= _SHOWN * 2 * _LEAST_CONTRAST
+    return Count(lost, back, elsewhere, dark)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Prepares a face, and keeps what the shard says of its photos."""
+
+    preparation: FacePreparation
+
+    def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> tuple[Prepared, dict[str, Any]]:
+        return self.preparation(draw, files), json.loads(files["json"])
+
+
+def _batches(run: Run, data: Path, split: str) -> Iterator[tuple[ReadyBatch, list[Record], list[Record]]]:
+    """All samples with a reference, and the records of their targets and first references."""
+    size_px = run.model.size_px
+    preparation = FacePreparation(
+        seed=1, size_px=look_into(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
+        require_references=True, degradation=run.model.data.degradation,
+    )  # fmt: skip
+    faces = SampleDataset(data / "samples", _Recorded(preparation), split)
+    for start in range(0, len(faces), _BATCH):
+        chosen = [faces[index] for index in range(start, min(start + _BATCH, len(faces)))]
+        batch = collate([prepared for prepared, _ in chosen], references=1, at_once=1)
+        (ready,) = on_device([batch], "cpu", warp=warp_for(size_px))
+        yield (
+            ready,
+            [record["target"] for _, record in chosen],
+            [record["references"][0] for _, record in chosen],
+        )
+
+
+def _moles(target: Record, reference: Record, truth: Truth, side_px: int) -> list[Spot]:
+    """Where the moles are in the target that the reference shows too."""
+    marks, others = truth[target["key"]]["marks"], truth[reference["key"]]["marks"]
+    scale = side_px / target["crop_size"]
+    transform = np.reshape(target["transform"], (2, 3))
+    radius = scale * geometry.scale_of(transform)
+    spots = []
+    for mark, other in zip(marks, others, strict=True):
+        if mark["visible"] and other["visible"]:
+            x, y = (geometry.apply(transform, [mark["x"], mark["y"]]) + 0.5) * scale - 0.5
+            spots.append(Spot(float(x), float(y), max(_LEAST_RADIUS_PX, mark["radius_px"] * radius)))
+    return spots
+
+
+def _contrast(gray: Tensor, spot: Spot) -> float:
+    """How much darker (H, W) is in the middle of a spot than around it."""
+    rows, columns = (torch.arange(length, dtype=gray.dtype) for length in gray.shape)
+    away = torch.hypot(columns - spot.x, (rows - spot.y)[:, None]) / spot.radius_px
+    middle = torch.exp(-(away**2))
+    ring = ((away > _RING[0]) & (away < _RING[1])).to(gray.dtype)
+    return float((gray * ring).sum() / ring.sum().clamp(min=1) - (gray * middle).sum() / middle.sum())
+
+
+def _gray(images: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] to (B, H, W) from 0 to 1."""
+    red, green, blue = images.double().clamp(-1, 1).unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue + 1) / 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""ReFine: the network fuses as its paper says, the losses are eq. 2 to 4, the phases move what they should."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from stages.engines.engine import MissingWeights
+from tests.trainers.face_files import face_files, prepared
+from tests.trainers.faces import frontal_face
+from trainers.geometry.tps import warp_for
+from trainers.loop.trainee import Trainee
+from trainers.models.model import Model, Restorer
+from trainers.models.refine import PRESETS, Losses, Refine, RefineLosses, Shape, Weights
+from trainers.models.seen import seen_of, with_landmarks
+from trainers.networks.stylegan2.generator import Generator
+from trainers.networks.stylegan2.widths import widths
+from trainers.stream.batch import collate
+from trainers.stream.device import on_device
+from trainers.stream.ready import ReadyBatch
+
+CPU = torch.device("cpu")
+SIDE_PX = 32
+SMALL = replace(
+    PRESETS["tiny"],
+    shape=Shape(size_px=SIDE_PX, channels=16, channel_multiplier=1, style_dim=32, embedding_dim=8),
+)
+
+
+@pytest.fixture(scope="module")
+def batch() -> ReadyBatch:
+    faces = [
+        prepared(i, face_files(i), reduce_px=SIDE_PX, degradation=SMALL.data.degradation) for i in range(3)
+    ]
+    made = collate(faces, references=1, at_once=1)
+    points = frontal_face(SIDE_PX).float()
+    made = replace(
+        made,
+        landmarks=points.expand(3, -1, -1),
+        reference_landmarks=(points + torch.tensor([1.5, 0.5])).expand(3, 1, -1, -1),
+        reference_embeddings=torch.nn.functional.normalize(torch.randn(3, 1, 8), dim=-1),
+    )
+    (ready,) = on_device([made], CPU, warp=warp_for(SIDE_PX))
+    return ready
+
+
+@pytest.fixture
+def networks() -> dict[str, nn.Module]:
+    torch.manual_seed(1)
+    return SMALL.networks()
+
+
+def losses_of(networks: dict[str, nn.Module], weights: Losses) -> RefineLosses:
+    def distances(one: Tensor, others: list[Tensor]) -> list[Tensor]:
+        return [(one - other).square().mean(1, keepdim=True) for other in others]
+
+    class Embedder(nn.Module):
+        def forward(self, images: Tensor, _landmarks: Tensor) -> Tensor:
+            return nn.functional.normalize(images.flatten(1)[:, :8], dim=1)
+
+    return RefineLosses(networks["generator"], networks["discriminator"], weights, distances, Embedder())
+
+
+def test_it_is_a_model_and_a_restorer() -> None:
+    assert all(isinstance(model, Model) and isinstance(model, Restorer) for model in PRESETS.values())
+
+
+def test_the_full_network_has_the_sizes_of_the_paper() -> None:
+    paper = PRESETS["paper"]
+    with FakeTensorMode():  # shapes alone: nothing is computed
+        networks = paper.networks()
+        image = torch.empty(1, 3, 512, 512)
+        assert networks["generator"](image, image, torch.empty(1, 512)).shape == (1, 3, 512, 512)
+    generator = networks["generator"]
+    assert isinstance(generator.prior, Generator)
+    # Layers of 512 each; the first takes the style code and the embedding.
+    assert [layer[0].weight.shape for layer in generator.style] == [(512, 1024), *[(512, 512)] * 3]
+    assert set(generator.fusions) == {"4", "8", "16", "32", "64", "128", "256", "512"}
+    assert (paper.adam.lr, paper.adam.beta1, paper.adam.beta2, paper.prior_lr) == (2e-3, 0.5, 0.99, 4e-4)
+    assert (paper.loop.steps, paper.data.batch_size) == (800_000, 4)
+
+
+@pytest.mark.parametrize(("bias", "prior_alone"), [(-40.0, True), (0.0, False)])
+def test_a_closed_mask_leaves_the_prior_as_it_is(
+    networks: dict[str, nn.Module], batch: ReadyBatch, bias: float, prior_alone: bool
+) -> None:
+    generator = networks["generator"].eval()
+    for fusion in generator.fusions.values():
+        fusion.mask.weight.data.zero_()
+        fusion.mask.bias.data.fill_(bias)
+    seen = seen_of(batch)
+    features, style = generator.encoder(torch.cat([seen.degraded, seen.warped[:, 0]], 1))
+    assert {side: part.shape[-1] for side, part in features.items()} == {s: s for s in (4, 8, 16, 32)}
+    style = generator.style(torch.cat([style, seen.reference_embeddings[:, 0]], 1))
+    alone = generator.prior.synthesis(style, "none")
+    restored = SMALL.restore(networks, seen)
+    assert torch.allclose(restored, alone, atol=1e-5) is prior_alone
+
+
+@pytest.mark.parametrize("what", ["degraded", "warped", "reference_embeddings"])
+def test_all_that_is_seen_counts(networks: dict[str, nn.Module], batch: ReadyBatch, what: str) -> None:
+    networks["generator"].eval()
+    seen = seen_of(batch)
+    other = replace(seen, **{what: torch.randn_like(getattr(seen, what))})
+    assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
+    assert torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
+
+
+def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+    networks["generator"].eval()  # without noise
+    weights = Losses(minimum=2.0, cycle=3.0, adversarial=5.0, identity=7.0)
+    losses = losses_of(networks, weights)
+    terms = losses.generator(batch)
+    seen = seen_of(batch)
+    restored = SMALL.restore(networks, seen)
+
+    minimum, cycle, identity = 0.0, 0.0, 0.0
+    for i in range(3):
+        for row in range(SIDE_PX):
+            for column in range(SIDE_PX):
+                place = (i, slice(None), row, column)
+                to_truth = (restored[place] - batch.target[place]).square().mean().item()
+                to_reference = (restored[place] - seen.warped[:, 0][place]).square().mean().item()
+                inside = bool(seen.valid[i, 0, 0, row, column] > 0)
+                minimum += min(to_truth, to_reference) if inside else to_truth
+        a, b = restored[i].flatten()[:8], seen.reference_embeddings[i, 0]
+        identity += 1 - (a @ b / (a.norm() * b.norm())).item()
+    from stages.degrade.engine import degrade_and_restore
+
+    again = degrade_and_restore((restored.clamp(-1, 1) + 1) / 2, batch.batch.thetas) * 2 - 1
+    cycle = (again - seen.degraded).square().mean().item()
+    assert terms["minimum"].item() == pytest.approx(2 * minimum / (3 * SIDE_PX**2), rel=1e-4)
+    assert terms["cycle"].item() == pytest.approx(3 * cycle, rel=1e-3)
+    assert terms["identity"].item() == pytest.approx(7 * identity / 3, rel=1e-4)
+    logits = networks["discriminator"](restored)
+    assert terms["adversarial"].item() == pytest.approx(
+        5 * torch.log1p(torch.exp(-logits)).mean().item(), rel=1e-4
+    )
+
+
+def test_the_baseline_has_the_traditional_loss_alone(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    networks["generator"].eval()
+    terms = losses_of(networks, Losses(objective="baseline", minimum=2.0)).generator(batch)
+    restored = SMALL.restore(networks, seen_of(batch))
+    assert set(terms) == {"truth", "adversarial"}
+    assert terms["truth"].item() == pytest.approx(
+        2 * (restored - batch.target).square().mean().item(), rel=1e-4
+    )
+
+
+def test_a_perfect_copy_of_the_reference_costs_no_minimum_but_a_cycle(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    class Copies(nn.Module):
+        def forward(self, _degraded: Tensor, warped: Tensor, _embedding: Tensor) -> Tensor:
+            return warped
+
+    inside = replace(batch, valid=torch.ones_like(batch.valid))
+    terms = losses_of(networks | {"generator": Copies()}, Losses()).generator(inside)
+    assert terms["minimum"].item() == 0
+    assert terms["cycle"].item() > 0.01
+
+
+@pytest.fixture
+def trainee(networks: dict[str, nn.Module]) -> Trainee:
+    model = replace(SMALL, shape=replace(SMALL.shape, embedding_dim=128))
+    return model.trainee(model.networks(), CPU, "dlib-resnet-128")
+
+
+def with_embeddings(batch: ReadyBatch) -> ReadyBatch:
+    vectors = nn.functional.normalize(torch.randn(3, 1, 128), dim=-1)
+    return replace(batch, batch=replace(batch.batch, reference_embeddings=vectors, embedding=vectors[:, 0]))
+
+
+def test_each_phase_has_gradients_for_its_own_networks(trainee: Trainee, batch: ReadyBatch) -> None:
+    assert [(phase.name, phase.every) for phase in trainee.phases] == [
+        ("generator", 1),
+        ("discriminator", 1),
+        ("r1", SMALL.losses.r1_every),
+    ]
+    seen = with_embeddings(batch)
+    for phase in trainee.phases:
+        for network in trainee.networks.values():
+            network.zero_grad()
+        torch.stack([term.float() for term in phase.loss(seen).values()]).sum().backward()
+        (own,) = phase.networks
+        without = [name for name, p in trainee.networks[own].named_parameters() if p.grad is None]
+        # Styles come from the encoder, not from the prior's mapping; r1 does not know the last bias.
+        assert all(name.startswith("prior.synthesis") is False for name in without)
+        if own == "discriminator" and phase.name == "discriminator":
+            assert all(p.grad is None for p in trainee.networks["generator"].parameters())
+
+
+def test_the_prior_learns_more_slowly(trainee: Trainee) -> None:
+    paper = replace(SMALL, prior_lr=4e-4, shape=replace(SMALL.shape, embedding_dim=128))
+    trainee = paper.trainee(paper.networks(), CPU, "dlib-resnet-128")
+    rates = {}
+    for group in trainee.optimisers["generator"].param_groups:
+        for parameter in group["params"]:
+            rates[parameter] = group["lr"]
+    generator = trainee.networks["generator"]
+    for name, parameter in generator.named_parameters():
+        assert rates[parameter] == (4e-4 if name.startswith("prior.") else 2e-3), name
+    (group,) = trainee.optimisers["discriminator"].param_groups
+    assert group["lr"] == pytest.approx(2e-3 * 16 / 17)
+    assert group["betas"] == pytest.approx((0.5 ** (16 / 17), 0.99 ** (16 / 17)))
+
+
+def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
+    model = replace(
+        SMALL, shape=replace(SMALL.shape, embedding_dim=128), losses=Losses(distance="pixels", identity=0.0)
+    )
+    torch.manual_seed(3)
+    trainee = model.trainee(model.networks(), CPU, "dlib-resnet-128")
+    seen = with_embeddings(batch)
+    generator = trainee.phases[0]
+    first: float | None = None
+    for _ in range(60):
+        terms = generator.loss(seen)
+        trainee.optimisers["generator"].zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        trainee.optimisers["generator"].step()
+        first = first if first is not None else terms["minimum"].item()
+    assert terms["minimum"].item() < 0.7 * first
+
+
+def test_pictures_and_scores_are_of_what_was_restored(trainee: Trainee, batch: ReadyBatch) -> None:
+    seen = with_embeddings(batch)
+    networks = {name: network.eval() for name, network in trainee.networks.items()}
+    pictures = trainee.pictures(networks, seen)
+    assert list(pictures) == ["degraded", "reference", "warped", "output", "truth"]
+    scores = trainee.scores(networks, seen)
+    error = ((pictures["degraded"].clamp(-1, 1) - pictures["truth"]) * 127.5).round()
+    worst = 10 * torch.log10(255**2 / error.double().square().mean((1, 2, 3)))
+    assert scores["psnr_degraded"] == pytest.approx(worst, abs=0.05)
+    assert set(scores) == {
+        name + ending
+        for name in ("psnr", "ssim", "identity_truth", "identity_reference")
+        for ending in ("", "_degraded")
+    }
+
+
+def test_a_file_of_stylegan2_fills_the_prior(tmp_path) -> None:
+    torch.manual_seed(7)
+    prior = Generator(SIDE_PX, widths(SIDE_PX, 1, 16), style_dim=32)
+    torch.save({"g_ema": prior.state_dict()}, tmp_path / "prior.pt")
+    model = replace(
+        SMALL,
+        shape=replace(SMALL.shape, embedding_dim=128),
+        weights=replace(SMALL.weights, generator=str(tmp_path / "prior.pt")),
+    )
+    networks = model.networks()
+    trainee = model.trainee(networks, CPU, "dlib-resnet-128")
+    assert torch.equal(networks["generator"].prior.synthesis.const, prior.synthesis.const)
+    assert any("prior.pt" in note for note in trainee.notes)
+
+
+@pytest.mark.parametrize(
+    ("weights", "stored", "error", "sentence"),
+    [
+        (Weights(identity="dlib"), "dlib-resnet-128", MissingWeights, "weights.generator"),
+        (Weights(generator="random", identity="dlib"), "arcface:x", ValueError, "are of arcface:x"),
+        (
+            Weights(generator="random", identity="dlib"),
+            "dlib-resnet-128",
+            ValueError,
+            "shape.embedding_dim=128",
+        ),
+        (Weights(generator="no.pt", identity="dlib"), "dlib-resnet-128", MissingWeights, "no.pt"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_sentence(
+    weights: Weights, stored: str, error: type[Exception], sentence: str
+) -> None:
+    model: Refine = replace(SMALL, weights=weights)
+    with pytest.raises(error, match=sentence) as caught:
+        model.trainee(model.networks(), CPU, stored)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_landmarks_move_the_reference_along(batch: ReadyBatch) -> None:
+    seen = seen_of(batch)
+    same = with_landmarks(seen, seen.landmarks)
+    assert torch.allclose(same.warped, seen.warped, atol=1e-5)
+    assert torch.equal(same.valid, seen.valid)
+    moved = with_landmarks(seen, seen.landmarks + torch.tensor([3.0, 0.0]))
+    assert torch.allclose(moved.warped[..., 3:], seen.warped[..., :-3], atol=2e-2)

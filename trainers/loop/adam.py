@@ -1,0 +1,26 @@
+"""Adam as the papers set it, with the correction for lazy regularisation."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+
+from trainers.loop.settings import Adam
+
+
+def adam_for(
+    parameters: Iterable[nn.Parameter],
+    settings: Adam,
+    lazily_every: int | None = None,
+    slower: Mapping[float, Iterable[nn.Parameter]] | None = None,
+) -> torch.optim.Adam:
+    """Adam over parameters, and over more of them at learning rates of their own (`slower`).
+
+    lazily_every: a second phase of the same optimiser comes each so many steps. Rates and betas are then corrected as
+    in Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", appendix B: c = k / (k + 1), lr c,
+    beta ** c.
+    """
+    share = 1.0 if lazily_every is None else lazily_every / (lazily_every + 1)
+    rates = [(settings.lr, parameters), *(slower or {}).items()]
+    groups = [{"params": list(some), "lr": rate * share} for rate, some in rates]
+    return torch.optim.Adam(groups, betas=(settings.beta1**share, settings.beta2**share))

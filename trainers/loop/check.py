@@ -1,0 +1,65 @@
+"""What must fit before the first step: settings, shards, and the folder of the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainers.loop import checkpoint as checkpoints
+from trainers.loop.checkpoint import Checkpoint, CheckpointError
+from trainers.loop.stored import Stored, look_into
+from trainers.models.model import Model
+from trainers.stream.errors import StreamError
+
+
+def check(model: Model, places: Sequence[str], world: int) -> Stored:
+    """Hold settings against shards, and say what is in them. Raises ValueError, in one sentence."""
+    data, size_px = model.data, model.size_px
+    if size_px < 4 or size_px & (size_px - 1):
+        raise ValueError(f"networks work on faces whose side is a power of two, not {size_px} px")
+    if data.batch_size % world:
+        raise ValueError(
+            f"a batch of {data.batch_size} cannot be shared equally among {world} workers: "
+            f"set data.batch_size to a multiple of {world}"
+        )
+    looks = {place: look_into(place, "train") for place in places}
+    first = looks[places[0]]
+    for place, look in looks.items():
+        if (look.side_px, look.embedder) != (first.side_px, first.embedder):
+            raise ValueError(
+                f"{place} holds faces of {look.side_px} px with embeddings by {look.embedder!r}, {places[0]} those of "
+                f"{first.side_px} px by {first.embedder!r}: train on sets that were built alike"
+            )
+        if look.references < data.references:
+            raise ValueError(
+                f"{place} holds {look.references} references of a face, and data.references is {data.references}: "
+                f"build it with select.references={data.references}, or set data.references={look.references}"
+            )
+    if size_px > first.side_px:
+        raise ValueError(
+            f"{places[0]} holds faces of {first.side_px} px, the networks want {size_px} px: "
+            "choose a smaller size, or build with a larger analyse.crop_size"
+        )
+    _check_validation(places[0], data.validation_split)
+    return first
+
+
+def _check_validation(place: str, split: str) -> None:
+    try:
+        look_into(place, split)
+    except StreamError as error:
+        raise ValueError(
+            f"nothing to validate on: {error}; build with more people, or set data.validation_split=train"
+        ) from None
+
+
+def checkpoint_to_go_on_from(name: str, folder: Path, resume: bool) -> Checkpoint | None:
+    """The newest checkpoint of a folder; None if the run is to begin. Raises CheckpointError if it is not so."""
+    if not resume:
+        if there := checkpoints.checkpoints(folder):
+            raise CheckpointError(
+                f"{folder} holds {there[-1].name} already: add --resume to go on, or choose another folder"
+            )
+        return None
+    kept = checkpoints.read(checkpoints.newest(folder))
+    if kept.model != name:
+        raise CheckpointError(f"{folder} holds a run of {kept.model}, not of {name}: choose another folder")
+    return kept

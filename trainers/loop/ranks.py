@@ -1,0 +1,97 @@
+"""The processes that train together: who this one is, and what they tell each other."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+_PATIENCE = timedelta(hours=6)  # rank 0 may be a long time about a validation: choice
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One process among `world`. Tensors of the device meet by NCCL or gloo, what the hosts agree on by gloo."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    hosts: "dist.ProcessGroup | None" = None  # of gloo; None for a world of 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes."""
+        return self.rank == 0
+
+    def mean_(self, flat: Tensor) -> None:
+        """Put the mean over all ranks into a tensor of the device; NaN of one is NaN of all."""
+        if self.world > 1:
+            dist.all_reduce(flat)
+            flat /= self.world
+
+    def largest(self, numbers: Sequence[float]) -> list[float]:
+        """Of each number the largest that a rank has; the hosts wait for each other, the devices do not."""
+        return self._over_hosts(numbers, dist.ReduceOp.MAX)
+
+    def means(self, numbers: Sequence[float]) -> list[float]:
+        """Of each number the mean over the ranks, which all have as many."""
+        return [total / self.world for total in self._over_hosts(numbers, dist.ReduceOp.SUM)]
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so on some rank."""
+        return self.largest([float(flag)]) == [1.0]
+
+    def wait(self) -> None:
+        """Wait until all ranks are here."""
+        if self.world > 1:
+            dist.barrier(self.hosts)
+
+    def _over_hosts(self, numbers: Sequence[float], operation: "dist.ReduceOp.RedOpType") -> list[float]:
+        if self.world == 1 or not numbers:
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(told, op=operation, group=self.hosts)
+        return [float(number) for number in told]
+
+    def check_same(self, networks: Iterable[nn.Module]) -> None:
+        """Raise RuntimeError unless all ranks hold the same parameters and buffers, bit by bit."""
+        digest = hashlib.sha256()
+        for network in networks:
+            for tensor in network.state_dict().values():
+                digest.update(
+                    tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+                )
+        number = int.from_bytes(digest.digest()[:6])  # 48 bits, which a float64 holds
+        if self.largest([number, -number]) != [number, -number]:
+            raise RuntimeError(f"rank {self.rank} does not hold the networks that the others hold")
+
+
+@contextmanager
+def joined(device: torch.device, rank: int, world: int) -> Iterator[Ranks]:
+    """This process among others, which torch.distributed is told of if it does not know yet."""
+    if world == 1:
+        yield Ranks(device=device)
+        return
+    began = not dist.is_initialized()
+    if began:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world)
+    try:
+        yield Ranks(rank, world, device, dist.new_group(backend="gloo", timeout=_PATIENCE))
+    finally:
+        if began:
+            dist.destroy_process_group()
+
+
+def told_by_environment() -> tuple[int, int, int]:
+    """Rank, world and number of the GPU as torchrun sets them; 0, 1, 0 without it."""
+    told = (os.environ.get(name, default) for name, default in _VARIABLES)
+    rank, world, local = map(int, told)
+    return rank, world, local
+
+
+_VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))

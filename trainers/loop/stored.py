@@ -1,0 +1,48 @@
+"""What a folder of shards holds, as far as training must know before its first step."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from trainers.stream.decode import MAX_JSON_BYTES, decode_sample, stored_references
+from trainers.stream.errors import BadSample, StreamError
+from trainers.stream.reader import ShardReader
+from trainers.stream.shards import open_shards
+
+_LOOKED_AT = 16  # samples: choice
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the first samples of a folder are like."""
+
+    side_px: int  # of the stored faces
+    references: int  # the most that one of them has
+    embedder: str  # name of the engine that made the embeddings; `` if there are none
+
+
+def look_into(place: str, split: str) -> Stored:
+    """Look at the first samples of a split. Raises StreamError, also if none of them can be read."""
+    reader = ShardReader([open_shards(place, split)])
+    found: list[Stored] = []
+    reason = ""
+    for row in range(min(_LOOKED_AT, len(reader.sets[0]))):
+        try:
+            files = reader.files(0, row)
+            side_px = decode_sample(files, references=(), degraded=False).target.image.shape[0]
+            found.append(Stored(side_px, stored_references(files), _embedder(files["json"])))
+        except BadSample as error:
+            reason = str(error)
+    if not found:
+        raise StreamError(
+            f"none of the first samples of {reader.sets[0].folder.shown} can be used ({reason})"
+        )
+    first = found[0]
+    return Stored(first.side_px, max(one.references for one in found), first.embedder)
+
+
+def _embedder(data: bytes) -> str:
+    record: Any = json.loads(data[:MAX_JSON_BYTES])
+    name = record["target"].get("embedder", "")
+    return name[:_LONGEST_NAME] if isinstance(name, str) else ""

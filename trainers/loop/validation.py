@@ -1,0 +1,86 @@
+"""A fixed set of samples, the same pixels each time, and what the networks make of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, zip_longest
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from stages.degrade import engine
+from trainers.geometry.tps import warp_for
+from trainers.loop.grids import grid
+from trainers.loop.precision import evaluating
+from trainers.loop.seeds import seed_torch
+from trainers.loop.trainee import Networks, Trainee
+from trainers.stream.batch import FaceBatch, collate
+from trainers.stream.dataset import SampleDataset
+from trainers.stream.prepare import FacePreparation, Prepared
+from trainers.stream.ready import ReadyBatch, make_ready
+from trainers.stream.shards import ShardSet
+
+
+@dataclass(frozen=True, eq=False)
+class FixedSet:
+    """Batches on the CPU, as undegraded bytes; they are made ready on the device each time anew, in the same way."""
+
+    batches: Sequence[FaceBatch]
+    device: torch.device
+
+    def ready(self) -> Iterator[ReadyBatch]:
+        """The batches on the device, in their order."""
+        for batch in self.batches:
+            warp = warp_for(batch.target.shape[-1]) if batch.references.shape[1] else None
+            yield make_ready(batch, self.device, engine.degrade_and_restore, warp, torch.float32, (-1.0, 1.0))
+
+
+def draw_fixed_set(
+    place: str, split: str, preparation: FacePreparation, samples: int, batch_size: int, device: torch.device
+) -> FixedSet:
+    """The first samples of a split, of as many people as there are. Raises StreamError."""
+    faces: SampleDataset[Prepared] = SampleDataset(place, preparation, split, preparation.seed)
+    rows = spread_rows(faces.shards, samples)
+    at_once = None if device.type == "cuda" else 1
+    gather = partial(collate, references=preparation.references, at_once=at_once)
+    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return FixedSet([gather([faces[row] for row in part]) for part in parts], device)
+
+
+def spread_rows(shards: ShardSet, samples: int) -> list[int]:
+    """The first row of each person, then the second of each and so on; without names, simply the first rows."""
+    people = shards.columns.identities
+    if people is None:
+        return list(range(min(samples, len(shards))))
+    of_person: dict[Any, list[int]] = {}
+    for row, person in enumerate(people.tolist()):
+        of_person.setdefault(person, []).append(row)
+    rounds = zip_longest(*of_person.values())
+    return [row for row in chain.from_iterable(rounds) if row is not None][:samples]
+
+
+def validate(
+    trainee: Trainee, networks: Networks, held_out: FixedSet, rows: int, seed: int
+) -> tuple[dict[str, float], Image]:
+    """Figures by name, means over all samples to which they apply, and a grid of the first rows.
+
+    In float32, with torch seeded alike each time. A figure that applies to no sample is NaN.
+    """
+    figures: dict[str, list[Tensor]] = {}
+    pictures: dict[str, list[Tensor]] = {}
+    with evaluating(networks):
+        for number, batch in enumerate(held_out.ready()):
+            seed_torch(seed, "validation", batch=number)
+            _add(figures, trainee.scores(networks, batch))
+            if sum(len(part) for part in next(iter(pictures.values()), [])) < rows:
+                seed_torch(seed, "pictures", batch=number)
+                _add(pictures, trainee.pictures(networks, batch))
+    means = {name: float(torch.cat(parts).double().nanmean()) for name, parts in figures.items()}
+    return means, grid({name: torch.cat(parts)[:rows] for name, parts in pictures.items()})
+
+
+def _add(parts: dict[str, list[Tensor]], more: Mapping[str, Tensor]) -> None:
+    for name, tensor in more.items():
+        parts.setdefault(name, []).append(tensor.detach().cpu())

@@ -1,0 +1,73 @@
+"""How a restorer is shown and judged in validation: the same pictures and figures for all of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from trainers.identity.embedder import Embedder
+from trainers.loop.trainee import Networks
+from trainers.losses.lpips import Lpips
+from trainers.metrics.psnr import psnr
+from trainers.metrics.ssim import ssim
+from trainers.models.model import Seen
+from trainers.models.seen import seen_of, with_landmarks
+from trainers.stream.ready import ReadyBatch
+
+Restore = Callable[[Networks, Seen], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Pictures and scores of a restorer; the figures of the degraded face stand beside its own, as `..._degraded`.
+
+    find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as a user would have them; None takes the clean face's.
+    embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
+    lpips: None leaves it out.
+    """
+
+    restore: Restore
+    embedder: Embedder | None = None
+    lpips: Lpips | None = None
+    find_landmarks: Callable[[Tensor], Tensor] | None = None
+
+    def pictures(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+        """Columns of a grid: degraded, reference, warped, output, truth."""
+        seen = self._seen(batch)
+        return {
+            "degraded": seen.degraded,
+            "reference": seen.references[:, 0],
+            "warped": seen.warped[:, 0],
+            "output": self.restore(networks, seen),
+            "truth": batch.target,
+        }
+
+    def scores(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+        """Figures (B,) by name."""
+        seen = self._seen(batch)
+        restored = self.restore(networks, seen)
+        return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
+
+    def _figures(self, images: Tensor, batch: ReadyBatch, ending: str) -> dict[str, Tensor]:
+        figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
+        if self.lpips is not None:
+            figures["lpips"] = self.lpips(images, batch.target)
+        if self.embedder is not None:
+            found = self.embedder(images, batch.batch.landmarks)
+            figures["identity_truth"] = _alike(found, batch.batch.embedding)
+            figures["identity_reference"] = _alike(found, batch.batch.reference_embeddings[:, 0])
+        return {name + ending: figure for name, figure in figures.items()}
+
+    def _seen(self, batch: ReadyBatch) -> Seen:
+        seen = seen_of(batch)
+        return (
+            seen if self.find_landmarks is None else with_landmarks(seen, self.find_landmarks(seen.degraded))
+        )
+
+
+def _alike(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines (B,); NaN where there is no embedding."""
+    cosine = cosine_similarity(a.float(), b.float())
+    return torch.where(b.any(1), cosine, torch.nan)

@@ -1,0 +1,192 @@
+"""Landmarks on degraded faces: a heat-map network that sees the degraded face and learns the clean one's landmarks.
+
+ReFine (Chong et al., WACV 2025) warps its reference by "existing face landmark detectors", fine-tuned on low-quality
+faces; its own is not public. Here FAN is fine-tuned, or a small network of our own is trained from scratch. All
+numbers are choices.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainers.geometry.similarity import move_images, move_points, random_similarities
+from trainers.loop.adam import adam_for
+from trainers.loop.settings import Adam, Data, Loop
+from trainers.loop.trainee import Networks, Phase, Terms, Trainee
+from trainers.metrics.nme import by_strength, eye_distance, nme, strength
+from trainers.models.model import Landmarker
+from trainers.models.tiny_recipe import REFINE_256, TINY_REFINE
+from trainers.networks import fan
+from trainers.networks.heatmaps import HeatmapNet, divergence, points_of
+from trainers.stream.ready import ReadyBatch
+
+_GREEN, _RED = (-1.0, 1.0, -1.0), (1.0, -1.0, -1.0)
+_DOT_SHARE, _LEAST_DOT_PX = 1 / 300, 0.4  # standard deviation of a drawn point, of the side
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How far degraded faces are moved in training: at the time of use they are aligned by guesses."""
+
+    shift_share: Annotated[float, Ge(0)] = 0.06  # of the side, in x and in y
+    scale_share: Annotated[float, Ge(0)] = 0.15
+    turn_deg: Annotated[float, Ge(0)] = 15.0
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """All settings of the detector and its training.
+
+    network: `fan` (256 px), or `small`, made by widths and stride: see `HeatmapNet`. fan_weights: a path, `cache` for
+    torch hub's folder, or `random`. map_weight: of the heat maps' divergence from Gaussians of sigma_cells.
+    """
+
+    size_px: int = 256
+    network: Literal["small", "fan"] = "small"
+    fan_weights: str = "cache"
+    widths: tuple[int, ...] = (64, 96, 128, 160, 192)
+    stride: int = 4
+    moves: Moves = Moves()
+    map_weight: Annotated[float, Ge(0)] = 0.2
+    sigma_cells: Annotated[float, Gt(0)] = 1.0
+    adam: Adam = Adam(lr=5e-4, beta1=0.9, beta2=0.999)
+    data: Data = field(default_factory=lambda: Data(batch_size=16, references=0, degradation=REFINE_256))
+    loop: Loop = Loop(steps=50_000, clip_norm=1.0)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """`heatmaps`. Raises ValueError for a size that does not fit, MissingWeights without face-alignment."""
+        if self.network == "fan":
+            if self.size_px != fan.SIZE_PX:
+                raise ValueError(f"network fan sees {fan.SIZE_PX} px, not size_px {self.size_px}")
+            return {"heatmaps": fan.Fan(keep_statistics=self.fan_weights != "random")}
+        network = HeatmapNet(self.widths, self.stride)
+        unit = self.stride * 2 ** (len(self.widths) - 1)
+        if self.size_px < unit or self.size_px % unit:
+            raise ValueError(
+                f"size_px is a multiple of {unit} for stride {self.stride} and {len(self.widths)} widths, "
+                f"not {self.size_px}"
+            )
+        return {"heatmaps": network}
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        """One phase, `landmarks`, with the terms `points` and `maps`. Raises MissingWeights.
+
+        Scores: `nme`; `nme/moved`, of faces moved as in training, since all aligned faces are in one place, where a
+        constant answer errs by about 5 %; and `nme` by the strength of the degradation.
+        """
+        network = networks["heatmaps"]
+        notes = (fan.load_fan(network, self.fan_weights),) if isinstance(network, fan.Fan) else ()
+
+        def loss(batch: ReadyBatch) -> Terms:
+            images, transforms = self._moved(batch)
+            return self.loss(network, images, move_points(batch.batch.landmarks, transforms))
+
+        return Trainee(
+            networks=networks,
+            averaged=("heatmaps",),
+            optimisers={"heatmaps": adam_for(list(network.parameters()), self.adam)},
+            phases=[Phase("landmarks", "heatmaps", ("heatmaps",), loss)],
+            pictures=self._pictures,
+            scores=self._scores,
+            notes=notes,
+        )
+
+    def loss(self, network: nn.Module, images: Tensor, truth: Tensor) -> Terms:
+        """Of degraded images (B, 3, S, S) in [-1, 1] and true landmarks (B, 68, 2); those outside do not count.
+
+        points: the L1 distance as a share of the distance between the eyes (Sun et al. 2018 found L1 best).
+        maps: the divergence from a Gaussian (DSNT), which keeps each map to one place.
+        """
+        logits, stride = network(images), _stride(network)
+        inside = ((truth >= -0.5) & (truth <= self.size_px - 0.5)).all(-1)
+        share = inside / inside.sum().clamp(min=1)
+        errors = (points_of(logits, stride) - truth).abs().sum(-1) / eye_distance(truth)[:, None]
+        return {
+            "points": (errors * share).sum(),
+            "maps": self.map_weight * (divergence(logits, truth, stride, self.sigma_cells) * share).sum(),
+        }
+
+    def find(self, networks: Networks, degraded: Tensor) -> Tensor:
+        """Points (B, 68, 2) in pixels of the images (B, 3, size_px, size_px), which are in [-1, 1]."""
+        network = networks["heatmaps"]
+        return points_of(network(degraded), _stride(network))
+
+    def _pictures(self, networks: Networks, batch: ReadyBatch) -> dict[str, Tensor]:
+        degraded, truth = _degraded(batch), batch.batch.landmarks
+        found = draw_points(draw_points(degraded, truth, _GREEN), self.find(networks, degraded), _RED)
+        return {
+            "degraded": degraded,
+            "found (red), true": found,
+            "truth": draw_points(batch.target, truth, _GREEN),
+        }
+
+    def _scores(self, networks: Networks, batch: ReadyBatch) -> dict[str, Tensor]:
+        truth = batch.batch.landmarks
+        errors = nme(self.find(networks, _degraded(batch)), truth)
+        bins = by_strength(errors, strength(batch.batch.thetas, self.size_px))
+        moved, transforms = self._moved(batch)
+        scores = {"nme": errors, "nme/moved": nme(self.find(networks, moved), move_points(truth, transforms))}
+        return scores | {f"nme/{name}": values for name, values in bins.items()}
+
+    def _moved(self, batch: ReadyBatch) -> tuple[Tensor, Tensor]:
+        """Degraded faces, each moved by chance, and the transforms (B, 2, 3) that moved them."""
+        amounts = self.moves.shift_share, self.moves.scale_share, self.moves.turn_deg
+        degraded = _degraded(batch)
+        transforms = random_similarities(len(degraded), self.size_px, *amounts, degraded.device)
+        return move_images(degraded, transforms), transforms
+
+
+def find_landmarks(model: Landmarker, networks: Networks, images: Tensor) -> Tensor:
+    """Points (B, 68, 2) in pixels of aligned degraded faces (B, 3, H, W) of any size, which are in [-1, 1]."""
+    height, width = images.shape[-2:]
+    size = (model.size_px, model.size_px)
+    seen = images
+    if (height, width) != size:
+        seen = functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+    points = model.find(networks, seen)
+    return (points + 0.5) * points.new_tensor([width, height]) / model.size_px - 0.5
+
+
+def draw_points(images: Tensor, points: Tensor, colour: tuple[float, float, float]) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1] with soft dots at points (B, P, 2) in pixels."""
+    height, width = images.shape[-2:]
+    sigma_px = max(_LEAST_DOT_PX, _DOT_SHARE * width)
+    across, down = (
+        (-((torch.arange(side).to(points) - points[..., axis, None]) / sigma_px).square() / 2).exp()
+        for axis, side in enumerate((width, height))
+    )
+    share = (down.mT @ across).clamp(max=1)[:, None].to(images)
+    return images + (images.new_tensor(colour)[:, None, None] - images) * share
+
+
+def _stride(network: nn.Module) -> int:
+    return int(network.stride)  # type: ignore[arg-type]
+
+
+def _degraded(batch: ReadyBatch) -> Tensor:
+    if batch.degraded is None:
+        raise ValueError("landmarks are learnt on degraded faces, and this batch has none")
+    return batch.degraded
+
+
+PRESETS = {
+    "paper": Landmarks(),
+    "tiny": Landmarks(
+        size_px=64,
+        widths=(64, 96, 128),
+        stride=4,
+        adam=Adam(lr=2e-3, beta1=0.9, beta2=0.999),
+        data=Data(batch_size=16, references=0, degradation=TINY_REFINE),
+        loop=Loop(
+            steps=2_000,
+            clip_norm=1.0,
+            average_half_life_images=1_500.0,
+            validate_every=500,
+            checkpoint_every=500,
+        ),
+    ),
+}

@@ -1,0 +1,338 @@
+"""ReFine: Chong et al., "Copy or Not? Reference-Based Face Image Restoration with Fine Details", WACV 2025.
+
+Restores a degraded face with one reference of the same person, whose details it copies wherever the degraded face
+does not speak against them. Where the paper is silent, a number or a layer is marked as a choice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from stages.engines.engine import MissingWeights
+from trainers.identity.embedder import Embedder, check_same, load_embedder
+from trainers.loop.adam import adam_for
+from trainers.loop.settings import Adam, Data, Loop, Positive
+from trainers.loop.trainee import Networks, Phase, Terms, Trainee
+from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from trainers.losses.cycle import degraded_again
+from trainers.losses.identity import identity_loss
+from trainers.losses.lpips import Lpips
+from trainers.losses.pixels import pixel_distances
+from trainers.losses.regularise import r1
+from trainers.losses.spatial_minimum import spatial_minimum
+from trainers.models.judged import Judge
+from trainers.models.model import Seen
+from trainers.models.seen import seen_of
+from trainers.models.tiny_recipe import TINY_REFINE
+from trainers.networks.stylegan2.discriminator import Discriminator
+from trainers.networks.stylegan2.generator import Generator
+from trainers.networks.stylegan2.layers import DownConv, EqualConv2d, EqualLinear
+from trainers.networks.stylegan2.widths import widths
+from trainers.run import load_finder
+from trainers.stream.ready import ReadyBatch
+from trainers.weights.stylegan2 import Report, load_discriminator, load_generator
+
+Weight = Annotated[float, Ge(0)]
+Distances = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]  # of (B, 3, H, W) to each other: (B, 1, H, W)
+
+
+# --- Network (section 3.1, figure 2) ---
+
+
+class Encoder(nn.Module):
+    """Degraded face and warped reference (B, 6, H, W) -> features at each resolution, and the style code s."""
+
+    def __init__(self, size_px: int, channels: Mapping[int, int], style_dim: int) -> None:
+        super().__init__()
+        self.from_rgb = EqualConv2d(6, channels[size_px], 1, activate=True)
+        sides = sorted((side for side in channels if 4 <= side <= size_px), reverse=True)
+        self.down = nn.ModuleDict(
+            {str(side): DownConv(channels[2 * side], channels[side]) for side in sides if side < size_px}
+        )
+        self.style = EqualLinear(channels[4] * 16, style_dim, activate=True)
+
+    def forward(self, images: Tensor) -> tuple[dict[int, Tensor], Tensor]:
+        x = self.from_rgb(images)
+        features = {x.shape[-1]: x}
+        for side, down in self.down.items():
+            x = down(x)
+            features[int(side)] = x
+        return features, self.style(x.flatten(1))
+
+
+class MaskFusion(nn.Module):
+    """m = sigmoid(conv(cat(enc, gen))), m enc + (1 - m) gen: one mask for all channels (choice), from a 3x3 conv."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mask = EqualConv2d(2 * channels, 1, 3)
+
+    def forward(self, encoded: Tensor, generated: Tensor) -> Tensor:
+        mask = self.mask(torch.cat([encoded, generated], 1)).sigmoid()
+        return torch.lerp(generated, encoded.to(generated.dtype), mask.to(generated.dtype))
+
+
+class RefineNetwork(nn.Module):
+    """x^ = G(x_d, y_w, I(y)), eq. 1: images (B, 3, H, W) in [-1, 1] and an embedding (B, D) -> (B, 3, H, W).
+
+    StyleGAN2's noise is drawn in training and left out afterwards (choice): a face is restored the same each time.
+    """
+
+    def __init__(
+        self, size_px: int, channels: Mapping[int, int], embedding_dim: int, style_dim: int = 512
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(size_px, channels, style_dim)
+        sizes = [style_dim + embedding_dim, *[style_dim] * 4]
+        layers = [nn.Sequential(nn.Linear(n, m), nn.LeakyReLU(0.2)) for n, m in pairwise(sizes)]
+        self.style = nn.Sequential(*layers)
+        self.prior = Generator(size_px, channels, style_dim)
+        self.fusions = nn.ModuleDict({str(side): MaskFusion(width) for side, width in channels.items()})
+
+    def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
+        features, style = self.encoder(torch.cat([degraded, warped], 1))
+        style = self.style(torch.cat([style, embedding], 1))
+
+        def fuse(side: int, generated: Tensor) -> Tensor:
+            fused: Tensor = self.fusions[str(side)](features[side], generated)
+            return fused
+
+        image: Tensor = self.prior.synthesis(style, "random" if self.training else "none", fuse)
+        return image
+
+
+# --- Losses (section 3.3) ---
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What is minimised, and the weights of its terms (choice).
+
+    objective: `refine` is eq. 2 to 4; `baseline`, the paper's ablation, is the same network with the traditional loss:
+    the distance to the ground truth and the adversarial term.
+    distance: the elementwise distance of eq. 2 and 3. The paper takes LPIPS, without saying on which network (choice:
+    vgg); `pixels` needs no weights.
+    """
+
+    objective: Literal["refine", "baseline"] = "refine"
+    distance: Literal["lpips_vgg", "lpips_alex", "pixels"] = "lpips_vgg"
+    minimum: Weight = 1.0
+    cycle: Weight = 1.0
+    adversarial: Weight = 0.1
+    identity: Weight = 1.0
+    r1: Weight = 10.0
+    r1_every: Positive = 16
+
+
+@dataclass(frozen=True, eq=False)
+class RefineLosses:
+    """The losses of the phases, bound to the networks that they train."""
+
+    generator_network: nn.Module
+    discriminator_network: nn.Module
+    weights: Losses
+    distances: Distances
+    embedder: Embedder
+
+    def generator(self, batch: ReadyBatch) -> Terms:
+        restored = _restored(self.generator_network, seen_of(batch))
+        if self.weights.objective == "baseline":
+            (to_truth,) = self.distances(restored, [batch.target])
+            terms = {"truth": self.weights.minimum * to_truth.mean()}
+        else:
+            terms = self._refine(restored, batch)
+        realistic = non_saturating_generator(self.discriminator_network(restored))
+        return terms | {"adversarial": self.weights.adversarial * realistic}
+
+    def _refine(self, restored: Tensor, batch: ReadyBatch) -> dict[str, Tensor]:
+        seen = seen_of(batch)
+        to_truth, to_reference = self.distances(restored, [batch.target, seen.warped[:, 0]])
+        (to_degraded,) = self.distances(degraded_again(restored, batch.batch.program), [seen.degraded])
+        terms = {
+            "minimum": self.weights.minimum
+            * spatial_minimum(to_truth, to_reference, seen.valid[:, 0]),  # eq. 2
+            "cycle": self.weights.cycle * to_degraded.mean(),  # eq. 3
+        }
+        if self.weights.identity:  # eq. 4
+            embedded = self.embedder(restored, seen.landmarks)
+            terms["identity"] = self.weights.identity * identity_loss(
+                embedded, seen.reference_embeddings[:, 0]
+            )
+        return terms
+
+    def discriminator(self, batch: ReadyBatch) -> Terms:
+        with torch.no_grad():
+            restored = _restored(self.generator_network, seen_of(batch))
+        judge = self.discriminator_network
+        return {"logistic": non_saturating_discriminator(judge(batch.target), judge(restored))}
+
+    def gradient(self, batch: ReadyBatch) -> Terms:
+        real = batch.target.detach().requires_grad_()
+        return {"r1": self.weights.r1 / 2 * r1(real, self.discriminator_network(real))}
+
+
+def _restored(network: nn.Module, seen: Seen) -> Tensor:
+    restored: Tensor = network(seen.degraded, seen.warped[:, 0], seen.reference_embeddings[:, 0])
+    return restored
+
+
+# --- Phases ("Training process") ---
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on."""
+
+    size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
+    channels: Positive = 512
+    channel_multiplier: Positive = 2
+    style_dim: Positive = 512
+    embedding_dim: Positive = 512  # of the embeddings in the shards: 512 of ArcFace, 128 of dlib
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
+
+    generator, discriminator: StyleGAN2; a path or `random`. The paper fine-tunes a generator trained on faces.
+    lpips: the network under LPIPS. identity: the embedder that the shards' embeddings come from: `dlib`, or an ONNX
+    file, folder or pack of ArcFace. landmarks: a run of `train landmarks`, which then finds the points of degraded
+    faces in validation; None takes those of the clean faces.
+    """
+
+    generator: str = ""
+    discriminator: str = "random"
+    lpips: str = "cache"
+    identity: str = "buffalo_l"
+    landmarks: str | None = None
+
+
+@dataclass(frozen=True)
+class Refine:
+    """All settings of ReFine. The generator's StyleGAN2 learns at `prior_lr`, all else at `adam.lr`."""
+
+    shape: Shape = Shape()
+    losses: Losses = Losses()
+    weights: Weights = Weights()
+    adam: Adam = Adam(lr=2e-3, beta1=0.5, beta2=0.99)
+    prior_lr: Annotated[float, Ge(0)] = 4e-4
+    data: Data = Data(batch_size=4, degradation="refine")
+    loop: Loop = Loop(steps=800_000)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the faces that the networks work on."""
+        return self.shape.size_px
+
+    @property
+    def identity(self) -> str:
+        """The embedder whose embeddings of the references the network takes in."""
+        return self.weights.identity
+
+    def networks(self) -> dict[str, nn.Module]:
+        shape = self.shape
+        channels = widths(shape.size_px, shape.channel_multiplier, shape.channels)
+        return {
+            "generator": RefineNetwork(shape.size_px, channels, shape.embedding_dim, shape.style_dim),
+            "discriminator": Discriminator(shape.size_px, channels),
+        }
+
+    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+        return _restored(networks["generator"], seen)
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        generator, discriminator = networks["generator"], networks["discriminator"]
+        assert isinstance(generator, RefineNetwork) and isinstance(discriminator, Discriminator)  # noqa: S101, PT018
+        notes = [
+            _loaded("generator", self.weights.generator, partial(load_generator, generator.prior)),
+            _loaded("discriminator", self.weights.discriminator, partial(load_discriminator, discriminator)),
+        ]
+        identity = load_embedder(self.weights.identity, device)
+        _check_dimensions(self.shape.embedding_dim, identity, embedder)
+        lpips = self._lpips(device)
+        notes += [f"identity: {identity.name}"] + ([lpips.note] if lpips else [])
+        losses = RefineLosses(
+            generator, discriminator, self.losses, lpips.distance_maps if lpips else pixel_distances, identity
+        )
+        find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
+        judge = Judge(self.restore, identity, lpips, find)
+        lazily = self.losses.r1_every
+        prior = list(generator.prior.parameters())
+        own = [p for name, p in generator.named_parameters() if not name.startswith("prior.")]
+        return Trainee(
+            networks=networks,
+            averaged=("generator",),
+            optimisers={
+                "generator": adam_for(own, self.adam, slower={self.prior_lr: prior}),
+                "discriminator": adam_for(discriminator.parameters(), self.adam, lazily),
+            },
+            phases=(
+                Phase("generator", "generator", ("generator",), losses.generator),
+                Phase("discriminator", "discriminator", ("discriminator",), losses.discriminator),
+                Phase("r1", "discriminator", ("discriminator",), losses.gradient, every=lazily, exact=True),
+            ),
+            pictures=judge.pictures,
+            scores=judge.scores,
+            notes=tuple(notes),
+            check=partial(_check_embeddings, identity),
+        )
+
+    def _lpips(self, device: torch.device) -> Lpips | None:
+        if self.losses.distance == "pixels":
+            return None
+        net: Literal["alex", "vgg"] = "vgg" if self.losses.distance == "lpips_vgg" else "alex"
+        return Lpips(net, self.weights.lpips).to(device)
+
+
+def _loaded(what: str, setting: str, load: Callable[[Path], Report]) -> str:
+    """Load StyleGAN2 weights, if any are wanted; says what came of it."""
+    if setting == "random":
+        return f"{what}: random weights"
+    if not setting:
+        raise MissingWeights(
+            f"ReFine fine-tunes a StyleGAN2 trained on faces: set weights.{what} to a file of such weights (facerefs "
+            f"train stylegan2 makes them), or to `random` to train from scratch"
+        )
+    return f"{what}: {load(Path(setting))}"
+
+
+def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:
+    check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)
+
+
+def _check_dimensions(dimensions: int, identity: Embedder, stored: str) -> None:
+    if identity.name != stored:
+        raise ValueError(
+            f"the embeddings in the shards are of {stored or 'no network'}, weights.identity is {identity.name}: "
+            "choose the same network"
+        )
+    if identity.dimensions != dimensions:
+        raise ValueError(
+            f"{identity.name} gives {identity.dimensions} numbers: set shape.embedding_dim={identity.dimensions}"
+        )
+
+
+PRESETS = {
+    "paper": Refine(),
+    "tiny": Refine(
+        shape=Shape(size_px=64, channels=64, channel_multiplier=1, style_dim=128, embedding_dim=128),
+        losses=Losses(distance="pixels", r1=0.1),
+        weights=Weights(generator="random", identity="dlib"),
+        prior_lr=2e-3,
+        data=Data(batch_size=4, degradation=TINY_REFINE),
+        loop=Loop(
+            steps=2_000,
+            average_half_life_images=500.0,
+            validate_every=500,
+            checkpoint_every=500,
+            validation_samples=32,
+        ),
+    ),
+}

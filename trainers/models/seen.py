@@ -1,0 +1,41 @@
+"""What a restorer may see of a batch, with landmarks as known or as found."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from trainers.geometry.tps import warp_for
+from trainers.models.model import Seen
+from trainers.stream.ready import ReadyBatch
+
+
+def seen_of(batch: ReadyBatch) -> Seen:
+    """All of a batch but its truth; the landmarks are those of the clean face. Raises ValueError without a warp."""
+    if batch.degraded is None or batch.warped is None or batch.valid is None:
+        raise ValueError("a restorer wants degraded faces and warped references: give on_device both")
+    return Seen(
+        degraded=batch.degraded,
+        references=batch.references,
+        reference_embeddings=batch.batch.reference_embeddings,
+        reference_landmarks=batch.batch.reference_landmarks,
+        warped=batch.warped,
+        valid=batch.valid,
+        landmarks=batch.batch.landmarks,
+    )
+
+
+def with_landmarks(seen: Seen, landmarks: Tensor) -> Seen:
+    """The same with the references warped onto other landmarks (B, 68, 2) of the degraded faces."""
+    count, side = seen.references.shape[1], seen.references.shape[-1]
+    places = landmarks[:, None].expand(-1, count, -1, -1).flatten(0, 1)
+    images, points = seen.references.flatten(0, 1), seen.reference_landmarks.flatten(0, 1)
+    warped, valid = warp_for(side)(images.float(), points, places)
+    there = seen.valid.flatten(2).any(2)[
+        :, :, None, None, None
+    ]  # a reference that is not there is nowhere valid
+    return replace(
+        seen,
+        landmarks=landmarks,
+        warped=warped.view_as(seen.references).to(seen.references.dtype),
+        valid=valid.view(*seen.references.shape[:2], 1, side, side).to(seen.valid.dtype) * there,
+    )

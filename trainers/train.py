@@ -1,0 +1,164 @@
+"""Training a model on shards, from its settings to its last checkpoint: everything is checked before step 1."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from trainers.geometry.tps import warp_for
+from trainers.loop.averages import Averages
+from trainers.loop.check import check, checkpoint_to_go_on_from
+from trainers.loop.log import Log
+from trainers.loop.loop import run_loop
+from trainers.loop.plain import plain
+from trainers.loop.precision import compile_networks, use_channels_last
+from trainers.loop.ranks import Ranks
+from trainers.loop.record import CHECKPOINTS_FOLDER, Record, Subject, load
+from trainers.loop.seeds import seed_torch
+from trainers.loop.trainee import Trainee
+from trainers.loop.validation import FixedSet, draw_fixed_set
+from trainers.models.model import Model
+from trainers.stream.batch import FaceBatch
+from trainers.stream.device import on_device
+from trainers.stream.faces import face_stream
+from trainers.stream.prepare import FacePreparation, Prepared
+from trainers.stream.stream import Source, Stream, StreamState
+
+
+class CannotTrain(ValueError):  # noqa: N818  it is an answer to a person, not a fault of the program
+    """Settings, shards and the folder of the run do not fit together: one sentence with the way out."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended."""
+
+    step: int
+    stopped: bool  # since somebody asked for it, before the last step
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """All that training begins with."""
+
+    trainee: Trainee
+    averages: Averages
+    stream: Stream[Prepared, FaceBatch]
+    held_out: FixedSet | None  # of the first rank
+    embedder: str
+    step: int
+
+
+def train(
+    name: str,
+    model: Model,
+    places: Sequence[str],
+    run: Path,
+    resume: bool,
+    ranks: Ranks,
+    announce: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> Outcome:
+    """Train a model of the catalogue, in each rank the same way; the first one writes into the folder `run`.
+
+    places: folders or addresses of shards, in equal shares; validation is on the first one.
+    resume: from the newest checkpoint in `run`, which all ranks read; else there must be none.
+    announce: gets lines for a person, on the first rank. stop: whether to end after the step in hand.
+    Raises, in one sentence each: CannotTrain before anything is done, MissingWeights, StreamError for shards that
+    break while they are read, and Diverged for losses that are no numbers.
+    """
+    try:
+        ready = _make_ready(name, model, places, run, resume, ranks)
+    except ValueError as error:
+        raise CannotTrain(" ".join(str(error).split())) from error
+    loop, trainee, images = model.loop, ready.trainee, model.data.batch_size
+    with ExitStack() as open_until_the_end:
+        log = None
+        if ranks.first:
+            log = open_until_the_end.enter_context(closing(Log(run, ready.step, announce)))
+            if ready.step == 0:
+                log.begin(trainee.notes)
+            for note in trainee.notes:
+                announce(f"note        {note}")
+        open_until_the_end.enter_context(closing(ready.stream))
+        warp = warp_for(model.size_px) if model.data.references else None
+        batches = open_until_the_end.enter_context(closing(on_device(ready.stream, ranks.device, warp=warp)))
+        record = Record(
+            run=run,
+            subject=Subject(name, plain(model), ready.embedder),
+            trainee=trainee,
+            averages=ready.averages,
+            batches=batches,
+            images=images,
+            loop=loop,
+            ranks=ranks,
+            log=log,
+            held_out=ready.held_out,
+            step=ready.step,
+        )
+        end = run_loop(trainee, ready.averages, batches, images, ready.step, loop, ranks, record.after, stop)
+    return Outcome(end, stopped=end < loop.steps)
+
+
+def _make_ready(
+    name: str, model: Model, places: Sequence[str], run: Path, resume: bool, ranks: Ranks
+) -> Ready:
+    loop, data = model.loop, model.data
+    stored = check(model, places, ranks.world)
+    kept = checkpoint_to_go_on_from(name, run / CHECKPOINTS_FOLDER, resume)
+    preparation = FacePreparation(
+        seed=loop.seed,
+        size_px=stored.side_px,
+        references=data.references,
+        reference_choice=data.reference_choice,
+        require_references=data.references > 0,
+        flip_chance=data.flip_chance,
+        reduce_px=None if model.size_px == stored.side_px else model.size_px,
+        degradation=data.degradation,
+    )
+    seed_torch(loop.seed, "networks")
+    networks = {key: network.to(ranks.device).train() for key, network in model.networks().items()}
+    if loop.channels_last:
+        use_channels_last(networks)
+    trainee = model.trainee(networks, ranks.device, stored.embedder)
+    averages = Averages(networks, trainee.averaged, loop.average_half_life_images)
+    stream = _stream(model, places, preparation, ranks)
+    if kept is not None:
+        load(kept, trainee, averages)
+        stream.load_state_dict(cast(StreamState, kept.stream))  # which checks it
+    ranks.check_same([*networks.values(), *averages.networks.values()])
+    if trainee.check is not None:
+        share = data.batch_size // ranks.world
+        for batch in draw_fixed_set(places[0], "train", preparation, share, share, ranks.device).ready():
+            trainee.check(batch)
+    if loop.compile:
+        compile_networks(networks)
+    held_out = _held_out(model, places[0], preparation, ranks) if ranks.first else None
+    return Ready(trainee, averages, stream, held_out, stored.embedder, kept.step if kept is not None else 0)
+
+
+def _stream(
+    model: Model, places: Sequence[str], preparation: FacePreparation, ranks: Ranks
+) -> Stream[Prepared, FaceBatch]:
+    return face_stream(
+        [Source(place) for place in places],
+        batch_size=model.data.batch_size,
+        preparation=preparation,
+        sampling=model.data.sampling,
+        rank=ranks.rank,
+        world=ranks.world,
+        workers=model.data.workers,
+        at_once=None if ranks.device.type == "cuda" else 1,
+    )
+
+
+def _held_out(model: Model, place: str, preparation: FacePreparation, ranks: Ranks) -> FixedSet:
+    return draw_fixed_set(
+        place,
+        model.data.validation_split,
+        replace(preparation, flip_chance=0.0),
+        model.loop.validation_samples,
+        model.data.batch_size // ranks.world,
+        ranks.device,
+    )
