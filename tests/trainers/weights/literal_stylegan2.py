@@ -1,4 +1,4 @@
-"""StyleGAN2 by the book, sample by sample: what weights of NVIDIA's names mean, and the operators that basicsr lacks."""
+"""StyleGAN2 by the book, sample by sample: what NVIDIA's weights mean, and the operators that basicsr lacks."""
 
 import math
 from typing import Any

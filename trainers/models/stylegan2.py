@@ -1,0 +1,226 @@
+"""StyleGAN2: Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020: faces from nothing.
+
+A generator trained on faces is the prior that restorers start from. It learns from the undegraded faces alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor, nn
+
+from trainers.loop.adam import adam_for
+from trainers.loop.settings import Adam, Data, Loop, Positive, Share
+from trainers.loop.trainee import Networks, Phase, Terms, Trainee
+from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from trainers.losses.regularise import PathLength, r1
+from trainers.models.tiny_recipe import TINY_REFINE
+from trainers.networks.stylegan2.discriminator import Discriminator
+from trainers.networks.stylegan2.generator import Generator
+from trainers.networks.stylegan2.widths import widths
+from trainers.stream.ready import ReadyBatch
+from trainers.weights.stylegan2 import Report, load_discriminator, load_generator
+
+Weight = Annotated[float, Ge(0)]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks. Channels are 16384 / side times the multiplier, but at most `channels`."""
+
+    size_px: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 512
+    channels: Positive = 512
+    channel_multiplier: Annotated[float, Gt(0)] = 2
+    style_dim: Positive = 512
+    mapping_layers: Annotated[int, Ge(0)] = 8
+    stddev_group: Positive = 4  # of the discriminator; 1: off
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weights of the regularisers, whose phases come each so many steps; a weight of 0 leaves one out.
+
+    r1: gamma, of which the loss takes half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`;
+    path_length_shrink: on a batch smaller by so much. Its 4 steps are the authors' code's.
+    style_mixing: share of images that are made of two latents, each from a layer of its own on (choice).
+    """
+
+    r1: Weight = 10.0
+    r1_every: Positive = 16
+    path_length: Weight = 2.0
+    path_length_every: Positive = 4
+    path_length_shrink: Positive = 2
+    path_length_decay: Share = 0.01
+    style_mixing: Share = 0.9
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where to start from: the path of a file, or `random`."""
+
+    generator: str = "random"
+    discriminator: str = "random"
+
+
+@dataclass(frozen=True, eq=False)
+class StyleGan2Losses:
+    """The losses of the phases, bound to the networks that they train."""
+
+    generator_network: Generator
+    discriminator_network: Discriminator
+    path_length_mean: PathLength
+    weights: Losses
+
+    def generator(self, batch: ReadyBatch) -> Terms:
+        """Adversarial."""
+        fakes = self._fakes(batch)
+        return {"adversarial": non_saturating_generator(self.discriminator_network(fakes))}
+
+    def path_length(self, batch: ReadyBatch) -> Terms:
+        """On a part of the batch."""
+        count = max(1, len(batch.target) // self.weights.path_length_shrink)
+        network = self.generator_network
+        styles = network.mapping(draw_latents(network, count, batch.target.device, self.weights.style_mixing))
+        penalty = self.path_length_mean(network.synthesis(styles), styles)
+        return {"path_length": self.weights.path_length * penalty}
+
+    def discriminator(self, batch: ReadyBatch) -> Terms:
+        """Adversarial."""
+        with torch.no_grad():
+            fakes = self._fakes(batch)
+        judge = self.discriminator_network
+        return {"logistic": non_saturating_discriminator(judge(batch.target), judge(fakes))}
+
+    def gradient(self, batch: ReadyBatch) -> Terms:
+        """R1."""
+        real = batch.target.detach().requires_grad_()
+        return {"r1": self.weights.r1 / 2 * r1(real, self.discriminator_network(real))}
+
+    def _fakes(self, batch: ReadyBatch) -> Tensor:
+        network = self.generator_network
+        latents = draw_latents(network, len(batch.target), batch.target.device, self.weights.style_mixing)
+        images: Tensor = network(latents)
+        return images
+
+
+def draw_latents(generator: Generator, count: int, device: torch.device, mixing: float) -> Tensor:
+    """Latents (B, L, S), alike in all layers or, for a share of the images, others from a layer on.
+
+    Karras et al., "A style-based generator architecture", 2019, section 3.1. Chances come from torch's generator.
+    """
+    layers = generator.layers
+    first, second = torch.randn(2, count, 1, generator.style_dim, device=device)
+    change = torch.randint(1, layers, (count, 1), device=device)
+    mixed = torch.rand(count, 1, device=device) < mixing
+    before = (torch.arange(layers, device=device) < change) | ~mixed
+    return torch.where(before[:, :, None], first, second)
+
+
+def pictures(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+    """Samples, the same ones each time, and real faces."""
+    return {"sample": _samples(networks, batch), "truth": batch.target}
+
+
+def scores(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+    """Logits of held-out real faces and of samples: real ones that fall towards samples tell of overfitting."""
+    discriminator = networks["discriminator"]
+    return {
+        "logit_real": discriminator(batch.target)[:, 0],
+        "logit_sample": discriminator(_samples(networks, batch))[:, 0],
+    }
+
+
+def _samples(networks: Networks, batch: ReadyBatch) -> Tensor:
+    generator = networks["generator"]
+    assert isinstance(generator, Generator)  # noqa: S101  as `networks` made it
+    images: Tensor = generator(draw_latents(generator, len(batch.target), batch.target.device, mixing=0))
+    return images
+
+
+@dataclass(frozen=True)
+class StyleGan2:
+    """All settings of StyleGAN2."""
+
+    shape: Shape = Shape()
+    losses: Losses = Losses()
+    weights: Weights = Weights()
+    adam: Adam = field(default_factory=lambda: Adam(lr=2e-3, beta1=0.0, beta2=0.99))  # of both networks
+    data: Data = field(default_factory=lambda: Data(batch_size=32, references=0))
+    loop: Loop = field(default_factory=lambda: Loop(steps=800_000))
+
+    @property
+    def size_px(self) -> int:
+        return self.shape.size_px
+
+    def networks(self) -> dict[str, nn.Module]:
+        shape = self.shape
+        channels = widths(shape.size_px, shape.channel_multiplier, shape.channels)
+        return {
+            "generator": Generator(shape.size_px, channels, shape.style_dim, shape.mapping_layers),
+            "discriminator": Discriminator(shape.size_px, channels, shape.stddev_group),
+            "path_length": PathLength(self.losses.path_length_decay),
+        }
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        generator, discriminator = networks["generator"], networks["discriminator"]
+        path_length = networks["path_length"]
+        assert isinstance(generator, Generator)  # noqa: S101
+        assert isinstance(discriminator, Discriminator)  # noqa: S101
+        assert isinstance(path_length, PathLength)  # noqa: S101
+        weights = self.losses
+        losses = StyleGan2Losses(generator, discriminator, path_length, weights)
+        phases = [Phase("generator", "generator", ("generator",), losses.generator)]
+        if weights.path_length:
+            phases.append(_lazy("path_length", "generator", losses.path_length, weights.path_length_every))
+        phases.append(Phase("discriminator", "discriminator", ("discriminator",), losses.discriminator))
+        if weights.r1:
+            phases.append(_lazy("r1", "discriminator", losses.gradient, weights.r1_every))
+        lazily = {phase.optimiser: phase.every for phase in phases if phase.exact}
+        return Trainee(
+            networks=networks,
+            averaged=("generator",),
+            optimisers={
+                name: adam_for(list(networks[name].parameters()), self.adam, lazily.get(name))
+                for name in ("generator", "discriminator")
+            },
+            phases=phases,
+            pictures=pictures,
+            scores=scores,
+            notes=(
+                _loaded("generator", self.weights.generator, partial(load_generator, generator)),
+                _loaded(
+                    "discriminator", self.weights.discriminator, partial(load_discriminator, discriminator)
+                ),
+            ),
+        )
+
+
+def _lazy(name: str, network: str, loss: Callable[[ReadyBatch], Terms], every: int) -> Phase:
+    return Phase(name, network, (network,), loss, every=every, exact=True)
+
+
+def _loaded(what: str, setting: str, load: Callable[[Path], Report]) -> str:
+    return f"{what}: random weights" if setting == "random" else f"{what}: {load(Path(setting))}"
+
+
+PRESETS = {
+    "paper": StyleGan2(),
+    # A channel_multiplier of 1 gives the widths of ReFine's tiny preset, which can then start from it. R1 by the rule
+    # of thumb of stylegan2-ada's training script, 0.0002 size_px^2 / batch.
+    "tiny": StyleGan2(
+        shape=Shape(size_px=64, channels=64, channel_multiplier=1 / 16, style_dim=128),
+        losses=Losses(r1=0.1),
+        data=Data(batch_size=8, references=0, degradation=TINY_REFINE),
+        loop=Loop(
+            steps=2_000,
+            average_half_life_images=500.0,
+            validate_every=500,
+            checkpoint_every=500,
+            validation_samples=32,
+        ),
+    ),
+}

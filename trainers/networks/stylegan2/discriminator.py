@@ -1,0 +1,78 @@
+"""StyleGAN2's discriminator: residual blocks with blurred halving, and the deviation within the minibatch."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from trainers.networks.stylegan2.layers import EPSILON, DownConv, EqualConv2d, EqualLinear
+from trainers.networks.stylegan2.resample import Downsample
+from trainers.networks.stylegan2.widths import Widths, checked
+
+HALF_POWER = 1 / math.sqrt(2)  # the sum of two branches has the variance of one
+
+
+class Block(nn.Module):
+    """(B, in, H, W) to (B, out, H / 2, W / 2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = EqualConv2d(in_channels, in_channels, 3, activate=True)
+        self.second = DownConv(in_channels, out_channels, gain=HALF_POWER)
+        self.halve = Downsample()
+        self.skip = EqualConv2d(in_channels, out_channels, 1, bias=False, gain=HALF_POWER)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Both branches, added."""
+        halved: Tensor = self.second(self.first(features))
+        skipped: Tensor = self.skip(self.halve(features))
+        return halved + skipped
+
+
+class Discriminator(nn.Module):
+    """Images (B, 3, size_px, size_px) in [-1, 1] to logits (B, 1): the higher, the more real. Its end is in float32.
+
+    stddev_group: over how many images the deviation is taken (4 in the paper); 1 turns it off. Its channel stays, so
+    that weights fit, and is then constant.
+    Raises ValueError if size_px is no power of two from 8 to 1024 or a width is missing.
+    """
+
+    def __init__(self, size_px: int, channels: Widths, stddev_group: int = 4) -> None:
+        super().__init__()
+        channels = checked(size_px, channels)
+        deepest = channels[4]
+        self.size_px, self.stddev_group = size_px, stddev_group
+        self.from_rgb = EqualConv2d(3, channels[size_px], 1, activate=True)
+        self.blocks = nn.ModuleDict(
+            {
+                str(side): Block(channels[side], channels[side // 2])
+                for side in sorted(channels, reverse=True)[:-1]
+            }
+        )
+        self.last = EqualConv2d(deepest + 1, deepest, 3, activate=True)
+        self.hidden = EqualLinear(deepest * 16, deepest, activate=True)
+        self.logit = EqualLinear(deepest, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, 1), float32."""
+        features = self.from_rgb(images)
+        for block in self.blocks.values():
+            features = block(features)
+        with torch.autocast(images.device.type, enabled=False):
+            features = features.float()
+            features = torch.cat([features, minibatch_deviation(features, self.stddev_group)], 1)
+            logits: Tensor = self.logit(self.hidden(self.last(features).flatten(1)))
+        return logits
+
+
+def minibatch_deviation(features: Tensor, group: int) -> Tensor:
+    """One channel (B, 1, H, W) that tells how much images differ: the mean of the deviations within each group.
+
+    Karras et al., "Progressive growing of GANs", 2018, section 3. Image i is in group i mod (B / group), as in the
+    authors' code. Where `group` does not divide B, the largest number below it that does is taken (choice).
+    """
+    batch, _, height, width = features.shape
+    size = next(number for number in range(min(group, batch), 0, -1) if batch % number == 0)
+    groups = features.view(size, batch // size, *features.shape[1:])
+    deviation = torch.sqrt(groups.var(0, unbiased=False) + EPSILON).mean((1, 2, 3))
+    return deviation.repeat(size)[:, None, None, None].expand(-1, 1, height, width)

@@ -1,0 +1,124 @@
+"""StyleGAN2's generator: a mapping from latents to styles, and a synthesis of images from styles."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from trainers.networks.stylegan2.layers import EPSILON, EqualLinear, StyledConv, ToRGB
+from trainers.networks.stylegan2.resample import Upsample
+from trainers.networks.stylegan2.widths import Widths, checked
+
+Noise: TypeAlias = Literal["random", "none"]
+Fuse: TypeAlias = Callable[[int, Tensor], Tensor]
+
+
+class Mapping(nn.Module):
+    """Latents to styles: normalisation, then linear layers that learn more slowly than the rest. In float32."""
+
+    def __init__(self, style_dim: int, layers: int, lr_multiplier: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EqualLinear(style_dim, style_dim, lr_multiplier=lr_multiplier, activate=True)
+            for _ in range(layers)
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(..., S) of N(0, 1) to styles (..., S)."""
+        with torch.autocast(latents.device.type, enabled=False):
+            styles = latents.float()
+            styles = styles * torch.rsqrt(styles.square().mean(-1, keepdim=True) + EPSILON)
+            for layer in self.layers:
+                styles = layer(styles)
+        return styles
+
+
+class Block(nn.Module):
+    """One resolution: one convolution at 4 px, else two, of which the first doubles the size; then its colours."""
+
+    def __init__(self, in_channels: int, out_channels: int, style_dim: int, first: bool) -> None:
+        super().__init__()
+        self.first = StyledConv(in_channels, out_channels, style_dim, upsample=not first)
+        self.second = None if first else StyledConv(out_channels, out_channels, style_dim)
+        self.to_rgb = ToRGB(out_channels, style_dim)
+
+    def forward(
+        self, features: Tensor, styles: Tensor, noisy: bool, fuse: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Features and colours; of styles (B, L, S) the first two or three are used."""
+        features = self.first(features, styles[:, 0], noisy)
+        if fuse is not None:
+            features = fuse(features)
+        if self.second is None:
+            return features, self.to_rgb(features, styles[:, 1])
+        features = self.second(features, styles[:, 1], noisy)
+        return features, self.to_rgb(features, styles[:, 2])
+
+
+class Synthesis(nn.Module):
+    """Styles to images; `blocks` by the resolution's name, such as `8`."""
+
+    def __init__(self, channels: Widths, style_dim: int) -> None:
+        super().__init__()
+        sides = sorted(channels)
+        self.layers = 2 * len(sides)
+        self.const = nn.Parameter(torch.randn(channels[4], 4, 4))
+        self.blocks = nn.ModuleDict(
+            {
+                str(side): Block(channels[max(side // 2, 4)], channels[side], style_dim, first=side == 4)
+                for side in sides
+            }
+        )
+        self.upsample = Upsample()
+
+    def forward(self, styles: Tensor, noise: Noise = "random", fuse: Fuse | None = None) -> Tensor:
+        """Images (B, 3, H, W) in about [-1, 1], float32, of styles (B, S), or (B, L, S) with one for each layer.
+
+        L is `layers`: the convolutions in their order and then the last colours; the colours of a resolution share
+        their style with the next one's first convolution. fuse: called with the resolution and the features
+        (B, C, h, w) after the first convolution of each resolution, gives those that go on.
+        """
+        each = styles[:, None].expand(-1, self.layers, -1) if styles.ndim == 2 else styles
+        if each.shape[1] != self.layers:
+            raise ValueError(f"the generator wants styles for {self.layers} layers, not {each.shape[1]}")
+        features = self.const.expand(len(styles), -1, -1, -1)
+        image: Tensor | None = None
+        for number, (side, block) in enumerate(self.blocks.items()):
+            own = each[:, max(0, 2 * number - 1) :]
+            fuse_here = None if fuse is None else partial(fuse, int(side))
+            features, colours = block(features, own, noise == "random", fuse_here)
+            image = colours if image is None else self.upsample(image) + colours
+        assert image is not None  # noqa: S101  there are always two resolutions or more
+        return image
+
+
+class Generator(nn.Module):
+    """Mapping and synthesis, config F of the paper with the widths of channel multiplier 2.
+
+    Raises ValueError if size_px is no power of two from 8 to 1024 or a width is missing.
+    """
+
+    def __init__(
+        self,
+        size_px: int,
+        channels: Widths,
+        style_dim: int = 512,
+        mapping_layers: int = 8,
+        mapping_lr: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.size_px, self.style_dim = size_px, style_dim
+        self.mapping = Mapping(style_dim, mapping_layers, mapping_lr)
+        self.synthesis = Synthesis(checked(size_px, channels), style_dim)
+
+    @property
+    def layers(self) -> int:
+        """How many layers take a style of their own: 2 log2(size_px) - 2."""
+        return self.synthesis.layers
+
+    def forward(self, latents: Tensor, noise: Noise = "random") -> Tensor:
+        """Images (B, 3, H, W) of latents (B, S), or (B, L, S) with one for each layer."""
+        image: Tensor = self.synthesis(self.mapping(latents), noise)
+        return image

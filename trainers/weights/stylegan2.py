@@ -1,0 +1,191 @@
+"""Loads StyleGAN2's generators and discriminators from files of ours and of others, and says what matched.
+
+Others' may differ in two small things, which the names do not tell: NVIDIA's may clamp features at +-256, which their
+own training with float16 needs, and adds its 1e-8 to an unscaled demodulation.
+"""
+
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError  # only to name what torch may raise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stages.engines.engine import MissingWeights
+from trainers.networks.stylegan2.discriminator import Discriminator
+from trainers.networks.stylegan2.generator import Generator
+from trainers.weights.pretrained import MOST_BYTES
+from trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
+
+_AVERAGED = ("ema", "averages")  # parts of the names under which moving averages stand
+_CONSTANTS = (".kernel", "resample_filter")  # of the blur, which is always [1, 3, 3, 1]
+_DEEPEST = 4  # dictionaries within dictionaries
+_LEAST_SHARE = 0.5  # of a network's numbers, its mapping aside, for a file to be of use: choice
+_SHOWN = 3
+
+_UNREADABLE = (
+    UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
+    EOFError, OSError, MemoryError, NotImplementedError, zipfile.BadZipFile,
+)  # fmt: skip
+
+_Find = Callable[[Collection[str], Collection[str]], list[Names]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of loading; names of ours but for `left_out`. As a string it is one sentence."""
+
+    path: Path
+    naming: str  # `rosinality`, `NVIDIA`, `basicsr`, `facerefs`
+    size_px: int  # of the network in the file
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]  # not in the file, or of a mapping that is not whole: as they were before
+    other_shape: tuple[str, ...]  # likewise
+    left_out: tuple[str, ...]  # of the file's
+
+    def __str__(self) -> str:
+        wanted = len(self.matched) + len(self.missing) + len(self.other_shape)
+        parts = [
+            f"{self.path} ({self.naming} names, {self.size_px} px): {len(self.matched)} of {wanted} tensors matched"
+        ]
+        for what, names in (
+            ("not in the file", self.missing),
+            ("of another shape", self.other_shape),
+            ("left out of the file", self.left_out),
+        ):
+            if names:
+                more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+                parts.append(f"{what}: {', '.join(names[:_SHOWN])}{more}")
+        return "; ".join(parts)
+
+
+def load_generator(generator: Generator, path: Path | str) -> Report:
+    """Fill a generator from a file; of several in it, the one that fits best, moving averages first.
+
+    The file: a state dictionary, or a dictionary of such, as `torch.save` writes them; also a checkpoint of ours. One
+    of a larger network fills a smaller one of the same widths. A mapping of another depth is left out as a whole.
+    Raises MissingWeights if the file is not there or cannot be read, ValueError if it does not fit; the generator is
+    unchanged then.
+    """
+    return _load(generator, Path(path), "generator", generator_names)
+
+
+def load_discriminator(discriminator: Discriminator, path: Path | str) -> Report:
+    """Fill a discriminator from a file, as `load_generator`; its first layer only from one of the same size."""
+    return _load(discriminator, Path(path), "discriminator", discriminator_names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Match:
+    report: Report
+    tensors: Mapping[str, Tensor]
+    useful: int  # numbers, the mapping's aside
+    averaged: bool
+
+
+def _load(network: nn.Module, path: Path, what: str, find: _Find) -> Report:
+    parameters = dict(network.named_parameters())
+    sets = list(_state_dictionaries(_read(path, what), "", _DEEPEST))
+    matches = [
+        _match(path, parameters, tensors, names, any(part in place.lower() for part in _AVERAGED))
+        for place, tensors in sets
+        for names in find(parameters.keys(), tensors.keys())
+    ]
+    wanted = sum(value.numel() for name, value in parameters.items() if not _of_mapping(name))
+    best = max(matches, key=lambda match: (match.useful, match.averaged), default=None)
+    if best is None or best.useful < _LEAST_SHARE * wanted:
+        share = 100 * best.useful // wanted if best else 0
+        raise ValueError(
+            f"{path} does not fit this StyleGAN2 {what}: {share} % of it matches by name and shape, so give weights "
+            "of the same widths, or change the model's"
+        )
+    for name, tensor in best.tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path} is broken: {name} of the {what} is not finite")
+    network.load_state_dict(dict(best.tensors), strict=False)
+    return best.report
+
+
+def _match(
+    path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], names: Names, averaged: bool
+) -> _Match:
+    there = {ours: tensors[theirs] for ours, theirs in names.theirs.items() if theirs in tensors}
+    fitting = {
+        name: tensor.reshape(parameters[name].shape)
+        for name, tensor in there.items()
+        if _long_axes(tensor) == _long_axes(parameters[name])
+    }
+    mapping = [name for name in parameters if _of_mapping(name)]
+    if any(name not in fitting for name in mapping):  # half a mapping is none
+        fitting = {name: tensor for name, tensor in fitting.items() if not _of_mapping(name)}
+    used = {names.theirs[name] for name in fitting}
+    rest = [name for name in parameters if name not in fitting]
+    other_shape = [
+        name for name in rest if name in there and _long_axes(there[name]) != _long_axes(parameters[name])
+    ]
+    report = Report(
+        path=path,
+        naming=names.naming,
+        size_px=names.size_px,
+        matched=tuple(fitting),
+        missing=tuple(name for name in rest if name not in other_shape),
+        other_shape=tuple(other_shape),
+        left_out=tuple(name for name in tensors if name not in used and not name.endswith(_CONSTANTS)),
+    )
+    useful = sum(tensor.numel() for name, tensor in fitting.items() if not _of_mapping(name))
+    return _Match(report, fitting, useful, averaged)
+
+
+def _of_mapping(name: str) -> bool:
+    return name.startswith("mapping.")
+
+
+def _long_axes(tensor: Tensor) -> list[int]:
+    return [length for length in tensor.shape if length != 1]
+
+
+def _state_dictionaries(content: object, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """All dictionaries of tensors within a dictionary, and the names under which they stand."""
+    if not isinstance(content, dict) or depth == 0:
+        return
+    tensors = {name.removeprefix("module."): part for name, part in content.items() if _is_weight(name, part)}
+    if tensors:
+        yield place, tensors
+    for name, part in content.items():
+        yield from _state_dictionaries(part, f"{place}.{name}", depth - 1)
+
+
+def _is_weight(name: object, part: object) -> bool:
+    return (
+        isinstance(name, str)
+        and isinstance(part, Tensor)
+        and part.is_floating_point()
+        and part.layout is torch.strided
+        and part.device.type == "cpu"
+    )
+
+
+def _read(path: Path, what: str) -> Any:
+    """What torch.save wrote, if it is plain."""
+    if not path.is_file():
+        raise MissingWeights(
+            f"there are no weights of a StyleGAN2 {what} at {str(path)!r}: give the path of a file"
+        )
+    try:
+        mapped = zipfile.is_zipfile(path)  # what torch wrote before version 1.6 is none
+        if max(path.stat().st_size, _unpacked_bytes(path) if mapped else 0) > MOST_BYTES:
+            raise MissingWeights(f"{path} holds no StyleGAN2 {what}: it is larger than {MOST_BYTES} bytes")
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except _UNREADABLE as error:
+        raise MissingWeights(
+            f"{path} cannot be read as weights ({type(error).__name__}): it must hold state dictionaries alone, as "
+            "`torch.save(network.state_dict(), path)` writes them; pickled networks must be converted first"
+        ) from None
+
+
+def _unpacked_bytes(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
