@@ -213,6 +213,32 @@ def train(
 
 
 @app.command()
+def restore(
+    run: Annotated[Path, typer.Argument(help="The folder of a run of `facerefs train refine`.")],
+    source: Annotated[
+        Path, typer.Argument(help="A photo with a degraded face, or a folder of such.", metavar="INPUT")
+    ],
+    reference: Annotated[
+        list[Path], typer.Option("--reference", help="A good photo of the same person; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The restored face, or a folder for several.")],
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(help="A run of `facerefs train landmarks`, which finds the points of degraded faces."),
+    ] = None,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="INPUT is aligned as the shards are: no face is looked for.")
+    ] = False,
+    engines: Annotated[str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN).")] = "embedded",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
+) -> None:
+    """Restore degraded faces with a trained model and photos of the same person."""
+    from pipeline.restore import restore_command
+
+    restore_command(run, source, reference, out, landmarks, aligned, engines, device)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo"),
     identities: Annotated[int, typer.Option(min=4, max=10_000, help="How many people.")] = 40,

@@ -39,23 +39,24 @@ def restore_command(
     landmarks: Path | None,
     aligned: bool,
     engines: str,
-    device: str,
+    device: str | None,
 ) -> None:
     """Check every word of the user, then restore each face and say where it went."""
     import torch
     from PIL import Image
 
+    from pipeline.train import chosen_device
     from stages.engines.engine import MissingWeights
     from trainers.loop.checkpoint import CheckpointError
     from trainers.run import load_run
 
     console = Console(soft_wrap=True, markup=False)
     inputs = list(_inputs(source, out))
-    place = torch.device(device)
+    place = torch.device(chosen_device(device))
     try:
         trained = load_run(run, place)
         finder = None if landmarks is None else load_run(landmarks, place)
-        restorer = _Restorer(trained, finder, _engines(engines, device), place)
+        restorer = _Restorer(trained, finder, _engines(engines, place.type), place)
     except (CheckpointError, MissingWeights) as error:
         raise UserError(str(error)) from None
     faces = [restorer.reference(_pixels(path), path) for path in references]
@@ -142,13 +143,12 @@ def _aligned(pixels: Pixels, path: Path, engines: _Engines, size_px: int, way_ou
     return AlignedFace(crop, geometry.apply(transform, points).astype(np.float32))
 
 
-def _engines(name: str, device: str) -> _Engines:
+def _engines(name: str, where: Any) -> _Engines:
     from stages.engines.load import load_detector, load_landmarker
 
     if name not in ENGINES:
         raise UserError(f"--engines cannot be {name!r}: choose {' or '.join(ENGINES)}")
     chosen: Any = ENGINES[name]
-    where: Any = "cuda" if device.startswith("cuda") else "cpu"
     return _Engines(
         load_detector(chosen["detector"], None, where, None, 0),
         load_landmarker(chosen["landmarks"], None, where),

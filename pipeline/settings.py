@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 
 MAX_YAML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120
+_TYPES = ("str", "int", "float", "bool")  # as pydantic names them
 _REPR = reprlib.Repr()  # bounded, since a kilobyte of YAML with aliases may be a tree of terabytes
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 4, 2 * _LONGEST_SHOWN, 60, 60
 
@@ -185,4 +186,4 @@ def _sentence(error: ValidationError) -> str:
 
 def _is_setting(part: int | str) -> bool:
     """Whether part of an error's place is a setting, and not pydantic's name of a type."""
-    return isinstance(part, int) or (part.isidentifier() and part.islower())
+    return isinstance(part, int) or (part.isidentifier() and part.islower() and part not in _TYPES)

@@ -14,9 +14,12 @@ from pipeline.errors import RunError, UserError
 from pipeline.lock import locked
 from pipeline.settings import differences, read_settings, read_yaml
 from stages.engines.engine import MissingWeights
+from trainers.loop.check import check_none_there
+from trainers.loop.checkpoint import CheckpointError
 from trainers.loop.guard import Diverged
 from trainers.loop.plain import plain
 from trainers.loop.ranks import joined, told_by_environment
+from trainers.loop.record import CHECKPOINTS_FOLDER
 from trainers.loop.stopping import asked_to_stop
 from trainers.models.catalogue import MODULES, presets
 from trainers.models.model import Model
@@ -131,7 +134,12 @@ def _train_here(job: Job, announce: Callable[[str], None]) -> Outcome:
 
 
 def write_settings(job: Job) -> None:
-    """Write what is trained into the run's folder."""
+    """Write what is trained into the run's folder. Raises CannotTrain if another run's checkpoints are there."""
+    if not job.resume:
+        try:
+            check_none_there(job.run / CHECKPOINTS_FOLDER)
+        except CheckpointError as error:
+            raise CannotTrain(str(error)) from None
     part = job.run / f"{RUN_FILE}.part"
     part.write_text(yaml.safe_dump(job.tree(), sort_keys=False), encoding="utf-8")
     part.replace(job.run / RUN_FILE)
@@ -165,7 +173,7 @@ def _job(words: Words, run: Path) -> tuple[Job, list[str]]:
     places = tuple(map(_place, words.data)) or tuple(stored.get("data", ()))
     if not places:
         raise UserError("nothing to train on: add --data with the folder of a build")
-    device = _device(words.device, here=words.address is None)
+    device = chosen_device(words.device, here=words.address is None)
     job = Job(words.model, preset, model, places, run, words.resume, device)
     changes = differences(stored, job.tree()) if stored else []
     changes = [change.removeprefix("settings.") for change in changes]
@@ -208,7 +216,7 @@ def _place(text: str) -> str:
     return str(samples if samples.is_dir() and not any(folder.glob("*.tar")) else folder)
 
 
-def _device(wanted: str | None, here: bool) -> Literal["cpu", "cuda"]:
+def chosen_device(wanted: str | None, here: bool = True) -> Literal["cpu", "cuda"]:
     """What to train on; of a cluster, Ray says whether there is any."""
     if wanted not in (None, "cpu", "cuda"):
         raise UserError(f"--device cannot be {wanted!r}: choose cpu or cuda")

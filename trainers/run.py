@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from trainers.loop.checkpoint import CheckpointError, newest, read
+from trainers.loop.checkpoint import CheckpointError, checkpoints, newest, read
 from trainers.loop.record import CHECKPOINTS_FOLDER
 from trainers.models.catalogue import MODULES, presets
 from trainers.models.landmarks import find_landmarks
@@ -29,6 +29,8 @@ class Run:
 
 def load_run(folder: Path, device: torch.device) -> Run:
     """Read the newest checkpoint of a run. Raises CheckpointError in one sentence."""
+    if not checkpoints(folder / CHECKPOINTS_FOLDER):
+        raise CheckpointError(f"{folder} holds no trained model: give the folder that facerefs train --run wrote")
     kept = read(newest(folder / CHECKPOINTS_FOLDER))
     if kept.model not in MODULES:
         raise CheckpointError(

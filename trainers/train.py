@@ -130,7 +130,8 @@ def _make_ready(
     ranks.check_same([*networks.values(), *averages.networks.values()])
     if trainee.check is not None:
         share = data.batch_size // ranks.world
-        for batch in draw_fixed_set(places[0], "train", preparation, share, share, ranks.device).ready():
+        stored_faces = replace(preparation, reduce_px=None, flip_chance=0.0)  # as the engines saw them
+        for batch in draw_fixed_set(places[0], "train", stored_faces, share, share, ranks.device).ready():
             trainee.check(batch)
     if loop.compile:
         compile_networks(networks)

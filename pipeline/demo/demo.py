@@ -8,18 +8,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.commands import build_command, check_new, verify_command
+from pipeline.commands import build_command, check_new, report_command, verify_command
 from pipeline.demo.plant import Photo, plant, write_truth
 from pipeline.demo.score import Score, score, score_pairs
 from pipeline.errors import RunError
+from pipeline.report.training import RUNS_FOLDER
 from pipeline.storage import Storage
 from stages.rendered.folder import write_people
+
+_TRAINING_STEPS = 300
 
 
 def run_demo(
     out: Path, identities: int, per_identity: int, size: int, seed: int, workers: int | None
 ) -> None:
-    """Render, plant, build, and print what was planted against what was found.
+    """Render, plant, build, print what was planted against what was found, and train a little.
 
     Raises RunError if a pair in the result shows one photo twice: that must never happen.
     """
@@ -42,10 +45,30 @@ def run_demo(
     _print_result(console, storage, truth, out)
     if not verify_command(folder, replay=8):
         raise RunError("the training set that was just made is faulty: this is a fault of facerefs")
+    built = time.monotonic()
+    _train(folder)
     console.print(
-        f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, "
-        f"{time.monotonic() - rendered:.0f} s to build", highlight=False,
+        f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, {built - rendered:.0f} s to "
+        f"build, {time.monotonic() - built:.0f} s to train\nlook at {folder / 'report.html'}", highlight=False,
     )  # fmt: skip
+
+
+def _train(folder: Path) -> None:
+    """Train ReFine for a moment: the losses fall, and the pictures are on their way; the report shows them."""
+    from pipeline.train import Words, train_command
+
+    some_held_out = any((folder / "samples").glob("val-*.tar"))
+    train_command(
+        Words(
+            model="refine",
+            run=folder / RUNS_FOLDER / "refine",
+            data=(str(folder),),
+            preset="tiny",
+            steps=_TRAINING_STEPS,
+            settings=(f"data.validation_split={'val' if some_held_out else 'train'}",),
+        )
+    )
+    report_command(folder)
 
 
 def _print_scores(console: Console, scores: list[Score]) -> None:
@@ -79,7 +102,7 @@ def _print_result(console: Console, storage: Storage, truth: list[Photo], out: P
     console.print(
         f"\n{pairs.pairs} pairs: {pairs.of_two_people} of two people, {pairs.of_copies} of a photo and its copy\n"
         f"{sum(part.rows for part in shards)} samples in {len(shards)} shards, {size / 1e6:.0f} MB, "
-        f"in {out / 'build' / 'samples'}\nlook at {out / 'build' / 'report.html'}",
+        f"in {out / 'build' / 'samples'}",
         highlight=False,
     )
     if pairs.of_copies:

@@ -70,7 +70,9 @@ def test_a_run_begins_and_is_gone_on_with(words: Words, capsys: pytest.CaptureFi
 
 def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
     train_command(words)
-    refused(words, "already: add --resume")
+    begun = (words.run / "settings.yaml").read_text()
+    refused(replace(words, settings=("lr=0.5",)), "already: add --resume")
+    assert (words.run / "settings.yaml").read_text() == begun
     refused(
         replace(words, resume=True, settings=("loop.seed=1", "lr=0.1")),
         r"loop.seed: 0 -> 1; lr: 0.001 -> 0.1",
@@ -96,6 +98,8 @@ def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
         ({"resume": True}, "holds no run to resume"),
         ({"settings": ("loop.step=3",)}, "did you mean `loop.steps`"),
         ({"settings": ("loop.steps=many",)}, "`loop.steps` cannot be 'many'"),
+        ({"model": "refine", "settings": ("adam.beta2=1",)}, "`adam.beta2` cannot be 1"),
+        ({"settings": ("data.degradation=",)}, "`data.degradation` cannot be None"),
         ({"settings": ("loop",)}, "write for example --set loop.steps=1000"),
         ({"settings": ("side_px=48",)}, "a power of two, not 48"),
         ({"settings": ("side_px=64",)}, "holds faces of 32 px, the networks want 64 px"),
@@ -123,6 +127,12 @@ def test_a_batch_that_the_workers_cannot_share(words: Words, monkeypatch: pytest
     refused(replace(words, workers=3, settings=("data.batch_size=2",)), "multiple of 3")
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused(replace(words, workers=2), "torchrun starts the workers itself")
+
+
+def test_a_loss_that_breaks_before_the_first_checkpoint_leaves_nothing_to_go_on_from(words: Words) -> None:
+    with pytest.raises(RunError, match="at step 1 ") as error:
+        train_command(replace(words, settings=("broken_at_call=1",)))
+    assert "go on" not in str(error.value)
 
 
 def test_a_broken_loss_is_a_failed_run_that_need_not_be_repeated(words: Words) -> None:

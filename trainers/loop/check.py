@@ -54,12 +54,17 @@ def _check_validation(place: str, split: str) -> None:
 def checkpoint_to_go_on_from(name: str, folder: Path, resume: bool) -> Checkpoint | None:
     """The newest checkpoint of a folder; None if the run is to begin. Raises CheckpointError if it is not so."""
     if not resume:
-        if there := checkpoints.checkpoints(folder):
-            raise CheckpointError(
-                f"{folder} holds {there[-1].name} already: add --resume to go on, or choose another folder"
-            )
+        check_none_there(folder)
         return None
     kept = checkpoints.read(checkpoints.newest(folder))
     if kept.model != name:
         raise CheckpointError(f"{folder} holds a run of {kept.model}, not of {name}: choose another folder")
     return kept
+
+
+def check_none_there(folder: Path) -> None:
+    """Raise CheckpointError if a folder, where a run is to begin, holds checkpoints of another."""
+    if there := checkpoints.checkpoints(folder):
+        raise CheckpointError(
+            f"{folder} holds {there[-1].name} already: add --resume to go on, or choose another folder"
+        )

@@ -70,11 +70,13 @@ class Record:
         if where is None:
             return
         kept = checkpoints.checkpoints(self.run / CHECKPOINTS_FOLDER)
-        left = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
-        raise Diverged(
-            f"training broke: {where}; {left}: go on from there with loop.clip_norm set or loop.precision float32, "
-            "or start anew with a smaller learning rate"
-        )
+        what = "there is no checkpoint yet:"
+        if kept:
+            what = (
+                f"the last good checkpoint is {kept[-1]}: go on from there with loop.clip_norm set or loop.precision "
+                "float32, or"
+            )
+        raise Diverged(f"training broke: {where}; {what} start anew with a smaller learning rate")
 
     def _line(self, step: int, means: Means) -> None:
         waited_s = self.batches.waited_s  # waits for the GPU, and so belongs before the clock is read

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 
 from stages.degrade.recipe import Recipe
 
@@ -50,5 +50,5 @@ class Adam:
     """Kingma and Ba, "Adam", 2015."""
 
     lr: Annotated[float, Gt(0)] = 2e-3
-    beta1: Annotated[float, Ge(0), Le(1)] = 0.0
-    beta2: Annotated[float, Ge(0), Le(1)] = 0.99
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.0
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.99

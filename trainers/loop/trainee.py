@@ -41,7 +41,8 @@ class Trainee:
     pictures: what a grid shows of a batch, column by column: images (B, 3, H, W) in [-1, 1] by name.
     scores: what validation measures: figures (B,) by name; NaN where one does not apply to a sample.
     Both get the averaged networks in place of those that are averaged, in eval mode and without gradients.
-    check: looks at some samples before the first step; raises ValueError in one sentence if they cannot be learnt from.
+    check: looks at some samples, of the size at which they are stored, before the first step; raises ValueError in one
+        sentence if they cannot be learnt from.
     notes: what a user must know of this run, such as which weights are random; they go into log and checkpoint.
     """
 

@@ -10,6 +10,7 @@ from torch.nn.functional import cosine_similarity
 from trainers.identity.embedder import Embedder
 from trainers.loop.trainee import Networks
 from trainers.losses.lpips import Lpips
+from trainers.metrics.levels import levels
 from trainers.metrics.psnr import psnr
 from trainers.metrics.ssim import ssim
 from trainers.models.model import Seen
@@ -45,12 +46,13 @@ class Judge:
         }
 
     def scores(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
-        """Figures (B,) by name."""
+        """Figures (B,) by name, all of faces as they would be saved."""
         seen = self._seen(batch)
         restored = self.restore(networks, seen)
         return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
 
-    def _figures(self, images: Tensor, batch: ReadyBatch, ending: str) -> dict[str, Tensor]:
+    def _figures(self, made: Tensor, batch: ReadyBatch, ending: str) -> dict[str, Tensor]:
+        images = (levels(made) / 127.5 - 1).to(batch.target.dtype)
         figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
         if self.lpips is not None:
             figures["lpips"] = self.lpips(images, batch.target)

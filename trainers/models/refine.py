@@ -248,6 +248,8 @@ class Refine:
         return _restored(networks["generator"], seen)
 
     def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        if not self.data.references:
+            raise ValueError("ReFine restores with a reference: set data.references=1")
         generator, discriminator = networks["generator"], networks["discriminator"]
         assert isinstance(generator, RefineNetwork) and isinstance(discriminator, Discriminator)  # noqa: S101, PT018
         notes = [

@@ -106,6 +106,8 @@ class Toy:
             }
 
         def check(batch: ReadyBatch) -> None:
+            # Of reduced faces, as here of 32 px to 16 px, networks would make other embeddings than the stored ones.
+            assert batch.target.shape[-1] == 32
             if not self.learnable:
                 raise ValueError(f"{len(batch.target)} faces cannot be learnt from: choose others")
 

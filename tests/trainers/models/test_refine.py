@@ -190,7 +190,7 @@ def test_each_phase_has_gradients_for_its_own_networks(trainee: Trainee, batch: 
         (own,) = phase.networks
         without = [name for name, p in trainee.networks[own].named_parameters() if p.grad is None]
         # Styles come from the encoder, not from the prior's mapping; r1 does not know the last bias.
-        assert all(name.startswith("prior.synthesis") is False for name in without)
+        assert all(name.startswith("prior.mapping.") or name == "logit.bias" for name in without), without
         if own == "discriminator" and phase.name == "discriminator":
             assert all(p.grad is None for p in trainee.networks["generator"].parameters())
 
@@ -208,6 +208,14 @@ def test_the_prior_learns_more_slowly(trainee: Trainee) -> None:
     (group,) = trainee.optimisers["discriminator"].param_groups
     assert group["lr"] == pytest.approx(2e-3 * 16 / 17)
     assert group["betas"] == pytest.approx((0.5 ** (16 / 17), 0.99 ** (16 / 17)))
+
+
+def test_without_r1_there_is_no_phase_for_it_and_rates_are_plain() -> None:
+    losses = Losses(distance="pixels", r1=0.0)
+    model = replace(SMALL, losses=losses, shape=replace(SMALL.shape, embedding_dim=128))
+    made = model.trainee(model.networks(), CPU, "dlib-resnet-128")
+    assert [phase.name for phase in made.phases] == ["generator", "discriminator"]
+    assert made.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
 
 
 def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
@@ -280,6 +288,12 @@ def test_what_is_missing_is_said_in_a_sentence(
     with pytest.raises(error, match=sentence) as caught:
         model.trainee(model.networks(), CPU, stored)
     assert "\n" not in str(caught.value)
+
+
+def test_without_references_there_is_nothing_to_learn_from() -> None:
+    model = replace(SMALL, data=replace(SMALL.data, references=0))
+    with pytest.raises(ValueError, match=r"set data\.references=1"):
+        model.trainee(model.networks(), CPU, "dlib-resnet-128")
 
 
 def test_other_landmarks_move_the_reference_along(batch: ReadyBatch) -> None:

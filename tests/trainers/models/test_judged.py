@@ -1,0 +1,69 @@
+"""What a restorer is judged by: the face as it would be saved, and only what is known of the person."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.trainers.face_files import face_files, prepared
+from tests.trainers.faces import frontal_face
+from trainers.geometry.tps import warp_for
+from trainers.loop.trainee import Networks
+from trainers.models.judged import Judge
+from trainers.models.model import Seen
+from trainers.stream.batch import collate
+from trainers.stream.device import on_device
+from trainers.stream.ready import ReadyBatch
+
+SIDE_PX = 32
+
+
+class Means(nn.Module):
+    """Three numbers of a face, which tell what it was given."""
+
+    def forward(self, images: Tensor, _other: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+
+class MeanDistance(nn.Module):
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return (one - other).abs().mean((1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def batch() -> ReadyBatch:
+    faces = [prepared(i, face_files(i), reduce_px=SIDE_PX, degradation="rdfr") for i in range(2)]
+    points = frontal_face(SIDE_PX).float()
+    made = replace(
+        collate(faces, references=1, at_once=1),
+        landmarks=points.expand(2, -1, -1),
+        reference_landmarks=points.expand(2, 1, -1, -1),
+        embedding=torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+        reference_embeddings=torch.tensor([[[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.0]]]),
+    )
+    (ready,) = on_device([made], torch.device("cpu"), warp=warp_for(SIDE_PX))
+    return ready
+
+
+def judge(change: float) -> Judge:
+    def restore(_networks: Networks, seen: Seen) -> Tensor:
+        return seen.degraded * change
+
+    return Judge(restore, Means(), MeanDistance())  # type: ignore[arg-type]
+
+
+def test_every_figure_is_of_the_face_as_it_would_be_saved(batch: ReadyBatch) -> None:
+    assert batch.degraded is not None
+    found = judge(4.0).scores({}, batch)
+    saved = ((batch.degraded * 4 + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+    assert found["lpips"].tolist() == pytest.approx(MeanDistance()(saved, batch.target).tolist(), abs=1e-4)
+    cosine = torch.cosine_similarity(Means()(saved, saved)[1:], batch.batch.embedding[1:])
+    assert found["identity_truth"][1:].tolist() == pytest.approx(cosine.tolist(), abs=1e-4)
+
+
+def test_a_face_without_an_embedding_has_no_identity_figure(batch: ReadyBatch) -> None:
+    found = judge(1.0).scores({}, batch)
+    assert found["identity_truth"].isnan().tolist() == [True, False]
+    assert found["identity_reference"].isnan().tolist() == [False, True]
+    assert found["identity_reference_degraded"].isnan().tolist() == [False, True]
