@@ -15,7 +15,7 @@ from pipeline.lock import locked
 from pipeline.settings import differences, read_settings, read_yaml
 from stages.engines.engine import MissingWeights
 from trainers.loop.check import check_none_there
-from trainers.loop.checkpoint import CheckpointError
+from trainers.loop.checkpoint import CheckpointError, checkpoints
 from trainers.loop.guard import Diverged
 from trainers.loop.plain import plain
 from trainers.loop.ranks import joined, told_by_environment
@@ -105,8 +105,10 @@ def train_command(words: Words) -> None:
                 from pipeline.ray_train import train_on_ray
 
                 outcome = train_on_ray(job, words.workers, words.address, words.verbose, announce)
-        except (CannotTrain, StreamError, MissingWeights) as error:
+        except (CannotTrain, MissingWeights) as error:
             raise UserError(str(error)) from None
+        except (StreamError, OSError) as error:  # shards that broke on the way, a full disk
+            raise RunError(f"{error}. {_way_on(run)}", again=False) from None
         except Diverged as error:
             raise RunError(str(error), again=False) from None
         except torch.OutOfMemoryError as error:
@@ -121,6 +123,13 @@ def train_command(words: Words) -> None:
         )
         raise KeyboardInterrupt
     announce(f"trained     {outcome.step} steps: {run}")
+
+
+def _way_on(run: Path) -> str:
+    """What to do when that is mended which ended a run."""
+    if kept := checkpoints(run / CHECKPOINTS_FOLDER):
+        return f"Mend that: {kept[-1].name} is kept, and the same command with --resume goes on from there"
+    return "There is no checkpoint yet: mend that, and run the same command again"
 
 
 def _train_here(job: Job, announce: Callable[[str], None]) -> Outcome:

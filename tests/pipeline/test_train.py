@@ -1,6 +1,7 @@
 """`facerefs train` as a user meets it, with a toy among the models."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -139,6 +140,34 @@ def test_a_broken_loss_is_a_failed_run_that_need_not_be_repeated(words: Words) -
     with pytest.raises(RunError, match=r"at step 3 .*step-00000002[.]pt") as error:
         train_command(replace(words, settings=("broken_at_call=3",)))
     assert not error.value.again
+
+
+def test_shards_that_break_on_the_way_are_a_failed_run_to_go_on_with(words: Words, tmp_path: Path) -> None:
+    shards = write_faces(tmp_path / "shards")
+
+    def damage() -> None:
+        _wait_for_steps(words.run)
+        tar = shards / "train-00000.tar"
+        with tar.open("r+b") as file:
+            file.write(bytes(tar.stat().st_size))
+
+    threading.Thread(target=damage).start()
+    with pytest.raises(RunError, match=r"step-\d+[.]pt.* with --resume goes on from there") as error:
+        train_command(replace(words, data=(str(shards),), steps=100_000))
+    assert not error.value.again
+
+
+def test_a_full_disk_is_a_failed_run_to_go_on_with(words: Words) -> None:
+    train_command(words)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(RunError, match=r"File too large.*step-00000003[.]pt.* with --resume goes on from there"):
+            train_command(replace(words, data=(), resume=True, steps=5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    train_command(replace(words, data=(), resume=True, steps=5))
+    assert steps(words) == [1, 2, 3, 4, 5]
 
 
 COMMAND = f"""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from pickle import UnpicklingError  # only to name what torch may raise
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -71,22 +71,38 @@ def step_of(path: Path) -> int:
 
 
 def write(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint, whole or not at all, even if the machine dies meanwhile; then remove all but the newest."""
+    """Write a checkpoint, whole or not at all, even if the machine dies meanwhile; then remove all but the newest.
+
+    Raises OSError where the disk does, as when it is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = path_of(folder, checkpoint.step)
     part = path.with_suffix(_TEMPORARY)
     state = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
-    with part.open("wb") as file:
-        torch.save({"format": FORMAT} | state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            _save({"format": FORMAT} | state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     _sync(folder)
     for old in checkpoints(folder)[:-keep]:
         old.unlink()
     for left in folder.glob(f"step-*{_TEMPORARY}"):  # of a run that was killed
         left.unlink()
     return path
+
+
+def _save(state: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        # torch ends its archive even after a write that failed, and that failure is then all it tells.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def newest(folder: Path) -> Path:

@@ -118,7 +118,7 @@ class Losses:
     objective: `refine` is eq. 2 to 4; `baseline`, the paper's ablation, is the same network with the traditional loss:
     the distance to the ground truth and the adversarial term.
     distance: the elementwise distance of eq. 2 and 3. The paper takes LPIPS, without saying on which network (choice:
-    vgg); `pixels` needs no weights.
+    vgg); `pixels` needs no weights. An r1 of 0 leaves its phase out.
     """
 
     objective: Literal["refine", "baseline"] = "refine"
@@ -265,7 +265,15 @@ class Refine:
         )
         find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
         judge = Judge(self.restore, identity, lpips, find)
-        lazily = self.losses.r1_every
+        phases = [
+            Phase("generator", "generator", ("generator",), losses.generator),
+            Phase("discriminator", "discriminator", ("discriminator",), losses.discriminator),
+        ]
+        lazily = self.losses.r1_every if self.losses.r1 else None
+        if lazily:
+            phases.append(
+                Phase("r1", "discriminator", ("discriminator",), losses.gradient, lazily, exact=True)
+            )
         prior = list(generator.prior.parameters())
         own = [p for name, p in generator.named_parameters() if not name.startswith("prior.")]
         return Trainee(
@@ -275,11 +283,7 @@ class Refine:
                 "generator": adam_for(own, self.adam, slower={self.prior_lr: prior}),
                 "discriminator": adam_for(discriminator.parameters(), self.adam, lazily),
             },
-            phases=(
-                Phase("generator", "generator", ("generator",), losses.generator),
-                Phase("discriminator", "discriminator", ("discriminator",), losses.discriminator),
-                Phase("r1", "discriminator", ("discriminator",), losses.gradient, every=lazily, exact=True),
-            ),
+            phases=phases,
             pictures=judge.pictures,
             scores=judge.scores,
             notes=tuple(notes),

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, the newest few kept, and strangers' files refused in one sentence."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -109,6 +110,19 @@ def test_what_would_unpack_to_more_than_it_is_is_not_unpacked(tmp_path: Path) ->
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("archive/data.pkl", b"\0" * 50_000_000)
     refused(path, "would unpack to 50000000 bytes")
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_of_one(tmp_path: Path) -> None:
+    write(tmp_path, STATE, keep=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(tmp_path, replace(STATE, step=2), keep=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+    assert read(newest(tmp_path)).step == 1
 
 
 KILLED = """

@@ -15,8 +15,8 @@ from trainers.stream.prepare import FacePreparation
 from trainers.stream.ready import ReadyBatch
 
 
-def _ready(recipe: str, size: int = 4) -> ReadyBatch:
-    preparation = FacePreparation(size_px=SIZE_PX, references=1, degradation=recipe)
+def _ready(recipe: str, size: int = 4, flip_chance: float = 0.5) -> ReadyBatch:
+    preparation = FacePreparation(size_px=SIZE_PX, references=1, degradation=recipe, flip_chance=flip_chance)
     batch = collate([preparation(Draw(i, 0, 0, i), face_files(i, references=1)) for i in range(size)], 1)
     return next(on_device([batch], "cpu"))
 
@@ -34,6 +34,17 @@ def test_other_recipes_give_them_but_for_rounding(recipe: str) -> None:
     assert ready.degraded is not None
     difference = (degraded_again(ready.target, ready.batch.program) - ready.degraded).abs()
     assert difference.mean() < 1e-5
+
+
+@pytest.mark.parametrize("flip_chance", [0.0, 1.0])
+def test_stored_degraded_faces_come_back_but_for_libjpegs_rounding_mirrored_ones_too(
+    flip_chance: float,
+) -> None:
+    ready = _ready("stored", 2, flip_chance)
+    assert ready.degraded is not None
+    found = degraded_again(ready.target, ready.batch.program)
+    assert (found - ready.degraded).abs().mean() < 0.02
+    assert (found.flip(3) - ready.degraded).abs().mean() > 0.1
 
 
 def test_it_is_the_engine_on_the_clamped_face_in_the_other_range() -> None:
