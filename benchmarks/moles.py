@@ -12,8 +12,9 @@ somebody else's moles, says how often that happens by chance.
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,7 +39,7 @@ _OUT = Path(__file__).parent / "out" / "moles.json"
 _RING = (2.2, 4.0)  # inner and outer radius of the skin around a mole, in radii of the mole
 _SHOWN = 0.5  # of the truth's contrast
 _LOST = 0.25
-_LEAST_CONTRAST = 0.06  # of gray from 0 to 1: what the truth does not show, nobody can bring back
+_LEAST_CONTRAST = 0.04  # of gray from 0 to 1: what the truth does not show, nobody can bring back
 _LEAST_RADIUS_PX = 0.7
 _BATCH = 8
 Record: TypeAlias = dict[str, Any]
@@ -70,12 +71,15 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--people", type=Path, required=True, help="folder of `facerefs sample`")
     parser.add_argument("--data", type=Path, required=True, help="the build of that folder")
-    parser.add_argument("--split", default="val")
+    parser.add_argument("--splits", nargs="+", default=["val", "test"])
+    parser.add_argument("--draws", type=int, default=4, help="degradations of each face")
     words = parser.parse_args()
     truth = {row["path"]: row for row in map(json.loads, (words.people / "truth.jsonl").open())}
     lines = []
     for folder in words.runs:
-        count = count_moles(load_run(folder, torch.device("cpu")), words.data, words.split, truth)
+        count = count_moles(
+            load_run(folder, torch.device("cpu")), words.data, words.splits, words.draws, truth
+        )
         share, chance = count.back / max(1, count.lost), count.dark / max(1, count.elsewhere)
         print(  # noqa: T201 (a benchmark is there to print)
             f"{folder.name}: {count.back} of {count.lost} lost moles came back ({share:.0%}); "
@@ -88,12 +92,13 @@ def main() -> None:
     _OUT.write_text(json.dumps(lines, indent=1) + "\n")
 
 
-def count_moles(run: Run, data: Path, split: str, truth: Truth) -> Count:
-    """Restore every face of the split once, and look at its moles."""
+def count_moles(run: Run, data: Path, splits: Sequence[str], draws: int, truth: Truth) -> Count:
+    """Restore every face of the splits, degraded in so many ways, and look at its moles."""
     if not isinstance(run.model, Restorer):
         raise TypeError(f"a run of {run.name} restores no faces")
     lost = back = elsewhere = dark = 0
-    for batch, targets, references in _batches(run, data, split):
+    batches = (_batches(run, data, split, draw) for split, draw in product(splits, range(draws)))
+    for batch, targets, references in chain.from_iterable(batches):
         seen = seen_of(batch)
         with torch.no_grad():
             restored = run.model.restore(run.networks, seen)
@@ -124,11 +129,13 @@ class _Recorded:
         return self.preparation(draw, files), json.loads(files["json"])
 
 
-def _batches(run: Run, data: Path, split: str) -> Iterator[tuple[ReadyBatch, list[Record], list[Record]]]:
+def _batches(
+    run: Run, data: Path, split: str, draw: int
+) -> Iterator[tuple[ReadyBatch, list[Record], list[Record]]]:
     """All samples with a reference, and the records of their targets and first references."""
     size_px = run.model.size_px
     preparation = FacePreparation(
-        seed=1, size_px=look_into(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
+        seed=draw, size_px=look_into(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
         require_references=True, degradation=run.model.data.degradation,
     )  # fmt: skip
     faces = SampleDataset(data / "samples", _Recorded(preparation), split)

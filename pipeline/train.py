@@ -201,18 +201,20 @@ def _stored(run: Path) -> dict[str, Any]:
         raise UserError(f"{run} holds no run to resume: leave out --resume to begin one")
     tree = read_yaml(path, _EXAMPLE)
     kinds = {"model": str, "preset": str, "data": list, "settings": dict}
-    if not all(isinstance(tree.get(name), kind) for name, kind in kinds.items()):
-        raise UserError(f"{path} is damaged: start a new run")
+    if not all(isinstance(tree.get(name), kind) for name, kind in kinds.items()) or not all(
+        isinstance(place, str) for place in tree["data"]
+    ):
+        raise UserError(f"{path} is damaged, or of something else than a run: choose a new folder for --run")
     return tree
 
 
 def _check_not_foreign(run: Path) -> None:
-    """Raise UserError if `run` holds files that are of no run: we would mix ours with them."""
-    if (
-        run.is_dir()
-        and not (run / RUN_FILE).exists()
-        and any(not path.name.startswith((".", RUN_FILE)) for path in run.iterdir())
-    ):
+    """Raise UserError if `run` holds files that are of no run: we would mix ours with them, or write over them."""
+    if not run.is_dir():
+        return
+    if (run / RUN_FILE).exists():
+        _stored(run)
+    elif any(not path.name.startswith((".", RUN_FILE)) for path in run.iterdir()):
         raise UserError(f"{run} holds other files and no run: choose a new or empty folder for --run")
 
 

@@ -106,6 +106,7 @@ def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
         ({"settings": ("side_px=64",)}, "holds faces of 32 px, the networks want 64 px"),
         ({"settings": ("data.references=2",)}, "select.references=2, or set data.references=1"),
         ({"settings": ("data.degradation=fog",)}, "degradation is one of"),
+        ({"settings": ("data.degradation=stored",)}, "stored is of faces of 32 px, and the networks see them at 16"),
         ({"settings": ("data.validation_split=test",)}, "set data.validation_split=train"),
         ({"settings": ("data.sampling=identity",)}, "choose sampling 'sample'"),
         ({"settings": ("learnable=false",)}, "cannot be learnt from"),
@@ -122,6 +123,15 @@ def test_a_folder_of_something_else_is_left_alone(words: Words) -> None:
     words.run.mkdir()
     (words.run / "taxes.txt").write_text("mine")
     refused(words, "holds other files and no run")
+
+
+@pytest.mark.parametrize("text", ["debug: true\n", "model: toy\npreset: tiny\ndata: [5]\nsettings: {}\n", "- 1\n"])
+def test_settings_of_something_else_are_left_alone(words: Words, text: str) -> None:
+    words.run.mkdir()
+    (words.run / "settings.yaml").write_text(text)
+    refused(words, "settings.yaml")
+    refused(replace(words, resume=True), "settings.yaml")
+    assert (words.run / "settings.yaml").read_text() == text
 
 
 def test_a_batch_that_the_workers_cannot_share(words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +172,9 @@ def test_a_full_disk_is_a_failed_run_to_go_on_with(words: Words) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(RunError, match=r"File too large.*step-00000003[.]pt.* with --resume goes on from there"):
+        with pytest.raises(
+            RunError, match=r"File too large.*step-00000003[.]pt.* with --resume goes on from there"
+        ):
             train_command(replace(words, data=(), resume=True, steps=5))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -38,6 +38,11 @@ def check(model: Model, places: Sequence[str], world: int) -> Stored:
             f"{places[0]} holds faces of {first.side_px} px, the networks want {size_px} px: "
             "choose a smaller size, or build with a larger analyse.crop_size"
         )
+    if size_px < first.side_px and data.degradation == "stored":
+        raise ValueError(
+            f"data.degradation=stored is of faces of {first.side_px} px, and the networks see them at {size_px} px: "
+            "name a recipe, such as data.degradation=gfpgan"
+        )
     _check_validation(places[0], data.validation_split)
     return first
 

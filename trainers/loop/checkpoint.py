@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -26,6 +27,7 @@ _UNREADABLE = (
     EOFError,
     MemoryError,
     UnpicklingError,
+    struct.error,
     zipfile.BadZipFile,
 )
 

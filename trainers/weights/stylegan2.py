@@ -4,6 +4,7 @@ Others' may differ in two small things, which the names do not tell: NVIDIA's ma
 own training with float16 needs, and adds its 1e-8 to an unscaled demodulation.
 """
 
+import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _SHOWN = 3
 
 _UNREADABLE = (
     UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
-    EOFError, OSError, MemoryError, NotImplementedError, zipfile.BadZipFile,
+    EOFError, OSError, MemoryError, NotImplementedError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 _Find = Callable[[Collection[str], Collection[str]], list[Names]]

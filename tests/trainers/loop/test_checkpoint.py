@@ -112,6 +112,14 @@ def test_what_would_unpack_to_more_than_it_is_is_not_unpacked(tmp_path: Path) ->
     refused(path, "would unpack to 50000000 bytes")
 
 
+def test_a_pickle_that_ends_within_a_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "step-00000001.pt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02X\x01")  # a text whose length has four bytes
+        file.writestr("archive/version", b"3\n")
+    refused(path, "cannot be read as a checkpoint")
+
+
 def test_a_full_disk_is_told_and_leaves_no_half_of_one(tmp_path: Path) -> None:
     write(tmp_path, STATE, keep=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

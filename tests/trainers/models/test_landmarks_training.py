@@ -208,9 +208,10 @@ def test_missing_weights_of_fan_are_one_sentence(fan: Landmarks, tmp_path: Path,
 
     with pytest.raises(MissingWeights, match=r"curl -L --create-dirs -o .*2DFAN4.* https://.*network small"):
         fan.trainee(networks, CPU, "")
-    (tmp_path / "bad.pth").write_bytes(b"no weights")
-    with pytest.raises(MissingWeights, match=r"bad\.pth holds no weights of FAN"):
-        replace(fan, fan_weights=str(tmp_path / "bad.pth")).trainee(networks, CPU, "")
+    for damaged in (b"no weights", b"root:x:0:0", b"{", b""):
+        (tmp_path / "bad.pth").write_bytes(damaged)
+        with pytest.raises(MissingWeights, match=r"bad\.pth holds no weights of FAN"):
+            replace(fan, fan_weights=str(tmp_path / "bad.pth")).trainee(networks, CPU, "")
 
 
 def test_fan_loads_its_weights_and_finds_what_the_engine_finds(fan: Landmarks, tmp_path: Path) -> None:

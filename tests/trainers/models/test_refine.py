@@ -57,8 +57,10 @@ def losses_of(networks: dict[str, nn.Module], weights: Losses) -> RefineLosses:
         return [(one - other).square().mean(1, keepdim=True) for other in others]
 
     class Embedder(nn.Module):
-        def forward(self, images: Tensor, _landmarks: Tensor) -> Tensor:
-            return nn.functional.normalize(images.flatten(1)[:, :8], dim=1)
+        def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
+            return nn.functional.normalize(
+                images.flatten(1)[:, :8] + landmarks[:, 8:12].flatten(1) / SIDE_PX, dim=1
+            )
 
     return RefineLosses(networks["generator"], networks["discriminator"], weights, distances, Embedder())
 
@@ -126,6 +128,9 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Rea
                 inside = bool(seen.valid[i, 0, 0, row, column] > 0)
                 minimum += min(to_truth, to_reference) if inside else to_truth
         a, b = restored[i].flatten()[:8], seen.reference_embeddings[i, 0]
+        a = (
+            a + batch.batch.landmarks[i, 8:12].flatten() / SIDE_PX
+        )  # the pose of the truth, not of the reference
         identity += 1 - (a @ b / (a.norm() * b.norm())).item()
     from stages.degrade.engine import degrade_and_restore
 
@@ -138,6 +143,20 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Rea
     assert terms["adversarial"].item() == pytest.approx(
         5 * torch.log1p(torch.exp(-logits)).mean().item(), rel=1e-4
     )
+
+
+def test_the_discriminator_tells_real_from_restored_and_r1_is_on_the_real_ones(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    networks["generator"].eval()  # without noise
+    losses, judge = losses_of(networks, Losses(r1=6.0)), networks["discriminator"]
+    restored = SMALL.restore(networks, seen_of(batch))
+    expected = torch.log1p(torch.exp(-judge(batch.target))) + torch.log1p(torch.exp(judge(restored)))
+    assert losses.discriminator(batch)["logistic"].item() == pytest.approx(expected.mean().item(), rel=1e-4)
+    real = batch.target.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(judge(real).sum(), real)
+    found = losses.gradient(batch)["r1"].item()
+    assert found == pytest.approx(6 / 2 * gradient.square().sum().item() / 3, rel=1e-4)
 
 
 def test_the_baseline_has_the_traditional_loss_alone(
@@ -177,6 +196,7 @@ def with_embeddings(batch: ReadyBatch) -> ReadyBatch:
 
 
 def test_each_phase_has_gradients_for_its_own_networks(trainee: Trainee, batch: ReadyBatch) -> None:
+    assert trainee.averaged == ("generator",)
     assert [(phase.name, phase.every) for phase in trainee.phases] == [
         ("generator", 1),
         ("discriminator", 1),

@@ -1,6 +1,7 @@
 """Weights of others give the images and logits that their own networks give; strangers' files end in a sentence."""
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -247,6 +248,10 @@ def test_broken_and_foreign_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
     refused(path, "cannot be read as weights", MissingWeights)
     path.write_bytes(b"not weights")
+    refused(path, "cannot be read as weights", MissingWeights)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02X\x01")  # ends within the length of a text
+        file.writestr("archive/version", b"3\n")
     refused(path, "cannot be read as weights", MissingWeights)
     refused(save(our_generator(), tmp_path), "pickled networks must be converted", MissingWeights)
     refused(tmp_path / "absent.pt", "no weights .* give the path", MissingWeights)
