@@ -30,7 +30,9 @@ class Run:
 def load_run(folder: Path, device: torch.device) -> Run:
     """Read the newest checkpoint of a run. Raises CheckpointError in one sentence."""
     if not checkpoints(folder / CHECKPOINTS_FOLDER):
-        raise CheckpointError(f"{folder} holds no trained model: give the folder that facerefs train --run wrote")
+        raise CheckpointError(
+            f"{folder} holds no trained model: give the folder that facerefs train --run wrote"
+        )
     kept = read(newest(folder / CHECKPOINTS_FOLDER))
     if kept.model not in MODULES:
         raise CheckpointError(

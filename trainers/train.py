@@ -12,7 +12,7 @@ from trainers.loop.check import check, checkpoint_to_go_on_from
 from trainers.loop.log import Log
 from trainers.loop.loop import run_loop
 from trainers.loop.plain import plain
-from trainers.loop.precision import compile_networks, use_channels_last
+from trainers.loop.precision import compile_networks, round_products, use_channels_last
 from trainers.loop.ranks import Ranks
 from trainers.loop.record import CHECKPOINTS_FOLDER, Record, Subject, load
 from trainers.loop.seeds import seed_torch
@@ -117,6 +117,7 @@ def _make_ready(
         reduce_px=None if model.size_px == stored.side_px else model.size_px,
         degradation=data.degradation,
     )
+    round_products(loop.precision)
     seed_torch(loop.seed, "networks")
     networks = {key: network.to(ranks.device).train() for key, network in model.networks().items()}
     if loop.channels_last:

@@ -106,7 +106,10 @@ def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
         ({"settings": ("side_px=64",)}, "holds faces of 32 px, the networks want 64 px"),
         ({"settings": ("data.references=2",)}, "select.references=2, or set data.references=1"),
         ({"settings": ("data.degradation=fog",)}, "degradation is one of"),
-        ({"settings": ("data.degradation=stored",)}, "stored is of faces of 32 px, and the networks see them at 16"),
+        (
+            {"settings": ("data.degradation=stored",)},
+            "stored is of faces of 32 px, and the networks see them at 16",
+        ),
         ({"settings": ("data.validation_split=test",)}, "set data.validation_split=train"),
         ({"settings": ("data.sampling=identity",)}, "choose sampling 'sample'"),
         ({"settings": ("learnable=false",)}, "cannot be learnt from"),
@@ -125,7 +128,9 @@ def test_a_folder_of_something_else_is_left_alone(words: Words) -> None:
     refused(words, "holds other files and no run")
 
 
-@pytest.mark.parametrize("text", ["debug: true\n", "model: toy\npreset: tiny\ndata: [5]\nsettings: {}\n", "- 1\n"])
+@pytest.mark.parametrize(
+    "text", ["debug: true\n", "model: toy\npreset: tiny\ndata: [5]\nsettings: {}\n", "- 1\n"]
+)
 def test_settings_of_something_else_are_left_alone(words: Words, text: str) -> None:
     words.run.mkdir()
     (words.run / "settings.yaml").write_text(text)

@@ -24,6 +24,12 @@ def computing(loop: Loop, device: torch.device, exact: bool) -> Iterator[None]:
         yield
 
 
+def round_products(precision: str) -> None:
+    """Let a GPU round the factors of float32 products to TF32 only if that was asked for: cuDNN does so unasked."""
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
 def use_channels_last(networks: Networks) -> None:
     """Lay out all weights of 2-d convolutions as (out, height, width, in), which GPUs convolve faster with."""
     for network in networks.values():

@@ -19,7 +19,9 @@ class Loop:
     seed: int = 0
     accumulate: Positive = 1  # batches to a step
     clip_norm: Annotated[float, Gt(0)] | None = None  # of the gradients of a phase
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast
+    precision: Literal["float32", "tf32", "bfloat16"] = (
+        "float32"  # tf32: of a GPU's products; bfloat16: autocast
+    )
     channels_last: bool = False
     compile: bool = False
     average_half_life_images: Annotated[float, Gt(0)] = 10_000.0  # of the moving average of weights

@@ -4,6 +4,7 @@ Restores a degraded face with one reference of the same person, whose details it
 does not speak against them. Where the paper is silent, a number or a layer is marked as a choice.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -82,7 +83,9 @@ class MaskFusion(nn.Module):
 class RefineNetwork(nn.Module):
     """x^ = G(x_d, y_w, I(y)), eq. 1: images (B, 3, H, W) in [-1, 1] and an embedding (B, D) -> (B, 3, H, W).
 
-    StyleGAN2's noise is drawn in training and left out afterwards (choice): a face is restored the same each time.
+    Choices: the layers of the style are StyleGAN2's, and the embedding, a vector of length 1, is brought to a mean
+    square of 1 beside the style code, since its elements of 0.04 would hardly count. Noise is drawn in training and
+    left out afterwards: a face is restored the same each time.
     """
 
     def __init__(
@@ -91,14 +94,14 @@ class RefineNetwork(nn.Module):
         super().__init__()
         self.encoder = Encoder(size_px, channels, style_dim)
         sizes = [style_dim + embedding_dim, *[style_dim] * 4]
-        layers = [nn.Sequential(nn.Linear(n, m), nn.LeakyReLU(0.2)) for n, m in pairwise(sizes)]
-        self.style = nn.Sequential(*layers)
+        self.embedding_gain = math.sqrt(embedding_dim)
+        self.style = nn.Sequential(*(EqualLinear(n, m, activate=True) for n, m in pairwise(sizes)))
         self.prior = Generator(size_px, channels, style_dim)
         self.fusions = nn.ModuleDict({str(side): MaskFusion(width) for side, width in channels.items()})
 
     def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
         features, style = self.encoder(torch.cat([degraded, warped], 1))
-        style = self.style(torch.cat([style, embedding], 1))
+        style = self.style(torch.cat([style, embedding * self.embedding_gain], 1))
 
         def fuse(side: int, generated: Tensor) -> Tensor:
             fused: Tensor = self.fusions[str(side)](features[side], generated)

@@ -78,7 +78,7 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
     generator = networks["generator"]
     assert isinstance(generator.prior, Generator)
     # Layers of 512 each; the first takes the style code and the embedding.
-    assert [layer[0].weight.shape for layer in generator.style] == [(512, 1024), *[(512, 512)] * 3]
+    assert [layer.weight.shape for layer in generator.style] == [(512, 1024), *[(512, 512)] * 3]
     assert set(generator.fusions) == {"4", "8", "16", "32", "64", "128", "256", "512"}
     assert (paper.adam.lr, paper.adam.beta1, paper.adam.beta2, paper.prior_lr) == (2e-3, 0.5, 0.99, 4e-4)
     assert (paper.loop.steps, paper.data.batch_size) == (800_000, 4)
@@ -95,7 +95,8 @@ def test_a_closed_mask_leaves_the_prior_as_it_is(
     seen = seen_of(batch)
     features, style = generator.encoder(torch.cat([seen.degraded, seen.warped[:, 0]], 1))
     assert {side: part.shape[-1] for side, part in features.items()} == {s: s for s in (4, 8, 16, 32)}
-    style = generator.style(torch.cat([style, seen.reference_embeddings[:, 0]], 1))
+    embedding = seen.reference_embeddings[:, 0] * 8**0.5
+    style = generator.style(torch.cat([style, embedding], 1))
     alone = generator.prior.synthesis(style, "none")
     restored = SMALL.restore(networks, seen)
     assert torch.allclose(restored, alone, atol=1e-5) is prior_alone
@@ -108,6 +109,16 @@ def test_all_that_is_seen_counts(networks: dict[str, nn.Module], batch: ReadyBat
     other = replace(seen, **{what: torch.randn_like(getattr(seen, what))})
     assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
     assert torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
+
+
+def test_the_embedding_counts_from_the_start(batch: ReadyBatch) -> None:
+    torch.manual_seed(2)
+    model = replace(SMALL, shape=replace(SMALL.shape, embedding_dim=512))
+    networks = {name: network.eval() for name, network in model.networks().items()}
+    one, other = (nn.functional.normalize(torch.randn(3, 1, 512), dim=-1) for _ in range(2))
+    seen = seen_of(batch)
+    images = [model.restore(networks, replace(seen, reference_embeddings=i)) for i in (one, other)]
+    assert (images[0] - images[1]).square().mean().sqrt() > 0.02
 
 
 def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
