@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from pipeline.config import Config, read_config, to_tree
 from pipeline.errors import UserError
-from pipeline.settings import differences
 from pipeline.fingerprint import stage_digest
+from pipeline.settings import differences
 from schemas.operations import Range
 from stages.degrade.recipe import (
     BlurKinds,
