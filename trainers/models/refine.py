@@ -38,7 +38,7 @@ from trainers.networks.stylegan2.layers import DownConv, EqualConv2d, EqualLinea
 from trainers.networks.stylegan2.widths import widths
 from trainers.run import load_finder
 from trainers.stream.ready import ReadyBatch
-from trainers.weights.stylegan2 import Report, load_discriminator, load_generator
+from trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
 Distances = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]  # of (B, 3, H, W) to each other: (B, 1, H, W)
@@ -255,9 +255,15 @@ class Refine:
             raise ValueError("ReFine restores with a reference: set data.references=1")
         generator, discriminator = networks["generator"], networks["discriminator"]
         assert isinstance(generator, RefineNetwork) and isinstance(discriminator, Discriminator)  # noqa: S101, PT018
+        weights = self.weights
+        if not weights.generator:
+            raise MissingWeights(
+                "ReFine fine-tunes a StyleGAN2 trained on faces: set weights.generator to a file of such weights "
+                "(facerefs train stylegan2 makes them), or to `random` to train from scratch"
+            )
         notes = [
-            _loaded("generator", self.weights.generator, partial(load_generator, generator.prior)),
-            _loaded("discriminator", self.weights.discriminator, partial(load_discriminator, discriminator)),
+            load_or_draw("generator", weights.generator, partial(load_generator, generator.prior)),
+            load_or_draw("discriminator", weights.discriminator, partial(load_discriminator, discriminator)),
         ]
         identity = load_embedder(self.weights.identity, device)
         _check_dimensions(self.shape.embedding_dim, identity, embedder)
@@ -298,18 +304,6 @@ class Refine:
             return None
         net: Literal["alex", "vgg"] = "vgg" if self.losses.distance == "lpips_vgg" else "alex"
         return Lpips(net, self.weights.lpips).to(device)
-
-
-def _loaded(what: str, setting: str, load: Callable[[Path], Report]) -> str:
-    """Load StyleGAN2 weights, if any are wanted; says what came of it."""
-    if setting == "random":
-        return f"{what}: random weights"
-    if not setting:
-        raise MissingWeights(
-            f"ReFine fine-tunes a StyleGAN2 trained on faces: set weights.{what} to a file of such weights (facerefs "
-            f"train stylegan2 makes them), or to `random` to train from scratch"
-        )
-    return f"{what}: {load(Path(setting))}"
 
 
 def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:

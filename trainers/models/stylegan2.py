@@ -4,9 +4,8 @@ A generator trained on faces is the prior that restorers start from. It learns f
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -23,7 +22,7 @@ from trainers.networks.stylegan2.discriminator import Discriminator
 from trainers.networks.stylegan2.generator import Generator
 from trainers.networks.stylegan2.widths import widths
 from trainers.stream.ready import ReadyBatch
-from trainers.weights.stylegan2 import Report, load_discriminator, load_generator
+from trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
 
@@ -148,9 +147,9 @@ class StyleGan2:
     shape: Shape = Shape()
     losses: Losses = Losses()
     weights: Weights = Weights()
-    adam: Adam = field(default_factory=lambda: Adam(lr=2e-3, beta1=0.0, beta2=0.99))  # of both networks
-    data: Data = field(default_factory=lambda: Data(batch_size=32, references=0))
-    loop: Loop = field(default_factory=lambda: Loop(steps=800_000))
+    adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)  # of both networks
+    data: Data = Data(batch_size=32, references=0)
+    loop: Loop = Loop(steps=800_000)
 
     @property
     def size_px(self) -> int:
@@ -191,8 +190,8 @@ class StyleGan2:
             pictures=pictures,
             scores=scores,
             notes=(
-                _loaded("generator", self.weights.generator, partial(load_generator, generator)),
-                _loaded(
+                load_or_draw("generator", self.weights.generator, partial(load_generator, generator)),
+                load_or_draw(
                     "discriminator", self.weights.discriminator, partial(load_discriminator, discriminator)
                 ),
             ),
@@ -201,10 +200,6 @@ class StyleGan2:
 
 def _lazy(name: str, network: str, loss: Callable[[ReadyBatch], Terms], every: int) -> Phase:
     return Phase(name, network, (network,), loss, every=every, exact=True)
-
-
-def _loaded(what: str, setting: str, load: Callable[[Path], Report]) -> str:
-    return f"{what}: random weights" if setting == "random" else f"{what}: {load(Path(setting))}"
 
 
 PRESETS = {

@@ -63,6 +63,11 @@ class Report:
         return "; ".join(parts)
 
 
+def load_or_draw(what: str, setting: str, load: Callable[[Path], Report]) -> str:
+    """Fill a network from the file that a setting names, or, for `random`, leave it as it was drawn; says which."""
+    return f"{what}: random weights" if setting == "random" else f"{what}: {load(Path(setting))}"
+
+
 def load_generator(generator: Generator, path: Path | str) -> Report:
     """Fill a generator from a file; of several in it, the one that fits best, moving averages first.
 
