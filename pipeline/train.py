@@ -29,6 +29,7 @@ from trainers.train import CannotTrain, Outcome, train
 RUN_FILE = "settings.yaml"
 _EXAMPLE = "loop.steps=1000"
 _CHANGEABLE = {
+    "data",  # shards that have moved; the stream refuses others than those
     "data.workers",
     *(
         f"loop.{name}"

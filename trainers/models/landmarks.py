@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainers.geometry.similarity import move_images, move_points, random_similarities
 from trainers.loop.adam import adam_for
-from trainers.loop.settings import Adam, Data, Loop
+from trainers.loop.settings import Adam, Data, Loop, Positive
 from trainers.loop.trainee import Networks, Phase, Terms, Trainee
 from trainers.metrics.nme import by_strength, eye_distance, nme, strength
 from trainers.models.model import Landmarker
@@ -45,11 +45,11 @@ class Landmarks:
     torch hub's folder, or `random`. map_weight: of the heat maps' divergence from Gaussians of sigma_cells.
     """
 
-    size_px: int = 256
+    size_px: Positive = 256
     network: Literal["small", "fan"] = "small"
     fan_weights: str = "cache"
-    widths: tuple[int, ...] = (64, 96, 128, 160, 192)
-    stride: int = 4
+    widths: tuple[Positive, ...] = (64, 96, 128, 160, 192)
+    stride: Positive = 4
     moves: Moves = Moves()
     map_weight: Annotated[float, Ge(0)] = 0.2
     sigma_cells: Annotated[float, Gt(0)] = 1.0
