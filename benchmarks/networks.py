@@ -4,12 +4,12 @@ The peers are GFPGAN's `StyleGAN2GeneratorClean`, which doubles bilinearly inste
 basicsr's generator and discriminator, whose compiled `upfirdn2d` is replaced by the usual plain form: zeros in between,
 padding, and one convolution over (B C, 1, H, W). The peers always run channels first: basicsr's discriminator cannot do
 otherwise. basicsr is installed; GFPGAN is only read: `pip download gfpgan==1.3.8
---no-deps`, unzip the wheel, and give its folder as --peer.
+--no-deps`, unzip the wheel, and give its folder as --peer; without it, basicsr is the only peer.
 """
 
 import argparse
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -36,12 +36,12 @@ def main() -> None:
     options = _options()
     basicsr = _basicsr("basicsr.archs.stylegan2_arch")  # this door also lets GFPGAN's file import basicsr
     _make_plain(basicsr)
-    clean = _clean(options.peer)
+    peers = [basicsr] if options.peer is None else [_clean(options.peer), basicsr]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     comparisons: list[Comparison] = []
     for size_px in (options.size, 512) if options.full else (options.size,):
         for layout in (torch.contiguous_format, torch.channels_last):
-            comparisons += Bench(size_px, options.batch, device, layout, options.runs)(basicsr, clean)
+            comparisons += Bench(size_px, options.batch, device, layout, options.runs)(peers)
     write("networks", comparisons)
 
 
@@ -55,12 +55,13 @@ class Bench:
         name = "channels last" if layout == torch.channels_last else "channels first"
         self.case = f"{size_px} px, batch {batch}, {device.type}, {name}"
 
-    def __call__(self, basicsr: ModuleType, clean: ModuleType) -> list[Comparison]:
-        """Generators against both peers, discriminators and R1 against basicsr's; bfloat16 too on a GPU."""
-        made = [self._generators(peer, False) for peer in (clean, basicsr)]
+    def __call__(self, peers: Sequence[ModuleType]) -> list[Comparison]:
+        """Generators against all peers, discriminators and R1 against the last, basicsr's; bfloat16 too on a GPU."""
+        basicsr = peers[-1]
+        made = [self._generators(peer, False) for peer in peers]
         made += [self._discriminators(basicsr, False), self._r1(basicsr)]
         if self.device.type == "cuda":
-            made += [self._generators(clean, True), self._discriminators(basicsr, True)]
+            made += [self._generators(peers[0], True), self._discriminators(basicsr, True)]
         return made
 
     def _generators(self, peer: ModuleType, bf16: bool) -> Comparison:
@@ -143,24 +144,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _clean(folder: Path | None) -> ModuleType:
+def _clean(folder: Path) -> ModuleType:
     """GFPGAN's one file: its package would import far more."""
-    installed = importlib.util.find_spec("gfpgan") if folder is None else None
-    places = (
-        [folder / "gfpgan"]
-        if folder
-        else map(Path, (installed and installed.submodule_search_locations) or ())
-    )
-    for path in (place / CLEAN for place in places):
-        spec = importlib.util.spec_from_file_location("stylegan2_clean_arch", path)
-        if path.is_file() and spec is not None and spec.loader is not None:
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-    raise SystemExit(
-        f"there is no GFPGAN {f'in {folder}' if folder else 'installed'}: `pip download gfpgan==1.3.8 --no-deps`, "
-        "unzip the wheel, and give its folder as --peer"
-    )
+    path = folder / "gfpgan" / CLEAN
+    spec = importlib.util.spec_from_file_location("stylegan2_clean_arch", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise SystemExit(f"{folder} does not hold GFPGAN: unzip the wheel of gfpgan 1.3.8 there")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _make_plain(module: Any) -> None:
