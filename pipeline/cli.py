@@ -192,7 +192,8 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Train a model on shards."""
-    from pipeline.train import Words, train_command
+    from pipeline.job import Words
+    from pipeline.train import train_command
 
     train_command(
         Words(

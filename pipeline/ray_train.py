@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import RunError, UserError
-from pipeline.train import Job, write_settings
+from pipeline.job import Job, write_settings
 from pipeline.workers import Workers, last_line
 from stages.engines.engine import MissingWeights
 from trainers.loop.check import check

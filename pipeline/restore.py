@@ -45,7 +45,7 @@ def restore_command(
     import torch
     from PIL import Image
 
-    from pipeline.train import chosen_device
+    from pipeline.job import chosen_device
     from stages.engines.engine import MissingWeights
     from trainers.loop.checkpoint import CheckpointError
     from trainers.run import load_run

@@ -55,7 +55,8 @@ def run_demo(
 
 def _train(folder: Path) -> None:
     """Train ReFine for a moment: the losses fall, and the pictures are on their way; the report shows them."""
-    from pipeline.train import Words, train_command
+    from pipeline.job import Words
+    from pipeline.train import train_command
 
     some_held_out = any((folder / "samples").glob("val-*.tar"))
     train_command(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.ray_train import train_on_ray
-from pipeline.train import Job
 from tests.trainers.loop.toy import DATA, LOOP, Toy, log_lines, train_toy, write_faces
 from trainers.loop.checkpoint import newest, read
 from trainers.loop.guard import Diverged

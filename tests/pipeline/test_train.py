@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from pipeline.errors import RunError, UserError
-from pipeline.train import Words, train_command
+from pipeline.job import Words
+from pipeline.train import train_command
 from tests.trainers.loop.toy import log_lines, write_faces
 from trainers.loop.checkpoint import checkpoints
 from trainers.models.catalogue import MODULES
