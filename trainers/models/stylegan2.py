@@ -204,11 +204,11 @@ def _lazy(name: str, network: str, loss: Callable[[ReadyBatch], Terms], every: i
 
 PRESETS = {
     "paper": StyleGan2(),
-    # A channel_multiplier of 1 gives the widths of ReFine's tiny preset, which can then start from it. R1 by the rule
-    # of thumb of stylegan2-ada's training script, 0.0002 size_px^2 / batch.
+    # A channel_multiplier of 1 gives the widths of ReFine's tiny preset, which can then start from it. R1 is ten times
+    # stylegan2-ada's rule of thumb, 0.0002 size_px^2 / batch, with which noise stayed for long.
     "tiny": StyleGan2(
         shape=Shape(size_px=64, channels=64, channel_multiplier=1 / 16, style_dim=128),
-        losses=Losses(r1=0.1),
+        losses=Losses(r1=1.0),
         data=Data(batch_size=8, references=0, degradation=TINY_REFINE),
         loop=Loop(
             steps=2_000,
