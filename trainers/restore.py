@@ -41,7 +41,7 @@ def restore(
     wanted = model.data.references
     if len(references) < wanted:
         raise ValueError(f"the model wants {wanted} references of the person, and has {len(references)}")
-    device = next(iter(networks["generator"].parameters())).device
+    device = next(next(iter(networks.values())).parameters()).device
     chosen = [_sized(face, model.size_px, device) for face in references[:wanted]]
     seen = _seen(_image(degraded, model.size_px, device), chosen, embedder)
     restored = model.restore(networks, with_landmarks(seen, find_landmarks(seen.degraded)))

@@ -2,34 +2,19 @@
 
 import os
 import re
-import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError  # only to name what torch may raise
 from typing import Any, BinaryIO
 
 import torch
 
+from trainers.weights.read import UNREADABLE
+
 FORMAT = "facerefs checkpoint 1"
 _NAME = re.compile(r"step-(\d{8,})\.pt")
 _TEMPORARY = ".part"
-_UNREADABLE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    MemoryError,
-    UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 class CheckpointError(ValueError):
@@ -120,7 +105,7 @@ def read(path: Path) -> Checkpoint:
     try:
         _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         raise CheckpointError(f"{path} cannot be read as a checkpoint ({reason}): {_way_out(path)}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:

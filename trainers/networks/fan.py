@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.engines.engine import MissingWeights
+from trainers.weights.read import UNREADABLE
 
 SIZE_PX = 256
 STRIDE = 4
@@ -66,7 +67,7 @@ def load_fan(network: Fan, weights: str) -> str:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.network.load_state_dict(state)
-    except Exception as error:  # noqa: BLE001  # damaged bytes make torch's reader raise almost anything
+    except UNREADABLE as error:
         raise MissingWeights(f"{path} holds no weights of FAN ({type(error).__name__})") from None
     return f"FAN starts from {path}"
 

@@ -1,13 +1,21 @@
 """Reading a file of weights that somebody else made: tensors by name, or a sentence, and never code."""
 
+import struct
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError  # only to name what torch may raise
 
 import torch
 from torch import Tensor, nn
 
 from stages.engines.engine import MissingWeights
 from trainers.weights.pretrained import MOST_BYTES
+
+UNREADABLE = (
+    UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
+    EOFError, OSError, MemoryError, NotImplementedError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What torch.load raises for damaged files and for those of others."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
@@ -22,7 +30,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         state = _loaded(path)
     except MissingWeights as error:
         raise MissingWeights(f"{complaint}: {error}") from None
-    except Exception as error:  # noqa: BLE001  # damaged bytes make torch's reader raise almost anything
+    except UNREADABLE as error:
         raise MissingWeights(f"{complaint}: torch cannot read it ({type(error).__name__})") from None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise MissingWeights(f"{complaint}: it is no dictionary of tensors by name")

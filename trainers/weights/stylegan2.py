@@ -4,12 +4,10 @@ Others' may differ in two small things, which the names do not tell: NVIDIA's ma
 own training with float16 needs, and adds its 1e-8 to an unscaled demodulation.
 """
 
-import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError  # only to name what torch may raise
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from stages.engines.engine import MissingWeights
 from trainers.networks.stylegan2.discriminator import Discriminator
 from trainers.networks.stylegan2.generator import Generator
 from trainers.weights.pretrained import MOST_BYTES
+from trainers.weights.read import UNREADABLE
 from trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
 
 _AVERAGED = ("ema", "averages")  # parts of the names under which moving averages stand
@@ -26,11 +25,6 @@ _CONSTANTS = (".kernel", "resample_filter")  # of the blur, which is always [1, 
 _DEEPEST = 4  # dictionaries within dictionaries
 _LEAST_SHARE = 0.5  # of a network's numbers, its mapping aside, for a file to be of use: choice
 _SHOWN = 3
-
-_UNREADABLE = (
-    UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
-    EOFError, OSError, MemoryError, NotImplementedError, struct.error, zipfile.BadZipFile,
-)  # fmt: skip
 
 _Find = Callable[[Collection[str], Collection[str]], list[Names]]
 
@@ -185,7 +179,7 @@ def _read(path: Path, what: str) -> Any:
         if max(path.stat().st_size, _unpacked_bytes(path) if mapped else 0) > MOST_BYTES:
             raise MissingWeights(f"{path} holds no StyleGAN2 {what}: it is larger than {MOST_BYTES} bytes")
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MissingWeights(
             f"{path} cannot be read as weights ({type(error).__name__}): it must hold state dictionaries alone, as "
             "`torch.save(network.state_dict(), path)` writes them; pickled networks must be converted first"
