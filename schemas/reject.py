@@ -76,11 +76,14 @@ class Reject(StrEnum):
     FACE_CUT = "face_cut", "too much of the aligned face lies outside the photo"
     FACE_BLURRED = "face_blurred", "the face is less sharp than the limit"
     FACE_TURNED = "face_turned", "the head is turned further than the limit"
-    LOW_QUALITY = "low_quality", "NIQE of the face is worse than the limit"
+    LOW_QUALITY = "low_quality", "NIQE or BRISQUE of the face is worse than the limit"
     # cluster
     UNLABELLED = "unlabelled", "nobody said who the photo shows"
     WRONG_LABEL = "wrong_label", "the face does not belong to the person whom the label names"
     NO_IDENTITY = "no_identity", "the face resembles too few others to make a person"
+    SECOND_NAME = "second_name", "the same shot is in the set under another name"
+    DROPPED_BY_PERSON = "dropped_by_person", "a person dropped it in overrides.csv"
     # select
     NO_REFERENCE = "no_reference", "no other photo of the person can be its reference"
     COPY = "copy", "the reference would be a copy of the target"
+    SESSION = "session", "the reference would be of the same session as the target"

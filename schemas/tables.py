@@ -116,6 +116,7 @@ FACES = pa.schema(
         ("face_px", pa.float32()),  # side of the FFHQ square in photo pixels
         ("sharpness", pa.float32()),
         ("niqe", pa.float32()),
+        ("brisque", pa.float32()),
         ("crop_phash", pa.uint64()),
         ("crop_phash_mirror", pa.uint64()),
         ("detector", pa.string()),
@@ -125,18 +126,38 @@ FACES = pa.schema(
     ]
 )
 
+COPIES = pa.schema(
+    [
+        pa.field("face", pa.string(), nullable=False),  # the smaller id of the two
+        pa.field("other", pa.string(), nullable=False),
+        ("label", pa.string()),
+        ("other_label", pa.string()),
+        ("kind", pa.string()),  # copy: one shot; unsure: one shot, if a person says so
+        ("mirrored", pa.bool_()),
+        ("hash_distance", pa.int32()),  # bits between the hashes of the crops, the nearer way round
+        ("landmark_distance", pa.float32()),  # mean L1 over the 68 points, as a share of the crop's side
+        ("similarity", pa.float32()),  # cosine
+        ("certainty", pa.float32()),  # 0: on the edge of being decided otherwise; 1: a person said so
+        ("why", pa.string()),
+        *_REJECT,
+    ]
+)
+"""Pairs of faces that show one shot, under whatever names."""
+
 IDENTITIES = pa.schema(
     [
         pa.field("face", pa.string(), nullable=False),
         ("label", pa.string()),
         ("identity", pa.string()),  # null if the face belongs to nobody
-        ("decision", pa.string()),  # kept, corrected, merged, discovered, dropped
+        ("decision", pa.string()),  # kept, corrected, merged, split, discovered, dropped
         (
             "similarity",
             pa.float32(),
         ),  # cosine to the centre of the face's own identity (or label, if dropped)
         ("other", pa.string()),  # the nearest other identity
         ("other_similarity", pa.float32()),
+        ("certainty", pa.float32()),  # 0: on the edge of being decided otherwise; 1: a person said so
+        ("forced", pa.bool_()),  # by `overrides.csv`
         ("why", pa.string()),
         ("reject", pa.string()),
     ]
@@ -152,6 +173,7 @@ PAIRS = pa.schema(
         ("similarity", pa.float32()),  # cosine
         ("pose_gap", pa.float32()),  # degrees, the larger of the gaps in yaw and pitch
         ("strategy", pa.string()),
+        ("synthesis", pa.string()),  # JSON of how the reference is made from the target; null for a photo
         ("target_part", pa.string()),  # the part of `faces` that holds the target
         ("reference_part", pa.string()),
         *_REJECT,
@@ -185,6 +207,7 @@ PAIR_IN_SAMPLE = [
     ("similarity", pa.float32()),
     ("pose_gap", pa.float32()),
     ("strategy", pa.string()),
+    ("synthesis", pa.string()),
 ]
 
 SAMPLES = pa.schema(
@@ -201,12 +224,25 @@ SAMPLES = pa.schema(
     ]
 )
 
+OVERRIDES = pa.schema(
+    [
+        ("line", pa.int32()),  # in `overrides.csv`; of two that contradict each other the later one holds
+        ("decision", pa.string()),  # keep, drop, same, different, copy
+        ("what", pa.string()),  # id of a face, id or key of a photo, or a name: of a label or an identity
+        ("other", pa.string()),
+        *_REJECT,
+    ]
+)
+"""What a person decided, as `overrides.csv` in the build's folder has it."""
+
 TABLES: dict[str, pa.Schema] = {
     "sources": SOURCES,
     "downloads": DOWNLOADS,
     "images": IMAGES,
     "duplicates": DUPLICATES,
     "faces": FACES,
+    "overrides": OVERRIDES,
+    "copies": COPIES,
     "identities": IDENTITIES,
     "pairs": PAIRS,
     "samples": SAMPLES,
