@@ -29,6 +29,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 		(echo "facerefs wants Python 3.11 or 3.12 (basicsr does not build on 3.13): make PYTHON=python3.12 ..."; exit 1)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@# Its model file is all that we read; what it depends on wants a compiler.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt brisque
 	touch $@
 
 clean:

@@ -12,8 +12,12 @@ from rich.text import Text
 PACKAGES = (
     "ray", "torch", "pyarrow", "webdataset", "insightface", "face-alignment", "faiss-cpu", "faiss-gpu", "basicsr",
     "pillow", "dlib-bin", "face_recognition_models", "opencv-python", "simplejpeg", "aiohttp", "protego",
+    "brisque",
 )  # fmt: skip
-OPTIONAL = {"faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'"}
+OPTIONAL = {
+    "faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'",
+    "brisque": "for analyse.brisque: pip install --no-deps brisque",
+}
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,23 @@ def _engines() -> Iterator[Finding]:
     for what, (package, load) in loaders.items():
         lacking = "missing" if what.endswith("dlib") else "optional"
         try:
-            load()
+            engine = load()
         except MissingWeights as error:
             yield Finding(what, lacking, str(error))
         except ImportError as error:
             yield Finding(what, lacking, f"{error}: pip install {package}")
         else:
-            yield Finding(what, "ok", "weights found and loaded")
+            yield Finding(what, "ok", f"weights found and loaded{_borrowed(engine)}")
+
+
+def _borrowed(engine: object) -> str:
+    from stages.engines.calibration import lender_of
+
+    name = getattr(engine, "name", "")
+    lender = lender_of(name)
+    if lender is None:
+        return ""
+    return f"; nobody measured the cosines of {name}, so those of {lender} serve: measure with facerefs calibrate"
 
 
 def _gpu() -> Finding:

@@ -1,4 +1,4 @@
-"""The only door to basicsr: makes basicsr 1.4.2 importable on today's torchvision, and gives NIQE.
+"""The only door to basicsr: makes basicsr 1.4.2 importable on today's torchvision.
 
 Three things stand in the way, and are dealt with here without changing a normal installation:
 
@@ -13,12 +13,11 @@ import functools
 import importlib
 import importlib.util
 import sys
-import warnings
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.torchvision_door import import_torchvision
 
@@ -36,34 +35,35 @@ def degradations() -> ModuleType:
     return _basicsr("basicsr.data.degradations")
 
 
-def niqe(image_rgb: NDArray[np.uint8]) -> float:
-    """NIQE of an image: lower is more natural (Mittal et al. 2013, eq. 10, on Y rounded to whole numbers).
+def niqe_model_file() -> Path:
+    """The statistics of natural images that NIQE compares with, as the authors of NIQE released them (.npz).
 
-    image_rgb: (H, W, 3) uint8. NaN where NIQE is undefined: fewer than two 96 px blocks have texture.
-    Raises BasicsrMissingError if basicsr or torchvision is not installed.
+    Raises BasicsrMissingError if basicsr is not installed. Imports nothing of it.
     """
-    module = _basicsr("basicsr.metrics.niqe")
-    if (image_rgb.shape[0] // 96) * (image_rgb.shape[1] // 96) < 2:
-        return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a block without texture has no statistics
-        try:
-            return float(module.calculate_niqe(image_rgb[..., ::-1], crop_border=0))  # it expects BGR
-        except np.linalg.LinAlgError:
-            return float("nan")
+    _require("basicsr")
+    package = importlib.util.find_spec("basicsr")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        file = Path(folder, "metrics", "niqe_pris_params.npz")
+        if file.is_file():
+            return file
+    raise BasicsrMissingError("basicsr is installed without metrics/niqe_pris_params.npz: install it anew")
 
 
 @functools.cache
 def _basicsr(name: str) -> ModuleType:
-    for package in ("basicsr", "torchvision"):
-        if importlib.util.find_spec(package) is None:
-            raise BasicsrMissingError(
-                f"{package} is not installed: `pip install {package}` (basicsr needs Python 3.12 or older)"
-            )
+    _require("basicsr")
+    _require("torchvision")
     import_torchvision()
     _register_functional_tensor()
     with np.errstate():  # puts back what basicsr's np.seterr changes
         return importlib.import_module(name)
+
+
+def _require(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise BasicsrMissingError(
+            f"{package} is not installed: `pip install {package}` (basicsr needs Python 3.12 or older)"
+        )
 
 
 def _register_functional_tensor() -> None:

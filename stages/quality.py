@@ -1,6 +1,4 @@
-"""How good an aligned face is: sharpness, and NIQE through basicsr."""
-
-import math
+"""How good an aligned face is: sharpness, NIQE and BRISQUE, at one size so that they compare."""
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +31,18 @@ def sharpness(crop: npt.NDArray[np.uint8]) -> float:
 def niqe(crop: npt.NDArray[np.uint8]) -> float | None:
     """NIQE of an aligned face uint8 (S, S, 3) at 512x512; lower is more natural; None where it is undefined.
 
-    Raises stages.basicsr.BasicsrMissingError if basicsr is not installed.
+    Raises stages.basicsr.BasicsrMissingError if basicsr, which brings its parameters, is not installed.
     """
-    from stages import basicsr
+    from stages.niqe import niqe as of_image
 
-    value = basicsr.niqe(at_quality_size(crop))
-    return None if math.isnan(value) else value
+    return of_image(at_quality_size(crop))
+
+
+def brisque(crop: npt.NDArray[np.uint8]) -> float | None:
+    """BRISQUE of an aligned face uint8 (S, S, 3) at 512x512; lower is better; None where it is undefined.
+
+    Raises stages.engines.engine.MissingWeights if the package brisque, which brings its model, is not installed.
+    """
+    from stages.brisque import brisque as of_image
+
+    return of_image(at_quality_size(crop))

@@ -1,4 +1,8 @@
-"""Sharpness falls with blur whatever the crop's size; NIQE tells a photo from its ruin."""
+"""Sharpness falls with blur whatever the crop's size; NIQE and BRISQUE are taken at 512x512."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +10,15 @@ from PIL import Image, ImageFilter
 from skimage.data import astronaut
 
 from stages import quality
+
+needs_niqe = pytest.mark.skipif(
+    importlib.util.find_spec("basicsr") is None, reason="basicsr is not installed"
+)
+needs_brisque = pytest.mark.skipif(
+    importlib.util.find_spec("brisque") is None, reason="the package brisque is not installed"
+)
+NIQE = pytest.param(quality.niqe, marks=needs_niqe, id="niqe")
+BRISQUE = pytest.param(quality.brisque, marks=needs_brisque, id="brisque")
 
 
 def portrait(size_px: int = 512) -> Image.Image:
@@ -36,17 +49,47 @@ def test_sharpness_compares_across_crop_sizes() -> None:
     assert quality.sharpness(large) == pytest.approx(quality.sharpness(small), rel=0.15)
 
 
-def test_a_flat_crop_has_no_sharpness_and_no_niqe() -> None:
-    flat = np.full((512, 512, 3), 128, dtype=np.uint8)
-    assert quality.sharpness(flat) == 0
-    assert quality.niqe(flat) is None
+def test_a_flat_crop_has_no_sharpness() -> None:
+    assert quality.sharpness(np.full((512, 512, 3), 128, dtype=np.uint8)) == 0
 
 
-def test_niqe_prefers_the_photo_to_its_noisy_copy() -> None:
+@pytest.mark.parametrize("measure", [NIQE, BRISQUE])
+def test_a_flat_crop_has_neither_niqe_nor_brisque(measure: Callable[[np.ndarray], float | None]) -> None:
+    assert measure(np.full((512, 512, 3), 128, dtype=np.uint8)) is None
+
+
+@pytest.mark.parametrize("measure", [NIQE, BRISQUE])
+def test_a_photo_is_better_than_its_noisy_copy(measure: Callable[[np.ndarray], float | None]) -> None:
     clean = np.asarray(portrait())
     noise = np.random.default_rng(0).normal(0, 40, clean.shape)
     noisy = (clean + noise).clip(0, 255).astype(np.uint8)
-    photo, ruin = quality.niqe(clean), quality.niqe(noisy)
+    photo, ruin = measure(clean), measure(noisy)
     assert photo is not None
     assert ruin is not None
     assert photo < ruin
+
+
+@pytest.mark.parametrize("measure", [NIQE, BRISQUE])
+def test_the_figures_of_a_large_crop_are_those_of_it_at_512(measure: Callable[[np.ndarray], float]) -> None:
+    large = portrait(1024)
+    small = large.resize((512, 512), Image.Resampling.LANCZOS)
+    assert measure(np.asarray(large)) == measure(np.asarray(small))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("measure", "limit"),
+    [
+        pytest.param(quality.niqe, 6.0, marks=needs_niqe),
+        pytest.param(quality.brisque, 40.0, marks=needs_brisque),
+    ],
+)
+def test_sharp_real_faces_pass_and_their_ruins_fail(
+    measure: Callable[[np.ndarray], float | None], limit: float, shared_faces: Path
+) -> None:
+    photos = [
+        Image.open(path).convert("RGB") for path in sorted(shared_faces.glob("aligned512/*/*.png"))[::8]
+    ]
+    ruins = [photo.filter(ImageFilter.GaussianBlur(6)) for photo in photos]
+    assert all(figure is not None and figure < limit for figure in map(measure, map(np.asarray, photos)))
+    assert all(figure is not None and figure > limit for figure in map(measure, map(np.asarray, ruins)))
