@@ -134,7 +134,7 @@ def _aligned(pixels: Pixels, path: Path, engines: _Engines, size_px: int, way_ou
     found = engines.detector.detect(pixels)
     if not found:
         raise UserError(f"{engines.detector.name} finds no face in {path}{way_out}")
-    points = engines.landmarker.landmarks(pixels, found[0].box)
+    points = engines.landmarker.landmarks(pixels, found[0].box, found[0].points)
     try:
         transform = geometry.ffhq_transform(points, size_px)
     except ValueError as error:

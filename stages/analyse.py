@@ -1,7 +1,6 @@
 """Finds the faces of each photo, aligns them, and measures all that the later stages choose by."""
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from annotated_types import Ge, Le
-from PIL import Image
 
 from schemas.reject import Reject
 from schemas.tables import FACES, loaded
@@ -26,7 +24,6 @@ Row = dict[str, Any]
 
 # The crawl has held the same bytes, by their SHA-256, against the limits of its configuration.
 _ADMITTED = DecodeLimits(max_bytes=2**40, max_pixels=178_956_970, min_side_px=1)
-_PNG_LEVEL = 1  # 3 times faster than the default and 4 % larger
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Analyse:
     reads: ClassVar[str] = "images"
     writes: ClassVar[str] = "faces"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     cpus: ClassVar[float] = 1.0
 
     detector: Literal["dlib", "insightface"] = "dlib"
@@ -57,7 +54,7 @@ class Analyse:
     device: Literal["cpu", "cuda"] = "cpu"  # of the insightface and fan engines
 
     detect_side_px: Annotated[int, Ge(64)] | None = (
-        None  # larger photos are reduced to this; None: 1280 (dlib) or 640
+        None  # larger photos are reduced to it; None: to what faces of min_face_px need, at most 1280 (dlib) or 640
     )
     upsample: Annotated[int, Ge(0), Le(3)] = 0  # times that dlib doubles the photo, to find faces below 80 px
     max_faces: Annotated[int, Ge(1)] = 8  # of a photo, the largest
@@ -69,10 +66,14 @@ class Analyse:
     min_sharpness: Annotated[float, Ge(0)] | None = 15.0  # sharp real photos have 40 or more
     max_niqe: Annotated[float, Ge(0)] | None = None
     niqe: bool = True
+    max_brisque: float | None = None  # sharp photos go below 0
+    brisque: bool = False  # wants the trained model of the package `brisque`
 
     def __post_init__(self) -> None:
         if self.max_niqe is not None and not self.niqe:
             raise ValueError("max_niqe needs niqe: true")
+        if self.max_brisque is not None and not self.brisque:
+            raise ValueError("max_brisque needs brisque: true")
         if self.detector == "dlib" and self.detector_weights is not None:
             raise ValueError(
                 "detector_weights are of the detector insightface: dlib's HOG has none to choose"
@@ -86,9 +87,15 @@ class Analyse:
 
     def setup(self) -> None:
         """Load the engines. Raises MissingWeights, and BasicsrMissingError where `niqe` needs basicsr."""
+        import cv2
+
+        cv2.setNumThreads(1)  # a worker has one core
         _ = self._models
+        grey = np.full((8, 8, 3), 128, dtype=np.uint8)
         if self.niqe:
-            quality.niqe(np.zeros((8, 8, 3), dtype=np.uint8))
+            quality.niqe(grey)
+        if self.brisque:
+            quality.brisque(grey)
 
     def process(self, rows: pa.Table) -> pa.Table:
         """Analyse photos (id, key, label, said, photo as bytes) -> `FACES` with the crops as PNG bytes.
@@ -98,13 +105,19 @@ class Analyse:
         """
         photos = rows.select(["id", "key", "label", "said", "photo"]).to_pylist()
         faces = [face for photo in photos for face in self._faces(photo)]
+        self._embed([face for face in faces if "chip" in face])
         return pa.Table.from_pylist(faces, schema=loaded(FACES))
 
     @cached_property
     def _models(self) -> _Models:
         return _Models(
             load_detector(
-                self.detector, self.detector_weights, self.device, self.detect_side_px, self.upsample
+                self.detector,
+                self.detector_weights,
+                self.device,
+                self.detect_side_px,
+                self.upsample,
+                self.min_face_px,
             ),
             load_landmarker(self.landmarks, self.landmarks_weights, self.device),
             load_embedder(self.embedder, self.embedder_weights, self.device),
@@ -134,7 +147,7 @@ class Analyse:
 
     def _face(self, pixels: npt.NDArray[np.uint8], detection: Detection) -> Row:
         """All figures of one face, and the first limit that it fails."""
-        points = self._models.landmarker.landmarks(pixels, detection.box)
+        points = self._models.landmarker.landmarks(pixels, detection.box, detection.points)
         try:
             transform = geometry.ffhq_transform(points, self.crop_size).astype(np.float32)  # as it is stored
         except ValueError as error:
@@ -148,19 +161,27 @@ class Analyse:
             "crop": _png(crop.pixels),
             "crop_size": self.crop_size,
             "outside": crop.outside,
-            "embedding": self._models.embedder.embed(pixels, points),
+            "chip": self._models.embedder.chip(pixels, points),
             "yaw": pose.yaw,
             "pitch": pose.pitch,
             "roll": pose.roll,
             "face_px": self.crop_size / geometry.scale_of(transform),
             "sharpness": quality.sharpness(crop.pixels),
             "niqe": quality.niqe(crop.pixels) if self.niqe else None,
+            "brisque": quality.brisque(crop.pixels) if self.brisque else None,
             "crop_phash": phash,
             "crop_phash_mirror": phash_mirror,
             "landmarker": self._models.landmarker.name,
             "embedder": self._models.embedder.name,
         }
         return face | self._verdict(face)
+
+    def _embed(self, faces: list[Row]) -> None:
+        """Put the embedding in the place of the chip: for all faces of the photos at once."""
+        if faces:
+            vectors = self._models.embedder.embed_chips([face.pop("chip") for face in faces])
+            for face, vector in zip(faces, vectors, strict=True):
+                face["embedding"] = vector
 
     def _verdict(self, face: Row) -> Row:
         if face["face_px"] < self.min_face_px:
@@ -177,9 +198,11 @@ class Analyse:
             )
         if self.min_sharpness is not None and face["sharpness"] < self.min_sharpness:
             return _rejected(Reject.FACE_BLURRED, f"{face['sharpness']:.1f}, at least {self.min_sharpness:g}")
-        if self.max_niqe is not None and (face["niqe"] is None or face["niqe"] > self.max_niqe):
-            value = "undefined" if face["niqe"] is None else f"{face['niqe']:.2f}"
-            return _rejected(Reject.LOW_QUALITY, f"NIQE {value}, at most {self.max_niqe:g}")
+        for name, limit in (("niqe", self.max_niqe), ("brisque", self.max_brisque)):
+            value = face[name]
+            if limit is not None and (value is None or value > limit):
+                said = "undefined" if value is None else f"{value:.2f}"
+                return _rejected(Reject.LOW_QUALITY, f"{name.upper()} {said}, at most {limit:g}")
         return {}
 
 
@@ -211,6 +234,10 @@ def _rejected(reject: Reject, detail: str) -> Row:
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=_PNG_LEVEL)
-    return buffer.getvalue()
+    """One filter for all rows, and runs only: half the time of Pillow's level 1, for files of the same size."""
+    import cv2
+
+    how = [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+    how += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE, cv2.IMWRITE_PNG_COMPRESSION, 1]
+    _, file = cv2.imencode(".png", pixels[..., ::-1], how)  # it wants BGR
+    return bytes(file.tobytes())

@@ -159,7 +159,8 @@ def _to_srgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     upright = _upright(image)
     profile = image.info.get("icc_profile")
     plain = _without_alpha(upright)
-    return np.array(_by_profile(plain, profile).convert("RGB"))
+    srgb = _by_profile(plain, profile)
+    return np.array(srgb if srgb.mode == "RGB" else srgb.convert("RGB"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -183,7 +184,7 @@ def _without_alpha(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(white, rgba).convert("RGB")
     if image.mode == "1":
         return image.convert("L")
-    return image if image.mode in ("L", "CMYK") else image.convert("RGB")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
 
 
 def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image:

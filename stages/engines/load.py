@@ -15,15 +15,21 @@ def load_detector(
     device: Device,
     side_px: int | None,
     upsample: int,
+    min_face_px: float = 0,
 ) -> Detector:
-    """Load a face detector. Raises MissingWeights."""
+    """Load a face detector. Raises MissingWeights.
+
+    side_px: larger photos are reduced to it. None: to the engine's default; first as far as faces whose FFHQ square
+    has min_face_px in the photo need, which is where smaller ones may be missed if others are found.
+    """
+    face_px = min_face_px if side_px is None else 0
     if engine == "dlib":
         from stages.engines.dlib import HogDetector
 
-        return HogDetector(side_px or _HOG_SIDE_PX, upsample)
+        return HogDetector(side_px or _HOG_SIDE_PX, upsample, face_px)
     from stages.engines.insightface import Scrfd
 
-    return Scrfd(weights, device, side_px or _SCRFD_SIDE_PX)
+    return Scrfd(weights, device, side_px or _SCRFD_SIDE_PX, min_face_px=face_px)
 
 
 def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device: Device) -> Landmarker:

@@ -16,7 +16,7 @@ from skimage.data import astronaut
 
 from schemas.reject import Reject
 from schemas.tables import BOX, FACES, IMAGES, loaded
-from stages import geometry
+from stages import geometry, quality
 from stages.analyse import Analyse
 from stages.hashing import perceptual_hashes
 from stages.rendered.render import draw_person, draw_view, render
@@ -54,7 +54,7 @@ def crop_of(face: dict) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def stage() -> Analyse:
-    analyse = Analyse(min_face_px=100, niqe=False)
+    analyse = Analyse(min_face_px=100, niqe=False, brisque=False)
     analyse.setup()
     return analyse
 
@@ -82,7 +82,7 @@ def test_a_face_carries_all_its_figures(astronaut_face: dict) -> None:
     assert face["outside"] == 0
     assert face["sharpness"] > 0
     missing = {name for name, value in face.items() if value is None}
-    assert missing == {"niqe", "reject", "reject_detail"}
+    assert missing == {"niqe", "brisque", "reject", "reject_detail"}
 
 
 def test_crop_landmarks_and_transform_agree(astronaut_face: dict) -> None:
@@ -134,7 +134,9 @@ def test_no_rows_give_no_rows(stage: Analyse) -> None:
 def test_a_face_beyond_a_limit_is_rejected_with_all_its_figures(limit: dict, reject: Reject) -> None:
     pixels = astronaut()[60:, 150:] if reject is Reject.FACE_CUT else astronaut()
     (face,) = (
-        Analyse(**({"min_face_px": 100, "niqe": False} | limit)).process(photos(png(pixels))).to_pylist()
+        Analyse(**({"min_face_px": 100, "niqe": False, "brisque": False} | limit))
+        .process(photos(png(pixels)))
+        .to_pylist()
     )
     assert face["reject"] == reject
     assert face["crop"] is not None
@@ -149,6 +151,19 @@ def test_niqe_is_measured_and_limits() -> None:
         Analyse(max_niqe=5, niqe=False)
 
 
+def test_brisque_is_measured_and_limits() -> None:
+    (face,) = (
+        Analyse(min_face_px=100, niqe=False, brisque=True, max_brisque=-50)
+        .process(photos(png(astronaut())))
+        .to_pylist()
+    )
+    assert face["brisque"] == pytest.approx(quality.brisque(crop_of(face)), abs=1e-4)
+    assert face["reject"] == Reject.LOW_QUALITY
+    assert "BRISQUE" in face["reject_detail"]
+    with pytest.raises(ValueError, match="max_brisque needs brisque"):
+        Analyse(max_brisque=5, brisque=False)
+
+
 def test_the_largest_faces_of_a_group_come_first() -> None:
     near, far = (
         Image.fromarray(render(draw_person(2, i), draw_view(2, i, 0), 256).image).resize((s, s))
@@ -158,7 +173,9 @@ def test_the_largest_faces_of_a_group_come_first() -> None:
     group.paste(far, (0, 100))
     group.paste(near, (300, 0))
     rows = (
-        Analyse(min_face_px=50, niqe=False, max_faces=1).process(photos(png(np.asarray(group)))).to_pylist()
+        Analyse(min_face_px=50, niqe=False, brisque=False, max_faces=1)
+        .process(photos(png(np.asarray(group))))
+        .to_pylist()
     )
     assert [row["id"][-2:] for row in rows] == ["-0", "-1"]
     assert rows[0]["face_px"] > 300
@@ -169,19 +186,34 @@ def test_the_largest_faces_of_a_group_come_first() -> None:
 
 
 def test_the_crop_can_be_larger() -> None:
-    stage = Analyse(min_face_px=100, niqe=False, crop_size=1024)
+    stage = Analyse(min_face_px=100, niqe=False, brisque=False, crop_size=1024)
     (face,) = stage.process(photos(png(astronaut()))).to_pylist()
     assert crop_of(face).shape == (1024, 1024, 3)
     assert face["crop_size"] == 1024
 
 
 def test_the_same_photo_gives_the_same_bytes(stage: Analyse, astronaut_face: dict) -> None:
-    again = Analyse(min_face_px=100, niqe=False).process(photos(png(astronaut())))
+    again = Analyse(min_face_px=100, niqe=False, brisque=False).process(photos(png(astronaut())))
     assert again.to_pylist() == [astronaut_face]
 
 
+def test_a_face_has_the_same_bytes_however_photos_are_grouped(stage: Analyse) -> None:
+    contents = [
+        png(astronaut()),
+        b"no image",
+        png(astronaut()[:, ::-1]),
+        png(astronaut()[::2, ::2]),
+        png(astronaut()),
+    ]
+    table = photos(*contents)
+    together = stage.process(table)
+    alone = pa.concat_tables([stage.process(table.slice(i, 1)) for i in range(len(table))])
+    pairs = pa.concat_tables([stage.process(table.slice(i, 2)) for i in range(0, len(table), 2)])
+    assert together.to_pylist() == alone.to_pylist() == pairs.to_pylist()
+
+
 def test_models_are_no_part_of_the_configuration(stage: Analyse) -> None:
-    fresh = Analyse(min_face_px=100, niqe=False)
+    fresh = Analyse(min_face_px=100, niqe=False, brisque=False)
     assert stage == fresh
     assert repr(stage) == repr(fresh)
     assert dataclasses.asdict(stage) == dataclasses.asdict(fresh)
@@ -197,7 +229,7 @@ def test_configuration_needs_no_engine() -> None:
 
 @pytest.mark.shared
 def test_the_default_limits_tell_good_photos_from_degraded_ones(shared_faces: Path) -> None:
-    stage = Analyse(niqe=False)
+    stage = Analyse(niqe=False, brisque=False)
     good = sorted((shared_faces / "aligned512").glob("*/*.png"))[::6]
     degraded = sorted((shared_faces / "degraded").glob("*.png"))[::2]
     rows = stage.process(photos(*[path.read_bytes() for path in [*good, *degraded]])).to_pylist()

@@ -1,6 +1,8 @@
 """The engines: each finds what is there, on photos that anyone has and, given weights, on real people."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ from PIL import Image
 from skimage.data import astronaut
 
 from stages import geometry
-from stages.engines.calibration import CALIBRATIONS, calibration_of
+from stages.engines.calibration import CALIBRATIONS, calibration_of, lender_of
 from stages.engines.dlib import Dlib68, DlibResnet, HogDetector
-from stages.engines.engine import Detection, MissingWeights, largest_first, reduced
+from stages.engines.engine import Detection, MissingWeights, largest_first, looks, reduced
 from stages.engines.load import load_detector, load_embedder, load_landmarker
+from stages.engines.session import run_all
+from stages.engines.weights import DLIB_EMBEDDER, packaged
 from stages.rendered.render import Rendering, draw_person, draw_view, render
 
 EYES = np.array([[203.0, 101], [247, 104]])  # of the astronaut, left and right in the photo, by hand
@@ -78,6 +82,21 @@ def test_odd_photos_are_no_trouble(size: tuple[int, int]) -> None:
     assert HogDetector(512).detect(np.zeros((*size, 3), dtype=np.uint8)) == []
 
 
+@pytest.mark.parametrize("aside", [-0.35, 0.35])
+def test_five_known_points_tell_where_the_face_is_in_a_box_that_is_off(
+    aside: float, landmarker: Dlib68
+) -> None:
+    """On a profile SCRFD's box lies beside the face that the predictor knows."""
+    photo = astronaut()
+    box = first_face(photo).box
+    expected = landmarker.landmarks(photo, box)
+    five = geometry.five_points(expected).astype(np.float32)
+    off = box + (box[2] - box[0]) * np.float32([aside, 0, aside, 0])
+    eyes = np.hypot(*(five[1] - five[0]))
+    assert np.hypot(*(landmarker.landmarks(photo, off) - expected).T).mean() > 0.1 * eyes
+    assert np.hypot(*(landmarker.landmarks(photo, off, five) - expected).T).mean() < 0.03 * eyes
+
+
 def test_landmarks_of_rendered_people_are_near_the_truth(
     rendered: list[list[Rendering]], landmarker: Dlib68
 ) -> None:
@@ -126,6 +145,46 @@ def test_the_embedding_is_the_one_of_face_recognition(embedder: DlibResnet, land
     )
 
 
+def test_an_embedding_has_the_same_bits_alone_and_among_others(
+    rendered: list[list[Rendering]], embedder: DlibResnet
+) -> None:
+    chips = [embedder.chip(photo.image, photo.landmarks) for person in rendered for photo in person]
+    together = embedder.embed_chips(chips)
+    np.testing.assert_array_equal(np.concatenate([embedder.embed_chips([chip]) for chip in chips]), together)
+    np.testing.assert_array_equal(embedder.embed_chips(chips[:5]), together[:5])
+    np.testing.assert_array_equal(embedder.embed_chips(chips[::-1]), together[::-1])
+    first = rendered[0][0]
+    np.testing.assert_array_equal(embedder.embed(first.image, first.landmarks), together[0])
+
+
+def test_the_network_gives_what_dlib_gives(rendered: list[list[Rendering]], embedder: DlibResnet) -> None:
+    import dlib
+
+    network = dlib.face_recognition_model_v1(str(packaged(None, DLIB_EMBEDDER)))
+    chips = [embedder.chip(person[0].image, person[0].landmarks) for person in rendered]
+    chips += [np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)]
+    theirs = np.array([network.compute_face_descriptor(chip) for chip in chips])
+    expected = theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
+    np.testing.assert_allclose(embedder.embed_chips(chips), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("batch", "device", "asked"), [("N", "cpu", 1), ("N", "cuda", 16), (3, "cpu", 3)])
+def test_a_network_is_always_asked_for_the_same_number(batch: str | int, device: str, asked: int) -> None:
+    class Session:
+        sizes: ClassVar[set[int]] = set()
+
+        def get_inputs(self) -> list:
+            return [SimpleNamespace(name="x", shape=[batch, 2])]
+
+        def run(self, _outputs: None, inputs: dict) -> list:
+            self.sizes.add(len(inputs["x"]))
+            return [inputs["x"] * 2]
+
+    rows = np.arange(14, dtype=np.float32).reshape(7, 2)
+    np.testing.assert_array_equal(run_all(Session(), rows, device), rows * 2)
+    assert Session.sizes == {asked}
+
+
 def test_detections_come_largest_first() -> None:
     boxes = [np.float32([0, 0, 4, 4]), np.float32([9, 0, 12, 3]), np.float32([5, 0, 9, 4])]
     ordered = largest_first([Detection(box, 1.0) for box in boxes])
@@ -137,6 +196,46 @@ def test_a_reduced_photo_knows_its_way_back() -> None:
     assert small.shape == (75, 250, 3)
     np.testing.assert_allclose(scale, 4)
     assert reduced(small, 250)[0].shape == small.shape
+
+
+def test_a_photo_is_first_looked_at_as_closely_as_its_smallest_wanted_face_needs() -> None:
+    portrait = np.zeros((1000, 500, 3), dtype=np.uint8)
+    assert looks(portrait, most_px=640, face_px=256, shown_px=64) == [250, 640]
+    assert looks(portrait, most_px=640, face_px=50, shown_px=64) == [640]
+    assert looks(portrait, most_px=640, face_px=0, shown_px=64) == [640]
+    assert looks(portrait[:3, :3], most_px=640, face_px=256, shown_px=64) == [1, 640]
+
+
+def test_hog_looks_closer_only_where_it_has_found_nobody(monkeypatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "stages.engines.dlib.reduced", lambda image, px: seen.append(px) or reduced(image, px)
+    )
+    photo = astronaut()
+    (exact,) = load_detector("dlib", None, "cpu", None, 0).detect(photo)
+    assert seen == [1280]
+    found = load_detector("dlib", None, "cpu", None, 0, min_face_px=250).detect(photo)
+    quick = max(found, key=lambda face: face.score)
+    assert len(seen) == 2
+    assert seen[1] < 512
+    np.testing.assert_allclose(quick.box, exact.box, atol=0.1 * (exact.box[2] - exact.box[0]))
+    (small,) = load_detector("dlib", None, "cpu", None, 0, min_face_px=1000).detect(photo)
+    assert len(seen) == 4
+    np.testing.assert_array_equal(small.box, exact.box)
+    load_detector("dlib", None, "cpu", 700, 0, min_face_px=250).detect(photo)
+    assert seen[4:] == [700]  # a configured side is kept
+
+
+@pytest.mark.parametrize("sharp", [True, False])
+@pytest.mark.parametrize("factor", [1.5, 4])
+def test_reducing_a_photo_moves_nothing(sharp: bool, factor: float) -> None:
+    y, x = np.mgrid[:600, :900]
+    photo = np.repeat((127.5 + 100 * np.sin(x / 60 + y / 90))[..., None], 3, axis=2).round().astype(np.uint8)
+    small, scale = reduced(photo, round(900 / factor), sharp)
+    y, x = np.mgrid[: small.shape[0], : small.shape[1]]
+    x, y = (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5
+    off = (small[..., 0] - (127.5 + 100 * np.sin(x / 60 + y / 90)))[3:-3, 3:-3]
+    assert np.abs(off).max() < 1.5
 
 
 @pytest.mark.parametrize("load", [load_detector, load_embedder])
@@ -158,11 +257,21 @@ def test_missing_dlib_and_fan_weights_are_one_sentence(monkeypatch, tmp_path: Pa
 
 
 def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:
-    for calibration in CALIBRATIONS.values():
-        assert 0 < calibration.same < calibration.copy < 1
-    assert calibration_of("arcface:w600k_r50") == CALIBRATIONS["arcface:"]
-    with pytest.raises(ValueError, match="set the similarity thresholds"):
+    for name, known in CALIBRATIONS.items():
+        assert 0 < known.same < known.copy < known.session < known.twin < 1
+        assert calibration_of(name) is known
+        assert lender_of(name) is None
+    with pytest.raises(
+        ValueError, match="measure it with facerefs calibrate, or set the similarity thresholds"
+    ):
         calibration_of("facenet")
+    assert lender_of("facenet") is None
+
+
+def test_an_embedder_that_was_not_measured_borrows_and_says_from_whom() -> None:
+    lender = lender_of("arcface:w600k_r50")
+    assert lender == "arcface:arcface_mobilefacenet_128d"
+    assert calibration_of("arcface:w600k_r50") == CALIBRATIONS[lender]
 
 
 def test_fan_agrees_with_face_alignment_given_the_same_network(tmp_path: Path) -> None:
@@ -210,6 +319,34 @@ def test_scrfd_and_arcface_on_real_people(
     assert (cosines[who[:, None] == who] >= threshold).mean() > 0.97
     np.fill_diagonal(cosines, -1)
     assert (who[cosines.argmax(axis=1)] == who).all()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("size", [(1, 1), (2, 20000), (20000, 2), (64, 4000)])
+def test_odd_photos_are_no_trouble_to_scrfd(size: tuple[int, int], shared_models: Path) -> None:
+    scrfd = load_detector("insightface", str(shared_models / "det_scrfd_2.5g.onnx"), "cpu", None, 0)
+    assert scrfd.detect(np.zeros((*size, 3), dtype=np.uint8)) == []
+
+
+@pytest.mark.shared
+def test_scrfd_takes_no_more_memory_with_every_shape_of_photo(shared_models: Path) -> None:
+    """InsightFace makes a session, of 30 MB, for every size of input unless it is told not to."""
+    scrfd = load_detector("insightface", str(shared_models / "det_scrfd_2.5g.onnx"), "cpu", 320, 0)
+    for width in (64, 128, 192, 256):
+        scrfd.detect(np.zeros((256, width, 3), dtype=np.uint8))
+    sessions = scrfd._model.resolution_sessions
+    assert len(sessions) > 3
+    assert len({id(session) for session in sessions.values()}) == 1
+
+
+@pytest.mark.shared
+def test_the_points_stay_on_a_profile(shared_faces: Path, shared_models: Path, landmarker: Dlib68) -> None:
+    photo = np.asarray(Image.open(shared_faces / "ffhq_alignment" / "raw" / "o9.jpg").convert("RGB"))
+    weights = str(shared_models / "det_scrfd_2.5g.onnx")
+    (face, *_) = load_detector("insightface", weights, "cpu", None, 0).detect(photo)
+    points = landmarker.landmarks(photo, face.box, face.points)
+    between_eyes = np.hypot(*(face.points[1] - face.points[0]))
+    assert np.hypot(*(geometry.five_points(points) - face.points).T).mean() < 0.2 * between_eyes
 
 
 @pytest.mark.shared

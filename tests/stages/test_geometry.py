@@ -114,6 +114,31 @@ def test_what_is_too_fine_for_the_crop_becomes_grey_not_moire(scale: float) -> N
     assert crop.std() < 4
 
 
+@pytest.mark.parametrize("scale", [0.2, 0.34, 0.6, 0.85, 1.0, 1.7])
+def test_the_warp_agrees_with_a_spline_at_four_times_its_resolution(scale: float) -> None:
+    """SciPy's quintic spline, sampled four times as finely, and Pillow's Lanczos filter on floats."""
+    from scipy import ndimage
+
+    photo = render(draw_person(3, 1), draw_view(3, 1, 0), 256).image
+    if scale < 0.5:
+        photo = np.asarray(Image.fromarray(photo).resize((640, 640), Image.Resampling.BICUBIC))
+    c, s = scale * math.cos(0.2), scale * math.sin(0.2)
+    rotation = np.array([[c, -s], [s, c]])
+    transform = np.column_stack([rotation, 31.5 - rotation @ (np.array(photo.shape[:2]) / 2)])
+    times, margin, size_px = 4, 4, 64
+    fine = (np.arange((size_px + 2 * margin) * times) + 0.5) / times - margin - 0.5
+    x, y = np.moveaxis(
+        geometry.apply(geometry.invert(transform), np.stack(np.meshgrid(fine, fine), -1)), -1, 0
+    )
+    large = ndimage.map_coordinates(photo[..., 1].astype(np.float32), [y, x], order=5, mode="mirror")
+    edge = margin * times
+    box = (edge, edge, len(fine) - edge, len(fine) - edge)
+    truth = np.asarray(Image.fromarray(large).resize((size_px, size_px), Image.Resampling.LANCZOS, box))
+    off = geometry.warp(photo, transform, size_px).pixels[..., 1] - truth.clip(0, 255)
+    assert np.abs(off).mean() < 1.2
+    assert np.abs(off).max() < 30
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(-60, 60), st.integers(-60, 60))
 def test_the_share_outside_is_the_uncovered_area(dx: int, dy: int) -> None:
@@ -129,6 +154,13 @@ def test_photo_pixels_beside_the_border_stay_as_they_are() -> None:
     np.testing.assert_array_equal(crop.pixels[:, 40:], photo[:, :60])
     far, near = crop.pixels[:, :5].astype(float), crop.pixels[:, 35:40].astype(float)
     assert far.std() < near.std() / 4  # the filling fades
+
+
+def test_the_filling_fades_to_the_median_of_what_is_seen() -> None:
+    photo = np.random.default_rng(2).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    crop = geometry.warp(photo, [[1, 0, 60], [0, 1, 0]], 100).pixels
+    expected = np.median(photo[:, :40].reshape(-1, 3), axis=0)
+    np.testing.assert_allclose(crop[:, :20], np.broadcast_to(expected, (100, 20, 3)), atol=1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2)])

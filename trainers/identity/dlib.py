@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.identity.dlib_layers import BLOCKS, DIMENSIONS, STEM_CHANNELS, Block, Convolution, read_resnet
+from stages.engines.dlib_layers import BLOCKS, DIMENSIONS, STEM_CHANNELS, Block, Convolution, read_resnet
 
 
 class DlibResnet(nn.Module):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from stages.engines.dlib_layers import read_resnet
 from stages.engines.engine import MissingWeights
 from stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, packaged
 from tests.trainers.identity.conftest import Faces
 from trainers.identity.dlib import load_dlib_resnet
-from trainers.identity.dlib_layers import read_resnet
 
 FILE = packaged(None, DLIB_EMBEDDER)
 
@@ -83,6 +83,18 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     data = bytearray(FILE.read_bytes())
     data[352:356] = np.float32(np.nan).tobytes()
     path = tmp_path / "nan.dat"
+    path.write_bytes(data)
+    with pytest.raises(MissingWeights, match="a weight is not finite"):
+        read_resnet(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_that_overflow_with_their_affine_layer_are_refused(tmp_path: Path) -> None:
+    data = bytearray(FILE.read_bytes())
+    for channel in range(32):
+        at = 352 + channel * 4 * 3 * 7 * 7
+        data[at : at + 4] = np.float32(3e38).tobytes()
+    path = tmp_path / "huge.dat"
     path.write_bytes(data)
     with pytest.raises(MissingWeights, match="a weight is not finite"):
         read_resnet(path)

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from stages.engines.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
 from stages.engines.engine import MissingWeights
-from trainers.identity.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
 
 _MOST_VERSIONS = 1000
 
@@ -130,7 +132,11 @@ def _convolution(
     reader.expect_integers("the mode of an affine layer", 0)  # one number to a channel
     reader.end_of_layer()
     weight, bias = values[:-channels].reshape(shape), values[-channels:]
-    return Convolution(weight * scale[:, None, None, None], bias * scale + shift)
+    with np.errstate(over="ignore", invalid="ignore"):
+        folded = Convolution(weight * scale[:, None, None, None], bias * scale + shift)
+    if not (np.isfinite(folded.weight).all() and np.isfinite(folded.bias).all()):
+        raise WrongFile("with its affine layer, a weight is not finite")
+    return folded
 
 
 def _plain(reader: DlibReader, name: str) -> None:
