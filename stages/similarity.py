@@ -1,10 +1,10 @@
 """Cosines between many vectors: nearest neighbours, pairs and average linkage, in bounded memory."""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from stages.index import Numbers, nearest_blocks
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -42,36 +42,47 @@ def one_embedder(column: pa.ChunkedArray) -> str:
     return embedders[0]
 
 
-def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Ints]:
-    """The k rows of `vectors` with the largest inner product, best first: exact, by FAISS IndexFlatIP.
+def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Numbers]:
+    """The k rows of `vectors` with the largest inner product, best first, as `stages.index` finds them.
 
     vectors: float32 (N, D), unit length where the result is to be a cosine. queries: float32 (M, D); without
     them every vector asks for its neighbours, and is not its own neighbour.
-    Returns similarity float32 (M, K) and index int64 (M, K), where K is k or as many as there are, if fewer.
+    Returns similarity float32 (M, K) and index int32 (M, K), where K is k or as many as there are, if fewer;
+    where an index of over 50,000 vectors found fewer, index -1 and similarity -2.
     """
-    import faiss
-
     alone = queries is None
-    asked = np.ascontiguousarray(vectors if queries is None else queries, np.float32)
-    count = min(k + alone, len(vectors))
-    if not len(asked) or count <= alone:
-        return np.zeros((len(asked), 0), np.float32), np.zeros((len(asked), 0), np.int64)
-    index: Any = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors, np.float32))
-    similarity, found = index.search(asked, count)
-    if not alone:
-        return similarity, found
-    # Among exact copies the row itself may not come first, or not come at all: then the last one goes.
-    own = found == np.arange(len(asked))[:, None]
-    own[~own.any(axis=1), -1] = True
-    return similarity[~own].reshape(len(asked), -1), found[~own].reshape(len(asked), -1)
+    asked = vectors if queries is None else queries
+    count = min(k + alone, len(vectors)) - alone
+    similarity = np.zeros((len(asked), max(count, 0)), np.float32)
+    index = np.zeros(similarity.shape, np.int32)
+    if count > 0:
+        for start, near, found in nearest_blocks(vectors, asked, count + alone):
+            rows = slice(start, start + len(near))
+            similarity[rows], index[rows] = _without_itself(start, near, found) if alone else (near, found)
+    return similarity, index
 
 
 def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Ints]:
-    """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`."""
-    similarity, found = nearest(vectors, k)
-    row, column = np.nonzero(similarity >= at_least)
-    return unique_pairs(row, found[row, column], len(vectors))
+    """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`.
+
+    Only these pairs are held, 8 bytes each while they are gathered, not k neighbours of every row.
+    """
+    count = len(vectors)
+    keys = [np.zeros(0, np.int64)]
+    for start, most, their in nearest_blocks(vectors, vectors, min(k + 1, count)) if count else ():
+        near, found = _without_itself(start, most, their)
+        row, column = np.nonzero(near >= at_least)
+        a, b = (start + row).astype(np.int64), found[row, column].astype(np.int64)
+        keys.append(np.unique(np.minimum(a, b) * count + np.maximum(a, b)))
+    key = np.unique(np.concatenate(keys))
+    return key // max(count, 1), key % max(count, 1)
+
+
+def _without_itself(start: int, similarity: Floats, found: Numbers) -> tuple[Floats, Numbers]:
+    """Among exact copies the row itself may not come first, or not come at all: then the last one goes."""
+    own = found == np.arange(start, start + len(found), dtype=np.int32)[:, None]
+    own[~own.any(axis=1), -1] = True
+    return similarity[~own].reshape(len(found), -1), found[~own].reshape(len(found), -1)
 
 
 def unique_pairs(a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
@@ -91,7 +102,9 @@ def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
     return products
 
 
-def average_linkage(sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: float) -> Ints:
+def average_linkage(
+    sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: float, lone: float | None = None
+) -> Ints:
     """Groups whose members are alike on average, so that no weak link and no chain joins two groups.
 
     Two groups merge while the mean cosine over all their cross pairs is at least `threshold`, best first.
@@ -99,6 +112,8 @@ def average_linkage(sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: floa
     linkage is reducible (Bruynooghe 1978): merging all mutually nearest groups at once gives the same tree as
     merging one pair at a time, and a pair below the threshold can be forgotten.
 
+    lone: what two single faces need instead of `threshold`: few cosines say less than many. A group of m and one
+    of n need `threshold` and (1/m + 1/n) / 2 of the difference.
     sums: float32 (N, D), the sum of the unit vectors of each starting group; sizes: int64 (N,), how many.
     a, b: the pairs that may merge, directly or once their groups have grown; others never do.
     Returns int64 (N,): for each row the smallest row of its group.
@@ -107,12 +122,14 @@ def average_linkage(sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: floa
     group = np.arange(count)
     a, b = unique_pairs(a, b, count)
     similarity = _mean_cosine(sums, sizes, a, b)
+    more = 0.0 if lone is None else (lone - threshold) / 2
     while True:
         strong = similarity >= threshold
         a, b, similarity = a[strong], b[strong], similarity[strong]
-        if not len(a):
+        ready = similarity >= threshold + more * (1 / sizes[a] + 1 / sizes[b])
+        if not ready.any():
             return group
-        first, second = _mutually_nearest(a, b, similarity, count)
+        first, second = _mutually_nearest(a[ready], b[ready], similarity[ready], count)
         sums[first] += sums[second]
         sizes[first] += sizes[second]
         root = np.arange(count)

@@ -2,11 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.similarity import Floats, Ints, average_linkage, inner, nearest, neighbour_pairs
+from stages.identities.communities import communities
+from stages.similarity import Floats, Ints, inner, nearest, neighbour_pairs
+
+Texts = NDArray[np.object_]  # str or None
 
 NOBODY = -1
 _ALL_PAIRS_UP_TO = 512
@@ -18,6 +22,7 @@ class Faces:
 
     id: list[str]
     image: Ints  # number of the photo
+    shot: Ints  # number of what the face is a picture of: copies of one shot share it
     label: Ints  # number of the label in `names`, NOBODY where there is none
     names: list[str]  # of the labels, sorted
     vectors: Floats  # (N, D), unit length
@@ -34,12 +39,20 @@ class People:
     sums: Floats  # (P, D)
     sizes: Ints  # (P,)
 
-    @property
+    @cached_property
     def means(self) -> Floats:
         """The mean vectors, float32 (P, D); zero for a person without faces."""
         return np.asarray(self.sums / np.maximum(self.sizes, 1)[:, None], np.float32)
 
-    @property
+    @cached_property
+    def within(self) -> Floats:
+        """The mean cosine of each person's pairs of faces, float32 (P,); NaN for a person with fewer than two."""
+        size = self.sizes.astype(np.float64)
+        squared = np.einsum("ij,ij->i", self.sums, self.sums, dtype=np.float64)
+        mean = (squared - size) / np.maximum(size * (size - 1), 1)
+        return np.asarray(np.where(size > 1, mean, np.nan), np.float32)
+
+    @cached_property
     def centres(self) -> Floats:
         """The mean vectors at unit length, float32 (P, D); zero for a person without faces."""
         length = np.linalg.norm(self.sums, axis=1, keepdims=True)
@@ -48,15 +61,23 @@ class People:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Who each face is, and why. `person` and `asked` are numbers in `names`, or NOBODY."""
+    """Who each face is, and why: arrays of length N. `person`, `asked` and `core` are numbers in `names`, or NOBODY."""
 
     names: list[str]
+    lead: Ints  # of each name whose it takes, and of NOBODY, the last, NOBODY
     person: Ints  # whom the face belongs to
     asked: Ints  # whom its label names
-    decision: list[str]
-    reject: list[str | None]
-    why: list[str | None]
-    core: Ints  # whose centre the face is part of, or NOBODY
+    decision: Texts
+    reject: Texts
+    why: Texts
+    certainty: Floats  # 0 to 1
+    line: Ints  # of `overrides.csv` that decided it, or 0
+    core: Ints  # whose centre the face is part of
+
+    def take(self, rows: Ints) -> "Outcome":
+        """Of each of `rows` what was decided of it."""
+        arrays = {name: array[rows] for name, array in vars(self).items() if name not in {"names", "lead"}}
+        return Outcome(self.names, self.lead, **arrays)
 
 
 def gather(vectors: Floats, person: Ints, count: int) -> People:
@@ -75,15 +96,14 @@ def gather(vectors: Floats, person: Ints, count: int) -> People:
 def discover(
     faces: Faces, rows: Ints, same: float, neighbours: int, min_faces: int
 ) -> tuple[Ints, list[str]]:
-    """Find the people among some faces, of which nothing is known but how they look.
+    """Find the people among some faces, of which nothing is known but how they look (`communities`).
 
+    same: the calibration of the embedder, or the user's own: the least that two faces of a person are alike.
     Returns int64 (N,), the number of each face's person (NOBODY if it resembles faces of too few photos, or is
     not among `rows`), and the people's names: stable, from a hash of the smallest id of a face. A person may
     have several faces of one photo (`second_faces`), which count as one.
     """
-    vectors = faces.vectors[rows]
-    a, b = neighbour_pairs(vectors, neighbours, same)
-    group = average_linkage(vectors, np.ones(len(rows), np.int64), a, b, same)
+    group = communities(faces.vectors[rows], same, neighbours)
     person = np.full(len(faces.id), NOBODY)
     first, member = np.unique(group, return_inverse=True)
     seen_in = np.unique(np.stack([member, faces.image[rows]]), axis=1)[0]

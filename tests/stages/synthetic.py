@@ -1,4 +1,8 @@
-"""Made-up faces whose cosines are as ArcFace's of real people: 5/50/95 % of the same 0.43/0.67/0.82."""
+"""Made-up faces whose cosines are as ArcFace's of real people: 5/50/95 % of the same 0.43/0.67/0.82.
+
+Drawn here (1,000 people x 10): 0.43/0.66/0.85; of strangers 50/99/99.9/100 %: 0.00/0.31/0.41/0.70. Real strangers:
+-0.02/0.31/-/0.37 of 7,000 pairs; of as many pairs of 10 people drawn here the largest is 0.42.
+"""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -14,11 +18,11 @@ def face_id(number: int) -> str:
     return sha256(str(number).encode()).hexdigest()[:16] + "-0"
 
 
-def unit(vectors: NDArray) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def embeddings(people: int, faces_each: int, seed: int) -> tuple[NDArray, NDArray]:
+def embeddings(people: int, faces_each: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Who each face shows, and its embedding (128): the person's centre plus noise, more or less of it."""
     rng = np.random.default_rng(seed)
     centres = np.zeros((people, 128))
@@ -55,3 +59,35 @@ def faces_table(
         flat = pa.array(np.asarray(columns["landmarks"], np.float32).ravel())
         arrays["landmarks"] = pa.FixedSizeListArray.from_arrays(flat, LANDMARKS.list_size)
     return pa.table(arrays, schema=FACES)
+
+
+def group_sizes(people: int, seed: int) -> NDArray[np.int64]:
+    """How many faces each person has: a long tail, from single faces to hundreds, 9 on average, median 6."""
+    sizes = np.random.default_rng(seed).lognormal(np.log(6), 0.9, people)
+    return np.clip(np.rint(sizes), 1, 500).astype(np.int64)
+
+
+def crowd(
+    sizes: NDArray[np.int64], seed: int, varied: float = 0.0
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Who each face shows, and its embedding (128), float32, in no order; person i has sizes[i] faces.
+
+    varied: the share of people who have two or three looks, of which each face shows one: the mean cosine is
+    0.67 within a look and 0.47 across.
+    """
+    rng = np.random.default_rng(seed)
+    people = len(sizes)
+    centres = unit(rng.normal(size=(people, 32)))
+    looks = np.where(rng.random(people) < varied, rng.integers(2, 4, people), 1)
+    first = np.cumsum(looks) - looks
+    person_of_look = np.repeat(np.arange(people), looks)
+    own = np.where(looks > 1, np.sqrt(0.7), 1)[person_of_look][:, None]
+    seen = unit(
+        own * centres[person_of_look] + np.sqrt(1 - own**2) * unit(rng.normal(size=(looks.sum(), 32)))
+    )
+    who = rng.permutation(np.repeat(np.arange(people), sizes))
+    look = first[who] + rng.integers(0, looks[who])
+    clear = np.clip(rng.normal(0.67, 0.17, len(who)), 0.15, 0.95).astype(np.float32)[:, None]
+    vectors = np.sqrt(1 - clear) * unit(rng.standard_normal((len(who), 128), np.float32))
+    vectors[:, :32] += np.sqrt(clear) * seen[look]
+    return who, unit(vectors)

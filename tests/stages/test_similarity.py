@@ -133,3 +133,16 @@ def test_vectors_of_several_embedders_are_refused():
     assert one_embedder(pa.chunked_array([["dlib", "dlib"]])) == "dlib"
     with pytest.raises(ValueError, match="several embedders cannot be compared: arcface, dlib"):
         one_embedder(pa.chunked_array([["dlib", "arcface"]]))
+
+
+def test_two_single_faces_need_more_than_two_groups():
+    angles = np.radians(
+        [0, 50, 130, 130, 180, 180]
+    )  # a pair of faces and a pair of twos, each 50 degrees apart
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    sums = np.stack([vectors[0], vectors[1], vectors[2] + vectors[3], vectors[4] + vectors[5]])
+    sizes, a, b = np.array([1, 1, 2, 2]), np.array([0, 2]), np.array([1, 3])
+    apart = float(np.cos(np.radians(50)))
+    assert average_linkage(sums, sizes, a, b, 0.5, lone=0.8).tolist() == [0, 1, 2, 3]
+    assert average_linkage(sums, sizes, a, b, 0.5, lone=0.7).tolist() == [0, 1, 2, 2]  # asked 0.7 and 0.6
+    assert average_linkage(sums, sizes, a, b, 0.5, lone=apart).tolist() == [0, 0, 2, 2]
