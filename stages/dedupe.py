@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from schemas.reject import Reject
-from schemas.tables import DUPLICATES
+from stages.duplicates import dropped, duplicates
 from stages.hashing import MIRRORED_DETAIL
 from stages.neighbours import Hashes, Ints, hamming_pairs
+from stages.overrides import PhotosSaid, said_of_photos
 
 _BEST_FIRST = (
     ("pixels", "descending"),
@@ -33,34 +33,46 @@ _MIRRORED = np.frombuffer(MIRRORED_DETAIL, np.uint64)
 class Dedupe:
     """Group copies of a photo. `max_distance` (bits of the perceptual hash, of 64) finds what may be a copy;
     `max_detail_distance` (bits of the detail hash, of 256) tells copies from other photos of one scene.
+
+    A person has the last word: who is to be kept goes only as the same bytes, who is to be dropped goes whatever
+    it resembles, and of two copies the worse goes with the better one.
     """
 
-    max_distance: Annotated[int, Ge(0), Le(32)] = 8
-    max_detail_distance: Annotated[int, Ge(0), Le(128)] = 32
+    max_distance: Annotated[int, Ge(0), Le(32)] = 10
+    max_detail_distance: Annotated[int, Ge(0), Le(128)] = (
+        44  # crops by 2 %: 28, rarely more; portraits: from 49
+    )
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": (
             *("key", "id", "label", "width", "height", "bytes"),
             *("phash", "phash_mirror", "detail_hash", "reject"),
-        )
+        ),
+        "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "duplicates"
     version: ClassVar[int] = 1
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Rows of `IMAGES` -> rows of `DUPLICATES`, one for each photo that has copies: by group, best first.
+        """Rows of `IMAGES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best first; then for each
+        that a person dropped.
 
         The order of the input does not matter. Best is what has more pixels, then more bytes, then a label,
         then the smaller key.
         """
         photos = _best_first(tables["images"])
-        best, look, looks = _looks(photos)
-        found = _nearest_kept(self._copies(looks), len(best))
+        said = said_of_photos(tables["overrides"], photos)
+        best, look, looks = _looks(photos, said)
+        found = _nearest_kept(_allowed(self._copies(looks), look, said), len(best))
         keeper = best[found.better][look]
+        for row in sorted(said.copies):  # the better one lies further up: its keeper is known
+            keeper[row] = keeper[said.copies[row][0]]
         copies = np.bincount(keeper, minlength=len(photos))[keeper] > 1
         rows = np.flatnonzero(copies)
         rows = rows[np.argsort(keeper[rows], kind="stable")]
-        return _duplicates(photos.take(rows), photos.take(keeper[rows]), found.take(look[rows]))
+        how = found.take(look[rows])
+        listed = duplicates(photos, rows, keeper[rows], how.distance, how.mirrored, said)
+        return pa.concat_tables([listed, dropped(photos, said)])
 
     def _copies(self, looks: Hashes) -> "_Pairs":
         phash, mirrored, detail = looks[:, 0], looks[:, 1], looks[:, 2:]
@@ -108,8 +120,9 @@ def _best_first(images: pa.Table) -> pa.Table:
     )
 
 
-def _looks(photos: pa.Table) -> tuple[Ints, Ints, Hashes]:
+def _looks(photos: pa.Table, said: PhotosSaid) -> tuple[Ints, Ints, Hashes]:
     """Photos of equal hashes share their neighbours, hence their fate: only the best of them is looked at.
+    Photos that a person spoke of have a look of their own, which they share with the same bytes only.
 
     Returns the row of the best photo of each look, best first; the look of each row; and the hashes of each
     look, uint64 (looks, 6): perceptual, that of the mirror image, and the detail hash.
@@ -117,9 +130,19 @@ def _looks(photos: pa.Table) -> tuple[Ints, Ints, Hashes]:
     detail = np.frombuffer(b"".join(photos.column("detail_hash").to_pylist()), np.uint64).reshape(-1, 4)
     hashes = [np.asarray(photos.column(name).to_numpy(), np.uint64) for name in ("phash", "phash_mirror")]
     looks = np.column_stack([*hashes, detail])
-    _, first, look = np.unique(looks, axis=0, return_index=True, return_inverse=True)
+    alone = np.zeros((len(photos), 1), np.uint64)
+    for row, first_of_bytes in said.named.items():
+        alone[row] = 1 + (len(photos) + row if row in said.dropped else first_of_bytes)
+    _, first, look = np.unique(np.hstack([looks, alone]), axis=0, return_index=True, return_inverse=True)
     best = np.sort(first)
     return best, np.searchsorted(best, first[look.ravel()]), looks[best]
+
+
+def _allowed(pairs: _Pairs, look: Ints, said: PhotosSaid) -> _Pairs:
+    """Without the pairs that a person overruled: what is kept is no copy, and the others are decided already."""
+    decided, kept = (look[list(rows)] for rows in ((*said.dropped, *said.copies), said.kept))
+    overruled = np.isin(pairs.better, decided) | np.isin(pairs.worse, decided) | np.isin(pairs.worse, kept)
+    return pairs.take(~overruled)
 
 
 def _nearest_kept(pairs: _Pairs, count: int) -> _Pairs:
@@ -148,33 +171,3 @@ def _kept(count: int, better: Ints, worse: Ints) -> NDArray[np.bool_]:
         open_ = undecided[better] & undecided[worse]
         better, worse = better[open_], worse[open_]
     return kept
-
-
-def _duplicates(photos: pa.Table, kept: pa.Table, found: _Pairs) -> pa.Table:
-    """Rows of `DUPLICATES` for photos and, row by row, what is kept for each and how they resemble."""
-    rows = zip(
-        photos.to_pylist(), kept.to_pylist(), found.distance.tolist(), found.mirrored.tolist(), strict=True
-    )
-    return pa.Table.from_pylist([_duplicate(*row) for row in rows], DUPLICATES)
-
-
-def _duplicate(photo: dict[str, Any], kept: dict[str, Any], distance: int, mirrored: bool) -> dict[str, Any]:
-    row = {name: photo[name] for name in ("key", "id", "label")}
-    row |= {"group": kept["id"], "kept_key": kept["key"], "kept_label": kept["label"], "distance": distance}
-    if photo["key"] == kept["key"]:
-        return row | {"kept": True, "kind": "kept"}
-    row |= {"kept": False, "why": _why(photo, kept)}
-    if photo["id"] == kept["id"]:
-        return row | {"kind": "exact", "reject": Reject.DUPLICATE_EXACT}
-    return row | {"kind": "mirror" if mirrored else "near", "reject": Reject.DUPLICATE_NEAR}
-
-
-def _why(photo: dict[str, Any], kept: dict[str, Any]) -> str:
-    if photo["pixels"] != kept["pixels"]:
-        sizes = f"{kept['width']}x{kept['height']} over {photo['width']}x{photo['height']}"
-        return f"kept is larger: {sizes}"
-    if photo["bytes"] != kept["bytes"]:
-        return f"kept has more bytes: {kept['bytes']} over {photo['bytes']}"
-    if photo["labelled"] != kept["labelled"]:
-        return "kept has a label"
-    return f"kept comes first by name: {kept['key']}"

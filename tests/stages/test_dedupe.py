@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from schemas.reject import Reject
-from schemas.tables import DUPLICATES, IMAGES
+from schemas.tables import DUPLICATES, IMAGES, OVERRIDES
 from stages.dedupe import Dedupe
 from stages.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
 from tests.hostile import portrait
@@ -33,9 +33,17 @@ def photo(key: str, phash: int = 0, side: int = 512, **facts: Any) -> dict[str, 
     return row | {"phash": phash, "phash_mirror": mirror} | facts
 
 
-def dedupe(photos: Sequence[dict[str, Any]], max_distance: int = 4) -> dict[str, dict[str, Any]]:
+def dedupe(
+    photos: Sequence[dict[str, Any]], max_distance: int = 4, said: Sequence[tuple[str, ...]] = ()
+) -> dict[str, dict[str, Any]]:
+    """`said`: lines of `overrides.csv`, from line 2 on."""
     images = pa.Table.from_pylist(list(photos), IMAGES).select(Dedupe.reads["images"])
-    rows = Dedupe(max_distance=max_distance).process({"images": images})
+    words = [
+        dict(zip(("line", "decision", "what", "other"), (line, *word), strict=False))
+        for line, word in enumerate(said, 2)
+    ]
+    tables = {"images": images, "overrides": pa.Table.from_pylist(words, OVERRIDES)}
+    rows = Dedupe(max_distance=max_distance).process(tables)
     assert rows.schema == DUPLICATES
     return {row["key"]: row for row in rows.to_pylist()}
 
@@ -96,9 +104,13 @@ def test_among_equals_more_bytes_then_a_label_then_the_name_decides() -> None:
 
 
 def test_photos_that_differ_in_detail_are_no_copies() -> None:
-    other = bytes([0xFF, 0xFF, 0xFF, 0xFF, 1, *bytes(27)])
-    assert dedupe([photo("1"), photo("2", detail_hash=other)]) == {}
-    assert len(dedupe([photo("1"), photo("2", detail_hash=bytes([0xFF] * 4 + [0] * 28))])) == 2
+    limit = Dedupe().max_detail_distance
+
+    def differing(bits: int) -> bytes:
+        return ((1 << bits) - 1).to_bytes(32)
+
+    assert dedupe([photo("1"), photo("2", detail_hash=differing(limit + 1))]) == {}
+    assert len(dedupe([photo("1"), photo("2", detail_hash=differing(limit))])) == 2
 
 
 def test_a_chain_is_not_followed() -> None:
@@ -120,6 +132,81 @@ def test_rejected_photos_are_neither_kept_nor_dropped() -> None:
 
 def test_no_photos_have_no_duplicates() -> None:
     assert dedupe([]) == {}
+
+
+def test_a_photo_under_two_names_is_evidence_of_both() -> None:
+    rows = dedupe([photo("ann/1", 0, 900, label="ann"), photo("bob/1", 1, label="bob")])
+    assert (rows["bob/1"]["label"], rows["bob/1"]["kept_label"]) == ("bob", "ann")
+
+
+def test_what_a_person_keeps_stays_beside_a_better_copy_and_drops_its_own() -> None:
+    photos = [
+        photo("best", 0, 900),
+        photo("mine", 0, 800),
+        photo("small", 0, 700),
+        photo("far", 0b11111, 600),
+    ]
+    rows = dedupe(photos, said=[("keep", "mine")])
+    assert {key: row["kept_key"] for key, row in rows.items()} == {"best": "best", "small": "best"}
+    rows = dedupe(photos, 5, [("keep", "id-mine"), ("drop", "best")])
+    assert rows["best"]["reject"] == Reject.DROPPED_BY_PERSON
+    assert {key: row["kept_key"] for key, row in rows.items() if key != "best"} == dict.fromkeys(
+        ["mine", "small", "far"], "mine"
+    )
+    assert rows["mine"]["why"] == "overrides.csv, line 2"
+
+
+def test_the_same_bytes_are_kept_once_even_if_a_person_keeps_them() -> None:
+    rows = dedupe([photo("a", id="x"), photo("b", id="x"), photo("c", 1, 900)], said=[("keep", "b")])
+    assert {key: row["reject"] for key, row in rows.items()} == {"a": None, "b": Reject.DUPLICATE_EXACT}
+
+
+def test_what_a_person_drops_goes_and_its_copies_do_without_it() -> None:
+    rows = dedupe(
+        [photo("1", 0, 900), photo("2", 0, 800), photo("3")], said=[("drop", "1"), ("drop", "id-3")]
+    )
+    assert set(rows) == {"1", "3"}
+    assert rows["1"] == {
+        **dict.fromkeys(DUPLICATES.names),
+        "key": "1",
+        "id": "id-1",
+        "kept": False,
+        "kind": "dropped",
+        "why": "overrides.csv, line 2",
+        "reject": Reject.DROPPED_BY_PERSON,
+    }
+
+
+def test_a_key_drops_its_own_row_and_an_id_all_rows_of_these_bytes() -> None:
+    twice = [photo("ann/1", id="x", label="ann"), photo("bob/1", id="x", label="bob")]
+    assert set(dedupe(twice, said=[("drop", "ann/1")])) == {"ann/1"}
+    assert set(dedupe(twice, said=[("drop", "x")])) == {"ann/1", "bob/1"}
+
+
+def test_of_two_copies_by_a_persons_word_the_worse_goes() -> None:
+    small = photo("small", 0, 400, phash_mirror=0)
+    photos = [small, photo("large", 2**64 - 1, 900), photo("larger", 2**64 - 2, 1000)]
+    rows = dedupe(photos, said=[("copy", "small", "id-large")])
+    assert {key: row["kept_key"] for key, row in rows.items()} == dict.fromkeys(
+        ["small", "large", "larger"], "larger"
+    )
+    assert rows["small"]["kind"] == "near"
+    assert (rows["small"]["distance"], rows["small"]["why"]) == (63, "overrides.csv, line 2")
+
+
+def test_a_later_line_wins() -> None:
+    photos = [photo("1", 0, 900), photo("2", 0, 800)]
+    assert dedupe(photos, said=[("drop", "2"), ("keep", "2")]) == {}
+    assert set(dedupe(photos, said=[("keep", "2"), ("drop", "2")])) == {"2"}
+    assert set(dedupe(photos, said=[("keep", "2"), ("copy", "1", "2")])) == {"1", "2"}
+    assert dedupe(photos, said=[("copy", "1", "2"), ("keep", "2")]) == {}
+    assert set(dedupe(photos, said=[("copy", "1", "2"), ("drop", "1")])) == {"1"}
+
+
+def test_lines_about_other_things_say_nothing() -> None:
+    photos = [photo("1", 0, 900), photo("2", 0, 800)]
+    for word in [("drop", "ann"), ("copy", "1", "gone"), ("copy", "1", "id-1"), ("same", "1", "2")]:
+        assert dedupe(photos, said=[word]) == dedupe(photos)
 
 
 HASHES = st.sampled_from([0, 1, 3, 7, 0xF, 0x1F, 0xFF, 0xFF00, 2**64 - 1]) | st.integers(0, 2**64 - 1)
