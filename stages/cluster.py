@@ -9,24 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Gt, Lt
 
-from schemas.reject import Reject
 from schemas.tables import IDENTITIES
 from stages.engines.calibration import calibration_of
-from stages.identities.label_check import check_labels, label_groups
-from stages.identities.operating_point import operating_point
-from stages.identities.people import (
-    NOBODY,
-    Faces,
-    Outcome,
-    discover,
-    gather,
-    likeness,
-    nearest_other,
-    one_per_photo,
-    second_faces,
-)
-from stages.identities.whitening import whiten
-from stages.similarity import matrix, one_embedder
+from stages.identities.by_label import by_label
+from stages.identities.by_looks import by_looks
+from stages.identities.cores import cores_of
+from stages.identities.groups import label_groups
+from stages.identities.label_check import Sizes, check_labels
+from stages.identities.once import one_name
+from stages.identities.operating_point import OperatingPoint, operating_point
+from stages.identities.overrides import apply
+from stages.identities.people import NOBODY, Faces, Outcome, gather, likeness, nearest_other
+from stages.identities.shots import copy_pairs, joined, one_per_shot
+from stages.identities.whitening import Whitening, whitening
+from stages.identities.words import Words, read_words
+from stages.similarity import Floats, Ints, matrix, one_embedder
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,17 @@ class Cluster:
     labels: `trust` takes the label as the identity, `check` corrects it on evidence, `ignore` finds people by
     their looks alone. same: cosine above which two faces can be one person; by default measured on the labels
     (`check`, see `operating_point`) or, where that cannot be, the calibration of the embedder.
-    min_faces: the fewest faces, each in another photo, that make a person nobody named. neighbours: how many
-    of each face are looked at; people with more faces are still found whole, through each other's neighbours.
+    min_faces: the fewest faces, each in another photo, that make a person nobody named. min_split: the fewest that
+    make a person of their own of faces labelled as somebody else. neighbours: how many of each face are looked at;
+    people with more faces are still found whole, through each other's neighbours.
+
+    Wherever numbers decide, copies of a shot (`copies`) count once. One shot under two names stays with the person
+    whom it suits best. What a person said in `overrides` goes before all else.
 
     `similarity` and `other_similarity` are cosines to centres of the embeddings as they are; the figures in
     `why` are mean cosines to a person's faces, of embeddings whitened where the labels allow (`whitening`).
+    `certainty` is the distance, in mean cosine, to the nearest other decision, as a share of half of what lies
+    between usual strangers and usual faces of one person; 1 from there on, and where nothing was weighed.
 
     Raises ValueError if the faces come from several embedders.
     """
@@ -48,13 +51,16 @@ class Cluster:
     labels: Literal["trust", "check", "ignore"] = "check"
     same: Annotated[float, Gt(-1), Lt(1)] | None = None
     min_faces: Annotated[int, Ge(1)] = 2
+    min_split: Annotated[int, Ge(2)] = 3
     neighbours: Annotated[int, Ge(1)] = 64
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "faces": ("id", "image", "label", "embedding", "score", "face_px", "embedder", "reject")
+        "faces": ("id", "image", "key", "label", "embedding", "face_px", "embedder", "reject"),
+        "copies": ("face", "other", "kind"),
+        "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "identities"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """One row of IDENTITIES per face that was not rejected, in the order of the faces' ids."""
@@ -62,91 +68,68 @@ class Cluster:
         rows = rows.filter(pc.is_null(rows["reject"])).sort_by("id")
         if not len(rows):
             return IDENTITIES.empty_table()
-        faces = _faces(rows)
+        words = read_words(tables["overrides"], rows)
+        faces = _faces(rows, tables["copies"])
         embedder = one_embedder(rows["embedder"])
         same = calibration_of(embedder).same if self.same is None else self.same
+        outcome, vectors, point = self._decide(faces, words, same)
+        cores = cores_of(vectors, faces.shot, outcome.core, len(outcome.names))
+        outcome = apply(outcome, words, faces, cores)
+        return _table(faces, one_name(outcome, faces, cores, point, words))
+
+    def _decide(self, faces: Faces, words: Words, same: float) -> tuple[Outcome, Floats, OperatingPoint]:
+        """By one face per shot and label. Also returns the vectors that were weighed, and the working point."""
+        if self.labels == "ignore":
+            faces = replace(faces, label=np.full(len(faces.id), NOBODY), names=[])
+        few, weighed, number = one_per_shot(faces)
+        words = words.renumbered(number)
+        point = operating_point(few.vectors, few.label, few.image, same, measure=self._measures)
+        vectors = faces.vectors
         match self.labels:
             case "trust":
-                outcome = _trust(faces)
+                outcome = by_label(few, words, point)
             case "ignore":
-                outcome = self._ignore(faces, same)
+                outcome = by_looks(few, words, point, self.neighbours, self.min_faces)
             case "check":
-                outcome = self._check(faces, same)
-        return _table(faces, outcome)
+                white = self._whitening(few, point)
+                if white is not None:
+                    whitened = replace(few, vectors=white(few.vectors))
+                    sharper = operating_point(whitened.vectors, few.label, few.image, same, measure=True)
+                    if sharper.separation > point.separation:
+                        few, point, vectors = whitened, sharper, white(vectors)
+                outcome = check_labels(
+                    few, point, words, Sizes(self.neighbours, self.min_faces, self.min_split)
+                )
+        outcome = outcome.take(number)
+        core = np.full(len(number), NOBODY)
+        core[weighed] = outcome.core[weighed]
+        return replace(outcome, core=core), vectors, point
 
-    def _check(self, faces: Faces, same: float) -> Outcome:
-        measure = self.same is None
-        point = operating_point(faces.vectors, faces.label, faces.image, same, measure=measure)
-        if measure and point.separation:
-            _, core = label_groups(faces, faces.label, self.neighbours, point.same)
-            vectors = whiten(faces.vectors, np.where(core, faces.label, NOBODY))
-            if vectors is not None:
-                white = operating_point(vectors, faces.label, faces.image, same, measure=True)
-                if white.separation > point.separation:
-                    faces, point = replace(faces, vectors=vectors), white
-        return check_labels(faces, point, self.neighbours, self.min_faces)
+    @property
+    def _measures(self) -> bool:
+        return self.same is None and self.labels == "check"
 
-    def _ignore(self, faces: Faces, same: float) -> Outcome:
-        rows = np.arange(len(faces.id))
-        person, names = discover(faces, rows, same, self.neighbours, self.min_faces)
-        again = second_faces(faces.vectors, faces.image, person, len(names))
-        too_few = f"fewer than {self.min_faces} faces of different photos are {same:.2f} alike on average"
-        sentence = {
-            (True, True): too_few,
-            (True, False): "another face of the same photo suits the person better",
-        }
-        nobody = (person == NOBODY) | again
-        why = [sentence.get((bool(n), not a)) for n, a in zip(nobody, again, strict=True)]
-        return Outcome(
-            names=names,
-            person=np.where(again, NOBODY, person),
-            asked=person,
-            decision=["dropped" if n else "discovered" for n in nobody],
-            reject=[Reject.NO_IDENTITY if n else None for n in nobody],
-            why=why,
-            core=person,
-        )
+    def _whitening(self, faces: Faces, point: OperatingPoint) -> Whitening | None:
+        if not self._measures or not point.separation:
+            return None
+        _, core = label_groups(faces, faces.label, self.neighbours, point.same)
+        return whitening(faces.vectors, np.where(core, faces.label, NOBODY))
 
 
-def _faces(rows: pa.Table) -> Faces:
-    labels = rows["label"].to_pylist()
-    names = sorted({label for label in labels if label is not None})
-    number = {name: code for code, name in enumerate(names)} | {None: NOBODY}
-    _, image = np.unique(np.array(rows["image"].to_pylist(), str), return_inverse=True)
+def _faces(rows: pa.Table, copies: pa.Table) -> Faces:
+    labels = rows["label"].combine_chunks().dictionary_encode()
+    names = labels.dictionary.to_pylist()
+    order = np.argsort(np.array(names, object)) if names else np.zeros(0, np.int64)
+    number = np.append(np.argsort(order), NOBODY)
+    count = len(rows)
     return Faces(
         id=rows["id"].to_pylist(),
-        image=image,
-        label=np.array([number[label] for label in labels], np.int64),
-        names=names,
+        image=np.asarray(rows["image"].combine_chunks().dictionary_encode().indices.to_numpy(), np.int64),
+        shot=joined(*copy_pairs(copies, rows["id"]), count),
+        label=number[labels.indices.fill_null(len(names)).to_numpy()],
+        names=sorted(names),
         vectors=matrix(rows["embedding"]),
         size_px=np.nan_to_num(rows["face_px"].to_numpy().astype(np.float32)),
-    )
-
-
-def _trust(faces: Faces) -> Outcome:
-    """The label is the identity. In a photo of several faces the one nearest to the label's centre carries it
-    (the centre of the photos with one face), or the largest if the label has no such photo."""
-    rows = np.arange(len(faces.id))
-    alone = np.bincount(faces.image)[faces.image] == 1
-    people = gather(faces.vectors, np.where(alone, faces.label, NOBODY), len(faces.names))
-    fitness = likeness(faces.vectors, faces.label, people, unit=True)
-    fitness = np.where(np.isnan(fitness), faces.size_px, fitness)
-    again = one_per_photo(faces.image, faces.label, fitness)
-    person = np.where(again, NOBODY, faces.label)
-    reject: list[str | None] = [None] * len(rows)
-    why: list[str | None] = [None] * len(rows)
-    for row in np.flatnonzero(again):
-        reject[row], why[row] = Reject.WRONG_LABEL, "another face of the same photo suits the label better"
-    for row in np.flatnonzero(faces.label == NOBODY):
-        reject[row], why[row] = Reject.UNLABELLED, Reject.UNLABELLED.sentence
-    return Outcome(
-        names=faces.names,
-        person=person,
-        asked=faces.label,
-        decision=["kept" if home != NOBODY else "dropped" for home in person],
-        reject=reject,
-        why=why,
-        core=person,
     )
 
 
@@ -155,18 +138,26 @@ def _table(faces: Faces, outcome: Outcome) -> pa.Table:
     people = gather(faces.vectors, outcome.core, len(outcome.names))
     other, other_likeness = nearest_other(faces.vectors, own, people, unit=True)
     similarity = likeness(faces.vectors, own, people, unit=True)
-    label_names, names = [*faces.names, None], [*outcome.names, None]
+    forced = outcome.line > 0
+    why = outcome.why.copy()
+    why[forced] = [f"overrides.csv, line {line}" for line in outcome.line[forced]]
     return pa.table(
         {
             "face": faces.id,
-            "label": [label_names[code] for code in faces.label],
-            "identity": [names[code] for code in outcome.person],
+            "label": _named(faces.names, faces.label),
+            "identity": _named(outcome.names, outcome.person),
             "decision": outcome.decision,
             "similarity": pa.array(similarity, from_pandas=True),
-            "other": [names[code] for code in other],
+            "other": _named(outcome.names, other),
             "other_similarity": pa.array(other_likeness, from_pandas=True),
-            "why": outcome.why,
+            "certainty": np.where(forced, np.float32(1), outcome.certainty),
+            "forced": forced,
+            "why": why,
             "reject": outcome.reject,
         },
         schema=IDENTITIES,
     )
+
+
+def _named(names: list[str], number: Ints) -> pa.Array:
+    return pa.array(names, pa.string()).take(pa.array(number, mask=number == NOBODY))

@@ -1,13 +1,34 @@
-"""Embeddings rescaled so that what varies within people counts less, learned from the set's own labels."""
+"""Embeddings rescaled so that what varies within people counts less, learned from the set's own labels.
+
+BLAS runs in one thread here: with another number of them it rounds differently, and the same set must give the same
+bytes.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from stages.identities.people import gather
 from stages.similarity import Floats, Ints
 
 
-def whiten(vectors: Floats, person: Ints) -> Floats | None:
-    """Within-class covariance normalisation: float32 (N, D) of unit length in, the same out.
+@dataclass(frozen=True)
+class Whitening:
+    """A linear map of embeddings."""
+
+    centre: Floats  # (D,)
+    axes: Floats  # (D, D)
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """float32 (N, D) of unit length in, the same out."""
+        with threadpool_limits(1, "blas"):
+            white = (vectors - self.centre) @ self.axes
+        return np.asarray(white / np.linalg.norm(white, axis=1, keepdims=True), np.float32)
+
+
+def whitening(vectors: Floats, person: Ints) -> Whitening | None:
+    """Within-class covariance normalisation, learned from float32 (N, D) of unit length.
 
     An embedder was trained on some population. On another (rendered people, one family, one age) all faces
     share a direction, and few directions of pose and light dominate: cosines crowd together. Subtracting the
@@ -24,10 +45,10 @@ def whiten(vectors: Floats, person: Ints) -> Floats | None:
     if freedom < dimensions / 4:
         return None
     residuals = vectors[rows] - people.means[person[rows]]
-    scatter = residuals.T.astype(np.float64) @ residuals
-    typical = np.trace(scatter) / freedom / dimensions
-    covariance = (scatter + dimensions * typical * np.eye(dimensions)) / (freedom + dimensions)
-    variance, axes = np.linalg.eigh(covariance)
+    with threadpool_limits(1, "blas"):
+        scatter = residuals.T.astype(np.float64) @ residuals
+        typical = np.trace(scatter) / freedom / dimensions
+        covariance = (scatter + dimensions * typical * np.eye(dimensions)) / (freedom + dimensions)
+        variance, axes = np.linalg.eigh(covariance)
     centre = people.means[people.sizes > 0].mean(axis=0)
-    white = (vectors - centre) @ (axes / np.sqrt(variance)).astype(np.float32)
-    return np.asarray(white / np.linalg.norm(white, axis=1, keepdims=True), np.float32)
+    return Whitening(centre, (axes / np.sqrt(variance)).astype(np.float32))

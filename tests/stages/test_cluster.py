@@ -1,25 +1,14 @@
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.reject import Reject
 from schemas.tables import IDENTITIES
-from stages.cluster import Cluster
+from tests.stages.clustering import clustered, people, rows_by_face
 from tests.stages.synthetic import embeddings, face_id, faces_table, unit
 
 MODES = ("trust", "check", "ignore")
-
-
-def clustered(faces: pa.Table, **settings_of) -> pa.Table:
-    return Cluster(**settings_of).process({"faces": faces.select(Cluster.reads["faces"])})
-
-
-def rows_by_face(identities: pa.Table) -> list[dict]:
-    """The rows in the order in which `faces_table` numbers the faces."""
-    by_face = {row["face"]: row for row in identities.to_pylist()}
-    return [by_face[face_id(i)] for i in range(len(by_face))]
 
 
 def two_alike(faces_each: int, seed: int) -> np.ndarray:
@@ -40,11 +29,6 @@ def pairwise_f(truth: list, found: list) -> float:
     np.fill_diagonal(said, False)
     both = (together & said).sum()
     return 2 * both / (together.sum() + said.sum())
-
-
-def people(number: int, faces_each: int, seed: int = 0):
-    who, vectors = embeddings(number, faces_each, seed)
-    return who, vectors, [f"person {person:03d}" for person in who]
 
 
 # trust
@@ -296,7 +280,7 @@ def test_nobody_is_twice_in_a_photo():
 # whatever the way
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data(), mode=st.sampled_from(MODES))
 def test_every_face_that_goes_on_has_one_row_and_the_order_of_rows_does_not_matter(data, mode):
     number = data.draw(st.integers(1, 24))
@@ -313,18 +297,31 @@ def test_every_face_that_goes_on_has_one_row_and_the_order_of_rows_does_not_matt
         images=drawn([f"photo {i}" for i in range(number)]),
         reject=drawn([None, None, None, "face_blurred"]),
     )
-    identities = clustered(table, labels=mode)
+    face = st.integers(0, number - 1)
+    copies = [pair for pair in data.draw(st.lists(st.tuples(face, face), max_size=4)) if pair[0] != pair[1]]
+    someone = st.one_of(face.map(face_id), st.sampled_from(["Ann", "Bob", "Zoe"]))
+    line = st.tuples(st.sampled_from(["keep", "drop", "same", "different"]), someone, someone)
+    said = data.draw(st.lists(line.filter(lambda line: line[1] != line[2]), max_size=4))
+    lines = [(word, what, other if word in {"same", "different"} else None) for word, what, other in said]
+    identities = clustered(table, copies, lines, labels=mode)
     assert identities.schema == IDENTITIES
     entered = [row["id"] for row in table.to_pylist() if row["reject"] is None]
     assert identities["face"].to_pylist() == sorted(entered)
     for row in identities.to_pylist():
         assert (row["identity"] is None) == (row["reject"] is not None) == (row["decision"] == "dropped")
         assert row["identity"] is None or row["identity"] != row["other"]
-    image = dict(zip(table["id"].to_pylist(), table["image"].to_pylist(), strict=True))
-    there = [(row["identity"], image[row["face"]]) for row in identities.to_pylist() if row["identity"]]
-    assert len(there) == len(set(there))
+        assert 0 <= row["certainty"] <= 1
+        assert row["forced"] == (row["why"] or "").startswith("overrides.csv, line ")
+        assert row["certainty"] == 1 or not row["forced"]
+    identity = {row["face"]: row["identity"] for row in identities.to_pylist()}
+    for a, b in copies:
+        assert len({identity.get(face_id(a)), identity.get(face_id(b))} - {None}) <= 1
+    if not lines:
+        image = dict(zip(table["id"].to_pylist(), table["image"].to_pylist(), strict=True))
+        there = [(name, image[face]) for face, name in identity.items() if name]
+        assert len(there) == len(set(there))
     shuffled = table.take(data.draw(st.permutations(range(number))))
-    assert clustered(shuffled, labels=mode).equals(identities)
+    assert clustered(shuffled, copies, lines, labels=mode).equals(identities)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,0 +1,41 @@
+"""What the check of labels weighed for each face, and what came of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.identities.cores import Cores
+from stages.identities.groups import Groups
+from stages.identities.merging import Merged
+from stages.identities.operating_point import OperatingPoint
+from stages.identities.people import People
+from stages.similarity import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Mean cosines of each face to the core of its own person and of the nearest other one, and what they say."""
+
+    own: Floats
+    other: Ints
+    other_likeness: Floats
+    to_stay: Floats  # by how much it may stay where its label puts it; negative: it may not
+    to_move: Floats  # by how much it may move to the other
+    enough: float  # mean cosine to its person's core from which on a face may stay
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The result as numbers of names, NOBODY for nobody, and what it rests on."""
+
+    point: OperatingPoint
+    people: People  # by name, before names that are one person were joined
+    cores: Cores  # by person, after that
+    merged: Merged
+    groups: Groups
+    asked: Ints  # after names were joined
+    person: Ints  # after wrong labels were dropped or corrected
+    again: NDArray[np.bool_]  # nobody, because another face of the photo suits the person better
+    core_of: Ints
+    evidence: Evidence
