@@ -1,0 +1,43 @@
+"""A chance for every pair of faces, which is the same in every set that holds both."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.references.portraits import Block
+
+Words = NDArray[np.uint64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_WORD_BYTES = 8
+
+
+def hashed(texts: pa.ChunkedArray) -> Words:
+    """A 64-bit number for each text, by its bytes alone."""
+    data = texts.combine_chunks().cast(pa.binary())
+    lengths = pc.binary_length(data)
+    width = -(-(pc.max(lengths).as_py() or 1) // _WORD_BYTES) * _WORD_BYTES
+    padded = pc.ascii_rpad(data.cast(pa.string()), width, "\0").cast(pa.binary()).cast(pa.binary(width))
+    words = np.frombuffer(padded.buffers()[1], np.uint64)[: len(padded) * width // _WORD_BYTES]
+    number = np.asarray(lengths.to_numpy(), np.uint64)
+    lengths = number.copy()
+    for i, word in enumerate(words.reshape(len(padded), -1).T):
+        # A longer text elsewhere must not change this one's number.
+        number = np.where(i * _WORD_BYTES < lengths, _mixed(number + _GOLDEN ^ word), number)
+    return number
+
+
+def chances(seed: int, numbers: Words, block: Block) -> NDArray[np.float64]:
+    """Uniform in [0, 1), for each pair of a block (P, t, n), from the seed and the `hashed` ids of both faces."""
+    step = np.uint64(int(_GOLDEN) * (seed + 1) % 2**64)
+    target = _mixed(block.targets(numbers) + step)
+    pair = _mixed(target[:, :, None] + block.references(numbers)[:, None])
+    return np.asarray((pair >> np.uint64(11)) * 2.0**-53, np.float64)
+
+
+def _mixed(words: Words) -> Words:
+    """The last step of SplitMix64 (Steele, Lea and Flood 2014): every bit depends on every bit."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))

@@ -1,0 +1,77 @@
+"""How well the eyes and the mouth of one face fit those of another after an affine map each (ASFFNet)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.references.portraits import Block
+from stages.similarity import Floats
+
+Doubles = NDArray[np.float64]
+
+EYES_AND_BROWS = (*range(17, 27), *range(36, 48))
+MOUTH = tuple(range(48, 68))
+EYE_WEIGHT, MOUTH_WEIGHT = 1.01, 1.49
+_FLAT = 1e-6  # points this much nearer to a line than they are long lie on it, as far as float32 can tell
+
+
+def fit_distance(landmarks: Floats, block: Block) -> Doubles:
+    """The score of ASFFNet (Li et al., CVPR 2020) for each pair of a block, (P, t, n): less is better.
+
+    landmarks: float32 (N, 136) of all portraits, as a share of the crop's side.
+    1.01 x the residual of eyes and brows + 1.49 x that of the mouth, after the affine map of the reference's
+    points to the target's that is best by least squares; a residual is the root of the sum of squares over the
+    points, as the authors' ASFFNet512 has it (the paper learns weights of squares), as a share of the crop's side.
+    """
+    target = block.targets(landmarks)
+    reference = block.references(landmarks)
+    eyes = _residual(_Component.of(target, EYES_AND_BROWS), _Component.of(reference, EYES_AND_BROWS))
+    mouth = _residual(_Component.of(target, MOUTH), _Component.of(reference, MOUTH))
+    return EYE_WEIGHT * eyes + MOUTH_WEIGHT * mouth
+
+
+@dataclass(frozen=True)
+class _Component:
+    """Some points of faces about their centre: x and y, each (..., m)."""
+
+    x: Doubles
+    y: Doubles
+
+    @classmethod
+    def of(cls, landmarks: Floats, points: tuple[int, ...]) -> "_Component":
+        """landmarks: float32 (..., 136)."""
+        at = 2 * np.array(points)
+        x, y = landmarks[..., at].astype(np.float64), landmarks[..., at + 1].astype(np.float64)
+        return cls(x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True))
+
+
+def _residual(target: _Component, reference: _Component) -> Doubles:
+    """Roots of the squares that remain, (P, t, n), by Pythagoras: all squares less those of the projections.
+
+    Affine images of the reference's points are the linear combinations of their x, their y and a constant. About
+    their centre the constant is gone, and an orthonormal basis of x and y spans the rest.
+    """
+    rest = (_square(target.x) + _square(target.y))[:, :, None]
+    for direction in _basis(reference):
+        for coordinate in (target.x, target.y):
+            rest = rest - np.einsum("ptm,pnm->ptn", coordinate, direction) ** 2
+    return np.sqrt(np.maximum(rest, 0))
+
+
+def _basis(reference: _Component) -> tuple[Doubles, Doubles]:
+    """Orthonormal directions (P, n, m) that span x and y; zero where there are fewer."""
+    first = _unit(reference.x, _square(reference.x))
+    upright = reference.y - np.sum(reference.y * first, axis=-1, keepdims=True) * first
+    return first, _unit(upright, _square(reference.x) + _square(reference.y))
+
+
+def _unit(direction: Doubles, size: Doubles) -> Doubles:
+    """Of length 1; 0 if it is nothing beside a length whose square is `size`."""
+    length = np.sqrt(_square(direction))[..., None]
+    there = length > _FLAT * np.sqrt(size)[..., None]
+    return np.where(there, direction / np.where(there, length, 1), 0)
+
+
+def _square(values: Doubles) -> Doubles:
+    return np.asarray((values**2).sum(axis=-1))
