@@ -32,6 +32,12 @@ _LAYOUT = """\
 | `KEY.json` | identity, landmarks, boxes, embedding, theta, and where each photo comes from |
 """
 
+_SYNTHESISED = """\
+{count} of the {every} references are no photos: they are synthesised from their target, whose person has no other
+photo that would do. Pose, expression, light and the skin's texture are changed by the numbers under `synthesis` in
+`KEY.json`; origin and licence are those of the target. They have no embedding.
+"""
+
 _USE = """\
 ```python
 import webdataset
@@ -81,6 +87,7 @@ def dataset_card(
         "## A sample": [
             _LAYOUT.format(ending=ENDINGS[shard.image_format], size=size, degraded=degraded_ending(shard)),
             _image_format(shard),
+            *_synthesised(samples),
         ],
         "## Use": [_USE, _INDEX],
         "## How it was made": [f"Engines: {', '.join(named) or 'none'}.\n", _funnel_table(storage)],
@@ -105,7 +112,23 @@ def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
         "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
         "person, and a degraded version with its exact degradation parameters "
         f"(recipe `{shard.degradation.name}`, seed {shard.seed})."
+        + (
+            f" {count} references are synthesised from their target."
+            if (count := _synthesised_count(samples))
+            else ""
+        )
     )
+
+
+def _synthesised_count(samples: list[dict[str, Any]]) -> int:
+    return sum(row["references"].count(row["target"]) for row in samples)
+
+
+def _synthesised(samples: list[dict[str, Any]]) -> list[str]:
+    """What such references are, if there are any."""
+    count = _synthesised_count(samples)
+    every = sum(len(row["references"]) for row in samples)
+    return [_SYNTHESISED.format(count=count, every=every)] if count else []
 
 
 def degraded_ending(shard: Shard) -> str:

@@ -7,8 +7,11 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from pipeline.tar import BLOCK, read_members
 from schemas.theta import from_json, to_json
+from stages.synthesise.parameters import from_json as synthesis_from_json
 
 _MAX_JSON_BYTES = 16 << 20
 _MAX_SIDE_PX = 8192
@@ -59,6 +62,27 @@ def _json_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
         yield "has a JSON that says other things than the index"
     if faces != [row["target"], *row["references"]]:
         yield "has a JSON of other faces than the index"
+    for number, reference in enumerate(said["references"]):
+        if fault := _reference_fault(reference, said["target"]):
+            yield f"has a reference ref{number} that {fault}"
+
+
+def _reference_fault(reference: dict[str, Any], target: dict[str, Any]) -> str | None:
+    """What is wrong with a reference: the target itself, or made from it in a way that cannot be."""
+    own = reference["face"] == target["face"]
+    if "synthesis" not in reference:
+        return "is the target itself" if own else None
+    if not own:
+        return "is synthesised, and not from the target"
+    try:
+        synthesis_from_json(json.dumps(reference["synthesis"]))
+        points = np.array(reference["landmarks"], np.float64)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        return f"is synthesised in no known way ({error})"
+    size_px = target.get("crop_size")
+    if not isinstance(size_px, int) or points.shape != (68, 2) or not (np.abs(points) < 2 * size_px).all():
+        return "is synthesised and has no landmarks in its image"
+    return None
 
 
 def _image_faults(name: str, data: bytes) -> Iterator[str]:

@@ -13,6 +13,8 @@ Pixels = NDArray[np.uint8]
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+JPEG_QUALITIES = range(100, 89, -1)
+"""That ground truths and references may have."""
 # Written twice as fast as method 2, 12 % larger, read as fast (benchmarks/formats.py).
 _WEBP_METHOD = 0
 _JPEG_SHARES = {90: 0.17, 95: 0.26, 98: 0.39, 100: 0.67}  # bytes per byte of the crop, by quality, likewise
@@ -20,9 +22,13 @@ _JPEG_SHARES = {90: 0.17, 95: 0.26, 98: 0.39, 100: 0.67}  # bytes per byte of th
 
 def encoded(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> bytes:
     """A crop (PNG) as the file that a sample holds: the PNG itself, lossless WebP, or JPEG 4:4:4 of this quality."""
+    return crop if image_format == "png" else encoded_pixels(decoded(crop), image_format, jpeg_quality)
+
+
+def encoded_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+    """Pixels (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
     if image_format == "png":
-        return crop
-    pixels = decoded(crop)
+        return _png(pixels)
     if image_format == "jpeg":
         from stages.degrade.jpeg import compress
 

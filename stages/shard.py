@@ -12,7 +12,16 @@ from annotated_types import Ge, Le
 from schemas.reject import Reject
 from schemas.tables import BUNDLE, SAMPLES
 from stages.degrade.recipes import RECIPES, Recipe, RecipeName
-from stages.encode import ENDINGS, ImageFormat, decoded, degraded_files, encoded, expected_share
+from stages.encode import (
+    ENDINGS,
+    ImageFormat,
+    Pixels,
+    decoded,
+    degraded_files,
+    encoded,
+    encoded_pixels,
+    expected_share,
+)
 
 Row = Mapping[str, Any]
 _OTHER_BYTES = 25_000  # of a sample: its degraded face, its JSON and its tar headers, on average
@@ -25,7 +34,7 @@ class Shard:
     Ground truth and references are JPEG 4:4:4 of quality 98 unless asked otherwise: 48 dB from the pixels, about
     one gray level, while they decode 4 times as fast as PNG at 0.4 of its bytes, and decoding is what holds up
     training (docs/shards.md). `png` and `webp` are lossless. Either way the degraded face is made from the pixels
-    that the stored ground truth decodes to.
+    that the stored ground truth decodes to, as is a reference that its pair says is synthesised.
 
     Splits are by a hash of the identity's name, so that a person with a name never changes sides when photos are
     added.
@@ -89,17 +98,35 @@ class Shard:
         ]
         degraded = degraded_files(pixels, thetas, self.degradation.ends_with_jpeg)
         return [
-            self._sample(row, truth, to_json(theta), *lq)
-            for row, truth, theta, lq in zip(plan, truths, thetas, degraded, strict=True)
+            self._sample(row, truth, shown, to_json(theta), *lq)
+            for row, truth, shown, theta, lq in zip(plan, truths, pixels, thetas, degraded, strict=True)
         ]
 
-    def _sample(self, row: Row, truth: bytes, theta: str, lq_name: str, lq: bytes) -> Row:
+    def _sample(self, row: Row, truth: bytes, pixels: Pixels, theta: str, lq_name: str, lq: bytes) -> Row:
         ending = ENDINGS[self.image_format]
-        files = {f"gt.{ending}": truth, lq_name: lq, "json": self._describe(row, theta)}
-        for i, crop in enumerate(row["reference_crops"]):
-            files[f"ref{i}.{ending}"] = encoded(crop, self.image_format, self.jpeg_quality)
+        try:
+            references, described = self._references(row, pixels)
+        except ValueError as error:
+            return self._row(row, reject=Reject.NO_REFERENCE.value, reject_detail=str(error))
+        files = {f"gt.{ending}": truth, lq_name: lq, "json": self._describe(row, described, theta)}
+        files |= {f"ref{i}.{ending}": data for i, data in enumerate(references)}
         named = [{"name": f"{row['key']}.{name}", "data": files[name]} for name in sorted(files)]
         return self._row(row, theta=theta, files=named)
+
+    def _references(self, row: Row, truth: Pixels) -> tuple[list[bytes], list[dict[str, Any]]]:
+        """The file of each reference, and what the sample's JSON says of it."""
+        from stages.synthesise.stored import stored_reference
+
+        files, described, target = [], [], _face(row["target"])
+        for crop, reference in zip(row["reference_crops"], row["references"], strict=True):
+            said = _face(reference)
+            if "synthesis" in said:
+                pixels, said = stored_reference(truth, target, said)
+                files.append(encoded_pixels(pixels, self.image_format, self.jpeg_quality))
+            else:
+                files.append(encoded(crop, self.image_format, self.jpeg_quality))
+            described.append(said)
+        return files, described
 
     def _missing(self, row: Row) -> Row:
         detail = "a crop of the sample could not be read back"
@@ -126,7 +153,7 @@ class Shard:
             "reject_detail": reject_detail,
         }
 
-    def _describe(self, row: Row, theta: str) -> bytes:
+    def _describe(self, row: Row, references: list[dict[str, Any]], theta: str) -> bytes:
         """The sample's JSON: everything a restoration model and a lawyer need, in a fixed order of keys."""
         from stages.boxes import component_boxes
 
@@ -138,7 +165,7 @@ class Shard:
             "recipe": self.degradation.name,
             "theta": json.loads(theta),
             "target": target | {"boxes": component_boxes(np.array(target["landmarks"]), target["crop_size"])},
-            "references": [_face(reference) for reference in row["references"]],
+            "references": references,
         }
         return json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
@@ -152,7 +179,9 @@ def split_of(identity: str, seed: int, val_share: float, test_share: float) -> s
 
 
 def _complete(row: Row) -> bool:
-    return row["target_crop"] is not None and None not in row["reference_crops"]
+    # Those that are made from the target's crop have none of their own.
+    made = sum(reference["synthesis"] is not None for reference in row["references"] or ())
+    return row["target_crop"] is not None and row["reference_crops"].count(None) == made
 
 
 def _face(face: Mapping[str, Any]) -> dict[str, Any]:

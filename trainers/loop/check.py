@@ -1,12 +1,12 @@
 """What must fit before the first step: settings, shards, and the folder of the run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainers.loop import checkpoint as checkpoints
 from trainers.loop.checkpoint import Checkpoint, CheckpointError
 from trainers.loop.stored import Stored, look_into
-from trainers.models.model import Model
+from trainers.models.model import Model, Restorer
 from trainers.stream.errors import StreamError
 
 
@@ -43,13 +43,26 @@ def check(model: Model, places: Sequence[str], world: int) -> Stored:
             f"data.degradation=stored is of faces of {first.side_px} px, and the networks see them at {size_px} px: "
             "name a recipe, such as data.degradation=gfpgan"
         )
-    _check_validation(places[0], data.validation_split)
+    held_out = _held_out(places[0], data.validation_split)
+    if isinstance(model, Restorer) and model.identity and data.references:
+        _check_photos({**looks, f"{places[0]} ({data.validation_split})": held_out})
     return first
 
 
-def _check_validation(place: str, split: str) -> None:
+def _check_photos(looks: Mapping[str, Stored]) -> None:
+    """Raise ValueError for references without an embedding where the model takes it: it would learn from zeros."""
+    for place, look in looks.items():
+        if look.synthesised:
+            raise ValueError(
+                f"{place} holds synthesised references (at least {look.synthesised}), which have no embedding, and the "
+                "model takes the embedding of its reference: build the set again with --set select.synthesise=0 "
+                "--update, or train on another"
+            )
+
+
+def _held_out(place: str, split: str) -> Stored:
     try:
-        look_into(place, split)
+        return look_into(place, split)
     except StreamError as error:
         raise ValueError(
             f"nothing to validate on: {error}; build with more people, or set data.validation_split=train"

@@ -1,6 +1,7 @@
 """What a folder of shards holds, as far as training must know before its first step."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ class Stored:
     side_px: int  # of the stored faces
     references: int  # the most that one of them has
     embedder: str  # name of the engine that made the embeddings; `` if there are none
+    synthesised: int = (
+        0  # references made from their target, without embedding: of all samples, where an index tells
+    )
 
 
 def look_into(place: str, split: str) -> Stored:
@@ -31,7 +35,9 @@ def look_into(place: str, split: str) -> Stored:
         try:
             files = reader.files(0, row)
             side_px = decode_sample(files, references=(), degraded=False).target.image.shape[0]
-            found.append(Stored(side_px, stored_references(files), _embedder(files["json"])))
+            record: Any = json.loads(files["json"][:MAX_JSON_BYTES])
+            made = sum(isinstance(one, dict) and "synthesis" in one for one in record["references"])
+            found.append(Stored(side_px, stored_references(files), _embedder(record), made))
         except BadSample as error:
             reason = str(error)
     if not found:
@@ -39,10 +45,11 @@ def look_into(place: str, split: str) -> Stored:
             f"none of the first samples of {reader.sets[0].folder.shown} can be used ({reason})"
         )
     first = found[0]
-    return Stored(first.side_px, max(one.references for one in found), first.embedder)
+    references = max(one.references for one in found)
+    synthesised = max(reader.sets[0].synthesised, sum(one.synthesised for one in found))
+    return Stored(first.side_px, references, first.embedder, synthesised)
 
 
-def _embedder(data: bytes) -> str:
-    record: Any = json.loads(data[:MAX_JSON_BYTES])
+def _embedder(record: Mapping[str, Any]) -> str:
     name = record["target"].get("embedder", "")
     return name[:_LONGEST_NAME] if isinstance(name, str) else ""

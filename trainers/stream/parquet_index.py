@@ -14,17 +14,18 @@ from trainers.stream.folders import Folder
 from trainers.stream.manifest import Shard
 from trainers.stream.tar_headers import BLOCK
 
-_COLUMNS = ("key", "identity", "files.path", "files.offset", "files.length")
+_COLUMNS = ("key", "identity", "files.path", "files.offset", "files.length", "target", "references")
 _BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """A shard's samples, and the names of the people in it, which `codes` points at."""
+    """A shard's samples, the names of the people in it, which `codes` points at, and how many references are made."""
 
     columns: Columns
     names: list[str | None]
     codes: NDArray[np.int32]
+    synthesised: int  # references that are made from their target
 
 
 def read_index(folder: Folder, shard: Shard) -> ShardIndex:
@@ -82,7 +83,16 @@ def _part(rows: Any, shard: Shard) -> ShardIndex:
     people = rows.column("identity").combine_chunks().dictionary_encode(null_encoding="encode")
     codes = people.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     columns = Columns(np.array(keys.to_pylist(), "S"), offsets, lengths, None)
-    return ShardIndex(columns, people.dictionary.to_pylist(), codes)
+    return ShardIndex(columns, people.dictionary.to_pylist(), codes, _synthesised(rows))
+
+
+def _synthesised(rows: Any) -> int:
+    """References that are no other face than the target: what a build calls synthesised."""
+    import pyarrow.compute as pc
+
+    target, references = (rows.column(name).combine_chunks() for name in ("target", "references"))
+    own = target.take(pc.list_parent_indices(references))
+    return int(pc.sum(pc.equal(pc.list_flatten(references), own)).as_py() or 0)
 
 
 def _numbers(column: Any) -> NDArray[np.int64]:
@@ -99,7 +109,7 @@ def _joined(parts: list[ShardIndex], shard: Shard) -> ShardIndex:
         raise ValueError(f"it has {len(columns)} samples, the manifest says {shard.samples}")
     known: dict[str | None, int] = {}
     codes = [np.empty(0, np.int32), *(codes_in(known, part) for part in parts)]
-    return ShardIndex(columns, list(known), np.concatenate(codes))
+    return ShardIndex(columns, list(known), np.concatenate(codes), sum(part.synthesised for part in parts))
 
 
 def codes_in(known: dict[str | None, int], index: ShardIndex) -> NDArray[np.int32]:

@@ -31,6 +31,7 @@ class ShardSet:
     digest: str  # SHA-256 of what the set is, hexadecimal
     columns: Columns
     shard: NDArray[np.int32]  # of each row, its number in `shards`
+    synthesised: int  # references that are made from their target; 0 where no index tells
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -58,13 +59,14 @@ def open_shards(place: str | Path, split: str | None = None, cache: ShardCache |
     for shard in wanted:
         folder.check(shard.name, shard.size)
     people: dict[str | None, int] = {}
-    parts, codes = [], []
+    parts, codes, synthesised = [], [], 0
     with ThreadPoolExecutor(_READERS) as pool:
         for index in pool.map(lambda shard: read_index(folder, shard), wanted):
             parts.append(index.columns)
             codes.append(codes_in(people, index))
+            synthesised += index.synthesised
     columns = joined(parts, np.concatenate(codes) if None not in people else None)
-    return ShardSet(folder, wanted, shards_digest(wanted), columns, _shard_of_rows(parts))
+    return ShardSet(folder, wanted, shards_digest(wanted), columns, _shard_of_rows(parts), synthesised)
 
 
 def _scanned(folder: Folder, split: str | None) -> ShardSet:
@@ -83,7 +85,7 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
     for part in parts:
         for column in (part.keys, part.offsets, part.lengths):
             digest.update(column.tobytes())
-    return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts))
+    return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts), 0)
 
 
 def _way_out(folder: LocalFolder, tars: list[str]) -> str:

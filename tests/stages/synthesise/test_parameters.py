@@ -1,0 +1,69 @@
+"""The parameters of a synthesised reference: bounds, draws, JSON."""
+
+import json
+from dataclasses import asdict, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.synthesise.parameters import Synthesis, draw, draw_json, from_json, to_json
+
+BOUNDED = {name: st.floats(bounds.low, bounds.high) for name, bounds in Synthesis.BOUNDS.items()}
+
+
+def test_every_number_is_bounded() -> None:
+    assert [field.name for field in fields(Synthesis)] == list(Synthesis.BOUNDS)
+
+
+@given(st.builds(Synthesis, **BOUNDED))
+def test_json_reads_back_exactly(synthesis: Synthesis) -> None:
+    assert from_json(to_json(synthesis)) == synthesis
+
+
+@given(st.integers(0, 2**40), st.text(max_size=20), st.integers(0, 100))
+def test_every_draw_is_within_bounds_and_no_copy(seed: int, target: str, number: int) -> None:
+    drawn = draw(seed, target, number)
+    assert from_json(draw_json(seed, target, number)) == drawn
+    assert abs(drawn.yaw_deg) >= 8
+    assert drawn.yaw_deg * draw(seed, target, number + 1).yaw_deg < 0
+
+
+def test_draws_are_those_of_every_machine_and_differ_by_all_arguments() -> None:
+    assert draw_json(0, "0123456789abcdef-0", 0) == (
+        '{"ageing":0.7592,"gain":0.9714,"light_azimuth_deg":59.3434,"light_elevation_deg":46.5693,'
+        '"light_strength":0.301,"pitch_deg":-4.5639,"smile":-0.1281,"warmth":-0.3474,"yaw_deg":12.6866}'
+    )
+    others = [draw(1, "a", 0), draw(0, "b", 0), draw(0, "a", 2)]
+    assert draw(0, "a", 0) not in others
+
+
+@pytest.mark.parametrize("name", Synthesis.BOUNDS)
+@pytest.mark.parametrize("value", ["1", None, True, float("nan"), float("inf"), -1e9, 1e9, [], 10**400])
+def test_hostile_numbers_are_refused_by_name(name: str, value: object) -> None:
+    record = asdict(Synthesis()) | {name: value}
+    with pytest.raises(ValueError, match=rf"{name} of a synthesis is|cannot be read"):
+        from_json(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "cannot be read"),
+        ("[]", "is an object"),
+        ("1" * 5000, "at most"),
+        ("[" * 1500, "cannot be read"),
+        ('{"yaw_deg": 1}', "lacks"),
+        (to_json(Synthesis()).replace('"gain"', '"bain"'), "unknown field 'bain'"),
+        (to_json(Synthesis()).replace("{", '{"gain":1,'), "twice"),
+    ],
+)
+def test_what_is_no_synthesis_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        from_json(text)
+
+
+@given(st.text())
+def test_any_text_is_a_synthesis_or_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="a synthesis"):
+        from_json(text)

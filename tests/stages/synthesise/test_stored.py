@@ -1,0 +1,239 @@
+"""Synthesised references in shards: written by the stage, read by the stream and by webdataset, judged by verify."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import webdataset
+
+from pipeline import card
+from pipeline.inputs import PlannedSamples
+from pipeline.runner import PartWorker
+from pipeline.storage import Storage
+from pipeline.workers import Task
+from schemas.tables import FACES, PAIRS, loaded
+from stages.encode import ImageFormat, decoded, encoded_pixels
+from stages.rendered.person import draw_person
+from stages.rendered.render import View
+from stages.synthesise.parameters import Synthesis, draw, draw_json
+from stages.synthesise.reference import reference
+from tests.pipeline.folders import contents
+from tests.pipeline.small_set import SIZE_PX, SMALL, Files, face_id, files_of, rewrite, write_tables
+from tests.pipeline.test_verify import check
+from tests.stages.synthesise.faces import landmarks_of
+from trainers.loop.check import check as training_check
+from trainers.models.refine import PRESETS
+from trainers.stream.batch import collate
+from trainers.stream.draw import Draw
+from trainers.stream.prepare import FacePreparation
+
+PEOPLE = 6
+Change = Callable[[dict[str, Any], Files], None]
+
+
+def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
+    """People with two photos each: the first has the second as its reference, the second two synthesised ones."""
+    shard = replace(SMALL, image_format=image_format, val_share=0, test_share=0, shard_mb=1)
+    storage = write_tables(folder, people=PEOPLE)
+    points = landmarks_of(draw_person(5, 0), View(), SIZE_PX).ravel().tolist()
+    faces = storage.attach(storage.read("faces", "part-a"), ("crop",)).to_pylist()
+    pairs = []
+    for person in range(PEOPLE):
+        first, second = face_id(person, 0), face_id(person, 1)
+        about = dict.fromkeys(PAIRS.names) | {"identity": f"person {person}", "rank": 0}
+        pairs.append(about | {"target": first, "reference": second, "similarity": 0.5})
+        pairs += [
+            about
+            | {"target": second, "reference": second, "rank": rank, "strategy": "synthesised"}
+            | {"synthesis": draw_json(0, second, rank)}
+            for rank in range(2)
+        ]
+    with storage.writing("faces", "part-a", "fingerprint") as part:
+        part.add(
+            pa.Table.from_pylist([row | {"landmarks": points, "yaw": 1.0} for row in faces], loaded(FACES))
+        )
+    with storage.writing("pairs", "part-a", "fingerprint") as part:
+        part.add(pa.Table.from_pylist(pairs, PAIRS))
+    plan = PlannedSamples(storage, shard)
+    for name in plan.names():
+        PartWorker(shard, plan, storage).work(Task(name, "fingerprint"))
+    card.write(storage, shard)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["jpeg", "png", "webp"])
+def any_set(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_set(tmp_path_factory.mktemp(request.param) / "build", request.param)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_set(tmp_path_factory.mktemp("sound") / "build")
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "build"))
+
+
+def samples(folder: Path) -> dict[str, Files]:
+    return files_of(folder / "samples/train-00000.tar")
+
+
+def test_a_sample_holds_what_its_pair_says(any_set: Path) -> None:
+    face = face_id(0, 1)
+    files = samples(any_set)[face]
+    said = json.loads(files["json"])
+    (ending,) = {name.partition(".")[2] for name in files if name.startswith("gt")}
+    truth = decoded(files[f"gt.{ending}"])
+    for rank in range(2):
+        drawn = draw(0, face, rank)
+        entry = said["references"][rank]
+        assert Synthesis(**entry["synthesis"]) == drawn
+        assert entry["face"] == face
+        assert entry["licence"] == "CC0"
+        assert not entry.keys() & {"embedding", "similarity", "transform"}
+        made, landmarks = reference(truth, said["target"]["landmarks"], drawn)
+        assert np.allclose(entry["landmarks"], landmarks, atol=1e-3)
+        assert entry["yaw"] != said["target"]["yaw"]
+        stored = decoded(files[f"ref{rank}.{ending}"]).astype(int)
+        assert np.abs(stored - made).mean() < (2 if ending == "jpg" else 1e-9)
+        assert np.abs(stored - truth).mean() > 4
+
+
+def test_photographs_are_as_they_were(any_set: Path) -> None:
+    said = json.loads(samples(any_set)[face_id(0, 0)]["json"])
+    (entry,) = said["references"]
+    assert entry["face"] == face_id(0, 1)
+    assert "synthesis" not in entry
+    assert "embedding" in entry
+
+
+def test_the_same_tables_give_the_same_bytes(sound: Path, tmp_path: Path) -> None:
+    assert contents(make_set(tmp_path / "again") / "samples") == contents(sound / "samples")
+
+
+def test_a_crop_is_read_once_where_the_reference_is_made_from_it(sound: Path) -> None:
+    planned = PlannedSamples(Storage(str(sound)), SMALL)
+    rows = [row for name in planned.names() for row in planned.read(name).to_pylist()]
+    crops = {row["key"]: row["reference_crops"] for row in rows}
+    assert crops[face_id(0, 1)] == [None, None]
+    assert None not in crops[face_id(0, 0)]
+
+
+def test_the_stream_and_webdataset_read_such_samples(any_set: Path) -> None:
+    stored = samples(any_set)
+    prepare = FacePreparation(size_px=SIZE_PX, references=2, flip_chance=0)
+    prepared = [prepare(Draw(at, 0, 0, at), files) for at, files in enumerate(stored.values())]
+    batch = collate(prepared, references=2)
+    made = [key for key in stored if key == face_id(0, 1)]
+    at = list(stored).index(made[0])
+    assert prepared[at].sample.references[0].embedding.size == 0
+    assert batch.reference_embeddings.shape == (2 * PEOPLE, 2, 2)
+    assert (batch.reference_embeddings[at] == 0).all()
+    read = webdataset.WebDataset(str(any_set / "samples/train-00000.tar"), shardshuffle=False).decode("rgb8")
+    found = {sample["__key__"]: sample for sample in read}
+    assert found[face_id(0, 1)]["json"]["references"][0]["synthesis"] == vars(draw(0, face_id(0, 1), 0))
+
+
+def test_verify_makes_them_anew(any_set: Path) -> None:
+    assert check(any_set, replay=2 * PEOPLE) == []
+
+
+def test_the_card_counts_them(sound: Path) -> None:
+    text = (sound / "samples/README.md").read_text()
+    assert f"{2 * PEOPLE} references are synthesised from their target." in text
+    assert f"{2 * PEOPLE} of the {3 * PEOPLE} references are no photos" in text
+
+
+def change_json(change: Callable[[dict[str, Any]], None]) -> Change:
+    """Change the first synthesised reference of a sample's JSON."""
+
+    def changed(row: dict[str, Any], files: Files) -> None:
+        said = json.loads(files["json"])
+        if "synthesis" in said["references"][0]:
+            change(said["references"][0])
+            files["json"] = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+    return changed
+
+
+def forged(row: dict[str, Any], files: Files) -> None:
+    """The target itself in the place of a reference that is said to be synthesised."""
+    if "synthesis" in json.loads(files["json"])["references"][0]:
+        files["ref0.jpg"] = files["gt.jpg"]
+
+
+def touched_up(row: dict[str, Any], files: Files) -> None:
+    if "synthesis" in json.loads(files["json"])["references"][0]:
+        pixels = decoded(files["ref0.jpg"]).copy()
+        pixels[30:34, 30:34] = 0
+        files["ref0.jpg"] = encoded_pixels(pixels, "jpeg", 98)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (forged, "ref0 that its ground truth and synthesis do not give"),
+        (touched_up, "ref0 that its ground truth and synthesis do not give"),
+        (change_json(lambda one: one["synthesis"].update(yaw_deg=3.0)), "do not give"),
+        (change_json(lambda one: one["landmarks"][0].__setitem__(0, 5.0)), "do not give"),
+        (change_json(lambda one: one["synthesis"].update(yaw_deg=300)), "in no known way"),
+        (change_json(lambda one: one["synthesis"].pop("gain")), "in no known way"),
+        (change_json(lambda one: one.update(synthesis="zoom")), "in no known way"),
+        (change_json(lambda one: one.update(landmarks=[[1e9, 0]] * 68)), "no landmarks in its image"),
+        (change_json(lambda one: one.update(landmarks=[[0, 0], [1]])), "in no known way"),
+        (change_json(lambda one: one.update(landmarks={})), "in no known way"),
+        (change_json(lambda one: one.update(landmarks=[[10**400, 0]] * 68)), "in no known way"),
+        (change_json(lambda one: one.pop("synthesis")), "is the target itself"),
+    ],
+)
+def test_a_forged_reference_is_found(folder: Path, change: Change, why: str) -> None:
+    rewrite(folder, "train-00000", change, samples=2 * PEOPLE)
+    faults = check(folder, replay=2 * PEOPLE)
+    assert len(faults) >= PEOPLE
+    assert all(why in fault or "more faults" in fault for fault in faults)
+
+
+def test_a_synthesised_reference_of_somebody_else_is_found(folder: Path) -> None:
+    def change(row: dict[str, Any], files: Files) -> None:
+        said = json.loads(files["json"])
+        if "synthesis" not in said["references"][0]:
+            said["references"][0]["synthesis"] = vars(Synthesis())
+            files["json"] = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+    rewrite(folder, "train-00000", change, samples=2 * PEOPLE)
+    assert "is synthesised, and not from the target" in check(folder)[0]
+
+
+def test_a_face_without_sense_costs_its_sample_alone(tmp_path: Path) -> None:
+    make_set(tmp_path)
+    storage = Storage(str(tmp_path))
+    plan = PlannedSamples(storage, SMALL)
+    planned = storage.attach(plan.read(plan.names()[0]), SMALL.loads)
+    rows = planned.to_pylist()
+    broken = next(row for row in rows if row["references"][0]["synthesis"])
+    broken["target"]["landmarks"] = [float(i // 2) for i in range(136)]
+    out = SMALL.process(pa.Table.from_pylist(rows, planned.schema)).to_pylist()
+    assert [row["reject"] for row in out if row["key"] == broken["key"]] == ["no_reference"]
+    assert all(row["files"] for row in out if row["key"] != broken["key"])
+
+
+def test_a_model_that_takes_embeddings_refuses_references_without(folder: Path) -> None:
+    samples, model = folder / "samples", PRESETS["tiny"]
+    on_train = replace(model, data=replace(model.data, validation_split="train"))
+    with pytest.raises(
+        ValueError, match=rf"synthesised references \(at least {2 * PEOPLE}\).*select.synthesise=0"
+    ):
+        training_check(on_train, [str(samples)], 1)
+    (samples / "manifest.json").unlink()  # no index tells: the first samples do
+    with pytest.raises(ValueError, match=r"synthesised references.*select.synthesise=0"):
+        training_check(on_train, [str(samples)], 1)
+    alone = replace(on_train, data=replace(on_train.data, references=0))
+    assert training_check(alone, [str(samples)], 1).synthesised
