@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from pipeline import card
+from pipeline import card, doubts, leakage, overrides
 from pipeline.config import Config, to_tree
 from pipeline.errors import RunError, UserError
 from pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
@@ -17,11 +17,13 @@ from pipeline.retry import Retry
 from pipeline.runner import Runner
 from pipeline.settings import differences
 from pipeline.storage import Storage
+from pipeline.unmatched import warn
 from pipeline.workers import Workers
 from stages.basicsr import BasicsrMissingError
 from stages.engines.engine import MissingWeights
 from stages.fetch import Fetch
 from stages.sources.source import Source, SourceError
+from stages.stage import WholeStage
 
 BUILD_FILE = "build.yaml"
 
@@ -61,6 +63,7 @@ def build(
 
     config = plan.config
     run = Runner(storage, console, workers)
+    lines = overrides.read(storage)
     text = yaml.safe_dump(plan.tree(), sort_keys=False)
     try:
         if storage.read_text(BUILD_FILE) != text:
@@ -72,10 +75,13 @@ def build(
         bring_up_to_date(source, question, config.rows_per_part, storage, console, again)
         run_fetch(config.fetch, storage, workers, console, retry)
         run.run_parts(config.crawl, FoundPhotos(storage))
-        run.run_whole(config.dedupe)
+        overrides.bring_up_to_date(storage, lines)
+        _run_whole(run, config.dedupe)
         run.run_parts(config.analyse, KeptPhotos(storage))
-        run.run_whole(config.cluster)
-        run.run_whole(config.select)
+        for stage in (config.compare, config.cluster, config.select):
+            _run_whole(run, stage)
+        warn(storage, console)
+        doubts.tell(storage, console)
         # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
         run.run_parts(config.shard, PlannedSamples(storage, config.shard), partial(card.withdraw, storage))
     except (SourceError, MissingWeights) as error:
@@ -84,7 +90,12 @@ def build(
         raise UserError(str(error)) from None
     except BasicsrMissingError as error:
         raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None
+    leakage.check(storage, console)
     card.write(storage, config.shard)
+
+
+def _run_whole(run: Runner, stage: WholeStage) -> None:
+    run.run_whole(stage, {"overrides": overrides.heeded_by(stage.writes)})
 
 
 def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:

@@ -159,6 +159,32 @@ def doctor() -> None:
 
 
 @app.command()
+def calibrate(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of photos, one sub-folder per person, whose names can be trusted: 5 people and 40 photos "
+            "at least."
+        ),
+    ],
+    config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="One setting, such as analyse.embedder_weights=FILE."
+        ),
+    ] = None,
+    engines: Annotated[
+        str | None, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
+    ] = None,
+) -> None:
+    """Measure what the cosines of an embedder mean, and print the settings to paste into a configuration."""
+    from pipeline.calibrate import calibrate_command
+
+    calibrate_command(source, config, settings or [], engines)
+
+
+@app.command()
 def train(
     model: Annotated[str, typer.Argument(help="refine, stylegan2 or landmarks.")],
     run: Annotated[Path, typer.Option("--run", help="A new folder for checkpoints, log and pictures.")],

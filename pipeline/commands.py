@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline import overrides
 from pipeline.build import BUILD_FILE, Plan, build, check_output
 from pipeline.config import ENGINES, read_config
 from pipeline.errors import UserError
@@ -97,7 +98,18 @@ def verify_command(folder: Path, replay: int) -> bool:
     replayed = f"; {plural(made, 'degraded face')} made anew, the same" if made and not faults else ""
     held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
     console.print(f"{verdict} {held}{replayed}", highlight=False)
-    return not faults
+    return _no_shot_twice(folder, console) and not faults
+
+
+def _no_shot_twice(folder: Path, console: Console) -> bool:
+    """Whether no shot is in two splits, which only the tables of a whole build tell; a copy of `samples` has none."""
+    from pipeline.leakage import leakage
+
+    if not (folder / BUILD_FILE).is_file():
+        return True
+    found = leakage(open_build(folder))
+    console.print(f"{'':<11} {found.sentence}", highlight=False)
+    return not len(found.faults)
 
 
 def sample_command(out: Path, identities: int, per_identity: int, size: int, seed: int) -> None:
@@ -122,11 +134,14 @@ def open_build(folder: Path) -> Storage:
 
 
 def _check_not_foreign(out: Path) -> None:
-    """Raise UserError if `out` holds files that are of no build: we would mix ours with them."""
+    """Raise UserError if `out` holds files that are of no build: we would mix ours with them.
+
+    What a person decided of a build that is gone may lie there already.
+    """
     if (
         out.is_dir()
         and not (out / BUILD_FILE).exists()
-        and any(not path.name.startswith(".") for path in out.iterdir())
+        and any(not path.name.startswith(".") and path.name != overrides.FILE for path in out.iterdir())
     ):
         raise UserError(f"{out} holds other files and no build: choose a new or empty folder for --out")
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 from pipeline.settings import read_settings
 from stages.analyse import Analyse
 from stages.cluster import Cluster
+from stages.compare import Compare
 from stages.crawl import Crawl
 from stages.dedupe import Dedupe
 from stages.fetch import Fetch
@@ -39,6 +40,7 @@ class Config:
     crawl: Crawl = field(default_factory=Crawl)
     dedupe: Dedupe = field(default_factory=Dedupe)
     analyse: Analyse = field(default_factory=Analyse)
+    compare: Compare = field(default_factory=Compare)
     cluster: Cluster = field(default_factory=Cluster)
     select: Select = field(default_factory=Select)
     shard: Shard = field(default_factory=Shard)

@@ -248,7 +248,10 @@ class PlannedSamples:
                 _pick(face, FACE_IN_SAMPLE) | _pick(pair, PAIR_IN_SAMPLE)
                 for face, pair in zip(references, pairs, strict=True)
             ],
-            "reference_crops": [face["crop"] for face in references],
+            "reference_crops": [  # a synthesised reference is made from the target's crop
+                None if pair["synthesis"] is not None else face["crop"]
+                for face, pair in zip(references, pairs, strict=True)
+            ],
         }
 
 

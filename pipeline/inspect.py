@@ -21,6 +21,8 @@ _NAMES = {
     "images": ("key", "id"),
     "duplicates": ("key", "id", "group"),
     "faces": ("id", "image", "key"),
+    "overrides": ("what", "other"),
+    "copies": ("face", "other"),
     "identities": ("face", "identity"),
     "pairs": ("target", "reference"),
     "samples": ("key", "target", "references"),

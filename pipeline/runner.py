@@ -1,6 +1,6 @@
 """Runs stages over tables: part stages on Ray Data, whole stages here; only what is missing or has changed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipeline.fingerprint import rows_digest, stage_digest, text_digest
 from pipeline.progress import StageProgress
-from pipeline.storage import Storage
+from pipeline.storage import Part, Storage
 from pipeline.workers import Task, Workers
 from stages.stage import PartStage, WholeStage
 
@@ -66,19 +66,26 @@ class Runner:
                 for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
                     progress.part_done(rows, rejected)
 
-    def run_whole(self, stage: WholeStage) -> None:
-        """Bring a whole stage's table up to date."""
+    def run_whole(self, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
+        """Bring a whole stage's table up to date.
+
+        It is redone if a value changed in a column that it reads, whatever was redone before it. `only` narrows
+        tables to the rows that concern the stage: the others it does not see, and they do not redo it.
+        """
+        only = only or {}
         before = self.storage.part(stage.writes, WHOLE)
-        fingerprint = self._whole_fingerprint(stage)
+        fingerprint = self._whole_fingerprint(stage, only)
         if before is not None and before.fingerprint == fingerprint:
             with StageProgress(self.console, _name(stage), 0, 1):
                 return
         with StageProgress(self.console, _name(stage), 1, 0) as progress:
-            tables = {name: self.storage.scan(name, columns) for name, columns in stage.reads.items()}
-            rows = stage.process(tables)
+            rows = stage.process({name: self._rows(stage, name, only) for name in stage.reads})
             with self.storage.writing(stage.writes, WHOLE, fingerprint) as part:
                 part.add(rows)
             progress.part_done(len(rows), count_rejected(rows))
+        after = self.storage.part(stage.writes, WHOLE)
+        if before is not None and after is not None:
+            self.console.print(f"{'':<11} {_changes(before, after)}", highlight=False)
 
     def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[Task]:
         digest = stage_digest(stage)
@@ -88,12 +95,22 @@ class Runner:
             if done is None or done.fingerprint != fingerprint:
                 yield Task(name, fingerprint)
 
-    def _whole_fingerprint(self, stage: WholeStage) -> str:
+    def _rows(self, stage: WholeStage, table: str, only: Mapping[str, pc.Expression]) -> pa.Table:
+        rows = self.storage.scan(table, stage.reads[table])
+        return rows.filter(only[table]) if table in only else rows
+
+    def _whole_fingerprint(self, stage: WholeStage, only: Mapping[str, pc.Expression]) -> str:
         read = []
-        for table in stage.reads:
+        for table, columns in stage.reads.items():
+            if table in only:
+                read.append(f"{table} {rows_digest(self._rows(stage, table, only))}")
+                continue
             for name in self.storage.parts(table):
                 part = self.storage.part(table, name)
-                read.append(f"{table}/{name} {part.fingerprint if part else ''}")
+                values = (
+                    [part.columns.get(c, part.fingerprint) for c in columns if c != "part"] if part else []
+                )
+                read.append(f"{table}/{name} {' '.join(values)}")
         return text_digest(stage_digest(stage), *read)
 
 
@@ -154,6 +171,15 @@ def _length(blob: Any) -> int:
     if isinstance(blob, list):
         return sum(_length(item) for item in blob)
     return int(blob["length"] or 0) if blob else 0
+
+
+def _changes(before: Part, after: Part) -> str:
+    if before.rows != after.rows:
+        return f"{after.rows} rows, {before.rows} before"
+    changed = [name for name, digest in after.columns.items() if before.columns.get(name) != digest]
+    if not changed:
+        return "its rows are the same as before: what follows is not redone for them"
+    return f"changed: {', '.join(changed)}"
 
 
 def _name(stage: PartStage | WholeStage) -> str:

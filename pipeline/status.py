@@ -7,6 +7,7 @@ from rich.table import Table
 
 from pipeline.commands import open_build
 from pipeline.funnel import funnel
+from pipeline.leakage import leakage
 from schemas.reject import Reject
 from schemas.tables import TABLES
 
@@ -28,3 +29,4 @@ def print_status(folder: Path) -> None:
         reasons = "; ".join(f"{count}: {Reject(reason).sentence}" for reason, count in step.reasons.items())
         steps.add_row(step.stage, str(step.rows), step.unit, str(step.passed), reasons)
     console.print(steps)
+    console.print(f"\n{leakage(storage).sentence}", highlight=False)

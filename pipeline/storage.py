@@ -20,13 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from pipeline.errors import RunError
+from pipeline.errors import RunError, UserError
+from pipeline.fingerprint import column_digests
 from pipeline.journal import Entry, Journal
 from pipeline.tar import TarWriter
 from schemas.paths import path_of_text
 from schemas.tables import BLOB, BUNDLE, MAX_BLOB_BYTES, TABLES
 
 _FINGERPRINT = b"facerefs.fingerprint"
+_COLUMNS = b"facerefs.columns"
 _TAR = b"facerefs.tar"
 _TEMPORARY = ".tmp-"
 _EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
@@ -48,6 +50,7 @@ class Part:
     name: str
     rows: int
     fingerprint: str
+    columns: Mapping[str, str]  # digest of the values of each column
     tar: TarFacts | None
 
 
@@ -89,14 +92,23 @@ class Storage:
         if tar and self.filesystem.get_file_info(self._path(tar.path)).size != tar.size:
             return None
         fingerprint = metadata.get(_FINGERPRINT, b"").decode()
-        return Part(name=name, rows=footer.num_rows, fingerprint=fingerprint, tar=tar)
+        columns = json.loads(metadata.get(_COLUMNS, b"{}"))
+        return Part(name=name, rows=footer.num_rows, fingerprint=fingerprint, columns=columns, tar=tar)
 
     def read(self, table: str, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-        """The rows of one part, bytes left where they lie. Raises RunError if its file is damaged."""
+        """The rows of one part, bytes left where they lie.
+
+        Raises RunError if its file is damaged, UserError if it is of a version that did not have these columns.
+        """
         wanted = None if columns is None else [column for column in columns if column != "part"]
         path = self._path(f"{table}/{name}.parquet")
         try:
             with self.filesystem.open_input_file(path) as file:
+                if lacking := set(wanted or ()).difference(pq.read_schema(file).names):
+                    raise UserError(
+                        f"{self.root} holds a build by another version of facerefs: its table {table} lacks "
+                        f"{', '.join(sorted(lacking))}; run the facerefs build that made it again, with --update"
+                    )
                 rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
         except (pa.ArrowInvalid, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
@@ -122,12 +134,11 @@ class Storage:
 
     def scan(self, table: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         """The rows of all parts of a table, in the order of the parts' names."""
+        schema = TABLES[table]
+        columns = columns or tuple(schema.names)
         parts = [self.read(table, name, columns) for name in self.parts(table)]
         if parts:
             return pa.concat_tables(parts)
-        schema = TABLES[table]
-        if columns is None:
-            return schema.empty_table()
         fields = [pa.field("part", pa.string()) if c == "part" else schema.field(c) for c in columns]
         return pa.schema(fields).empty_table()
 
@@ -210,7 +221,9 @@ class Storage:
         )
 
     def _load_lists(self, places: pa.ListArray) -> pa.Array:
-        loaded = [[self.read_blob(**at) for at in row or []] for row in places.to_pylist()]
+        loaded = [
+            [None if at is None else self.read_blob(**at) for at in row or []] for row in places.to_pylist()
+        ]
         return pa.array(loaded, pa.list_(pa.large_binary()))
 
     # ---- other files
@@ -229,6 +242,22 @@ class Storage:
             return None
         except UnicodeDecodeError as error:
             raise RunError(f"{self._path(name)} is damaged ({error}): choose another --out") from None
+
+    def read_small(self, name: str, limit: int) -> bytes | None:
+        """A file that somebody else wrote, one byte more than `limit` at most; None if there is no such thing.
+
+        Raises OSError for what is there and no file, or cannot be read.
+        """
+        path = self._path(name)
+        kind = self.filesystem.get_file_info(path).type
+        if kind == pafs.FileType.NotFound:
+            if self.local_path(name).is_symlink():
+                raise OSError("it is a link to nothing")
+            return None
+        if kind != pafs.FileType.File:
+            raise OSError("it is not a file")
+        with self.filesystem.open_input_stream(path) as file:
+            return bytes(file.read(limit + 1))
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file, whole or not at all."""
@@ -330,6 +359,7 @@ class PartWriter:
             self._storage.commit_file(self._temporary[self._tar], self._tar)
             metadata[_TAR] = json.dumps(facts.__dict__, sort_keys=True).encode()
         rows = pa.concat_tables(self._rows or [self._schema.empty_table()]).combine_chunks()
+        metadata[_COLUMNS] = json.dumps(column_digests(rows)).encode()
         temporary = self._temporary[self._parquet]
         with self._storage.open_output(temporary) as file:
             pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")

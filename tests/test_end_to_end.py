@@ -17,8 +17,9 @@ import torch
 import webdataset
 from PIL import Image
 
-from pipeline.demo.plant import plant
-from pipeline.demo.score import score, score_pairs
+from pipeline.demo.outcome import score_pairs
+from pipeline.demo.plant import Shares, plant
+from pipeline.demo.score import score
 from pipeline.storage import Storage
 from pipeline.tar import read_members
 from schemas.reject import Reject
@@ -174,7 +175,7 @@ def test_a_changed_and_damaged_build_ends_as_a_new_one_by_one_worker_would(
 def test_planted_defects_are_found(tmp_path: Path) -> None:
     people = tmp_path / "photos"
     list(write_people(people, identities=8, per_identity=6, size_px=480, seed=5))
-    truth = plant(people, seed=1)
+    truth = plant(people, seed=1, shares=Shares(copies=0.2))
     result = facerefs("build", people, "--out", tmp_path / "build", "--workers", 1, *QUICK)
     assert result.returncode == 0, result.stderr
     storage = Storage(str(tmp_path / "build"))
@@ -182,11 +183,12 @@ def test_planted_defects_are_found(tmp_path: Path) -> None:
     assert scores["broken or faceless files"].recall == 1
     for kind in ("same bytes", "re-encoded", "mirrored"):
         assert scores[f"copies: {kind}"].recall == 1
-    assert scores["copies: all"].wrong == 0
+    assert scores["copies found as photos"].wrong == 0
+    assert scores["one photo under two names"].recall == 1
     assert scores["wrong labels"].recall == 1
     pairs = score_pairs(storage, truth)
     assert pairs.pairs > 40
-    assert (pairs.of_copies, pairs.of_two_people) == (0, 0)
+    assert (pairs.of_copies, pairs.of_two_people, pairs.in_two_splits) == (0, 0, 0)
     dropped = {row["key"] for row in storage.scan("duplicates").to_pylist() if row["reject"]}
     assert dropped
     assert not dropped & set(storage.scan("faces").column("key").to_pylist())

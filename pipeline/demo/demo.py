@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.commands import build_command, check_new, report_command, verify_command
+from pipeline.demo.outcome import score_pairs, score_people
 from pipeline.demo.plant import Photo, plant, write_truth
-from pipeline.demo.score import Score, score, score_pairs
+from pipeline.demo.score import Score, score
 from pipeline.errors import RunError
 from pipeline.report.training import RUNS_FOLDER
 from pipeline.storage import Storage
@@ -84,8 +85,8 @@ def _print_scores(console: Console, scores: list[Score]) -> None:
     console.print()
     console.print(table)
     console.print(
-        "\nReferences wrongly refused as copies are other photos of the person that look like the same shot: "
-        "they stay in the set, and others are chosen in their place.",
+        "\nFaces wrongly found as copies are other shots that look like the same one: both stay in the set, "
+        "and others are chosen in their place.",
         highlight=False,
     )
 
@@ -96,12 +97,15 @@ def _share(value: float) -> str:
 
 def _print_result(console: Console, storage: Storage, truth: list[Photo], out: Path) -> None:
     pairs = score_pairs(storage, truth)
+    people = score_people(storage, truth)
     shards = [
         part for name in storage.parts("samples") if (part := storage.part("samples", name)) and part.tar
     ]
     size = sum(part.tar.size for part in shards if part.tar)
     console.print(
-        f"\n{pairs.pairs} pairs: {pairs.of_two_people} of two people, {pairs.of_copies} of a photo and its copy\n"
+        f"\n{people.people} people as {people.identities} identities: pairwise F {people.pairwise_f:.3f}, BCubed F "
+        f"{people.bcubed_f:.3f}\n{pairs.pairs} pairs: {pairs.of_two_people} of two people, {pairs.of_copies} of a "
+        f"photo and its copy; {pairs.in_two_splits} shots in two splits\n"
         f"{sum(part.rows for part in shards)} samples in {len(shards)} shards, {size / 1e6:.0f} MB, "
         f"in {out / 'build' / 'samples'}",
         highlight=False,

@@ -1,23 +1,35 @@
 """Plants defects into a folder of rendered people, and keeps the truth about every file."""
 
-import io
 import json
-import shutil
-import struct
-import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
 
-from schemas.reject import Reject
+from pipeline.demo.copies import KINDS, write_copy
+from pipeline.demo.faults import faulty_files
 
-COPY_SHARE = 0.10  # of the photos get a copy, of each kind in turn
-WRONG_LABEL_SHARE = 0.05  # of the photos lie in another person's folder
-FACELESS = 6
 
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+@dataclass(frozen=True)
+class Shares:
+    """How much of a set is defective."""
+
+    copies: float = 0.125  # of the photos get a copy, of each kind in turn
+    second_names: float = 0.25  # of the copies lie in another person's folder
+    wrong_labels: float = 0.05  # of the photos lie in another person's folder
+    split_names: float = 0.05  # of the people have two folders
+    merged_names: float = 0.05  # of the people share a folder with another person's photos
+
+
+class Misnamed(StrEnum):
+    """Why a photo does not lie in a folder of its person's own."""
+
+    WRONG_LABEL = "wrong label"
+    SPLIT_NAME = "split name"
+    MERGED_NAME = "merged name"
+    SECOND_NAME = "second name"  # a copy, of a photo that lies elsewhere
 
 
 @dataclass(frozen=True)
@@ -27,17 +39,24 @@ class Photo:
     path: str  # relative to the folder of photos
     person: str | None  # whom it shows, if anybody
     label: str  # the folder that it lies in
+    misnamed: Misnamed | None = None
     copy_of: str | None = None  # path of the photo that it is a copy of
     copy_kind: str | None = None
     fault: str | None = None  # the reject reason that it must end with
 
+    @property
+    def shot(self) -> str:
+        """The same for a photo and its copies."""
+        return self.copy_of or self.path
 
-def plant(photos: Path, seed: int) -> list[Photo]:
-    """Copies, wrong labels, split names, broken files and faceless photos; returns the truth about every file.
 
-    `photos` holds one folder per rendered person, as `stages.rendered.folder` writes them. Wrong labels and
-    split names hit photos that have no copy, so that each defect can be counted by itself.
+def plant(photos: Path, seed: int, shares: Shares | None = None) -> list[Photo]:
+    """Copies, wrong labels, split and merged names, broken files and faceless photos; returns the truth.
+
+    `photos` holds one folder per rendered person, as `stages.rendered.folder` writes them. No photo has two
+    defects, so that each can be counted by itself: copies and wrong labels are of people with one name of their own.
     """
+    shares = shares or Shares()
     rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
     clean = [
         Photo(f"{person.name}/{photo.name}", person.name, person.name)
@@ -45,17 +64,25 @@ def plant(photos: Path, seed: int) -> list[Photo]:
         if person.is_dir()
         for photo in sorted(person.glob("*.jpg"))
     ]
-    order = [clean[i] for i in rng.permutation(len(clean))]
-    copied = order[: round(COPY_SHARE * len(clean))]
-    truth = _plant_copies(photos, copied, rng)
-    split = _plant_split_names(photos, [photo for photo in clean if photo not in copied])
-    moved = {photo.path for photo, _ in split}
-    rest = [photo for photo in order[len(copied) :] if photo.path not in moved]
-    wrong = _plant_wrong_labels(photos, rest[: round(WRONG_LABEL_SHARE * len(clean))], rng)
-    changed = {photo.path for photo, _ in (*split, *wrong)}
+    names = sorted({photo.label for photo in clean})
+    order = [names[i] for i in rng.permutation(len(names))]
+    split, merged = (_some_people(share, len(names)) for share in (shares.split_names, shares.merged_names))
+    renamed = [*_split_names(clean, order[:split]), *_merged_names(clean, order[split : split + 2 * merged])]
+    gone = set(order[split + merged : split + 2 * merged])
+    names, plain = [name for name in names if name not in gone], set(order[split + 2 * merged :])
+    own = [photo for photo in clean if photo.label in plain]
+    own = [own[i] for i in rng.permutation(len(own))]
+    copied = own[: round(shares.copies * len(clean))]
+    chosen = own[len(copied) : len(copied) + round(shares.wrong_labels * len(clean))]
+    renamed += [(photo, _under(photo, _another(photo, names, rng), Misnamed.WRONG_LABEL)) for photo in chosen]
+    truth = _plant_copies(photos, copied, names, shares.second_names, rng)
+    for photo, now in renamed:
+        (photos / now.path).parent.mkdir(exist_ok=True)
+        (photos / photo.path).rename(photos / now.path)
+    changed = {photo.path for photo, _ in renamed}
     truth += [photo for photo in clean if photo.path not in changed]
-    truth += [now for _, now in (*split, *wrong)]
-    truth += _plant_faults(photos, sorted({photo.label for photo in clean}), rng)
+    truth += [now for _, now in renamed]
+    truth += _plant_faults(photos, sorted({photo.label for photo in truth}), rng)
     return sorted(truth, key=lambda photo: photo.path)
 
 
@@ -64,132 +91,59 @@ def write_truth(path: Path, truth: list[Photo]) -> None:
     path.write_text("".join(json.dumps(asdict(photo)) + "\n" for photo in truth))
 
 
-def _plant_copies(photos: Path, originals: list[Photo], rng: np.random.Generator) -> list[Photo]:
-    kinds = {"same bytes": None, "re-encoded": _reencoded, "cropped": _cropped, "mirrored": _mirrored}
-    truth = []
-    for i, original in enumerate(originals):
-        kind = list(kinds)[i % len(kinds)]
-        source = photos / original.path
-        copy = source.with_name(f"img_{rng.integers(10_000, 99_999)}.jpg")
-        change = kinds[kind]
-        if change is None:
-            shutil.copyfile(source, copy)
-        else:
-            change(Image.open(source)).save(copy, quality=70)
-        path = f"{original.label}/{copy.name}"
-        truth.append(Photo(path, original.person, original.label, copy_of=original.path, copy_kind=kind))
-    return truth
+def _some_people(share: float, people: int) -> int:
+    return max(1, round(share * people)) if share else 0
 
 
-def _reencoded(image: Image.Image) -> Image.Image:
-    return image.resize((image.width * 4 // 5, image.height * 4 // 5), Image.Resampling.LANCZOS)
-
-
-def _cropped(image: Image.Image) -> Image.Image:
-    left, top = image.width // 25, image.height // 25
-    return image.crop((left, top, image.width - left // 2, image.height - top // 2))
-
-
-def _mirrored(image: Image.Image) -> Image.Image:
-    return ImageOps.mirror(image)
-
-
-def _plant_split_names(photos: Path, clean: list[Photo]) -> list[tuple[Photo, Photo]]:
-    """Half of the photos of two people go into a second folder, as if somebody had used another name."""
-    people = sorted({photo.label for photo in clean})
-    moves = []
-    for number, person in enumerate((people[0], people[len(people) // 2])):
+def _split_names(clean: list[Photo], people: list[str]) -> Iterator[tuple[Photo, Photo]]:
+    """Half of the photos of each go into a second folder, as if somebody had used another name."""
+    for number, person in enumerate(people, 1):
         own = [photo for photo in clean if photo.label == person]
         for photo in own[len(own) // 2 :]:
-            label = f"stage-name-{number + 1}"
-            moves.append((photo, _move(photos, photo, label)))
-    return moves
+            yield photo, _under(photo, f"stage-name-{number}", Misnamed.SPLIT_NAME)
 
 
-def _plant_wrong_labels(
-    photos: Path, chosen: list[Photo], rng: np.random.Generator
-) -> list[tuple[Photo, Photo]]:
-    people = sorted(
-        {photo.label for photo in chosen} | {path.name for path in photos.iterdir() if path.is_dir()}
-    )
-    moves = []
-    for photo in chosen:
-        others = [label for label in people if label not in (photo.label, "stage-name-1", "stage-name-2")]
-        moves.append((photo, _move(photos, photo, others[rng.integers(len(others))])))
-    return moves
+def _merged_names(clean: list[Photo], people: list[str]) -> Iterator[tuple[Photo, Photo]]:
+    """All photos of the second half of these people go into the folders of the first, as if they were namesakes."""
+    half = len(people) // 2
+    namesake = dict(zip(people[half:], people[:half], strict=True))
+    for photo in clean:
+        if photo.label in namesake:
+            yield photo, _under(photo, namesake[photo.label], Misnamed.MERGED_NAME)
 
 
-def _move(photos: Path, photo: Photo, label: str) -> Photo:
-    target = photos / label / f"{photo.label}-{Path(photo.path).name}".replace("person", "photo")
-    target.parent.mkdir(exist_ok=True)
-    (photos / photo.path).rename(target)
-    return Photo(f"{label}/{target.name}", photo.person, label)
+def _another(photo: Photo, names: list[str], rng: np.random.Generator) -> str:
+    others = [name for name in names if name != photo.label]
+    return others[rng.integers(len(others))]
+
+
+def _under(photo: Photo, label: str, why: Misnamed) -> Photo:
+    name = f"{photo.label}-{Path(photo.path).name}".replace("person", "photo")
+    return replace(photo, path=f"{label}/{name}", label=label, misnamed=why)
+
+
+def _plant_copies(
+    photos: Path, originals: list[Photo], names: list[str], second_names: float, rng: np.random.Generator
+) -> list[Photo]:
+    numbers = 10_000 + rng.permutation(max(90_000, len(originals)))
+    under_two = set(rng.permutation(len(originals))[: round(second_names * len(originals))].tolist())
+    truth = []
+    for i, (original, number) in enumerate(zip(originals, numbers, strict=False)):
+        kind = KINDS[i % len(KINDS)]
+        label = _another(original, names, rng) if i in under_two else original.label
+        path = f"{label}/img_{number}.jpg"
+        (photos / path).parent.mkdir(exist_ok=True)
+        write_copy(photos / original.path, photos / path, kind)
+        misnamed = Misnamed.SECOND_NAME if i in under_two else None
+        truth.append(Photo(path, original.person, label, misnamed, original.path, kind))
+    return truth
 
 
 def _plant_faults(photos: Path, people: list[str], rng: np.random.Generator) -> list[Photo]:
     example = sorted((photos / people[0]).glob("*.jpg"))[0].read_bytes()
-    faults: list[tuple[str, bytes, Reject]] = [
-        ("cut_off.jpg", example[: len(example) // 2], Reject.TRUNCATED),
-        ("nothing.jpg", b"", Reject.EMPTY),
-        ("page.jpg", b"<!DOCTYPE html><title>404 Not Found</title>", Reject.NOT_AN_IMAGE),
-        ("drawing.jpg", b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', Reject.NOT_AN_IMAGE),
-        ("bomb.png", _bomb_png(), Reject.TOO_MANY_PIXELS),
-        ("moving.gif", _animation(), Reject.ANIMATED),
-        ("icon.png", _png(np.full((16, 16, 3), 128, np.uint8)), Reject.TOO_SMALL),
-    ]
-    faults += [(f"landscape_{i}.jpg", _jpeg(_landscape(rng)), Reject.NO_FACE) for i in range(FACELESS)]
     truth = []
-    for i, (name, data, reject) in enumerate(faults):
+    for i, (name, data, reject) in enumerate(faulty_files(example, rng)):
         label = people[i % len(people)]
         (photos / label / name).write_bytes(data)
         truth.append(Photo(f"{label}/{name}", None, label, fault=reject.value))
     return truth
-
-
-def _bomb_png() -> bytes:
-    """A few hundred bytes that claim to be 60,000 x 60,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-
-
-def _animation() -> bytes:
-    frames = [Image.new("RGB", (96, 96), (shade, 80, 160)) for shade in (0, 120, 240)]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=100)
-    return buffer.getvalue()
-
-
-def _landscape(rng: np.random.Generator) -> Pixels:
-    """Sky, hills and a meadow, out of smooth noise: something to look at, and nobody in it."""
-    height, width = 480, 640
-    x = np.linspace(0, 1, width)
-    y = np.linspace(0, 1, height)[:, None]
-    sky = np.stack([0.45 + 0.4 * y + 0 * x, 0.65 + 0.25 * y + 0 * x, 0.95 - 0.1 * y + 0 * x], -1)
-    picture = sky
-    for depth in range(3):
-        waves = sum(
-            np.sin(2 * np.pi * (x * (k + 1) * rng.uniform(0.5, 1.5) + rng.random())) / (k + 2)
-            for k in range(5)
-        )
-        ridge = 0.45 + 0.15 * depth + 0.08 * waves
-        colour = np.array([0.25, 0.45 + 0.08 * depth, 0.3 - 0.07 * depth]) * rng.uniform(0.8, 1.2)
-        picture = np.where((y > ridge)[..., None], colour, picture)
-    grain = rng.normal(0, 0.02, (height, width, 1))
-    smooth = Image.fromarray((np.clip(picture + grain, 0, 1) * 255).astype(np.uint8))
-    return np.asarray(smooth.filter(ImageFilter.GaussianBlur(1)))
-
-
-def _png(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _jpeg(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()

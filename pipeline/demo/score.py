@@ -1,9 +1,12 @@
 """Holds what a build decided against what was planted: precision and recall of each kind of decision."""
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.demo.plant import Photo
+from pipeline.demo.copies import KINDS
+from pipeline.demo.outcome import Face, faces_of
+from pipeline.demo.plant import Misnamed, Photo
 from pipeline.storage import Storage
 
 
@@ -27,106 +30,117 @@ class Score:
         return self.found / (self.found + self.wrong) if self.found + self.wrong else float("nan")
 
 
-@dataclass(frozen=True)
-class PairScore:
-    """What became of the planted defects in the end: in the pairs that a network would learn from."""
-
-    pairs: int
-    of_two_people: int
-    of_copies: int
-
-
 def score(storage: Storage, truth: list[Photo]) -> list[Score]:
     """The scores of a build over photos of which everything is known."""
     by_path = {photo.path: photo for photo in truth}
+    faces = list(faces_of(storage, by_path))
     return [
-        *_copies(storage, by_path),
-        _wrong_labels(storage, by_path),
-        _merged_names(storage, by_path),
+        *_copies(storage, by_path, faces),
+        *_wrong_labels(faces),
+        _split_names(faces),
+        _merged_names(faces),
         _faults(storage, by_path),
     ]
 
 
-def score_pairs(storage: Storage, truth: list[Photo]) -> PairScore:
-    """Counts the accepted pairs that show two people, or one photo twice."""
-    by_path = {photo.path: photo for photo in truth}
-    photo_of = {row["id"]: by_path[row["key"]] for row in storage.scan("faces", ("id", "key")).to_pylist()}
-    pairs = [
-        (photo_of[row["target"]], photo_of[row["reference"]])
-        for row in storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
-        if row["reject"] is None
-    ]
-    return PairScore(
-        pairs=len(pairs),
-        of_two_people=sum(a.person != b.person for a, b in pairs),
-        of_copies=sum((a.copy_of or a.path) == (b.copy_of or b.path) for a, b in pairs),
-    )
-
-
-def _copies(storage: Storage, truth: dict[str, Photo]) -> Iterable[Score]:
+def _copies(storage: Storage, truth: dict[str, Photo], faces: list[Face]) -> Iterator[Score]:
+    """Copies found as photos, or else as faces; then those under another name, of which one photo must go."""
     dropped = {
-        row["key"]: row["kept_key"]
+        frozenset((row["key"], row["kept_key"]))
         for row in storage.scan("duplicates", ("key", "kept_key", "reject")).to_pylist()
-        if row["reject"]
+        if row["reject"] and row["kept_key"]
     }
-    found = {photo.path: _one_shot(photo, dropped, truth) for photo in truth.values() if photo.copy_of}
-    wrong = sum((truth[a].copy_of or a) != (truth[b].copy_of or b) for a, b in dropped.items())
-    kinds = sorted({photo.copy_kind for photo in truth.values() if photo.copy_kind})
-    for kind in kinds:
-        of_kind = [path for path in found if truth[path].copy_kind == kind]
-        yield Score(f"copies: {kind}", len(of_kind), sum(found[path] for path in of_kind), 0)
-    yield Score("copies: all", len(found), sum(found.values()), wrong)
-    left = {path for path, was in found.items() if not was}
-    refused = _refused_as_reference(storage)
-    caught = sum(frozenset((path, truth[path].copy_of or "")) in refused for path in left)
-    false = sum(len({truth[path].copy_of or path for path in pair}) > 1 for pair in refused)
-    yield Score("copies left, refused as reference", len(left), caught, false)
+    path = {face.id: face.photo.path for face in faces}  # of those that analyse let go on
+    alike = {
+        frozenset((path[row["face"]], path[row["other"]]))
+        for row in storage.scan("copies", ("face", "other", "kind")).to_pylist()
+        if row["kind"] == "copy"
+    }
+    planted = {frozenset((photo.path, photo.shot)): photo for photo in truth.values() if photo.copy_of}
+    for kind in KINDS:
+        of_kind = {pair for pair, photo in planted.items() if photo.copy_kind == kind}
+        yield Score(f"copies: {kind}", len(of_kind), len(of_kind & (dropped | alike)), 0)
+    yield Score("copies found as photos", len(planted), len(planted.keys() & dropped), _wrong(dropped, truth))
+    seen = set(path.values())  # a photo without a face cannot be found by it
+    left = {pair for pair in planted.keys() - dropped if pair <= seen}
+    yield Score("the others, found as faces", len(left), len(left & alike), _wrong(alike, truth))
+    left -= alike
+    refused = _refused_as_reference(storage, path)
+    yield Score("the rest, refused as reference", len(left), len(left & refused), 0)
+    identity = {face.photo.path: face.identity for face in faces if face.identity is not None}
+    twice = {pair for pair, photo in planted.items() if photo.misnamed is Misnamed.SECOND_NAME}
+    settled = sum(len({identity.get(path) for path in pair} - {None}) < 2 for pair in twice)
+    shots = _shots_twice(faces)
+    wrong = sum(face.reject == "second_name" and face.photo.shot not in shots for face in faces)
+    yield Score("one photo under two names", len(twice), settled, wrong)
 
 
-def _refused_as_reference(storage: Storage) -> set[frozenset[str]]:
-    """Pairs of photos of which one was refused as the other's copy."""
-    key = {row["id"]: row["key"] for row in storage.scan("faces", ("id", "key")).to_pylist()}
-    pairs = storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
+def _refused_as_reference(storage: Storage, path: dict[str, str]) -> set[frozenset[str]]:
+    """Pairs of photos that may not be each other's reference."""
     return {
-        frozenset((key[row["target"]], key[row["reference"]])) for row in pairs if row["reject"] == "copy"
+        frozenset((path[row["target"]], path[row["reference"]]))
+        for row in storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
+        if row["reject"] in ("copy", "session")
     }
 
 
-def _one_shot(copy: Photo, dropped: dict[str, str], truth: dict[str, Photo]) -> bool:
-    """Whether copy and original no longer both go on: whichever of them was kept."""
-    original = copy.copy_of or ""
-    return dropped.get(copy.path) == original or dropped.get(original) == copy.path
+def _shots_twice(faces: list[Face]) -> set[str]:
+    """The shots that lie under two names."""
+    return {face.photo.shot for face in faces if face.photo.misnamed is Misnamed.SECOND_NAME}
 
 
-def _wrong_labels(storage: Storage, truth: dict[str, Photo]) -> Score:
-    decision = {
-        photo.path: row["decision"] in ("dropped", "corrected") for row, photo in _faces(storage, truth)
-    }
-    planted = {path for path in decision if _mislabelled(truth[path])}
-    refused = {path for path, no in decision.items() if no}
-    return Score("wrong labels", len(planted), len(planted & refused), len(refused - planted))
+def _wrong(pairs: set[frozenset[str]], truth: dict[str, Photo]) -> int:
+    return sum(len({truth[path].shot for path in pair}) > 1 for pair in pairs)
 
 
-def _mislabelled(photo: Photo) -> bool:
-    return photo.person is not None and photo.label != photo.person and not _second_name(photo)
+def _wrong_labels(faces: list[Face]) -> Iterator[Score]:
+    """Those that were refused, and where the faces went; a shot under two names is judged by itself."""
+    twice = _shots_twice(faces)
+    judged = [face for face in faces if face.photo.shot not in twice]
+    planted = {face.id for face in judged if face.photo.misnamed is Misnamed.WRONG_LABEL}
+    refused = {face.id for face in judged if face.decision in ("dropped", "corrected")}
+    yield Score("wrong labels", len(planted), len(planted & refused), len(refused - planted))
+    owners = _owners(faces)
+    moved = [face for face in judged if face.decision == "corrected"]
+    right = {face.id for face in moved if owners.get(face.identity or "") == face.photo.person}
+    yield Score("moved to whom they show", len(planted), len(right & planted), len(moved) - len(right))
 
 
-def _second_name(photo: Photo) -> bool:
-    return photo.label.startswith("stage-name-")
-
-
-def _merged_names(storage: Storage, truth: dict[str, Photo]) -> Score:
+def _split_names(faces: list[Face]) -> Score:
     """Pairs of labels that ended as one identity."""
-    owner = {photo.label: photo.person for photo in truth.values() if _second_name(photo)}
-    identity = {
-        row["label"]: row["identity"] for row, _ in _faces(storage, truth) if row["decision"] == "kept"
+    person = {
+        face.photo.label: face.photo.person for face in faces if face.photo.misnamed is Misnamed.SPLIT_NAME
     }
-    identity |= {
-        row["label"]: row["identity"] for row, _ in _faces(storage, truth) if row["decision"] == "merged"
+    merged = {(face.photo.label, face.identity) for face in faces if face.decision == "merged"}
+    right = {(a, b) for a, b in merged if person.get(a, a) == person.get(b or "", b)}
+    return Score("one person under two names", len(person), len(right), len(merged) - len(right))
+
+
+def _merged_names(faces: list[Face]) -> Score:
+    """Labels of two people that ended as one identity for each."""
+    planted = {face.photo.label for face in faces if face.photo.misnamed is Misnamed.MERGED_NAME}
+    split = {face.photo.label for face in faces if face.decision == "split"}
+    people: dict[str, dict[str | None, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for face in faces:
+        if face.identity is not None and face.photo.misnamed in (None, Misnamed.MERGED_NAME):
+            people[face.photo.label][face.photo.person][face.identity] += 1
+    apart = {
+        label
+        for label in planted
+        if len(found := [names.most_common(1)[0][0] for names in people[label].values()])
+        == len(set(found))
+        > 1
     }
-    merged = {(label, name) for label, name in identity.items() if label != name}
-    right = {(a, b) for a, b in merged if owner.get(a, a) == owner.get(b, b)}
-    return Score("one person under two names", len(owner), len(right), len(merged - right))
+    return Score("two people under one name", len(planted), len(apart), len(split - planted))
+
+
+def _owners(faces: list[Face]) -> dict[str, str | None]:
+    """Whom most faces of each identity show."""
+    people: dict[str, Counter[str | None]] = defaultdict(Counter)
+    for face in faces:
+        if face.identity is not None:
+            people[face.identity][face.photo.person] += 1
+    return {name: count.most_common(1)[0][0] for name, count in people.items()}
 
 
 def _faults(storage: Storage, truth: dict[str, Photo]) -> Score:
@@ -138,9 +152,3 @@ def _faults(storage: Storage, truth: dict[str, Photo]) -> Score:
     found = sum(reject.get(photo.path) == photo.fault for photo in faults)
     wrong = sum(bool(reason) and not truth[path].fault for path, reason in reject.items())
     return Score("broken or faceless files", len(faults), found, wrong)
-
-
-def _faces(storage: Storage, truth: dict[str, Photo]) -> Iterable[tuple[dict[str, str], Photo]]:
-    key = {row["id"]: row["key"] for row in storage.scan("faces", ("id", "key")).to_pylist()}
-    for row in storage.scan("identities", ("face", "label", "identity", "decision")).to_pylist():
-        yield row, truth[key[row["face"]]]

@@ -66,7 +66,7 @@ def _likeness(storage: Storage) -> Iterator[Histogram | None]:
 
 
 def _faces(storage: Storage, limits: Mapping[str, Any]) -> Iterator[Histogram | None]:
-    faces = storage.scan("faces", ("yaw", "pitch", "sharpness", "niqe", "face_px"))
+    faces = storage.scan("faces", ("yaw", "pitch", "sharpness", "niqe", "brisque", "face_px"))
     yield histogram(
         "Yaw",
         [Series("", _values(faces, "yaw"))],
@@ -98,6 +98,13 @@ def _faces(storage: Storage, limits: Mapping[str, Any]) -> Iterator[Histogram | 
         unit="score",
         note="Lower is more natural.",
         limit=limits.get("max_niqe"),
+    )
+    yield histogram(
+        "BRISQUE",
+        [Series("", _values(faces, "brisque"))],
+        unit="score",
+        note="Lower is more natural.",
+        limit=limits.get("max_brisque"),
     )
 
 

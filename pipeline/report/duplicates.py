@@ -48,6 +48,7 @@ class Duplicates:
 def duplicates(storage: Storage, album: Album) -> Duplicates:
     """Collect groups of copies."""
     rows = storage.scan("duplicates")
+    rows = rows.filter(pc.is_valid(rows.column("kept_key")))  # without those that a person dropped
     copies = rows.filter(pc.invert(pc.fill_null(rows.column("kept"), False)))
     kinds = copies.group_by("kind").aggregate([("key", "count")])
     kinds = kinds.sort_by([("key_count", "descending"), ("kind", "ascending")]).to_pylist()

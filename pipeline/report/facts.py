@@ -1,7 +1,7 @@
 """The build in figures: its sizes, engines, configuration, tables and licences."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,13 +149,25 @@ def _engines(storage: Storage) -> list[tuple[str, list[str]]]:
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[Setting]]]:
     defaults = to_tree(Config())
     general = {name: value for name, value in config.items() if not isinstance(value, dict)}
-    groups = {"build": general} | {name: value for name, value in config.items() if isinstance(value, dict)}
-    known = {"build": defaults} | {name: value for name, value in defaults.items() if isinstance(value, dict)}
+    groups, known = (
+        {name: dict(_leaves(value)) for name, value in tree.items() if isinstance(value, dict)}
+        for tree in (config, defaults)
+    )
+    groups, known = {"build": general} | groups, {"build": defaults} | known
     return [
         (str(group), [_setting(name, value, known.get(group, {})) for name, value in values.items()])
         for group, values in groups.items()
         if values
     ]
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings of settings by their names with dots; a recipe is one."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and "name" not in value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _setting(name: str, value: Any, defaults: Mapping[str, Any]) -> Setting:

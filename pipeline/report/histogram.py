@@ -15,6 +15,7 @@ _TOP = 14.0  # room for the name of the limit
 _BOTTOM = 22.0  # and for the figures of the axis
 _TICKS = 5
 _BINS_PER_TICK = 5
+_NARROWEST = 1e-200  # the smallest floats cannot be divided
 
 Floats = npt.NDArray[np.float64]
 
@@ -111,7 +112,7 @@ def _edges(low: float, high: float) -> tuple[Floats, float]:
     size = max(abs(low), abs(high))
     # Bins much narrower than the values themselves could not be told apart as floats.
     span = max(high - low, 1e-6 * size) if high > low else size or 1.0
-    step = _round_step(span / _TICKS)
+    step = _round_step(max(span, _NARROWEST) / _TICKS)
     width = step / _BINS_PER_TICK
     first = math.floor(low / width)
     last = max(math.floor(high / width) + 1, first + _BINS_PER_TICK)  # the greatest value lies inside

@@ -1,4 +1,4 @@
-"""Labels that were not taken as they stood: corrected, dropped, merged; with the faces that tell why."""
+"""Labels that were not taken as they stood: corrected, dropped, merged, split; with the faces that tell why."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline.report.thumbnails import Picture
 from pipeline.storage import Storage
 
 _CASES = 12
-_MERGES = 6
+_RENAMINGS = 6
 _FACES = 5
 
 
@@ -40,8 +40,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Merge:
-    """A label that is another name of a person."""
+class Renaming:
+    """Faces of a label under a person's name: another name of that person (merged), or one of two (split)."""
 
     label: str
     identity: str
@@ -58,29 +58,40 @@ class Labels:
     corrected_total: int
     dropped_total: int
     merged_total: int
+    split_total: int
     corrected: list[Case]
     dropped: list[Case]
-    merged: list[Merge]
+    merged: list[Renaming]
+    split: list[Renaming]
 
 
 def labels(storage: Storage, album: Album) -> Labels:
     """Collect what was decided against labels."""
     rows = storage.scan("identities").sort_by([("label", "ascending"), ("face", "ascending")])
     known = identified(storage)
-    corrected, dropped, merged = (
+    corrected, dropped, merged, split = (
         rows.filter(pc.equal(rows.column("decision"), decision))
-        for decision in ("corrected", "dropped", "merged")
+        for decision in ("corrected", "dropped", "merged", "split")
     )
-    names = merged.group_by(["label", "identity"]).aggregate([("face", "count")])
-    names = names.sort_by([("label", "ascending"), ("identity", "ascending")]).to_pylist()
+    merged_names, split_names = _names(merged), _names(split)
     return Labels(
         corrected_total=len(corrected),
         dropped_total=len(dropped),
-        merged_total=len(names),
+        merged_total=len(merged_names),
+        split_total=len(split_names),
         corrected=[_case(row, known, album) for row in _some(corrected)],
         dropped=[_case(row, known, album) for row in _some(dropped)],
-        merged=[_merge(name, merged, known, album) for name in spread(names, _MERGES)],
+        merged=[
+            _renaming(name, merged, known, "identity", album) for name in spread(merged_names, _RENAMINGS)
+        ],
+        split=[_renaming(name, split, known, "label", album) for name in spread(split_names, _RENAMINGS)],
     )
+
+
+def _names(rows: pa.Table) -> list[dict[str, Any]]:
+    names = rows.group_by(["label", "identity"]).aggregate([("face", "count")])
+    names = names.sort_by([("label", "ascending"), ("identity", "ascending")])
+    return list(names.to_pylist())
 
 
 def _some(rows: pa.Table) -> list[dict[str, Any]]:
@@ -112,19 +123,17 @@ def _typical(name: str | None, similarity: float | None, known: pa.Table, album:
     return Typical(name, None if face is None else album.face(face), similarity)
 
 
-def _merge(name: dict[str, Any], merged: pa.Table, known: pa.Table, album: Album) -> Merge:
-    faces = merged.filter(
+def _renaming(name: dict[str, Any], rows: pa.Table, known: pa.Table, end: str, album: Album) -> Renaming:
+    """The faces, beside those that kept the name `name[end]`."""
+    faces = rows.filter(
         pc.and_(
-            pc.equal(merged.column("label"), name["label"]),
-            pc.equal(merged.column("identity"), name["identity"]),
+            pc.equal(rows.column("label"), name["label"]), pc.equal(rows.column("identity"), name["identity"])
         )
     )
     own = known.filter(
-        pc.and_(
-            pc.equal(known.column("identity"), name["identity"]), pc.equal(known.column("decision"), "kept")
-        )
+        pc.and_(pc.equal(known.column("identity"), name[end]), pc.equal(known.column("decision"), "kept"))
     )
-    return Merge(
+    return Renaming(
         label=name["label"],
         identity=name["identity"],
         count=name["face_count"],

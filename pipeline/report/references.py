@@ -27,6 +27,8 @@ class Reference:
     landmark_distance: float | None
     similarity: float | None
     pose_gap: float | None
+    synthesised: bool
+    reject: str | None
     detail: str | None
 
 
@@ -45,7 +47,8 @@ class References:
     """Some targets, and of how many."""
 
     targets_total: int
-    refused_total: int
+    copies_total: int  # references that were refused
+    sessions_total: int
     targets: list[Target]
 
 
@@ -53,15 +56,22 @@ def references(storage: Storage, album: Album) -> References:
     """Collect targets with references."""
     pairs = storage.scan("pairs")
     pairs = pairs.filter(pc.is_valid(pairs.column("reference")))
-    refused = pairs.filter(pc.equal(pairs.column("reject"), Reject.COPY.value))
+    refused = pairs.filter(
+        pc.is_in(pairs.column("reject"), pa.array([Reject.COPY.value, Reject.SESSION.value]))
+    )
     all_targets = sorted(pc.unique(pairs.column("target")).to_pylist())
     guarded = spread(sorted(pc.unique(refused.column("target")).to_pylist()), _GUARDED)
     others = [target for target in all_targets if target not in set(guarded)]
     chosen = guarded + spread(others, _TARGETS - len(guarded))
-    return References(len(all_targets), len(refused), [_target(face, pairs, album) for face in chosen])
+    copies, sessions = (
+        int(pc.sum(pc.equal(refused["reject"], reason.value)).as_py() or 0)
+        for reason in (Reject.COPY, Reject.SESSION)
+    )
+    targets = [_target(face, pairs, album, storage) for face in chosen]
+    return References(len(all_targets), copies, sessions, targets)
 
 
-def _target(face: str, pairs: pa.Table, album: Album) -> Target:
+def _target(face: str, pairs: pa.Table, album: Album, storage: Storage) -> Target:
     rows = pairs.filter(pc.equal(pairs.column("target"), face)).to_pylist()
     rows.sort(key=lambda row: (row["rank"] is None, row["rank"] or 0, row["landmark_distance"] or 0))
     accepted = [row for row in rows if row["reject"] is None]
@@ -70,17 +80,30 @@ def _target(face: str, pairs: pa.Table, album: Album) -> Target:
         picture=album.face(face),
         key=album.origin(face).key,
         identity=rows[0]["identity"],
-        references=[_reference(row, album) for row in accepted[:_REFERENCES] + refused[:_REFERENCES]],
+        references=[
+            _reference(row, album, storage) for row in accepted[:_REFERENCES] + refused[:_REFERENCES]
+        ],
     )
 
 
-def _reference(row: dict[str, Any], album: Album) -> Reference:
+def _reference(row: dict[str, Any], album: Album, storage: Storage) -> Reference:
+    synthesised = row["synthesis"] is not None
     return Reference(
-        picture=album.face(row["reference"]),
+        picture=_stored(row, album, storage) if synthesised else album.face(row["reference"]),
         key=album.origin(row["reference"]).key,
         rank=row["rank"],
         landmark_distance=row["landmark_distance"],
         similarity=row["similarity"],
         pose_gap=row["pose_gap"],
+        synthesised=synthesised,
+        reject=row["reject"],
         detail=row["reject_detail"],
     )
+
+
+def _stored(row: dict[str, Any], album: Album, storage: Storage) -> Picture | None:
+    """A synthesised reference, which is nowhere but in its sample."""
+    for part in storage.parts("samples"):
+        for sample in storage.rows_in("samples", part, "target", {row["target"]}):
+            return album.sample(sample["files"], (f"ref{row['rank']}",))[0]
+    return None

@@ -13,6 +13,7 @@ from pipeline.storage import Storage
 from schemas.reject import Reject
 
 _EXAMPLES = 4
+_REFUSED = (Reject.COPY, Reject.SESSION)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Stage:
     width: float
     passed_width: float
     reasons: list[Reason]
-    refused: list[Reason]  # of `select`: references that are copies, which are no targets
+    refused: list[Reason]  # of `select`: references that are copies or of the session, which are no targets
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def stages(storage: Storage, album: Album) -> list[Stage]:
 def _stage(storage: Storage, album: Album, step: Step, widest: int) -> Stage:
     place = _PLACES[step.stage]
     table = storage.scan(place.table, (place.subject, place.detail, "reject"))
-    copies = pc.sum(pc.equal(table.column("reject"), Reject.COPY.value)).as_py()
+    refused = {reason: pc.sum(pc.equal(table.column("reject"), reason.value)).as_py() for reason in _REFUSED}
     return Stage(
         name=step.stage,
         does=place.does,
@@ -92,7 +93,7 @@ def _stage(storage: Storage, album: Album, step: Step, widest: int) -> Stage:
         width=step.rows / widest,
         passed_width=step.passed / widest,
         reasons=[_reason(table, album, place, code, number) for code, number in step.reasons.items()],
-        refused=[_reason(table, album, place, Reject.COPY, copies)] if copies else [],
+        refused=[_reason(table, album, place, code, count) for code, count in refused.items() if count],
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.report.labels import labels
 from pipeline.report.people import people
 from pipeline.report.references import references
 from pipeline.report.rejects import stages
+from pipeline.report.review import review
 from pipeline.report.samples import samples
 from pipeline.report.training import training_runs
 from pipeline.storage import Storage
@@ -42,6 +43,7 @@ def write_report(storage: Storage) -> None:
             samples=samples(storage, album),
             people=people(storage, album),
             labels=labels(storage, album),
+            review=review(storage, album),
             duplicates=duplicates(storage, album),
             references=references(storage, album),
             histograms=distributions(storage, plan.get("config") or {}),

@@ -25,6 +25,7 @@ class Sample:
     reference: Picture | None
     truth: Picture | None
     references: int
+    synthesised: bool  # the first of them is made from the target
     words: str
     origins: list[Origin]  # of the target, then of the first reference
 
@@ -67,8 +68,9 @@ def _sample(row: dict[str, Any], album: Album) -> Sample:
         reference=reference,
         truth=truth,
         references=len(row["references"]),
+        synthesised=row["target"] in row["references"][:1],
         words=theta.describe(theta.from_json(row["theta"])),
-        origins=[album.origin(face) for face in (row["target"], *row["references"][:1])],
+        origins=[album.origin(face) for face in dict.fromkeys((row["target"], *row["references"][:1]))],
     )
 
 

@@ -30,7 +30,9 @@ def kept_photos(folder: Path, *parts: list[dict[str, Any]]) -> KeptPhotos:
     for number, rows in enumerate(parts):
         with storage.writing("images", f"part-{number:05d}", "fingerprint") as part:
             part.add(pa.Table.from_pylist(rows, IMAGES))
-    duplicates = Dedupe().process({"images": storage.scan("images", Dedupe.reads["images"])})
+    duplicates = Dedupe().process(
+        {name: storage.scan(name, columns) for name, columns in Dedupe.reads.items()}
+    )
     with storage.writing("duplicates", "part-00000", "fingerprint") as part:
         part.add(duplicates)
     return KeptPhotos(storage)

@@ -43,7 +43,7 @@ UPSIDE_DOWN = "photo\u202egpj.exe"
 THETA = (Blur(41, 3.0, 2.0, 0.0), Resize(48, 48, "bilinear"), Jpeg(70, "4:2:0"))
 CRAWL = list(Reject)[: list(Reject).index(Reject.DUPLICATE_EXACT)]
 ANALYSE = list(Reject)[list(Reject).index(Reject.NO_FACE) : list(Reject).index(Reject.UNLABELLED)]
-CLUSTER = (Reject.UNLABELLED, Reject.WRONG_LABEL, Reject.NO_IDENTITY)
+CLUSTER = list(Reject)[list(Reject).index(Reject.UNLABELLED) : list(Reject).index(Reject.NO_REFERENCE)]
 VOID_TAGS = {"meta", "img", "br", "wbr", "link", "input", "base"}
 
 
@@ -186,6 +186,8 @@ def build(tmp_path: Path) -> Storage:
             **pair,
         }
     ]
+    session = {"reference": f"{3:016x}-0", "reject": Reject.SESSION, "reject_detail": "cosine 0.96"}
+    pairs += [{"target": f"{0:016x}-0", **pair, **session}]
     pairs += [{"target": f"{4:016x}-0", "reject": Reject.NO_REFERENCE, "reject_detail": "the only photo"}]
     add(storage, "pairs", pairs)
     files = {"gt.png": picture(0), "ref0.png": picture(1), "lq.jpg": encoded(portrait(48, 48), "JPEG")}
