@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := crawl degrade formats networks stream
+BENCHMARKS := analyse crawl curate degrade formats identities networks stream
 
 .PHONY: demo test lint bench install clean
 

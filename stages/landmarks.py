@@ -1,8 +1,9 @@
 """The 68 points of iBUG 300-W as a mirror shows them."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stages.similarity import Floats
+Floats = NDArray[np.float32]
 
 MIRRORED_68 = np.array(  # which point stands where, once left and right are exchanged
     [

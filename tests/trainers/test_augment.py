@@ -10,8 +10,9 @@ from schemas.operations import Blur, Gray, Jpeg, Mirror, MotionBlur, Noise, Resi
 from schemas.theta import Theta
 from stages.boxes import component_boxes
 from stages.degrade.engine import degrade, degrade_exactly, restored
+from stages.landmarks import MIRRORED_68
 from tests.trainers.face_files import SIZE_PX, face_files
-from trainers.stream.augment import MIRRORED_68, crop, mirror, mirror_landmarks, mirror_theta
+from trainers.stream.augment import crop, mirror, mirror_landmarks, mirror_theta
 from trainers.stream.decode import decode_sample
 from trainers.stream.reduce import reduced
 from trainers.stream.sample import Face, Sample

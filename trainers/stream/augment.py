@@ -8,20 +8,8 @@ from numpy.typing import NDArray
 
 from schemas.operations import Mirror, Operation
 from schemas.theta import Theta
+from stages.landmarks import MIRRORED_68
 from trainers.stream.sample import Face, Sample
-
-MIRRORED_68 = np.array(  # iBUG 300-W: which point stands where, once left and right are exchanged
-    [
-        *range(16, -1, -1),  # jaw
-        *range(26, 16, -1),  # brows
-        *range(27, 31),  # ridge of the nose
-        *range(35, 30, -1),  # nostrils
-        *(45, 44, 43, 42, 47, 46),  # the eyes
-        *(39, 38, 37, 36, 41, 40),
-        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),  # outer lips
-        *(64, 63, 62, 61, 60, 67, 66, 65),  # inner lips
-    ]
-)
 
 
 def mirror(sample: Sample, target: bool = True, references: bool = True) -> Sample:
