@@ -98,7 +98,8 @@ class ShardCache:
         descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             self._fill(descriptor, address, size, sha256, deadline)
-            part.rename(path)
+            with _locked(self.folder / _LOCK, deadline):  # whoever counts meanwhile might see neither name
+                part.rename(path)
         except BaseException:
             os.close(descriptor)
             part.unlink(missing_ok=True)
