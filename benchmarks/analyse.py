@@ -49,7 +49,7 @@ def main() -> None:
         if options.peer:
             comparisons += _against_face_recognition(photos, str(options.peer), options.runs)
         else:
-            print(PEER_MISSING)  # noqa: T201
+            print(PEER_MISSING)
         comparisons += parts(photos)
     write("analyse", comparisons)
 
@@ -127,7 +127,7 @@ def _agree(
         small += sum(face.box[2] - face.box[0] < side for face in lost)
         missed += sum(face.box[2] - face.box[0] >= side for face in lost)
     found = sum(map(len, ours))
-    print(  # noqa: T201
+    print(
         f"{len(cosines)} faces of both, {found - len(cosines)} only ours, {missed} only the peer's and {small} small;"
         f" cosine: median {np.median(cosines):.4f}, least {min(cosines):.4f}"
     )

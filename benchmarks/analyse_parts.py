@@ -31,7 +31,7 @@ def parts(photos: Sequence[Path]) -> list[Comparison]:
     for part in rounds[0]:
         part_ms = min(spent[part] for spent in rounds) / len(photos)
         share = part_ms / whole
-        print(f"{part}: {part_ms:.1f} ms per photo, {share:.0%}")  # noqa: T201
+        print(f"{part}: {part_ms:.1f} ms per photo, {share:.0%}")
         made.append(Comparison(f"part: {part}", part_ms, whole, "CPU-ms/photo", share, share, share))
     return made
 

@@ -109,7 +109,7 @@ def case(chosen: Case, rounds: int, peer_only: bool) -> list[Comparison]:
                 load = os.getloadavg()[0]
                 spent = _crawl(command, site.urls, site, chosen.count)
                 costs[side].append(spent)
-                print(  # noqa: T201 (a benchmark is there to print)
+                print(
                     f"{chosen.name}, {side}: {chosen.count} photos in {spent.seconds:.1f} s, "
                     f"{chosen.count / spent.seconds:.0f} photos/s, {spent.cpu_s:.1f} CPU-s, "
                     f"peak {spent.peak_mb:.0f} MB; load of the machine before: {load:.1f}",
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--peer-only", action="store_true")
     chosen = parser.parse_args()
     if shutil.which(_img2dataset()) is None:
-        print(f"crawl: skipped, since there is no {_img2dataset()}.\n{__doc__}")  # noqa: T201
+        print(f"crawl: skipped, since there is no {_img2dataset()}.\n{__doc__}")
         return
     comparisons = [line for each in CASES for line in case(each, chosen.rounds, chosen.peer_only)]
     if comparisons:

@@ -80,7 +80,7 @@ def _run(name: str, peer_python: str | None) -> list[Row]:
             if row.peer is None
             else f", peer {row.peer:.4g}" + ("" if row.ratio is None else f", ratio {row.ratio:.2f}")
         )
-        print(f"{row.case}: {row.ours:.4g} {row.unit}{peer}", flush=True)  # noqa: T201 (a benchmark prints)
+        print(f"{row.case}: {row.ours:.4g} {row.unit}{peer}", flush=True)
     return rows
 
 

@@ -66,7 +66,7 @@ def _against(one: Format, peer: Format, faces: list[Pixels]) -> list[Comparison]
     case = f"{one.name} ({f'PSNR {np.mean(db):.1f} dB, worst {min(db):.1f}' if db else 'lossless'})"
     small, large = (len(faces) * 1e6 / sum(map(len, data)) for data in (ours, theirs))
     ratio = small / large
-    print(f"{case}: {1e3 / small:.0f} KB, peer {1e3 / large:.0f} KB")  # noqa: T201 (a benchmark is there to print)
+    print(f"{case}: {1e3 / small:.0f} KB, peer {1e3 / large:.0f} KB")
     count = len(faces)
     return [
         Comparison(f"{case}: size", small, large, "images/MB", ratio, ratio, ratio),

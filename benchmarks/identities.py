@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ from stages.identities.agreement import bcubed, pairwise
 from tests.stages.synthetic import crowd, faces_table
 
 WRONG, SPLIT, MERGED, SECOND = "wrong label", "split name", "merged name", "second name"
+
+
+Mode = Literal["check", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def main() -> None:
         for keep_sizes in (True, False):
             lines += _shuffled(build.name, faces, copies, options.share, options.seeds, keep_sizes)
     for line in lines:
-        print(  # noqa: T201 (a benchmark is there to print)
+        print(
             f"{line.case}: {line.measure:28} precision {line.precision:.4f} recall {line.recall:.4f} "
             f"F {line.f:.4f} of {line.planted}"
         )
@@ -192,14 +196,14 @@ def _shuffled(
 
 
 def _clustered(
-    faces: pa.Table, copies: pa.Table | None, mode: str, same: float | None = None
+    faces: pa.Table, copies: pa.Table | None, mode: Mode, same: float | None = None
 ) -> list[dict[str, object]]:
     tables = {
         "faces": faces,
         "copies": COPIES.empty_table() if copies is None else copies,
         "overrides": OVERRIDES.empty_table(),
     }
-    rows = Cluster(labels=mode, same=same).process(  # type: ignore[arg-type]
+    rows = Cluster(labels=mode, same=same).process(
         {name: table.select(Cluster.reads[name]) for name, table in tables.items()}
     )
     by_face = {row["face"]: row for row in rows.to_pylist()}

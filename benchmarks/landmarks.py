@@ -138,7 +138,7 @@ def _line(name: str, cells: Sequence[str]) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 (a benchmark is there to print)
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

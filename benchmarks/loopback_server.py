@@ -96,7 +96,7 @@ async def _serve(port: int, connection: Callable[[], asyncio.Protocol], tls: ssl
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # inherited: an answer is one send
     server = await asyncio.get_running_loop().create_server(connection, sock=listener, ssl=tls, backlog=1024)
-    print(listener.getsockname()[1], flush=True)  # noqa: T201 (it is how the caller learns of it)
+    print(listener.getsockname()[1], flush=True)
     await server.serve_forever()
 
 

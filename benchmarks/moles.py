@@ -81,7 +81,7 @@ def main() -> None:
             load_run(folder, torch.device("cpu")), words.data, words.splits, words.draws, truth
         )
         share, chance = count.back / max(1, count.lost), count.dark / max(1, count.elsewhere)
-        print(  # noqa: T201 (a benchmark is there to print)
+        print(
             f"{folder.name}: {count.back} of {count.lost} lost moles came back ({share:.0%}); "
             f"dark spots on other skin: {count.dark} of {count.elsewhere} ({chance:.0%})"
         )

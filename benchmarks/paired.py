@@ -39,7 +39,7 @@ def compare(
         low=min(ratios),
         high=max(ratios),
     )
-    print(  # noqa: T201 (a benchmark is there to print)
+    print(
         f"{case}: ours {comparison.ours:.1f}, peer {comparison.peer:.1f} {unit}, "
         f"ratio {comparison.ratio:.2f} ({comparison.low:.2f} to {comparison.high:.2f})"
     )

@@ -44,10 +44,10 @@ def compare(folder: Path, case: str, rounds: int, seconds: float) -> list[Compar
             load = os.getloadavg()[0]
             speed = _run([*command, str(folder), str(seconds)])
             if speed is None:
-                print(f"stream: {name} is left out: {command[0]} does not have it. {__doc__}")  # noqa: T201 (who runs it must know)
+                print(f"stream: {name} is left out: {command[0]} does not have it. {__doc__}")
                 continue
             runs[name].append(speed)
-            print(  # noqa: T201 (a benchmark is there to print)
+            print(
                 f"{_TITLES[case]}, {name}: {speed.samples_s:.0f} samples/s, {speed.cpu_ms:.2f} CPU-ms per sample; "
                 f"load of the machine before: {load:.1f}",
                 flush=True,
@@ -101,7 +101,7 @@ def _lines(ours: str, peer: str, own: list[Speed], theirs: list[Speed]) -> list[
         [b.cpu_ms / a.cpu_ms for a, b in pairs],
     )
     for line in (wall, cpu):
-        print(  # noqa: T201 (a benchmark is there to print)
+        print(
             f"{line.case}: ours {line.ours:.2f}, peer {line.peer:.2f} {line.unit}, "
             f"ratio {line.ratio:.2f} ({line.low:.2f} to {line.high:.2f})"
         )

@@ -39,7 +39,7 @@ def steady(batches: Iterable[Any], seconds: float) -> None:
         _check(batch)
         count += BATCH
     wall_s = time.perf_counter() - started
-    print(json.dumps({"samples_s": count / wall_s, "cpu_ms": (_cpu_s() - cpu_s) / count * 1e3}))  # noqa: T201 (stream.py reads it)
+    print(json.dumps({"samples_s": count / wall_s, "cpu_ms": (_cpu_s() - cpu_s) / count * 1e3}))
     sys.stdout.flush()
     for process in multiprocessing.active_children():
         process.kill()
@@ -185,7 +185,7 @@ def main() -> None:
     try:
         batches = LOADERS[loader](Path(folder), CASES[case])
     except ModuleNotFoundError as error:
-        print(error)  # noqa: T201
+        print(error)
         raise SystemExit(3) from None
     steady(batches, float(seconds))
 

@@ -132,7 +132,7 @@ def _write(case: str, costs: Mapping[str, Cost]) -> None:
 
 
 def _say(line: str) -> None:
-    print(line)  # noqa: T201 (a benchmark is there to print)
+    print(line)
 
 
 def _nobody(_line: str) -> None:
