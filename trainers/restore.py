@@ -103,6 +103,7 @@ def _seen(degraded: Tensor, references: Sequence[_Reference], embedder: Embedder
         reference_landmarks=_stacked(
             [face.landmarks for face in references], degraded.new_zeros(1, 0, 68, 2)
         ),
+        reference_masks=None,
         warped=degraded.new_zeros(1, count, 3, side, side),
         valid=degraded.new_ones(1, count, 1, side, side),
         landmarks=degraded.new_zeros(1, 68, 2),

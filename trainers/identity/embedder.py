@@ -52,6 +52,20 @@ def load_embedder(setting: str, device: torch.device | str) -> Embedder:
     return Embedder(f"arcface:{stem}", network.dimensions, crop, network).to(device)
 
 
+def load_embedder_of(setting: str, stored: str, device: torch.device | str) -> Embedder:
+    """Load an embedder that must be the one of the shards' embeddings, whose name is `stored`.
+
+    Raises ValueError in one sentence if it is another, MissingWeights.
+    """
+    embedder = load_embedder(setting, device)
+    if embedder.name != stored:
+        raise ValueError(
+            f"the embeddings in the shards are of {stored or 'no network'}, weights.identity is {embedder.name}: "
+            "choose the same network"
+        )
+    return embedder
+
+
 def check_same(embedder: Embedder, images: Tensor, landmarks: Tensor, stored: Tensor) -> None:
     """Raise ValueError in one sentence where the embeddings `stored` (B, D) of these faces are another network's.
 

@@ -1,9 +1,11 @@
 """Adam as the papers set it, with the correction for lazy regularisation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from trainers.loop.settings import Adam
 
@@ -24,3 +26,21 @@ def adam_for(
     rates = [(settings.lr, parameters), *(slower or {}).items()]
     groups = [{"params": list(some), "lr": rate * share} for rate, some in rates]
     return torch.optim.Adam(groups, betas=(settings.beta1**share, settings.beta2**share))
+
+
+def halvings(halved_after: Sequence[int], step: int) -> float:
+    """What is left of a learning rate at a step, if it is halved after each of these steps."""
+    return 0.5 ** sum(step > mark for mark in halved_after)
+
+
+@contextmanager
+def at_rate(optimiser: Optimizer, share: float) -> Iterator[None]:
+    """Within, all learning rates are this share of what they are: so a checkpoint never holds a rate of the moment."""
+    rates = [group["lr"] for group in optimiser.param_groups]
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate * share
+    try:
+        yield
+    finally:
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate

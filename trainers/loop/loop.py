@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from trainers.loop.adam import at_rate, halvings
 from trainers.loop.averages import Averages
 from trainers.loop.gradients import average_gradients, clipped_norm
 from trainers.loop.guard import Guard
@@ -40,8 +41,11 @@ def run_loop(
         step += 1
         drawn = [next(batches) for _ in range(loop.accumulate)]
         for number, phase in enumerate(trainee.phases):
-            if step % phase.every == 0:
+            if phase.due(step):
                 update(number, phase, step, drawn)
+        if trainee.between_steps is not None:
+            seed_torch(loop.seed, "between steps", step)
+            trainee.between_steps(step, ranks)
         averages.update(trainee.networks, images * loop.accumulate)
         stopping = ranks.any(stop()) or step == loop.steps
         after(step, stopping, update.means, update.guard)
@@ -80,6 +84,8 @@ class Update:
         norm = clipped_norm(parameters, loop.clip_norm)
         self.guard.note(number, step, torch.stack(losses).sum(), norm)
         self.means.add(f"{phase.name}/gradient_norm", norm)
-        self._trainee.optimisers[phase.optimiser].step()
+        optimiser = self._trainee.optimisers[phase.optimiser]
+        with at_rate(optimiser, halvings(self._trainee.halved_after, step)):
+            optimiser.step()
         for parameter in parameters:
             parameter.grad = None

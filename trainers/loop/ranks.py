@@ -34,6 +34,11 @@ class Ranks:
             dist.all_reduce(flat)
             flat /= self.world
 
+    def from_first_(self, tensor: Tensor) -> None:
+        """Put the first rank's values into a tensor of the device."""
+        if self.world > 1:
+            dist.broadcast(tensor, 0)
+
     def largest(self, numbers: Sequence[float]) -> list[float]:
         """Of each number the largest that a rank has; the hosts wait for each other, the devices do not."""
         return self._over_hosts(numbers, dist.ReduceOp.MAX)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from trainers.loop.ranks import Ranks
 from trainers.stream.ready import ReadyBatch
 
 Networks: TypeAlias = Mapping[str, nn.Module]
@@ -21,6 +22,7 @@ class Phase:
     networks: whose parameters get gradients; all others are frozen meanwhile, and what a model froze stays frozen.
     loss: of a batch; chances come from torch's own generators, which the loop seeds anew for each call.
     every: lazy regularisation: only each so many steps, its loss then counted so many times.
+    after, until: only in the steps after the one and up to the other, as modules that learn one after another want it.
     exact: in float32 whatever the loop's precision, as second derivatives want it.
     """
 
@@ -30,6 +32,12 @@ class Phase:
     loss: Callable[[ReadyBatch], Terms]
     every: int = 1
     exact: bool = False
+    after: int = 0
+    until: int | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether it is part of a step, which count from 1."""
+        return step > self.after and (self.until is None or step <= self.until) and step % self.every == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,9 @@ class Trainee:
     check: looks at some samples, of the size at which they are stored, before the first step; raises ValueError in one
         sentence if they cannot be learnt from.
     notes: what a user must know of this run, such as which weights are random; they go into log and checkpoint.
+    halved_after: the learning rates of all optimisers are halved after each of these steps.
+    between_steps: what happens to networks besides their phases, such as a k-means: is told of each step after its
+        phases, on all ranks, and leaves their networks alike. It must not keep a state of its own.
     """
 
     networks: Networks
@@ -54,3 +65,5 @@ class Trainee:
     scores: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
     notes: tuple[str, ...] = ()
     check: Callable[[ReadyBatch], None] | None = None
+    halved_after: tuple[int, ...] = ()
+    between_steps: Callable[[int, Ranks], None] | None = None

@@ -13,11 +13,9 @@ from trainers.losses.lpips import Lpips
 from trainers.metrics.levels import levels
 from trainers.metrics.psnr import psnr
 from trainers.metrics.ssim import ssim
-from trainers.models.model import Seen
+from trainers.models.model import Restorer, Seen
 from trainers.models.seen import seen_of, with_landmarks
 from trainers.stream.ready import ReadyBatch
-
-Restore = Callable[[Networks, Seen], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,26 +27,26 @@ class Judge:
     lpips: None leaves it out.
     """
 
-    restore: Restore
+    model: Restorer
     embedder: Embedder | None = None
     lpips: Lpips | None = None
     find_landmarks: Callable[[Tensor], Tensor] | None = None
 
     def pictures(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
-        """Columns of a grid: degraded, reference, warped, output, truth."""
+        """Columns of a grid: degraded, the first reference if there is one, what the model shows, output, truth."""
         seen = self._seen(batch)
         return {
             "degraded": seen.degraded,
-            "reference": seen.references[:, 0],
-            "warped": seen.warped[:, 0],
-            "output": self.restore(networks, seen),
+            **({"reference": seen.references[:, 0]} if seen.references.shape[1] else {}),
+            **self.model.pictures(networks, seen),
+            "output": self.model.restore(networks, seen),
             "truth": batch.target,
         }
 
     def scores(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
         """Figures (B,) by name, all of faces as they would be saved."""
         seen = self._seen(batch)
-        restored = self.restore(networks, seen)
+        restored = self.model.restore(networks, seen)
         return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
 
     def _figures(self, made: Tensor, batch: ReadyBatch, ending: str) -> dict[str, Tensor]:
@@ -59,7 +57,8 @@ class Judge:
         if self.embedder is not None:
             found = self.embedder(images, batch.batch.landmarks)
             figures["identity_truth"] = _alike(found, batch.batch.embedding)
-            figures["identity_reference"] = _alike(found, batch.batch.reference_embeddings[:, 0])
+            if batch.references.shape[1]:
+                figures["identity_reference"] = _alike(found, batch.batch.reference_embeddings[:, 0])
         return {name + ending: figure for name, figure in figures.items()}
 
     def _seen(self, batch: ReadyBatch) -> Seen:

@@ -1,5 +1,6 @@
 """What a model is to those who train and use it: its settings, from which everything else is built."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,8 +15,13 @@ from trainers.loop.trainee import Networks, Trainee
 class Model(Protocol):
     """A frozen dataclass whose fields are all settings of a model, its losses and its training."""
 
-    loop: Loop
-    data: Data
+    @property
+    def loop(self) -> Loop:
+        """How long, how exactly and how watched it is trained."""
+
+    @property
+    def data(self) -> Data:
+        """What of the shards it sees."""
 
     @property
     def size_px(self) -> int:
@@ -34,12 +40,13 @@ class Model(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a restorer may see. Images in [-1, 1], landmarks in pixels of H x W, masks in [0, 1]."""
+    """What a restorer may see. Images in [-1, 1], landmarks in pixels of H x W, masks in [0, 1]; blind, K is 0."""
 
     degraded: Tensor  # (B, 3, H, W)
     references: Tensor  # (B, K, 3, H, W); black where there is none
     reference_embeddings: Tensor  # (B, K, D)
     reference_landmarks: Tensor  # (B, K, 68, 2)
+    reference_masks: Tensor | None  # (B, K, 1, H, W): 1 where a reference's face is, if the samples tell
     warped: Tensor  # (B, K, 3, H, W): the references on the landmarks of the degraded face
     valid: Tensor  # (B, K, 1, H, W): 1 where `warped` comes from within a reference
     landmarks: Tensor  # (B, 68, 2): of the degraded face, as found or as known
@@ -47,14 +54,21 @@ class Seen:
 
 @runtime_checkable
 class Restorer(Model, Protocol):
-    """A model that makes a clean face of a degraded one."""
+    """A model that makes a clean face of a degraded one, blind (`data.references` is 0) or with references."""
 
     @property
     def identity(self) -> str:
         """The embedder that its references are embedded by, as `load_embedder` knows it; `` if by none."""
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether it gives another face for the same input each time, by chances from torch's generator."""
+
     def restore(self, networks: Networks, seen: Seen) -> Tensor:
         """Restored faces (B, 3, H, W) in about [-1, 1]."""
+
+    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+        """What else it would show of its work: images (B, 3, H, W) in [-1, 1] by name, in their order."""
 
 
 @runtime_checkable

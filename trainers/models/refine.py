@@ -17,24 +17,25 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from stages.engines.engine import MissingWeights
-from trainers.identity.embedder import Embedder, check_same, load_embedder
+from trainers.identity.embedder import Embedder, check_same, load_embedder_of
 from trainers.loop.adam import adam_for
 from trainers.loop.settings import Adam, Data, Loop, Positive
 from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from trainers.losses.adversarial import non_saturating_generator
 from trainers.losses.cycle import degraded_again
 from trainers.losses.identity import identity_loss
 from trainers.losses.lpips import Lpips
 from trainers.losses.pixels import pixel_distances
-from trainers.losses.regularise import r1
 from trainers.losses.spatial_minimum import spatial_minimum
 from trainers.models.judged import Judge
 from trainers.models.model import Seen
+from trainers.models.opponent import opponent_phases
 from trainers.models.seen import seen_of
 from trainers.models.tiny_recipe import TINY_REFINE
 from trainers.networks.stylegan2.discriminator import Discriminator
+from trainers.networks.stylegan2.encoder import Encoder
 from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.layers import DownConv, EqualConv2d, EqualLinear
+from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from trainers.networks.stylegan2.widths import widths
 from trainers.run import load_finder
 from trainers.stream.ready import ReadyBatch
@@ -45,27 +46,6 @@ Distances = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]  # of (B, 3, H, W
 
 
 # --- Network (section 3.1, figure 2) ---
-
-
-class Encoder(nn.Module):
-    """Degraded face and warped reference (B, 6, H, W) -> features at each resolution, and the style code s."""
-
-    def __init__(self, size_px: int, channels: Mapping[int, int], style_dim: int) -> None:
-        super().__init__()
-        self.from_rgb = EqualConv2d(6, channels[size_px], 1, activate=True)
-        sides = sorted((side for side in channels if 4 <= side <= size_px), reverse=True)
-        self.down = nn.ModuleDict(
-            {str(side): DownConv(channels[2 * side], channels[side]) for side in sides if side < size_px}
-        )
-        self.style = EqualLinear(channels[4] * 16, style_dim, activate=True)
-
-    def forward(self, images: Tensor) -> tuple[dict[int, Tensor], Tensor]:
-        x = self.from_rgb(images)
-        features = {x.shape[-1]: x}
-        for side, down in self.down.items():
-            x = down(x)
-            features[int(side)] = x
-        return features, self.style(x.flatten(1))
 
 
 class MaskFusion(nn.Module):
@@ -92,7 +72,8 @@ class RefineNetwork(nn.Module):
         self, size_px: int, channels: Mapping[int, int], embedding_dim: int, style_dim: int = 512
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(size_px, channels, style_dim)
+        self.encoder = Encoder(channels, in_channels=6)
+        self.style_code = EqualLinear(channels[4] * 16, style_dim, activate=True)
         sizes = [style_dim + embedding_dim, *[style_dim] * 4]
         self.embedding_gain = math.sqrt(embedding_dim)
         self.style = nn.Sequential(*(EqualLinear(n, m, activate=True) for n, m in pairwise(sizes)))
@@ -100,8 +81,9 @@ class RefineNetwork(nn.Module):
         self.fusions = nn.ModuleDict({str(side): MaskFusion(width) for side, width in channels.items()})
 
     def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
-        features, style = self.encoder(torch.cat([degraded, warped], 1))
-        style = self.style(torch.cat([style, embedding * self.embedding_gain], 1))
+        features = self.encoder(torch.cat([degraded, warped], 1))
+        code = self.style_code(features[4].flatten(1))
+        style = self.style(torch.cat([code, embedding * self.embedding_gain], 1))
 
         def fuse(side: int, generated: Tensor) -> Tensor:
             fused: Tensor = self.fusions[str(side)](features[side], generated)
@@ -144,8 +126,11 @@ class RefineLosses:
     distances: Distances
     embedder: Embedder
 
+    def restored(self, batch: ReadyBatch) -> Tensor:
+        return _restored(self.generator_network, seen_of(batch))
+
     def generator(self, batch: ReadyBatch) -> Terms:
-        restored = _restored(self.generator_network, seen_of(batch))
+        restored = self.restored(batch)
         if self.weights.objective == "baseline":
             (to_truth,) = self.distances(restored, [batch.target])
             terms = {"truth": self.weights.minimum * to_truth.mean()}
@@ -169,16 +154,6 @@ class RefineLosses:
                 embedded, seen.reference_embeddings[:, 0]
             )
         return terms
-
-    def discriminator(self, batch: ReadyBatch) -> Terms:
-        with torch.no_grad():
-            restored = _restored(self.generator_network, seen_of(batch))
-        judge = self.discriminator_network
-        return {"logistic": non_saturating_discriminator(judge(batch.target), judge(restored))}
-
-    def gradient(self, batch: ReadyBatch) -> Terms:
-        real = batch.target.detach().requires_grad_()
-        return {"r1": self.weights.r1 / 2 * r1(real, self.discriminator_network(real))}
 
 
 def _restored(network: nn.Module, seen: Seen) -> Tensor:
@@ -247,8 +222,15 @@ class Refine:
             "discriminator": Discriminator(shape.size_px, channels),
         }
 
+    @property
+    def stochastic(self) -> bool:
+        return False
+
     def restore(self, networks: Networks, seen: Seen) -> Tensor:
         return _restored(networks["generator"], seen)
+
+    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+        return {"warped": seen.warped[:, 0]}
 
     def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
         if not self.data.references:
@@ -265,24 +247,20 @@ class Refine:
             load_or_draw("generator", weights.generator, partial(load_generator, generator.prior)),
             load_or_draw("discriminator", weights.discriminator, partial(load_discriminator, discriminator)),
         ]
-        identity = load_embedder(self.weights.identity, device)
-        _check_dimensions(self.shape.embedding_dim, identity, embedder)
+        identity = load_embedder_of(self.weights.identity, embedder, device)
+        _check_dimensions(self.shape.embedding_dim, identity)
         lpips = self._lpips(device)
         notes += [f"identity: {identity.name}"] + ([lpips.note] if lpips else [])
         losses = RefineLosses(
             generator, discriminator, self.losses, lpips.distance_maps if lpips else pixel_distances, identity
         )
         find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
-        judge = Judge(self.restore, identity, lpips, find)
+        judge = Judge(self, identity, lpips, find)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
-            Phase("discriminator", "discriminator", ("discriminator",), losses.discriminator),
+            *opponent_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),
         ]
         lazily = self.losses.r1_every if self.losses.r1 else None
-        if lazily:
-            phases.append(
-                Phase("r1", "discriminator", ("discriminator",), losses.gradient, lazily, exact=True)
-            )
         prior = list(generator.prior.parameters())
         own = [p for name, p in generator.named_parameters() if not name.startswith("prior.")]
         return Trainee(
@@ -310,12 +288,7 @@ def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:
     check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)
 
 
-def _check_dimensions(dimensions: int, identity: Embedder, stored: str) -> None:
-    if identity.name != stored:
-        raise ValueError(
-            f"the embeddings in the shards are of {stored or 'no network'}, weights.identity is {identity.name}: "
-            "choose the same network"
-        )
+def _check_dimensions(dimensions: int, identity: Embedder) -> None:
     if identity.dimensions != dimensions:
         raise ValueError(
             f"{identity.name} gives {identity.dimensions} numbers: set shape.embedding_dim={identity.dimensions}"

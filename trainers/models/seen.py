@@ -10,16 +10,26 @@ from trainers.stream.ready import ReadyBatch
 
 
 def seen_of(batch: ReadyBatch) -> Seen:
-    """All of a batch but its truth; the landmarks are those of the clean face. Raises ValueError without a warp."""
-    if batch.degraded is None or batch.warped is None or batch.valid is None:
-        raise ValueError("a restorer wants degraded faces and warped references: give on_device both")
+    """All of a batch but its truth; the landmarks are those of the clean face.
+
+    Raises ValueError without degraded faces, or with references that were not warped.
+    """
+    if batch.degraded is None:
+        raise ValueError("a restorer wants degraded faces: give on_device a degradation")
+    warped, valid = batch.warped, batch.valid
+    if warped is None or valid is None:
+        if batch.references.shape[1]:
+            raise ValueError("a restorer wants its references warped: give on_device a warp")
+        warped, valid = batch.references, batch.references[:, :, :1]
+    masks = batch.batch.reference_masks
     return Seen(
         degraded=batch.degraded,
         references=batch.references,
         reference_embeddings=batch.batch.reference_embeddings,
         reference_landmarks=batch.batch.reference_landmarks,
-        warped=batch.warped,
-        valid=batch.valid,
+        reference_masks=None if masks is None else masks.to(batch.target.dtype) / 255,
+        warped=warped,
+        valid=valid,
         landmarks=batch.batch.landmarks,
     )
 
@@ -27,6 +37,8 @@ def seen_of(batch: ReadyBatch) -> Seen:
 def with_landmarks(seen: Seen, landmarks: Tensor) -> Seen:
     """The same with the references warped onto other landmarks (B, 68, 2) of the degraded faces."""
     count, side = seen.references.shape[1], seen.references.shape[-1]
+    if not count:
+        return replace(seen, landmarks=landmarks)
     places = landmarks[:, None].expand(-1, count, -1, -1).flatten(0, 1)
     images, points = seen.references.flatten(0, 1), seen.reference_landmarks.flatten(0, 1)
     warped, valid = warp_for(side)(images.float(), points, places)

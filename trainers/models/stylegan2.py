@@ -3,7 +3,7 @@
 A generator trained on faces is the prior that restorers start from. It learns from the undegraded faces alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from trainers.loop.adam import adam_for
 from trainers.loop.settings import Adam, Data, Loop, Positive, Share
 from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
-from trainers.losses.regularise import PathLength, r1
+from trainers.losses.adversarial import non_saturating_generator
+from trainers.losses.regularise import PathLength
+from trainers.models.opponent import opponent_phases
 from trainers.models.tiny_recipe import TINY_REFINE
 from trainers.networks.stylegan2.discriminator import Discriminator
 from trainers.networks.stylegan2.generator import Generator
@@ -76,7 +77,7 @@ class StyleGan2Losses:
 
     def generator(self, batch: ReadyBatch) -> Terms:
         """Adversarial."""
-        fakes = self._fakes(batch)
+        fakes = self.fakes(batch)
         return {"adversarial": non_saturating_generator(self.discriminator_network(fakes))}
 
     def path_length(self, batch: ReadyBatch) -> Terms:
@@ -87,19 +88,8 @@ class StyleGan2Losses:
         penalty = self.path_length_mean(network.synthesis(styles), styles)
         return {"path_length": self.weights.path_length * penalty}
 
-    def discriminator(self, batch: ReadyBatch) -> Terms:
-        """Adversarial."""
-        with torch.no_grad():
-            fakes = self._fakes(batch)
-        judge = self.discriminator_network
-        return {"logistic": non_saturating_discriminator(judge(batch.target), judge(fakes))}
-
-    def gradient(self, batch: ReadyBatch) -> Terms:
-        """R1."""
-        real = batch.target.detach().requires_grad_()
-        return {"r1": self.weights.r1 / 2 * r1(real, self.discriminator_network(real))}
-
-    def _fakes(self, batch: ReadyBatch) -> Tensor:
+    def fakes(self, batch: ReadyBatch) -> Tensor:
+        """As many images as the batch has."""
         network = self.generator_network
         latents = draw_latents(network, len(batch.target), batch.target.device, self.weights.style_mixing)
         images: Tensor = network(latents)
@@ -174,14 +164,16 @@ class StyleGan2:
         losses = StyleGan2Losses(generator, discriminator, path_length, weights)
         phases = [Phase("generator", "generator", ("generator",), losses.generator)]
         if weights.path_length:
-            phases.append(_lazy("path_length", "generator", losses.path_length, weights.path_length_every))
-        phases.append(Phase("discriminator", "discriminator", ("discriminator",), losses.discriminator))
-        if weights.r1:
-            phases.append(_lazy("r1", "discriminator", losses.gradient, weights.r1_every))
+            every = weights.path_length_every
+            phases.append(
+                Phase("path_length", "generator", ("generator",), losses.path_length, every, exact=True)
+            )
+        phases += opponent_phases(discriminator, losses.fakes, weights.r1, weights.r1_every)
         lazily = {phase.optimiser: phase.every for phase in phases if phase.exact}
         return Trainee(
             networks=networks,
             averaged=("generator",),
+            between_steps=lambda _step, ranks: ranks.mean_(path_length.mean),
             optimisers={
                 name: adam_for(list(networks[name].parameters()), self.adam, lazily.get(name))
                 for name in ("generator", "discriminator")
@@ -196,10 +188,6 @@ class StyleGan2:
                 ),
             ),
         )
-
-
-def _lazy(name: str, network: str, loss: Callable[[ReadyBatch], Terms], every: int) -> Phase:
-    return Phase(name, network, (network,), loss, every=every, exact=True)
 
 
 PRESETS = {

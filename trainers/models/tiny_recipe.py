@@ -1,4 +1,4 @@
-"""The recipe `refine` for faces that were reduced first: its lengths shrink with the face, noise and JPEG do not."""
+"""Recipes of the papers for faces that were reduced first: lengths shrink with the face, noise and JPEG do not."""
 
 from schemas.operations import Range
 from stages.degrade.recipe import BlurKinds, RandomBlur, RandomNoise, RandomResize, Recipe, Round, WholeRange
@@ -27,6 +27,46 @@ TINY_REFINE = Recipe(
             resize=RandomResize(reduction=Range(1.5, 4.0)),
             noise=RandomNoise(sigma=Range(0.0, 20.0)),
             jpeg_quality=WholeRange(30, 80),
+        ),
+    ),
+)
+
+# The others at 64 px, their severe halves too (choice).
+TINY_GFPGAN = Recipe(
+    "tiny_gfpgan",
+    (
+        Round(
+            blur=RandomBlur(_GAUSSIANS, taps=WholeRange(7, 7), sigma_px=Range(0.2, 1.5)),
+            resize=RandomResize(reduction=Range(1.5, 4.0)),
+            noise=RandomNoise(sigma=Range(0.0, 20.0)),
+            jpeg_quality=WholeRange(60, 100),
+        ),
+    ),
+)
+TINY_RDFR = Recipe(
+    "tiny_rdfr",
+    (
+        Round(
+            blur=RandomBlur(_GAUSSIANS, taps=WholeRange(7, 7), sigma_px=Range(0.2, 1.5)),
+            resize=RandomResize(reduction=Range(1.5, 4.0)),
+            noise=RandomNoise(sigma=Range(0.0, 15.0)),
+            jpeg_quality=WholeRange(60, 100),
+        ),
+    ),
+)
+TINY_POSEVARIED = Recipe(
+    "tiny_posevaried",
+    (
+        Round(
+            blur=RandomBlur(
+                BlurKinds(isotropic=1, anisotropic=1, motion=1),
+                taps=WholeRange(7, 7),
+                sigma_px=Range(0.2, 1.5),
+                motion_px=Range(1.0, 7.0),
+            ),
+            resize=RandomResize(reduction=Range(1.5, 4.0)),
+            noise=RandomNoise(sigma=Range(0.0, 25.0)),
+            jpeg_quality=WholeRange(5, 50),
         ),
     ),
 )

@@ -47,10 +47,14 @@ def batch() -> ReadyBatch:
 
 
 def judge(change: float) -> Judge:
-    def restore(_networks: Networks, seen: Seen) -> Tensor:
-        return seen.degraded * change
+    class Multiplied:
+        def restore(self, _networks: Networks, seen: Seen) -> Tensor:
+            return seen.degraded * change
 
-    return Judge(restore, Means(), MeanDistance())  # type: ignore[arg-type]
+        def pictures(self, _networks: Networks, seen: Seen) -> dict[str, Tensor]:
+            return {"landmarks": seen.degraded}
+
+    return Judge(Multiplied(), Means(), MeanDistance())  # type: ignore[arg-type]
 
 
 def test_every_figure_is_of_the_face_as_it_would_be_saved(batch: ReadyBatch) -> None:
@@ -67,3 +71,15 @@ def test_a_face_without_an_embedding_has_no_identity_figure(batch: ReadyBatch) -
     assert found["identity_truth"].isnan().tolist() == [True, False]
     assert found["identity_reference"].isnan().tolist() == [False, True]
     assert found["identity_reference_degraded"].isnan().tolist() == [False, True]
+
+
+def test_a_grid_shows_what_the_model_would_show(batch: ReadyBatch) -> None:
+    assert list(judge(1.0).pictures({}, batch)) == ["degraded", "reference", "landmarks", "output", "truth"]
+
+
+def test_a_blind_model_is_judged_without_references(batch: ReadyBatch) -> None:
+    blind = replace(batch, references=batch.references[:, :0], warped=None, valid=None)
+    assert "reference" not in judge(1.0).pictures({}, blind)
+    found = judge(1.0).scores({}, blind)
+    assert "identity_truth" in found
+    assert "identity_reference" not in found

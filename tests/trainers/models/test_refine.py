@@ -13,6 +13,7 @@ from tests.trainers.faces import frontal_face
 from trainers.geometry.tps import warp_for
 from trainers.loop.trainee import Trainee
 from trainers.models.model import Model, Restorer
+from trainers.models.opponent import opponent_phases
 from trainers.models.refine import PRESETS, Losses, Refine, RefineLosses, Shape, Weights
 from trainers.models.seen import seen_of, with_landmarks
 from trainers.networks.stylegan2.generator import Generator
@@ -93,7 +94,8 @@ def test_a_closed_mask_leaves_the_prior_as_it_is(
         fusion.mask.weight.data.zero_()
         fusion.mask.bias.data.fill_(bias)
     seen = seen_of(batch)
-    features, style = generator.encoder(torch.cat([seen.degraded, seen.warped[:, 0]], 1))
+    features = generator.encoder(torch.cat([seen.degraded, seen.warped[:, 0]], 1))
+    style = generator.style_code(features[4].flatten(1))
     assert {side: part.shape[-1] for side, part in features.items()} == {s: s for s in (4, 8, 16, 32)}
     embedding = seen.reference_embeddings[:, 0] * 8**0.5
     style = generator.style(torch.cat([style, embedding], 1))
@@ -160,13 +162,15 @@ def test_the_discriminator_tells_real_from_restored_and_r1_is_on_the_real_ones(
     networks: dict[str, nn.Module], batch: ReadyBatch
 ) -> None:
     networks["generator"].eval()  # without noise
-    losses, judge = losses_of(networks, Losses(r1=6.0)), networks["discriminator"]
+    losses, judge = losses_of(networks, Losses()), networks["discriminator"]
+    logistic, lazy = opponent_phases(judge, losses.restored, 6.0, 16)
     restored = SMALL.restore(networks, seen_of(batch))
     expected = torch.log1p(torch.exp(-judge(batch.target))) + torch.log1p(torch.exp(judge(restored)))
-    assert losses.discriminator(batch)["logistic"].item() == pytest.approx(expected.mean().item(), rel=1e-4)
+    assert logistic.loss(batch)["logistic"].item() == pytest.approx(expected.mean().item(), rel=1e-4)
     real = batch.target.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(judge(real).sum(), real)
-    found = losses.gradient(batch)["r1"].item()
+    found = lazy.loss(batch)["r1"].item()
+    assert (lazy.every, lazy.exact) == (16, True)
     assert found == pytest.approx(6 / 2 * gradient.square().sum().item() / 3, rel=1e-4)
 
 

@@ -36,7 +36,7 @@ class Mapping(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: one convolution at 4 px, else two, of which the first doubles the size; then its colours."""
+    """One resolution: one convolution at the first, else two, of which the first doubles the size; then its colours."""
 
     def __init__(self, in_channels: int, out_channels: int, style_dim: int, first: bool) -> None:
         super().__init__()
@@ -58,32 +58,48 @@ class Block(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Styles to images; `blocks` by the resolution's name, such as `8`."""
+    """Styles to images; `blocks` by the resolution's name, such as `8`.
 
-    def __init__(self, channels: Widths, style_dim: int) -> None:
+    channels: by resolution, each twice the one before; the paper's begin at 4 px. learned_start: whether the features
+    that the first block takes are learned, as in the paper, or given with each call, as by a U-Net's encoder.
+    """
+
+    def __init__(self, channels: Widths, style_dim: int, learned_start: bool = True) -> None:
         super().__init__()
         sides = sorted(channels)
+        first = sides[0]
         self.layers = 2 * len(sides)
-        self.const = nn.Parameter(torch.randn(channels[4], 4, 4))
+        self.const = nn.Parameter(torch.randn(channels[first], first, first)) if learned_start else None
         self.blocks = nn.ModuleDict(
             {
-                str(side): Block(channels[max(side // 2, 4)], channels[side], style_dim, first=side == 4)
+                str(side): Block(
+                    channels[max(side // 2, first)], channels[side], style_dim, first=side == first
+                )
                 for side in sides
             }
         )
         self.upsample = Upsample()
 
-    def forward(self, styles: Tensor, noise: Noise = "random", fuse: Fuse | None = None) -> Tensor:
+    def forward(
+        self,
+        styles: Tensor,
+        noise: Noise = "random",
+        fuse: Fuse | None = None,
+        start: Tensor | None = None,
+    ) -> Tensor:
         """Images (B, 3, H, W) in about [-1, 1], float32, of styles (B, S), or (B, L, S) with one for each layer.
 
         L is `layers`: the convolutions in their order and then the last colours; the colours of a resolution share
         their style with the next one's first convolution. fuse: called with the resolution and the features
-        (B, C, h, w) after the first convolution of each resolution, gives those that go on.
+        (B, C, h, w) after the first convolution of each resolution, gives those that go on. start: the first block's
+        features (B, C, h, w), if they are not learned.
         """
         each = styles[:, None].expand(-1, self.layers, -1) if styles.ndim == 2 else styles
         if each.shape[1] != self.layers:
             raise ValueError(f"the generator wants styles for {self.layers} layers, not {each.shape[1]}")
-        features = self.const.expand(len(styles), -1, -1, -1)
+        features = start if self.const is None else self.const.expand(len(styles), -1, -1, -1)
+        if features is None:
+            raise ValueError("the generator wants features to start from")
         image: Tensor | None = None
         for number, (side, block) in enumerate(self.blocks.items()):
             own = each[:, max(0, 2 * number - 1) :]

@@ -1,0 +1,31 @@
+"""An encoder of images into features at each resolution, halved as StyleGAN2's discriminator halves."""
+
+from torch import Tensor, nn
+
+from trainers.networks.stylegan2.layers import DownConv, EqualConv2d
+from trainers.networks.stylegan2.widths import Widths
+
+
+class Encoder(nn.Module):
+    """Images (B, in_channels, S, S) to features (B, channels[side], side, side) by side, from S down to the smallest.
+
+    channels: of S and of each of its halves that is wanted. A 1 x 1 convolution takes in the colours; then blurred
+    3 x 3 convolutions of stride 2.
+    """
+
+    def __init__(self, channels: Widths, in_channels: int = 3) -> None:
+        super().__init__()
+        sides = sorted(channels, reverse=True)
+        self.from_rgb = EqualConv2d(in_channels, channels[sides[0]], 1, activate=True)
+        self.down = nn.ModuleDict(
+            {str(side): DownConv(channels[2 * side], channels[side]) for side in sides[1:]}
+        )
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        """Features by side, the largest first."""
+        x: Tensor = self.from_rgb(images)
+        features = {x.shape[-1]: x}
+        for side, down in self.down.items():
+            x = down(x)
+            features[int(side)] = x
+        return features
