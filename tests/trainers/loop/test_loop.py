@@ -1,5 +1,6 @@
 """The loop on a toy model: it resumes to the same numbers, leaves alone what is frozen, and stops when it breaks."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.trainers.loop.toy import LOOP, Toy, train_toy
+from trainers.loop.adam import halvings
 from trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
 from trainers.loop.guard import Diverged
 
@@ -79,6 +81,40 @@ def test_a_lazy_phase_comes_each_so_many_steps(faces: Path, tmp_path: Path) -> N
     lines = train_toy(Toy(), faces, tmp_path)
     assert {line["step"] for line in lines if "r1/penalty" in line} == {3, 6}
     assert {line["step"] for line in lines if "generator/pixels" in line} == set(range(1, 7))
+
+
+def test_a_phase_comes_only_within_its_range_of_steps(faces: Path, tmp_path: Path) -> None:
+    lines = train_toy(Toy(critic_until=2, generator_after=4), faces, tmp_path)
+    assert {line["step"] for line in lines if "critic/critic" in line} == {1, 2}
+    assert {line["step"] for line in lines if "generator/pixels" in line} == {5, 6}
+
+
+def test_learning_rates_are_halved_after_the_steps_that_were_named(faces: Path, tmp_path: Path) -> None:
+    model = Toy(loop=replace(LOOP, checkpoint_every=1, keep_checkpoints=9), lr=1e-2, halved_after=(2, 4))
+    train_toy(model, faces, tmp_path)
+    kept = [read(path) for path in checkpoints(tmp_path / "checkpoints")]
+    plain = train_toy(replace(model, halved_after=()), faces, tmp_path / "plain")
+    halved = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()[1:]]
+    same = [
+        one["generator/pixels"] == two["generator/pixels"]
+        for one, two in zip(plain, halved, strict=True)
+        if "generator/pixels" in one
+    ]
+    assert same == [True, True, True, False, False, False]  # the loss of step 3 is of the weights before it
+    rates = {group["lr"] for one in kept for group in one.optimisers["generator"]["param_groups"]}
+    assert rates == {1e-2}  # a checkpoint holds the rate that was set, and resuming halves it anew
+
+
+@pytest.mark.parametrize(("step", "share"), [(2, 1.0), (3, 0.5), (4, 0.5), (5, 0.25)])
+def test_a_rate_is_halved_after_the_step_that_is_named(step: int, share: float) -> None:
+    assert halvings((2, 4), step) == share
+
+
+def test_what_happens_between_steps_is_kept_and_goes_on(faces: Path, tmp_path: Path) -> None:
+    model = Toy(counts_steps=True, halved_after=(3,))
+    train_toy(model, faces, tmp_path, stop_after=4)
+    train_toy(model, faces, tmp_path, resume=True)
+    assert last(tmp_path).networks["critic"]["steps"] == 6
 
 
 def test_a_lazy_loss_counts_so_many_times(faces: Path, tmp_path: Path) -> None:

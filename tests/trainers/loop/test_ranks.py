@@ -48,6 +48,9 @@ def _talk(ranks: Ranks) -> None:
     nn.init.ones_(same.weight)
     nn.init.zeros_(same.bias)
     ranks.check_same([same])
+    told = torch.full((2,), float(ranks.rank))
+    ranks.from_first_(told)
+    assert told.tolist() == [0.0, 0.0]
     nn.init.constant_(same.bias, 1e-7 * ranks.rank)
     with pytest.raises(RuntimeError, match="does not hold the networks"):
         ranks.check_same([same])

@@ -42,6 +42,10 @@ class Toy:
     lr: float = 1e-3
     noise: float = 0.1  # chances within the loss
     penalty_every: int = 3
+    critic_until: int | None = None
+    generator_after: int = 0
+    halved_after: tuple[int, ...] = ()
+    counts_steps: bool = False  # in a buffer of the critic
     learnable: bool = True
     batch_norm: bool = True
     broken_at_call: int = 0  # of the generator's loss; 0 is never
@@ -60,6 +64,7 @@ class Toy:
             nn.Conv2d(wide, 3, 3, padding=1),
         )
         critic = nn.Sequential(nn.Conv2d(3, narrow, 3, 2, 1), nn.SiLU(), nn.Conv2d(narrow, 1, 3, 2, 1))
+        critic.register_buffer("steps", torch.zeros(()))
         return {"generator": generator, "critic": critic}
 
     def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
@@ -91,6 +96,10 @@ class Toy:
             (slope,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
             return {"penalty": slope.square().sum((1, 2, 3)).mean()}
 
+        def count(step: int, ranks: Ranks) -> None:
+            ranks.mean_(critic.steps.add_(1))
+            assert critic.steps == step
+
         def pictures(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
             seen = torch.cat([batch.degraded, batch.warped[:, 0]], 1)
             return {"degraded": batch.degraded, "output": networks["generator"](seen), "truth": batch.target}
@@ -119,14 +128,16 @@ class Toy:
                 "critic": torch.optim.Adam(critic.parameters(), lr=self.lr),
             },
             phases=(
-                Phase("critic", "critic", ("critic",), criticise),
+                Phase("critic", "critic", ("critic",), criticise, until=self.critic_until),
                 Phase("r1", "critic", ("critic",), penalise, self.penalty_every, exact=True),
-                Phase("generator", "generator", ("generator",), generate),
+                Phase("generator", "generator", ("generator",), generate, after=self.generator_after),
             ),
             pictures=pictures,
             scores=scores,
             notes=("all weights are random",),
             check=check,
+            halved_after=self.halved_after,
+            between_steps=count if self.counts_steps else None,
         )
 
 
