@@ -186,7 +186,7 @@ def calibrate(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="refine, stylegan2 or landmarks.")],
+    model: Annotated[str, typer.Argument(help="Its name, as `facerefs models` lists it.")],
     run: Annotated[Path, typer.Option("--run", help="A new folder for checkpoints, log and pictures.")],
     data: Annotated[
         list[str] | None,
@@ -240,15 +240,29 @@ def train(
 
 
 @app.command()
+def models(
+    preset: Annotated[str, typer.Option(help="Whose sizes and settings: paper or tiny.")] = "paper",
+) -> None:
+    """Say what each model sees and how large it is, without computing anything."""
+    from pipeline.models import print_models
+
+    print_models(preset)
+
+
+@app.command()
 def restore(
-    run: Annotated[Path, typer.Argument(help="The folder of a run of `facerefs train refine`.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a run of `facerefs train`, of a restorer.")],
     source: Annotated[
         Path, typer.Argument(help="A photo with a degraded face, or a folder of such.", metavar="INPUT")
     ],
-    reference: Annotated[
-        list[Path], typer.Option("--reference", help="A good photo of the same person; may be repeated.")
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The restored face, or a folder for several.")],
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reference",
+            help="A good photo of the same person, for models that look at one; may be repeated.",
+        ),
+    ] = None,
     landmarks: Annotated[
         Path | None,
         typer.Option(help="A run of `facerefs train landmarks`, which finds the points of degraded faces."),
@@ -256,13 +270,38 @@ def restore(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="INPUT is aligned as the shards are: no face is looked for.")
     ] = False,
+    outputs: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="So many faces of each input, NAME-1.png and on, by models that draw chances."
+        ),
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other chances.")] = 0,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures", help="Show what the model did: NAME-pictures.png beside each output."),
+    ] = False,
     engines: Annotated[str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN).")] = "embedded",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
 ) -> None:
-    """Restore degraded faces with a trained model and photos of the same person."""
-    from pipeline.restore import restore_command
+    """Restore degraded faces with a trained model, blind or with photos of the same person."""
+    from pipeline.restore import Words, restore_command
 
-    restore_command(run, source, reference, out, landmarks, aligned, engines, device)
+    restore_command(
+        Words(
+            run=run,
+            source=source,
+            out=out,
+            references=tuple(reference or ()),
+            landmarks=landmarks,
+            aligned=aligned,
+            engines=engines,
+            device=device,
+            outputs=outputs,
+            seed=seed,
+            pictures=pictures,
+        )
+    )
 
 
 @app.command()

@@ -1,178 +1,165 @@
-"""`facerefs restore`: a trained model and photos of the person in, restored faces out."""
+"""`facerefs restore`: a trained model, and photos of the person if it looks at any, in; restored faces out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
-from pipeline.config import ENGINES
 from pipeline.errors import UserError
+from pipeline.restore_files import Files, files_of
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-    from stages.engines.engine import Detector, Landmarker
+    from pipeline.aligned_faces import Engines
+    from trainers.identity.embedder import Embedder
+    from trainers.models.model import Landmarker, Restorer
     from trainers.restore import AlignedFace
     from trainers.run import Run
 
-Pixels = npt.NDArray[np.uint8]
-_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 _REFERENCE_PX = 512
-_FACE_BOX = (0.19, 0.31, 0.79, 0.92)  # in FFHQ's crop: the median of dlib's boxes on 38 aligned photos
 
 
-@dataclass(frozen=True, eq=False)
-class _Engines:
-    detector: "Detector"
-    landmarker: "Landmarker"
+@dataclass(frozen=True)
+class Words:
+    """What the user said."""
+
+    run: Path
+    source: Path
+    out: Path
+    references: tuple[Path, ...] = ()
+    landmarks: Path | None = None
+    aligned: bool = False
+    engines: str = "embedded"
+    device: str | None = None
+    outputs: int = 1
+    seed: int = 0
+    pictures: bool = False
 
 
-def restore_command(
-    run: Path,
-    source: Path,
-    references: Sequence[Path],
-    out: Path,
-    landmarks: Path | None,
-    aligned: bool,
-    engines: str,
-    device: str | None,
-) -> None:
+def restore_command(words: Words) -> None:
     """Check every word of the user, then restore each face and say where it went."""
     import torch
-    from PIL import Image
 
     from pipeline.job import chosen_device
     from stages.engines.engine import MissingWeights
     from trainers.loop.checkpoint import CheckpointError
-    from trainers.run import load_run
 
     console = Console(soft_wrap=True, markup=False)
-    inputs = list(_inputs(source, out))
-    place = torch.device(chosen_device(device))
+    photos = files_of(words.source, words.out, words.outputs, words.pictures, words.references)
+    device = torch.device(chosen_device(words.device))
     try:
-        trained = load_run(run, place)
-        finder = None if landmarks is None else load_run(landmarks, place)
-        restorer = _Restorer(trained, finder, _engines(engines, place.type), place)
+        work = _work_of(words, device)
     except (CheckpointError, MissingWeights) as error:
         raise UserError(str(error)) from None
-    faces = [restorer.reference(_pixels(path), path) for path in references]
-    for path, target in inputs:
-        restored = restorer.restore(_pixels(path), path, faces, aligned)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(restored).save(target)
-        console.print(f"restored    {target}", highlight=False)
+    for note in work.notes(len(words.references)):
+        console.print(f"note        {note}", highlight=False)
+    references = [work.reference(path) for path in words.references[: work.model.data.references]]
+    for files in photos:
+        for path in work.restore(files, words, references):
+            console.print(f"restored    {path}", highlight=False)
 
 
-class _Restorer:
-    """The networks and engines that a restoration takes."""
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """The networks and engines that a restoration takes. embedder: of the references; None if there is none."""
 
-    def __init__(
-        self, trained: "Run", finder: "Run | None", engines: _Engines, device: "torch.device"
-    ) -> None:
-        from trainers.identity.embedder import load_embedder
-        from trainers.models.model import Landmarker, Restorer
+    model: "Restorer"
+    trained: "Run"
+    finder: "tuple[Landmarker, Run] | None"  # of the landmarks of degraded faces; None takes the engine's
+    embedder: "Embedder | None"
+    engines: "Engines"
+    device: "torch.device"
 
-        if not isinstance(trained.model, Restorer):
-            raise UserError(f"a run of {trained.name} restores no faces: give a run of facerefs train refine")
-        if finder is not None and not isinstance(finder.model, Landmarker):
-            raise UserError(f"--landmarks wants a run of facerefs train landmarks, not of {finder.name}")
-        self._model, self._networks, self._finder = trained.model, trained.networks, finder
-        self._engines, self._device = engines, device
-        self._embedder = load_embedder(trained.model.identity, device) if trained.model.identity else None
+    def notes(self, references: int) -> list[str]:
+        """What the user gave in vain."""
+        wanted = self.model.data.references
+        if references <= wanted:
+            return []
+        if not wanted:
+            return [f"{self.trained.name} restores without a reference: --reference is not used"]
+        first = "the first is used" if wanted == 1 else f"the first {wanted} are used"
+        return [f"{self.trained.name} takes {wanted} of the {references} references: {first}"]
 
-    def reference(self, pixels: Pixels, path: Path) -> "AlignedFace":
+    def reference(self, path: Path) -> "AlignedFace":
         """The largest face of a photo, aligned."""
-        return _aligned(pixels, path, self._engines, max(_REFERENCE_PX, self._model.size_px), "")
+        return self.engines.aligned(path, max(_REFERENCE_PX, self.model.size_px))
 
-    def restore(
-        self, pixels: Pixels, path: Path, references: Sequence["AlignedFace"], is_aligned: bool
-    ) -> Pixels:
-        """The restored face of a photo, or of an aligned crop."""
-        from trainers.restore import AlignedFace, restore
+    def restore(self, files: Files, words: Words, references: Sequence["AlignedFace"]) -> tuple[Path, ...]:
+        """Write the restored faces of a photo, or of an aligned crop; says where."""
+        from PIL import Image
 
-        if is_aligned:
-            face = AlignedFace(pixels, self._engine_points(pixels))
-        else:
-            face = _aligned(
-                pixels, path, self._engines, self._model.size_px, "; if it is an aligned face, add --aligned"
-            )
+        from trainers.restore import pictured, pixels_of, restored, seen_by
+
+        way_out = "; if it is an aligned face, add --aligned"
+        engines, model, networks = self.engines, self.model, self.trained.networks
+        photo, size_px = files.photo, model.size_px
+        face = engines.as_it_is(photo) if words.aligned else engines.aligned(photo, size_px, way_out)
         try:
-            return restore(
-                self._model, self._networks, self._embedder, face.image, self._points_of(face), references
-            )
+            seen = seen_by(model, self.embedder, face.image, self._points_of(face), references, self.device)
         except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
+            raise UserError(f"{photo}: {error}") from None
+        outputs = []
+        files.outputs[0].parent.mkdir(parents=True, exist_ok=True)
+        for number, path in enumerate(files.outputs):
+            outputs.append(restored(model, networks, seen, words.seed, number))
+            Image.fromarray(pixels_of(outputs[-1])).save(path)
+        if files.pictures is not None:
+            pictured(model, networks, seen, outputs, words.seed).save(files.pictures)
+        return files.made
 
-    def _points_of(self, face: "AlignedFace") -> Callable[[Any], Any]:
+    def _points_of(self, face: "AlignedFace") -> "Callable[[Tensor], Tensor]":
         """Finds the landmarks of the degraded face: by a trained network if one was given, else by the engine."""
         import torch
 
         from trainers.models.landmarks import find_landmarks
-        from trainers.models.model import Landmarker
 
-        if self._finder is not None:
-            assert isinstance(self._finder.model, Landmarker)  # noqa: S101 (checked when it was loaded)
-            model, networks = self._finder.model, self._finder.networks
-            return lambda degraded: find_landmarks(model, networks, degraded)
-        scale = self._model.size_px / face.image.shape[0]
+        if self.finder is not None:
+            model, run = self.finder
+            return lambda degraded: find_landmarks(model, run.networks, degraded)
+        scale = self.model.size_px / face.image.shape[0]
         points = torch.from_numpy((face.landmarks + 0.5) * scale - 0.5).float()[None]
         return lambda degraded: points.to(degraded.device)
 
-    def _engine_points(self, aligned: Pixels) -> npt.NDArray[np.float32]:
-        box = np.array(_FACE_BOX, np.float32) * aligned.shape[0]
-        return self._engines.landmarker.landmarks(aligned, box)
+
+def _work_of(words: Words, device: "torch.device") -> _Work:
+    """Load all that the user named. Raises UserError, CheckpointError, MissingWeights."""
+    from pipeline.aligned_faces import load_engines
+    from trainers.identity.embedder import load_embedder
+    from trainers.models.model import Restorer
+    from trainers.run import load_run
+
+    trained = load_run(words.run, device)
+    model = trained.model
+    if not isinstance(model, Restorer):
+        raise UserError(f"a run of {trained.name} restores no faces: facerefs models says which do")
+    _check(words, trained.name, model)
+    finder = None if words.landmarks is None else _finder_of(words.landmarks, device)
+    engines = load_engines(words.engines, device.type)
+    embedder = load_embedder(model.identity, device) if model.identity and model.data.references else None
+    return _Work(model, trained, finder, embedder, engines, device)
 
 
-def _aligned(pixels: Pixels, path: Path, engines: _Engines, size_px: int, way_out: str) -> "AlignedFace":
-    from stages import geometry
-    from trainers.restore import AlignedFace
-
-    found = engines.detector.detect(pixels)
-    if not found:
-        raise UserError(f"{engines.detector.name} finds no face in {path}{way_out}")
-    points = engines.landmarker.landmarks(pixels, found[0].box, found[0].points)
-    try:
-        transform = geometry.ffhq_transform(points, size_px)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
-    crop = geometry.warp(pixels, transform, size_px).pixels
-    return AlignedFace(crop, geometry.apply(transform, points).astype(np.float32))
+def _check(words: Words, name: str, model: "Restorer") -> None:
+    """Raise UserError if the model cannot do what the user asked of it."""
+    wanted, given = model.data.references, len(words.references)
+    if given < wanted:
+        photos = "a good photo" if wanted == 1 else f"{wanted} good photos"
+        raise UserError(
+            f"a run of {name} wants {photos} of the person, and has {given}: add --reference PHOTO"
+        )
+    if words.outputs > 1 and not model.stochastic:
+        raise UserError(f"a run of {name} makes the same face each time: leave out --outputs")
 
 
-def _engines(name: str, where: Any) -> _Engines:
-    from stages.engines.load import load_detector, load_landmarker
+def _finder_of(folder: Path, device: "torch.device") -> "tuple[Landmarker, Run]":
+    from trainers.models.model import Landmarker
+    from trainers.run import load_run
 
-    if name not in ENGINES:
-        raise UserError(f"--engines cannot be {name!r}: choose {' or '.join(ENGINES)}")
-    chosen: Any = ENGINES[name]
-    return _Engines(
-        load_detector(chosen["detector"], None, where, None, 0),
-        load_landmarker(chosen["landmarks"], None, where),
-    )
-
-
-def _inputs(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
-    """Each photo, and where its restored face goes."""
-    if source.is_file():
-        yield source, out if out.suffix.lower() in _ENDINGS else out / f"{source.stem}.png"
-        return
-    photos = sorted(path for path in source.glob("*") if path.suffix.lower() in _ENDINGS)
-    if not photos:
-        raise UserError(f"{source} is neither a photo nor a folder that holds some")
-    if out.is_file():
-        raise UserError(f"{out} is a file, and {source} is a folder: choose a folder for --out")
-    for path in photos:
-        yield path, out / f"{path.stem}.png"
-
-
-def _pixels(path: Path) -> Pixels:
-    from stages.decode import DecodeError, DecodeLimits, decode
-
-    try:
-        return decode(path.read_bytes(), DecodeLimits(min_side_px=16)).pixels
-    except (DecodeError, OSError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+    finder = load_run(folder, device)
+    if not isinstance(finder.model, Landmarker):
+        raise UserError(f"--landmarks wants a run of facerefs train landmarks, not of {finder.name}")
+    return finder.model, finder

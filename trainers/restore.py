@@ -1,4 +1,4 @@
-"""One degraded face restored by a trained model, with photos of the same person."""
+"""One degraded face restored by a trained model, with photos of the same person if it looks at any."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional
 
 from trainers.identity.embedder import Embedder
+from trainers.loop.grids import grid
+from trainers.loop.seeds import seed_torch
 from trainers.loop.trainee import Networks
+from trainers.metrics.levels import levels
 from trainers.models.model import Restorer, Seen
 from trainers.models.seen import with_landmarks
 
@@ -24,35 +28,58 @@ class AlignedFace:
 
 
 @torch.no_grad()
-def restore(
+def seen_by(
     model: Restorer,
-    networks: Networks,
     embedder: Embedder | None,
     degraded: NDArray[np.uint8],
     find_landmarks: Callable[[Tensor], Tensor],
     references: Sequence[AlignedFace],
-) -> NDArray[np.uint8]:
-    """The restored face (S, S, 3) uint8 RGB at the model's side S.
+    device: torch.device,
+) -> Seen:
+    """What the model sees of a degraded face and of its references, the first of them as many as it takes.
 
-    degraded: (H, H, 3) uint8 RGB, aligned, of any side. find_landmarks: (1, 3, S, S) in [-1, 1] -> (1, 68, 2).
-    embedder: the one whose embeddings the model was trained with, None if with none. Raises ValueError if an image is
-    not square, or if there are fewer references than the model wants.
+    degraded: (H, H, 3) uint8 RGB, aligned, of any side. find_landmarks: (1, 3, S, S) in [-1, 1] -> (1, 68, 2), of the
+    model's side S. embedder: the one whose embeddings the model was trained with, None if with none. Raises ValueError
+    if an image is not square, or if there are fewer references than the model takes.
     """
     wanted = model.data.references
     if len(references) < wanted:
         raise ValueError(f"the model wants {wanted} references of the person, and has {len(references)}")
-    device = next(next(iter(networks.values())).parameters()).device
     chosen = [_sized(face, model.size_px, device) for face in references[:wanted]]
     seen = _seen(_image(degraded, model.size_px, device), chosen, embedder)
-    restored = model.restore(networks, with_landmarks(seen, find_landmarks(seen.degraded)))
-    pixels: NDArray[np.uint8] = (
-        ((restored[0].float().clamp(-1, 1) + 1) * 127.5)
-        .round()
-        .to(torch.uint8)
-        .permute(1, 2, 0)
-        .cpu()
-        .numpy()
+    return with_landmarks(seen, find_landmarks(seen.degraded))
+
+
+@torch.no_grad()
+def restored(model: Restorer, networks: Networks, seen: Seen, seed: int = 0, number: int = 0) -> Tensor:
+    """A restored face (1, 3, S, S) in about [-1, 1], the same each time.
+
+    number: of the output; a stochastic model makes another face of each, by chances that follow from seed and number.
+    """
+    seed_torch(seed, "restore", batch=number)
+    return model.restore(networks, seen)
+
+
+@torch.no_grad()
+def pictured(
+    model: Restorer, networks: Networks, seen: Seen, outputs: Sequence[Tensor], seed: int = 0
+) -> Image:
+    """A row of what goes in, what the model shows of its work, and what comes out, each with its name above."""
+    seed_torch(seed, "pictures")
+    names = ["output"] if len(outputs) == 1 else [f"output {number}" for number in range(1, len(outputs) + 1)]
+    return grid(
+        {
+            "degraded": seen.degraded,
+            **({"reference": seen.references[:, 0]} if seen.references.shape[1] else {}),
+            **model.pictures(networks, seen),
+            **dict(zip(names, outputs, strict=True)),
+        }
     )
+
+
+def pixels_of(image: Tensor) -> NDArray[np.uint8]:
+    """An image (1, 3, H, W) in [-1, 1] as it is saved: (H, W, 3) uint8 RGB."""
+    pixels: NDArray[np.uint8] = levels(image)[0].to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return pixels
 
 

@@ -1,5 +1,6 @@
 """`facerefs restore`: a run and photos of a person in, faces out; mistakes end in one sentence."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +9,30 @@ import torch
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.restore import restore_command
+from pipeline.restore import Words, restore_command
 from stages.rendered.person import draw_person
 from stages.rendered.render import render
 from stages.rendered.view import draw_view
 from trainers.loop.checkpoint import Checkpoint, write
 from trainers.loop.plain import plain
-from trainers.models.catalogue import presets
+from trainers.models.catalogue import MODULES, presets
 
 
-def made_run(folder: Path, name: str) -> Path:
+def made_run(folder: Path, name: str, preset: str = "tiny") -> Path:
     """A run whose networks are as they were drawn."""
-    model = presets(name)["tiny"]
+    model = presets(name)[preset]
     torch.manual_seed(0)
     networks = {key: network.state_dict() for key, network in model.networks().items()}
     kept = Checkpoint(name, plain(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
     write(folder / "checkpoints", kept, keep=1)
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _toy() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(MODULES, "toy", "tests.pipeline.toy_restorer")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +43,30 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(render(person, draw_view(5, 0, number), 400).image).save(folder / f"{number}.png")
     made_run(folder / "refine", "refine")
     made_run(folder / "landmarks", "landmarks")
+    made_run(folder / "blind", "toy")
+    made_run(folder / "steady", "toy", "steady")
     Image.new("RGB", (200, 200), "gray").save(folder / "nobody.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     return folder
 
 
 def restored(place: Path, source: str, out: str, reference: str = "1.png", **words: object) -> Path:
-    settings = {"landmarks": None, "aligned": False, "engines": "embedded", "device": "cpu"} | words
-    restore_command(place / "refine", place / source, [place / reference], place / out, **settings)
+    made = {"run": place / "refine", "references": (place / reference,), "device": "cpu"} | words
+    restore_command(Words(source=place / source, out=place / out, **made))
     return place / out
+
+
+def blind(place: Path, out: str, run: str = "blind", **words: object) -> Path:
+    return restored(place, "0.png", out, **{"run": place / run, "references": ()} | words)
 
 
 def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """But for rounding."""
+    return np.abs(one.astype(int) - other).max() <= 1
 
 
 def test_a_photo_gives_a_face_of_the_networks_size_the_same_each_time(place: Path) -> None:
@@ -100,18 +119,81 @@ def test_a_mistake_is_one_sentence(place: Path, words: dict[str, str], sentence:
 
 
 def test_a_run_of_another_kind_restores_nothing(place: Path) -> None:
-    with pytest.raises(UserError, match="a run of landmarks restores no faces"):
-        restore_command(
-            place / "landmarks",
-            place / "0.png",
-            [place / "1.png"],
-            place / "x.png",
-            None,
-            False,
-            "embedded",
-            "cpu",
-        )
-    with pytest.raises(UserError, match="the model wants 1 references of the person, and has 0"):
-        restore_command(
-            place / "refine", place / "0.png", [], place / "x.png", None, False, "embedded", "cpu"
-        )
+    with pytest.raises(
+        UserError, match="a run of landmarks restores no faces: facerefs models says which do"
+    ):
+        restored(place, "0.png", "x.png", run=place / "landmarks")
+    with pytest.raises(
+        UserError, match="refine wants a good photo of the person, and has 0: add --reference"
+    ):
+        restored(place, "0.png", "x.png", references=())
+    assert not (place / "x.png").exists()
+
+
+def test_a_blind_model_takes_no_reference_and_says_so_if_one_is_given(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = blind(place, "alone.png")
+    assert "note" not in capsys.readouterr().out
+    given = blind(place, "given.png", references=(place / "nobody.png",))  # which is not even looked at
+    assert "note        toy restores without a reference: --reference is not used" in capsys.readouterr().out
+    assert alone.read_bytes() == given.read_bytes()
+    restored(place, "0.png", "two.png", references=(place / "1.png", place / "nobody.png"))
+    assert "refine takes 1 of the 2 references: the first is used" in capsys.readouterr().out
+
+
+def test_several_outputs_differ_from_each_other_but_not_from_one_time_to_the_next(place: Path) -> None:
+    blind(place, "some/face.png", outputs=3)
+    names = ["face-1.png", "face-2.png", "face-3.png"]
+    made = {path.name: path.read_bytes() for path in (place / "some").iterdir()}
+    assert sorted(made) == names
+    assert len(set(made.values())) == 3
+    blind(place, "more", outputs=2)  # a folder: the names are the photo's
+    again = [(place / "more" / name).read_bytes() for name in ("0-1.png", "0-2.png")]
+    assert again == [made[name] for name in names[:2]]
+    assert blind(place, "alone.png").read_bytes() == made["face-1.png"]
+    blind(place, "other", outputs=2, seed=1)
+    assert not {path.read_bytes() for path in (place / "other").iterdir()} & set(made.values())
+
+
+def test_a_deterministic_model_makes_one_output(place: Path) -> None:
+    for run in ("steady", "refine"):
+        with pytest.raises(UserError, match="makes the same face each time: leave out --outputs"):
+            restored(place, "0.png", "x.png", run=place / run, outputs=2)
+    one, other = (blind(place, f"seed{seed}.png", run="steady", seed=seed).read_bytes() for seed in (0, 1))
+    assert one == other
+    assert not (place / "x.png").exists()
+
+
+def test_pictures_show_what_goes_in_what_the_model_did_and_what_comes_out(place: Path) -> None:
+    out = blind(place, "shown/face.png", outputs=2, pictures=True)
+    sheet = pixels(out.with_name("face-pictures.png"))
+    cell = 3 * 32 + 2  # the grid enlarges small pictures
+    assert sheet.shape[1] == 4 * cell  # degraded, work, output 1, output 2
+    for number in (1, 2):
+        shown = sheet[-cell:-2:3, (1 + number) * cell : (2 + number) * cell - 2 : 3]
+        assert alike(shown, pixels(out.with_name(f"face-{number}.png")))
+    out = restored(place, "0.png", "refined.png", pictures=True)
+    sheet = pixels(out.with_name("refined-pictures.png"))
+    cell = 2 * 64 + 2
+    assert sheet.shape[1] == 4 * cell  # degraded, reference, warped, output
+    assert alike(sheet[-cell:-2:2, -cell:-2:2], pixels(out))
+
+
+def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None:
+    folder = place / "alike"
+    folder.mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.open(place / "0.png").save(folder / name)
+    with pytest.raises(UserError, match=r"a.jpg and .*a.png would both become .*a.png: rename one"):
+        restored(place, "alike", "faces")
+    (folder / "a.jpg").unlink()
+    for source, out in (("alike", "alike"), ("0.png", "1.png"), ("0.png", "0.png")):
+        with pytest.raises(UserError, match="is one of the photos, and would be written over"):
+            restored(place, source, out)
+    (place / "taxes").write_text("mine")
+    with pytest.raises(UserError, match="taxes is a file of another kind"):
+        restored(place, "0.png", "taxes")
+    (place / "folder.png").mkdir()
+    restored(place, "0.png", "folder.png")
+    assert [path.name for path in (place / "folder.png").iterdir()] == ["0.png"]

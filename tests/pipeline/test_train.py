@@ -92,7 +92,7 @@ def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"model": "gan"}, "no model 'gan': choose refine, stylegan2"),
+        ({"model": "gan"}, "no model 'gan': choose refine, "),
         ({"preset": "huge"}, "no preset 'huge': choose tiny, paper"),
         ({"data": ()}, "add --data"),
         ({"data": ("nowhere",)}, "there is no folder .*nowhere"),

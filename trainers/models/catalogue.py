@@ -8,8 +8,12 @@ from trainers.models.model import Model
 
 MODULES = {
     "refine": "trainers.models.refine",
+    "rdfr": "trainers.models.rdfr",
+    "rpf": "trainers.models.rpf",
     "stylegan2": "trainers.models.stylegan2",
     "landmarks": "trainers.models.landmarks",
+    "posevaried": "trainers.models.posevaried",
+    "ented": "trainers.models.ented",
 }
 
 

@@ -4,6 +4,7 @@ Others' may differ in two small things, which the names do not tell: NVIDIA's ma
 own training with float16 needs, and adds its 1e-8 to an unscaled demodulation.
 """
 
+import math
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _CONSTANTS = (".kernel", "resample_filter")  # of the blur, which is always [1, 
 _DEEPEST = 4  # dictionaries within dictionaries
 _LEAST_SHARE = 0.5  # of a network's numbers, its mapping aside, for a file to be of use: choice
 _SHOWN = 3
+_NOISE = ".noise_strength"
 
 _Find = Callable[[Collection[str], Collection[str]], list[Names]]
 
@@ -67,10 +69,19 @@ def load_generator(generator: Generator, path: Path | str) -> Report:
 
     The file: a state dictionary, or a dictionary of such, as `torch.save` writes them; also a checkpoint of ours. One
     of a larger network fills a smaller one of the same widths. A mapping of another depth is left out as a whole.
+
+    A generator with features beside its own may get its like, or an ordinary one. That is then what it is at first:
+    weights of the features are 0, and the others are scaled up, since weights are divided by the root of the number of
+    inputs as they are used; the strengths of noise are left out.
+
     Raises MissingWeights if the file is not there or cannot be read, ValueError if it does not fit; the generator is
     unchanged then.
     """
-    return _load(generator, Path(path), "generator", generator_names)
+    ordinary = None
+    if generator.synthesis.beside:
+        with torch.device("meta"):
+            ordinary = dict(generator.without_beside().named_parameters())
+    return _load(generator, Path(path), "generator", generator_names, ordinary)
 
 
 def load_discriminator(discriminator: Discriminator, path: Path | str) -> Report:
@@ -82,22 +93,28 @@ def load_discriminator(discriminator: Discriminator, path: Path | str) -> Report
 class _Match:
     report: Report
     tensors: Mapping[str, Tensor]
-    useful: int  # numbers, the mapping's aside
+    share: float  # of the network's numbers, the mapping's aside
     averaged: bool
 
 
-def _load(network: nn.Module, path: Path, what: str, find: _Find) -> Report:
-    parameters = dict(network.named_parameters())
+def _load(
+    network: nn.Module, path: Path, what: str, find: _Find, narrower: Mapping[str, Tensor] | None = None
+) -> Report:
+    """narrower: parameters of which the network's own are a widening, if it may be filled from them too."""
+    parameters: dict[str, Tensor] = dict(network.named_parameters())
+    kinds = [parameters]
+    if narrower is not None:
+        kinds.append({name: one for name, one in narrower.items() if not name.endswith(_NOISE)})
     sets = list(_state_dictionaries(_read(path, what), "", _DEEPEST))
     matches = [
-        _match(path, parameters, tensors, names, any(part in place.lower() for part in _AVERAGED))
+        _match(path, wanted, tensors, names, any(part in place.lower() for part in _AVERAGED))
+        for wanted in kinds
         for place, tensors in sets
-        for names in find(parameters.keys(), tensors.keys())
+        for names in find(wanted.keys(), tensors.keys())
     ]
-    wanted = sum(value.numel() for name, value in parameters.items() if not _of_mapping(name))
-    best = max(matches, key=lambda match: (match.useful, match.averaged), default=None)
-    if best is None or best.useful < _LEAST_SHARE * wanted:
-        share = 100 * best.useful // wanted if best else 0
+    best = max(matches, key=lambda match: (match.share, match.averaged), default=None)
+    if best is None or best.share < _LEAST_SHARE:
+        share = int(100 * best.share) if best else 0
         raise ValueError(
             f"{path} does not fit this StyleGAN2 {what}: {share} % of it matches by name and shape, so give weights "
             "of the same widths, or change the model's"
@@ -105,8 +122,19 @@ def _load(network: nn.Module, path: Path, what: str, find: _Find) -> Report:
     for name, tensor in best.tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"{path} is broken: {name} of the {what} is not finite")
-    network.load_state_dict(dict(best.tensors), strict=False)
+    state = {name: _widened(name, tensor, parameters[name]) for name, tensor in best.tensors.items()}
+    network.load_state_dict(state, strict=False)
     return best.report
+
+
+def _widened(name: str, tensor: Tensor, own: Tensor) -> Tensor:
+    """A tensor among what counts for nothing; what a style makes of it stays as it was drawn."""
+    if tensor.shape == own.shape:
+        return tensor
+    wide = own.detach().clone() if ".affine." in name else torch.zeros_like(own)
+    gain = math.sqrt(own.shape[1] / tensor.shape[1]) if tensor.ndim == 4 else 1.0  # of a convolution's inputs
+    wide[tuple(slice(length) for length in tensor.shape)] = tensor.to(own.device) * gain
+    return wide
 
 
 def _match(
@@ -135,8 +163,12 @@ def _match(
         other_shape=tuple(other_shape),
         left_out=tuple(name for name in tensors if name not in used and not name.endswith(_CONSTANTS)),
     )
-    useful = sum(tensor.numel() for name, tensor in fitting.items() if not _of_mapping(name))
-    return _Match(report, fitting, useful, averaged)
+    useful, wanted = _numbers(fitting), _numbers(parameters)
+    return _Match(report, fitting, useful / wanted, averaged)
+
+
+def _numbers(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() for name, tensor in tensors.items() if not _of_mapping(name))
 
 
 def _of_mapping(name: str) -> bool:

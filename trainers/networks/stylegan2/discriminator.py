@@ -65,6 +65,25 @@ class Discriminator(nn.Module):
         return logits
 
 
+def freeze_first(discriminator: Discriminator, layers: int) -> None:
+    """FreezeD (Mo et al., "Freeze the discriminator", 2020): its first convolutions ask for no gradients any more.
+
+    They are counted from the input on: from_rgb, and two of each block. The 1 x 1 convolution that skips a block is
+    frozen with the block's second (choice: it is not counted). Raises ValueError if there are not so many.
+    """
+    convs: list[list[nn.Module]] = [[discriminator.from_rgb]]
+    for block in discriminator.blocks.values():
+        assert isinstance(block, Block)  # noqa: S101
+        convs += [[block.first], [block.second, block.skip]]
+    if not 0 <= layers <= len(convs):
+        raise ValueError(
+            f"{layers} layers cannot be frozen: the discriminator has {len(convs)} convolutions in its blocks, so "
+            f"freeze {len(convs)} or fewer"
+        )
+    for module in (module for conv in convs[:layers] for module in conv):
+        module.requires_grad_(False)
+
+
 def minibatch_deviation(features: Tensor, group: int) -> Tensor:
     """One channel (B, 1, H, W) that tells how much images differ: the mean of the deviations within each group.
 

@@ -13,6 +13,7 @@ from trainers.networks.stylegan2.widths import Widths, checked
 
 Noise: TypeAlias = Literal["random", "none"]
 Fuse: TypeAlias = Callable[[int, Tensor], Tensor]
+Beside: TypeAlias = dict[int, Tensor]
 
 
 class Mapping(nn.Module):
@@ -38,22 +39,30 @@ class Mapping(nn.Module):
 class Block(nn.Module):
     """One resolution: one convolution at the first, else two, of which the first doubles the size; then its colours."""
 
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int, first: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, first: bool, beside: int = 0
+    ) -> None:
         super().__init__()
-        self.first = StyledConv(in_channels, out_channels, style_dim, upsample=not first)
-        self.second = None if first else StyledConv(out_channels, out_channels, style_dim)
-        self.to_rgb = ToRGB(out_channels, style_dim)
+        together = out_channels + beside
+        self.first = StyledConv(in_channels, out_channels, style_dim, upsample=not first, beside=beside)
+        self.second = None if first else StyledConv(together, out_channels, style_dim, beside=beside)
+        self.to_rgb = ToRGB(together, style_dim)
 
     def forward(
-        self, features: Tensor, styles: Tensor, noisy: bool, fuse: Callable[[Tensor], Tensor] | None
+        self,
+        features: Tensor,
+        styles: Tensor,
+        noisy: bool,
+        fuse: Callable[[Tensor], Tensor] | None,
+        beside: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Features and colours; of styles (B, L, S) the first two or three are used."""
-        features = self.first(features, styles[:, 0], noisy)
+        features = self.first(features, styles[:, 0], noisy, beside)
         if fuse is not None:
             features = fuse(features)
         if self.second is None:
             return features, self.to_rgb(features, styles[:, 1])
-        features = self.second(features, styles[:, 1], noisy)
+        features = self.second(features, styles[:, 1], noisy, beside)
         return features, self.to_rgb(features, styles[:, 2])
 
 
@@ -62,22 +71,31 @@ class Synthesis(nn.Module):
 
     channels: by resolution, each twice the one before; the paper's begin at 4 px. learned_start: whether the features
     that the first block takes are learned, as in the paper, or given with each call, as by a U-Net's encoder.
+    beside: how many channels, by resolution, are given with each call in place of noise, see `StyledConv`; all that
+    follows takes so many channels more. None: noise, as in the paper.
     """
 
-    def __init__(self, channels: Widths, style_dim: int, learned_start: bool = True) -> None:
+    def __init__(
+        self,
+        channels: Widths,
+        style_dim: int,
+        learned_start: bool = True,
+        beside: Widths | None = None,
+    ) -> None:
         super().__init__()
         sides = sorted(channels)
         first = sides[0]
         self.layers = 2 * len(sides)
+        self.beside = dict(beside or {})
+        if self.beside and sorted(self.beside) != sides:
+            raise ValueError(f"features beside those of {sides} px cannot be of {sorted(self.beside)} px")
         self.const = nn.Parameter(torch.randn(channels[first], first, first)) if learned_start else None
-        self.blocks = nn.ModuleDict(
-            {
-                str(side): Block(
-                    channels[max(side // 2, first)], channels[side], style_dim, first=side == first
-                )
-                for side in sides
-            }
-        )
+        self.blocks = nn.ModuleDict()
+        width = channels[first]
+        for side in sides:
+            own = self.beside.get(side, 0)
+            self.blocks[str(side)] = Block(width, channels[side], style_dim, side == first, own)
+            width = channels[side] + own
         self.upsample = Upsample()
 
     def forward(
@@ -86,13 +104,15 @@ class Synthesis(nn.Module):
         noise: Noise = "random",
         fuse: Fuse | None = None,
         start: Tensor | None = None,
+        beside: Beside | None = None,
     ) -> Tensor:
         """Images (B, 3, H, W) in about [-1, 1], float32, of styles (B, S), or (B, L, S) with one for each layer.
 
         L is `layers`: the convolutions in their order and then the last colours; the colours of a resolution share
         their style with the next one's first convolution. fuse: called with the resolution and the features
         (B, C, h, w) after the first convolution of each resolution, gives those that go on. start: the first block's
-        features (B, C, h, w), if they are not learned.
+        features (B, C, h, w), if they are not learned. beside: features (B, beside, h, w) by resolution, if they stand
+        in the place of noise; `noise` does not matter then. Raises ValueError where these do not fit the network.
         """
         each = styles[:, None].expand(-1, self.layers, -1) if styles.ndim == 2 else styles
         if each.shape[1] != self.layers:
@@ -100,18 +120,23 @@ class Synthesis(nn.Module):
         features = start if self.const is None else self.const.expand(len(styles), -1, -1, -1)
         if features is None:
             raise ValueError("the generator wants features to start from")
+        given = beside or {}
+        if given.keys() != self.beside.keys():
+            raise ValueError(
+                f"the generator wants features beside its own of {sorted(self.beside)} px, not of {sorted(given)} px"
+            )
         image: Tensor | None = None
         for number, (side, block) in enumerate(self.blocks.items()):
             own = each[:, max(0, 2 * number - 1) :]
             fuse_here = None if fuse is None else partial(fuse, int(side))
-            features, colours = block(features, own, noise == "random", fuse_here)
+            features, colours = block(features, own, noise == "random", fuse_here, given.get(int(side)))
             image = colours if image is None else self.upsample(image) + colours
         assert image is not None  # noqa: S101  there are always two resolutions or more
         return image
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis, config F of the paper with the widths of channel multiplier 2.
+    """Mapping and synthesis, config F of the paper with the widths of channel multiplier 2; `beside` as `Synthesis`.
 
     Raises ValueError if size_px is no power of two from 8 to 1024 or a width is missing.
     """
@@ -123,18 +148,24 @@ class Generator(nn.Module):
         style_dim: int = 512,
         mapping_layers: int = 8,
         mapping_lr: float = 0.01,
+        beside: Widths | None = None,
     ) -> None:
         super().__init__()
         self.size_px, self.style_dim = size_px, style_dim
+        self._channels = checked(size_px, channels)
         self.mapping = Mapping(style_dim, mapping_layers, mapping_lr)
-        self.synthesis = Synthesis(checked(size_px, channels), style_dim)
+        self.synthesis = Synthesis(self._channels, style_dim, beside=beside)
 
     @property
     def layers(self) -> int:
         """How many layers take a style of their own: 2 log2(size_px) - 2."""
         return self.synthesis.layers
 
-    def forward(self, latents: Tensor, noise: Noise = "random") -> Tensor:
-        """Images (B, 3, H, W) of latents (B, S), or (B, L, S) with one for each layer."""
-        image: Tensor = self.synthesis(self.mapping(latents), noise)
+    def without_beside(self) -> "Generator":
+        """A freshly drawn one of the same sizes that takes noise."""
+        return Generator(self.size_px, self._channels, self.style_dim, len(self.mapping.layers))
+
+    def forward(self, latents: Tensor, noise: Noise = "random", beside: Beside | None = None) -> Tensor:
+        """Images (B, 3, H, W) of latents (B, S), or (B, L, S) with one for each layer; the rest as `Synthesis`."""
+        image: Tensor = self.synthesis(self.mapping(latents), noise, beside=beside)
         return image

@@ -130,18 +130,35 @@ class ModulatedConv2d(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """A modulated 3 x 3 convolution, noise of a learned strength (0 at first), bias and activation."""
+    """A modulated 3 x 3 convolution, noise of a learned strength (0 at first), bias and activation.
 
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int, upsample: bool = False) -> None:
+    beside: channels of features that stand in the place of noise. They are concatenated to the convolution's output,
+    times the learned strength, and get a bias and the activation too: Yang et al., "GAN prior embedded network for
+    blind face restoration in the wild", 2021. Their strength is 1 at first (choice), so that layers that do not look
+    at them yet can learn to.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, upsample: bool = False, beside: int = 0
+    ) -> None:
         super().__init__()
         self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim, upsample)
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.ones(()) if beside else torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(out_channels + beside))
+        self.beside = beside
 
-    def forward(self, features: Tensor, style: Tensor, noisy: bool) -> Tensor:
-        """(B, in, H, W) and styles (B, S) to (B, out, H, W), or twice as high and wide."""
-        out: Tensor = self.conv(features, style, self.bias, ACTIVATION_GAIN)
-        if noisy:
+    def forward(self, features: Tensor, style: Tensor, noisy: bool, beside: Tensor | None = None) -> Tensor:
+        """(B, in, H, W) and styles (B, S) to (B, out, H, W), or twice as high and wide.
+
+        beside: (B, beside, H, W) of the output's height and width; out is then (B, out + beside, H, W), without noise.
+        """
+        bias, bias_beside = torch.split(self.bias, [len(self.bias) - self.beside, self.beside])
+        out: Tensor = self.conv(features, style, bias, ACTIVATION_GAIN)
+        if beside is not None:
+            gain = (ACTIVATION_GAIN * self.noise_strength).to(out.dtype)
+            bias_beside = (ACTIVATION_GAIN * bias_beside).to(out.dtype)[:, None, None]
+            out = torch.cat([out, torch.addcmul(bias_beside, beside.to(out.dtype), gain)], 1)
+        elif noisy:
             noise = torch.randn_like(out[:, :1], memory_format=torch.contiguous_format)
             out = out + noise * (self.noise_strength * ACTIVATION_GAIN).to(out.dtype)
         return leaky_relu(out, SLOPE)

@@ -1,0 +1,534 @@
+"""RPF: blocks from 16 to 1024 px, losses as in the equations, a schedule in which only one module learns at a time."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from schemas.operations import Range
+from stages.degrade.recipe import RandomNoise, RandomResize, Recipe, Round
+from stages.engines.engine import MissingWeights
+from tests.trainers.face_files import face_files, prepared
+from tests.trainers.faces import frontal_face
+from tests.trainers.loop.toy import write_faces
+from trainers.geometry.hull import face_hull
+from trainers.geometry.sizes import enlarged, reduced
+from trainers.geometry.tps import warp_for
+from trainers.loop.checkpoint import checkpoints, newest, read
+from trainers.loop.loop import Update
+from trainers.loop.ranks import Ranks
+from trainers.loop.settings import Adam, Data, Loop
+from trainers.loop.trainee import Phase, Trainee
+from trainers.masks.mask import load_face_mask
+from trainers.models.catalogue import presets
+from trainers.models.factor import bicubic_by
+from trainers.models.lessons import Lesson, Schedule, lessons_of
+from trainers.models.model import Model, Restorer, Seen
+from trainers.models.rpf import PRESETS, Losses, Rpf, RpfLosses, Shape, Weights
+from trainers.models.seen import seen_of
+from trainers.networks.features import ALEXNET, Features
+from trainers.stream.batch import collate
+from trainers.stream.device import on_device
+from trainers.stream.ready import ReadyBatch
+from trainers.train import train
+
+CPU = torch.device("cpu")
+SIDE_PX = 32
+SMALL = Rpf(
+    shape=Shape(
+        size_px=SIDE_PX,
+        factor=8,
+        channels=4,
+        residual_blocks=1,
+        refinement_channels=8,
+        channel_multiplier=1,
+        style_dim=8,
+        critic_channels=4,
+    ),
+    losses=Losses(perceptual=0.0, identity=0.0),
+    schedule=Schedule(refinement_steps=2, warping_steps=1, synthesis_steps=2),
+    weights=Weights(identity=""),
+    adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
+    data=Data(batch_size=2, degradation=bicubic_by(8), workers=0),
+    loop=Loop(
+        steps=11,
+        validate_every=100,
+        checkpoint_every=1,
+        keep_checkpoints=99,
+        validation_samples=2,
+        grid_samples=2,
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def batch() -> ReadyBatch:
+    faces = [prepared(i, face_files(i), reduce_px=SIDE_PX, degradation=bicubic_by(8)) for i in range(3)]
+    made = collate(faces, references=1, at_once=1)
+    points = frontal_face(SIDE_PX).float()
+    made = replace(
+        made,
+        landmarks=points.expand(3, -1, -1),
+        reference_landmarks=(points * 1.1 - 2).expand(3, 1, -1, -1),
+    )
+    (ready,) = on_device([made], CPU, warp=warp_for(SIDE_PX))
+    return ready
+
+
+@pytest.fixture
+def networks() -> dict[str, nn.Module]:
+    """With no last convolution at zero any more, so that all that comes before counts."""
+    torch.manual_seed(1)
+    networks = SMALL.networks()
+    for network in networks.values():
+        for parameter in network.parameters():
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.05)
+    return networks
+
+
+def losses_of(networks: dict[str, nn.Module], model: Rpf = SMALL) -> RpfLosses:
+    return RpfLosses(networks, model, load_face_mask("", CPU), None, None)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("faces"), samples=3)
+
+
+def run(model: Rpf, faces: Path, folder: Path, resume: bool = False, stop_after: int | None = None) -> None:
+    """Train in this process, and stop after so many steps of this call."""
+    steps = iter(range(1, 10_000))
+    train(
+        "rpf",
+        model,
+        [str(faces)],
+        folder,
+        resume,
+        Ranks(),
+        announce=lambda _line: None,
+        stop=lambda: stop_after is not None and next(steps) >= stop_after,
+    )
+
+
+def moved(before: dict[str, nn.Module], after: dict[str, nn.Module]) -> set[str]:
+    return {
+        name
+        for name, state in before.items()
+        if any(not torch.equal(tensor, after[name][key]) for key, tensor in state.items())
+    }
+
+
+# --- Sizes ---
+
+
+def nothing_seen(side: int, references: int = 1) -> Seen:
+    return Seen(
+        degraded=torch.empty(1, 3, side, side),
+        references=torch.empty(1, references, 3, side, side),
+        reference_embeddings=torch.empty(1, references, 0),
+        reference_landmarks=torch.empty(1, references, 68, 2),
+        reference_masks=torch.empty(1, references, 1, side, side),
+        warped=torch.empty(1, references, 3, side, side),
+        valid=torch.empty(1, references, 1, side, side),
+        landmarks=torch.empty(1, 68, 2),
+    )
+
+
+def test_it_is_a_model_and_a_restorer_that_takes_no_embedding() -> None:
+    assert presets("rpf") is PRESETS
+    assert all(isinstance(model, Model) and isinstance(model, Restorer) for model in PRESETS.values())
+    assert {(model.identity, model.stochastic) for model in PRESETS.values()} == {("", False)}
+
+
+@pytest.mark.parametrize(("preset", "small_px"), [("paper", 16), ("x32", 32), ("x16", 64), ("x8", 128)])
+def test_the_full_network_has_the_sizes_of_the_paper(preset: str, small_px: int) -> None:
+    paper = PRESETS[preset]
+    with FakeTensorMode():  # shapes alone: nothing is computed
+        networks = paper.networks()
+        seen = nothing_seen(1024)
+        assert paper.small(seen).shape == (1, 3, small_px, small_px)
+        assert paper.restore(networks, seen).shape == (1, 3, 1024, 1024)
+    blocks = paper.shape.blocks
+    assert small_px * 2**blocks == 1024
+    kinds = ("warping", "synthesis", "refinement", "synthesis_critic", "refinement_critic")
+    assert set(networks) == {f"{kind}_{number}" for kind in kinds for number in range(1, blocks + 1)}
+    last = networks[f"synthesis_{blocks}"]
+    assert [layer.weight.shape[1] for layer in last.modules() if isinstance(layer, nn.Conv2d)][-1] == 64
+    assert len(last.blocks) == 4
+    assert (paper.adam.lr, paper.data.batch_size, paper.losses.synthesis_adversarial) == (1e-4, 1, 0.1)
+
+
+def test_the_paper_s_steps_are_its_epochs() -> None:
+    assert PRESETS["paper"].loop.steps == 5 * 70_000 + 6 * 2 * 5 * 27_291
+    for model in PRESETS.values():
+        assert model.loop.steps == model.lessons[-1].until
+
+
+def test_the_tiny_preset_is_small() -> None:
+    networks = PRESETS["tiny"].networks()
+    assert sum(p.numel() for network in networks.values() for p in network.parameters()) < 2.6e6
+
+
+# --- Schedule ---
+
+
+def test_the_schedule_is_first_all_refinement_and_then_from_coarse_to_fine() -> None:
+    schedule = Schedule(refinement_steps=10, warping_steps=3, synthesis_steps=4)
+    first = [Lesson("refinement", block, 0, 10, "single") for block in (1, 2)]
+    then = [
+        Lesson("warping", 1, 10, 13, "pairs"),
+        Lesson("synthesis", 1, 13, 17, "pairs"),
+        Lesson("warping", 2, 17, 20, "pairs"),
+        Lesson("synthesis", 2, 20, 24, "pairs"),
+    ]
+    assert lessons_of(schedule, 2) == (*first, *then)
+    assert lessons_of(replace(schedule, stages=("refinement",)), 2) == tuple(first)
+    alone = lessons_of(replace(schedule, stages=("reference",)), 2)
+    assert [(one.network, one.after) for one in alone] == [(one.network, one.after - 10) for one in then]
+
+
+@pytest.fixture(scope="module")
+def whole(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    run(SMALL, faces, folder)
+    return folder
+
+
+def test_in_each_step_only_the_modules_of_its_lessons_move(whole: Path) -> None:
+    torch.manual_seed(0)
+    states = [read(path).networks for path in checkpoints(whole / "checkpoints")]
+    assert len(states) == 11
+    found = [moved(before, after) for before, after in pairwise(states)]
+    of_refinement = {f"refinement{judge}_{n}" for n in (1, 2, 3) for judge in ("", "_critic")}
+    expected = [of_refinement]
+    for n in (1, 2, 3):
+        expected += [{f"warping_{n}"}, *[{f"synthesis_{n}", f"synthesis_critic_{n}"}] * 2]
+    assert found == expected
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_in_the_middle_of_a_lesson(
+    whole: Path, faces: Path, tmp_path: Path
+) -> None:
+    run(SMALL, faces, tmp_path, stop_after=4)  # the first of two steps of synthesis_1
+    run(SMALL, faces, tmp_path, resume=True)
+    one, other = (read(newest(folder / "checkpoints")) for folder in (whole, tmp_path))
+    assert one.step == other.step == 11
+    assert not moved(one.networks, other.networks)
+    for name, state in one.optimisers.items():
+        mine = other.optimisers[name]["state"]
+        for number, values in state["state"].items():
+            assert all(torch.equal(value, mine[number][key]) for key, value in values.items())
+
+
+def test_bfloat16_trains_all_lessons_to_finite_weights(faces: Path, tmp_path: Path) -> None:
+    loop = replace(SMALL.loop, precision="bfloat16", channels_last=True, checkpoint_every=100)
+    run(replace(SMALL, loop=loop), faces, tmp_path)
+    kept = read(newest(tmp_path / "checkpoints")).networks
+    assert all(tensor.isfinite().all() for state in kept.values() for tensor in state.values())
+
+
+def test_the_second_stage_goes_on_from_a_run_of_the_first_without_references(
+    faces: Path, tmp_path: Path
+) -> None:
+    loop = replace(SMALL.loop, checkpoint_every=100)
+    first = replace(
+        SMALL,
+        schedule=replace(SMALL.schedule, stages=("refinement",)),
+        data=replace(SMALL.data, references=0),
+        loop=replace(loop, steps=2),
+    )
+    run(first, faces, tmp_path / "first")
+    second = replace(
+        SMALL,
+        schedule=replace(SMALL.schedule, stages=("reference",)),
+        weights=replace(SMALL.weights, refinement=str(tmp_path / "first")),
+        loop=replace(loop, steps=9),
+    )
+    run(second, faces, tmp_path / "second")
+    kept, ended = (read(newest(tmp_path / name / "checkpoints")) for name in ("first", "second"))
+    refinement = {
+        name: state for name, state in kept.networks.items() if "critic" not in name and name[0] == "r"
+    }
+    assert len(refinement) == 3
+    assert not moved(refinement, ended.networks)
+    assert any("first" in note and "step 2" in note for note in ended.notes)
+    smaller = replace(second, shape=replace(SMALL.shape, style_dim=4))
+    with pytest.raises(ValueError, match=r"of rpf, does not fit refinement_1 .*same model and shape"):
+        smaller.trainee(smaller.networks(), CPU, "")
+
+
+# --- Losses ---
+
+
+def masks_of(points: Tensor) -> Tensor:
+    return face_hull(points, SIDE_PX, SIDE_PX)
+
+
+def black(images: Tensor, masks: Tensor) -> Tensor:
+    return ((images + 1) / 2 * masks) * 2 - 1
+
+
+def small_of(batch: ReadyBatch) -> Tensor:
+    """The 4 x 4 px of the degraded face: as its recipe made them, in [-1, 1]."""
+    from stages.degrade.engine import degrade
+
+    return degrade((batch.target + 1) / 2, batch.batch.thetas).pixels[..., :4, :4] * 2 - 1
+
+
+def by_hand(networks: dict[str, nn.Module], batch: ReadyBatch, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """x^(n), the masked reference of its block, and what is aligned there, step by step."""
+    x = small_of(batch)
+    reference = black(batch.references[:, 0], masks_of(batch.batch.reference_landmarks[:, 0]))
+    for n in range(1, number + 1):
+        there = reduced(reference, 4 << n)
+        flow = networks[f"warping_{n}"](x, there)
+        side = 4 << n
+        rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+        places = torch.stack([columns + flow[:, 0], rows + flow[:, 1]], -1)
+        grid = (places + 0.5) * 2 / side - 1
+        aligned = nn.functional.grid_sample(there, grid, padding_mode="border", align_corners=False)
+        if n == number:
+            return x, there, aligned
+        bicubic = nn.functional.interpolate(x, scale_factor=2, mode="bicubic")
+        synthesised = networks[f"synthesis_{n}"](x, aligned)
+        x = networks[f"refinement_{n}"](0.5 * bicubic + 0.5 * synthesised)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_warping_loss_is_equation_3(
+    networks: dict[str, nn.Module], batch: ReadyBatch, number: int
+) -> None:
+    (found,) = losses_of(networks).warping(number, batch).values()
+    _, _, aligned = by_hand(networks, batch, number)
+    places, points = batch.batch.reference_landmarks[:, 0], batch.batch.landmarks
+    mask, _ = warp_for(SIDE_PX)(masks_of(places), places, points)
+    warped = black(batch.warped[:, 0], mask * batch.valid[:, 0])
+    assert 0 < mask.mean() < 1
+    assert found.item() == pytest.approx(
+        (aligned - reduced(warped, 4 << number)).abs().mean().item(), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_synthesis_loss_is_equations_4_and_5(
+    networks: dict[str, nn.Module], batch: ReadyBatch, number: int
+) -> None:
+    terms = losses_of(networks).synthesis(number, batch)
+    x, _, aligned = by_hand(networks, batch, number)
+    side = 4 << number
+    made, truth = networks[f"synthesis_{number}"](x, aligned), reduced(batch.target, side)
+    mask = nn.functional.avg_pool2d(masks_of(batch.batch.landmarks), SIDE_PX // side)
+    assert terms["masked"].item() == pytest.approx((mask * made - mask * truth).abs().mean().item(), rel=1e-4)
+    score = networks[f"synthesis_critic_{number}"](black(made, mask)).mean() / (3 * side**2) ** 0.5
+    assert terms["adversarial"].item() == pytest.approx(-0.1 * score.item(), rel=1e-4)
+
+
+def test_the_critic_s_loss_is_that_of_wgan_gp(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+    critic = networks["refinement_critic_1"]
+    torch.manual_seed(3)
+    terms = losses_of(networks).refinement_critic(1, batch)
+    real, made = reduced(batch.target, 8), networks["refinement_1"](enlarged(small_of(batch), 8)).detach()
+    torch.manual_seed(3)
+    places, penalty = torch.rand(3, 1, 1, 1), 0.0
+    for i in range(3):
+        between = (made[i : i + 1] * places[i] + real[i : i + 1] * (1 - places[i])).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(between).sum(), between)
+        penalty += (slope.square().sum().sqrt().item() - 1) ** 2 / 3
+    assert terms["penalty"].item() == pytest.approx(10 * penalty, rel=1e-3)
+    difference = critic(made).mean() - critic(real).mean()
+    assert terms["wasserstein"].item() == pytest.approx(difference.item(), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize(("refined_from", "number"), [("half", 1), ("half", 3), ("input", 3)])
+def test_the_refinement_loss_is_equations_6_to_9(
+    networks: dict[str, nn.Module], batch: ReadyBatch, refined_from: str, number: int
+) -> None:
+    class Embedder(nn.Module):
+        def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
+            return torch.cat([images.flatten(1)[:, :8], landmarks.flatten(1)[:, :8]], 1)
+
+    class Perceptual(nn.Module):
+        network = Features(ALEXNET, ("relu5",))
+
+        def forward(self, made: Tensor, truth: Tensor) -> Tensor:
+            return (made - truth).square().mean()
+
+    weights = Losses(
+        reconstruction=2,
+        perceptual=3,
+        identity=5,
+        adversarial=7,
+        identity_from_px=32,
+        refined_from=refined_from,
+    )
+    losses = replace(
+        losses_of(networks, replace(SMALL, losses=weights)), perceptual=Perceptual(), embedder=Embedder()
+    )
+    terms = losses.refinement(number, batch)
+    side = 4 << number
+    from_half = refined_from == "half" and number > 1
+    small = reduced(batch.target, side // 2) if from_half else small_of(batch)
+    made, truth = networks[f"refinement_{number}"](enlarged(small, side)), reduced(batch.target, side)
+    assert terms["pixels"].item() == pytest.approx(2 * (made - truth).abs().mean().item(), rel=1e-4)
+    score = networks[f"refinement_critic_{number}"](made).mean() / (3 * side**2) ** 0.5
+    assert terms["adversarial"].item() == pytest.approx(-7 * score.item(), rel=1e-3)
+    if number == 1:  # 8 px are too few for AlexNet and for recognition
+        assert set(terms) == {"pixels", "adversarial"}
+        return
+    expected = 5 * (made - truth).flatten(1)[:, :8].abs().mean().item() / 2  # the other half is landmarks
+    assert terms["identity"].item() == pytest.approx(expected, rel=1e-3)
+    assert terms["perceptual"].item() == pytest.approx(3 * (made - truth).square().mean().item(), rel=1e-3)
+
+
+def test_faces_of_a_block_are_embedded_with_landmarks_of_its_side(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    seen: list[Tensor] = []
+
+    class Embedder(nn.Module):
+        def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
+            seen.append(landmarks)
+            return images.flatten(1)
+
+    model = replace(SMALL, losses=Losses(perceptual=0, identity_from_px=8))
+    replace(losses_of(networks, model), embedder=Embedder()).refinement(2, batch)
+    assert torch.allclose(seen[0] + 0.5, (batch.batch.landmarks + 0.5) / 2)
+
+
+def test_a_weight_of_zero_leaves_a_critic_out() -> None:
+    model = replace(SMALL, losses=Losses(perceptual=0, identity=0, adversarial=0, synthesis_adversarial=0))
+    made = model.trainee(model.networks(), CPU, "")
+    assert not any("critic" in name for name in made.networks)
+    assert {phase.name for phase in made.phases} == set(made.networks)
+
+
+# --- What is seen ---
+
+
+def test_masks_of_the_samples_come_before_the_hull(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+    seen = seen_of(batch)
+    reference = seen.references[:, 0]
+    hull = masks_of(seen.reference_landmarks[:, 0])
+    mine = (torch.rand(3, 1, 1, SIDE_PX, SIDE_PX) > 0.5).float()
+    assert torch.allclose(SMALL.pictures(networks, seen)["masked"], black(reference, hull), atol=1e-6)
+    told = replace(seen, reference_masks=mine)
+    assert torch.allclose(SMALL.pictures(networks, told)["masked"], black(reference, mine[:, 0]), atol=1e-6)
+    whole = replace(SMALL, shape=replace(SMALL.shape, masks=False))
+    assert torch.equal(whole.pictures(networks, told)["masked"], reference)
+
+
+def test_pictures_are_the_input_and_what_figure_7_shows(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    seen = seen_of(batch)
+    pictures = SMALL.pictures(networks, seen)
+    assert list(pictures) == ["bicubic", "masked", "aligned", "synthesised"]
+    x, _, aligned = by_hand(networks, batch, 3)
+    assert torch.allclose(pictures["aligned"], aligned, atol=1e-4)
+    assert torch.allclose(pictures["synthesised"], networks["synthesis_3"](x, aligned), atol=1e-4)
+    mixed = (enlarged(x, SIDE_PX) + pictures["synthesised"]) / 2
+    assert torch.allclose(SMALL.restore(networks, seen), networks["refinement_3"](mixed), atol=1e-4)
+
+
+def test_without_the_reference_the_bicubic_input_stands_for_it(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    seen = seen_of(batch)
+    other = replace(seen, references=torch.rand_like(seen.references))
+    assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
+    without = replace(SMALL, shape=replace(SMALL.shape, reference=False))
+    assert torch.equal(without.restore(networks, seen), without.restore(networks, other))
+    pictures = without.pictures(networks, seen)
+    assert torch.equal(pictures["masked"], pictures["bicubic"])
+    (term,) = losses_of(networks, without).warping(3, batch).values()
+    assert term.item() == pytest.approx(
+        (pictures["aligned"] - pictures["bicubic"]).abs().mean().item(), rel=1e-4
+    )
+
+
+def test_without_masks_all_of_an_image_counts(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+    whole = replace(SMALL, shape=replace(SMALL.shape, masks=False))
+    made = whole.pictures(networks, seen_of(batch))["synthesised"]
+    found = losses_of(networks, whole).synthesis(3, batch)["masked"]
+    assert found.item() == pytest.approx((made - batch.target).abs().mean().item(), rel=1e-4)
+
+
+def test_before_it_has_learnt_it_gives_the_bicubic_image(batch: ReadyBatch) -> None:
+    fresh = SMALL.networks()
+    x = SMALL.small(seen_of(batch))
+    for side in (8, 16, 32):
+        x = enlarged(x, side)
+    assert torch.allclose(SMALL.restore(fresh, seen_of(batch)), x, atol=1e-5)
+
+
+# --- Learning ---
+
+
+@pytest.mark.parametrize(
+    ("name", "term"), [("refinement_2", "pixels"), ("warping_3", "aligned"), ("synthesis_3", "masked")]
+)
+def test_each_module_learns_one_batch_by_heart(batch: ReadyBatch, name: str, term: str) -> None:
+    model = replace(SMALL, adam=Adam(lr=5e-3, beta1=0.9, beta2=0.99))
+    torch.manual_seed(4)
+    made: Trainee = model.trainee(model.networks(), CPU, "")
+    update = Update(made, model.loop, Ranks())
+    (phase,) = (phase for phase in made.phases if phase.name == name)
+    plain: Phase = replace(phase, loss=lambda one: {term: phase.loss(one)[term]})
+    first = phase.loss(batch)[term].item()
+    for step in range(1, 31):
+        update(0, plain, step, [batch])
+    assert phase.loss(batch)[term].item() < 0.85 * first
+
+
+# --- Mistakes ---
+
+
+def with_(**changes: object) -> Rpf:
+    return replace(SMALL, **changes)
+
+
+NOISY = Recipe(
+    "noisy", (Round(resize=RandomResize(reduction=Range(8, 8)), noise=RandomNoise(sigma=Range(0, 9))),)
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "sentence"),
+    [
+        (with_(shape=Shape(size_px=128, factor=64)), ValueError, "leaves 2 of 128 px.*at least 256"),
+        (with_(data=Data(degradation="bicubic")), ValueError, "reduced once, by 8, not by data.degradation=bicubic:"),
+        (with_(data=Data(degradation=bicubic_by(16))), ValueError, r"reduction_choices \[8\]"),
+        (with_(data=Data(degradation="stored")), ValueError, "data.degradation=stored"),
+        (with_(data=replace(SMALL.data, references=0)), ValueError, "data.references=1"),
+        (with_(loop=Loop(steps=12)), ValueError, "loop.steps=12 is more than the 11 steps"),
+        (with_(schedule=Schedule(stages=())), ValueError, r"schedule.stages is \[refinement\]"),
+        (with_(schedule=Schedule(stages=("reference", "refinement"))), ValueError, "in this order"),
+        (with_(schedule=Schedule(stages=("reference",)), loop=Loop(steps=9)), MissingWeights, "weights.refinement"),
+        (with_(losses=Losses(), weights=Weights(perceptual="no.pth", identity="")), MissingWeights, "no.pth"),
+        (with_(weights=Weights(identity="", parsing="no.pth")), MissingWeights, "no.pth"),
+        (with_(weights=Weights(identity="dlib")), ValueError, "are of another"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said_in_a_sentence(model: Rpf, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence) as caught:
+        model.trainee(model.networks(), CPU, "another")
+    assert "\n" not in str(caught.value)
+
+
+def test_other_degradation_may_be_added_to_the_factor() -> None:
+    model = with_(data=replace(SMALL.data, degradation=NOISY))
+    assert model.trainee(model.networks(), CPU, "").phases
+
+
+def test_fewer_steps_than_the_schedule_has_are_noted() -> None:
+    model = with_(loop=Loop(steps=4))
+    notes = model.trainee(model.networks(), CPU, "").notes
+    assert "lesson: synthesis_1 gets 1 of 2 steps" in notes
+    assert "lesson: warping_3 gets 0 of 1 steps" in notes
+    assert not any("refinement_1" in note for note in notes)

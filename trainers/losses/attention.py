@@ -1,0 +1,27 @@
+"""Attention reconstruction: what kernels take from a reference and lay out must look like the ground truth."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from trainers.networks.attention import carried
+
+
+def attention_reconstruction(
+    reference: Tensor, truth: Tensor, extraction: Mapping[int, Tensor], distribution: Mapping[int, Tensor]
+) -> Tensor:
+    """ENTED, eq. 11, a scalar in float32: at each side the mean absolute difference (choice), summed over the sides.
+
+    reference, truth: images (B, 3, H, W), brought to each side bilinearly. extraction, distribution: the matrices
+    (B, k, side * side) by side; there is at least one.
+    """
+    terms = []
+    for side, taken in extraction.items():
+        small, wanted = (
+            interpolate(images.float(), (side, side), mode="bilinear", align_corners=False)
+            for images in (reference, truth)
+        )
+        terms.append((wanted - carried(small, taken, distribution[side])).abs().mean())
+    return torch.stack(terms).sum()

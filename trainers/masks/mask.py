@@ -1,0 +1,52 @@
+"""Masks of the facial region of a photo (RPF, section III.A), by a face parser or by the hull of the landmarks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainers.geometry.hull import face_hull
+from trainers.masks.parsing import NON_FACIAL, check_labels, load_parser
+
+HULL = "face masks: hull of the 68 landmarks and the forehead, which stands in for face parsing"
+
+
+@dataclass(frozen=True)
+class FaceMask:
+    """The mask m of eq. 1.
+
+    note: one line for log and checkpoint that says where masks come from. region: what makes them.
+    """
+
+    note: str
+    region: Callable[[Tensor, Tensor], Tensor]
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, landmarks: Tensor) -> Tensor:
+        """Masks (B, 1, H, W), float32: 1 on facial pixels, else 0; no gradient flows.
+
+        images: (B, 3, H, W) RGB in [-1, 1]. landmarks: (B, 68, 2) in their pixels.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            return self.region(images.float(), landmarks.float())
+
+
+def load_face_mask(
+    setting: str, device: torch.device | str, non_facial: Sequence[str] = NON_FACIAL
+) -> FaceMask:
+    """Load what a setting means: `` is the hull; else weights of a face parser: a path, `cache` or `download`.
+
+    non_facial: labels (`trainers.masks.parsing.LABELS`) that a parser's masks leave out; the hull knows none.
+    Raises ValueError for a label that there is not, MissingWeights; both in one sentence.
+    """
+    check_labels(non_facial)
+    if not setting:
+        return FaceMask(HULL, _hull)
+    parser, note = load_parser(setting, non_facial)
+    parser.to(device)
+    return FaceMask(note, lambda images, landmarks: parser(images))
+
+
+def _hull(images: Tensor, landmarks: Tensor) -> Tensor:
+    return face_hull(landmarks, images.shape[-2], images.shape[-1])

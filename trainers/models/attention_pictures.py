@@ -1,0 +1,66 @@
+"""What kernels take from a reference and where they lay it out, as pictures."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from trainers.networks.attention import carried
+
+# Red, green, blue, yellow: as many kernels are shown.
+_COLOURS = ((1.0, 0.15, 0.1), (0.1, 0.9, 0.2), (0.2, 0.4, 1.0), (1.0, 0.9, 0.1))
+_GRAY = (0.299, 0.587, 0.114)
+_COVER = 0.6  # how much of the face the strongest colour hides
+
+
+def attention_pictures(
+    reference: Tensor, restored: Tensor, extraction: Tensor, distribution: Tensor
+) -> Mapping[str, Tensor]:
+    """Images (B, 3, H, W) in [-1, 1] by name, of images of this shape and matrices (B, k, side * side).
+
+    carried: the reference as the matrices bring it to the face (eq. 11), at the matrices' side, enlarged.
+    taken: on the reference in gray, where a few kernels take textures from, each in a colour of its own.
+    laid: on the restored face in gray, where the same kernels lay them out, in the same colours.
+
+    Shown are the kernels that are laid out most unlike each other. Each place has the colour of the kernel that is
+    strongest there, and each kernel is as strong as its share there is of its largest share.
+    """
+    side, size = round(extraction.shape[-1] ** 0.5), reference.shape[-2:]
+    small = interpolate(reference.float(), (side, side), mode="bilinear", align_corners=False)
+    brought = carried(small, extraction, distribution)
+    shown = _unlike(distribution, len(_COLOURS))
+    taken, laid = (
+        torch.gather(matrix, 1, shown[..., None].expand(-1, -1, side**2)).view(*shown.shape, side, side)
+        for matrix in (extraction, distribution)
+    )
+    return {
+        "carried": interpolate(brought, size, mode="bilinear", align_corners=False),
+        "taken": _coloured(reference, taken),
+        "laid": _coloured(restored, laid),
+    }
+
+
+def _unlike(maps: Tensor, count: int) -> Tensor:
+    """Which of maps (B, k, N) vary most and are least alike: (B, n), the first as the one that varies most."""
+    centred = maps - maps.mean(2, keepdim=True)
+    spread, directions = torch.linalg.vector_norm(centred, dim=2), normalize(centred, dim=2)
+    alike = torch.zeros_like(spread)
+    rows = torch.arange(len(maps), device=maps.device)
+    chosen: list[Tensor] = []
+    for _ in range(min(count, maps.shape[1])):
+        best = (spread * (1 - alike)).argmax(1)
+        chosen.append(best)
+        cosines = torch.einsum("bkn,bn->bk", directions, directions[rows, best])
+        # 2, more than any cosine: the chosen one comes behind all others.
+        alike = torch.maximum(alike, cosines).scatter(1, best[:, None], 2.0)
+    return torch.stack(chosen, 1)
+
+
+def _coloured(images: Tensor, maps: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in gray, under maps (B, n, h, w), each in its colour."""
+    heat = interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)
+    strength, strongest = (heat / heat.amax((2, 3), keepdim=True)).max(1)
+    colours = heat.new_tensor(_COLOURS)[strongest].permute(0, 3, 1, 2)
+    gray = (images.float().clamp(-1, 1) * heat.new_tensor(_GRAY)[:, None, None]).sum(1, keepdim=True)
+    return torch.lerp(gray, colours * 2 - 1, _COVER * strength[:, None])

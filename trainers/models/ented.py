@@ -1,0 +1,468 @@
+"""ENTED: Lau et al., "ENTED: Enhanced Neural Texture Extraction and Distribution for Reference-based Blind Face
+Restoration", WACV 2024.
+
+Kernels take textures from the reference, and lay them out on a decoder that begins from the degraded face's content,
+in the words of a dictionary of clean faces. Where the paper is silent, a number or a layer is marked as a choice.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from trainers.identity.embedder import load_embedder_of
+from trainers.loop.adam import adam_for
+from trainers.loop.ranks import Ranks
+from trainers.loop.settings import Adam, Data, Loop, Positive
+from trainers.loop.trainee import Networks, Phase, Terms, Trainee
+from trainers.losses.adversarial import non_saturating_generator
+from trainers.losses.attention import attention_reconstruction
+from trainers.losses.lpips import Lpips
+from trainers.losses.perceptual import Perceptual
+from trainers.models.attention_pictures import attention_pictures
+from trainers.models.judged import Judge
+from trainers.models.model import Seen
+from trainers.models.opponent import opponent_phases
+from trainers.models.tiny_recipe import TINY_GFPGAN
+from trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
+from trainers.networks.dictionary import Dictionary
+from trainers.networks.kmeans import check_faiss
+from trainers.networks.quantise import Quantised, quantise
+from trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator
+from trainers.networks.stylegan2.encoder import Encoder
+from trainers.networks.stylegan2.generator import Synthesis
+from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
+from trainers.networks.stylegan2.widths import Widths, widths
+from trainers.stream.ready import ReadyBatch
+
+Weight = Annotated[float, Ge(0)]
+
+
+# --- Network (section 3, figure 3) ---
+
+
+class LatentRefinement(nn.Module):
+    """Content and reference look at each other, eq. 6 to 8: (B, C, h, w) of both -> style codes (B, S), float32.
+
+    The content is the quantised one. Choices: one 1 x 1 convolution for each image, whose gain brings the normalised
+    vectors, of length 1, to a mean square of 1, else all places would get equal shares; gammas of 0 at first, as in
+    NAFSSR (the paper's [4]); psi is of the mean over all places. Without `refine`, the paper's model 4, the style is
+    psi of the content alone.
+    """
+
+    def __init__(self, channels: int, style_dim: int, refine: bool) -> None:
+        super().__init__()
+        self.refine = refine
+        if refine:
+            gain = math.sqrt(channels)
+            self.content = EqualConv2d(channels, channels, 1, bias=False, gain=gain)
+            self.reference = EqualConv2d(channels, channels, 1, bias=False, gain=gain)
+            self.content_gamma = nn.Parameter(torch.zeros(channels))
+            self.reference_gamma = nn.Parameter(torch.zeros(channels))
+        self.style = EqualLinear((2 if refine else 1) * channels, style_dim)
+
+    def forward(self, content: Tensor, reference: Tensor) -> Tensor:
+        with torch.autocast(content.device.type, enabled=False):
+            content, reference = content.float(), reference.float()
+            pooled = content.mean((2, 3))
+            if self.refine:
+                ours = self.content(feature_normalised(content)).flatten(2)
+                theirs = self.reference(feature_normalised(reference)).flatten(2)
+                # Eq. 7 and 8; the mean is taken before the scaling, as they commute.
+                for_ours = cross_attention(ours, theirs, theirs).mean(2)
+                for_theirs = cross_attention(theirs, ours, ours).mean(2)
+                one = self.content_gamma * for_ours + pooled
+                other = self.reference_gamma * for_theirs + reference.mean((2, 3))
+                pooled = torch.cat([one, other], 1)
+            style: Tensor = self.style(pooled)
+        return style
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What the generator makes: an image (B, 3, H, W), and how.
+
+    extraction, distribution: the matrices (B, k, side * side) by side, float32. quantised: of the content, or None.
+    """
+
+    image: Tensor
+    extraction: Mapping[int, Tensor]
+    distribution: Mapping[int, Tensor]
+    quantised: Quantised | None
+
+
+class EntedNetwork(nn.Module):
+    """I_SR = G(I_LQ, I_ref): images (B, 3, H, W) in [-1, 1], and codes (K, code_dim) if there is a dictionary.
+
+    channels: by side, from the size of the images down to the deepest. kernels: by side, where textures are exchanged.
+
+    Choices. The content's deepest features go through 1 x 1 convolutions to code_dim channels and back, also before the
+    dictionary is used, so that the decoder knows what comes from there. After the first convolution of each resolution
+    textures are added and the sum is divided by sqrt 2, then the content encoder's features in the same way; not at the
+    deepest side, where they would lead around the dictionary. Noise is drawn in training and left out afterwards.
+    """
+
+    def __init__(
+        self,
+        channels: Widths,
+        kernels: Mapping[int, int],
+        code_dim: int,
+        style_dim: int,
+        refine_latent: bool = True,
+        residuals: bool = True,
+    ) -> None:
+        super().__init__()
+        self.deepest, self.residuals = min(channels), residuals
+        width = channels[self.deepest]
+        self.content_encoder = Encoder(channels)
+        self.texture_encoder = Encoder(channels)
+        self.to_code = EqualConv2d(width, code_dim, 1)
+        self.from_code = EqualConv2d(code_dim, width, 1)
+        self.refinement = LatentRefinement(width, style_dim, refine_latent)
+        self.extractions = nn.ModuleDict({str(s): Extraction(channels[s], k) for s, k in kernels.items()})
+        self.distributions = nn.ModuleDict({str(s): Distribution(channels[s], k) for s, k in kernels.items()})
+        self.decoder = Synthesis(channels, style_dim, learned_start=False)
+
+    def coded(self, images: Tensor) -> Tensor:
+        """The content of images, before it is quantised: (B, code_dim, deepest, deepest)."""
+        coded: Tensor = self.to_code(self.content_encoder(images)[self.deepest])
+        return coded
+
+    def forward(
+        self, degraded: Tensor, reference: Tensor, codes: Tensor | None = None, used: Tensor | None = None
+    ) -> Made:
+        """used: (), whether the codes are already to be used; with None they are."""
+        content, texture = self.content_encoder(degraded), self.texture_encoder(reference)
+        coded = self.to_code(content[self.deepest])
+        quantised = None if codes is None else quantise(coded, codes)
+        if quantised is not None:
+            coded = quantised.features if used is None else torch.where(used, quantised.features, coded)
+        start = self.from_code(coded)
+        style = self.refinement(start, texture[self.deepest])
+        taken = {int(side): extract(texture[int(side)]) for side, extract in self.extractions.items()}
+        distribution: dict[int, Tensor] = {}
+
+        def fuse(side: int, features: Tensor) -> Tensor:
+            if side in taken:
+                textures, _ = taken[side]
+                laid, distribution[side] = self.distributions[str(side)](features, textures)
+                features = (features + laid.to(features.dtype)) * HALF_POWER
+            if self.residuals and side != self.deepest:
+                features = (features + content[side].to(features.dtype)) * HALF_POWER
+            return features
+
+        image = self.decoder(style, "random" if self.training else "none", fuse, start)
+        return Made(image, {side: matrix for side, (_, matrix) in taken.items()}, distribution, quantised)
+
+
+# --- Losses (section 3.4) ---
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The weights of the terms (section 4.1); a weight of 0 leaves a term, and what it would load, out.
+
+    commitment: beta of eq. 4. pixels: mean absolute difference, which the paper does not have: for training without
+    VGG. R1: choice.
+    """
+
+    adversarial: Weight = 1.5
+    perceptual: Weight = 1.0
+    quantisation: Weight = 1.0
+    commitment: Weight = 0.25
+    attention: Weight = 15.0
+    pixels: Weight = 0.0
+    r1: Weight = 10.0
+    r1_every: Positive = 16
+
+
+@dataclass(frozen=True, eq=False)
+class EntedLosses:
+    """The losses of the phases, bound to the networks that they train. noted_places: of each batch."""
+
+    networks: Networks
+    weights: Losses
+    perceptual: Perceptual | None
+    noted_places: int
+
+    def restored(self, batch: ReadyBatch) -> Tensor:
+        return self._made(batch).image
+
+    def generator(self, batch: ReadyBatch) -> Terms:
+        made, weights = self._made(batch), self.weights
+        truth, reference = batch.target, batch.references[:, 0]
+        realistic = non_saturating_generator(self.networks["discriminator"](made.image))
+        terms = {"adversarial": weights.adversarial * realistic}  # eq. 9
+        if self.perceptual is not None:
+            terms["perceptual"] = weights.perceptual * self.perceptual(made.image, truth)  # eq. 10
+        if weights.pixels:
+            terms["pixels"] = weights.pixels * (made.image - truth).abs().mean()
+        if made.quantised is not None:
+            # Eq. 4 as a mean over all elements (choice).
+            distance = made.quantised.to_codes + weights.commitment * made.quantised.to_features
+            terms["quantisation"] = weights.quantisation * torch.where(self._dictionary.used, distance, 0.0)
+        if weights.attention and made.extraction:
+            reconstruction = attention_reconstruction(reference, truth, made.extraction, made.distribution)
+            terms["attention"] = weights.attention * reconstruction  # eq. 11
+        return terms
+
+    def generator_noting(self, batch: ReadyBatch) -> Terms:
+        """The same, and the content of the ground truth goes into the reservoir: so the codes are of clean faces."""
+        terms = self.generator(batch)
+        network = self.networks["generator"]
+        assert isinstance(network, EntedNetwork)  # noqa: S101
+        with torch.no_grad():
+            self._dictionary.note(network.coded(batch.target), self.noted_places)
+        return terms
+
+    def _made(self, batch: ReadyBatch) -> Made:
+        assert batch.degraded is not None  # noqa: S101
+        return _made(self.networks, batch.degraded, batch.references[:, 0])
+
+    @property
+    def _dictionary(self) -> Dictionary:
+        return _dictionary_of(self.networks)
+
+
+def _made(networks: Networks, degraded: Tensor, reference: Tensor) -> Made:
+    said: list[Tensor] = []
+    if "dictionary" in networks:
+        dictionary = _dictionary_of(networks)
+        said = [dictionary.codes, dictionary.used]
+    made: Made = networks["generator"](degraded, reference, *said)
+    return made
+
+
+def _dictionary_of(networks: Networks) -> Dictionary:
+    dictionary = networks["dictionary"]
+    assert isinstance(dictionary, Dictionary)  # noqa: S101
+    return dictionary
+
+
+# --- Phases (section 4.1) ---
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
+
+    deepest_px: where the encoders end and the decoder begins: 16 at 512 px, by the paper's s = 32. kernels: of each
+    side from there on, none beyond (choice). dictionary, refine_latent, residuals: VQ, Refine and Skip of table 3.
+    """
+
+    size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
+    deepest_px: Literal[4, 8, 16, 32] = 16
+    channels: Positive = 512
+    channel_multiplier: Positive = 2
+    style_dim: Positive = 512
+    kernels: tuple[Positive, ...] = (16, 32, 32, 64, 64)
+    dictionary: bool = True
+    refine_latent: bool = True
+    residuals: bool = True
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The dictionary, and when k-means makes it anew: after the warm-up, then every so many steps until `until`.
+
+    Choices: the reservoir, `noted_places` of the ground truth's content for each batch, and `until`; the paper begins
+    from a published dictionary, here the first k-means makes it.
+    """
+
+    count: Positive = 1024
+    channels: Positive = 256
+    warm_up_steps: Positive = 10_000
+    every: Positive = 2_000
+    until: Positive = 30_000
+    reservoir: Positive = 16_384
+    noted_places: Positive = 64
+
+    def due(self, step: int) -> bool:
+        """Whether k-means comes after a step."""
+        since = step - self.warm_up_steps
+        return since >= 0 and since % self.every == 0 and step <= self.until
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
+
+    vgg: VGG19 under the perceptual loss. lpips: AlexNet under the figures of LPIPS. identity: the embedder that the
+    shards' embeddings come from: `dlib`, or an ONNX file, folder or pack of ArcFace; it too is for figures alone.
+    `` leaves figures out.
+    """
+
+    vgg: str = "cache"
+    lpips: str = ""
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Ented:
+    """All settings of ENTED. Lazy R1 brings the discriminator's rate to 1.882e-3, which is the paper's."""
+
+    shape: Shape = Shape()
+    codes: Codes = Codes()
+    losses: Losses = Losses()
+    weights: Weights = Weights()
+    adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
+    data: Data = Data(batch_size=4, degradation="gfpgan")
+    loop: Loop = Loop(steps=400_000)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the faces that the networks work on."""
+        return self.shape.size_px
+
+    @property
+    def identity(self) -> str:
+        return ""
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    def networks(self) -> dict[str, nn.Module]:
+        shape, codes = self.shape, self.codes
+        self._check()
+        channels = widths(shape.size_px, shape.channel_multiplier, shape.channels)
+        deep = {side: width for side, width in channels.items() if side >= shape.deepest_px}
+        networks: dict[str, nn.Module] = {
+            "generator": EntedNetwork(
+                deep,
+                dict(zip(deep, shape.kernels, strict=False)),
+                codes.channels,
+                shape.style_dim,
+                shape.refine_latent,
+                shape.residuals,
+            ),
+            "discriminator": Discriminator(shape.size_px, channels),
+        }
+        if shape.dictionary:
+            networks["dictionary"] = Dictionary(codes.count, codes.channels, codes.reservoir)
+        return networks
+
+    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+        return _made(networks, seen.degraded, seen.references[:, 0]).image
+
+    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+        made = _made(networks, seen.degraded, seen.references[:, 0])
+        if not made.extraction:
+            return {}
+        side = max(made.extraction)
+        return attention_pictures(
+            seen.references[:, 0], made.image, made.extraction[side], made.distribution[side]
+        )
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        if not self.data.references:
+            raise ValueError("ENTED restores with a reference: set data.references=1")
+        if self.shape.dictionary:
+            check_faiss()
+        discriminator = networks["discriminator"]
+        weights, every = self.weights, self.losses.r1_every
+        perceptual = Perceptual(weights.vgg).to(device) if self.losses.perceptual else None
+        losses = EntedLosses(networks, self.losses, perceptual, self.codes.noted_places)
+        identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
+        lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
+        judge = Judge(self, identity, lpips)
+        learning = [name for name in ("generator", "dictionary") if name in networks]
+        made = adam_for(
+            [parameter for name in learning for parameter in networks[name].parameters()], self.adam
+        )
+        return Trainee(
+            networks=networks,
+            averaged=("generator",),
+            optimisers={
+                "generator": made,
+                "discriminator": adam_for(
+                    discriminator.parameters(), self.adam, every if self.losses.r1 else None
+                ),
+            },
+            phases=[
+                *self._generator_phases(tuple(learning), losses),
+                *opponent_phases(discriminator, losses.restored, self.losses.r1, every),
+            ],
+            pictures=judge.pictures,
+            scores=judge.scores,
+            notes=tuple(part.note for part in (perceptual, lpips) if part is not None),
+            between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
+        )
+
+    def _generator_phases(self, learning: tuple[str, ...], losses: EntedLosses) -> list[Phase]:
+        plain = Phase("generator", "generator", learning, losses.generator)
+        if not self.shape.dictionary:
+            return [plain]
+        until = self.codes.until
+        return [
+            Phase("generator", "generator", learning, losses.generator_noting, until=until),
+            Phase("generator", "generator", learning, losses.generator, after=until),
+        ]
+
+    def _between_steps(self, networks: Networks, optimiser: torch.optim.Adam) -> Callable[[int, Ranks], None]:
+        dictionary = _dictionary_of(networks)
+
+        def renew(step: int, ranks: Ranks) -> None:
+            if self.codes.due(step):
+                dictionary.estimate(ranks)
+                optimiser.state.pop(dictionary.codes, None)  # its moments are of codes that are gone
+
+        return renew
+
+    def _check(self) -> None:
+        """Raise ValueError in one sentence for settings that cannot be."""
+        shape, codes = self.shape, self.codes
+        if shape.deepest_px >= shape.size_px:
+            raise ValueError(f"shape.deepest_px is {shape.deepest_px}: it must be below shape.size_px")
+        sides = (shape.size_px // shape.deepest_px).bit_length()
+        if len(shape.kernels) > sides:
+            raise ValueError(
+                f"shape.kernels has {len(shape.kernels)} numbers, and from {shape.deepest_px} to {shape.size_px} px "
+                f"there are {sides} sides: leave some out"
+            )
+        if not shape.dictionary:
+            return
+        if codes.until < codes.warm_up_steps:
+            raise ValueError(
+                f"codes.until is {codes.until}: no k-means would come, so set it to codes.warm_up_steps "
+                f"({codes.warm_up_steps}) or more, or shape.dictionary=false"
+            )
+        least = max(codes.count, codes.noted_places)
+        most = codes.warm_up_steps * codes.noted_places
+        if not least <= codes.reservoir <= most:
+            raise ValueError(
+                f"codes.reservoir is {codes.reservoir}: set it to at least {least}, for codes.count and "
+                f"codes.noted_places, and at most {most}, which codes.warm_up_steps times codes.noted_places fill"
+            )
+
+
+PRESETS = {
+    "paper": Ented(),
+    "tiny": Ented(
+        shape=Shape(
+            size_px=64,
+            deepest_px=8,
+            channels=64,
+            channel_multiplier=1,
+            style_dim=128,
+            kernels=(16, 32, 32),
+        ),
+        codes=Codes(
+            count=128, channels=32, warm_up_steps=200, every=100, until=800, reservoir=2_048, noted_places=64
+        ),
+        losses=Losses(perceptual=0.0, pixels=15.0, r1=0.1),
+        weights=Weights(vgg=""),
+        data=Data(batch_size=4, degradation=TINY_GFPGAN),
+        loop=Loop(
+            steps=2_000,
+            average_half_life_images=500.0,
+            validate_every=500,
+            checkpoint_every=500,
+            validation_samples=32,
+        ),
+    ),
+}

@@ -1,0 +1,456 @@
+"""Pose-varied: Hu, Liu, Liu, Lu, Yu and Fu, "Enhancing Quality of Pose-varied Face Restoration with Local Weak Feature
+Sensing and GAN Prior", the network with mixed multi-path residual blocks (MMRB).
+
+Restores a degraded face blindly: a codec finds its latent and clean features at each scale, which StyleGAN2, trained on
+faces, takes in place of its noise. Where the paper is silent, a number or a layer is marked as a choice.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from stages.engines.engine import MissingWeights
+from trainers.identity.embedder import Embedder, check_same, load_embedder_of
+from trainers.loop.adam import adam_for
+from trainers.loop.settings import Adam, Data, Loop, Positive
+from trainers.loop.trainee import Networks, Phase, Terms, Trainee
+from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from trainers.losses.lpips import Lpips
+from trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
+from trainers.models.judged import Judge
+from trainers.models.model import Seen
+from trainers.models.opponent import opponent_phases
+from trainers.models.seen import seen_of
+from trainers.models.tiny_recipe import TINY_POSEVARIED
+from trainers.networks.mmrb import Mmrb
+from trainers.networks.patch_discriminator import REDUCTION, LocalDiscriminators
+from trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator, freeze_first
+from trainers.networks.stylegan2.encoder import Encoder
+from trainers.networks.stylegan2.generator import Generator
+from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
+from trainers.networks.stylegan2.resample import Upsample
+from trainers.networks.stylegan2.widths import Widths, widths
+from trainers.stream.ready import ReadyBatch
+from trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
+
+Weight = Annotated[float, Ge(0)]
+Rate = Annotated[float, Gt(0)]
+
+# --- Network (section 3.1, figure 2) ---
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """What the codec makes of degraded faces, eq. 1: by side in pixels where there is one for each scale."""
+
+    latent: Tensor  # (B, style_dim): Z
+    features: dict[int, Tensor]  # (B, C, side, side): x^, for the noise branches
+    faces: dict[int, Tensor]  # (B, 3, side, side): the reconstruction at each scale
+
+
+class Decoding(nn.Module):
+    """Twice the size, with the encoder's features of that size added (choice: as in GFPGAN's U-Net), and mixed."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.narrow = EqualConv2d(in_channels, out_channels, 3, activate=True)
+        self.upsample = Upsample()
+        self.mix = EqualConv2d(out_channels, out_channels, 3, activate=True)
+
+    def forward(self, features: Tensor, encoded: Tensor) -> Tensor:
+        mixed: Tensor = self.mix((self.upsample(self.narrow(features)) + encoded) * HALF_POWER)
+        return mixed
+
+
+class Codec(nn.Module):
+    """x^, Z = Codec(x), eq. 1: an encoder with an MMRB on each scale but its first and last, a decoder without.
+
+    Choices: both have the channels of StyleGAN2, of whose layers they are made. Z is linear in the last features.
+    """
+
+    def __init__(self, channels: Widths, style_dim: int, mmrb: bool = True) -> None:
+        super().__init__()
+        sides = sorted(channels)
+        self.encoder = Encoder(channels)
+        self.mmrbs = nn.ModuleDict({str(side): Mmrb(channels[side]) for side in sides[1:-1] if mmrb})
+        self.latent = EqualLinear(channels[sides[0]] * sides[0] ** 2, style_dim)
+        self.deepest = EqualConv2d(channels[sides[0]], channels[sides[0]], 3, activate=True)
+        self.decoder = nn.ModuleDict(
+            {str(side): Decoding(channels[side // 2], channels[side]) for side in sides[1:]}
+        )
+        self.to_rgb = nn.ModuleDict({str(side): EqualConv2d(channels[side], 3, 1) for side in sides})
+
+    def forward(self, degraded: Tensor) -> Coded:
+        """Images (B, 3, H, W) in [-1, 1]."""
+        encoded = self._encode(degraded)
+        smallest = min(encoded)
+        features = {smallest: self.deepest(encoded[smallest])}
+        for side, decoding in self.decoder.items():
+            features[int(side)] = decoding(features[int(side) // 2], encoded[int(side)])
+        faces = {side: self.to_rgb[str(side)](part).float() for side, part in features.items()}
+        return Coded(self.latent(encoded[smallest].flatten(1)), features, faces)
+
+    def _encode(self, degraded: Tensor) -> dict[int, Tensor]:
+        x: Tensor = self.encoder.from_rgb(degraded)
+        encoded = {x.shape[-1]: x}
+        for side, down in self.encoder.down.items():
+            x = down(x)
+            if side in self.mmrbs:
+                x = self.mmrbs[side](x)
+            encoded[int(side)] = x
+        return encoded
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A restored face (B, 3, H, W), and what the codec alone made of it at each scale."""
+
+    image: Tensor
+    coded: dict[int, Tensor]
+
+
+class PosevariedNetwork(nn.Module):
+    """X' = G(x): images (B, 3, H, W) in [-1, 1] -> `Restored`. W is StyleGAN2's own mapping of Z (eq. 2), its 8 layers.
+
+    The codec's features are concatenated in the style blocks in place of noise (eq. 3), with as many channels as the
+    blocks have, each of them times a learned strength: GPEN's way, whose StyleGAN2 the paper takes.
+    """
+
+    def __init__(
+        self, size_px: int, channels: Widths, style_dim: int, mapping_layers: int, mmrb: bool
+    ) -> None:
+        super().__init__()
+        self.codec = Codec(channels, style_dim, mmrb)
+        self.prior = Generator(size_px, channels, style_dim, mapping_layers, beside=channels)
+
+    def forward(self, degraded: Tensor) -> Restored:
+        coded: Coded = self.codec(degraded)
+        return Restored(self.prior(coded.latent, beside=coded.features), coded.faces)
+
+
+# --- Losses (section 3.4) ---
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The weights of the terms, eq. 11 to 16.
+
+    local: 6 times the global one. features: of VGG19's (eq. 14). identity: the face-preserving loss (eq. 15). scales:
+    of the codec's reconstruction, until the step `scales_until` (choice: GFPGAN's pyramid loss, which the paper
+    follows). r1: choice, GPEN's. A 0 leaves each of these out, and what only it needs: local discriminators, VGG19.
+    frozen_layers: how many convolutions of the discriminator are frozen, from its input on (FreezeD, section 3.3).
+    """
+
+    adversarial: Weight = 0.5
+    local: Weight = 3.0
+    pixels: Weight = 8.0
+    features: Weight = 0.02
+    identity: Weight = 10.0
+    scales: Weight = 1.0
+    scales_until: Positive = 50_000
+    frozen_layers: Annotated[int, Ge(0)] = 5
+    r1: Weight = 10.0
+    r1_every: Positive = 16
+
+
+@dataclass(frozen=True, eq=False)
+class PosevariedLosses:
+    """The losses of the phases, bound to the networks that they train."""
+
+    networks: Networks
+    weights: Losses
+    perceptual: Perceptual | None
+    embedder: Embedder | None
+
+    def restored(self, batch: ReadyBatch) -> Tensor:
+        return self._made(batch).image
+
+    def generator_and_scales(self, batch: ReadyBatch) -> Terms:
+        """`generator`, and the codec's own reconstruction at each scale."""
+        made = self._made(batch)
+        return self._generator(made.image, batch) | {
+            "scales": self.weights.scales * scales_loss(made.coded, batch.target)
+        }
+
+    def generator(self, batch: ReadyBatch) -> Terms:
+        """Eq. 16."""
+        return self._generator(self.restored(batch), batch)
+
+    def discriminators(self, batch: ReadyBatch) -> Terms:
+        """Eq. 11 and 12 of all discriminators: cross entropy, of one pass of the generator."""
+        with torch.no_grad():
+            fake = self.restored(batch)
+        judge, truth, boxes = self.networks["discriminator"], batch.target, batch.batch.boxes
+        terms = {"logistic": non_saturating_discriminator(judge(truth), judge(fake))}
+        if self.weights.local:
+            real_logits, fake_logits = (self.networks["local"](images, boxes) for images in (truth, fake))
+            for part, real in real_logits.items():
+                terms[part] = non_saturating_discriminator(real, fake_logits[part])
+        return terms
+
+    def _made(self, batch: ReadyBatch) -> Restored:
+        made: Restored = self.networks["generator"](seen_of(batch).degraded)
+        return made
+
+    def _generator(self, image: Tensor, batch: ReadyBatch) -> dict[str, Tensor]:
+        weights, truth = self.weights, batch.target
+        realistic = non_saturating_generator(self.networks["discriminator"](image))
+        terms = {
+            "adversarial": weights.adversarial * realistic,  # eq. 11
+            "pixels": weights.pixels * (image - truth).abs().mean(),  # eq. 14
+        }
+        if weights.local:
+            # Eq. 12 prints the generator's saturating loss, log(1 - D), whose gradient fades when D wins. Choice: as
+            # "the cross-entropy loss function is used", and eq. 11 is non-saturating, this one is too.
+            logits = self.networks["local"](image, batch.batch.boxes).values()
+            terms["local"] = (
+                weights.local * torch.stack([non_saturating_generator(one) for one in logits]).sum()
+            )
+        if self.perceptual is not None:
+            terms["features"] = weights.features * self.perceptual(image, truth)
+        if self.embedder is not None and weights.identity:
+            places = batch.batch.landmarks
+            with torch.no_grad():
+                wanted = self.embedder(truth, places)
+            terms["identity"] = weights.identity * embedding_distance(self.embedder(image, places), wanted)
+        return terms
+
+
+def embedding_distance(a: Tensor, b: Tensor) -> Tensor:
+    """|phi(X) - phi(X')|_1, eq. 15, a scalar, of unit vectors (B, D).
+
+    Choice: the mean over their elements, brought to a mean square of 1 as before normalisation: so the paper's weight
+    of 10 stands beside the 8 of the pixels whatever D is.
+    """
+    return math.sqrt(a.shape[1]) * (a - b).abs().mean()
+
+
+def scales_loss(faces: Mapping[int, Tensor], truth: Tensor) -> Tensor:
+    """Mean absolute difference at each scale, summed: images (B, 3, side, side) by side, and (B, 3, H, W)."""
+    size = truth.shape[-1]
+    terms = [(face - avg_pool2d(truth, size // side)).abs().mean() for side, face in faces.items()]
+    return torch.stack(terms).sum()
+
+
+# --- Phases (sections 3.3 and 4.2) ---
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
+
+    mmrb: false is the paper's ablation, the same network without its MMRBs. eye_px, mouth_px: of the regions that
+    local discriminators see (choice: GFPGAN's at 512). local_channels: of these discriminators, at full size (choice).
+    """
+
+    size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
+    channels: Positive = 512
+    channel_multiplier: Annotated[float, Gt(0)] = 2
+    style_dim: Positive = 512
+    mapping_layers: Positive = 8
+    mmrb: bool = True
+    eye_px: Positive = 80
+    mouth_px: Positive = 120
+    local_channels: Positive = 64
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
+
+    generator, discriminator: StyleGAN2; a path or `random`. The paper fine-tunes those that GPEN trained on faces; an
+    ordinary generator, which takes noise, is widened. vgg: VGG19 of the feature loss. lpips: AlexNet for figures.
+    identity: the embedder of the face-preserving loss and of figures, the one that the shards' embeddings come from:
+    `dlib`, or an ONNX file, folder or pack of ArcFace. `` leaves figures out.
+    """
+
+    generator: str = ""
+    discriminator: str = ""
+    vgg: str = "cache"
+    lpips: str = ""
+    identity: str = "buffalo_l"
+
+
+@dataclass(frozen=True)
+class Posevaried:
+    """All settings of the pose-varied network.
+
+    Codec, strengths of the noise branches and local discriminators learn at `adam.lr`, StyleGAN2's generator at
+    `prior_lr`, its discriminator at `discriminator_lr`. All rates are halved after some steps ("piece-wise
+    attenuation"; the steps are a choice). Betas are a choice.
+    """
+
+    shape: Shape = Shape()
+    losses: Losses = Losses()
+    weights: Weights = Weights()
+    adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
+    prior_lr: Rate = 2e-4
+    discriminator_lr: Rate = 2e-5
+    halved_after: tuple[Positive, ...] = (600_000, 650_000)
+    data: Data = Data(batch_size=4, references=0, degradation="posevaried")
+    loop: Loop = Loop(steps=700_000)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the faces that the networks work on."""
+        return self.shape.size_px
+
+    @property
+    def identity(self) -> str:
+        return ""
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    def networks(self) -> dict[str, nn.Module]:
+        shape = self.shape
+        channels = widths(shape.size_px, shape.channel_multiplier, shape.channels)
+        networks: dict[str, nn.Module] = {
+            "generator": PosevariedNetwork(
+                shape.size_px, channels, shape.style_dim, shape.mapping_layers, shape.mmrb
+            ),
+            "discriminator": Discriminator(shape.size_px, channels),
+        }
+        if self.losses.local:
+            for name, side in (("eye_px", shape.eye_px), ("mouth_px", shape.mouth_px)):
+                if side % REDUCTION:
+                    raise ValueError(f"shape.{name} is {side}: it must be a multiple of {REDUCTION}")
+            networks["local"] = LocalDiscriminators(shape.local_channels, shape.eye_px, shape.mouth_px)
+        return networks
+
+    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+        restored: Restored = networks["generator"](seen.degraded)
+        return restored.image
+
+    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+        """What the codec alone makes of a face, at full size."""
+        restored: Restored = networks["generator"](seen.degraded)
+        return {"codec": restored.coded[max(restored.coded)].clamp(-1, 1)}
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        generator, discriminator = networks["generator"], networks["discriminator"]
+        assert isinstance(generator, PosevariedNetwork)  # noqa: S101
+        assert isinstance(discriminator, Discriminator)  # noqa: S101
+        weights, losses = self.weights, self.losses
+        self._check()
+        freeze_first(discriminator, losses.frozen_layers)
+        notes = [
+            load_or_draw("generator", weights.generator, partial(load_generator, generator.prior)),
+            load_or_draw("discriminator", weights.discriminator, partial(load_discriminator, discriminator)),
+        ]
+        if losses.frozen_layers and weights.discriminator == "random":
+            notes.append(
+                f"discriminator: its first {losses.frozen_layers} convolutions stay as they were drawn"
+            )
+        layers = dict.fromkeys(GFPGAN_LAYERS, 1.0)  # choice: these layers; eq. 14 gives all the same weight
+        perceptual = Perceptual(weights.vgg, layers, "l2").to(device) if losses.features else None
+        identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
+        lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
+        if identity is not None:
+            notes.append(f"identity: {identity.name}")
+        notes += [part.note for part in (perceptual, lpips) if part is not None]
+        bound = PosevariedLosses(networks, losses, perceptual, identity)
+        judge = Judge(self, identity, lpips)
+        return Trainee(
+            networks=networks,
+            averaged=("generator",),
+            optimisers=self._optimisers(networks),
+            phases=self._phases(bound),
+            pictures=judge.pictures,
+            scores=judge.scores,
+            notes=tuple(notes),
+            check=partial(_check_embeddings, identity) if identity is not None else None,
+            halved_after=self.halved_after,
+        )
+
+    def _check(self) -> None:
+        if self.data.references:
+            raise ValueError("the pose-varied network restores without references: set data.references=0")
+        for name in ("generator", "discriminator"):
+            if not getattr(self.weights, name):
+                raise MissingWeights(
+                    f"the pose-varied network fine-tunes a StyleGAN2 trained on faces: set weights.{name} to a file of "
+                    "such weights (facerefs train stylegan2 makes them), or to `random` to train from scratch"
+                )
+        if self.losses.identity and not self.weights.identity:
+            raise ValueError("losses.identity wants a network: set weights.identity, or losses.identity=0")
+
+    def _phases(self, losses: PosevariedLosses) -> list[Phase]:
+        weights, until = self.losses, self.losses.scales_until if self.losses.scales else 0
+        phases = [Phase("generator", "generator", ("generator",), losses.generator, after=until)]
+        if until:
+            first = Phase("generator", "generator", ("generator",), losses.generator_and_scales, until=until)
+            phases.insert(0, first)
+        judges = ("discriminator", "local") if weights.local else ("discriminator",)
+        phases.append(Phase("discriminator", "discriminator", judges, losses.discriminators))
+        _, *lazily = opponent_phases(
+            losses.networks["discriminator"], losses.restored, weights.r1, weights.r1_every
+        )
+        return phases + lazily
+
+    def _optimisers(self, networks: Networks) -> dict[str, torch.optim.Adam]:
+        own: list[nn.Parameter] = []
+        prior: list[nn.Parameter] = []
+        for name, parameter in networks["generator"].named_parameters():
+            slowly = name.startswith("prior.") and not name.endswith(".noise_strength")
+            (prior if slowly else own).append(parameter)
+        learning = [one for one in networks["discriminator"].parameters() if one.requires_grad]
+        lazily = self.losses.r1_every if self.losses.r1 else None
+        judges = adam_for(learning, replace(self.adam, lr=self.discriminator_lr), lazily)
+        if "local" in networks:  # these know no lazy phase
+            (group,) = adam_for(networks["local"].parameters(), self.adam).param_groups
+            judges.add_param_group(group)
+        return {"generator": adam_for(own, self.adam, slower={self.prior_lr: prior}), "discriminator": judges}
+
+
+def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:
+    check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)
+
+
+PRESETS = {
+    "paper": Posevaried(),
+    # Nothing is frozen, as what is frozen should have been trained; all learns fast that the paper fine-tunes; and the
+    # adversarial weights are a tenth of the paper's, with which so small a generator is lost (choices). Regions have
+    # about the paper's share of the face.
+    "tiny": Posevaried(
+        shape=Shape(
+            size_px=64,
+            channels=48,
+            channel_multiplier=1 / 8,
+            style_dim=128,
+            eye_px=12,
+            mouth_px=16,
+            local_channels=16,
+        ),
+        losses=Losses(
+            adversarial=0.05,
+            local=0.3,
+            features=0.0,
+            identity=0.0,
+            scales_until=500,
+            frozen_layers=0,
+            r1=0.1,
+        ),
+        weights=Weights(generator="random", discriminator="random", vgg="", identity="dlib"),
+        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),
+        prior_lr=4e-3,
+        discriminator_lr=1e-3,
+        halved_after=(),
+        data=Data(batch_size=4, references=0, degradation=TINY_POSEVARIED),
+        loop=Loop(
+            steps=2_000,
+            average_half_life_images=500.0,
+            validate_every=500,
+            checkpoint_every=500,
+            validation_samples=32,
+        ),
+    ),
+}

@@ -1,0 +1,389 @@
+"""RDFR: anonymous authors, "Rethinking Deep Face Restoration", submitted to ICLR 2022.
+
+Restores a degraded face blind: a U-Net trained from scratch, few of whose skips are open, and those only to features
+that clean faces have, with noise. The same face is restored differently each time. Where the paper is silent, a number
+or a layer is marked as a choice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from annotated_types import Ge, Lt
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, l1_loss
+
+from trainers.identity.embedder import load_embedder_of
+from trainers.loop.adam import adam_for
+from trainers.loop.ranks import Ranks
+from trainers.loop.settings import Adam, Data, Loop, Positive
+from trainers.loop.trainee import Networks, Phase, Terms, Trainee
+from trainers.losses.adversarial import non_saturating_generator
+from trainers.losses.augment import augment
+from trainers.losses.perceptual import Perceptual
+from trainers.models.judged import Judge
+from trainers.models.model import Seen
+from trainers.models.opponent import opponent_phases
+from trainers.models.seen import seen_of
+from trainers.models.tiny_recipe import TINY_RDFR
+from trainers.networks.quantise import Codebook
+from trainers.networks.stylegan2.discriminator import Discriminator
+from trainers.networks.stylegan2.encoder import Encoder
+from trainers.networks.stylegan2.generator import Synthesis
+from trainers.networks.stylegan2.layers import EqualLinear
+from trainers.networks.stylegan2.widths import Widths, widths
+from trainers.stream.ready import ReadyBatch
+
+Weight = Annotated[float, Ge(0)]
+_DRAWS, _SPREAD_GAIN = 4, 4.0  # of the picture that shows how much restored faces differ
+_GLOBAL_PX = 32  # side of the features that the gate of a fusion sees, at most
+
+
+# --- Network (sections 3.1 and 3.2, figure 2) ---
+
+
+class GatedNoise(nn.Module):
+    """sigmoid(z) * eps, eq. 6: noise of its own for each element of a style or of features.
+
+    Choices: a linear layer brings the latent z to the channels that the noise is for; the gates begin almost closed.
+    """
+
+    def __init__(self, latent_dim: int, channels: int) -> None:
+        super().__init__()
+        self.gate = EqualLinear(latent_dim, channels, bias_start=-3.0)
+
+    def forward(self, latent: Tensor, features: Tensor) -> Tensor:
+        """Noise for a latent (B, Z), of the shape of features (B, C) or (B, C, H, W)."""
+        gate: Tensor = self.gate(latent).sigmoid().to(features.dtype)
+        noise = torch.randn_like(features, memory_format=torch.contiguous_format)
+        return gate.view(*gate.shape, *[1] * (features.ndim - 2)) * noise
+
+
+class LinearGatedFusion(nn.Module):
+    """LGF, eq. 4: o = DownSample(p + q) W, s = UpSample(sigmoid(o)), q* = s (p + q) + (1 - s) q.
+
+    W, of at most 1024 x 1024, mixes places and is the same for all channels; r = H / 32 beyond 32 px, else 1. Choices:
+    windows are averaged, gates go up bilinearly, W is scaled at run time as StyleGAN2's weights are, and begins at 0:
+    half of each skip comes through.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.window = max(1, side // _GLOBAL_PX)
+        places = (side // self.window) ** 2
+        self.weight = nn.Parameter(torch.zeros(places, places))
+        self.weight_gain = places**-0.5
+
+    def forward(self, encoded: Tensor, generated: Tensor) -> Tensor:
+        """Features p and q, both (B, C, side, side), to q*."""
+        small = avg_pool2d(encoded + generated, self.window)
+        score = small.flatten(2) @ (self.weight * self.weight_gain)
+        gate: Tensor = score.sigmoid().view_as(small)
+        if self.window > 1:
+            gate = interpolate(gate, scale_factor=float(self.window), mode="bilinear")
+        return generated + gate.to(generated.dtype) * encoded  # the same as q* above
+
+
+class Addition(nn.Module):
+    """Fusion without a gate, as table 3 begins (choice)."""
+
+    def forward(self, encoded: Tensor, generated: Tensor) -> Tensor:
+        return encoded + generated
+
+
+class Skip(nn.Module):
+    """What becomes of the encoder's features of one resolution before they are fused with the decoder's."""
+
+    def __init__(self, channels: int, shape: "Shape") -> None:
+        super().__init__()
+        self.codebook = Codebook(shape.codes, channels, shape.decay) if shape.quantise else None
+        self.noise = GatedNoise(shape.style_dim, channels) if shape.noise else None
+
+    def forward(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, C, H, W), quantised and with noise; and how far they were from their codes, a scalar."""
+        commitment = torch.zeros((), device=features.device)
+        if self.codebook is not None:
+            quantised = self.codebook(features)
+            features, commitment = quantised.features, quantised.to_features
+        if self.noise is not None:
+            features = features + self.noise(latent, features)
+        return features, commitment
+
+
+class Restored(NamedTuple):
+    """A restored face (B, 3, H, W), and the commitment of each skip, eq. 3, second term."""
+
+    image: Tensor
+    commitments: list[Tensor]
+
+
+class RdfrNetwork(nn.Module):
+    """x^ = G(x, eps), eq. 5: degraded faces (B, 3, H, W) in [-1, 1] to restored ones; eps from torch's generator.
+
+    Choices: the decoder is StyleGAN2's, begins with the encoder's 4 x 4 features and takes a skip in after the first
+    convolution of its resolution. Its style is made of the latent z and of gated noise by one layer; StyleGAN2's
+    own noise is left out.
+    """
+
+    def __init__(self, channels: Widths, shape: "Shape") -> None:
+        super().__init__()
+        self.encoder = Encoder(channels)
+        self.latent = EqualLinear(channels[4] * 16, shape.style_dim)
+        self.noise = GatedNoise(shape.style_dim, shape.style_dim) if shape.noise else None
+        self.style = EqualLinear(2 * shape.style_dim, shape.style_dim, activate=True)
+        self.decoder = Synthesis(channels, shape.style_dim, learned_start=False)
+        sides = sorted(shape.skips)
+        self.skips = nn.ModuleDict({str(side): Skip(channels[side], shape) for side in sides})
+        self.fusions = nn.ModuleDict(
+            {str(side): LinearGatedFusion(side) if shape.gated_fusion else Addition() for side in sides}
+        )
+
+    def forward(self, degraded: Tensor) -> Restored:
+        """Another face for the same input each time, unless `shape.noise` is off."""
+        features = self.encoder(degraded)
+        latent = self.latent(features[4].flatten(1))
+        noise = torch.zeros_like(latent) if self.noise is None else self.noise(latent, latent)
+        style = self.style(torch.cat([latent, noise], 1))
+        enhanced = {side: skip(features[int(side)], latent) for side, skip in self.skips.items()}
+
+        def fuse(side: int, generated: Tensor) -> Tensor:
+            if str(side) not in enhanced:
+                return generated
+            fused: Tensor = self.fusions[str(side)](enhanced[str(side)][0], generated)
+            return fused
+
+        image = self.decoder(style, "none", fuse, features[4])
+        return Restored(image, [commitment for _, commitment in enhanced.values()])
+
+    @property
+    def codebooks(self) -> dict[int, Codebook]:
+        """By the side of their skip; empty without quantisation."""
+        books = {int(side): skip.codebook for side, skip in self.skips.items()}
+        return {side: book for side, book in books.items() if isinstance(book, Codebook)}
+
+    @torch.no_grad()
+    def observe(self, truth: Tensor) -> None:
+        """Show the codebooks the features of clean faces (section 3.1.2)."""
+        if self.codebooks:
+            features = self.encoder(truth)
+            for side, codebook in self.codebooks.items():
+                codebook.observe(features[side])
+
+
+# --- Losses (section 3.3) ---
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not say its alpha.
+
+    perceptual: by VGG-19; 0 loads no weights. r1: the paper names no regulariser of its discriminator but the
+    augmentation; as it is StyleGAN2's here, so is its R1 (choice), of faces as they are; 0 leaves its phase out.
+    """
+
+    adversarial: Weight = 0.1
+    pixels: Weight = 1.0
+    perceptual: Weight = 1.0
+    commitment: Weight = 1.0
+    r1: Weight = 10.0
+    r1_every: Positive = 16
+
+
+@dataclass(frozen=True, eq=False)
+class RdfrLosses:
+    """The losses of the phases, bound to the networks that they train."""
+
+    generator_network: nn.Module
+    discriminator_network: nn.Module
+    weights: Losses
+    perceptual: Perceptual | None
+
+    def restored(self, batch: ReadyBatch) -> Tensor:
+        return _restored(self.generator_network, seen_of(batch)).image
+
+    def generator(self, batch: ReadyBatch) -> Terms:
+        network, weights = self.generator_network, self.weights
+        assert isinstance(network, RdfrNetwork)  # noqa: S101
+        image, commitments = _restored(network, seen_of(batch))
+        network.observe(batch.target)
+        realistic = non_saturating_generator(self.discriminator_network(augment(image)))  # eq. 9
+        terms = {
+            "adversarial": weights.adversarial * realistic,
+            "pixels": weights.pixels * l1_loss(image, batch.target),
+        }
+        if self.perceptual is not None:
+            terms["perceptual"] = weights.perceptual * self.perceptual(image, batch.target)
+        if network.codebooks:
+            # The mean over elements, and the sum over skips: choice.
+            terms["commitment"] = weights.commitment * torch.stack(commitments).sum()
+        return terms
+
+
+def _restored(network: nn.Module, seen: Seen) -> Restored:
+    restored: Restored = network(seen.degraded)
+    return restored
+
+
+# --- Phases ---
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
+
+    skips: the resolutions at which the decoder sees features of the encoder; the more and the larger, the less it makes
+    up (figure 3). quantise, gated_fusion (LGF; else features are added) and noise are the steps of table 3.
+    codes, decay: of each skip's codebook.
+    """
+
+    size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
+    channels: Positive = 512
+    channel_multiplier: Positive = 2
+    style_dim: Positive = 512
+    skips: tuple[int, ...] = (8, 16, 32, 64)
+    quantise: bool = True
+    gated_fusion: bool = True
+    noise: bool = True
+    codes: Positive = 1024
+    decay: Annotated[float, Ge(0), Lt(1)] = 0.99
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
+
+    perceptual: VGG-19. identity: the embedder that the shards' embeddings come from, such as `dlib`, for the figure
+    identity_truth alone; `` leaves it out.
+    """
+
+    perceptual: str = "cache"
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Rdfr:
+    """All settings of RDFR. Steps and batch are choices."""
+
+    shape: Shape = Shape()
+    losses: Losses = Losses()
+    weights: Weights = Weights()
+    adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
+    data: Data = Data(batch_size=4, references=0, degradation="rdfr")
+    loop: Loop = Loop(steps=800_000)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the faces that the networks work on."""
+        return self.shape.size_px
+
+    @property
+    def identity(self) -> str:
+        """None: it restores blind."""
+        return ""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is on; it is drawn in restoring too (section 3.2.1)."""
+        return self.shape.noise
+
+    def networks(self) -> dict[str, nn.Module]:
+        shape = self.shape
+        channels = widths(shape.size_px, shape.channel_multiplier, shape.channels)
+        _check_skips(shape.skips, [side for side in channels if side > 4])
+        return {
+            "generator": RdfrNetwork(channels, shape),
+            "discriminator": Discriminator(shape.size_px, channels),
+        }
+
+    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+        return _restored(networks["generator"], seen).image
+
+    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+        """Another draw of the same faces; and, over several, the standard deviation: mid gray is 0.25 of 2."""
+        if not self.stochastic:
+            return {}
+        draws = torch.stack([self.restore(networks, seen) for _ in range(_DRAWS)])
+        spread = draws.std(0).mean(1, keepdim=True).expand_as(draws[0])
+        return {"another": draws[0], "spread": (_SPREAD_GAIN * spread - 1).clamp(-1, 1)}
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        generator, discriminator = networks["generator"], networks["discriminator"]
+        assert isinstance(generator, RdfrNetwork)  # noqa: S101
+        if self.data.references:
+            raise ValueError(f"RDFR restores blind: set data.references=0 instead of {self.data.references}")
+        perceptual = Perceptual(self.weights.perceptual).to(device) if self.losses.perceptual else None
+        identity = (
+            load_embedder_of(self.weights.identity, embedder, device) if self.weights.identity else None
+        )
+        losses = RdfrLosses(generator, discriminator, self.losses, perceptual)
+        judge = Judge(self, identity)
+
+        def scores(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+            return {**judge.scores(networks, batch), **code_scores(networks["generator"], batch)}
+
+        def move_codes(_step: int, ranks: Ranks) -> None:
+            for codebook in generator.codebooks.values():
+                codebook.update(ranks)
+
+        lazily = self.losses.r1_every if self.losses.r1 else None
+        notes = [] if perceptual is None else [perceptual.note]
+        return Trainee(
+            networks=networks,
+            averaged=("generator",),
+            optimisers={
+                "generator": adam_for(generator.parameters(), self.adam),
+                "discriminator": adam_for(discriminator.parameters(), self.adam, lazily),
+            },
+            phases=[
+                Phase("generator", "generator", ("generator",), losses.generator),
+                *opponent_phases(
+                    discriminator, losses.restored, self.losses.r1, self.losses.r1_every, look=augment
+                ),
+            ],
+            pictures=judge.pictures,
+            scores=scores,
+            notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",))),
+            between_steps=move_codes,
+        )
+
+
+def code_scores(network: nn.Module, batch: ReadyBatch) -> dict[str, Tensor]:
+    """Figures (B,) for each codebook: how many different codes a degraded face takes, and the codebook's perplexity."""
+    assert isinstance(network, RdfrNetwork)  # noqa: S101
+    if not network.codebooks:
+        return {}
+    features = network.encoder(seen_of(batch).degraded)
+    figures = {}
+    for side, codebook in network.codebooks.items():
+        chosen = codebook(features[side]).chosen.flatten(1)
+        used = torch.zeros(len(chosen), len(codebook.codes), device=chosen.device).scatter_(1, chosen, 1.0)
+        figures[f"codes_used_{side}px"] = used.sum(1)
+        figures[f"codes_perplexity_{side}px"] = codebook.perplexity.expand(len(chosen))
+    return figures
+
+
+def _check_skips(skips: Sequence[int], sides: Sequence[int]) -> None:
+    if not set(skips) <= set(sides) or len(set(skips)) < len(skips):
+        raise ValueError(
+            f"shape.skips={list(skips)} cannot be: skips are at different resolutions of {list(sides)}"
+        )
+
+
+PRESETS = {
+    "paper": Rdfr(),
+    "tiny": Rdfr(
+        shape=Shape(
+            size_px=64, channels=64, channel_multiplier=1, style_dim=128, skips=(8, 16, 32), codes=256
+        ),
+        losses=Losses(perceptual=0.0, r1=0.1),
+        data=Data(batch_size=4, references=0, degradation=TINY_RDFR),
+        loop=Loop(
+            steps=2_000,
+            average_half_life_images=500.0,
+            validate_every=500,
+            checkpoint_every=500,
+            validation_samples=32,
+        ),
+    ),
+}

@@ -1,0 +1,75 @@
+"""RPF's warping and synthesis modules (section III.B, figures 4 and 5): a reference aligned, and used."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from trainers.geometry.sizes import enlarged
+from trainers.networks.blocks import DownBlock, ResidualBlock, ShuffleUp, UpBlock, convolution
+
+_SMALLEST_PX = 8
+
+
+class Joined(nn.Module):
+    """An image of half the side, doubled, beside a reference: (B, 3, S / 2, S / 2), (B, 3, S, S) -> (B, C, S, S).
+
+    A convolution of its own for the reference is figure 5's; that figure 4 has it too, and that one more convolution
+    brings both to C channels, are choices.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.image = ShuffleUp(3, channels)
+        self.reference = convolution(3, channels)
+        self.both = convolution(2 * channels, channels)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        both = torch.cat([self.image(image), relu(self.reference(reference))], 1)
+        return relu(self.both(both))
+
+
+class Warping(nn.Module):
+    """The motion field u (B, 2, S, S) in pixels, float32, by a U-Net down to 8 x 8 (figure 4).
+
+    Where S is 8 or less there is nothing to go down to. Choices: features of the way down are concatenated to those of
+    the way up, as in U-Net; the last convolution is 0 at first, so that learning starts from no motion.
+    """
+
+    def __init__(self, side_px: int, channels: int) -> None:
+        super().__init__()
+        levels = max(side_px // _SMALLEST_PX, 1).bit_length() - 1
+        self.joined = Joined(channels)
+        self.down = nn.ModuleList(DownBlock(channels, channels) for _ in range(levels))
+        self.up = nn.ModuleList(UpBlock(channels * min(1 + level, 2), channels) for level in range(levels))
+        self.flow = convolution(channels * min(1 + levels, 2), 2)
+        nn.init.zeros_(self.flow.weight)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        x = self.joined(image, reference)
+        skipped = []
+        for down in self.down:
+            skipped.append(x)
+            x = down(x)
+        for up in self.up:
+            x = torch.cat([up(x), skipped.pop()], 1)
+        flow: Tensor = self.flow(x)
+        return flow.float()
+
+
+class Synthesis(nn.Module):
+    """The synthesised image (B, 3, S, S), float32, by residual blocks over image and aligned reference (figure 5).
+
+    Choice: the last convolution, 0 at first, adds to the bicubic image. Eq. 5 asks for nothing outside the face, and so
+    the image stays there about as it was; and a module that has not learnt yet passes on the bicubic image alone.
+    """
+
+    def __init__(self, channels: int, residual_blocks: int) -> None:
+        super().__init__()
+        self.joined = Joined(channels)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(residual_blocks)))
+        self.details = convolution(channels, 3)
+        nn.init.zeros_(self.details.weight)
+
+    def forward(self, image: Tensor, aligned: Tensor) -> Tensor:
+        details: Tensor = self.details(self.blocks(self.joined(image, aligned)))
+        return enlarged(image, aligned.shape[-1]) + details.float()
