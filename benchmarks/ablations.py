@@ -117,6 +117,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="SET/runs/ablations if not given")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     words = parser.parse_args()
+    if words.jobs < 1:
+        parser.error(f"--jobs cannot be {words.jobs}: one training at a time is the least")
     place, out = _place(words.data), words.out or words.data / "runs" / "ablations"
     try:
         trainings = [one for name in words.models for one in both(name, words.steps, out, place)]

@@ -30,7 +30,7 @@ from pipeline.settings import read_settings
 from stages.engines.engine import MissingWeights
 from trainers.loop.plain import plain
 from trainers.loop.ranks import joined
-from trainers.models.catalogue import presets
+from trainers.models.catalogue import MODULES, presets
 from trainers.models.model import Model
 from trainers.models.rpf import Rpf
 from trainers.train import CannotTrain, train
@@ -64,7 +64,7 @@ def main() -> None:
     """Print a line for each way, and write benchmarks/out/training.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="refine")
+    parser.add_argument("--model", choices=MODULES, default="refine")
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--steps", type=int, default=5 * _EVERY, help="of each training; RPF has its own")
     parser.add_argument(
@@ -75,6 +75,10 @@ def main() -> None:
     )
     parser.add_argument("--profile", action="store_true")
     words = parser.parse_args()
+    if words.steps < 2 * _EVERY:
+        parser.error(
+            f"--steps cannot be {words.steps}: the first {_EVERY} do not count, so take {2 * _EVERY} or more"
+        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     samples = words.data / "samples"
     place = samples if samples.is_dir() else words.data
@@ -91,7 +95,10 @@ def main() -> None:
 
 def drawn(name: str, preset: str, settings: Sequence[str] = ()) -> Any:
     """The preset with drawn weights in place of files that may not be here. Raises UserError."""
-    model: Any = presets(name)[preset]
+    known = presets(name)
+    if preset not in known:
+        raise UserError(f"{name} has no preset {preset!r}: choose {', '.join(known)}")
+    model: Any = known[preset]
     weights = plain(model).get("weights", {})
     random = [f"weights.{key}=random" for key in weights if key in _PRIORS or weights[key] == "cache"]
     hurried = _HURRIED.get(name, ())

@@ -9,13 +9,9 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.settings import differences, read_settings, read_yaml
-from trainers.loop.check import check_none_there
-from trainers.loop.checkpoint import CheckpointError
 from trainers.loop.plain import plain
-from trainers.loop.record import CHECKPOINTS_FOLDER
 from trainers.models.catalogue import MODULES, presets
 from trainers.models.model import Model
-from trainers.train import CannotTrain
 
 RUN_FILE = "settings.yaml"
 _EXAMPLE = "loop.steps=1000"
@@ -137,12 +133,7 @@ def check_not_foreign(run: Path) -> None:
 
 
 def write_settings(job: Job) -> None:
-    """Write what is trained into the run's folder. Raises CannotTrain if another run's checkpoints are there."""
-    if not job.resume:
-        try:
-            check_none_there(job.run / CHECKPOINTS_FOLDER)
-        except CheckpointError as error:
-            raise CannotTrain(str(error)) from None
+    """Write what is trained into the run's folder."""
     part = job.run / f"{RUN_FILE}.part"
     part.write_text(yaml.safe_dump(job.tree(), sort_keys=False), encoding="utf-8")
     part.replace(job.run / RUN_FILE)

@@ -85,7 +85,10 @@ def _sizes(model: "Model") -> str:
         sizes = sizes_of(model)
     except (ValueError, RuntimeError, MissingWeights, ImportError) as error:  # RuntimeError: of fake tensors
         return f"cannot be built: {' '.join(str(error).split())[:300]}"
-    output = "" if sizes.output is None else f"; makes {' x '.join(map(str, sizes.output))} of one face"
+    output = ""
+    if sizes.output is not None and sizes.operations is not None:
+        shape = " x ".join(map(str, sizes.output))
+        output = f"; makes {shape} of one face by {sizes.operations / 1e9:.3g} GFLOP"
     groups = _grouped(sizes.parameters)
     weights = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in groups.items() if count)
     return f"{sum(groups.values()) / 1e6:.2f} M weights: {weights}{output}"

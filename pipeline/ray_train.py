@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline.errors import RunError, UserError
@@ -91,7 +92,6 @@ def train_on_ray(
     Workers(workers, address, verbose).start()
     logging.getLogger("ray.train").setLevel(logging.INFO if verbose else logging.CRITICAL)
     _check_resources(job, workers, ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray has none here
-    write_settings(job)
     wire: Any = ray.remote(num_cpus=0)(Wire)
     wire = wire.remote()
     failures: list[Exception] = []
@@ -155,7 +155,8 @@ def _work(config: dict[str, Any]) -> None:
 
     try:
         with joined(device, context.get_world_rank(), context.get_world_size()) as ranks:
-            outcome = train(job.name, job.model, job.places, job.run, job.resume, ranks, say, stop)
+            begin = partial(write_settings, job)
+            outcome = train(job.name, job.model, job.places, job.run, job.resume, ranks, say, stop, begin)
     except _SENTENCES as error:
         ray.get(wire.end_with.remote(type(error).__name__, str(error)))
         raise

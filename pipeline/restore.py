@@ -53,42 +53,60 @@ def restore_command(words: Words) -> None:
     device = torch.device(chosen_device(words.device))
     try:
         work = _work_of(words, device)
-    except (CheckpointError, MissingWeights) as error:
+        for note in work.notes(len(words.references)):
+            console.print(f"note        {note}", highlight=False)
+        left_out = sum([not _restored(work, files, words, len(photos) == 1, console) for files in photos])
+    except (CheckpointError, MissingWeights) as error:  # some weights are loaded when a face wants them first
         raise UserError(str(error)) from None
-    for note in work.notes(len(words.references)):
-        console.print(f"note        {note}", highlight=False)
-    references = [work.reference(path) for path in words.references[: work.model.data.references]]
-    for files in photos:
-        for path in work.restore(files, words, references):
-            console.print(f"restored    {path}", highlight=False)
+    if left_out:
+        raise UserError(f"{left_out} of {len(photos)} photos could not be restored")
+
+
+def _restored(work: "_Work", files: Files, words: Words, alone: bool, console: Console) -> bool:
+    """Restore a photo and say where it went. Of several, one that cannot be is told and left out."""
+    try:
+        made = work.restore(files, words)
+    except UserError as error:
+        if alone:
+            raise
+        console.print(f"left out    {error}", highlight=False)
+        return False
+    for path in made:
+        console.print(f"restored    {path}", highlight=False)
+    return True
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """The networks and engines that a restoration takes. embedder: of the references; None if there is none."""
+    """The networks and engines that a restoration takes, and the references: as many as the model looks at.
+
+    embedder: of the references; None if there is none.
+    """
 
     model: "Restorer"
     trained: "Run"
     finder: "tuple[Landmarker, Run] | None"  # of the landmarks of degraded faces; None takes the engine's
     embedder: "Embedder | None"
     engines: "Engines"
+    references: "Sequence[AlignedFace]"
     device: "torch.device"
 
     def notes(self, references: int) -> list[str]:
         """What the user gave in vain."""
         wanted = self.model.data.references
+        if not wanted:
+            vain = {"--reference": references > 0, "--landmarks": self.finder is not None}
+            return [
+                f"{self.trained.name} restores without a reference: {word} is not used"
+                for word, given in vain.items()
+                if given
+            ]
         if references <= wanted:
             return []
-        if not wanted:
-            return [f"{self.trained.name} restores without a reference: --reference is not used"]
         first = "the first is used" if wanted == 1 else f"the first {wanted} are used"
         return [f"{self.trained.name} takes {wanted} of the {references} references: {first}"]
 
-    def reference(self, path: Path) -> "AlignedFace":
-        """The largest face of a photo, aligned."""
-        return self.engines.aligned(path, max(_REFERENCE_PX, self.model.size_px))
-
-    def restore(self, files: Files, words: Words, references: Sequence["AlignedFace"]) -> tuple[Path, ...]:
+    def restore(self, files: Files, words: Words) -> tuple[Path, ...]:
         """Write the restored faces of a photo, or of an aligned crop; says where."""
         from PIL import Image
 
@@ -99,7 +117,9 @@ class _Work:
         photo, size_px = files.photo, model.size_px
         face = engines.as_it_is(photo) if words.aligned else engines.aligned(photo, size_px, way_out)
         try:
-            seen = seen_by(model, self.embedder, face.image, self._points_of(face), references, self.device)
+            seen = seen_by(
+                model, self.embedder, face.image, self._points_of(face), self.references, self.device
+            )
         except ValueError as error:
             raise UserError(f"{photo}: {error}") from None
         outputs = []
@@ -140,7 +160,9 @@ def _work_of(words: Words, device: "torch.device") -> _Work:
     finder = None if words.landmarks is None else _finder_of(words.landmarks, device)
     engines = load_engines(words.engines, device.type)
     embedder = load_embedder(model.identity, device) if model.identity and model.data.references else None
-    return _Work(model, trained, finder, embedder, engines, device)
+    side_px = max(_REFERENCE_PX, model.size_px)
+    references = [engines.aligned(path, side_px) for path in words.references[: model.data.references]]
+    return _Work(model, trained, finder, embedder, engines, references, device)
 
 
 def _check(words: Words, name: str, model: "Restorer") -> None:

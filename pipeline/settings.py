@@ -98,11 +98,20 @@ def _parse_setting(setting: str, kind: type, example: str) -> Tree:
     except yaml.YAMLError:
         value = text
     *path, last = key.strip().split(".")
+    if value is None and not text.strip() and _hint_of(kind, (*path, last)) is str:
+        value = ""  # as a shell leaves of `''`, and as texts may be
     tree: dict[str, Any] = {last: value}
     for name in reversed(path):
         tree = {name: tree}
     _check_keys(tree, kind, (), f"--set {setting}")
     return tree
+
+
+def _hint_of(owner: Any, path: Iterable[str]) -> Any:
+    """The type of a setting; None if there is no such setting."""
+    for name in path:
+        owner = get_type_hints(owner).get(name) if is_dataclass(owner) else None
+    return owner
 
 
 def _check_keys(tree: Any, owner: type, path: tuple[str, ...], origin: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -72,10 +73,9 @@ def _train_here(job: Job, announce: Callable[[str], None]) -> Outcome:
     device = torch.device("cuda", local) if job.device == "cuda" else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    begin = partial(write_settings, job)
     with joined(device, rank, world) as ranks, asked_to_stop() as stop:
-        if ranks.first:
-            write_settings(job)
-        return train(job.name, job.model, job.places, job.run, job.resume, ranks, announce, stop)
+        return train(job.name, job.model, job.places, job.run, job.resume, ranks, announce, stop, begin)
 
 
 def _to(console: Console) -> Callable[[str], None]:

@@ -59,12 +59,14 @@ def train(
     ranks: Ranks,
     announce: Callable[[str], None],
     stop: Callable[[], bool],
+    begin: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train a model of the catalogue, in each rank the same way; the first one writes into the folder `run`.
 
     places: folders or addresses of shards, in equal shares; validation is on the first one.
     resume: from the newest checkpoint in `run`, which all ranks read; else there must be none.
     announce: gets lines for a person, on the first rank. stop: whether to end after the step in hand.
+    begin: is called on the first rank once all fits, before anything is written.
     Raises, in one sentence each: CannotTrain before anything is done, MissingWeights, StreamError for shards that
     break while they are read, and Diverged for losses that are no numbers.
     """
@@ -76,6 +78,7 @@ def train(
     with ExitStack() as open_until_the_end:
         log = None
         if ranks.first:
+            begin()
             log = open_until_the_end.enter_context(closing(Log(run, ready.step, announce)))
             if ready.step == 0:
                 log.begin(trainee.notes)

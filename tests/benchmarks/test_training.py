@@ -1,8 +1,13 @@
 """The benchmark of training: which settings and which steps it times."""
 
+import sys
+from collections.abc import Callable
+
 import pytest
 
+from benchmarks import ablations, training
 from benchmarks.training import drawn, parts_of
+from pipeline.errors import UserError
 from trainers.loop.plain import plain
 from trainers.models.catalogue import MODULES
 
@@ -32,3 +37,31 @@ def test_of_rpf_the_last_block_is_timed_and_all_its_refinement_at_once() -> None
         until - after == 48 for after, until in spans
     )  # three lines of the log, of which the first is left out
     assert parts_of(drawn("refine", "tiny")) == {"": (0, 2_000)}
+
+
+def test_an_unknown_preset_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="refine has no preset 'huge': choose paper, tiny"):
+        drawn("refine", "huge")
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "said"),
+    [
+        (training.main, ["--model", "gan"], "invalid choice: 'gan'"),
+        (training.main, ["--steps", "16"], "--steps cannot be 16: the first 16 do not count, so take 32"),
+        (ablations.main, ["--models", "gan"], "invalid choice: 'gan'"),
+        (ablations.main, ["--jobs", "0"], "--jobs cannot be 0: one training at a time"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(
+    main: Callable[[], None],
+    words: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", "nowhere", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The configuration: what is right comes back, what is wrong ends in one sentence that names it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import Config, read_config, to_tree
 from pipeline.errors import UserError
-from pipeline.settings import differences
+from pipeline.settings import differences, read_settings
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -43,6 +44,17 @@ def test_settings_win_over_the_file(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
     with pytest.raises(UserError, match=said.replace("(", r"\(")):
         read_config(None, [setting])
+
+
+@dataclass(frozen=True)
+class _Place:
+    name: str = "here"
+    side_px: int | None = 3
+
+
+def test_nothing_after_the_sign_is_an_empty_text_or_no_value() -> None:
+    """A shell takes the quotes from `--set name=''`."""
+    assert read_settings(_Place, "name=x", settings=["name=", "side_px="]) == _Place("", None)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_a_restorer_makes_a_face_of_its_side_and_the_counts_are_those_of_its_net
     assert sizes.parameters == counts
     side = model.size_px
     assert sizes.output == ((1, 3, side, side) if isinstance(model, Restorer) else None)
+    assert (sizes.operations is not None) is isinstance(model, Restorer)
 
 
 def test_refine_has_the_sizes_of_its_paper() -> None:

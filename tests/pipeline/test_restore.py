@@ -1,6 +1,7 @@
 """`facerefs restore`: a run and photos of a person in, faces out; mistakes end in one sentence."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from stages.rendered.view import draw_view
 from trainers.loop.checkpoint import Checkpoint, write
 from trainers.loop.plain import plain
 from trainers.models.catalogue import MODULES, presets
+from trainers.models.model import Model
 
 
-def made_run(folder: Path, name: str, preset: str = "tiny") -> Path:
+def made_run(folder: Path, name: str, preset: str = "tiny", model: Model | None = None) -> Path:
     """A run whose networks are as they were drawn."""
-    model = presets(name)[preset]
+    model = model or presets(name)[preset]
     torch.manual_seed(0)
     networks = {key: network.state_dict() for key, network in model.networks().items()}
     kept = Checkpoint(name, plain(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
@@ -56,8 +58,8 @@ def restored(place: Path, source: str, out: str, reference: str = "1.png", **wor
     return place / out
 
 
-def blind(place: Path, out: str, run: str = "blind", **words: object) -> Path:
-    return restored(place, "0.png", out, **{"run": place / run, "references": ()} | words)
+def blind(place: Path, out: str, run: str = "blind", source: str = "0.png", **words: object) -> Path:
+    return restored(place, source, out, **{"run": place / run, "references": ()} | words)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -83,6 +85,21 @@ def test_a_folder_gives_a_folder(place: Path) -> None:
         Image.open(place / f"{number}.png").save(place / "several" / f"{number}.jpg")
     out = restored(place, "several", "restored")
     assert sorted(path.name for path in out.iterdir()) == ["0.png", "1.png"]
+
+
+def test_a_photo_of_a_folder_that_shows_no_face_does_not_hold_up_the_others(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place / "mixed"
+    folder.mkdir()
+    for name, photo in (("a.png", "nobody.png"), ("b.png", "broken.png"), ("c.png", "0.png")):
+        (folder / name).write_bytes((place / photo).read_bytes())
+    with pytest.raises(UserError, match=r"^2 of 3 photos could not be restored$"):
+        blind(place, "those.some", source="mixed")
+    assert [path.name for path in (place / "those.some").iterdir()] == ["c.png"]
+    out = capsys.readouterr().out
+    assert "left out    dlib-hog finds no face in " in out
+    assert "left out    cannot read " in out
 
 
 def test_an_aligned_face_is_taken_as_it_is_and_its_points_come_from_a_trained_network(place: Path) -> None:
@@ -118,6 +135,16 @@ def test_a_mistake_is_one_sentence(place: Path, words: dict[str, str], sentence:
     assert not (place / "x.png").exists()
 
 
+def test_weights_that_a_model_misses_only_as_it_restores_are_one_sentence(place: Path) -> None:
+    model = presets("rpf")["tiny"]
+    model = replace(model, weights=replace(model.weights, parsing=str(place / "no_parser.pth")))
+    made_run(place / "parsing", "rpf", model=model)
+    with pytest.raises(UserError, match=r"there are no weights at .*no_parser\.pth") as caught:
+        restored(place, "0.png", "x.png", run=place / "parsing")
+    assert "\n" not in str(caught.value)
+    assert not (place / "x.png").exists()
+
+
 def test_a_run_of_another_kind_restores_nothing(place: Path) -> None:
     with pytest.raises(
         UserError, match="a run of landmarks restores no faces: facerefs models says which do"
@@ -138,6 +165,8 @@ def test_a_blind_model_takes_no_reference_and_says_so_if_one_is_given(
     given = blind(place, "given.png", references=(place / "nobody.png",))  # which is not even looked at
     assert "note        toy restores without a reference: --reference is not used" in capsys.readouterr().out
     assert alone.read_bytes() == given.read_bytes()
+    blind(place, "found.png", landmarks=place / "landmarks")
+    assert "note        toy restores without a reference: --landmarks is not used" in capsys.readouterr().out
     restored(place, "0.png", "two.png", references=(place / "1.png", place / "nobody.png"))
     assert "refine takes 1 of the 2 references: the first is used" in capsys.readouterr().out
 

@@ -89,6 +89,13 @@ def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
     assert steps(words) == [1, 2, 3]
 
 
+def test_what_a_resumed_run_cannot_be_is_not_kept_for_the_next_time(words: Words) -> None:
+    train_command(words)
+    begun = (words.run / "settings.yaml").read_text()
+    refused(replace(words, steps=5, resume=True, data=("nowhere",)), "nowhere")
+    assert (words.run / "settings.yaml").read_text() == begun
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -121,6 +128,7 @@ def test_a_mistake_is_one_sentence_before_the_first_step(
 ) -> None:
     refused(replace(words, **changed), said)  # type: ignore[arg-type]
     assert not (words.run / "log.jsonl").exists()
+    assert not (words.run / "settings.yaml").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(words: Words) -> None:

@@ -7,15 +7,11 @@ from torch import Tensor
 
 FOREHEAD = 0.5
 _DIRECTIONS = 720
-_JAW_ENDS = [0, 16]  # beside the ears
+_JAW_ENDS = slice(0, 17, 16)  # beside the ears
 _CHIN = 8
 _BROWS = slice(17, 27)
 _INNER_BROWS = slice(21, 23)
-_BROW_HEIGHTS = [
-    math.sqrt(1 - (0.85 * (point / 4.5 - 1)) ** 2) for point in range(10)
-]  # lower to the temples
 _TEMPLES = 0.85  # the ellipse's width in distances between the ears
-_ARC = [math.pi * step / 12 for step in range(13)]
 
 
 @torch.no_grad()
@@ -45,14 +41,21 @@ def _forehead(points: Tensor, height: float) -> Tensor:
     """
     brow = points[:, _INNER_BROWS].mean(1, keepdim=True)
     up = brow - points[:, _CHIN, None]
-    raised = points[:, _BROWS] + height * points.new_tensor(_BROW_HEIGHTS)[:, None] * up
+    across = 0.85 * (_counted(10, points) / 4.5 - 1)
+    heights = (1 - across.square()).sqrt().to(points.dtype)[:, None]  # lower to the temples
+    raised = points[:, _BROWS] + height * heights * up
 
     left, right = points[:, _JAW_ENDS].unsqueeze(2).unbind(1)
     middle = (left + right) / 2
     level = ((brow - middle) * up).sum(-1, keepdim=True) / up.square().sum(-1, keepdim=True).clamp(min=1e-6)
-    arc = points.new_tensor(_ARC)[:, None]
+    arc = (math.pi * _counted(13, points) / 12).to(points.dtype)[:, None]
     ellipse = middle + arc.cos() * _TEMPLES * (right - left) / 2 + arc.sin() * (height + level) * up
     return torch.cat([raised, ellipse], dim=1)
+
+
+def _counted(count: int, like: Tensor) -> Tensor:
+    """0, 1, ... made on the device, in float64: numbers from the host would make a GPU wait."""
+    return torch.arange(count, device=like.device, dtype=torch.float64)
 
 
 def _hull(points: Tensor, height: int, width: int) -> Tensor:

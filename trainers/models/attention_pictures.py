@@ -60,7 +60,9 @@ def _unlike(maps: Tensor, count: int) -> Tensor:
 def _coloured(images: Tensor, maps: Tensor) -> Tensor:
     """Images (B, 3, H, W) in gray, under maps (B, n, h, w), each in its colour."""
     heat = interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)
-    strength, strongest = (heat / heat.amax((2, 3), keepdim=True)).max(1)
+    largest = heat.amax((2, 3), keepdim=True)
+    # A kernel that is laid out nowhere: its shares are below what float32 holds.
+    strength, strongest = torch.where(largest > 0, heat / largest, 0.0).max(1)
     colours = heat.new_tensor(_COLOURS)[strongest].permute(0, 3, 1, 2)
     gray = (images.float().clamp(-1, 1) * heat.new_tensor(_GRAY)[:, None, None]).sum(1, keepdim=True)
     return torch.lerp(gray, colours * 2 - 1, _COVER * strength[:, None])

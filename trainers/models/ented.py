@@ -359,8 +359,10 @@ class Ented:
         )
 
     def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
-        if not self.data.references:
-            raise ValueError("ENTED restores with a reference: set data.references=1")
+        if self.data.references != 1:
+            raise ValueError(
+                f"ENTED restores with one reference: set data.references=1 instead of {self.data.references}"
+            )
         if self.shape.dictionary:
             check_faiss()
         discriminator = networks["discriminator"]
@@ -389,9 +391,19 @@ class Ented:
             ],
             pictures=judge.pictures,
             scores=judge.scores,
-            notes=tuple(part.note for part in (perceptual, lpips) if part is not None),
+            notes=(
+                *(part.note for part in (perceptual, lpips) if part is not None),
+                *(() if identity is None else (f"identity: {identity.name}",)),
+                *self._unused_dictionary(),
+            ),
             between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
         )
+
+    def _unused_dictionary(self) -> tuple[str, ...]:
+        warm_up = self.codes.warm_up_steps
+        if not self.shape.dictionary or self.loop.steps > warm_up:
+            return ()
+        return (f"the dictionary stays unused: its warm-up takes {warm_up} steps, this run {self.loop.steps}",)
 
     def _generator_phases(self, learning: tuple[str, ...], losses: EntedLosses) -> list[Phase]:
         plain = Phase("generator", "generator", learning, losses.generator)
@@ -454,8 +466,9 @@ PRESETS = {
         codes=Codes(
             count=128, channels=32, warm_up_steps=200, every=100, until=800, reservoir=2_048, noted_places=64
         ),
-        losses=Losses(perceptual=0.0, pixels=15.0, r1=0.1),
+        losses=Losses(adversarial=0.3, perceptual=0.0, pixels=15.0, r1=0.1),
         weights=Weights(vgg=""),
+        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
         data=Data(batch_size=4, degradation=TINY_GFPGAN),
         loop=Loop(
             steps=2_000,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -38,7 +39,7 @@ from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from trainers.networks.stylegan2.resample import Upsample
 from trainers.networks.stylegan2.widths import Widths, widths
 from trainers.stream.ready import ReadyBatch
-from trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
+from trainers.weights.stylegan2 import Report, load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
 Rate = Annotated[float, Gt(0)]
@@ -344,7 +345,7 @@ class Posevaried:
         freeze_first(discriminator, losses.frozen_layers)
         notes = [
             load_or_draw("generator", weights.generator, partial(load_generator, generator.prior)),
-            load_or_draw("discriminator", weights.discriminator, partial(load_discriminator, discriminator)),
+            load_or_draw("discriminator", weights.discriminator, partial(_load_frozen, discriminator)),
         ]
         if losses.frozen_layers and weights.discriminator == "random":
             notes.append(
@@ -409,6 +410,18 @@ class Posevaried:
             (group,) = adam_for(networks["local"].parameters(), self.adam).param_groups
             judges.add_param_group(group)
         return {"generator": adam_for(own, self.adam, slower={self.prior_lr: prior}), "discriminator": judges}
+
+
+def _load_frozen(discriminator: Discriminator, path: Path) -> Report:
+    """Fill a discriminator. Raises ValueError if something that is frozen would stay as it was drawn."""
+    report = load_discriminator(discriminator, path)
+    frozen = [name for name, parameter in discriminator.named_parameters() if not parameter.requires_grad]
+    if drawn := [name for name in frozen if name not in report.matched]:
+        raise ValueError(
+            f"{path} is of {report.size_px} px and has no {drawn[0]} for {discriminator.size_px} px, which would stay "
+            "frozen as it was drawn: set weights.discriminator to a file of this size, or losses.frozen_layers=0"
+        )
+    return report
 
 
 def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:

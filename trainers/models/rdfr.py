@@ -377,6 +377,7 @@ PRESETS = {
             size_px=64, channels=64, channel_multiplier=1, style_dim=128, skips=(8, 16, 32), codes=256
         ),
         losses=Losses(perceptual=0.0, r1=0.1),
+        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
         data=Data(batch_size=4, references=0, degradation=TINY_RDFR),
         loop=Loop(
             steps=2_000,

@@ -233,8 +233,10 @@ class Refine:
         return {"warped": seen.warped[:, 0]}
 
     def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
-        if not self.data.references:
-            raise ValueError("ReFine restores with a reference: set data.references=1")
+        if self.data.references != 1:
+            raise ValueError(
+                f"ReFine restores with one reference: set data.references=1 instead of {self.data.references}"
+            )
         generator, discriminator = networks["generator"], networks["discriminator"]
         assert isinstance(generator, RefineNetwork) and isinstance(discriminator, Discriminator)  # noqa: S101, PT018
         weights = self.weights

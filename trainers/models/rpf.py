@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from stages.engines.engine import MissingWeights
 from trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
-from trainers.geometry.tps import warp_for
 from trainers.identity.embedder import Embedder, load_embedder, load_embedder_of
 from trainers.loop.adam import adam_for
 from trainers.loop.settings import Adam, Data, Loop, Positive
@@ -29,6 +28,7 @@ from trainers.masks.mask import FaceMask, load_face_mask
 from trainers.models.factor import bicubic_by, check_reduces
 from trainers.models.judged import Judge
 from trainers.models.lessons import Lesson, Schedule, lessons_of
+from trainers.models.masks import BatchMasks, reference_mask
 from trainers.models.model import Seen
 from trainers.models.seen import seen_of
 from trainers.networks.critic import Critic
@@ -112,7 +112,7 @@ class RpfLosses:
 
     networks: Networks
     model: "Rpf"
-    mask: FaceMask
+    masks: BatchMasks | None  # None: all of an image counts
     perceptual: Perceptual | None
     embedder: Embedder | None
 
@@ -160,10 +160,10 @@ class RpfLosses:
 
     def _critic(self, critic: nn.Module, real: Tensor, made: Tensor) -> Terms:
         """Gulrajani et al. 2017, eq. 3."""
-        return {
-            "wasserstein": wasserstein_discriminator(critic(real), critic(made)),
-            "penalty": self.model.losses.penalty * gradient_penalty(critic, real, made),
-        }
+        terms = {"wasserstein": wasserstein_discriminator(critic(real), critic(made))}
+        if weight := self.model.losses.penalty:
+            terms["penalty"] = weight * gradient_penalty(critic, real, made)
+        return terms
 
     def _believed(self, critic: str, made: Tensor) -> Tensor:
         """The Wasserstein loss, in units of the other terms: of root mean squares, not of sums over an image.
@@ -188,19 +188,24 @@ class RpfLosses:
         image, reference, side_px = self._begun(number, batch)
         with torch.no_grad():
             aligned = align(self.networks, number, image, reference)
-            truth, mask = reduced(batch.target, side_px), reduced_masks(self._truth_mask(batch), side_px)
-        return masked(self.networks[f"synthesis_{number}"](image, aligned), mask), masked(truth, mask)
+            truth = reduced(batch.target, side_px)
+        made: Tensor = self.networks[f"synthesis_{number}"](image, aligned)
+        if self.masks is None:
+            return made, truth
+        mask = reduced_masks(self.masks.truth(batch), side_px)
+        return masked(made, mask), masked(truth, mask)
 
     @torch.no_grad()
     def _begun(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor, int]:
         """x^(n), the masked reference, and the side of block n."""
-        seen = seen_of(batch)
-        reference = self._reference(seen)
-        image = run_blocks(self.networks, number - 1, self.model.small(seen), reference)
+        reference = self._reference(batch)
+        small = self.model.small(seen_of(batch))
+        image = run_blocks(self.networks, number - 1, small, reference)
         return image, reference, self.model.shape.side_px(number)
 
-    def _reference(self, seen: Seen) -> Tensor:
-        reference = self.model.reference(seen, self.mask)
+    def _reference(self, batch: ReadyBatch) -> Tensor:
+        mask = None if self.masks is None else partial(self.masks.reference, batch)
+        reference = self.model.reference(seen_of(batch), mask)
         if reference is None:
             raise ValueError("pairs want a reference: set data.references=1")
         return reference
@@ -208,27 +213,11 @@ class RpfLosses:
     @torch.no_grad()
     def _warped(self, batch: ReadyBatch) -> Tensor:
         """r_warp: the masked reference on the landmarks of the truth, by thin-plate splines (figure 8)."""
-        seen = seen_of(batch)
         if not self.model.shape.reference:
-            return self._reference(seen)
-        masks = seen.valid[:, 0]
-        if self.model.shape.masks:
-            masks = masks * self._warped_mask(seen, batch)
-        return masked(seen.warped[:, 0], masks)
-
-    def _warped_mask(self, seen: Seen, batch: ReadyBatch) -> Tensor:
-        if batch.warped_masks is not None:
-            return batch.warped_masks[:, 0]
-        mask = self.mask(seen.references[:, 0], seen.reference_landmarks[:, 0])
-        warped, _ = warp_for(mask.shape[-1])(mask, seen.reference_landmarks[:, 0], batch.batch.landmarks)
-        return warped
-
-    def _truth_mask(self, batch: ReadyBatch) -> Tensor:
-        if not self.model.shape.masks:
-            return torch.ones_like(batch.target[:, :1])
-        if batch.target_mask is not None:
-            return batch.target_mask
-        return self.mask(batch.target, batch.batch.landmarks)
+            return self._reference(batch)
+        seen = seen_of(batch)
+        valid = seen.valid[:, 0]
+        return masked(seen.warped[:, 0], valid if self.masks is None else valid * self.masks.warped(batch))
 
 
 # --- Phases (section IV.B) ---
@@ -253,10 +242,10 @@ def phases_of(lesson: Lesson, losses: RpfLosses) -> list[Phase]:
 class Weights:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`.
 
-    refinement: where the stage `reference` starts without the stage `refinement`: the folder or a checkpoint of a run
-    that had it, or `random`. perceptual: AlexNet. identity: the embedder of eq. 9 and of validation, as ReFine's; ``
-    leaves both out. parsing: what finds non-facial regions where samples hold no masks, see `load_face_mask`; `` is the
-    hull of the landmarks.
+    refinement: what the refinement modules start from: the folder or a checkpoint of a run that trained them, or
+    `random`, which is what `` means too, but not for the stage `reference` alone. perceptual: AlexNet. identity: the
+    embedder of eq. 9 and of validation, as ReFine's; `` leaves both out. parsing: what finds non-facial regions where
+    samples hold no masks, see `load_face_mask`; `` is the hull of the landmarks.
     """
 
     refinement: str = ""
@@ -328,18 +317,17 @@ class Rpf:
         """x, the L x L image that was enlarged to the degraded face."""
         return before_enlargement(seen.degraded, self.shape.small_px)
 
-    def reference(self, seen: Seen, mask: FaceMask) -> Tensor | None:
-        """The masked reference (eq. 1), or what stands for it in table 2; None where samples have none."""
+    def reference(self, seen: Seen, mask: Callable[[], Tensor] | None) -> Tensor | None:
+        """The masked reference (eq. 1), or what stands for it in table 2; None where samples have none.
+
+        mask: gives its mask (B, 1, H, W) if it is asked for; None leaves the reference as it is.
+        """
         if not self.shape.reference:
             return enlarged(self.small(seen), self.size_px)
         if not seen.references.shape[1]:
             return None
         reference = seen.references[:, 0]
-        if not self.shape.masks:
-            return reference
-        if seen.reference_masks is not None:
-            return masked(reference, seen.reference_masks[:, 0])
-        return masked(reference, mask(reference, seen.reference_landmarks[:, 0]))
+        return reference if mask is None else masked(reference, mask())
 
     def restore(self, networks: Networks, seen: Seen) -> Tensor:
         return run_blocks(networks, self.shape.blocks, self.small(seen), self._masked(seen))
@@ -354,7 +342,10 @@ class Rpf:
         return shown | {name: part for name, part in parts.items() if part is not None}
 
     def _masked(self, seen: Seen) -> Tensor | None:
-        return self.reference(seen, _face_mask(self.weights.parsing, seen.degraded.device))
+        def region(images: Tensor, landmarks: Tensor) -> Tensor:
+            return _face_mask(self.weights.parsing, images.device)(images, landmarks)
+
+        return self.reference(seen, partial(reference_mask, seen, region) if self.shape.masks else None)
 
     def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
         self._check()
@@ -364,9 +355,10 @@ class Rpf:
         notes += [f"identity: {identity.name}"] if identity is not None else []
         perceptual = self._perceptual(device)
         notes += [perceptual.note] if perceptual is not None else []
-        mask = _face_mask(self.weights.parsing, device)
-        notes += [mask.note] if self.shape.masks else []
-        losses = RpfLosses(networks, self, mask, perceptual, identity)
+        mask = _face_mask(self.weights.parsing, device) if self.shape.masks else None
+        notes += [mask.note] if mask is not None else []
+        masks = BatchMasks(mask) if mask is not None else None
+        losses = RpfLosses(networks, self, masks, perceptual, identity)
         judge = Judge(self, identity if embedder else None)
         return Trainee(
             networks=networks,
@@ -390,7 +382,8 @@ class Rpf:
                 f"schedule.stages is [refinement], [reference] or both in this order, not [{', '.join(stages)}]"
             )
         check_reduces(self.data.degradation, shape.factor)
-        if "reference" in stages and shape.reference and not self.data.references:
+        pairs = any(lesson.samples == "pairs" for lesson in lessons)
+        if pairs and shape.reference and not self.data.references:
             raise ValueError(
                 "the stage `reference` wants pairs: set data.references=1, or schedule.stages=[refinement] alone"
             )
@@ -408,7 +401,7 @@ class Rpf:
         ]
 
     def _start(self, networks: Networks) -> list[str]:
-        """Fill the refinement modules with those of another run, if this one has no stage of theirs."""
+        """Fill the refinement modules with those of another run, which one without a stage of theirs must name."""
         place, alone = self.weights.refinement, "refinement" not in self.schedule.stages
         if not place:
             if alone:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.loop.plain import plain
 from trainers.models.model import Model, Restorer, Seen
@@ -14,10 +15,15 @@ from trainers.models.model import Model, Restorer, Seen
 
 @dataclass(frozen=True)
 class Sizes:
-    """parameters: of each network. output: shape of what a restorer makes of one face; None of other models."""
+    """parameters: of each network. output, operations: of other models than restorers None.
+
+    output: shape of what is made of one face. operations: of that one pass, in floating point, a product and a sum
+    counting as two, as torch counts them: of convolutions and products of matrices.
+    """
 
     parameters: Mapping[str, int]
     output: tuple[int, ...] | None
+    operations: int | None
 
 
 def sizes_of(model: Model) -> Sizes:
@@ -26,12 +32,14 @@ def sizes_of(model: Model) -> Sizes:
     Raises what `networks()` and `restore()` raise: ValueError for settings that cannot be, RuntimeError for what cannot
     be known of fake tensors.
     """
-    with FakeTensorMode(), torch.no_grad():
+    with FakeTensorMode():
         networks = {name: network.eval() for name, network in model.networks().items()}
-        output = None
-        if isinstance(model, Restorer):
+        parameters = {name: _count(network) for name, network in networks.items()}
+        if not isinstance(model, Restorer):
+            return Sizes(parameters, None, None)
+        with FlopCounterMode(display=False) as counter:  # which wants gradients to be on
             output = tuple(model.restore(networks, _seen(model)).shape)
-    return Sizes({name: _count(network) for name, network in networks.items()}, output)
+    return Sizes(parameters, output, counter.get_total_flops())
 
 
 def _count(network: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 Neural texture extraction and distribution is of Ren et al., "Neural texture extraction and distribution for
 controllable person image synthesis", 2022; numbers of equations are ENTED's (Lau et al., 2024). The matrices, shares of
-many places, are in float32 whatever the precision around.
+many places, are in float32 whatever the precision around; under autocast their products with features are not.
 """
 
 import math

@@ -42,7 +42,7 @@ class Quantised:
 def quantise(features: Tensor, codes: Tensor) -> Quantised:
     """Each place of features (B, C, H, W) by the nearest of codes (K, C); the first one of equals.
 
-    Distances are of float32, whatever the precision around.
+    Distances are of float32, whatever autocast says; a GPU rounds their factors to TF32 only if that was asked for.
     """
     chosen = nearest(features.permute(0, 2, 3, 1), codes)
     found = F.embedding(chosen, codes).permute(0, 3, 1, 2)

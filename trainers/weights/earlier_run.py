@@ -7,6 +7,8 @@ from trainers.loop.checkpoint import CheckpointError, newest, read
 from trainers.loop.record import CHECKPOINTS_FOLDER
 from trainers.loop.trainee import Networks
 
+_WAY_OUT = "give a run of the same model and shape"
+
 
 def fill_from_run(place: str, networks: Networks, names: Sequence[str]) -> str:
     """Fill these of the networks from a run (its folder: the newest checkpoint) or a checkpoint; returns which it was.
@@ -15,12 +17,14 @@ def fill_from_run(place: str, networks: Networks, names: Sequence[str]) -> str:
     """
     path = newest(Path(place) / CHECKPOINTS_FOLDER) if Path(place).is_dir() else Path(place)
     kept = read(path)
-    try:
-        for name in names:
+    for name in names:
+        if name not in kept.networks:
+            raise CheckpointError(f"{path}, of {kept.model}, holds no {name}: {_WAY_OUT}")
+        try:
             networks[name].load_state_dict(kept.averages.get(name, kept.networks[name]))
-    except (RuntimeError, LookupError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{path}, of {kept.model}, does not fit {names[0]} ({reason}): give a run of the same model and shape"
-        ) from None
+        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"{path}, of {kept.model}, does not fit {name} ({reason}): {_WAY_OUT}"
+            ) from None
     return f"{path}, step {kept.step}"

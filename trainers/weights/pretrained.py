@@ -43,7 +43,8 @@ def find_file(setting: str, file_name: str, url: str) -> Path:
         if path.is_file():
             return path
         raise MissingWeights(
-            f"there are no weights at {setting!r}: give the path of a file, `cache` or `download`"
+            f"there are no weights at {setting!r} in place of {file_name}: give the path of a file, `cache` or "
+            "`download`"
         )
     path = Path(torch.hub.get_dir()) / "checkpoints" / file_name
     if not path.is_file():

@@ -59,3 +59,10 @@ def test_one_kernel_and_flat_maps_are_shown_too() -> None:
         torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8), flat, torch.ones(2, 1, 16)
     )
     assert all(torch.isfinite(image).all() and image.abs().max() <= 1 for image in pictures.values())
+
+
+def test_a_kernel_that_is_laid_nowhere_hides_nothing() -> None:
+    taken, laid = one_hot([[0], [1], [3]], 2), one_hot([[0, 1], [2, 3], []], 2)
+    pictures = attention_pictures(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), taken, laid)
+    assert torch.isfinite(pictures["laid"]).all()
+    assert {named(pictures["laid"][0], row, 0) for row in (0, 3)} == {"red", "green"}

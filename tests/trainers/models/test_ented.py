@@ -20,6 +20,7 @@ from trainers.loop.ranks import Ranks
 from trainers.loop.settings import Data
 from trainers.loop.trainee import Trainee
 from trainers.losses.perceptual import Perceptual
+from trainers.models.attention_pictures import attention_pictures
 from trainers.models.ented import (
     PRESETS,
     Codes,
@@ -133,20 +134,32 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
 def test_both_images_count_and_the_same_face_comes_each_time(
     networks: dict[str, nn.Module], batch: ReadyBatch, what: str
 ) -> None:
-    networks["generator"].eval()
+    generator = generator_of(networks).eval()
+    with_loud_noise(generator)
     seen = seen_of(batch)
     other = replace(seen, **{what: torch.randn_like(getattr(seen, what))})
     assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
     assert torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
+    generator.train()
+    assert not torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
 
 
-def test_the_decoder_starts_from_codes_once_they_are_used(
+def with_loud_noise(generator: EntedNetwork) -> None:
+    """StyleGAN2's noise, which begins at a strength of 0."""
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            nn.init.ones_(parameter)
+
+
+def test_decoder_and_style_start_from_codes_once_they_are_used(
     networks: dict[str, nn.Module], batch: ReadyBatch
 ) -> None:
     generator, dictionary = generator_of(networks), networks["dictionary"]
     assert isinstance(dictionary, Dictionary)
     starts: list[Tensor] = []
     generator.decoder.register_forward_hook(lambda _, args, __: starts.append(args[3]))
+    styled: list[tuple[Tensor, Tensor]] = []
+    generator.refinement.register_forward_hook(lambda _, args, __: styled.append(args))
     seen = seen_of(batch)
     for _ in range(2):
         SMALL.restore(networks, seen)
@@ -156,6 +169,10 @@ def test_the_decoder_starts_from_codes_once_they_are_used(
     nearest = dictionary.codes[distances.argmin(1)].view(3, 8, 8, 4).permute(0, 3, 1, 2)
     torch.testing.assert_close(starts[0], generator.from_code(coded))
     torch.testing.assert_close(starts[1], generator.from_code(nearest), rtol=1e-4, atol=1e-5)
+    texture = generator.texture_encoder(seen.references[:, 0])[8]
+    for start, (content, reference) in zip(starts, styled, strict=True):
+        assert torch.equal(content, start)
+        assert torch.equal(reference, texture)
 
 
 def test_gradients_pass_straight_through_the_codes_to_the_content_encoder(
@@ -172,15 +189,19 @@ def test_gradients_pass_straight_through_the_codes_to_the_content_encoder(
 
 
 def test_textures_and_residuals_are_added_as_the_file_says(batch: ReadyBatch) -> None:
-    """Literally, for the second side: (F + F_o) / sqrt 2, then (that + content) / sqrt 2."""
+    """Literally, for the second side: (F + F_o) / sqrt 2, then (that + content) / sqrt 2; at the deepest only F_o."""
     generator = generator_of(drawn(SMALL))
     calls: dict[int, tuple[Tensor, Tensor]] = {}
     block = generator.decoder.blocks["16"]
     inside: dict[str, Tensor] = {}
     block.first.register_forward_hook(lambda _, __, out: inside.update(first=out))
     block.second.register_forward_pre_hook(lambda _, args: inside.update(fused=args[0]))
-    generator.distributions["16"].register_forward_hook(
-        lambda _, args, out: calls.update({16: (args[0], out[0])})
+    for side in (8, 16):
+        generator.distributions[str(side)].register_forward_hook(
+            lambda _, args, out, side=side: calls.update({side: (args[0], out[0])})
+        )
+    generator.decoder.blocks["8"].to_rgb.register_forward_pre_hook(
+        lambda _, args: inside.update(deepest=args[0])
     )
     seen = seen_of(batch)
     generator.eval()(seen.degraded, seen.references[:, 0])
@@ -189,6 +210,8 @@ def test_textures_and_residuals_are_added_as_the_file_says(batch: ReadyBatch) ->
     content = generator.content_encoder(seen.degraded)[16]
     expected = ((decoded + laid) / 2**0.5 + content) / 2**0.5
     torch.testing.assert_close(inside["fused"], expected)
+    decoded, laid = calls[8]
+    torch.testing.assert_close(inside["deepest"], (decoded + laid) / 2**0.5)
     assert set(generator.distributions) == {"8", "16"}  # none at 32
 
 
@@ -217,7 +240,10 @@ def test_the_refined_style_is_equations_6_to_8() -> None:
     one = refinement.content_gamma[:, None] * attended(ours, theirs) + content[0].flatten(1)
     other = refinement.reference_gamma[:, None] * attended(theirs, ours) + reference[0].flatten(1)
     expected = refinement.style(torch.cat([one, other]).mean(1)[None])
-    torch.testing.assert_close(refinement(content, reference), expected, rtol=1e-4, atol=1e-5)
+    found = refinement(content, reference)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(refinement(content, reference), found)
 
 
 # --- Ablations ---
@@ -331,6 +357,7 @@ def test_a_weight_of_0_leaves_its_term_out(networks: dict[str, nn.Module], batch
     made = trainee(with_losses(pixels=0.0, attention=0.0, r1=0.0), networks)
     assert set(made.phases[0].loss(batch)) == {"adversarial", "quantisation"}
     assert "r1" not in [phase.name for phase in made.phases]
+    assert made.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
 
 
 def test_the_perceptual_loss_is_vgg19_s(batch: ReadyBatch, networks: dict[str, nn.Module]) -> None:
@@ -490,6 +517,10 @@ def test_pictures_and_scores_are_of_what_was_restored(
         pictures, scores = made.pictures(networks, batch), made.scores(networks, batch)
     assert list(pictures) == ["degraded", "reference", "carried", "taken", "laid", "output", "truth"]
     assert all(images.shape == batch.target.shape for images in pictures.values())
+    reference = batch.references[:, 0]
+    drawn_by = generator_of(networks)(batch.degraded, reference)
+    shown = attention_pictures(reference, drawn_by.image, drawn_by.extraction[16], drawn_by.distribution[16])
+    assert all(torch.allclose(pictures[name], images, atol=1e-5) for name, images in shown.items())
     assert set(scores) == {name + end for name in ("psnr", "ssim") for end in ("", "_degraded")}
 
 
@@ -507,7 +538,8 @@ def test_without_kernels_there_is_no_attention_to_show_or_to_learn(batch: ReadyB
 @pytest.mark.parametrize(
     ("model", "error", "sentence"),
     [
-        (replace(SMALL, data=Data(references=0)), ValueError, r"set data\.references=1"),
+        (replace(SMALL, data=Data(references=0)), ValueError, r"set data\.references=1 instead of 0"),
+        (replace(SMALL, data=Data(references=2)), ValueError, r"set data\.references=1 instead of 2"),
         (with_shape(deepest_px=32), ValueError, r"shape\.deepest_px is 32: it must be below shape\.size_px"),
         (with_shape(kernels=(3, 3, 3, 3)), ValueError, "from 8 to 32 px there are 3 sides"),
         (replace(SMALL, codes=replace(CODES, until=2)), ValueError, "no k-means would come"),

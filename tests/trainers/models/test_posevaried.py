@@ -148,6 +148,18 @@ def test_the_codec_gives_a_latent_and_features_for_each_noise_branch() -> None:
     }
 
 
+def test_the_decoder_doubles_and_adds_what_the_encoder_made_of_that_size() -> None:
+    torch.manual_seed(6)
+    codec = Codec({4: 6, 8: 4}, style_dim=5)
+    seen: dict[str, Tensor] = {}
+    codec.encoder.from_rgb.register_forward_hook(lambda _m, _i, made: seen.update(encoded=made))
+    codec.deepest.register_forward_hook(lambda _m, _i, made: seen.update(deepest=made))
+    made = codec(torch.randn(2, 3, 8, 8)).features[8]
+    decoding = codec.decoder["8"]
+    doubled = decoding.upsample(decoding.narrow(seen["deepest"]))
+    torch.testing.assert_close(made, decoding.mix((doubled + seen["encoded"]) / 2**0.5))
+
+
 @pytest.mark.parametrize("what", ["latent", "features", "mmrb"])
 def test_every_way_through_the_network_counts(batch: ReadyBatch, what: str) -> None:
     networks = drawn()
@@ -467,6 +479,20 @@ def test_training_starts_from_ordinary_weights_and_notes_it(tmp_path: Path) -> N
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), judge.parameters(), strict=True))
     assert not any("as they were drawn" in note for note in made.notes)
     assert sum("tensors matched" in note for note in made.notes) == 2
+
+
+def test_a_discriminator_of_another_size_is_refused_unless_nothing_of_it_is_frozen(tmp_path: Path) -> None:
+    path = tmp_path / "larger.pt"
+    torch.save(Discriminator(32, widths(32, 1, 8)).state_dict(), path)
+    weights = replace(SMALL.weights, discriminator=str(path))
+    sentence = (
+        r"is of 32 px and has no from_rgb.weight for 16 px, which would stay frozen .*losses.frozen_layers=0"
+    )
+    with pytest.raises(ValueError, match=sentence) as caught:
+        trainee(replace(with_losses(frozen_layers=1), weights=weights))
+    assert "\n" not in str(caught.value)
+    made = trainee(replace(with_losses(frozen_layers=0), weights=weights))
+    assert any("32 px" in note and "from_rgb" in note for note in made.notes)
 
 
 def test_random_layers_that_stay_frozen_are_noted() -> None:

@@ -206,6 +206,9 @@ def test_restoration_is_stochastic_unless_its_noise_is_off(batch: ReadyBatch) ->
     for noise in (True, False):
         model = shaped(noise=noise)
         networks = {name: network.eval() for name, network in drawn(model).items()}
+        for name, parameter in networks["generator"].named_parameters():
+            if name.endswith("noise_strength"):  # of StyleGAN2's own noise, which is left out
+                nn.init.ones_(parameter)
         torch.manual_seed(6)
         one, other = model.restore(networks, seen), model.restore(networks, seen)
         torch.manual_seed(6)
@@ -216,6 +219,32 @@ def test_restoration_is_stochastic_unless_its_noise_is_off(batch: ReadyBatch) ->
         assert set(pictures) == ({"another", "spread"} if noise else set())
         for picture in pictures.values():
             assert picture.shape == batch.target.shape
+
+
+def test_the_spread_is_the_standard_deviation_of_the_faces(batch: ReadyBatch) -> None:
+    networks = {name: network.eval() for name, network in drawn().items()}
+    with torch.no_grad():
+        torch.manual_seed(7)
+        pictures = SMALL.pictures(networks, seen_of(batch))
+        torch.manual_seed(7)
+        draws = [SMALL.restore(networks, seen_of(batch)) for _ in range(4)]
+    assert torch.equal(pictures["another"], draws[0])
+    mean = sum(draws) / 4
+    deviation = (sum((draw - mean) ** 2 for draw in draws) / 3) ** 0.5
+    expected = (4 * deviation.mean(1, keepdim=True) - 1).clamp(max=1).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(pictures["spread"], expected, rtol=0, atol=1e-5)
+
+
+def test_noise_comes_after_the_codes(batch: ReadyBatch) -> None:
+    generator = drawn()["generator"]
+    assert isinstance(generator, RdfrNetwork)
+    skip, latent = generator.skips["8"], torch.randn(3, 16)
+    features = generator.encoder(seen_of(batch).degraded)[8]
+    torch.manual_seed(8)
+    passed, _ = skip(features, latent)
+    torch.manual_seed(8)
+    codes = passed - skip.noise(latent, features)
+    torch.testing.assert_close(codes, skip.codebook(features).features, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("noisy_part", ["style", "skips"])
@@ -328,6 +357,8 @@ def test_rates_are_those_of_the_settings_and_frozen_parts_stay(batch: ReadyBatch
     assert [phase.name for phase in trainee.phases] == ["generator", "discriminator"]
     assert trainee.averaged == ("generator",)
     assert trainee.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
+    lazily = trainee_of().optimisers["discriminator"].param_groups[0]["lr"]
+    assert lazily == pytest.approx(2e-3 * 16 / 17)
     judge = {name: p.detach().clone() for name, p in trainee.networks["discriminator"].named_parameters()}
     trainee.phases[0].loss(batch)
     assert all(torch.equal(judge[n], p) for n, p in trainee.networks["discriminator"].named_parameters())

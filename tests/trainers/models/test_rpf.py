@@ -1,5 +1,6 @@
 """RPF: blocks from 16 to 1024 px, losses as in the equations, a schedule in which only one module learns at a time."""
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,15 +19,17 @@ from tests.trainers.loop.toy import write_faces
 from trainers.geometry.hull import face_hull
 from trainers.geometry.sizes import enlarged, reduced
 from trainers.geometry.tps import warp_for
-from trainers.loop.checkpoint import checkpoints, newest, read
+from trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
 from trainers.loop.loop import Update
+from trainers.loop.phases import Trainable
 from trainers.loop.ranks import Ranks
 from trainers.loop.settings import Adam, Data, Loop
 from trainers.loop.trainee import Phase, Trainee
-from trainers.masks.mask import load_face_mask
+from trainers.masks.mask import FaceMask, load_face_mask
 from trainers.models.catalogue import presets
 from trainers.models.factor import bicubic_by
 from trainers.models.lessons import Lesson, Schedule, lessons_of
+from trainers.models.masks import BatchMasks
 from trainers.models.model import Model, Restorer, Seen
 from trainers.models.rpf import PRESETS, Losses, Rpf, RpfLosses, Shape, Weights
 from trainers.models.seen import seen_of
@@ -92,7 +95,8 @@ def networks() -> dict[str, nn.Module]:
 
 
 def losses_of(networks: dict[str, nn.Module], model: Rpf = SMALL) -> RpfLosses:
-    return RpfLosses(networks, model, load_face_mask("", CPU), None, None)
+    masks = BatchMasks(load_face_mask("", CPU)) if model.shape.masks else None
+    return RpfLosses(networks, model, masks, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -211,10 +215,14 @@ def test_in_each_step_only_the_modules_of_its_lessons_move(whole: Path) -> None:
     assert found == expected
 
 
-def test_a_resumed_run_is_the_uninterrupted_one_in_the_middle_of_a_lesson(
-    whole: Path, faces: Path, tmp_path: Path
+@pytest.mark.parametrize("step", [2, 3, 4, 10])
+def test_a_run_resumed_at_or_within_a_lesson_is_the_uninterrupted_one(
+    whole: Path, faces: Path, tmp_path: Path, step: int
 ) -> None:
-    run(SMALL, faces, tmp_path, stop_after=4)  # the first of two steps of synthesis_1
+    """Warping_1 begins after step 2, synthesis_1 after 3; 4 and 10 are the first of two steps of a lesson."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    for path in checkpoints(tmp_path / "checkpoints")[step:]:
+        path.unlink()
     run(SMALL, faces, tmp_path, resume=True)
     one, other = (read(newest(folder / "checkpoints")) for folder in (whole, tmp_path))
     assert one.step == other.step == 11
@@ -260,6 +268,71 @@ def test_the_second_stage_goes_on_from_a_run_of_the_first_without_references(
     smaller = replace(second, shape=replace(SMALL.shape, style_dim=4))
     with pytest.raises(ValueError, match=r"of rpf, does not fit refinement_1 .*same model and shape"):
         smaller.trainee(smaller.networks(), CPU, "")
+
+
+def test_a_lesson_gives_gradients_to_all_of_its_module_and_to_nothing_else(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    made = SMALL.trainee(networks, CPU, "")
+    trainable = Trainable(networks)
+    first = ["refinement_critic_1", "refinement_1", "refinement_critic_2"]
+    assert [phase.name for phase in made.phases[:3]] == first
+    assert [phase.name for phase in made.phases[6:9]] == ["warping_1", "synthesis_critic_1", "synthesis_1"]
+    assert all(phase.exact is ("critic" in phase.name) for phase in made.phases)
+    for phase in made.phases:
+        with trainable.only(phase):
+            torch.stack(list(phase.loss(batch).values())).sum().backward()
+        given = {
+            name
+            for name, network in networks.items()
+            if any(p.grad is not None for p in network.parameters())
+        }
+        assert given == {phase.name}
+        for name, parameter in networks[phase.name].named_parameters():
+            assert parameter.grad is not None, (phase.name, name)
+            parameter.grad = None
+
+
+def test_a_critic_has_betas_of_its_own() -> None:
+    model = replace(SMALL, critic_adam=Adam(lr=2e-3, beta1=0.0, beta2=0.5))
+    for name, optimiser in model.trainee(model.networks(), CPU, "").optimisers.items():
+        (group,) = optimiser.param_groups
+        expected = (2e-3, (0.0, 0.5)) if "critic" in name else (1e-3, (0.9, 0.99))
+        assert (group["lr"], group["betas"]) == expected, name
+
+
+def of_stage(stage: str, steps: int, **weights: str) -> Rpf:
+    return replace(
+        SMALL,
+        schedule=replace(SMALL.schedule, stages=(stage,)),
+        weights=replace(SMALL.weights, **weights),
+        loop=replace(SMALL.loop, steps=steps),
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("nowhere", "nowhere cannot be read as a checkpoint .*No such file"),
+        (".", "holds no checkpoint"),
+        ("toy.pt", "of toy, holds no refinement_1: give a run of the same model and shape"),
+        ("fewer.pt", "of rpf, holds no refinement_3: give"),
+        ("other.pt", r"of rpf, does not fit refinement_2 \(.*\): give"),
+    ],
+)
+def test_refinement_of_a_run_that_does_not_fit_is_said_in_a_sentence(
+    tmp_path: Path, place: str, sentence: str
+) -> None:
+    states = {name: network.state_dict() for name, network in SMALL.networks().items() if name[0] == "r"}
+    nothing = {name: states[name] for name in ("refinement_1", "refinement_2")}
+    changed = states | {"refinement_2": states["refinement_1"]}
+    for model, name, networks in (("toy", "toy", {}), ("rpf", "fewer", nothing), ("rpf", "other", changed)):
+        kept = Checkpoint(model, {}, "", 1, networks, {}, {}, {}, ())
+        write(tmp_path, kept, keep=9).rename(tmp_path / f"{name}.pt")
+    model = of_stage("reference", 9, refinement=str(tmp_path / place))
+    with pytest.raises(ValueError, match=sentence) as caught:
+        model.trainee(model.networks(), CPU, "")
+    assert "\n" not in str(caught.value)
 
 
 # --- Losses ---
@@ -401,6 +474,11 @@ def test_faces_of_a_block_are_embedded_with_landmarks_of_its_side(
     assert torch.allclose(seen[0] + 0.5, (batch.batch.landmarks + 0.5) / 2)
 
 
+def test_a_penalty_of_zero_is_not_worked_out(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+    model = replace(SMALL, losses=replace(SMALL.losses, penalty=0.0))
+    assert set(losses_of(networks, model).refinement_critic(1, batch)) == {"wasserstein"}
+
+
 def test_a_weight_of_zero_leaves_a_critic_out() -> None:
     model = replace(SMALL, losses=Losses(perceptual=0, identity=0, adversarial=0, synthesis_adversarial=0))
     made = model.trainee(model.networks(), CPU, "")
@@ -421,6 +499,54 @@ def test_masks_of_the_samples_come_before_the_hull(networks: dict[str, nn.Module
     assert torch.allclose(SMALL.pictures(networks, told)["masked"], black(reference, mine[:, 0]), atol=1e-6)
     whole = replace(SMALL, shape=replace(SMALL.shape, masks=False))
     assert torch.equal(whole.pictures(networks, told)["masked"], reference)
+
+
+def test_a_step_asks_for_the_masks_of_its_faces_once(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    asked: list[Tensor] = []
+
+    def region(images: Tensor, landmarks: Tensor) -> Tensor:
+        asked.append(images)
+        return masks_of(landmarks)
+
+    losses = replace(losses_of(networks), masks=BatchMasks(FaceMask("", region)))
+    losses.warping(1, batch)
+    assert len(asked) == 1  # the reference; its mask is warped too
+    for learn in (losses.synthesis_critic, losses.synthesis):
+        learn(1, batch)
+    assert len(asked) == 2
+    assert torch.equal(asked[0], batch.references[:, 0])
+    assert torch.equal(asked[1], batch.target)
+
+
+def test_masks_of_the_samples_count_in_losses_and_only_where_the_warp_comes_from_within(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    mine = [(torch.rand(3, 1, SIDE_PX, SIDE_PX) > 0.5).float() for _ in range(3)]
+    told = replace(batch, target_mask=mine[0], warped_masks=mine[1][:, None], valid=mine[2][:, None])
+    losses = losses_of(networks)
+    _, _, aligned = by_hand(networks, batch, 3)
+    (found,) = losses.warping(3, told).values()
+    expected = (aligned - black(batch.warped[:, 0], mine[1] * mine[2])).abs().mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    made = SMALL.pictures(networks, seen_of(batch))["synthesised"]
+    expected = ((made - batch.target) * mine[0]).abs().mean()
+    assert losses.synthesis(3, told)["masked"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_parser_is_loaded_only_where_it_is_needed(
+    networks: dict[str, nn.Module], batch: ReadyBatch
+) -> None:
+    seen = seen_of(batch)
+    model = replace(SMALL, weights=replace(SMALL.weights, parsing="no.pth"))
+    with pytest.raises(MissingWeights, match=r"no\.pth"):
+        model.restore(networks, seen)
+    assert model.restore(networks, replace(seen, reference_masks=torch.ones(3, 1, 1, SIDE_PX, SIDE_PX))).any()
+    for shape in (replace(SMALL.shape, masks=False), replace(SMALL.shape, reference=False)):
+        assert replace(model, shape=shape).restore(networks, seen).any()
+    without = replace(model, shape=replace(SMALL.shape, masks=False))
+    assert not any("mask" in note for note in without.trainee(networks, CPU, "").notes)
 
 
 def test_pictures_are_the_input_and_what_figure_7_shows(

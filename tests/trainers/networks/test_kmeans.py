@@ -19,12 +19,13 @@ def clusters(count: int = 6, each: int = 20, channels: int = 4) -> tuple[Tensor,
     return vectors[torch.randperm(len(vectors))], centres
 
 
-def test_centres_are_the_means_of_their_vectors() -> None:
+@pytest.mark.parametrize("count", [1, 8])
+def test_centres_are_the_means_of_all_their_vectors(count: int) -> None:
     torch.manual_seed(2)
     vectors = torch.randn(300, 3)
-    found = kmeans(vectors, 8, iterations=200)  # until nothing changes
+    found = kmeans(vectors, count, iterations=200)  # until nothing changes
     chosen = torch.cdist(vectors, found).argmin(1)
-    for number in range(8):
+    for number in range(count):
         torch.testing.assert_close(found[number], vectors[chosen == number].mean(0), rtol=0, atol=1e-4)
 
 

@@ -137,6 +137,15 @@ def test_codes_are_moving_averages_of_their_features() -> None:
     assert codebook.perplexity.item() == pytest.approx((-(share * share.log()).sum()).exp().item(), rel=1e-4)
 
 
+def test_features_are_summed_exactly_under_autocast() -> None:
+    features = torch.randn(2, 3, 4, 4)
+    one, other = _begun(5, 3), _begun(5, 3)
+    one.observe(features)
+    with torch.autocast("cpu", torch.bfloat16):
+        other.observe(features)
+    assert torch.equal(one.seen_sums, other.seen_sums)
+
+
 def test_a_code_that_is_hardly_used_is_laid_onto_a_feature() -> None:
     codebook = _begun(6, 3, decay=0.9, least=0.5)
     codebook.codes[2] = 100.0  # where no feature is

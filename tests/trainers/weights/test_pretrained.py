@@ -43,7 +43,8 @@ def test_a_path_is_the_file_that_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", ["nowhere.pth", "", "/", "Cache"])
 def test_a_path_that_names_no_file_is_told_with_the_other_settings(setting: str) -> None:
     with pytest.raises(
-        MissingWeights, match=f"no weights at '{setting}': give the path of a file, `cache` or `down"
+        MissingWeights,
+        match=f"no weights at '{setting}' in place of .*: give the path of a file, `cache` or `down",
     ):
         find_file(setting, NAME, "https://example.org/x")
 
