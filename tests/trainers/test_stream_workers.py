@@ -47,3 +47,39 @@ def _lives(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+_TERMINATED = """
+import os, signal, sys, time
+from tests.trainers.small_shards import collate, prepare
+from trainers.stream.stream import Source, Stream
+
+def slowly(draw, files):
+    if draw.position >= 8:
+        time.sleep(1)  # 4 s for a batch, and torch looks for the dead after 2 s
+    return prepare(draw, files)
+
+if __name__ == "__main__":
+    stream = Stream([Source(sys.argv[1])], 4, slowly, collate, workers=1, prefetch=1)
+    next(stream)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(os.getpgrp(), signal.SIGTERM)
+    for _ in range(3):
+        next(stream)
+    print("still here")
+"""
+
+
+def test_a_sigterm_to_all_processes_does_not_take_the_workers_from_a_reader_that_goes_on(tmp_path: Path) -> None:
+    script = tmp_path / "read.py"
+    script.write_text(_TERMINATED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(write_set(tmp_path / "set"))],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "still here\n"), done.stderr

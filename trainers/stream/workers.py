@@ -1,10 +1,12 @@
 """Batches out of worker processes, in the order of the requests, or an error: never a hang."""
 
+import atexit
 import ctypes
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -46,7 +48,8 @@ class Workers:
         parallel = self.number > 0
         if self.start_method == "forkserver":
             # Else every worker imports torch for itself, which takes seconds.
-            get_context("forkserver").set_forkserver_preload(["__main__", __name__])
+            preload = ["__main__", __name__, "trainers.stream.fork_server"]
+            get_context("forkserver").set_forkserver_preload(preload)
         return DataLoader(
             dataset,
             batch_size=None,  # a request is a batch
@@ -73,11 +76,20 @@ def _check_can_be_sent(dataset: Dataset[B]) -> None:
 
 
 class _Patient(Iterator[B]):
-    """torch looks for workers that died when its time-out ends, so that is short, and we ask again until ours does."""
+    """torch looks for workers that died when its time-out ends, so that is short, and we ask again until ours does.
+
+    The workers end with it, or, if it is there until the end, before Python terminates them: they do not heed SIGTERM,
+    and it would wait for them for ever. Python calls last what was registered first, so ours comes before torch's.
+    """
 
     def __init__(self, loaded: Iterator[B], timeout_s: float) -> None:
         self._loaded = loaded
         self._timeout_s = timeout_s
+        atexit.register(_close_if_there, weakref.ref(self))
+
+    def close(self) -> None:
+        """End the workers; there are no more batches."""
+        self._loaded = iter(())
 
     def __next__(self) -> B:
         deadline = time.monotonic() + self._timeout_s
@@ -91,8 +103,14 @@ class _Patient(Iterator[B]):
                 if str(error).startswith(_TIMED_OUT) and time.monotonic() < deadline:
                     continue
                 # The workers end now, and not when nobody holds the error and torch's frames in it any more.
-                self._loaded = iter(())
+                self.close()
                 raise StreamError(sentence) from error.with_traceback(None)
+
+
+def _close_if_there(reference: "weakref.ref[_Patient[Any]]") -> None:
+    patient = reference()
+    if patient is not None:
+        patient.close()
 
 
 @dataclass(frozen=True)
