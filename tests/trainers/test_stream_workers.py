@@ -70,7 +70,9 @@ if __name__ == "__main__":
 """
 
 
-def test_a_sigterm_to_all_processes_does_not_take_the_workers_from_a_reader_that_goes_on(tmp_path: Path) -> None:
+def test_a_sigterm_to_all_processes_does_not_take_the_workers_from_a_reader_that_goes_on(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "read.py"
     script.write_text(_TERMINATED)
     done = subprocess.run(

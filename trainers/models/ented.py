@@ -23,7 +23,8 @@ from trainers.losses.adversarial import non_saturating_generator
 from trainers.losses.attention import attention_reconstruction
 from trainers.losses.lpips import Lpips
 from trainers.losses.perceptual import Perceptual
-from trainers.models.attention_pictures import attention_pictures
+from trainers.models.embedded import check_of
+from trainers.models.ented_pictures import attention_pictures
 from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
@@ -397,13 +398,16 @@ class Ented:
                 *self._unused_dictionary(),
             ),
             between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
+            check=check_of(identity),
         )
 
     def _unused_dictionary(self) -> tuple[str, ...]:
         warm_up = self.codes.warm_up_steps
         if not self.shape.dictionary or self.loop.steps > warm_up:
             return ()
-        return (f"the dictionary stays unused: its warm-up takes {warm_up} steps, this run {self.loop.steps}",)
+        return (
+            f"the dictionary stays unused: its warm-up takes {warm_up} steps, this run {self.loop.steps}",
+        )
 
     def _generator_phases(self, learning: tuple[str, ...], losses: EntedLosses) -> list[Phase]:
         plain = Phase("generator", "generator", learning, losses.generator)

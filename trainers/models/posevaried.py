@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from stages.engines.engine import MissingWeights
-from trainers.identity.embedder import Embedder, check_same, load_embedder_of
+from trainers.identity.embedder import Embedder, load_embedder_of
 from trainers.loop.adam import adam_for
 from trainers.loop.settings import Adam, Data, Loop, Positive
 from trainers.loop.trainee import Networks, Phase, Terms, Trainee
 from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
 from trainers.losses.lpips import Lpips
 from trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
+from trainers.models.embedded import check_of
 from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
@@ -368,7 +369,7 @@ class Posevaried:
             pictures=judge.pictures,
             scores=judge.scores,
             notes=tuple(notes),
-            check=partial(_check_embeddings, identity) if identity is not None else None,
+            check=check_of(identity),
             halved_after=self.halved_after,
         )
 
@@ -422,10 +423,6 @@ def _load_frozen(discriminator: Discriminator, path: Path) -> Report:
             "frozen as it was drawn: set weights.discriminator to a file of this size, or losses.frozen_layers=0"
         )
     return report
-
-
-def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:
-    check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)
 
 
 PRESETS = {

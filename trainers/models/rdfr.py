@@ -22,6 +22,7 @@ from trainers.loop.trainee import Networks, Phase, Terms, Trainee
 from trainers.losses.adversarial import non_saturating_generator
 from trainers.losses.augment import augment
 from trainers.losses.perceptual import Perceptual
+from trainers.models.embedded import check_of
 from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
@@ -345,6 +346,7 @@ class Rdfr:
             scores=scores,
             notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",))),
             between_steps=move_codes,
+            check=check_of(identity),
         )
 
 

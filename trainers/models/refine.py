@@ -17,7 +17,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from stages.engines.engine import MissingWeights
-from trainers.identity.embedder import Embedder, check_same, load_embedder_of
+from trainers.identity.embedder import Embedder, load_embedder_of
 from trainers.loop.adam import adam_for
 from trainers.loop.settings import Adam, Data, Loop, Positive
 from trainers.loop.trainee import Networks, Phase, Terms, Trainee
@@ -27,6 +27,7 @@ from trainers.losses.identity import identity_loss
 from trainers.losses.lpips import Lpips
 from trainers.losses.pixels import pixel_distances
 from trainers.losses.spatial_minimum import spatial_minimum
+from trainers.models.embedded import check_of
 from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
@@ -276,7 +277,7 @@ class Refine:
             pictures=judge.pictures,
             scores=judge.scores,
             notes=tuple(notes),
-            check=partial(_check_embeddings, identity),
+            check=check_of(identity),
         )
 
     def _lpips(self, device: torch.device) -> Lpips | None:
@@ -284,10 +285,6 @@ class Refine:
             return None
         net: Literal["alex", "vgg"] = "vgg" if self.losses.distance == "lpips_vgg" else "alex"
         return Lpips(net, self.weights.lpips).to(device)
-
-
-def _check_embeddings(identity: Embedder, batch: ReadyBatch) -> None:
-    check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)
 
 
 def _check_dimensions(dimensions: int, identity: Embedder) -> None:

@@ -25,18 +25,20 @@ from trainers.loop.trainee import Networks, Phase, Terms, Trainee
 from trainers.losses.adversarial import gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from trainers.losses.perceptual import Perceptual
 from trainers.masks.mask import FaceMask, load_face_mask
-from trainers.models.factor import bicubic_by, check_reduces
+from trainers.models.embedded import check_of
 from trainers.models.judged import Judge
-from trainers.models.lessons import Lesson, Schedule, lessons_of
-from trainers.models.masks import BatchMasks, reference_mask
 from trainers.models.model import Seen
+from trainers.models.rpf_factor import bicubic_by, check_reduces
+from trainers.models.rpf_masks import BatchMasks, reference_mask
+from trainers.models.rpf_schedule import Lesson, Schedule, lessons_of
 from trainers.models.seen import seen_of
 from trainers.networks.critic import Critic
 from trainers.networks.features import ALEXNET
-from trainers.networks.reconstruction import align, masked, run_block, run_blocks
-from trainers.networks.refinement import Refinement
+from trainers.networks.rpf.reconstruction import align, masked, run_block, run_blocks
+from trainers.networks.rpf.refinement import Refinement
+from trainers.networks.rpf.synthesis import Synthesis
+from trainers.networks.rpf.warping import Warping
 from trainers.networks.stylegan2.widths import widths
-from trainers.networks.warping import Synthesis, Warping
 from trainers.stream.ready import ReadyBatch
 from trainers.weights.earlier_run import fill_from_run
 
@@ -371,6 +373,7 @@ class Rpf:
             pictures=judge.pictures,
             scores=judge.scores,
             notes=tuple(notes),
+            check=check_of(identity if embedder else None),
         )
 
     # What must fit, and what is loaded.

@@ -20,7 +20,6 @@ from trainers.loop.ranks import Ranks
 from trainers.loop.settings import Data
 from trainers.loop.trainee import Trainee
 from trainers.losses.perceptual import Perceptual
-from trainers.models.attention_pictures import attention_pictures
 from trainers.models.ented import (
     PRESETS,
     Codes,
@@ -30,6 +29,7 @@ from trainers.models.ented import (
     EntedNetwork,
     LatentRefinement,
 )
+from trainers.models.ented_pictures import attention_pictures
 from trainers.models.model import Model, Restorer
 from trainers.models.seen import seen_of
 from trainers.networks.stylegan2.widths import widths

@@ -27,11 +27,11 @@ from trainers.loop.settings import Adam, Data, Loop
 from trainers.loop.trainee import Phase, Trainee
 from trainers.masks.mask import FaceMask, load_face_mask
 from trainers.models.catalogue import presets
-from trainers.models.factor import bicubic_by
-from trainers.models.lessons import Lesson, Schedule, lessons_of
-from trainers.models.masks import BatchMasks
 from trainers.models.model import Model, Restorer, Seen
 from trainers.models.rpf import PRESETS, Losses, Rpf, RpfLosses, Shape, Weights
+from trainers.models.rpf_factor import bicubic_by
+from trainers.models.rpf_masks import BatchMasks
+from trainers.models.rpf_schedule import Lesson, Schedule, lessons_of
 from trainers.models.seen import seen_of
 from trainers.networks.features import ALEXNET, Features
 from trainers.stream.batch import collate

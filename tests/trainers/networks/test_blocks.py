@@ -14,9 +14,10 @@ from trainers.networks.blocks import (
     deconvolution,
 )
 from trainers.networks.critic import Critic
-from trainers.networks.refinement import Modulation, Refinement
+from trainers.networks.rpf.refinement import Modulation, Refinement
+from trainers.networks.rpf.synthesis import Synthesis
+from trainers.networks.rpf.warping import Warping
 from trainers.networks.stylegan2.widths import widths
-from trainers.networks.warping import Synthesis, Warping
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""RPF's warping and synthesis modules (section III.B, figures 4 and 5): a reference aligned, and used."""
+"""RPF's warping module (section III.B.1, figure 4): how a reference has to move to lie on an image."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from trainers.geometry.sizes import enlarged
-from trainers.networks.blocks import DownBlock, ResidualBlock, ShuffleUp, UpBlock, convolution
+from trainers.networks.blocks import DownBlock, ShuffleUp, UpBlock, convolution
 
 _SMALLEST_PX = 8
 
@@ -54,22 +53,3 @@ class Warping(nn.Module):
             x = torch.cat([up(x), skipped.pop()], 1)
         flow: Tensor = self.flow(x)
         return flow.float()
-
-
-class Synthesis(nn.Module):
-    """The synthesised image (B, 3, S, S), float32, by residual blocks over image and aligned reference (figure 5).
-
-    Choice: the last convolution, 0 at first, adds to the bicubic image. Eq. 5 asks for nothing outside the face, and so
-    the image stays there about as it was; and a module that has not learnt yet passes on the bicubic image alone.
-    """
-
-    def __init__(self, channels: int, residual_blocks: int) -> None:
-        super().__init__()
-        self.joined = Joined(channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(residual_blocks)))
-        self.details = convolution(channels, 3)
-        nn.init.zeros_(self.details.weight)
-
-    def forward(self, image: Tensor, aligned: Tensor) -> Tensor:
-        details: Tensor = self.details(self.blocks(self.joined(image, aligned)))
-        return enlarged(image, aligned.shape[-1]) + details.float()
