@@ -28,7 +28,7 @@ from trainers.models.ented_pictures import attention_pictures
 from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
-from trainers.models.tiny_recipe import TINY_GFPGAN
+from trainers.models.tiny import TINY_GFPGAN, TINY_LOOP
 from trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
 from trainers.networks.dictionary import Dictionary
 from trainers.networks.kmeans import check_faiss
@@ -474,12 +474,6 @@ PRESETS = {
         weights=Weights(vgg=""),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
         data=Data(batch_size=4, degradation=TINY_GFPGAN),
-        loop=Loop(
-            steps=2_000,
-            average_half_life_images=500.0,
-            validate_every=500,
-            checkpoint_every=500,
-            validation_samples=32,
-        ),
+        loop=TINY_LOOP,
     ),
 }

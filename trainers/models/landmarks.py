@@ -19,7 +19,7 @@ from trainers.loop.settings import Adam, Data, Loop, Positive
 from trainers.loop.trainee import Networks, Phase, Terms, Trainee
 from trainers.metrics.nme import by_strength, eye_distance, nme, strength
 from trainers.models.model import Landmarker
-from trainers.models.tiny_recipe import REFINE_256, TINY_REFINE
+from trainers.models.tiny import REFINE_256, TINY_REFINE
 from trainers.networks import fan
 from trainers.networks.heatmaps import HeatmapNet, divergence, points_of
 from trainers.stream.ready import ReadyBatch

@@ -30,7 +30,7 @@ from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
 from trainers.models.seen import seen_of
-from trainers.models.tiny_recipe import TINY_POSEVARIED
+from trainers.models.tiny import TINY_LOOP, TINY_POSEVARIED
 from trainers.networks.mmrb import Mmrb
 from trainers.networks.patch_discriminator import REDUCTION, LocalDiscriminators
 from trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator, freeze_first
@@ -455,12 +455,6 @@ PRESETS = {
         discriminator_lr=1e-3,
         halved_after=(),
         data=Data(batch_size=4, references=0, degradation=TINY_POSEVARIED),
-        loop=Loop(
-            steps=2_000,
-            average_half_life_images=500.0,
-            validate_every=500,
-            checkpoint_every=500,
-            validation_samples=32,
-        ),
+        loop=TINY_LOOP,
     ),
 }

@@ -27,7 +27,7 @@ from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
 from trainers.models.seen import seen_of
-from trainers.models.tiny_recipe import TINY_RDFR
+from trainers.models.tiny import TINY_LOOP, TINY_RDFR
 from trainers.networks.quantise import Codebook
 from trainers.networks.stylegan2.discriminator import Discriminator
 from trainers.networks.stylegan2.encoder import Encoder
@@ -381,12 +381,6 @@ PRESETS = {
         losses=Losses(perceptual=0.0, r1=0.1),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
         data=Data(batch_size=4, references=0, degradation=TINY_RDFR),
-        loop=Loop(
-            steps=2_000,
-            average_half_life_images=500.0,
-            validate_every=500,
-            checkpoint_every=500,
-            validation_samples=32,
-        ),
+        loop=TINY_LOOP,
     ),
 }

@@ -32,7 +32,7 @@ from trainers.models.judged import Judge
 from trainers.models.model import Seen
 from trainers.models.opponent import opponent_phases
 from trainers.models.seen import seen_of
-from trainers.models.tiny_recipe import TINY_REFINE
+from trainers.models.tiny import TINY_LOOP, TINY_REFINE
 from trainers.networks.stylegan2.discriminator import Discriminator
 from trainers.networks.stylegan2.encoder import Encoder
 from trainers.networks.stylegan2.generator import Generator
@@ -302,12 +302,6 @@ PRESETS = {
         weights=Weights(generator="random", identity="dlib"),
         prior_lr=2e-3,
         data=Data(batch_size=4, degradation=TINY_REFINE),
-        loop=Loop(
-            steps=2_000,
-            average_half_life_images=500.0,
-            validate_every=500,
-            checkpoint_every=500,
-            validation_samples=32,
-        ),
+        loop=TINY_LOOP,
     ),
 }

@@ -18,7 +18,7 @@ from trainers.loop.trainee import Networks, Phase, Terms, Trainee
 from trainers.losses.adversarial import non_saturating_generator
 from trainers.losses.regularise import PathLength
 from trainers.models.opponent import opponent_phases
-from trainers.models.tiny_recipe import TINY_REFINE
+from trainers.models.tiny import TINY_LOOP, TINY_REFINE
 from trainers.networks.stylegan2.discriminator import Discriminator
 from trainers.networks.stylegan2.generator import Generator
 from trainers.networks.stylegan2.widths import widths
@@ -198,12 +198,6 @@ PRESETS = {
         shape=Shape(size_px=64, channels=64, channel_multiplier=1 / 16, style_dim=128),
         losses=Losses(r1=1.0),
         data=Data(batch_size=8, references=0, degradation=TINY_REFINE),
-        loop=Loop(
-            steps=2_000,
-            average_half_life_images=500.0,
-            validate_every=500,
-            checkpoint_every=500,
-            validation_samples=32,
-        ),
+        loop=TINY_LOOP,
     ),
 }

@@ -10,7 +10,7 @@ from schemas.operations import Blur, Jpeg, MotionBlur, Noise, PlateauBlur, Resiz
 from stages.degrade.engine import degrade
 from stages.degrade.recipes import RECIPES, draw
 from trainers.metrics.nme import BINS, by_strength, nme, strength
-from trainers.models.tiny_recipe import REFINE_256
+from trainers.models.tiny import REFINE_256
 
 
 def test_the_error_is_the_mean_distance_over_that_of_the_outer_eye_corners() -> None:

@@ -16,7 +16,7 @@ from trainers.loop.trainee import Trainee
 from trainers.metrics.nme import BINS
 from trainers.models.landmarks import PRESETS, Landmarks, Moves, draw_points, find_landmarks
 from trainers.models.model import Landmarker, Model
-from trainers.models.tiny_recipe import TINY_REFINE
+from trainers.models.tiny import TINY_REFINE
 from trainers.networks.heatmaps import gaussians
 from trainers.stream.batch import collate
 from trainers.stream.device import on_device

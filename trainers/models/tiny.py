@@ -1,7 +1,19 @@
-"""Recipes of the papers for faces that were reduced first: lengths shrink with the face, noise and JPEG do not."""
+"""What presets for small faces share: how long they train, and recipes of the papers for faces that were reduced first.
+
+Of a recipe lengths shrink with the face, noise and JPEG do not.
+"""
 
 from schemas.operations import Range
 from stages.degrade.recipe import BlurKinds, RandomBlur, RandomNoise, RandomResize, Recipe, Round, WholeRange
+from trainers.loop.settings import Loop
+
+TINY_LOOP = Loop(
+    steps=2_000,
+    average_half_life_images=500.0,
+    validate_every=500,
+    checkpoint_every=500,
+    validation_samples=32,
+)
 
 _GAUSSIANS = BlurKinds(isotropic=1, anisotropic=1)
 
