@@ -46,6 +46,7 @@ SMALL = replace(
     TINY,
     shape=replace(TINY.shape, size_px=SIDE_PX, channels=16, style_dim=16, kernels=(3, 4)),
     codes=CODES,
+    adam=PRESETS["paper"].adam,
     data=replace(TINY.data, batch_size=2, workers=0),
     loop=replace(
         TINY.loop,

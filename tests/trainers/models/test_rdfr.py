@@ -40,6 +40,7 @@ TINY = PRESETS["tiny"]
 SMALL = replace(
     TINY,
     shape=replace(TINY.shape, size_px=SIDE_PX, channels=16, style_dim=16, skips=(8, 16), codes=12, decay=0.8),
+    adam=PRESETS["paper"].adam,
     data=replace(TINY.data, batch_size=2, workers=0),
     loop=replace(
         TINY.loop,
