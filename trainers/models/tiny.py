@@ -30,55 +30,32 @@ REFINE_256 = Recipe(
     ),
 )
 
-# At 64 px its severe half (choice): what is reduced less than 1.5 times here would hardly look degraded.
-TINY_REFINE = Recipe(
-    "tiny_refine",
-    (
-        Round(
-            blur=RandomBlur(_GAUSSIANS, taps=WholeRange(7, 7), sigma_px=Range(0.2, 2.0)),
-            resize=RandomResize(reduction=Range(1.5, 4.0)),
-            noise=RandomNoise(sigma=Range(0.0, 20.0)),
-            jpeg_quality=WholeRange(30, 80),
-        ),
-    ),
-)
 
-# The others at 64 px, their severe halves too (choice).
-TINY_GFPGAN = Recipe(
-    "tiny_gfpgan",
-    (
-        Round(
-            blur=RandomBlur(_GAUSSIANS, taps=WholeRange(7, 7), sigma_px=Range(0.2, 1.5)),
-            resize=RandomResize(reduction=Range(1.5, 4.0)),
-            noise=RandomNoise(sigma=Range(0.0, 20.0)),
-            jpeg_quality=WholeRange(60, 100),
-        ),
-    ),
-)
-TINY_RDFR = Recipe(
-    "tiny_rdfr",
-    (
-        Round(
-            blur=RandomBlur(_GAUSSIANS, taps=WholeRange(7, 7), sigma_px=Range(0.2, 1.5)),
-            resize=RandomResize(reduction=Range(1.5, 4.0)),
-            noise=RandomNoise(sigma=Range(0.0, 15.0)),
-            jpeg_quality=WholeRange(60, 100),
-        ),
-    ),
-)
-TINY_POSEVARIED = Recipe(
-    "tiny_posevaried",
-    (
-        Round(
-            blur=RandomBlur(
-                BlurKinds(isotropic=1, anisotropic=1, motion=1),
-                taps=WholeRange(7, 7),
-                sigma_px=Range(0.2, 1.5),
-                motion_px=Range(1.0, 7.0),
+def _at_64_px(
+    name: str,
+    most_sigma_px: float,
+    most_noise: float,
+    jpeg_quality: WholeRange,
+    kinds: BlurKinds = _GAUSSIANS,
+    motion_px: Range = RandomBlur.motion_px,
+) -> Recipe:
+    """The severe half (choice): what is reduced less than 1.5 times at this size would hardly look degraded."""
+    return Recipe(
+        name,
+        (
+            Round(
+                blur=RandomBlur(kinds, WholeRange(7, 7), Range(0.2, most_sigma_px), motion_px),
+                resize=RandomResize(reduction=Range(1.5, 4.0)),
+                noise=RandomNoise(sigma=Range(0.0, most_noise)),
+                jpeg_quality=jpeg_quality,
             ),
-            resize=RandomResize(reduction=Range(1.5, 4.0)),
-            noise=RandomNoise(sigma=Range(0.0, 25.0)),
-            jpeg_quality=WholeRange(5, 50),
         ),
-    ),
-)
+    )
+
+
+_WITH_MOTION = BlurKinds(isotropic=1, anisotropic=1, motion=1)
+
+TINY_REFINE = _at_64_px("tiny_refine", 2.0, 20.0, WholeRange(30, 80))
+TINY_GFPGAN = _at_64_px("tiny_gfpgan", 1.5, 20.0, WholeRange(60, 100))
+TINY_RDFR = _at_64_px("tiny_rdfr", 1.5, 15.0, WholeRange(60, 100))
+TINY_POSEVARIED = _at_64_px("tiny_posevaried", 1.5, 25.0, WholeRange(5, 50), _WITH_MOTION, Range(1.0, 7.0))
