@@ -34,21 +34,21 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks.paired import OUT
-from pipeline.errors import UserError
-from pipeline.settings import read_settings
-from stages.engines.engine import MissingWeights
-from trainers.loop.checkpoint import checkpoints, read, step_of
-from trainers.loop.guard import Diverged
-from trainers.loop.log import GRIDS_FOLDER, LOG_FILE
-from trainers.loop.plain import plain
-from trainers.loop.ranks import joined
-from trainers.loop.record import CHECKPOINTS_FOLDER
-from trainers.loop.stored import look_into
-from trainers.models.catalogue import presets
-from trainers.models.model import Model
-from trainers.models.sizes import sizes_of
-from trainers.stream.errors import StreamError
-from trainers.train import CannotTrain, train
+from facerefs.pipeline.config.read_settings import read_settings
+from facerefs.pipeline.errors import UserError
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import joined
+from facerefs.trainers.loop.checkpoint import checkpoints, read, step_of
+from facerefs.trainers.loop.log import GRIDS_FOLDER, LOG_FILE
+from facerefs.trainers.loop.nan_guard import Diverged
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
+from facerefs.trainers.loop.stored import look_into
+from facerefs.trainers.models.catalogue import presets
+from facerefs.trainers.models.common.sizes import sizes_of
+from facerefs.trainers.models.model import Model
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.train import CannotTrain, train
 
 WITHOUT: Mapping[str, str] = {
     "rdfr": "shape.quantise=false",

@@ -24,8 +24,8 @@ from PIL import Image
 from benchmarks.analyse_parts import parts
 from benchmarks.analyse_ways import PEER_MISSING, SIDE_PX, Found, Way, work
 from benchmarks.paired import Comparison, compare, write
-from stages.boxes import matching
-from stages.rendered.render import draw_person, draw_view, render
+from facerefs.stages.faces.boxes import matching
+from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 
 CORES = 2
 SAME_FACE = 0.95  # share of the peer's larger faces that we find too

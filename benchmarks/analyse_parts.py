@@ -12,8 +12,10 @@ from unittest.mock import patch
 import pyarrow as pa
 
 from benchmarks.paired import Comparison
-from stages import analyse, geometry, quality
-from stages.analyse import Analyse
+from facerefs.stages import analyse
+from facerefs.stages.analyse import Analyse
+from facerefs.stages.faces import geometry
+from facerefs.stages.quality import quality
 
 ROUNDS = 3
 WHOLE = "whole stage"

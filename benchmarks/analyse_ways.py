@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import geometry
-from stages.decode import DecodeLimits, decode
-from stages.engines.load import load_detector, load_embedder, load_landmarker
+from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
+from facerefs.stages.faces import geometry
+from facerefs.stages.images.decode import DecodeLimits, decode
 
 Kind = Literal["scrfd, five points", "scrfd, 68 points", "insightface", "hog", "face_recognition"]
 SIDE_PX = 640  # of InsightFace's input, its default

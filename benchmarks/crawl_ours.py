@@ -5,13 +5,13 @@ import sys
 
 from rich.console import Console
 
-from pipeline.fetching import run_fetch
-from pipeline.listing import list_source
-from pipeline.storage import Storage
-from pipeline.workers import Workers
-from stages.fetch import Fetch
-from stages.sources.columns import Columns
-from stages.sources.urllist import open_url_lists
+from facerefs.pipeline.build.listing import list_source
+from facerefs.pipeline.fetch.fetch import run_fetch
+from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.fetch import Fetch
+from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.url_list import open_url_lists
 
 CONNECTIONS = 32  # of each worker
 ROWS_PER_PART = 1000  # as one sets it for a long list: fewer, larger parts, like img2dataset's shards

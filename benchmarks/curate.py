@@ -25,13 +25,13 @@ from scipy.sparse.csgraph import connected_components
 
 from benchmarks import curate_set
 from benchmarks.paired import OUT
-from schemas.tables import OVERRIDES
-from stages.cluster import Cluster
-from stages.dedupe import Dedupe
-from stages.identities.agreement import bcubed, pairwise
-from stages.neighbours import hamming_pairs
-from stages.select import Select
-from stages.similarity import Ints, inner, neighbour_pairs
+from facerefs.schemas.tables import OVERRIDES
+from facerefs.stages.cluster import Cluster
+from facerefs.stages.dedupe import Dedupe
+from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
+from facerefs.stages.search.hamming import hamming_pairs
+from facerefs.stages.search.similarity import Ints, inner, neighbour_pairs
+from facerefs.stages.select import Select
 
 Result = TypeVar("Result")
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, OVERRIDES
-from stages.hashing import detail_hash, perceptual_hashes
-from stages.identities.people import NOBODY
-from stages.similarity import Floats, Ints
+from facerefs.schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, OVERRIDES
+from facerefs.stages.identities.people import NOBODY
+from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
+from facerefs.stages.search.similarity import Floats, Ints
 
 PHOTO_PX = 128
 EDITS = ("re-encoded", "halved", "cropped", "mirrored")

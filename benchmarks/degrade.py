@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.paired import Comparison, compare, write
-from schemas.operations import Blur, Jpeg, Noise, Resize
-from schemas.theta import Theta
-from stages.basicsr import degradations
-from stages.degrade.engine import degrade, degrade_and_restore, degrade_exactly
-from stages.degrade.program import compile_thetas
-from stages.degrade.recipes import RECIPES, draw, theta_seed
-from stages.rendered.render import draw_person, draw_view, render
+from facerefs.schemas.operations import Blur, Jpeg, Noise, Resize
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, degrade_exactly
+from facerefs.stages.degrade.program import compile_thetas
+from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.quality.basicsr import degradations
+from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 
 SIZE_PX = 512
 COUNT = 64

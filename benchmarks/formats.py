@@ -91,9 +91,9 @@ def _photos(folder: Path) -> list[Pixels]:
 
 
 def _rendered() -> list[Pixels]:
-    from stages.rendered.person import draw_person
-    from stages.rendered.render import render
-    from stages.rendered.view import draw_view
+    from facerefs.stages.synthetic_people.person import draw_person
+    from facerefs.stages.synthetic_people.render import render
+    from facerefs.stages.synthetic_people.view import draw_view
 
     return [render(draw_person(0, i), draw_view(0, i, 0), SIZE_PX).image for i in range(COUNT)]
 

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.paired import OUT
-from pipeline.storage import Storage
-from schemas.tables import COPIES, OVERRIDES
-from stages.cluster import Cluster
-from stages.compare import Compare
-from stages.identities.agreement import bcubed, pairwise
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.tables import COPIES, OVERRIDES
+from facerefs.stages.cluster import Cluster
+from facerefs.stages.compare import Compare
+from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
 from tests.stages.synthetic import crowd, faces_table
 
 WRONG, SPLIT, MERGED, SECOND = "wrong label", "split name", "merged name", "second name"

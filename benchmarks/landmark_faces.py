@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import geometry
-from trainers.geometry.similarity import move_images, move_points, random_similarities
-from trainers.loop.stored import look_into
-from trainers.metrics.nme import strength
-from trainers.models.landmarks import Moves
-from trainers.stream.batch import collate
-from trainers.stream.dataset import SampleDataset
-from trainers.stream.device import on_device
-from trainers.stream.prepare import FacePreparation
-from trainers.stream.reader import ShardReader
-from trainers.stream.ready import ReadyBatch
-from trainers.stream.shards import open_shards
+from facerefs.stages.faces import geometry
+from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
+from facerefs.trainers.loop.stored import look_into
+from facerefs.trainers.metrics.nme import strength
+from facerefs.trainers.models.landmarks import Moves
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.dataset import SampleDataset
+from facerefs.trainers.stream.samples.prepare import FacePreparation
+from facerefs.trainers.stream.shards.reader import ShardReader
+from facerefs.trainers.stream.shards.shards import open_shards
 
 BATCH = 8
 Points: TypeAlias = list[list[float]]

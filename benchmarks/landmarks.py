@@ -21,13 +21,13 @@ from torch import Tensor
 
 from benchmarks.landmark_faces import Faces, degraded_faces, moved
 from benchmarks.paired import OUT
-from stages.engines.engine import Landmarker as Engine
-from stages.engines.engine import MissingWeights
-from stages.engines.load import load_landmarker
-from trainers.metrics.nme import BINS, by_strength, nme
-from trainers.models.landmarks import Moves, find_landmarks
-from trainers.models.model import Landmarker
-from trainers.run import load_run
+from facerefs.stages.engines.engine import Landmarker as Engine
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.load import load_landmarker
+from facerefs.trainers.metrics.nme import BINS, by_strength, nme
+from facerefs.trainers.models.landmarks import Moves, find_landmarks
+from facerefs.trainers.models.model import Landmarker
+from facerefs.trainers.models.run import load_run
 
 Find = Callable[[Faces], Tensor]  # -> (B, 68, 2)
 

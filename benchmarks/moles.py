@@ -22,18 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import geometry
-from trainers.geometry.tps import warp_for
-from trainers.loop.stored import look_into
-from trainers.models.model import Restorer
-from trainers.models.seen import seen_of
-from trainers.run import Run, load_run
-from trainers.stream.batch import collate
-from trainers.stream.dataset import SampleDataset
-from trainers.stream.device import on_device
-from trainers.stream.draw import Draw
-from trainers.stream.prepare import FacePreparation, Prepared
-from trainers.stream.ready import ReadyBatch
+from facerefs.stages.faces import geometry
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.stored import look_into
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.model import Restorer
+from facerefs.trainers.models.run import Run, load_run
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.dataset import SampleDataset
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 
 _OUT = Path(__file__).parent / "out" / "moles.json"
 _RING = (2.2, 4.0)  # inner and outer radius of the skin around a mole, in radii of the mole

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu
 
 from benchmarks.paired import Comparison, compare, write
-from stages.basicsr import _basicsr
-from trainers.losses.regularise import r1
-from trainers.networks.stylegan2.discriminator import Discriminator
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.widths import widths
+from facerefs.stages.quality.basicsr import _basicsr
+from facerefs.trainers.losses.regularise import r1
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.widths import widths
 
 STYLE_DIM, MAPPING_LAYERS = 512, 8
 CLEAN = Path("archs/stylegan2_clean_arch.py")

@@ -12,11 +12,11 @@ from typing import Any
 from torch.utils.data import default_collate
 
 from benchmarks.stream_peers import BATCH, CASES, FILES, WORKERS, steady
-from trainers.stream.draw import Draw
-from trainers.stream.faces import face_stream
-from trainers.stream.packed import TakeFiles, pack
-from trainers.stream.prepare import FacePreparation
-from trainers.stream.stream import Source, Stream
+from facerefs.trainers.stream.faces import face_stream
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.packed import TakeFiles, pack
+from facerefs.trainers.stream.samples.prepare import FacePreparation
+from facerefs.trainers.stream.stream import Source, Stream
 
 
 def prepare_decoded(draw: Draw, files: Mapping[str, bytes]) -> Any:

@@ -10,16 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import card
-from pipeline.inputs import PlannedSamples
-from pipeline.runner import PartWorker
-from pipeline.storage import Storage
-from pipeline.workers import Task
-from schemas.tables import FACES, IMAGES, PAIRS, loaded
-from stages.rendered.person import draw_person
-from stages.rendered.render import render
-from stages.rendered.view import draw_view
-from stages.shard import Shard
+from facerefs.pipeline.dataset import card
+from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.runner.runner import PartWorker
+from facerefs.pipeline.runner.workers import Task
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.tables import FACES, IMAGES, PAIRS, loaded
+from facerefs.stages.shard import Shard
+from facerefs.stages.synthetic_people.person import draw_person
+from facerefs.stages.synthetic_people.render import render
+from facerefs.stages.synthetic_people.view import draw_view
 
 SIZE_PX = 512
 PEOPLE = 16

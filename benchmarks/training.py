@@ -25,15 +25,15 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.paired import OUT
-from pipeline.errors import UserError
-from pipeline.settings import read_settings
-from stages.engines.engine import MissingWeights
-from trainers.loop.plain import plain
-from trainers.loop.ranks import joined
-from trainers.models.catalogue import MODULES, presets
-from trainers.models.model import Model
-from trainers.models.rpf import Rpf
-from trainers.train import CannotTrain, train
+from facerefs.pipeline.config.read_settings import read_settings
+from facerefs.pipeline.errors import UserError
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import joined
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.models.catalogue import MODULES, presets
+from facerefs.trainers.models.model import Model
+from facerefs.trainers.models.rpf.rpf import Rpf
+from facerefs.trainers.train import CannotTrain, train
 
 _WAYS: Mapping[str, Mapping[str, Any]] = {
     "float32": {},

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import RunError, UserError
+from facerefs.pipeline.errors import RunError, UserError
 
 app = typer.Typer(
     help="Photos of people in, verified training shards for reference-based face restoration out.",
@@ -69,7 +69,7 @@ def build(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Make a training set from photos; a second run continues, and does only what is missing or has changed."""
-    from pipeline.commands import build_command
+    from facerefs.pipeline.commands.build_commands import build_command
 
     build_command(
         source=source,
@@ -98,7 +98,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="Other seeds, other people.")] = 0,
 ) -> None:
     """Render people: photos of known identity, landmarks and marks, for trying things out."""
-    from pipeline.commands import sample_command
+    from facerefs.pipeline.commands.build_commands import sample_command
 
     sample_command(out, identities, per_identity, size, seed)
 
@@ -106,7 +106,7 @@ def sample(
 @app.command()
 def status(folder: Folder) -> None:
     """Say what a build holds: tables, parts, rows, rejects, bytes."""
-    from pipeline.status import print_status
+    from facerefs.pipeline.commands.status import print_status
 
     print_status(folder)
 
@@ -121,7 +121,7 @@ def inspect(
     rejected: Annotated[bool, typer.Option("--rejected", help="Only rows that were rejected.")] = False,
 ) -> None:
     """Show rows of a table, or every row in which a photo or face occurs."""
-    from pipeline.inspect import print_rows
+    from facerefs.pipeline.commands.inspect import print_rows
 
     print_rows(folder, what, limit, rejected)
 
@@ -129,7 +129,7 @@ def inspect(
 @app.command()
 def report(folder: Folder) -> None:
     """Write report.html into the build's folder: the funnel, galleries and histograms."""
-    from pipeline.commands import report_command
+    from facerefs.pipeline.commands.build_commands import report_command
 
     report_command(folder)
 
@@ -144,7 +144,7 @@ def verify(
     ] = 8,
 ) -> None:
     """Check a training set: every byte, every sample, and some degraded faces made anew; status 1 if it has faults."""
-    from pipeline.commands import verify_command
+    from facerefs.pipeline.commands.build_commands import verify_command
 
     if not verify_command(folder, replay):
         raise typer.Exit(1)
@@ -153,7 +153,7 @@ def verify(
 @app.command()
 def doctor() -> None:
     """Say which packages, engines and weights are there, and how to get those that are not."""
-    from pipeline.doctor import print_doctor
+    from facerefs.pipeline.commands.doctor import print_doctor
 
     print_doctor()
 
@@ -179,7 +179,7 @@ def calibrate(
     ] = None,
 ) -> None:
     """Measure what the cosines of an embedder mean, and print the settings to paste into a configuration."""
-    from pipeline.calibrate import calibrate_command
+    from facerefs.pipeline.commands.calibrate import calibrate_command
 
     calibrate_command(source, config, settings or [], engines)
 
@@ -218,8 +218,8 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Train a model on shards."""
-    from pipeline.job import Words
-    from pipeline.train import train_command
+    from facerefs.pipeline.training.job import Words
+    from facerefs.pipeline.training.train import train_command
 
     train_command(
         Words(
@@ -244,7 +244,7 @@ def models(
     preset: Annotated[str, typer.Option(help="Whose sizes and settings: paper or tiny.")] = "paper",
 ) -> None:
     """Say what each model sees and how large it is, without computing anything."""
-    from pipeline.models import print_models
+    from facerefs.pipeline.commands.models import print_models
 
     print_models(preset)
 
@@ -285,7 +285,7 @@ def restore(
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
 ) -> None:
     """Restore degraded faces with a trained model, blind or with photos of the same person."""
-    from pipeline.restore import Words, restore_command
+    from facerefs.pipeline.restoring.restore import Words, restore_command
 
     restore_command(
         Words(
@@ -314,7 +314,7 @@ def demo(
     workers: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
     """Render people, plant defects, build a training set, and say how many of the defects were found."""
-    from pipeline.demo.demo import run_demo
+    from facerefs.pipeline.commands.demo.demo import run_demo
 
     run_demo(out, identities, per_identity, size, seed, workers)
 

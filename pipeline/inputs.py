@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.spill import Spilled
-from pipeline.storage import Storage
-from schemas.tables import FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
-from stages.shard import Shard, split_of
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.mapped_table import Spilled
+from facerefs.schemas.tables import FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
+from facerefs.stages.shard import Shard, split_of
 
 _PROVENANCE = ("url", "page", "licence", "attribution")
 

@@ -1,7 +1,7 @@
 """The tables of a build: one pyarrow schema each, in the order in which they are written.
 
 A row is never deleted: it is rejected, and `reject` (null for rows that go on) holds the reason, one of
-`schemas.reject.Reject`; `reject_detail` holds what the decoder or the rule said.
+`facerefs.schemas.reject.Reject`; `reject_detail` holds what the decoder or the rule said.
 
 A `BLOB` column names bytes by file, offset and length. Its path is relative to the build's folder for bytes
 that we wrote, and absolute for photos that are referenced where they lie.
@@ -218,7 +218,7 @@ SAMPLES = pa.schema(
         ("target", pa.string()),
         ("references", pa.list_(pa.string())),
         ("recipe", pa.string()),
-        ("theta", pa.string()),  # JSON, see schemas.theta
+        ("theta", pa.string()),  # JSON, see facerefs.schemas.theta
         ("files", BLOB),  # the sample's files in its shard: from the first tar header to the last padding
         *_REJECT,
     ]

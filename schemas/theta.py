@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, TypeAlias, get_args
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     HINTS,
     NAMES,
     OPERATIONS,

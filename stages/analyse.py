@@ -11,14 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from annotated_types import Ge, Le
 
-from schemas.reject import Reject
-from schemas.tables import FACES, loaded
-from stages import geometry, quality
-from stages.boxes import matching
-from stages.decode import DecodeError, DecodeLimits, decode
-from stages.engines.engine import Detection, Detector, Embedder, Landmarker
-from stages.engines.load import load_detector, load_embedder, load_landmarker
-from stages.hashing import perceptual_hashes
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import FACES, loaded
+from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
+from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
+from facerefs.stages.faces import geometry
+from facerefs.stages.faces.boxes import matching
+from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
+from facerefs.stages.images.hashing import perceptual_hashes
+from facerefs.stages.quality import quality
 
 Row = dict[str, Any]
 

@@ -9,21 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Gt, Lt
 
-from schemas.tables import IDENTITIES
-from stages.engines.calibration import calibration_of
-from stages.identities.by_label import by_label
-from stages.identities.by_looks import by_looks
-from stages.identities.cores import cores_of
-from stages.identities.groups import label_groups
-from stages.identities.label_check import Sizes, check_labels
-from stages.identities.once import one_name
-from stages.identities.operating_point import OperatingPoint, operating_point
-from stages.identities.overrides import apply
-from stages.identities.people import NOBODY, Faces, Outcome, gather, likeness, nearest_other
-from stages.identities.shots import copy_pairs, joined, one_per_shot
-from stages.identities.whitening import Whitening, whitening
-from stages.identities.words import Words, read_words
-from stages.similarity import Floats, Ints, matrix, one_embedder
+from facerefs.schemas.tables import IDENTITIES
+from facerefs.stages.engines.calibration import calibration_of
+from facerefs.stages.identities.by_label import by_label
+from facerefs.stages.identities.centroids import cores_of
+from facerefs.stages.identities.cluster_unlabelled import by_looks
+from facerefs.stages.identities.groups import label_groups
+from facerefs.stages.identities.label_check import Sizes, check_labels
+from facerefs.stages.identities.operating_point import OperatingPoint, operating_point
+from facerefs.stages.identities.overrides.apply import apply
+from facerefs.stages.identities.overrides.lines import Words, read_words
+from facerefs.stages.identities.people import NOBODY, Faces, Outcome, gather, likeness, nearest_other
+from facerefs.stages.identities.resolve_conflicts import one_name
+from facerefs.stages.identities.same_shot import copy_pairs, joined, one_per_shot
+from facerefs.stages.identities.wccn import Whitening, whitening
+from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 
 
 @dataclass(frozen=True)

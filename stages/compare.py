@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Le
 
-from schemas.tables import COPIES
-from stages.looks import LOOKS, Alike, Looks
-from stages.neighbours import hamming_blocks
-from stages.overrides import said_of_pairs
-from stages.resemblance import COPY, UNKNOWN_BITS, UNSURE, CopyRule
-from stages.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
+from facerefs.schemas.tables import COPIES
+from facerefs.stages.copies.copy_rule import COPY, UNKNOWN_BITS, UNSURE, CopyRule
+from facerefs.stages.copies.face_features import LOOKS, Alike, Looks
+from facerefs.stages.copies.pair_overrides import said_of_pairs
+from facerefs.stages.search.hamming import hamming_blocks
+from facerefs.stages.search.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
 
 _MOST_PAIRS_PER_FACE = 64
 

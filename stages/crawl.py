@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from annotated_types import Ge, Le
 
-from schemas.reject import Reject
-from schemas.tables import IMAGES, MAX_BLOB_BYTES, SOURCES, loaded
-from stages.decode import PILLOW_PIXELS, DecodeError, DecodeLimits, decode
-from stages.hashing import detail_hash, perceptual_hashes
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import IMAGES, MAX_BLOB_BYTES, SOURCES, loaded
+from facerefs.stages.images.decode import PILLOW_PIXELS, DecodeError, DecodeLimits, decode
+from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
 
 _KEPT = tuple(name for name in SOURCES.names if name in IMAGES.names and name != "photo")
 _DETAIL_CHARACTERS = 300

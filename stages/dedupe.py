@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from stages.duplicates import dropped, duplicates
-from stages.hashing import MIRRORED_DETAIL
-from stages.neighbours import Hashes, Ints, hamming_pairs
-from stages.overrides import PhotosSaid, said_of_photos
+from facerefs.stages.copies.duplicates import dropped, duplicates
+from facerefs.stages.copies.pair_overrides import PhotosSaid, said_of_photos
+from facerefs.stages.images.hashing import MIRRORED_DETAIL
+from facerefs.stages.search.hamming import Hashes, Ints, hamming_pairs
 
 _BEST_FIRST = (
     ("pixels", "descending"),

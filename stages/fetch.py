@@ -1,4 +1,4 @@
-"""Fetch: how photos are had from the web. The work itself is done in `stages.web`, by `Fetcher`."""
+"""Fetch: how photos are had from the web. The work itself is done in `facerefs.stages.web`, by `Fetcher`."""
 
 import re
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from schemas.tables import MAX_BLOB_BYTES
-from stages.web_limits import WebLimits
+from facerefs.schemas.tables import MAX_BLOB_BYTES
+from facerefs.stages.web.limits import WebLimits
 
 _VERSION = "0.1.0"  # of the project: its metadata does not travel to the workers of a cluster
 

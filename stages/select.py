@@ -9,14 +9,16 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from schemas.tables import PAIRS
-from stages.references import rows
-from stages.references.chance import Words, chances, hashed
-from stages.references.choice import Chosen, Scores, best, chosen, farthest, refused
-from stages.references.compared import Compared, compared
-from stages.references.component_fit import fit_distance
-from stages.references.portraits import Block, Portraits, blocks, portraits
-from stages.references.reasons import (
+from facerefs.schemas.tables import PAIRS
+from facerefs.stages.copies.copy_rule import CopyRule, Cosine
+from facerefs.stages.references import rows
+from facerefs.stages.references.chance import Words, chances, hashed
+from facerefs.stages.references.choice import Chosen, Scores, best, chosen, farthest, refused
+from facerefs.stages.references.comparison import Compared, compared
+from facerefs.stages.references.component_fit import fit_distance
+from facerefs.stages.references.face_arrays import Block, Portraits, blocks, portraits
+from facerefs.stages.references.pair_overrides import verdicts
+from facerefs.stages.references.reasons import (
     ALIKE,
     BRISQUE,
     FREE,
@@ -31,10 +33,8 @@ from stages.references.reasons import (
     of_kinds,
     sentences,
 )
-from stages.references.shots import kinds
-from stages.references.verdicts import verdicts
-from stages.resemblance import CopyRule, Cosine
-from stages.similarity import Ints
+from facerefs.stages.references.same_shot import kinds
+from facerefs.stages.search.similarity import Ints
 
 PAIRS_PER_BLOCK = 4096
 Strategy = Literal["landmark_nearest", "component_affine", "diverse", "random"]

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Le
 
-from schemas.reject import Reject
-from schemas.tables import BUNDLE, SAMPLES
-from stages.degrade.recipes import RECIPES, Recipe, RecipeName
-from stages.encode import (
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import BUNDLE, SAMPLES
+from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
+from facerefs.stages.images.encode import (
     ENDINGS,
     ImageFormat,
     Pixels,
@@ -40,7 +40,7 @@ class Shard:
     added.
     """
 
-    reads: ClassVar[str] = "pairs"  # joined with faces and images: `schemas.tables.SAMPLE_PLAN`
+    reads: ClassVar[str] = "pairs"  # joined with faces and images: `facerefs.schemas.tables.SAMPLE_PLAN`
     writes: ClassVar[str] = "samples"
     loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops")
     version: ClassVar[int] = 2
@@ -73,7 +73,7 @@ class Shard:
         """Nothing to load: the degradation has no weights."""
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Samples of planned targets (`schemas.tables.SAMPLE_PLAN`, crops as bytes); rows as `SAMPLES`."""
+        """Samples of planned targets (`facerefs.schemas.tables.SAMPLE_PLAN`, crops as bytes); rows as `SAMPLES`."""
         plan = rows.to_pylist()
         samples = iter(self._samples([row for row in plan if _complete(row)]))
         out = [next(samples) if _complete(row) else self._missing(row) for row in plan]
@@ -87,8 +87,8 @@ class Shard:
         return crop_bytes * expected_share(self.image_format, self.jpeg_quality) + _OTHER_BYTES
 
     def _samples(self, plan: list[Row]) -> list[Row]:
-        from schemas.theta import to_json
-        from stages.degrade.recipes import draw, theta_seed
+        from facerefs.schemas.theta import to_json
+        from facerefs.stages.degrade.recipes import draw, theta_seed
 
         truths = [encoded(row["target_crop"], self.image_format, self.jpeg_quality) for row in plan]
         pixels = [decoded(truth) for truth in truths]
@@ -115,7 +115,7 @@ class Shard:
 
     def _references(self, row: Row, truth: Pixels) -> tuple[list[bytes], list[dict[str, Any]]]:
         """The file of each reference, and what the sample's JSON says of it."""
-        from stages.synthesise.stored import stored_reference
+        from facerefs.stages.synthesise.stored import stored_reference
 
         files, described, target = [], [], _face(row["target"])
         for crop, reference in zip(row["reference_crops"], row["references"], strict=True):
@@ -155,7 +155,7 @@ class Shard:
 
     def _describe(self, row: Row, references: list[dict[str, Any]], theta: str) -> bytes:
         """The sample's JSON: everything a restoration model and a lawyer need, in a fixed order of keys."""
-        from stages.boxes import component_boxes
+        from facerefs.stages.faces.boxes import component_boxes
 
         target = _face(row["target"])
         description = {
@@ -172,7 +172,7 @@ class Shard:
 
 def split_of(identity: str, seed: int, val_share: float, test_share: float) -> str:
     """The split of a person: a pure function of the identity's name, so it outlives additions."""
-    from stages.degrade.recipes import theta_seed
+    from facerefs.stages.degrade.recipes import theta_seed
 
     draw = theta_seed(seed, f"split {identity}", 0) / 2**64
     return "test" if draw < test_share else "val" if draw < test_share + val_share else "train"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.workers import Workers
+from facerefs.pipeline.runner.workers import Workers
 
 # Examples are bounded, not seconds: on a loaded machine a deadline says nothing about the code.
 settings.register_profile("facerefs", deadline=None)

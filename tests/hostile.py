@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 
-from schemas.reject import Reject
+from facerefs.schemas.reject import Reject
 
 EXIF_ORIENTATION = 274
 

@@ -17,18 +17,18 @@ import torch
 import webdataset
 from PIL import Image
 
-from pipeline.demo.outcome import score_pairs
-from pipeline.demo.plant import Shares, plant
-from pipeline.demo.score import score
-from pipeline.storage import Storage
-from pipeline.tar import read_members
-from schemas.reject import Reject
-from schemas.theta import from_json
-from stages.degrade.engine import degrade_exactly
-from stages.rendered.folder import write_people
+from facerefs.pipeline.commands.demo.outcome import score_pairs
+from facerefs.pipeline.commands.demo.plant import Shares, plant
+from facerefs.pipeline.commands.demo.score import score
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.tar import read_members
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.theta import from_json
+from facerefs.stages.degrade.apply_theta import degrade_exactly
+from facerefs.stages.synthetic_people.folder import write_people
 from tests.photo_server import photo_server
+from tests.pipeline.commands.test_cli import facerefs
 from tests.pipeline.folders import contents
-from tests.pipeline.test_cli import facerefs
 
 SETTINGS = ["--set", "rows_per_part=4", "--set", "shard.shard_mb=2", "--set", "shard.val_share=0.3"]
 QUICK = ["--set", "analyse.niqe=false"]  # NIQE is half of the analysis

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pipeline.fetching import run_fetch
-from pipeline.inputs import FoundPhotos
-from pipeline.listing import list_source
-from pipeline.runner import Runner
-from pipeline.storage import Storage
-from pipeline.workers import Workers
-from schemas.reject import Reject
-from stages.crawl import Crawl
-from stages.fetch import Fetch
-from stages.sources.columns import Columns
-from stages.sources.urllist import open_url_lists
+from facerefs.pipeline.build.listing import list_source
+from facerefs.pipeline.fetch.fetch import run_fetch
+from facerefs.pipeline.inputs import FoundPhotos
+from facerefs.pipeline.runner.runner import Runner
+from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.reject import Reject
+from facerefs.stages.crawl import Crawl
+from facerefs.stages.fetch import Fetch
+from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.url_list import open_url_lists
 from tests.hostile_web import BEHAVIOURS, hostile_web
 
 SETTINGS = Fetch(

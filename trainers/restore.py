@@ -10,13 +10,13 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.identity.embedder import Embedder
-from trainers.loop.grids import grid
-from trainers.loop.seeds import seed_torch
-from trainers.loop.trainee import Networks
-from trainers.metrics.levels import levels
-from trainers.models.model import Restorer, Seen
-from trainers.models.seen import with_landmarks
+from facerefs.trainers.identity.embedder import Embedder
+from facerefs.trainers.loop.grids import grid
+from facerefs.trainers.loop.seeds import seed_torch
+from facerefs.trainers.loop.training_module import Networks
+from facerefs.trainers.metrics.levels import levels
+from facerefs.trainers.models.common.restorer_input import with_landmarks
+from facerefs.trainers.models.model import Restorer, Seen
 
 
 @dataclass(frozen=True, eq=False)

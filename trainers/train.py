@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from trainers.geometry.tps import warp_for
-from trainers.loop.averages import Averages
-from trainers.loop.check import check, checkpoint_to_go_on_from
-from trainers.loop.log import Log
-from trainers.loop.loop import run_loop
-from trainers.loop.plain import plain
-from trainers.loop.precision import compile_networks, round_products, use_channels_last
-from trainers.loop.ranks import Ranks
-from trainers.loop.record import CHECKPOINTS_FOLDER, Record, Subject, load
-from trainers.loop.seeds import seed_torch
-from trainers.loop.trainee import Trainee
-from trainers.loop.validation import FixedSet, draw_fixed_set
-from trainers.models.model import Model
-from trainers.stream.batch import FaceBatch
-from trainers.stream.device import on_device
-from trainers.stream.faces import face_stream
-from trainers.stream.prepare import FacePreparation, Prepared
-from trainers.stream.stream import Source, Stream, StreamState
+from facerefs.trainers.check import check, checkpoint_to_go_on_from
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.ema import Averages
+from facerefs.trainers.loop.log import Log
+from facerefs.trainers.loop.loop import run_loop
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.precision import compile_networks, round_products, use_channels_last
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, Record, Subject, load
+from facerefs.trainers.loop.seeds import seed_torch
+from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.validation import FixedSet, draw_fixed_set
+from facerefs.trainers.models.model import Model
+from facerefs.trainers.stream.batches.batch import FaceBatch
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.faces import face_stream
+from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
+from facerefs.trainers.stream.stream import Source, Stream, StreamState
 
 
 class CannotTrain(ValueError):  # noqa: N818  it is an answer to a person, not a fault of the program

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.report.text import web_link
-from pipeline.report.thumbnails import Budget, Picture, thumbnail
-from pipeline.storage import Storage
-from pipeline.tar import read_members
+from facerefs.pipeline.report.thumbnails import Budget, Picture, thumbnail
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.tar import read_members
+from facerefs.pipeline.text import web_link
 
 THUMBNAIL_PX = 144
 SAMPLE_PX = 288

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.report.text import figure
+from facerefs.pipeline.text import figure
 
 WIDTH = 360.0
 HEIGHT = 150.0

@@ -7,20 +7,21 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.readme import NOTICE
-from pipeline.report import histogram, text
-from pipeline.report.album import Album
-from pipeline.report.distributions import distributions
-from pipeline.report.duplicates import duplicates
-from pipeline.report.facts import facts, read_plan
-from pipeline.report.labels import labels
-from pipeline.report.people import people
-from pipeline.report.references import references
-from pipeline.report.rejects import stages
-from pipeline.report.review import review
-from pipeline.report.samples import samples
-from pipeline.report.training import training_runs
-from pipeline.storage import Storage
+from facerefs.pipeline import text
+from facerefs.pipeline.dataset.dataset_card import NOTICE
+from facerefs.pipeline.report import histogram
+from facerefs.pipeline.report.album import Album
+from facerefs.pipeline.report.review.review import review
+from facerefs.pipeline.report.sections.distributions import distributions
+from facerefs.pipeline.report.sections.duplicates import duplicates
+from facerefs.pipeline.report.sections.facts import facts, read_plan
+from facerefs.pipeline.report.sections.labels import labels
+from facerefs.pipeline.report.sections.people import people
+from facerefs.pipeline.report.sections.references import references
+from facerefs.pipeline.report.sections.rejects import stages
+from facerefs.pipeline.report.sections.samples import samples
+from facerefs.pipeline.report.sections.training import training_runs
+from facerefs.pipeline.storage.folder import Storage
 
 REPORT_FILE = "report.html"
 
@@ -32,7 +33,7 @@ def write_report(storage: Storage) -> None:
     """
     plan = read_plan(storage)
     album = Album(storage)
-    css = resources.files("pipeline.report").joinpath("report.css").read_text(encoding="utf-8")
+    css = resources.files("facerefs.pipeline.report").joinpath("report.css").read_text(encoding="utf-8")
     # In the order of importance: what comes later goes without pictures if there are too many.
     page = (
         _environment()
@@ -60,7 +61,7 @@ def write_report(storage: Storage) -> None:
 def _environment() -> Environment:
     """Everything that is printed is escaped, and cleaned of what cannot be seen."""
     environment = Environment(
-        loader=PackageLoader("pipeline.report", "."),
+        loader=PackageLoader("facerefs.pipeline.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=text.shown,

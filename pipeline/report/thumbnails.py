@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from PIL import Image
 
-from stages.decode import DecodeError, DecodeLimits, decode
+from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 _LIMITS = DecodeLimits(min_side_px=1)
 _WEBP_QUALITY = 82

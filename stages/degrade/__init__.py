@@ -1,1 +1,1 @@
-"""Degradation as a pure function of theta: recipes draw theta, the engine applies it."""
+"""Degradation as a pure function of theta: a recipe draws theta, `apply_theta` applies it."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     AnyBlur,
     Blur,
     Brightness,
@@ -32,8 +32,8 @@ from schemas.operations import (
     Saturation,
     SincBlur,
 )
-from schemas.theta import Theta
-from stages.degrade.recipe import (
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.recipe import (
     Ending,
     RandomBlur,
     RandomColour,

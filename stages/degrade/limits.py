@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from schemas.operations import HINTS, Blur, Operation, Range
+from facerefs.schemas.operations import HINTS, Blur, Operation, Range
 
 
 def allowed(operation: type[Operation], field: str) -> Range:

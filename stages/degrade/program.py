@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from schemas.operations import OPERATIONS, AnyBlur, Blur, Operation, Resize
-from schemas.theta import Theta
-from stages.degrade.canvas import Sizes, sizes_of
-from stages.degrade.lines import TAPPED
+from facerefs.schemas.operations import OPERATIONS, AnyBlur, Blur, Operation, Resize
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.operations.padded_batch import Sizes, sizes_of
+from facerefs.stages.degrade.operations.resampling import TAPPED
 
 _RANK = {kind: rank for rank, kind in enumerate(OPERATIONS.values())}
 

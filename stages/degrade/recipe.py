@@ -9,7 +9,7 @@ import re
 from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     Blur,
     Brightness,
     ColourShift,
@@ -24,7 +24,7 @@ from schemas.operations import (
     SincBlur,
     shown,
 )
-from stages.degrade.limits import (
+from facerefs.stages.degrade.limits import (
     allowed,
     check_chance,
     check_modes,

@@ -20,9 +20,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from schemas.operations import Range
-from stages.degrade.draws import draw, theta_seed
-from stages.degrade.recipe import (
+from facerefs.schemas.operations import Range
+from facerefs.stages.degrade.draws import draw, theta_seed
+from facerefs.stages.degrade.recipe import (
     BlurKinds,
     Ending,
     RandomBlur,

@@ -2,9 +2,9 @@
 
 Measured on 85 real photos of 10 people (76 of five of them), with the faces found by the engine's own detector and
 dlib's 68 points: 582 pairs of two photos of one person, 2,988 pairs of two people, and of each photo the eight edits of
-`stages.edits`. Of the 680 copies 676 (dlib) and 679 (ArcFace) are found; none of the 3,570 pairs of photos is taken for
-one, nor any of the 289,170 pairs of edited copies of different photos. The figures were chosen on these same photos,
-which are few: `facerefs calibrate` measures on your own.
+`stages.copies.copy_augmentations`. Of the 680 copies 676 (dlib) and 679 (ArcFace) are found; none of the 3,570 pairs
+of photos is taken for one, nor any of the 289,170 pairs of edited copies of different photos. The figures were chosen
+on these same photos, which are few: `facerefs calibrate` measures on your own.
 """
 
 from dataclasses import dataclass

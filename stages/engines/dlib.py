@@ -12,9 +12,9 @@ import dlib
 import numpy as np
 from onnxruntime import InferenceSession
 
-from stages.engines.dlib_layers import read_resnet
-from stages.engines.dlib_onnx import CHIP_PX, resnet_onnx
-from stages.engines.engine import (
+from facerefs.stages.engines.dlib_layers import read_resnet
+from facerefs.stages.engines.dlib_onnx import CHIP_PX, resnet_onnx
+from facerefs.stages.engines.engine import (
     Detection,
     MissingWeights,
     Pixels,
@@ -24,8 +24,8 @@ from stages.engines.engine import (
     reduced,
     unit,
 )
-from stages.engines.session import one_core, provider, run_all
-from stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, named, packaged
+from facerefs.stages.engines.session import one_core, provider, run_all
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, named, packaged
 
 _STARTS = 0.03 * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], dtype=np.float32)  # of the box's side
 _AGREE = 0.012  # of the box's side, mean distance of the fits from their mean: 0.002 to 0.008 on faces that are seen

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.engines.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
+from facerefs.stages.engines.engine import MissingWeights
 
 _MOST_VERSIONS = 1000
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stages.engines.dlib_layers import BLOCKS, DIMENSIONS, Block, Convolution, ResnetWeights
+from facerefs.stages.engines.dlib_layers import BLOCKS, DIMENSIONS, Block, Convolution, ResnetWeights
 
 CHIP_PX = 150
 _OPSET = 17

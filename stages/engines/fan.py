@@ -16,7 +16,7 @@ from face_alignment.api import models_urls
 from face_alignment.models import FAN
 from face_alignment.utils import crop, flip
 
-from stages.engines.engine import MissingWeights, Pixels, Points
+from facerefs.stages.engines.engine import MissingWeights, Pixels, Points
 
 _URL = models_urls["2DFAN-4"]
 _HOURGLASSES = 4

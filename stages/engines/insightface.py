@@ -12,8 +12,7 @@ import numpy as np
 from insightface.model_zoo import get_model
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
 
-from stages import geometry
-from stages.engines.engine import (
+from facerefs.stages.engines.engine import (
     Detection,
     MissingWeights,
     Pixels,
@@ -23,8 +22,9 @@ from stages.engines.engine import (
     reduced,
     unit,
 )
-from stages.engines.session import Device, one_core, provider, run_all
-from stages.engines.weights import DEFAULT_PACK, onnx_files
+from facerefs.stages.engines.session import Device, one_core, provider, run_all
+from facerefs.stages.engines.weights import DEFAULT_PACK, onnx_files
+from facerefs.stages.faces import geometry
 
 _CLOSE_PX = (
     128  # faces that fill the photo are too large for SCRFD's anchors at 640: it also looks at this size

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from stages.engines.engine import Detector, Embedder, Landmarker
+from facerefs.stages.engines.engine import Detector, Embedder, Landmarker
 
 _HOG_SIDE_PX = 1280
 _SCRFD_SIDE_PX = 640  # finds faces a fifth as large as HOG can
@@ -24,10 +24,10 @@ def load_detector(
     """
     face_px = min_face_px if side_px is None else 0
     if engine == "dlib":
-        from stages.engines.dlib import HogDetector
+        from facerefs.stages.engines.dlib import HogDetector
 
         return HogDetector(side_px or _HOG_SIDE_PX, upsample, face_px)
-    from stages.engines.insightface import Scrfd
+    from facerefs.stages.engines.insightface import Scrfd
 
     return Scrfd(weights, device, side_px or _SCRFD_SIDE_PX, min_face_px=face_px)
 
@@ -35,10 +35,10 @@ def load_detector(
 def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device: Device) -> Landmarker:
     """Load a 68-point landmark engine. Raises MissingWeights."""
     if engine == "dlib":
-        from stages.engines.dlib import Dlib68
+        from facerefs.stages.engines.dlib import Dlib68
 
         return Dlib68(weights)
-    from stages.engines.fan import Fan
+    from facerefs.stages.engines.fan import Fan
 
     return Fan(weights, device)
 
@@ -46,9 +46,9 @@ def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device:
 def load_embedder(engine: Literal["dlib", "insightface"], weights: str | None, device: Device) -> Embedder:
     """Load a face embedder. Raises MissingWeights."""
     if engine == "dlib":
-        from stages.engines.dlib import DlibResnet
+        from facerefs.stages.engines.dlib import DlibResnet
 
         return DlibResnet(weights)
-    from stages.engines.insightface import ArcFace
+    from facerefs.stages.engines.insightface import ArcFace
 
     return ArcFace(weights, device)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 
-from stages.engines.engine import MissingWeights, Points
+from facerefs.stages.engines.engine import MissingWeights, Points
 
 Device = Literal["cpu", "cuda"]
 

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.engine import MissingWeights
 
 DLIB_LANDMARKS = "shape_predictor_68_face_landmarks.dat"
 DLIB_EMBEDDER = "dlib_face_recognition_resnet_model_v1.dat"

@@ -1,1 +1,1 @@
-"""Who is who: what the cluster stage weighs labels and looks with."""
+"""Who is who: what the cluster stage weighs labels and embeddings with."""

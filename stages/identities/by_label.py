@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from schemas.reject import Reject
-from stages.identities.operating_point import OperatingPoint
-from stages.identities.people import NOBODY, Faces, Outcome, gather, likeness, one_per_photo
-from stages.identities.words import Words
+from facerefs.schemas.reject import Reject
+from facerefs.stages.identities.operating_point import OperatingPoint
+from facerefs.stages.identities.overrides.lines import Words
+from facerefs.stages.identities.people import NOBODY, Faces, Outcome, gather, likeness, one_per_photo
 
 
 def by_label(faces: Faces, words: Words, point: OperatingPoint) -> Outcome:

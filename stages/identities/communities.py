@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from stages.similarity import Floats, Ints, average_linkage, inner, nearest, neighbour_pairs
+from facerefs.stages.search.similarity import Floats, Ints, average_linkage, inner, nearest, neighbour_pairs
 
 _SAMPLED = 1 << 20
 _FEWEST_PAIRS = 1000

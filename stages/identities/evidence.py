@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.identities.cores import Cores
-from stages.identities.groups import Groups
-from stages.identities.merging import Merged
-from stages.identities.operating_point import OperatingPoint
-from stages.identities.people import People
-from stages.similarity import Floats, Ints
+from facerefs.stages.identities.centroids import Cores
+from facerefs.stages.identities.groups import Groups
+from facerefs.stages.identities.merging import Merged
+from facerefs.stages.identities.operating_point import OperatingPoint
+from facerefs.stages.identities.people import People
+from facerefs.stages.search.similarity import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.identities.operating_point import OperatingPoint
-from stages.identities.people import NOBODY, Faces, gather, pairs_within, second_faces
-from stages.similarity import Floats, Ints, average_linkage, nearest
+from facerefs.stages.identities.operating_point import OperatingPoint
+from facerefs.stages.identities.people import NOBODY, Faces, gather, pairs_within, second_faces
+from facerefs.stages.search.similarity import Floats, Ints, average_linkage, nearest
 
 Flags = NDArray[np.bool_]
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.identities.cores import Cores, cores_of
-from stages.identities.evidence import Checked, Evidence
-from stages.identities.groups import LEAST_KNOWN, Groups, further_groups, label_groups, unclaimed
-from stages.identities.merging import Merged, one_person
-from stages.identities.operating_point import OperatingPoint
-from stages.identities.people import NOBODY, Faces, Outcome, discover, gather, one_per_photo
-from stages.identities.verdict import verdicts
-from stages.identities.words import Words
-from stages.similarity import Floats, Ints
+from facerefs.stages.identities.centroids import Cores, cores_of
+from facerefs.stages.identities.evidence import Checked, Evidence
+from facerefs.stages.identities.groups import LEAST_KNOWN, Groups, further_groups, label_groups, unclaimed
+from facerefs.stages.identities.label_decisions import verdicts
+from facerefs.stages.identities.merging import Merged, one_person
+from facerefs.stages.identities.operating_point import OperatingPoint
+from facerefs.stages.identities.overrides.lines import Words
+from facerefs.stages.identities.people import NOBODY, Faces, Outcome, discover, gather, one_per_photo
+from facerefs.stages.search.similarity import Floats, Ints
 
 Flags = NDArray[np.bool_]
 Barred = tuple[Ints, Ints]  # faces, and who each of them is not

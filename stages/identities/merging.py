@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.identities.operating_point import OperatingPoint
-from stages.identities.people import NOBODY, People
-from stages.identities.said import NamesSaid
-from stages.similarity import Floats, Ints, average_linkage, inner, nearest
+from facerefs.stages.identities.operating_point import OperatingPoint
+from facerefs.stages.identities.overrides.names import NamesSaid
+from facerefs.stages.identities.people import NOBODY, People
+from facerefs.stages.search.similarity import Floats, Ints, average_linkage, inner, nearest
 
 _LEAST_TO_MERGE = 2  # shots of each of two names that are one person
 _AS_WITHIN = 0.65

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.similarity import Floats, Ints, inner
+from facerefs.stages.search.similarity import Floats, Ints, inner
 
 _FEWEST_LABELS = 5
 _FEWEST_PAIRS = 40

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.identities.communities import communities
-from stages.similarity import Floats, Ints, inner, nearest, neighbour_pairs
+from facerefs.stages.identities.communities import communities
+from facerefs.stages.search.similarity import Floats, Ints, inner, nearest, neighbour_pairs
 
 Texts = NDArray[np.object_]  # str or None
 

@@ -1,1 +1,1 @@
-"""How faces of one person are compared and which of them are chosen as references; `stages.select` puts it together."""
+"""How faces of one person are compared and which become references; `stages/select.py` puts it together."""

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.references.portraits import Block
+from facerefs.stages.references.face_arrays import Block
 
 Words = NDArray[np.uint64]
 

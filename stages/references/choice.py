@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.references.compared import Compared, inner
-from stages.references.portraits import Block
-from stages.references.reasons import COPY, FREE, SESSION, Reasons
-from stages.similarity import Floats, Ints
+from facerefs.stages.references.comparison import Compared, inner
+from facerefs.stages.references.face_arrays import Block
+from facerefs.stages.references.reasons import COPY, FREE, SESSION, Reasons
+from facerefs.stages.search.similarity import Floats, Ints
 
 Scores = NDArray[np.floating]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.references.portraits import Block
-from stages.similarity import Floats
+from facerefs.stages.references.face_arrays import Block
+from facerefs.stages.search.similarity import Floats
 
 Doubles = NDArray[np.float64]
 

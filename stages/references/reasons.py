@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.resemblance import COPY as COPY_KIND
-from stages.resemblance import NEITHER as NEITHER_KIND
-from stages.resemblance import SESSION as SESSION_KIND
-from stages.resemblance import UNSURE as UNSURE_KIND
+from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
+from facerefs.stages.copies.copy_rule import NEITHER as NEITHER_KIND
+from facerefs.stages.copies.copy_rule import SESSION as SESSION_KIND
+from facerefs.stages.copies.copy_rule import UNSURE as UNSURE_KIND
 
 Reasons = NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ _WORDS = {
 
 
 def of_kinds(kinds: NDArray[np.integer], same_session: bool) -> Reasons:
-    """The reasons that the kinds of `stages.resemblance` are; a session is none if it may be."""
+    """The reasons that the kinds of `facerefs.stages.copies.copy_rule` are; a session is none if it may be."""
     reasons = np.zeros(4, np.uint8)
     reasons[[NEITHER_KIND, SESSION_KIND, UNSURE_KIND, COPY_KIND]] = FREE, SESSION, UNSURE, COPY
     if same_session:

@@ -6,17 +6,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.reject import Reject
-from schemas.tables import PAIRS
-from stages.references.choice import Chosen
-from stages.references.compared import nearer_way
-from stages.references.portraits import Portraits
-from stages.references.reasons import COPY, SESSION, UNSURE
-from stages.references.verdicts import Verdicts
-from stages.resemblance import COPY as COPY_KIND
-from stages.resemblance import UNSURE as UNSURE_KIND
-from stages.resemblance import CopyRule
-from stages.similarity import Ints
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import PAIRS
+from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
+from facerefs.stages.copies.copy_rule import UNSURE as UNSURE_KIND
+from facerefs.stages.copies.copy_rule import CopyRule
+from facerefs.stages.references.choice import Chosen
+from facerefs.stages.references.comparison import nearer_way
+from facerefs.stages.references.face_arrays import Portraits
+from facerefs.stages.references.pair_overrides import Verdicts
+from facerefs.stages.references.reasons import COPY, SESSION, UNSURE
+from facerefs.stages.search.similarity import Ints
 
 _AFTER_REFERENCES = 1 << 32  # more than there are ranks
 
@@ -67,7 +67,7 @@ def without(targets: Ints, why: pa.Array, strategy: str) -> pa.Table:
 
 def synthesised(portraits: Portraits, targets: Ints, number: int, seed: int) -> pa.Table:
     """`number` references of each of these faces that are made from the face itself."""
-    from stages.synthesise.parameters import draw_json
+    from facerefs.stages.synthesise.parameters import draw_json
 
     target, rank = np.repeat(targets, number), np.tile(np.arange(number), len(targets))
     ids = portraits.id.take(pa.array(target))

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from schemas.paths import text_of_path
-from schemas.tables import SOURCES
-from stages.sources.labels import read_labels
-from stages.sources.source import NoPhotosError, SourceError
+from facerefs.schemas.paths import text_of_path
+from facerefs.schemas.tables import SOURCES
+from facerefs.stages.sources.labels import read_labels
+from facerefs.stages.sources.source import NoPhotosError, SourceError
 
 PHOTO_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}

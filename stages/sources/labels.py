@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from schemas.paths import text_of_path
-from stages.sources.source import SourceError
+from facerefs.schemas.paths import text_of_path
+from facerefs.stages.sources.source import SourceError
 
 
 def read_labels(path: Path) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from schemas.paths import text_of_path
-from schemas.reject import Reject
-from schemas.tables import MAX_BLOB_BYTES, SOURCES, loaded
-from stages.sources.columns import NONE, ROLES, Columns, find, listing, usual_names
-from stages.sources.listed import BadRowError, Row, bad_row, described, tables
-from stages.sources.parquet_file import is_bytes, open_parquet_file, rows_of, texts_of
-from stages.sources.source import SourceError
+from facerefs.schemas.paths import text_of_path
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import MAX_BLOB_BYTES, SOURCES, loaded
+from facerefs.stages.sources.lists.columns import NONE, ROLES, Columns, find, listing, usual_names
+from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
+from facerefs.stages.sources.lists.parquet_file import is_bytes, open_parquet_file, rows_of, texts_of
+from facerefs.stages.sources.source import SourceError
 
 _ROLES = tuple(role for role in ROLES if role != "photo")
 _USUAL = ("url", "identity", "licence", "page", "attribution")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.paths import text_of_path
+from facerefs.schemas.paths import text_of_path
 
 _BLOCK = 512
 _ENDS_EARLY = "the tar ends early"
@@ -29,7 +29,7 @@ _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL, _SPARSE = b"L", b"K", b"x", b"g", b"S
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a tar: its name as text (see `schemas.paths`), and its bytes, which `odd` says are none."""
+    """A file in a tar: its name as text (see `facerefs.schemas.paths`), and its bytes, which `odd` says are none."""
 
     name: str
     offset: int

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from schemas.paths import text_of_path
-from stages.sources.columns import NONE, Columns, find
-from stages.sources.folder import PHOTO_EXTENSIONS
-from stages.sources.listed import BadRowError, Row, bad_row, described, tables
-from stages.sources.source import SourceError
-from stages.sources.tar_members import Member, TarDamagedError, is_tar, members
+from facerefs.schemas.paths import text_of_path
+from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
+from facerefs.stages.sources.lists.columns import NONE, Columns, find
+from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
+from facerefs.stages.sources.source import SourceError
+from facerefs.stages.sources.tar_members import Member, TarDamagedError, is_tar, members
 
 _ROLES = ("url", "identity", "bbox", "sha256", "licence", "page", "attribution")
 _USUAL = ("url", "identity", "licence", "page", "attribution")

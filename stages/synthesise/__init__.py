@@ -1,0 +1,1 @@
+"""References made from their target: another pose, expression, light and age, without any weights."""

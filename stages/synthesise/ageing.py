@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from stages.synthesise.field import enlarged
-from stages.synthesise.mean_head import Floats
+from facerefs.stages.synthesise.field import enlarged
+from facerefs.stages.synthesise.mean_head import Floats
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MASK_SIDE = 128

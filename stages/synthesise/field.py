@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from stages.synthesise.mean_head import Floats
+from facerefs.stages.synthesise.mean_head import Floats
 
 NODES = 64
 """Along each side of the photo: they lie in the middles of so many squares."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.synthesise.mean_head import NORMALS, SURFACE, Floats
+from facerefs.stages.synthesise.mean_head import NORMALS, SURFACE, Floats
 
 _RIGID = [8, 17, 21, 22, 26, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45, 48, 54]  # that the pose is fitted to
 _LEAST_SPREAD = 1e-3  # of a face's projection: its smaller stretch by its larger one
@@ -60,7 +60,7 @@ def head_over(landmarks: Floats) -> Head:
 
 
 def _pose(landmarks: Floats) -> tuple[Floats, float]:
-    """Rotation (3, 3) and px per mm: DeMenthon and Davis, IJCV 1995, as `stages.geometry.pose`.
+    """Rotation (3, 3) and px per mm: DeMenthon and Davis, IJCV 1995, as `facerefs.stages.faces.geometry.pose`.
 
     By points that expressions hardly move.
     """

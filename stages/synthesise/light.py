@@ -5,9 +5,9 @@ import math
 import cv2
 import numpy as np
 
-from stages.synthesise.field import NODES
-from stages.synthesise.mean_head import Floats
-from stages.synthesise.parameters import Synthesis
+from facerefs.stages.synthesise.field import NODES
+from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.stages.synthesise.parameters import Synthesis
 
 _LEAST, _MOST = 0.5, 1.7  # of shading
 _SMOOTH_NODES = 2.5  # of the surface that is lit: a mean head has no business with the folds of this one

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Of 200 rendered heads (stages.rendered): to the photo's right, up from the line between the eyes, to the camera from
-# the plane of the ears. The photo's left half and the middle line, point by point: iBUG 300-W 0-8, 17-21, 27-33, 36-41,
-# 48-51, 57-62, 66, 67. Choice: points 5 to 8 of the jaw are further ahead, where rendered jaws have an edge.
+# Of 200 rendered heads (stages.synthetic_people): to the photo's right, up from the line between the eyes, to the
+# camera from the plane of the ears. The photo's left half and the middle line, point by point: iBUG 300-W 0-8, 17-21,
+# 27-33, 36-41, 48-51, 57-62, 66, 67. Choice: points 5 to 8 of the jaw are further ahead, as rendered jaws have edges.
 _LANDMARKS = """
 -70.2 4.0 18.2  -68.8 -14.5 33.9  -66.2 -32.8 40.0  -61.8 -50.9 39.0  -57.5 -69.0 31.3
 -50.3 -86.0 34.0  -34.8 -95.4 50.0  -18.2 -103.6 67.0  0.0 -106.8 75.0

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from schemas.operations import Range, shown
-from stages.degrade.draws import theta_seed
+from facerefs.schemas.operations import Range, shown
+from facerefs.stages.degrade.draws import theta_seed
 
 _LONGEST = 2_000  # characters of JSON
 _DECIMALS = 4

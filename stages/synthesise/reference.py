@@ -5,13 +5,13 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from stages.synthesise.ageing import aged, skin_mask
-from stages.synthesise.field import enlarged, spline_at_nodes
-from stages.synthesise.head import Head, head_over
-from stages.synthesise.light import brightened, exposure, shading
-from stages.synthesise.mean_head import Floats
-from stages.synthesise.parameters import Synthesis
-from stages.synthesise.turn import turned
+from facerefs.stages.synthesise.ageing import aged, skin_mask
+from facerefs.stages.synthesise.field import enlarged, spline_at_nodes
+from facerefs.stages.synthesise.head import Head, head_over
+from facerefs.stages.synthesise.light import brightened, exposure, shading
+from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.stages.synthesise.parameters import Synthesis
+from facerefs.stages.synthesise.turn import turned
 
 Pixels = NDArray[np.uint8]
 _PER_PX = 32  # steps of a sampling position in OpenCV's fixed-point remap

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stages.geometry import pose
-from stages.synthesise.parameters import from_json
-from stages.synthesise.reference import Pixels, reference
+from facerefs.stages.faces.geometry import pose
+from facerefs.stages.synthesise.parameters import from_json
+from facerefs.stages.synthesise.reference import Pixels, reference
 
 _OF_THE_PHOTO = (
     "embedding",

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from stages.geometry import apply, ffhq_transform, scale_of
-from stages.synthesise.head import Head
-from stages.synthesise.mean_head import Floats
-from stages.synthesise.parameters import Synthesis
+from facerefs.stages.faces.geometry import apply, ffhq_transform, scale_of
+from facerefs.stages.synthesise.head import Head
+from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.stages.synthesise.parameters import Synthesis
 
 _CORNERS = {48: -1, 54: 1}  # of the mouth, and their sides
 _SMILE_MM = (3.5, 3.5)  # out and up, at most
@@ -40,7 +40,7 @@ def _smiling(head: Head, smile: float) -> Floats:
 def _rotation(pose: Floats, synthesis: Synthesis) -> Floats:
     """The rotation (3, 3) that takes a head of this pose to the same with yaw and pitch added.
 
-    The angles are those of `stages.geometry.Pose`: the head nods, then turns, then leans.
+    The angles are those of `facerefs.stages.faces.geometry.Pose`: the head nods, then turns, then leans.
     """
     yaw = math.atan2(pose[2, 0], math.hypot(pose[0, 0], pose[1, 0]))
     pitch = math.atan2(-pose[2, 1], pose[2, 2])

@@ -9,7 +9,7 @@ from urllib.parse import quote, urljoin
 
 from yarl import URL
 
-from schemas.reject import Reject
+from facerefs.schemas.reject import Reject
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """Host name -> its IP addresses. Raises OSError (socket.gaierror is one) for a name without any."""

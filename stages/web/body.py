@@ -5,8 +5,8 @@ import io
 import zlib
 from collections.abc import Callable, Sequence
 
-from schemas.reject import Reject
-from stages.web.address import WebError
+from facerefs.schemas.reject import Reject
+from facerefs.stages.web.address import WebError
 
 START_BYTES = 32
 """As many are enough to tell image formats apart."""

@@ -14,12 +14,12 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from schemas.reject import Reject
-from stages.web.address import Resolve, WebError
-from stages.web.body import Body, inflater, too_many_bytes
-from stages.web.connection import JudgedConnector, JudgedNames, StaleConnectionError, SystemNames
-from stages.web.transfer_errors import TRANSFER_ERRORS, transfer_error
-from stages.web_limits import WebLimits
+from facerefs.schemas.reject import Reject
+from facerefs.stages.web.address import Resolve, WebError
+from facerefs.stages.web.body import Body, inflater, too_many_bytes
+from facerefs.stages.web.connection import JudgedConnector, JudgedNames, StaleConnectionError, SystemNames
+from facerefs.stages.web.limits import WebLimits
+from facerefs.stages.web.transfer_errors import TRANSFER_ERRORS, transfer_error
 
 ACCEPT = "image/jpeg,image/png,image/webp,image/avif,image/*;q=0.8,*/*;q=0.1"
 MAX_RETRY_AFTER_S = 86_400.0

@@ -17,9 +17,9 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.streams import StreamReader
 
-from schemas.reject import Reject
-from stages.web.address import Resolve, WebError, is_allowed
-from stages.web_limits import WebLimits
+from facerefs.schemas.reject import Reject
+from facerefs.stages.web.address import Resolve, WebError, is_allowed
+from facerefs.stages.web.limits import WebLimits
 
 NAMES_KEPT = 10_000
 NAME_TTL_S = 300.0
@@ -44,7 +44,7 @@ class SystemNames:
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="host-names")
 
     async def resolve(self, host: str) -> Sequence[str]:
-        """See `stages.web.address.Resolve`."""
+        """See `facerefs.stages.web.address.Resolve`."""
         lookup = partial(socket.getaddrinfo, host.encode("ascii"), None, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, lookup)
         return list(dict.fromkeys(str(address[0]) for *_, address in found))

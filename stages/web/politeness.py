@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
-from stages.web.gate import LEASE_S, SLACK_S, Gate, GateLike, Lease
+from facerefs.stages.web.rate_limiter import LEASE_S, SLACK_S, Gate, GateLike, Lease
 
 __all__ = ["Gate", "GateLike", "Lease", "Turns"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from protego import Protego
 from yarl import URL
 
-from schemas.reject import Reject
-from stages.web.site_file import DAY_S, MINUTE_S, Get, SiteAnswer, SiteFiles
+from facerefs.schemas.reject import Reject
+from facerefs.stages.web.site_file import DAY_S, MINUTE_S, Get, SiteAnswer, SiteFiles
 
 MAX_BYTES = 500 << 10  # what RFC 9309, section 2.5, wants to be read at least
 MAX_CRAWL_DELAY_S = 300.0

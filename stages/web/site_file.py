@@ -8,9 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 from yarl import URL
 
-from schemas.reject import Reject
-from stages.web.address import WebError, join
-from stages.web.client import Answer
+from facerefs.schemas.reject import Reject
+from facerefs.stages.web.address import WebError, join
+from facerefs.stages.web.client import Answer
 
 Get = Callable[[URL], Awaitable[Answer]]
 """One hop: guarded, polite and bounded by whoever gives it. Raises WebError."""

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from yarl import URL
 
-from stages.web.optout import shown
-from stages.web.site_file import DAY_S, MINUTE_S, Get, SiteAnswer, SiteFiles
+from facerefs.stages.web.optout import shown
+from facerefs.stages.web.site_file import DAY_S, MINUTE_S, Get, SiteAnswer, SiteFiles
 
 MAX_BYTES = 512 << 10
 _MAX_RULES = 1000

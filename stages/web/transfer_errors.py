@@ -3,9 +3,9 @@
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
-from schemas.reject import Reject
-from stages.web.address import WebError
-from stages.web_limits import WebLimits
+from facerefs.schemas.reject import Reject
+from facerefs.stages.web.address import WebError
+from facerefs.stages.web.limits import WebLimits
 
 TRANSFER_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError)
 """All of them; RuntimeError comes from a connection that ends between two steps of aiohttp."""

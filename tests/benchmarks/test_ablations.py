@@ -23,9 +23,9 @@ from benchmarks.ablations import (
     train_one,
     write,
 )
-from pipeline.errors import UserError
+from facerefs.pipeline.errors import UserError
+from facerefs.trainers.models.catalogue import MODULES, presets
 from tests.trainers.loop.toy import PRESETS, write_faces
-from trainers.models.catalogue import MODULES, presets
 
 
 def result(variant: str, psnr: float, **words: object) -> Result:

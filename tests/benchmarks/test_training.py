@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import ablations, training
 from benchmarks.training import drawn, parts_of
-from pipeline.errors import UserError
-from trainers.loop.plain import plain
-from trainers.models.catalogue import MODULES
+from facerefs.pipeline.errors import UserError
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.models.catalogue import MODULES
 
 
 @pytest.mark.parametrize("preset", ["paper", "tiny"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.reject import Reject
+from facerefs.schemas.reject import Reject
 from tests.hostile import animated, encoded, png_bomb, portrait
 from tests.hostile_web.answers import (
     answer,

@@ -16,7 +16,7 @@ from typing import Any
 
 import trustme
 
-from schemas.reject import Reject
+from facerefs.schemas.reject import Reject
 from tests.hostile_web import certificates
 
 ROBOTS_TXT = b"User-agent: *\nDisallow: /disallowed/\n"

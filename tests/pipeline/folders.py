@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.tables import SOURCES
+from facerefs.schemas.tables import SOURCES
 
 
 def folder_rows(folder: Path) -> pa.Table:

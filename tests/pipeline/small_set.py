@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from pipeline import card
-from pipeline.inputs import PlannedSamples
-from pipeline.runner import PartWorker
-from pipeline.storage import Storage
-from pipeline.tar import read_members
-from pipeline.workers import Task
-from schemas.tables import BUNDLE, FACES, IMAGES, PAIRS, SAMPLES, loaded
-from stages.shard import Shard
+from facerefs.pipeline.dataset import card
+from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.runner.runner import PartWorker
+from facerefs.pipeline.runner.workers import Task
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.tar import read_members
+from facerefs.schemas.tables import BUNDLE, FACES, IMAGES, PAIRS, SAMPLES, loaded
+from facerefs.stages.shard import Shard
 
 SIZE_PX = 64
 SMALL = Shard(shard_mb=0.05, val_share=0.2, test_share=0.2)

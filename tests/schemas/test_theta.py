@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     OPERATIONS,
     Blur,
     Brightness,
@@ -27,7 +27,7 @@ from schemas.operations import (
     Saturation,
     SincBlur,
 )
-from schemas.theta import Theta, describe, from_json, to_json
+from facerefs.schemas.theta import Theta, describe, from_json, to_json
 
 taps = st.integers(0, 255).map(lambda half: 2 * half + 1)
 angle = st.floats(-math.tau, math.tau)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.tables import FACES, LANDMARKS
+from facerefs.schemas.tables import FACES, LANDMARKS
 
 
 def face_id(number: int) -> str:

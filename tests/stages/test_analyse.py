@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from schemas.reject import Reject
-from schemas.tables import BOX, FACES, IMAGES, loaded
-from stages import geometry, quality
-from stages.analyse import Analyse
-from stages.hashing import perceptual_hashes
-from stages.rendered.render import draw_person, draw_view, render
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import BOX, FACES, IMAGES, loaded
+from facerefs.stages.analyse import Analyse
+from facerefs.stages.faces import geometry
+from facerefs.stages.images.hashing import perceptual_hashes
+from facerefs.stages.quality import quality
+from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -222,7 +223,7 @@ def test_models_are_no_part_of_the_configuration(stage: Analyse) -> None:
 
 def test_configuration_needs_no_engine() -> None:
     heavy = ["torch", "dlib", "insightface", "faiss", "cv2", "basicsr", "scipy", "onnxruntime"]
-    code = f"import sys, stages.analyse; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, facerefs.stages.analyse; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.reject import Reject
-from schemas.tables import IDENTITIES
-from tests.stages.clustering import clustered, people, rows_by_face
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import IDENTITIES
+from tests.stages.identities.clustering import clustered, people, rows_by_face
 from tests.stages.synthetic import embeddings, face_id, faces_table, unit
 
 MODES = ("trust", "check", "ignore")

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from schemas.reject import Reject
-from tests.stages.clustering import clustered, people, rows_by_face
+from facerefs.schemas.reject import Reject
+from tests.stages.identities.clustering import clustered, people, rows_by_face
 from tests.stages.synthetic import embeddings, faces_table, unit
 
 

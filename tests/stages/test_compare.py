@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.tables import COPIES, OVERRIDES
-from stages.compare import Compare
-from stages.landmarks import MIRRORED_68
-from stages.resemblance import COPY, UNSURE, CopyRule
+from facerefs.schemas.tables import COPIES, OVERRIDES
+from facerefs.stages.compare import Compare
+from facerefs.stages.copies.copy_rule import COPY, UNSURE, CopyRule
+from facerefs.stages.faces.landmarks import MIRRORED_68
 from tests.stages.synthetic import face_id, faces_table, unit
 
 SIDE_PX = 64
@@ -205,7 +205,7 @@ def slowly(faces: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
 def test_all_are_compared_with_all_in_blocks_of_any_size(
     queries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.neighbours._CROWDED_QUERIES_PER_BLOCK", queries)
+    monkeypatch.setattr("facerefs.stages.search.hamming._CROWDED_QUERIES_PER_BLOCK", queries)
     rng = np.random.default_rng(1)
     count, seen = 60, rng.integers(0, 12, 60)
     base = rng.integers(0, 2**64, 12, np.uint64)

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.reject import Reject
-from schemas.tables import BLOB, IMAGES, SOURCES, loaded
-from stages.crawl import Crawl
-from stages.hashing import detail_hash, perceptual_hashes
-from stages.sources.folder import open_folder
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import BLOB, IMAGES, SOURCES, loaded
+from facerefs.stages.crawl import Crawl
+from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
+from facerefs.stages.sources.folder import open_folder
 from tests.hostile import encoded, hostile_files, odd_photos, oriented, portrait
 
 

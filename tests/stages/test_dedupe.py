@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from schemas.reject import Reject
-from schemas.tables import DUPLICATES, IMAGES, OVERRIDES
-from stages.dedupe import Dedupe
-from stages.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import DUPLICATES, IMAGES, OVERRIDES
+from facerefs.stages.dedupe import Dedupe
+from facerefs.stages.images.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
 from tests.hostile import portrait
 
 

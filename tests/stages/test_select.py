@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.reject import Reject
-from schemas.tables import OVERRIDES, PAIRS
-from stages.references.chance import hashed
-from stages.references.component_fit import fit_distance
-from stages.references.portraits import Block
-from stages.resemblance import COPY, NEITHER, SESSION, UNKNOWN_BITS, UNSURE, CopyRule
-from stages.select import Select
-from stages.synthesise.parameters import draw_json
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import OVERRIDES, PAIRS
+from facerefs.stages.copies.copy_rule import COPY, NEITHER, SESSION, UNKNOWN_BITS, UNSURE, CopyRule
+from facerefs.stages.references.chance import hashed
+from facerefs.stages.references.component_fit import fit_distance
+from facerefs.stages.references.face_arrays import Block
+from facerefs.stages.select import Select
+from facerefs.stages.synthesise.parameters import draw_json
 from tests.stages.synthetic import face_id, faces_table, unit
 
 ALL_BITS = 2**64 - 1
@@ -284,7 +284,7 @@ def test_the_size_of_the_blocks_changes_no_byte(strategy, pairs_per_block, monke
     chosen = {"strategy": strategy, "references": 5, "rule": rule}
     whole = selected(faces, identities, **chosen)
     assert {Reject.COPY, Reject.SESSION, Reject.NO_REFERENCE} <= set(whole["reject"].to_pylist())
-    monkeypatch.setattr("stages.select.PAIRS_PER_BLOCK", pairs_per_block)
+    monkeypatch.setattr("facerefs.stages.select.PAIRS_PER_BLOCK", pairs_per_block)
     assert selected(faces, identities, **chosen).equals(whole)
 
 

@@ -14,13 +14,13 @@ import simplejpeg
 import torch
 from PIL import Image
 
-from pipeline.storage import Storage
-from schemas.reject import Reject
-from schemas.tables import SAMPLE_PLAN
-from schemas.theta import from_json
-from stages.degrade.engine import degrade_exactly
-from stages.encode import ENDINGS, ImageFormat, decoded, encoded
-from stages.shard import Shard
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import SAMPLE_PLAN
+from facerefs.schemas.theta import from_json
+from facerefs.stages.degrade.apply_theta import degrade_exactly
+from facerefs.stages.images.encode import ENDINGS, ImageFormat, decoded, encoded
+from facerefs.stages.shard import Shard
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.operations import Blur, Jpeg, Noise, Resize
-from schemas.theta import Theta, to_json
-from stages.boxes import component_boxes
-from trainers.stream.draw import Draw
-from trainers.stream.prepare import FacePreparation, Prepared
+from facerefs.schemas.operations import Blur, Jpeg, Noise, Resize
+from facerefs.schemas.theta import Theta, to_json
+from facerefs.stages.faces.boxes import component_boxes
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 
 SIZE_PX = 64
 THETA: Theta = (Blur(7, 1.5, 0.5, 0.4), Resize(24, 20, "bilinear"), Noise(5.0, False, 3), Jpeg(70, "4:2:0"))
@@ -50,7 +50,7 @@ def face_files(
     """The files of a sample by their names after the key; its degraded face is the very one of its theta."""
     import torch
 
-    from stages.degrade.engine import degrade_exactly
+    from facerefs.stages.degrade.apply_theta import degrade_exactly
 
     image = portrait(seed, size_px)
     (degraded,) = degrade_exactly(torch.from_numpy(image).permute(2, 0, 1)[None].double() / 255, [theta])

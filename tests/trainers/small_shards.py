@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from pipeline.tar import TarWriter
-from schemas.tables import SAMPLES
-from trainers.stream.draw import Draw
-from trainers.stream.errors import BadSample
+from facerefs.pipeline.storage.tar import TarWriter
+from facerefs.schemas.tables import SAMPLES
+from facerefs.trainers.stream.errors import BadSample
+from facerefs.trainers.stream.order.sample_request import Draw
 
 PIXELS = 48
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from stages.boxes import EYE_ENLARGE, MIN_HALF_SHARE
-from stages.geometry import LEFT_EYE, RIGHT_EYE
+from facerefs.stages.faces.boxes import EYE_ENLARGE, MIN_HALF_SHARE
+from facerefs.stages.faces.geometry import LEFT_EYE, RIGHT_EYE
 
 _PARTS = ((LEFT_EYE, EYE_ENLARGE), (RIGHT_EYE, EYE_ENLARGE), (slice(48, 68), 1.0))
 
@@ -12,7 +12,7 @@ _PARTS = ((LEFT_EYE, EYE_ENLARGE), (RIGHT_EYE, EYE_ENLARGE), (slice(48, 68), 1.0
 def component_boxes(landmarks: Tensor, size_px: int) -> Tensor:
     """Square boxes of the left eye, the right eye and the mouth: (B, 68, 2) floating -> (B, 3, 4).
 
-    A box is left, top, right, bottom in pixels. The definition of `stages.boxes.component_boxes`, which rounds
+    A box is left, top, right, bottom in pixels. The definition of `stages.faces.boxes.component_boxes`, which rounds
     to thousandths, for images of `size_px`; torchvision's `roi_align` takes `list(boxes)` with `aligned=True`
     once 0.5 is added, as its pixel centres lie at halves.
     """

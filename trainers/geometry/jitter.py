@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stages.degrade.philox import BLOCK, uniform
+from facerefs.stages.degrade.operations.philox import BLOCK, uniform
 
 # Choices: what share of the variance moves the face as a whole (half of it shifts, half turns and scales), what
 # share shifts whole parts of it, and what share is each point's own.

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
-from stages.engines.weights import DEFAULT_PACK, onnx_files
-from stages.torchvision_door import import_torchvision
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.weights import DEFAULT_PACK, onnx_files
+from facerefs.stages.quality.torchvision_compat import import_torchvision
 
 _MOST_BYTES = 2**30  # the largest of insightface's recognition files has 260 MB
 _LEAST_SIDE_PX, _MOST_SIDE_PX, _LANDMARKS_SIDE_PX = 112, 512, 192

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import geometry
+from facerefs.stages.faces import geometry
 
 _NO_FACE = 1e-12  # square pixels: points that lie on one spot
 _LARGEST_EYE_DISTANCE = 0.25  # of an aligned face's side: `ffhq_transform` takes four times as much, or more

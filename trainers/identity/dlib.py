@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.engines.dlib_layers import BLOCKS, DIMENSIONS, STEM_CHANNELS, Block, Convolution, read_resnet
+from facerefs.stages.engines.dlib_layers import (
+    BLOCKS,
+    DIMENSIONS,
+    STEM_CHANNELS,
+    Block,
+    Convolution,
+    read_resnet,
+)
 
 
 class DlibResnet(nn.Module):

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.engines.weights import DLIB_EMBEDDER, named, packaged
-from trainers.identity.arcface import load_arcface
-from trainers.identity.crop import ArcFaceCrop, DlibChip
-from trainers.identity.dlib import load_dlib_resnet
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, named, packaged
+from facerefs.trainers.identity.arcface import load_arcface
+from facerefs.trainers.identity.crop import ArcFaceCrop, DlibChip
+from facerefs.trainers.identity.dlib import load_dlib_resnet
 
 _LEAST_COSINE = 0.9  # of one network's two embeddings of a face; between networks it is about 0
 

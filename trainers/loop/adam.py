@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainers.loop.settings import Adam
+from facerefs.trainers.loop.settings import Adam
 
 
 def adam_for(

@@ -6,7 +6,7 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from trainers.loop.ranks import Ranks
+from facerefs.trainers.distributed import Ranks
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:

@@ -4,19 +4,19 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from trainers.loop.adam import at_rate, halvings
-from trainers.loop.averages import Averages
-from trainers.loop.gradients import average_gradients, clipped_norm
-from trainers.loop.guard import Guard
-from trainers.loop.means import Means
-from trainers.loop.phases import Trainable
-from trainers.loop.precision import computing
-from trainers.loop.ranks import Ranks
-from trainers.loop.seeds import seed_torch
-from trainers.loop.settings import Loop
-from trainers.loop.trainee import Phase, Trainee
-from trainers.stream.device import DeviceBatches
-from trainers.stream.ready import ReadyBatch
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.loop.adam import at_rate, halvings
+from facerefs.trainers.loop.ema import Averages
+from facerefs.trainers.loop.gradients import average_gradients, clipped_norm
+from facerefs.trainers.loop.metric_averager import Means
+from facerefs.trainers.loop.nan_guard import Guard
+from facerefs.trainers.loop.phases import Trainable
+from facerefs.trainers.loop.precision import computing
+from facerefs.trainers.loop.seeds import seed_torch
+from facerefs.trainers.loop.settings import Loop
+from facerefs.trainers.loop.training_module import Phase, Trainee
+from facerefs.trainers.stream.batches.device import DeviceBatches
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
 
 
 def run_loop(

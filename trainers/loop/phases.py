@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from trainers.loop.trainee import Networks, Phase
+from facerefs.trainers.loop.training_module import Networks, Phase
 
 
 class Trainable:

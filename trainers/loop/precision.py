@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import nn
 
-from trainers.loop.settings import Loop
-from trainers.loop.trainee import Networks
+from facerefs.trainers.loop.settings import Loop
+from facerefs.trainers.loop.training_module import Networks
 
 
 @contextmanager

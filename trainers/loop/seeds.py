@@ -2,7 +2,7 @@
 
 import torch
 
-from stages.degrade.draws import theta_seed
+from facerefs.stages.degrade.draws import theta_seed
 
 
 def seed_torch(seed: int, use: str, step: int = 0, batch: int = 0, rank: int = 0) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainers.stream.decode import MAX_JSON_BYTES, decode_sample, stored_references
-from trainers.stream.errors import BadSample, StreamError
-from trainers.stream.reader import ShardReader
-from trainers.stream.shards import open_shards
+from facerefs.trainers.stream.errors import BadSample, StreamError
+from facerefs.trainers.stream.samples.decode import MAX_JSON_BYTES, decode_sample, stored_references
+from facerefs.trainers.stream.shards.reader import ShardReader
+from facerefs.trainers.stream.shards.shards import open_shards
 
 _LOOKED_AT = 16  # samples: choice
 _LONGEST_NAME = 200

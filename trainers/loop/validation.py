@@ -10,17 +10,17 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from stages.degrade import engine
-from trainers.geometry.tps import warp_for
-from trainers.loop.grids import grid
-from trainers.loop.precision import evaluating
-from trainers.loop.seeds import seed_torch
-from trainers.loop.trainee import Networks, Trainee
-from trainers.stream.batch import FaceBatch, collate
-from trainers.stream.dataset import SampleDataset
-from trainers.stream.prepare import FacePreparation, Prepared
-from trainers.stream.ready import ReadyBatch, make_ready
-from trainers.stream.shards import ShardSet
+from facerefs.stages.degrade import apply_theta
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.grids import grid
+from facerefs.trainers.loop.precision import evaluating
+from facerefs.trainers.loop.seeds import seed_torch
+from facerefs.trainers.loop.training_module import Networks, Trainee
+from facerefs.trainers.stream.batches.batch import FaceBatch, collate
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch, make_ready
+from facerefs.trainers.stream.dataset import SampleDataset
+from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
+from facerefs.trainers.stream.shards.shards import ShardSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,9 @@ class FixedSet:
         """The batches on the device, in their order."""
         for batch in self.batches:
             warp = warp_for(batch.target.shape[-1]) if batch.references.shape[1] else None
-            yield make_ready(batch, self.device, engine.degrade_and_restore, warp, torch.float32, (-1.0, 1.0))
+            yield make_ready(
+                batch, self.device, apply_theta.degrade_and_restore, warp, torch.float32, (-1.0, 1.0)
+            )
 
 
 def draw_fixed_set(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trainers.networks.attention import carried
+from facerefs.trainers.networks.attention import carried
 
 
 def attention_reconstruction(

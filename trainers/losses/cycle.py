@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.degrade.engine import degrade_and_restore
-from stages.degrade.program import Program
+from facerefs.stages.degrade.apply_theta import degrade_and_restore
+from facerefs.stages.degrade.program import Program
 
 
 def degraded_again(restored: Tensor, program: Program) -> Tensor:

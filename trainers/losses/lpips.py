@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
-from trainers.networks.features import ALEXNET, VGG16, Features
-from trainers.weights.imagenet import load_features
-from trainers.weights.read import read_tensors
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.networks.features import ALEXNET, VGG16, Features
+from facerefs.trainers.weights.imagenet import load_features
+from facerefs.trainers.weights.read import read_tensors
 
 Net: TypeAlias = Literal["alex", "vgg"]
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor, nn
 
-from trainers.networks.features import VGG19, Architecture, Features
-from trainers.weights.imagenet import load_features
+from facerefs.trainers.networks.features import VGG19, Architecture, Features
+from facerefs.trainers.weights.imagenet import load_features
 
 # GFPGAN's published options (train_gfpgan_v1, "before relu").
 GFPGAN_LAYERS: Mapping[str, float] = MappingProxyType(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainers.geometry.hull import face_hull
-from trainers.masks.parsing import NON_FACIAL, check_labels, load_parser
+from facerefs.trainers.geometry.hull import face_hull
+from facerefs.trainers.masks.parsing import NON_FACIAL, check_labels, load_parser
 
 HULL = "face masks: hull of the 68 landmarks and the forehead, which stands in for face parsing"
 
@@ -37,7 +37,7 @@ def load_face_mask(
 ) -> FaceMask:
     """Load what a setting means: `` is the hull; else weights of a face parser: a path, `cache` or `download`.
 
-    non_facial: labels (`trainers.masks.parsing.LABELS`) that a parser's masks leave out; the hull knows none.
+    non_facial: labels (`facerefs.trainers.masks.parsing.LABELS`) that a parser's masks leave out; the hull knows none.
     Raises ValueError for a label that there is not, MissingWeights; both in one sentence.
     """
     check_labels(non_facial)

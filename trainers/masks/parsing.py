@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.networks.bisenet import BiSeNet
-from trainers.weights.pretrained import find_file
-from trainers.weights.read import fill, read_tensors
+from facerefs.trainers.networks.bisenet import BiSeNet
+from facerefs.trainers.weights.pretrained import find_file
+from facerefs.trainers.weights.read import fill, read_tensors
 
 LABELS = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses", "left ear", "right ear",

@@ -7,9 +7,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from schemas.operations import AnyBlur, Blur, GeneralisedBlur, MotionBlur, PlateauBlur, Resize
-from schemas.theta import Theta
-from stages.degrade import kernels
+from facerefs.schemas.operations import AnyBlur, Blur, GeneralisedBlur, MotionBlur, PlateauBlur, Resize
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.operations import kernels
 
 _OUTER_CORNERS = (36, 45)  # of the eyes, in the order of iBUG 300-W
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from trainers.metrics.levels import levels
+from facerefs.trainers.metrics.levels import levels
 
 
 def psnr(restored: Tensor, truth: Tensor) -> Tensor:

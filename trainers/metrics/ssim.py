@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainers.metrics.levels import levels
+from facerefs.trainers.metrics.levels import levels
 
 _TAPS = 11
 _SIGMA_PX = 1.5

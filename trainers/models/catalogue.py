@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from trainers.models.model import Model
+from facerefs.trainers.models.model import Model
 
 MODULES = {
-    "refine": "trainers.models.refine",
-    "rdfr": "trainers.models.rdfr",
-    "rpf": "trainers.models.rpf",
-    "stylegan2": "trainers.models.stylegan2",
-    "landmarks": "trainers.models.landmarks",
-    "posevaried": "trainers.models.posevaried",
-    "ented": "trainers.models.ented",
+    "refine": "facerefs.trainers.models.refine",
+    "rdfr": "facerefs.trainers.models.rdfr",
+    "rpf": "facerefs.trainers.models.rpf.rpf",
+    "stylegan2": "facerefs.trainers.models.stylegan2",
+    "landmarks": "facerefs.trainers.models.landmarks",
+    "posevaried": "facerefs.trainers.models.posevaried",
+    "ented": "facerefs.trainers.models.ented",
 }
 
 

@@ -14,31 +14,31 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from trainers.identity.embedder import load_embedder_of
-from trainers.loop.adam import adam_for
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Adam, Data, Loop, Positive
-from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_generator
-from trainers.losses.attention import attention_reconstruction
-from trainers.losses.lpips import Lpips
-from trainers.losses.perceptual import Perceptual
-from trainers.models.embedded import check_of
-from trainers.models.ented_pictures import attention_pictures
-from trainers.models.judged import Judge
-from trainers.models.model import Seen
-from trainers.models.opponent import opponent_phases
-from trainers.models.tiny import TINY_GFPGAN, TINY_LOOP
-from trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
-from trainers.networks.dictionary import Dictionary
-from trainers.networks.kmeans import check_faiss
-from trainers.networks.quantise import Quantised, quantise
-from trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator
-from trainers.networks.stylegan2.encoder import Encoder
-from trainers.networks.stylegan2.generator import Synthesis
-from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
-from trainers.networks.stylegan2.widths import Widths, widths
-from trainers.stream.ready import ReadyBatch
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.identity.embedder import load_embedder_of
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.losses.adversarial import non_saturating_generator
+from facerefs.trainers.losses.attention import attention_reconstruction
+from facerefs.trainers.losses.lpips import Lpips
+from facerefs.trainers.losses.perceptual import Perceptual
+from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.embedded import check_of
+from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.common.tiny import TINY_GFPGAN, TINY_LOOP
+from facerefs.trainers.models.ented_pictures import attention_pictures
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
+from facerefs.trainers.networks.dictionary import Dictionary
+from facerefs.trainers.networks.kmeans import check_faiss
+from facerefs.trainers.networks.quantise import Quantised, quantise
+from facerefs.trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator
+from facerefs.trainers.networks.stylegan2.encoder import Encoder
+from facerefs.trainers.networks.stylegan2.generator import Synthesis
+from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
+from facerefs.trainers.networks.stylegan2.widths import Widths, widths
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
 
 Weight = Annotated[float, Ge(0)]
 

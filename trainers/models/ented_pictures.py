@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from trainers.networks.attention import carried
+from facerefs.trainers.networks.attention import carried
 
 # Red, green, blue, yellow: as many kernels are shown.
 _COLOURS = ((1.0, 0.15, 0.1), (0.1, 0.9, 0.2), (0.2, 0.4, 1.0), (1.0, 0.9, 0.1))

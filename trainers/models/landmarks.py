@@ -13,16 +13,17 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.geometry.similarity import move_images, move_points, random_similarities
-from trainers.loop.adam import adam_for
-from trainers.loop.settings import Adam, Data, Loop, Positive
-from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.metrics.nme import by_strength, eye_distance, nme, strength
-from trainers.models.model import Landmarker
-from trainers.models.tiny import REFINE_256, TINY_REFINE
-from trainers.networks import fan
-from trainers.networks.heatmaps import HeatmapNet, divergence, points_of
-from trainers.stream.ready import ReadyBatch
+from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.metrics.nme import by_strength, eye_distance, nme, strength
+from facerefs.trainers.models.common.tiny import REFINE_256, TINY_REFINE
+from facerefs.trainers.models.model import Landmarker
+from facerefs.trainers.networks import fan
+from facerefs.trainers.networks.heatmaps import HeatmapNet, divergence, points_of
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.weights.fan import load_fan
 
 _GREEN, _RED = (-1.0, 1.0, -1.0), (1.0, -1.0, -1.0)
 _DOT_SHARE, _LEAST_DOT_PX = 1 / 300, 0.4  # standard deviation of a drawn point, of the side
@@ -79,7 +80,7 @@ class Landmarks:
         constant answer errs by about 5 %; and `nme` by the strength of the degradation.
         """
         network = networks["heatmaps"]
-        notes = (fan.load_fan(network, self.fan_weights),) if isinstance(network, fan.Fan) else ()
+        notes = (load_fan(network, self.fan_weights),) if isinstance(network, fan.Fan) else ()
 
         def loss(batch: ReadyBatch) -> Terms:
             images, transforms = self._moved(batch)

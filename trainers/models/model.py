@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from trainers.loop.settings import Data, Loop
-from trainers.loop.trainee import Networks, Trainee
+from facerefs.trainers.loop.settings import Data, Loop
+from facerefs.trainers.loop.training_module import Networks, Trainee
 
 
 @runtime_checkable

@@ -17,30 +17,30 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from stages.engines.engine import MissingWeights
-from trainers.identity.embedder import Embedder, load_embedder_of
-from trainers.loop.adam import adam_for
-from trainers.loop.settings import Adam, Data, Loop, Positive
-from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
-from trainers.losses.lpips import Lpips
-from trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
-from trainers.models.embedded import check_of
-from trainers.models.judged import Judge
-from trainers.models.model import Seen
-from trainers.models.opponent import opponent_phases
-from trainers.models.seen import seen_of
-from trainers.models.tiny import TINY_LOOP, TINY_POSEVARIED
-from trainers.networks.mmrb import Mmrb
-from trainers.networks.patch_discriminator import REDUCTION, LocalDiscriminators
-from trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator, freeze_first
-from trainers.networks.stylegan2.encoder import Encoder
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
-from trainers.networks.stylegan2.resample import Upsample
-from trainers.networks.stylegan2.widths import Widths, widths
-from trainers.stream.ready import ReadyBatch
-from trainers.weights.stylegan2 import Report, load_discriminator, load_generator, load_or_draw
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from facerefs.trainers.losses.lpips import Lpips
+from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
+from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.embedded import check_of
+from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_POSEVARIED
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.networks.mmrb import Mmrb
+from facerefs.trainers.networks.patch_discriminator import REDUCTION, LocalDiscriminators
+from facerefs.trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator, freeze_first
+from facerefs.trainers.networks.stylegan2.encoder import Encoder
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
+from facerefs.trainers.networks.stylegan2.resample import Upsample
+from facerefs.trainers.networks.stylegan2.widths import Widths, widths
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.weights.stylegan2 import Report, load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
 Rate = Annotated[float, Gt(0)]

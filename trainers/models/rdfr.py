@@ -14,27 +14,27 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, l1_loss
 
-from trainers.identity.embedder import load_embedder_of
-from trainers.loop.adam import adam_for
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Adam, Data, Loop, Positive
-from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_generator
-from trainers.losses.augment import augment
-from trainers.losses.perceptual import Perceptual
-from trainers.models.embedded import check_of
-from trainers.models.judged import Judge
-from trainers.models.model import Seen
-from trainers.models.opponent import opponent_phases
-from trainers.models.seen import seen_of
-from trainers.models.tiny import TINY_LOOP, TINY_RDFR
-from trainers.networks.quantise import Codebook
-from trainers.networks.stylegan2.discriminator import Discriminator
-from trainers.networks.stylegan2.encoder import Encoder
-from trainers.networks.stylegan2.generator import Synthesis
-from trainers.networks.stylegan2.layers import EqualLinear
-from trainers.networks.stylegan2.widths import Widths, widths
-from trainers.stream.ready import ReadyBatch
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.identity.embedder import load_embedder_of
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.losses.adversarial import non_saturating_generator
+from facerefs.trainers.losses.augment import augment
+from facerefs.trainers.losses.perceptual import Perceptual
+from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.embedded import check_of
+from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_RDFR
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.networks.quantise import Codebook
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
+from facerefs.trainers.networks.stylegan2.encoder import Encoder
+from facerefs.trainers.networks.stylegan2.generator import Synthesis
+from facerefs.trainers.networks.stylegan2.layers import EqualLinear
+from facerefs.trainers.networks.stylegan2.widths import Widths, widths
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
 
 Weight = Annotated[float, Ge(0)]
 _DRAWS, _SPREAD_GAIN = 4, 4.0  # of the picture that shows how much restored faces differ

@@ -16,31 +16,31 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
-from trainers.identity.embedder import Embedder, load_embedder_of
-from trainers.loop.adam import adam_for
-from trainers.loop.settings import Adam, Data, Loop, Positive
-from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_generator
-from trainers.losses.cycle import degraded_again
-from trainers.losses.identity import identity_loss
-from trainers.losses.lpips import Lpips
-from trainers.losses.pixels import pixel_distances
-from trainers.losses.spatial_minimum import spatial_minimum
-from trainers.models.embedded import check_of
-from trainers.models.judged import Judge
-from trainers.models.model import Seen
-from trainers.models.opponent import opponent_phases
-from trainers.models.seen import seen_of
-from trainers.models.tiny import TINY_LOOP, TINY_REFINE
-from trainers.networks.stylegan2.discriminator import Discriminator
-from trainers.networks.stylegan2.encoder import Encoder
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
-from trainers.networks.stylegan2.widths import widths
-from trainers.run import load_finder
-from trainers.stream.ready import ReadyBatch
-from trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.losses.adversarial import non_saturating_generator
+from facerefs.trainers.losses.cycle import degraded_again
+from facerefs.trainers.losses.identity import identity_loss
+from facerefs.trainers.losses.lpips import Lpips
+from facerefs.trainers.losses.pixels import pixel_distances
+from facerefs.trainers.losses.spatial_minimum import spatial_minimum
+from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.embedded import check_of
+from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_REFINE
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.run import load_finder
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
+from facerefs.trainers.networks.stylegan2.encoder import Encoder
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
 Distances = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]  # of (B, 3, H, W) to each other: (B, 1, H, W)

@@ -12,18 +12,18 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
-from trainers.loop.adam import adam_for
-from trainers.loop.settings import Adam, Data, Loop, Positive, Share
-from trainers.loop.trainee import Networks, Phase, Terms, Trainee
-from trainers.losses.adversarial import non_saturating_generator
-from trainers.losses.regularise import PathLength
-from trainers.models.opponent import opponent_phases
-from trainers.models.tiny import TINY_LOOP, TINY_REFINE
-from trainers.networks.stylegan2.discriminator import Discriminator
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.widths import widths
-from trainers.stream.ready import ReadyBatch
-from trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive, Share
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.losses.adversarial import non_saturating_generator
+from facerefs.trainers.losses.regularise import PathLength
+from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_REFINE
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
 

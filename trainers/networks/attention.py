@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.layers import EqualConv2d
+from facerefs.trainers.networks.stylegan2.layers import EqualConv2d
 
 # How much faster than other layers kernels learn (choice): a softmax over thousands of places wants logits of 10 and
 # more before it picks any, and hardly has gradients until then.

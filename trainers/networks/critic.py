@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from trainers.networks.blocks import convolution
+from facerefs.trainers.networks.blocks import convolution
 
 _SMALLEST_PX = 4
 _SLOPE = 0.2

@@ -6,8 +6,8 @@ Lancucki et al., "Robust training of vector quantized bottleneck models", 2020.
 import torch
 from torch import Tensor, nn
 
-from trainers.loop.ranks import Ranks
-from trainers.networks.kmeans import kmeans
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.networks.kmeans import kmeans
 
 
 class Dictionary(nn.Module):

@@ -79,7 +79,7 @@ class Features(nn.Module):
     """Activations of a network, up to the last one that is asked for; its weights never change.
 
     activations: such as `relu3_3`, or `conv5_4` for what comes before the ReLU; of AlexNet `relu1` to `relu5`.
-    The weights are undefined until `trainers.weights.imagenet` sets them. Raises ValueError for an activation
+    The weights are undefined until `facerefs.trainers.weights.imagenet` sets them. Raises ValueError for an activation
     that the network does not have.
     """
 

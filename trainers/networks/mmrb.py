@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.layers import EqualConv2d
+from facerefs.trainers.networks.stylegan2.layers import EqualConv2d
 
 _SLOPE = 0.25  # of a PReLU at first: He et al., "Delving deep into rectifiers", 2015, which the paper names
 _GAIN = math.sqrt(2 / (1 + _SLOPE**2))  # keeps the power of what goes through

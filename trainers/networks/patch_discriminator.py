@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from trainers.geometry.rois import roi_align
-from trainers.networks.stylegan2.discriminator import Block
-from trainers.networks.stylegan2.layers import EqualConv2d
+from facerefs.trainers.geometry.rois import roi_align
+from facerefs.trainers.networks.stylegan2.discriminator import Block
+from facerefs.trainers.networks.stylegan2.layers import EqualConv2d
 
 REDUCTION = 4  # of height and width, by two down-samplings
 

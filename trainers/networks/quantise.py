@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor, nn
 
-from trainers.loop.ranks import Ranks
+from facerefs.trainers.distributed import Ranks
 
 # --- Nearest codes (section 3.1, eq. 2) ---
 

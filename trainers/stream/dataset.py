@@ -6,12 +6,12 @@ from typing import Generic, TypeVar
 
 from torch.utils.data import Dataset
 
-from trainers.stream.cache import ShardCache
-from trainers.stream.draw import Draw
-from trainers.stream.loading import Loader, Prepare, Skipped
-from trainers.stream.reader import ShardReader
-from trainers.stream.report import SkipLog
-from trainers.stream.shards import open_shards
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.shards.cache import ShardCache
+from facerefs.trainers.stream.shards.reader import ShardReader
+from facerefs.trainers.stream.shards.shards import open_shards
+from facerefs.trainers.stream.workers.loading import Loader, Prepare, Skipped
+from facerefs.trainers.stream.workers.skip_log import SkipLog
 
 T = TypeVar("T")
 B = TypeVar("B")

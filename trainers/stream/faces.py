@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
-from trainers.stream.batch import FaceBatch, collate
-from trainers.stream.cache import ShardCache
-from trainers.stream.prepare import FacePreparation, Prepared
-from trainers.stream.stream import Sampling, Source, StartMethod, Stream
+from facerefs.trainers.stream.batches.batch import FaceBatch, collate
+from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
+from facerefs.trainers.stream.shards.cache import ShardCache
+from facerefs.trainers.stream.stream import Sampling, Source, StartMethod, Stream
 
 _AS_STORED = FacePreparation()
 

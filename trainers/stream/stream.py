@@ -9,19 +9,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
-from trainers.stream.cache import ShardCache
-from trainers.stream.dataset import BatchDataset
-from trainers.stream.draw import Draw
-from trainers.stream.errors import StreamError
-from trainers.stream.folders import LocalFolder
-from trainers.stream.loading import Loader, Prepare, Skipped
-from trainers.stream.mixing import derived
-from trainers.stream.order import BalancedOrder, Order, ShuffledOrder
-from trainers.stream.plan import ORDERS, Plan
-from trainers.stream.reader import ShardReader
-from trainers.stream.report import SkipLog
-from trainers.stream.shards import ShardSet, open_shards
-from trainers.stream.workers import Workers
+from facerefs.trainers.stream.dataset import BatchDataset
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.stream.order.mixing import derived
+from facerefs.trainers.stream.order.order import BalancedOrder, Order, ShuffledOrder
+from facerefs.trainers.stream.order.plan import ORDERS, Plan
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.shards.cache import ShardCache
+from facerefs.trainers.stream.shards.folders import LocalFolder
+from facerefs.trainers.stream.shards.reader import ShardReader
+from facerefs.trainers.stream.shards.shards import ShardSet, open_shards
+from facerefs.trainers.stream.workers.loading import Loader, Prepare, Skipped
+from facerefs.trainers.stream.workers.skip_log import SkipLog
+from facerefs.trainers.stream.workers.workers import Workers
 
 T = TypeVar("T")
 B = TypeVar("B")

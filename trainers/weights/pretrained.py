@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 import torch
 
-from stages.engines.engine import MissingWeights
-from trainers.stream.download import AbsentError, Sink, download
-from trainers.stream.errors import StreamError
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.stream.shards.download import AbsentError, Sink, download
 
 CACHE = "cache"
 DOWNLOAD = "download"

@@ -8,8 +8,8 @@ from pickle import UnpicklingError  # only to name what torch may raise
 import torch
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
-from trainers.weights.pretrained import MOST_BYTES
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.weights.pretrained import MOST_BYTES
 
 UNREADABLE = (
     UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,

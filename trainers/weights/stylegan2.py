@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
-from trainers.networks.stylegan2.discriminator import Discriminator
-from trainers.networks.stylegan2.generator import Generator
-from trainers.weights.pretrained import MOST_BYTES
-from trainers.weights.read import UNREADABLE
-from trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.weights.pretrained import MOST_BYTES
+from facerefs.trainers.weights.read import UNREADABLE
+from facerefs.trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
 
 _AVERAGED = ("ema", "averages")  # parts of the names under which moving averages stand
 _CONSTANTS = (".kernel", "resample_filter")  # of the blur, which is always [1, 3, 3, 1]

@@ -7,7 +7,7 @@ doubling convolutions for a transposed convolution: values go over as they are, 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from trainers.networks.stylegan2.widths import LARGEST_PX
+from facerefs.trainers.networks.stylegan2.widths import LARGEST_PX
 
 OURS = "facerefs"
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import poisson
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     AnyBlur,
     Blur,
     Brightness,
@@ -31,8 +31,8 @@ from schemas.operations import (
     Saturation,
     SincBlur,
 )
-from schemas.theta import Theta
-from stages.degrade.kernels import motion_kernels
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.operations.kernels import motion_kernels
 
 Floats = NDArray[np.floating]
 
@@ -74,7 +74,7 @@ def opencv_sequence(photo: Floats, theta: Theta) -> Floats:
 
 
 def _step(bgr: Floats, operation: Operation) -> Floats:
-    from stages.basicsr import degradations
+    from facerefs.stages.quality.basicsr import degradations
 
     match operation:
         case Blur() | GeneralisedBlur() | PlateauBlur() | SincBlur() | MotionBlur():
@@ -113,7 +113,7 @@ def _step(bgr: Floats, operation: Operation) -> Floats:
 
 
 def _torchvision(bgr: Floats, operation: Operation) -> Floats:
-    from stages.basicsr import degradations
+    from facerefs.stages.quality.basicsr import degradations
 
     degradations()  # makes torchvision importable
     from torchvision.transforms import functional
@@ -130,7 +130,7 @@ def _torchvision(bgr: Floats, operation: Operation) -> Floats:
 
 def kernel(blur: AnyBlur) -> Floats:
     """The kernel of a blur by basicsr; that of a motion blur by us, since basicsr has none."""
-    from stages.basicsr import degradations
+    from facerefs.stages.quality.basicsr import degradations
 
     match blur:
         case Blur(taps, x, y, angle):
@@ -149,7 +149,7 @@ def kernel(blur: AnyBlur) -> Floats:
 
 def matlab_resize(photo: Floats, scale: float) -> Floats:
     """MATLAB's imresize by basicsr."""
-    from stages.basicsr import degradations
+    from facerefs.stages.quality.basicsr import degradations
 
     degradations()  # makes basicsr importable
     from basicsr.utils.matlab_functions import imresize

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     AnyBlur,
     Blur,
     GeneralisedBlur,
@@ -16,8 +16,8 @@ from schemas.operations import (
     Resize,
     SincBlur,
 )
-from stages.degrade import kernels
-from stages.degrade.engine import degrade
+from facerefs.stages.degrade.apply_theta import degrade
+from facerefs.stages.degrade.operations import kernels
 from tests.stages.degrade.oracle import FLOAT, batch, image, kernel, needs_basicsr
 
 GAUSSIANS = [(3.1, 1.2, 0.7), (0.1, 0.1, 0.0), (10.0, 9.0, -2.0), (0.5, 8.0, 3.0)]
@@ -109,7 +109,7 @@ def test_a_dot_becomes_the_kernel() -> None:
 )
 def test_a_blur_along_the_axes_before_a_resize_is_both_after_each_other(mode: str, blur: Blur) -> None:
     """The engine does them at once; a mirror between them, and one after, keeps them apart."""
-    from schemas.operations import Mirror
+    from facerefs.schemas.operations import Mirror
 
     for size in [(37, 53), (60, 60), (5, 7)]:
         photo, resize = FLOAT[: size[0], : size[1]], Resize(out_w=19, out_h=23, mode=mode)

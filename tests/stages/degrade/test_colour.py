@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     Brightness,
     ColourShift,
     Contrast,
@@ -17,7 +17,7 @@ from schemas.operations import (
     Resize,
     Saturation,
 )
-from stages.degrade.engine import degrade, degrade_exactly
+from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly
 from tests.stages.degrade.oracle import FLOAT, PHOTO, batch, image, needs_basicsr, opencv_sequence
 
 SMALL = FLOAT[60:220, 150:290]

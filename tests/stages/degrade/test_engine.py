@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     Blur,
     Hue,
     Mirror,
@@ -16,10 +16,10 @@ from schemas.operations import (
     Resize,
     SincBlur,
 )
-from schemas.theta import Theta, from_json, to_json
-from stages.degrade.engine import degrade, degrade_and_restore, restored
-from stages.degrade.program import compile_thetas
-from stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.schemas.theta import Theta, from_json, to_json
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, restored
+from facerefs.stages.degrade.program import compile_thetas
+from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
 from tests.stages.degrade.oracle import FLOAT, batch, psnr
 from tests.stages.degrade.thetas import BLURS, COLOURS, JPEGS, NOISES, RESIZES, SIDES, thetas
 
@@ -239,7 +239,6 @@ def test_nothing_but_torch_and_numpy_is_needed() -> None:
     import sys
 
     heavy = ["cv2", "basicsr", "torchvision", "ray", "scipy", "insightface"]
-    code = (
-        f"import sys; [sys.modules.update({{name: None}}) for name in {heavy}]; import stages.degrade.engine"
-    )
+    blocked = f"import sys; [sys.modules.update({{name: None}}) for name in {heavy}]"
+    code = f"{blocked}; import facerefs.stages.degrade.apply_theta"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

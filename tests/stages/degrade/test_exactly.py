@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Resize
-from schemas.theta import Theta, from_json, to_json
-from stages.degrade.canvas import Canvas, canvas_of
-from stages.degrade.engine import degrade, degrade_exactly, restored
-from stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Resize
+from facerefs.schemas.theta import Theta, from_json, to_json
+from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, restored
+from facerefs.stages.degrade.operations.padded_batch import Canvas, canvas_of
+from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
 from tests.stages.degrade.oracle import FLOAT, PHOTO, batch, psnr
 from tests.stages.degrade.thetas import SIDES, thetas
 

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 import torch
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     Blur,
     Brightness,
     ColourShift,
@@ -24,11 +24,11 @@ from schemas.operations import (
     Saturation,
     SincBlur,
 )
-from stages.degrade import apply
-from stages.degrade.canvas import sizes_of
-from stages.degrade.engine import degrade, degrade_and_restore
-from stages.degrade.recipes import RECIPES, draw
-from stages.degrade.soft_jpeg import soft_jpeg
+from facerefs.stages.degrade import apply_operation
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore
+from facerefs.stages.degrade.operations.padded_batch import sizes_of
+from facerefs.stages.degrade.operations.soft_jpeg import soft_jpeg
+from facerefs.stages.degrade.recipes import RECIPES, draw
 from tests.stages.degrade.oracle import FLOAT, batch
 
 
@@ -106,7 +106,7 @@ def test_the_gradient_of_a_whole_theta_is_that_of_the_chain_without_rounding(rec
     (gradient,) = torch.autograd.grad(loss(images).sum(), images)
     assert gradient.isfinite().all()
     assert (gradient.abs().amax((1, 2, 3)) > 0).all()
-    with mock.patch.object(apply, "soft_jpeg", partial(soft_jpeg, rounding=False)):
+    with mock.patch.object(apply_operation, "soft_jpeg", partial(soft_jpeg, rounding=False)):
         small = 1e-5
         slope = (loss(photos + small * way) - loss(photos - small * way)) / (2 * small)
     torch.testing.assert_close((gradient * way).sum((1, 2, 3)), slope, rtol=0.05, atol=0.02)

@@ -6,11 +6,11 @@ import pytest
 import simplejpeg
 import torch
 
-from schemas.operations import Jpeg, Resize
-from stages.degrade.canvas import sizes_of
-from stages.degrade.engine import degrade
-from stages.degrade.jpeg import compress, decompress
-from stages.degrade.soft_jpeg import soft_jpeg
+from facerefs.schemas.operations import Jpeg, Resize
+from facerefs.stages.degrade.apply_theta import degrade
+from facerefs.stages.degrade.operations.jpeg import compress, decompress
+from facerefs.stages.degrade.operations.padded_batch import sizes_of
+from facerefs.stages.degrade.operations.soft_jpeg import soft_jpeg
 from tests.stages.degrade.oracle import FLOAT, PHOTO, batch, image, psnr
 
 QUALITIES = (1, 5, 10, 20, 30, 40, 49, 50, 60, 75, 85, 90, 95, 98, 100)

@@ -6,11 +6,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import chisquare, kstest, poisson
 
-from schemas.operations import Noise, PoissonNoise, Resize
-from schemas.theta import Theta
-from stages.degrade.engine import degrade
-from stages.degrade.noise import normal
-from stages.degrade.philox import random_words
+from facerefs.schemas.operations import Noise, PoissonNoise, Resize
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.apply_theta import degrade
+from facerefs.stages.degrade.operations.noise import normal
+from facerefs.stages.degrade.operations.philox import random_words
 from tests.stages.degrade import oracle
 from tests.stages.degrade.oracle import FLOAT, batch, image, needs_basicsr
 
@@ -98,7 +98,7 @@ def test_shot_noise_is_the_quantile_of_each_pixels_chance(gray: bool) -> None:
 @pytest.mark.parametrize("kind", ["gaussian", "poisson"])
 def test_noise_has_the_moments_of_basicsrs_own(kind: str, gray: bool) -> None:
     """On a real photo, whose levels are more than 128, drawn by NumPy as basicsr does."""
-    from stages.basicsr import degradations
+    from facerefs.stages.quality.basicsr import degradations
 
     np.random.seed(0)  # noqa: NPY002 (it is what basicsr draws from)
     photo = 0.2 + 0.6 * FLOAT

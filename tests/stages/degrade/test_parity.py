@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from schemas.operations import Jpeg
-from stages.degrade.engine import degrade, degrade_and_restore, degrade_exactly
-from stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.schemas.operations import Jpeg
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, degrade_exactly
+from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
 from tests.stages.degrade.oracle import FLOAT, batch, image, needs_basicsr, opencv_sequence, psnr
 
 # At least so many dB between `degrade` in single precision and the others' result, small and as networks are fed.

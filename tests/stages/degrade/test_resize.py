@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.operations import Resize, ResizeMode
-from stages.degrade.canvas import canvas_of
-from stages.degrade.engine import degrade, restored
+from facerefs.schemas.operations import Resize, ResizeMode
+from facerefs.stages.degrade.apply_theta import degrade, restored
+from facerefs.stages.degrade.operations.padded_batch import canvas_of
 from tests.stages.degrade.oracle import FLOAT, MODES, PHOTO, batch, image, matlab_resize, needs_basicsr
 from tests.stages.degrade.thetas import SIDES
 

@@ -5,7 +5,7 @@ import math
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from schemas.operations import (
+from facerefs.schemas.operations import (
     Blur,
     Brightness,
     ColourShift,
@@ -24,7 +24,7 @@ from schemas.operations import (
     Saturation,
     SincBlur,
 )
-from schemas.theta import Theta
+from facerefs.schemas.theta import Theta
 
 _taps = st.integers(0, 20).map(lambda half: 2 * half + 1)
 _sigmas_px = st.floats(0.1, 12)

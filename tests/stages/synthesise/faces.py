@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.geometry import apply, ffhq_transform
-from stages.rendered.expression import express
-from stages.rendered.field import depth_at
-from stages.rendered.landmarks import place_landmarks
-from stages.rendered.render import Person, View
-from stages.rendered.shape import head_radius
-from stages.rendered.trace import make_camera
+from facerefs.stages.faces.geometry import apply, ffhq_transform
+from facerefs.stages.synthetic_people.head.expression import express
+from facerefs.stages.synthetic_people.head.field import depth_at
+from facerefs.stages.synthetic_people.head.landmarks import place_landmarks
+from facerefs.stages.synthetic_people.head.shape import head_radius
+from facerefs.stages.synthetic_people.photo.trace import make_camera
+from facerefs.stages.synthetic_people.render import Person, View
 
 Points = NDArray[np.float64]
 

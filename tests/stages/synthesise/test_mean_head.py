@@ -5,16 +5,16 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from stages.geometry import pose
-from stages.rendered.expression import express
-from stages.rendered.field import depth_at
-from stages.rendered.landmarks import place_landmarks
-from stages.rendered.person import draw_person
-from stages.rendered.proportions import Shape
-from stages.rendered.render import View
-from stages.rendered.shape import head_radius
-from stages.synthesise.head import head_over
-from stages.synthesise.mean_head import NORMALS, SURFACE
+from facerefs.stages.faces.geometry import pose
+from facerefs.stages.synthesise.head import head_over
+from facerefs.stages.synthesise.mean_head import NORMALS, SURFACE
+from facerefs.stages.synthetic_people.head.expression import express
+from facerefs.stages.synthetic_people.head.field import depth_at
+from facerefs.stages.synthetic_people.head.landmarks import place_landmarks
+from facerefs.stages.synthetic_people.head.shape import head_radius
+from facerefs.stages.synthetic_people.person import draw_person
+from facerefs.stages.synthetic_people.proportions import Shape
+from facerefs.stages.synthetic_people.render import View
 from tests.stages.synthesise.faces import landmarks_of
 
 JAW = list(range(5, 12))  # of which the depth is a choice

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.synthesise.parameters import Synthesis, draw, draw_json, from_json, to_json
+from facerefs.stages.synthesise.parameters import Synthesis, draw, draw_json, from_json, to_json
 
 BOUNDED = {name: st.floats(bounds.low, bounds.high) for name, bounds in Synthesis.BOUNDS.items()}
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stages.geometry import apply as through
-from stages.geometry import ffhq_transform, pose, warp
-from stages.rendered.person import draw_person
-from stages.rendered.render import View, render
-from stages.synthesise.parameters import Synthesis, draw
-from stages.synthesise.reference import reference
+from facerefs.stages.faces.geometry import apply as through
+from facerefs.stages.faces.geometry import ffhq_transform, pose, warp
+from facerefs.stages.synthesise.parameters import Synthesis, draw
+from facerefs.stages.synthesise.reference import reference
+from facerefs.stages.synthetic_people.person import draw_person
+from facerefs.stages.synthetic_people.render import View, render
 from tests.stages.synthesise.faces import Points, landmarks_of
 
 SIDE_PX = 128
@@ -188,10 +188,10 @@ def test_threads_do_not_change_a_byte() -> None:
 
 _HASHED = """
 import hashlib, numpy as np
-from stages.rendered.person import draw_person
-from stages.rendered.render import View
-from stages.synthesise.parameters import draw
-from stages.synthesise.reference import reference
+from facerefs.stages.synthetic_people.person import draw_person
+from facerefs.stages.synthetic_people.render import View
+from facerefs.stages.synthesise.parameters import draw
+from facerefs.stages.synthesise.reference import reference
 from tests.stages.synthesise.faces import landmarks_of
 pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 points = landmarks_of(draw_person(5, 0), View(), 128).round(3)

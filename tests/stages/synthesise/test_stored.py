@@ -12,26 +12,26 @@ import pyarrow as pa
 import pytest
 import webdataset
 
-from pipeline import card
-from pipeline.inputs import PlannedSamples
-from pipeline.runner import PartWorker
-from pipeline.storage import Storage
-from pipeline.workers import Task
-from schemas.tables import FACES, PAIRS, loaded
-from stages.encode import ImageFormat, decoded, encoded_pixels
-from stages.rendered.person import draw_person
-from stages.rendered.render import View
-from stages.synthesise.parameters import Synthesis, draw, draw_json
-from stages.synthesise.reference import reference
+from facerefs.pipeline.dataset import card
+from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.runner.runner import PartWorker
+from facerefs.pipeline.runner.workers import Task
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.tables import FACES, PAIRS, loaded
+from facerefs.stages.images.encode import ImageFormat, decoded, encoded_pixels
+from facerefs.stages.synthesise.parameters import Synthesis, draw, draw_json
+from facerefs.stages.synthesise.reference import reference
+from facerefs.stages.synthetic_people.person import draw_person
+from facerefs.stages.synthetic_people.render import View
+from facerefs.trainers.check import check as training_check
+from facerefs.trainers.models.refine import PRESETS
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SIZE_PX, SMALL, Files, face_id, files_of, rewrite, write_tables
-from tests.pipeline.test_verify import check
+from tests.pipeline.verify.test_verify import check
 from tests.stages.synthesise.faces import landmarks_of
-from trainers.loop.check import check as training_check
-from trainers.models.refine import PRESETS
-from trainers.stream.batch import collate
-from trainers.stream.draw import Draw
-from trainers.stream.prepare import FacePreparation
 
 PEOPLE = 6
 Change = Callable[[dict[str, Any], Files], None]

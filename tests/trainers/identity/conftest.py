@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages import geometry
-from stages.rendered.render import draw_person, draw_view, render
+from facerefs.stages.faces import geometry
+from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from onnx import helper
 
-from stages import geometry
-from stages.engines.engine import MissingWeights
-from stages.engines.insightface import ArcFace
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.insightface import ArcFace
+from facerefs.stages.faces import geometry
+from facerefs.trainers.identity.arcface import ArcFaceNetwork, load_arcface
 from tests.trainers.identity.conftest import Faces
 from tests.trainers.identity.onnx_embedder import save, write_embedder
-from trainers.identity.arcface import ArcFaceNetwork, load_arcface
 
 FLOAT = np.float32
 

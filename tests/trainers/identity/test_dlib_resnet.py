@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from stages.engines.dlib_layers import read_resnet
-from stages.engines.engine import MissingWeights
-from stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, packaged
+from facerefs.stages.engines.dlib_layers import read_resnet
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, packaged
+from facerefs.trainers.identity.dlib import load_dlib_resnet
 from tests.trainers.identity.conftest import Faces
-from trainers.identity.dlib import load_dlib_resnet
 
 FILE = packaged(None, DLIB_EMBEDDER)
 

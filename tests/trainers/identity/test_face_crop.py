@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from stages import geometry
+from facerefs.stages.faces import geometry
+from facerefs.trainers.identity.crop import ArcFaceCrop, DlibChip
 from tests.trainers.identity.conftest import Faces
-from trainers.identity.crop import ArcFaceCrop, DlibChip
 
 
 def levels(images: torch.Tensor) -> np.ndarray:

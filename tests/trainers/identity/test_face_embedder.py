@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.engines.dlib import DlibResnet
-from stages.engines.engine import MissingWeights
-from stages.engines.insightface import ArcFace
-from stages.engines.weights import DLIB_EMBEDDER, packaged
+from facerefs.stages.engines.dlib import DlibResnet
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.insightface import ArcFace
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, packaged
+from facerefs.trainers.identity.embedder import Embedder, check_same, load_embedder
+from facerefs.trainers.losses.identity import identity_loss
 from tests.trainers.identity.conftest import Faces
 from tests.trainers.identity.onnx_embedder import write_embedder
-from trainers.identity.embedder import Embedder, check_same, load_embedder
-from trainers.losses.identity import identity_loss
 
 
 @pytest.fixture(scope="module")

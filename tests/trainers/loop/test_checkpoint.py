@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainers.loop.checkpoint import Checkpoint, CheckpointError, checkpoints, newest, read, write
+from facerefs.trainers.loop.checkpoint import Checkpoint, CheckpointError, checkpoints, newest, read, write
 
 STATE = Checkpoint(
     model="toy",
@@ -138,7 +138,7 @@ import os, signal, sys, torch
 from dataclasses import replace
 from pathlib import Path
 from tests.trainers.loop.test_checkpoint import STATE
-from trainers.loop import checkpoint
+from facerefs.trainers.loop import checkpoint
 folder = Path(sys.argv[1])
 checkpoint.write(folder, STATE, keep=1)
 save = torch.save

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.train import train
 from tests.trainers.loop.toy import LOOP, Toy, log_lines, train_toy
-from trainers.loop.ranks import Ranks
-from trainers.train import train
 
 pytestmark = [
     pytest.mark.gpu,

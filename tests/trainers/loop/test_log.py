@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainers.loop.grids import grid
-from trainers.loop.log import Log, cut_back
+from facerefs.trainers.loop.grids import grid
+from facerefs.trainers.loop.log import Log, cut_back
 
 
 def log_at(run: Path, step: int) -> Log:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from facerefs.trainers.loop.adam import halvings
+from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
+from facerefs.trainers.loop.nan_guard import Diverged
 from tests.trainers.loop.toy import LOOP, Toy, train_toy
-from trainers.loop.adam import halvings
-from trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
-from trainers.loop.guard import Diverged
 
 ACCUMULATING = Toy(loop=replace(LOOP, accumulate=2, clip_norm=0.3))
 

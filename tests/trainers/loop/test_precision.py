@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from trainers.loop.precision import round_products
+from facerefs.trainers.loop.precision import round_products
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
+from facerefs.trainers.distributed import Ranks, joined
+from facerefs.trainers.loop.checkpoint import newest, read
+from facerefs.trainers.loop.gradients import average_gradients
+from facerefs.trainers.loop.nan_guard import Guard
+from facerefs.trainers.train import train
 from tests.trainers.loop.toy import DATA, LOOP, Toy, log_lines, train_toy
-from trainers.loop.checkpoint import newest, read
-from trainers.loop.gradients import average_gradients
-from trainers.loop.guard import Guard
-from trainers.loop.ranks import Ranks, joined
-from trainers.train import train
 
 CPU = torch.device("cpu")
 

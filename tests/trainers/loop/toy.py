@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.tar import TarWriter
+from facerefs.pipeline.storage.tar import TarWriter
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.loop.settings import Data, Loop
+from facerefs.trainers.loop.training_module import Networks, Phase, Trainee
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Data, Loop
-from trainers.loop.trainee import Networks, Phase, Trainee
-from trainers.stream.ready import ReadyBatch
-from trainers.train import train
 
 SIZE_PX = 16
 LOOP = Loop(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.losses.adversarial import (
+from facerefs.trainers.losses.adversarial import (
     gradient_penalty,
     hinge_discriminator,
     hinge_generator,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.losses.augment import augment, recolour, translate
+from facerefs.trainers.losses.augment import augment, recolour, translate
 
 
 @pytest.fixture

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from stages.degrade.engine import degrade_and_restore
-from stages.degrade.program import Program, compile_thetas
-from stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.apply_theta import degrade_and_restore
+from facerefs.stages.degrade.program import Program, compile_thetas
+from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.trainers.losses.cycle import degraded_again
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.trainers.face_files import SIZE_PX, face_files
-from trainers.losses.cycle import degraded_again
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.draw import Draw
-from trainers.stream.prepare import FacePreparation
-from trainers.stream.ready import ReadyBatch
 
 
 def _ready(recipe: str, size: int = 4, flip_chance: float = 0.5) -> ReadyBatch:

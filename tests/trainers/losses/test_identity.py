@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainers.losses.identity import identity_loss
+from facerefs.trainers.losses.identity import identity_loss
 
 
 def literal(a: list[float], b: list[float]) -> float:

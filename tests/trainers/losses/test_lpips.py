@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.engines.engine import MissingWeights
-from trainers.losses.lpips import Lpips, Net
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.losses.lpips import Lpips, Net
 
 both = pytest.mark.parametrize("net", ["alex", "vgg"])
 
@@ -20,7 +20,7 @@ def ours() -> dict[str, Lpips]:
 
 def _theirs(net: str, mine: Lpips, spatial: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The package lpips with our weights in its network."""
-    from stages.torchvision_door import import_torchvision
+    from facerefs.stages.quality.torchvision_compat import import_torchvision
 
     import_torchvision()
     import lpips
@@ -139,6 +139,6 @@ def test_it_says_which_weights_it_has_and_none_of_them_learns(ours: dict[str, Lp
 
 
 def test_without_the_package_lpips_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.losses.lpips.find_spec", lambda name: None)
+    monkeypatch.setattr("facerefs.trainers.losses.lpips.find_spec", lambda name: None)
     with pytest.raises(MissingWeights, match="`pip install lpips`"):
         Lpips("alex", "random")

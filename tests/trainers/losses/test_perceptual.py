@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
+from facerefs.trainers.networks.features import ALEXNET, Features
+from facerefs.trainers.weights.imagenet import draw_weights
 from tests.stages.degrade.oracle import needs_basicsr
-from trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
-from trainers.networks.features import ALEXNET, Features
-from trainers.weights.imagenet import draw_weights
 
 
 def _pair() -> tuple[Tensor, Tensor]:
@@ -21,7 +21,7 @@ def _pair() -> tuple[Tensor, Tensor]:
 
 @needs_basicsr
 def test_it_is_basicsrs_loss_with_gfpgans_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stages import basicsr
+    from facerefs.stages.quality import basicsr
 
     basicsr.degradations()  # makes basicsr importable
     from basicsr.archs import vgg_arch

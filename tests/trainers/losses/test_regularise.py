@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.losses.regularise import PathLength, r1
+from facerefs.trainers.losses.regularise import PathLength, r1
 
 
 def test_r1_is_the_mean_of_squared_gradient_norms() -> None:

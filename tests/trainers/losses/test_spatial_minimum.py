@@ -2,7 +2,7 @@
 
 import torch
 
-from trainers.losses.spatial_minimum import spatial_minimum
+from facerefs.trainers.losses.spatial_minimum import spatial_minimum
 
 
 def _maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.geometry.hull import face_hull
+from facerefs.trainers.masks.mask import FaceMask, load_face_mask
+from facerefs.trainers.masks.parsing import LABELS, NON_FACIAL, Parser
+from facerefs.trainers.networks.bisenet import BiSeNet
+from facerefs.trainers.weights.read import fill
 from tests.trainers.faces import frontal_face
 from tests.trainers.networks.literal_bisenet import drawn_tensors, literal_logits
-from trainers.geometry.hull import face_hull
-from trainers.masks.mask import FaceMask, load_face_mask
-from trainers.masks.parsing import LABELS, NON_FACIAL, Parser
-from trainers.networks.bisenet import BiSeNet
-from trainers.weights.read import fill
 
 PUBLISHED_ORDER = [
     "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r", "nose", "mouth",

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from schemas.operations import Blur, Jpeg, MotionBlur, Noise, PlateauBlur, Resize, SincBlur
-from stages.degrade.engine import degrade
-from stages.degrade.recipes import RECIPES, draw
-from trainers.metrics.nme import BINS, by_strength, nme, strength
-from trainers.models.tiny import REFINE_256
+from facerefs.schemas.operations import Blur, Jpeg, MotionBlur, Noise, PlateauBlur, Resize, SincBlur
+from facerefs.stages.degrade.apply_theta import degrade
+from facerefs.stages.degrade.recipes import RECIPES, draw
+from facerefs.trainers.metrics.nme import BINS, by_strength, nme, strength
+from facerefs.trainers.models.common.tiny import REFINE_256
 
 
 def test_the_error_is_the_mean_distance_over_that_of_the_outer_eye_corners() -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from facerefs.trainers.metrics.levels import levels
+from facerefs.trainers.metrics.psnr import psnr
+from facerefs.trainers.metrics.ssim import ssim
 from tests.stages.degrade.oracle import needs_basicsr
-from trainers.metrics.levels import levels
-from trainers.metrics.psnr import psnr
-from trainers.metrics.ssim import ssim
 
 figures = pytest.mark.parametrize("figure", [psnr, ssim])
 
@@ -66,7 +66,7 @@ def test_ssim_is_that_of_scikit_image() -> None:
 
 @needs_basicsr
 def test_both_are_those_of_basicsr() -> None:
-    from stages import basicsr
+    from facerefs.stages.quality import basicsr
 
     basicsr.degradations()  # makes basicsr importable
     from basicsr.metrics import calculate_psnr, calculate_ssim

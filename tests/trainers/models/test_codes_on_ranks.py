@@ -6,17 +6,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.loop.checkpoint import newest, read
+from facerefs.trainers.loop.settings import Data, Loop
+from facerefs.trainers.loop.training_module import Networks, Trainee
+from facerefs.trainers.models.model import Model
+from facerefs.trainers.networks.dictionary import Dictionary
+from facerefs.trainers.train import train
 from tests.trainers.loop.test_ranks import in_two_processes
 from tests.trainers.loop.toy import write_faces
 from tests.trainers.models.test_ented import SMALL as ENTED
 from tests.trainers.models.test_rdfr import SMALL as RDFR
-from trainers.loop.checkpoint import newest, read
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Data, Loop
-from trainers.loop.trainee import Networks, Trainee
-from trainers.models.model import Model
-from trainers.networks.dictionary import Dictionary
-from trainers.train import train
 
 
 @dataclass(frozen=True)

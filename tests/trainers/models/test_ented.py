@@ -11,16 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from stages.engines.engine import MissingWeights
-from tests.trainers.face_files import face_files, prepared
-from tests.trainers.loop.toy import write_faces
-from trainers.geometry.tps import warp_for
-from trainers.loop.checkpoint import newest, read
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Data
-from trainers.loop.trainee import Trainee
-from trainers.losses.perceptual import Perceptual
-from trainers.models.ented import (
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.checkpoint import newest, read
+from facerefs.trainers.loop.settings import Data
+from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.losses.perceptual import Perceptual
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.ented import (
     PRESETS,
     Codes,
     Dictionary,
@@ -29,14 +28,15 @@ from trainers.models.ented import (
     EntedNetwork,
     LatentRefinement,
 )
-from trainers.models.ented_pictures import attention_pictures
-from trainers.models.model import Model, Restorer
-from trainers.models.seen import seen_of
-from trainers.networks.stylegan2.widths import widths
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch
-from trainers.train import train
+from facerefs.trainers.models.ented_pictures import attention_pictures
+from facerefs.trainers.models.model import Model, Restorer
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.train import train
+from tests.trainers.face_files import face_files, prepared
+from tests.trainers.loop.toy import write_faces
 
 CPU = torch.device("cpu")
 SIDE_PX = 32
@@ -565,7 +565,7 @@ def test_what_cannot_be_is_said_in_a_sentence(model: Ented, error: type[Exceptio
 def test_without_faiss_the_dictionary_is_refused_before_the_first_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trainers.networks.kmeans.find_spec", lambda _name: None)
+    monkeypatch.setattr("facerefs.trainers.networks.kmeans.find_spec", lambda _name: None)
     networks = drawn(SMALL)  # which restores without it
     with pytest.raises(ValueError, match="pip install faiss-cpu"):
         trainee(SMALL, networks)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainers.models.ented_pictures import attention_pictures
+from facerefs.trainers.models.ented_pictures import attention_pictures
 
 
 def one_hot(rows: list[list[int]], side: int) -> Tensor:

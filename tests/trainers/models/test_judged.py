@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.training_module import Networks
+from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
-from trainers.geometry.tps import warp_for
-from trainers.loop.trainee import Networks
-from trainers.models.judged import Judge
-from trainers.models.model import Seen
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch
 
 SIDE_PX = 32
 

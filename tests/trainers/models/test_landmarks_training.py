@@ -7,20 +7,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
+from facerefs.trainers.loop.settings import Adam
+from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.metrics.nme import BINS
+from facerefs.trainers.models.common.tiny import TINY_REFINE
+from facerefs.trainers.models.landmarks import PRESETS, Landmarks, Moves, draw_points, find_landmarks
+from facerefs.trainers.models.model import Landmarker, Model
+from facerefs.trainers.networks.heatmaps import gaussians
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch, make_ready
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
-from trainers.geometry.similarity import move_images, move_points, random_similarities
-from trainers.loop.settings import Adam
-from trainers.loop.trainee import Trainee
-from trainers.metrics.nme import BINS
-from trainers.models.landmarks import PRESETS, Landmarks, Moves, draw_points, find_landmarks
-from trainers.models.model import Landmarker, Model
-from trainers.models.tiny import TINY_REFINE
-from trainers.networks.heatmaps import gaussians
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch, make_ready
 
 CPU = torch.device("cpu")
 SMALL = replace(
@@ -217,7 +217,7 @@ def test_missing_weights_of_fan_are_one_sentence(fan: Landmarks, tmp_path: Path,
 def test_fan_loads_its_weights_and_finds_what_the_engine_finds(fan: Landmarks, tmp_path: Path) -> None:
     """Random weights, saved; the network's maps are the package's own, and their sharpened peaks lie at the peaks."""
     torch.manual_seed(0)
-    from trainers.networks.fan import Fan
+    from facerefs.trainers.networks.fan import Fan
 
     saved = Fan(keep_statistics=True)
     torch.save(saved.network.state_dict(), tmp_path / "fan.pth")

@@ -7,19 +7,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.engines.engine import MissingWeights
-from tests.trainers.face_files import face_files, prepared
-from tests.trainers.faces import frontal_face
-from tests.trainers.loop.toy import write_faces
-from trainers.geometry.boxes import component_boxes
-from trainers.geometry.rois import roi_align
-from trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Loop
-from trainers.loop.trainee import Trainee
-from trainers.models.catalogue import presets
-from trainers.models.model import Model, Restorer
-from trainers.models.posevaried import (
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.geometry.boxes import component_boxes
+from facerefs.trainers.geometry.rois import roi_align
+from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
+from facerefs.trainers.loop.settings import Loop
+from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.models.catalogue import presets
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.sizes import sizes_of
+from facerefs.trainers.models.model import Model, Restorer
+from facerefs.trainers.models.posevaried import (
     PRESETS,
     Codec,
     Losses,
@@ -28,17 +27,18 @@ from trainers.models.posevaried import (
     PosevariedNetwork,
     Shape,
 )
-from trainers.models.seen import seen_of
-from trainers.models.sizes import sizes_of
-from trainers.networks.mmrb import Mmrb
-from trainers.networks.patch_discriminator import LocalDiscriminators
-from trainers.networks.stylegan2.discriminator import Discriminator, freeze_first
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.widths import widths
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch
-from trainers.train import train
+from facerefs.trainers.networks.mmrb import Mmrb
+from facerefs.trainers.networks.patch_discriminator import LocalDiscriminators
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator, freeze_first
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.train import train
+from tests.trainers.face_files import face_files, prepared
+from tests.trainers.faces import frontal_face
+from tests.trainers.loop.toy import write_faces
 
 CPU = torch.device("cpu")
 SIDE_PX = 16

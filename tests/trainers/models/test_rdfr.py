@@ -9,16 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from stages.engines.engine import MissingWeights
-from tests.trainers.face_files import face_files, prepared
-from tests.trainers.loop.toy import write_faces
-from trainers.loop.checkpoint import newest, read
-from trainers.loop.precision import computing
-from trainers.loop.ranks import Ranks
-from trainers.loop.trainee import Trainee
-from trainers.losses.perceptual import Perceptual
-from trainers.models.model import Model, Restorer
-from trainers.models.rdfr import (
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.loop.checkpoint import newest, read
+from facerefs.trainers.loop.precision import computing
+from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.losses.perceptual import Perceptual
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.model import Model, Restorer
+from facerefs.trainers.models.rdfr import (
     PRESETS,
     GatedNoise,
     LinearGatedFusion,
@@ -28,11 +27,12 @@ from trainers.models.rdfr import (
     RdfrNetwork,
     Weights,
 )
-from trainers.models.seen import seen_of
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch
-from trainers.train import train
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.train import train
+from tests.trainers.face_files import face_files, prepared
+from tests.trainers.loop.toy import write_faces
 
 CPU = torch.device("cpu")
 SIDE_PX = 32
@@ -124,7 +124,7 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
 
 @pytest.mark.parametrize(("side", "window"), [(4, 1), (64, 2)])
 def test_the_gated_fusion_is_equation_4(side: int, window: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.models.rdfr._GLOBAL_PX", side // window if side == 4 else 32)
+    monkeypatch.setattr("facerefs.trainers.models.rdfr._GLOBAL_PX", side // window if side == 4 else 32)
     torch.manual_seed(2)
     fusion = LinearGatedFusion(side)
     places = (side // window) ** 2
@@ -296,7 +296,7 @@ def test_the_losses_are_equation_7(batch: ReadyBatch, monkeypatch: pytest.Monkey
     generator, judge = networks["generator"], networks["discriminator"]
     perceptual = Perceptual("random", {"relu1_1": 1.0})
     weights = Losses(adversarial=2.0, pixels=3.0, perceptual=5.0, commitment=7.0)
-    monkeypatch.setattr("trainers.models.rdfr.augment", lambda images: images.flip(3) * 0.5)
+    monkeypatch.setattr("facerefs.trainers.models.rdfr.augment", lambda images: images.flip(3) * 0.5)
     terms = RdfrLosses(generator, judge, weights, perceptual).generator(batch)
     image, commitments = generator(seen_of(batch).degraded)
     looks = judge(image.flip(3) * 0.5)
@@ -320,7 +320,7 @@ def test_the_discriminator_sees_real_and_made_faces_augmented(
         augmented.append(images)
         return images * 0
 
-    monkeypatch.setattr("trainers.models.rdfr.augment", look)
+    monkeypatch.setattr("facerefs.trainers.models.rdfr.augment", look)
     trainee = trainee_of(shaped(noise=False))
     generator, judging, lazy = trainee.phases
     found = judging.loss(batch)["logistic"].item()

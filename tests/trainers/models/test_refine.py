@@ -7,20 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.restorer_input import seen_of, with_landmarks
+from facerefs.trainers.models.model import Model, Restorer
+from facerefs.trainers.models.refine import PRESETS, Losses, Refine, RefineLosses, Shape, Weights
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
-from trainers.geometry.tps import warp_for
-from trainers.loop.trainee import Trainee
-from trainers.models.model import Model, Restorer
-from trainers.models.opponent import opponent_phases
-from trainers.models.refine import PRESETS, Losses, Refine, RefineLosses, Shape, Weights
-from trainers.models.seen import seen_of, with_landmarks
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.widths import widths
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch
 
 CPU = torch.device("cpu")
 SIDE_PX = 32
@@ -145,7 +145,7 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Rea
             a + batch.batch.landmarks[i, 8:12].flatten() / SIDE_PX
         )  # the pose of the truth, not of the reference
         identity += 1 - (a @ b / (a.norm() * b.norm())).item()
-    from stages.degrade.engine import degrade_and_restore
+    from facerefs.stages.degrade.apply_theta import degrade_and_restore
 
     again = degrade_and_restore((restored.clamp(-1, 1) + 1) / 2, batch.batch.thetas) * 2 - 1
     cycle = (again - seen.degraded).square().mean().item()

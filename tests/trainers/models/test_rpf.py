@@ -10,34 +10,34 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from schemas.operations import Range
-from stages.degrade.recipe import RandomNoise, RandomResize, Recipe, Round
-from stages.engines.engine import MissingWeights
+from facerefs.schemas.operations import Range
+from facerefs.stages.degrade.recipe import RandomNoise, RandomResize, Recipe, Round
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.geometry.hull import face_hull
+from facerefs.trainers.geometry.sizes import enlarged, reduced
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
+from facerefs.trainers.loop.loop import Update
+from facerefs.trainers.loop.phases import Trainable
+from facerefs.trainers.loop.settings import Adam, Data, Loop
+from facerefs.trainers.loop.training_module import Phase, Trainee
+from facerefs.trainers.masks.mask import FaceMask, load_face_mask
+from facerefs.trainers.models.catalogue import presets
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.model import Model, Restorer, Seen
+from facerefs.trainers.models.rpf.factor import bicubic_by
+from facerefs.trainers.models.rpf.masks import BatchMasks
+from facerefs.trainers.models.rpf.rpf import PRESETS, Losses, Rpf, RpfLosses, Shape, Weights
+from facerefs.trainers.models.rpf.schedule import Lesson, Schedule, lessons_of
+from facerefs.trainers.networks.features import ALEXNET, Features
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
 from tests.trainers.loop.toy import write_faces
-from trainers.geometry.hull import face_hull
-from trainers.geometry.sizes import enlarged, reduced
-from trainers.geometry.tps import warp_for
-from trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
-from trainers.loop.loop import Update
-from trainers.loop.phases import Trainable
-from trainers.loop.ranks import Ranks
-from trainers.loop.settings import Adam, Data, Loop
-from trainers.loop.trainee import Phase, Trainee
-from trainers.masks.mask import FaceMask, load_face_mask
-from trainers.models.catalogue import presets
-from trainers.models.model import Model, Restorer, Seen
-from trainers.models.rpf import PRESETS, Losses, Rpf, RpfLosses, Shape, Weights
-from trainers.models.rpf_factor import bicubic_by
-from trainers.models.rpf_masks import BatchMasks
-from trainers.models.rpf_schedule import Lesson, Schedule, lessons_of
-from trainers.models.seen import seen_of
-from trainers.networks.features import ALEXNET, Features
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.ready import ReadyBatch
-from trainers.train import train
 
 CPU = torch.device("cpu")
 SIDE_PX = 32
@@ -348,7 +348,7 @@ def black(images: Tensor, masks: Tensor) -> Tensor:
 
 def small_of(batch: ReadyBatch) -> Tensor:
     """The 4 x 4 px of the degraded face: as its recipe made them, in [-1, 1]."""
-    from stages.degrade.engine import degrade
+    from facerefs.stages.degrade.apply_theta import degrade
 
     return degrade((batch.target + 1) / 2, batch.batch.thetas).pixels[..., :4, :4] * 2 - 1
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facerefs.trainers.loop.training_module import Phase, Trainee
+from facerefs.trainers.models.catalogue import presets
+from facerefs.trainers.models.model import Model
+from facerefs.trainers.models.stylegan2 import PRESETS, Losses, Shape, StyleGan2, Weights, draw_latents
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.stream.batches.batch import collate
+from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.trainers.face_files import SIZE_PX, face_files
-from trainers.loop.trainee import Phase, Trainee
-from trainers.models.catalogue import presets
-from trainers.models.model import Model
-from trainers.models.stylegan2 import PRESETS, Losses, Shape, StyleGan2, Weights, draw_latents
-from trainers.networks.stylegan2.generator import Generator
-from trainers.stream.batch import collate
-from trainers.stream.device import on_device
-from trainers.stream.draw import Draw
-from trainers.stream.prepare import FacePreparation
-from trainers.stream.ready import ReadyBatch
 
 CPU = torch.device("cpu")
 SMALL = StyleGan2(shape=Shape(size_px=SIZE_PX, channels=8, style_dim=8, mapping_layers=2))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
-from trainers.losses.attention import attention_reconstruction
-from trainers.networks.attention import (
+from facerefs.trainers.losses.attention import attention_reconstruction
+from facerefs.trainers.networks.attention import (
     Distribution,
     Extraction,
     carried,

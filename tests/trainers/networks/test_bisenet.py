@@ -6,9 +6,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
+from facerefs.trainers.networks.bisenet import BiSeNet
+from facerefs.trainers.weights.read import fill
 from tests.trainers.networks.literal_bisenet import drawn_tensors, literal_logits, published_shapes
-from trainers.networks.bisenet import BiSeNet
-from trainers.weights.read import fill
 
 
 @pytest.fixture(scope="module")

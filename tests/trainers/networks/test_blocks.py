@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.geometry.sizes import enlarged
-from trainers.networks.blocks import (
+from facerefs.trainers.geometry.sizes import enlarged
+from facerefs.trainers.models.rpf.refinement import Modulation, Refinement
+from facerefs.trainers.models.rpf.synthesis import Synthesis
+from facerefs.trainers.models.rpf.warping import Warping
+from facerefs.trainers.networks.blocks import (
     DownBlock,
     ResidualBlock,
     ShuffleUp,
@@ -13,11 +16,8 @@ from trainers.networks.blocks import (
     convolution,
     deconvolution,
 )
-from trainers.networks.critic import Critic
-from trainers.networks.rpf.refinement import Modulation, Refinement
-from trainers.networks.rpf.synthesis import Synthesis
-from trainers.networks.rpf.warping import Warping
-from trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.networks.critic import Critic
+from facerefs.trainers.networks.stylegan2.widths import widths
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from trainers.networks.features import ALEXNET, VGG16, VGG19, Architecture, Features
-from trainers.weights.imagenet import draw_weights
+from facerefs.trainers.networks.features import ALEXNET, VGG16, VGG19, Architecture, Features
+from facerefs.trainers.weights.imagenet import draw_weights
 
 LAST = {"VGG16": "relu5_3", "VGG19": "relu5_4", "AlexNet": "relu5"}
 networks = pytest.mark.parametrize("architecture", [VGG16, VGG19, ALEXNET], ids=lambda a: a.name)
@@ -17,7 +17,7 @@ def _network(architecture: Architecture, *activations: str) -> Features:
 
 
 def _torchvisions(architecture: Architecture) -> torch.nn.Module:
-    from stages.torchvision_door import import_torchvision
+    from facerefs.stages.quality.torchvision_compat import import_torchvision
 
     import_torchvision()
     from torchvision import models

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
-from trainers.networks.heatmaps import HeatmapNet, divergence, gaussians, points_of, shares_of
+from facerefs.trainers.networks.heatmaps import HeatmapNet, divergence, gaussians, points_of, shares_of
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

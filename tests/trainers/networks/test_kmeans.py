@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.loop.ranks import Ranks
-from trainers.networks.dictionary import Dictionary
-from trainers.networks.kmeans import kmeans
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.networks.dictionary import Dictionary
+from facerefs.trainers.networks.kmeans import kmeans
 
 
 def clusters(count: int = 6, each: int = 20, channels: int = 4) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ def test_what_cannot_be_clustered_is_said_in_a_sentence(vectors: Tensor, sentenc
 def test_without_faiss_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(
-        "trainers.networks.kmeans.find_spec", lambda name: None if name == "faiss" else there(name)
+        "facerefs.trainers.networks.kmeans.find_spec", lambda name: None if name == "faiss" else there(name)
     )
     with pytest.raises(ValueError, match="pip install faiss-cpu"):
         kmeans(torch.randn(9, 2), 4)

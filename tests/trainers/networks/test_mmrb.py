@@ -8,7 +8,7 @@ import torch
 from scipy.signal import correlate2d
 from torch import Tensor, nn
 
-from trainers.networks.mmrb import Mmrb
+from facerefs.trainers.networks.mmrb import Mmrb
 
 
 def literal(block: Mmrb, features: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainers.networks.patch_discriminator import PatchDiscriminator
+from facerefs.trainers.networks.patch_discriminator import PatchDiscriminator
 
 
 @pytest.mark.parametrize(("height", "width"), [(80, 80), (120, 120), (12, 16)])

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.networks.quantise import Codebook, nearest, quantise
 from tests.trainers.loop.test_ranks import in_two_processes
-from trainers.loop.ranks import Ranks
-from trainers.networks.quantise import Codebook, nearest, quantise
 
 
 def literal(features: Tensor, codes: Tensor) -> Tensor:

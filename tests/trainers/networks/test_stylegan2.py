@@ -8,11 +8,17 @@ import torch
 from scipy.signal import convolve2d, correlate2d
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.discriminator import Discriminator, minibatch_deviation
-from trainers.networks.stylegan2.generator import Generator, Mapping
-from trainers.networks.stylegan2.layers import DownConv, EqualConv2d, EqualLinear, ModulatedConv2d, ToRGB
-from trainers.networks.stylegan2.resample import Blur, Downsample, Upsample
-from trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator, minibatch_deviation
+from facerefs.trainers.networks.stylegan2.generator import Generator, Mapping
+from facerefs.trainers.networks.stylegan2.layers import (
+    DownConv,
+    EqualConv2d,
+    EqualLinear,
+    ModulatedConv2d,
+    ToRGB,
+)
+from facerefs.trainers.networks.stylegan2.resample import Blur, Downsample, Upsample
+from facerefs.trainers.networks.stylegan2.widths import widths
 
 TAPS = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 

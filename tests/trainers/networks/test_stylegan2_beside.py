@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.layers import StyledConv
-from trainers.networks.stylegan2.widths import widths
-from trainers.weights.stylegan2 import load_generator
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.layers import StyledConv
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.weights.stylegan2 import load_generator
 
 SIDES = (4, 8, 16)
 CHANNELS = widths(16, most=6)

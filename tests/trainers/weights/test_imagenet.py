@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.engines.engine import MissingWeights
-from trainers.networks.features import ALEXNET, VGG19, Features
-from trainers.weights.imagenet import load_features
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.networks.features import ALEXNET, VGG19, Features
+from facerefs.trainers.weights.imagenet import load_features
 
 
 def _network() -> Features:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.engines.engine import MissingWeights
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.weights import pretrained
+from facerefs.trainers.weights.pretrained import find_file
 from tests.photo_server import PhotoServer, photo_server
-from trainers.weights import pretrained
-from trainers.weights.pretrained import find_file
 
 DATA = b"weights" * 1000
 NAME = f"net-{hashlib.sha256(DATA).hexdigest()[:8]}.pth"

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from stages.engines.engine import MissingWeights
-from trainers.weights import read
-from trainers.weights.read import fill, read_tensors
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.weights import read
+from facerefs.trainers.weights.read import fill, read_tensors
 
 
 def _saved(state: Any, legacy: bool = False) -> bytes:

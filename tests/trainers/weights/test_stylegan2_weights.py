@@ -7,17 +7,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import literal_stylegan2 as literal
 import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.basicsr import _basicsr
-from stages.engines.engine import MissingWeights
-from trainers.networks.stylegan2.discriminator import Discriminator
-from trainers.networks.stylegan2.generator import Generator
-from trainers.networks.stylegan2.widths import widths
-from trainers.weights.stylegan2 import load_discriminator, load_generator
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.quality.basicsr import _basicsr
+from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
+from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator
+from tests.trainers.weights import literal_stylegan2 as literal
 
 SIZE_PX, STYLE, LAYERS = 32, 16, 3
 NARROW = 1 / 64  # of basicsr's channels: 8 up to 64 px

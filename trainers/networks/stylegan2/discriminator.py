@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.layers import EPSILON, DownConv, EqualConv2d, EqualLinear
-from trainers.networks.stylegan2.resample import Downsample
-from trainers.networks.stylegan2.widths import Widths, checked
+from facerefs.trainers.networks.stylegan2.layers import EPSILON, DownConv, EqualConv2d, EqualLinear
+from facerefs.trainers.networks.stylegan2.resample import Downsample
+from facerefs.trainers.networks.stylegan2.widths import Widths, checked
 
 HALF_POWER = 1 / math.sqrt(2)  # the sum of two branches has the variance of one
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.layers import DownConv, EqualConv2d
-from trainers.networks.stylegan2.widths import Widths
+from facerefs.trainers.networks.stylegan2.layers import DownConv, EqualConv2d
+from facerefs.trainers.networks.stylegan2.widths import Widths
 
 
 class Encoder(nn.Module):

@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from trainers.networks.stylegan2.layers import EPSILON, EqualLinear, StyledConv, ToRGB
-from trainers.networks.stylegan2.resample import Upsample
-from trainers.networks.stylegan2.widths import Widths, checked
+from facerefs.trainers.networks.stylegan2.layers import EPSILON, EqualLinear, StyledConv, ToRGB
+from facerefs.trainers.networks.stylegan2.resample import Upsample
+from facerefs.trainers.networks.stylegan2.widths import Widths, checked
 
 Noise: TypeAlias = Literal["random", "none"]
 Fuse: TypeAlias = Callable[[int, Tensor], Tensor]

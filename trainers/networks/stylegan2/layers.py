@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, linear
 
-from trainers.networks.stylegan2.resample import Blur
+from facerefs.trainers.networks.stylegan2.resample import Blur
 
 SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2)

@@ -1,0 +1,1 @@
+"""The build: the stages in their order, and the checks around them."""

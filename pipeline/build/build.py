@@ -1,0 +1,154 @@
+"""The build: the stages in the order in which a photo meets them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from facerefs.pipeline.build import leakage, overrides, warnings
+from facerefs.pipeline.build.listing import bring_up_to_date
+from facerefs.pipeline.build.unmatched import warn
+from facerefs.pipeline.config.config import Config, to_tree
+from facerefs.pipeline.config.read_settings import differences
+from facerefs.pipeline.dataset import card
+from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.fetch.retry import Retry
+from facerefs.pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
+from facerefs.pipeline.runner.runner import Runner
+from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.fetch import Fetch
+from facerefs.stages.quality.basicsr import BasicsrMissingError
+from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.stage import WholeStage
+
+BUILD_FILE = "build.yaml"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build is made of."""
+
+    source: str  # as the user wrote it, made absolute
+    labels_file: str | None
+    config: Config
+
+    def tree(self) -> dict[str, Any]:
+        """As it is written into the build's folder."""
+        return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
+
+    def question(self) -> str:
+        """What a source is asked for: all that its list depends on."""
+        config = to_tree(self.config)
+        settings = {name: config[name] for name in ("columns", "commons", "openverse", "rows_per_part")}
+        return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
+
+
+def build(
+    source: Source,
+    plan: Plan,
+    storage: Storage,
+    workers: Workers,
+    console: Console,
+    retry: Retry | None = None,
+) -> None:
+    """Bring every table and the shards of a build up to date.
+
+    Raises UserError for what only the user can mend, RunError if a stage fails.
+    """
+    from facerefs.pipeline.fetch.fetch import run_fetch
+
+    config = plan.config
+    run = Runner(storage, console, workers)
+    lines = overrides.read(storage)
+    text = yaml.safe_dump(plan.tree(), sort_keys=False)
+    try:
+        if storage.read_text(BUILD_FILE) != text:
+            # What is missing for these settings is better said now than after the crawl, and before they are kept.
+            replace(config.analyse).setup()
+        storage.clear_temporary()
+        storage.write_text(BUILD_FILE, text)
+        question, again = plan.question(), retry is Retry.ALL
+        bring_up_to_date(source, question, config.rows_per_part, storage, console, again)
+        run_fetch(config.fetch, storage, workers, console, retry)
+        run.run_parts(config.crawl, FoundPhotos(storage))
+        overrides.bring_up_to_date(storage, lines)
+        _run_whole(run, config.dedupe)
+        run.run_parts(config.analyse, KeptPhotos(storage))
+        for stage in (config.compare, config.cluster, config.select):
+            _run_whole(run, stage)
+        warn(storage, console)
+        warnings.tell(storage, console)
+        # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
+        run.run_parts(config.shard, PlannedSamples(storage, config.shard), partial(card.withdraw, storage))
+    except (SourceError, MissingWeights) as error:
+        if not storage.parts("sources"):
+            storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
+        raise UserError(str(error)) from None
+    except BasicsrMissingError as error:
+        raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None
+    leakage.check(storage, console)
+    card.write(storage, config.shard)
+
+
+def _run_whole(run: Runner, stage: WholeStage) -> None:
+    run.run_whole(stage, {"overrides": overrides.heeded_by(stage.writes)})
+
+
+def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
+    """Hold a new plan against the build that is in the folder already; yields what an update will change.
+
+    Raises UserError if the folder is of another source or, without `update`, of another configuration.
+    """
+    text = storage.read_text(BUILD_FILE)
+    if text is None:
+        return
+    try:
+        old = yaml.safe_load(text)
+        old_source, old_config = old["source"], old["config"]
+    except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
+        raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
+    if old_source != plan.source:
+        raise UserError(
+            f"{storage.root} holds a build of {old_source}, not of {plan.source}: choose another folder for --out"
+        )
+    changes = differences(
+        {"labels_file": old.get("labels_file"), "config": old_config},
+        {"labels_file": plan.labels_file, "config": to_tree(plan.config)},
+    )
+    changes = [change.removeprefix("config.") for change in changes]
+    redone = [change for change in changes if not _is_pace(change)]
+    if redone and not update:
+        what = (
+            "by another version of facerefs"
+            if _other_settings(old_config, plan)
+            else "with another configuration"
+        )
+        raise UserError(
+            f"{storage.root} holds a build {what} ({'; '.join(redone)}): "
+            "add --update to redo what that changes, or choose another folder for --out"
+        )
+    yield from changes
+
+
+def _other_settings(old_config: Any, plan: Plan) -> bool:
+    """Whether there were settings that are no more, or are some that were not there."""
+    return _names(old_config) != _names(to_tree(plan.config))
+
+
+def _names(tree: Any) -> set[tuple[str, ...]]:
+    sections = tree if isinstance(tree, dict) else {}
+    return {
+        (str(name), *map(str, section if isinstance(section, dict) else ()))
+        for name, section in sections.items()
+    }
+
+
+def _is_pace(change: str) -> bool:
+    """Whether it is about how photos are asked for, not about which: nothing has to be redone for it."""
+    section, _, name = change.partition(":")[0].partition(".")
+    return section == "fetch" and name not in Fetch().rules()

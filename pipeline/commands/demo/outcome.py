@@ -1,0 +1,99 @@
+"""What became of the planted defects in the end: in the people, and in the pairs that a network would learn from."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from facerefs.pipeline.commands.demo.plant import Photo
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.reject import Reject
+from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
+from facerefs.stages.identities.people import NOBODY
+from facerefs.stages.search.similarity import Ints
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """What became of the planted defects in the end: in the pairs that a network would learn from."""
+
+    pairs: int
+    of_two_people: int
+    of_copies: int
+    in_two_splits: int  # shots, whatever they were taken for
+
+
+@dataclass(frozen=True)
+class PeopleScore:
+    """How well the identities agree with the people: F from 0 to 1."""
+
+    people: int
+    identities: int
+    pairwise_f: float
+    bcubed_f: float
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was looked at by `cluster`, and what is true of its photo."""
+
+    id: str
+    photo: Photo
+    identity: str | None
+    decision: str
+    reject: str | None
+
+
+def score_pairs(storage: Storage, truth: list[Photo]) -> PairScore:
+    """Counts the accepted pairs that show two people, or one photo twice."""
+    by_path = {photo.path: photo for photo in truth}
+    photo_of = {row["id"]: by_path[row["key"]] for row in storage.scan("faces", ("id", "key")).to_pylist()}
+    pairs = [
+        (photo_of[row["target"]], photo_of[row["reference"]])
+        for row in storage.scan("pairs", ("target", "reference", "synthesis", "reject")).to_pylist()
+        if row["reject"] is None and row["synthesis"] is None
+    ]
+    return PairScore(
+        pairs=len(pairs),
+        of_two_people=sum(a.person != b.person for a, b in pairs),
+        of_copies=sum(a.shot == b.shot for a, b in pairs),
+        in_two_splits=_in_two_splits(storage, photo_of),
+    )
+
+
+def _in_two_splits(storage: Storage, photo_of: dict[str, Photo]) -> int:
+    splits: dict[str, set[str]] = defaultdict(set)
+    for row in storage.scan("samples", ("split", "target", "references", "reject")).to_pylist():
+        for face in (row["target"], *row["references"]):
+            splits[photo_of[face].shot].add(row["split"])
+    return sum(len(found) > 1 for found in splits.values())
+
+
+def score_people(storage: Storage, truth: list[Photo]) -> PeopleScore:
+    """Holds the identities against the people; a face that was left out is one that was not found."""
+    faces = list(faces_of(storage, {photo.path: photo for photo in truth}))
+    faces = [face for face in faces if face.reject != Reject.SECOND_NAME]  # whose shot is there
+    true, found = (
+        _numbered(names)
+        for names in ([face.photo.person for face in faces], [face.identity for face in faces])
+    )
+    return PeopleScore(
+        people=len(np.unique(true)),
+        identities=len(np.unique(found[found != NOBODY])),
+        pairwise_f=pairwise(true, found).f,
+        bcubed_f=bcubed(true, found).f,
+    )
+
+
+def _numbered(names: list[str | None]) -> Ints:
+    numbers = np.unique(np.array([name or "" for name in names], str), return_inverse=True)[1]
+    return np.where([name is None for name in names], NOBODY, numbers)
+
+
+def faces_of(storage: Storage, truth: dict[str, Photo]) -> Iterable[Face]:
+    """The faces that analyse let go on."""
+    key = {row["id"]: row["key"] for row in storage.scan("faces", ("id", "key")).to_pylist()}
+    for row in storage.scan("identities", ("face", "identity", "decision", "reject")).to_pylist():
+        identity = None if row["reject"] else row["identity"]
+        yield Face(row["face"], truth[key[row["face"]]], identity, row["decision"], row["reject"])

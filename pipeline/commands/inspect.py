@@ -1,0 +1,130 @@
+"""`facerefs inspect`: rows of a table, or everything that is known of one photo, face, sample or person."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from facerefs.pipeline.commands.build_commands import open_build
+from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.tables import TABLES
+
+_NAMES = {
+    "sources": ("key", "url"),
+    "downloads": ("key", "url", "final_url"),
+    "images": ("key", "id"),
+    "duplicates": ("key", "id", "group"),
+    "faces": ("id", "image", "key"),
+    "overrides": ("what", "other"),
+    "copies": ("face", "other"),
+    "identities": ("face", "identity"),
+    "pairs": ("target", "reference"),
+    "samples": ("key", "target", "references"),
+}
+"""The columns by which a row is found."""
+
+_LINKS = (
+    ("identities", ("identity",), ("face",)),
+    ("sources", ("key", "url"), ("key",)),
+    ("images", ("key", "id"), ("key", "id")),
+    ("faces", ("id", "image", "key"), ("id", "image", "key")),
+)
+"""What a row that is found by some columns leads to: a person to faces, a photo to its faces and back.
+
+A sample's key is its target's id. A face leads neither to the photos of its references nor of its person.
+"""
+
+
+def print_rows(folder: Path, what: str, limit: int, rejected: bool) -> None:
+    """Print rows of table `what`, or all rows linked with the key, id or person `what`; one JSON object per line.
+
+    Raises UserError if `what` is neither.
+    """
+    storage = open_build(folder)
+    console = Console(soft_wrap=True)
+    found = _table(storage, what) if what in TABLES else _linked_rows(storage, what)
+    shown = 0
+    for table, rows in found:
+        for row in (_only_rejected(rows) if rejected else rows).to_pylist():
+            if shown == limit:
+                console.print(f"... more rows: raise --limit {limit}", highlight=False)
+                return
+            text = json.dumps(_short(row), default=str, ensure_ascii=False)
+            console.print(f"{table} {text}", highlight=False, markup=False)
+            shown += 1
+    if not shown:
+        kind = "rejected rows" if rejected else "rows"
+        console.print(f"no {kind} {'in' if what in TABLES else 'of'} {what}", highlight=False, markup=False)
+
+
+def _table(storage: Storage, table: str) -> Iterator[tuple[str, pa.Table]]:
+    for part in storage.parts(table):
+        yield table, storage.read(table, part)
+
+
+def _linked_rows(storage: Storage, what: str) -> Iterator[tuple[str, pa.Table]]:
+    """The rows in which `what` occurs, or one of the keys and ids that it is linked with, in table order."""
+    names = _linked_names(storage, what)
+    known = False
+    for table, columns in _NAMES.items():
+        for part in storage.parts(table):
+            hits = _hits(storage.read(table, part, columns), names)
+            if pc.any(hits).as_py():
+                known = True
+                yield table, storage.read(table, part).filter(hits)
+    if not known:
+        raise UserError(
+            f"{what!r} is neither a table ({', '.join(TABLES)}) nor a key or id in {storage.root}"
+        )
+
+
+def _linked_names(storage: Storage, what: str) -> pa.Array:
+    """`what`, and the photo keys, image ids and face ids that it leads to."""
+    asked = os.fsencode(what).decode(
+        "utf-8", "backslashreplace"
+    )  # as `facerefs.schemas.paths` writes odd bytes
+    names = pa.array([asked])
+    for table, found_by, leads_to in _LINKS:
+        found = []
+        for part in storage.parts(table):
+            rows = storage.read(table, part, tuple(dict.fromkeys(found_by + leads_to)))
+            rows = rows.filter(_hits(rows.select(found_by), names))
+            found += [rows.column(column).combine_chunks() for column in leads_to]
+        names = pc.drop_null(pc.unique(pa.concat_arrays([names, *found])))
+    return names
+
+
+def _hits(rows: pa.Table, names: pa.Array) -> pa.Array:
+    """Which rows hold one of the names, in any column."""
+    hits = pa.repeat(False, len(rows))
+    for column in rows.columns:
+        hits = pc.or_(hits, _in(column.combine_chunks(), names))
+    return hits
+
+
+def _in(values: pa.Array, names: pa.Array) -> pa.Array:
+    if not pa.types.is_list(values.type):
+        return pc.is_in(values, value_set=names)
+    holders = pc.list_parent_indices(values).filter(pc.is_in(pc.list_flatten(values), value_set=names))
+    return pc.is_in(pa.array(range(len(values)), holders.type), value_set=holders)
+
+
+def _only_rejected(rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.is_valid(rows.column("reject")))
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without what is empty, and long vectors by their length."""
+    short = {}
+    for name, value in row.items():
+        if value is None:
+            continue
+        is_vector = isinstance(value, list) and len(value) > 8
+        short[name] = f"[{len(value)} values]" if is_vector else value
+    return short

@@ -1,0 +1,1 @@
+"""What stands beside the shards: manifest, dataset card, credits, Croissant."""

@@ -1,0 +1,105 @@
+"""What lies beside the shards: the dataset card, the credits, Croissant metadata, and the manifest over all."""
+
+import hashlib
+import posixpath
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from facerefs.pipeline.dataset.credits import CREDITS_FILE, credited_photos, write_credits
+from facerefs.pipeline.dataset.croissant import croissant
+from facerefs.pipeline.dataset.dataset_card import dataset_card, degraded_ending, summary
+from facerefs.pipeline.dataset.manifest import VERSION, File, Manifest, ShardFile, as_read, written
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.images.encode import ENDINGS
+from facerefs.stages.shard import Shard
+
+MANIFEST_FILE = "samples/manifest.json"
+_LICENCES = 5
+
+
+def write(storage: Storage, shard: Shard) -> None:
+    """Write `photos.csv`, `README.md`, `croissant.json` and, last, `manifest.json`, which says that all is there.
+
+    All of them are functions of the tables alone.
+    """
+    shards, indexes_only = _shards(storage)
+    samples = _samples(storage)
+    photos = credited_photos(storage, samples)
+    write_credits(storage, photos)
+    photo_file = _file(storage, CREDITS_FILE)
+    storage.write_text("samples/README.md", dataset_card(storage, shard, shards, samples, photos))
+    metadata = croissant(
+        description=summary(shard, samples) + _licences(photos),
+        shards=shards,
+        photos=photo_file,
+        references=max((len(row["references"]) for row in samples), default=0),
+        ending=ENDINGS[shard.image_format],
+        degraded=degraded_ending(shard),
+    )
+    storage.write_text("samples/croissant.json", metadata)
+    manifest = Manifest(
+        version=VERSION,
+        recipe=as_read(shard.degradation),
+        seed=shard.seed,
+        shards=tuple(shards),
+        indexes_only=tuple(indexes_only),
+        documents=(photo_file, _file(storage, "croissant.json")),
+    )
+    storage.write_text(MANIFEST_FILE, written(manifest))
+
+
+def withdraw(storage: Storage) -> None:
+    """Take the manifest away: the set is unfinished until it is written again."""
+    storage.remove_file(MANIFEST_FILE)
+
+
+def _shards(storage: Storage) -> tuple[list[ShardFile], list[File]]:
+    """The shards with their indexes, and the indexes whose samples were all rejected."""
+    shards, indexes_only = [], []
+    for name in storage.parts("samples"):
+        part = storage.part("samples", name)
+        if part is None:
+            continue
+        index = _file(storage, f"{name}.parquet")
+        if part.tar is None or part.tar.sha256 is None:
+            indexes_only.append(index)
+            continue
+        split: Any = name.partition("-")[0]
+        shards.append(
+            ShardFile(
+                name=f"{name}.tar",
+                split=split,
+                samples=_accepted(storage, name),
+                bytes=part.tar.size,
+                sha256=part.tar.sha256,
+                index=index,
+            )
+        )
+    return shards, indexes_only
+
+
+def _file(storage: Storage, name: str) -> File:
+    with storage.filesystem.open_input_stream(posixpath.join(storage.root, "samples", name)) as file:
+        data = file.read()
+    return File(name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _accepted(storage: Storage, name: str) -> int:
+    return int(storage.read("samples", name, ("reject",)).column("reject").null_count)
+
+
+def _samples(storage: Storage) -> list[dict[str, Any]]:
+    samples = storage.scan("samples", ("split", "identity", "target", "references", "reject")).to_pylist()
+    return [row for row in samples if row["reject"] is None]
+
+
+def _licences(photos: pa.Table) -> str:
+    """For a catalogue: that each photo has its own licence, and which are the most frequent."""
+    counts = Counter(
+        " ".join((text or "not stated").split()) for text in photos.column("licence").to_pylist()
+    )
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_LICENCES]
+    named = "; ".join(f"{name[:100]}: {count}" for name, count in most)
+    return f" Each photo has its own licence, see photos.csv{f' ({named})' if named else ''}."

@@ -1,0 +1,53 @@
+"""`samples/photos.csv`: whom each photo of the shards is from."""
+
+import io
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.csv import write_csv
+
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.text import web_link
+
+CREDITS_FILE = "photos.csv"
+
+
+def write_credits(storage: Storage, photos: pa.Table) -> None:
+    """Write the photos as a table that a spreadsheet may open."""
+    text = io.BytesIO()
+    write_csv(_harmless(photos), text)
+    storage.write_bytes(f"samples/{CREDITS_FILE}", text.getvalue())
+
+
+def credited_photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table:
+    """The photos that are in the shards, as target or reference, and whom they are from."""
+    used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
+    faces = storage.scan("faces", ("id", "key"))
+    keys = faces.filter(pc.is_in(faces.column("id"), value_set=pa.array(sorted(used), pa.string()))).column(
+        "key"
+    )
+    photos = storage.scan("images", ("key", "id", "label", "page", "url", "attribution", "licence"))
+    photos = photos.filter(pc.is_in(photos.column("key"), value_set=keys.combine_chunks()))
+    return photos.sort_by("key").rename_columns(
+        ["key", "sha256", "label", "page", "url", "author", "licence"]
+    )
+
+
+def _harmless(photos: pa.Table) -> pa.Table:
+    """A stranger's texts as a spreadsheet may open them: on one line, no formulas, no links but those of the web."""
+    for name in ("key", "label", "author", "licence"):
+        texts = photos.column(name).to_pylist()
+        photos = _replaced(photos, name, [None if text is None else _plain_cell(text) for text in texts])
+    for name in ("page", "url"):
+        photos = _replaced(photos, name, [web_link(text) for text in photos.column(name).to_pylist()])
+    return photos
+
+
+def _replaced(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
+
+
+def _plain_cell(text: str) -> str:
+    folded = " ".join(text.split())
+    return f"'{folded}" if folded.startswith(("=", "+", "-", "@")) else folded

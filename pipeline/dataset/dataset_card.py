@@ -1,0 +1,225 @@
+"""`samples/README.md`: the dataset card, for people and for Hugging Face, which reads what stands at its top."""
+
+import html
+import re
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from facerefs.pipeline.dataset.funnel import funnel
+from facerefs.pipeline.dataset.manifest import ShardFile, as_read
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.degrade.recipe import Recipe
+from facerefs.stages.images.encode import ENDINGS
+from facerefs.stages.shard import Shard
+
+NOTICE = """\
+The 68-point predictor that comes with the embedded engines was trained on iBUG 300-W, whose licence excludes
+commercial use; InsightFace's model packs are for non-commercial research. These photos show people: respect the
+licence of each photo, and remove a person from your copies when asked to.
+"""
+
+_LAYOUT = """\
+| file | what it is |
+|---|---|
+| `KEY.gt.{ending}` | ground truth: the aligned face, {size} x {size} |
+| `KEY.ref0.{ending}` ... | references: other photos of the same person, best first |
+| `KEY.lq.{degraded}` | the degraded face as its last operation left it, at its low resolution |
+| `KEY.json` | identity, landmarks, boxes, embedding, theta, and where each photo comes from |
+"""
+
+_SYNTHESISED = """\
+{count} of the {every} references are no photos: they are synthesised from their target, whose person has no other
+photo that would do. Pose, expression, light and the skin's texture are changed by the numbers under `synthesis` in
+`KEY.json`; origin and licence are those of the target. They have no embedding.
+"""
+
+_USE = """\
+```python
+import webdataset
+samples = webdataset.WebDataset("train-00000.tar", shardshuffle=False).decode("rgb8")
+
+import datasets
+samples = datasets.load_dataset("webdataset", data_files={"train": "train-*.tar"}, split="train")
+```
+"""
+
+_INDEX = """\
+`*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
+SHA-256 of each file, and `facerefs verify` holds the files against it. `croissant.json` describes the shards to
+tools that read Croissant. Splits are by person: nobody is in two of them. Where samples differ in their number of
+references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` do not.
+"""
+
+_CREDITS = """\
+Each photo with its page, URL, author and licence: `photos.csv`, which has to go wherever these shards go.
+"""
+_RECIPE = """\
+Each degraded face was made by its own theta, drawn from this recipe with seed {seed} and stored in `KEY.json`; the same
+is in `manifest.json`. A build of other photos takes it as `shard.recipe` in its configuration.
+
+```yaml
+{recipe}```
+"""
+_SHOWN = 50
+
+
+def dataset_card(
+    storage: Storage,
+    shard: Shard,
+    shards: list[ShardFile],
+    samples: list[dict[str, Any]],
+    photos: pa.Table,
+) -> str:
+    """The card as Markdown. photos: as `facerefs.pipeline.dataset.credits.credited_photos` gives them."""
+    engines = ("detector", "landmarker", "embedder")
+    faces = storage.scan("faces", (*engines, "crop_size"))
+    named = sorted(
+        {name for column in engines for name in pc.unique(faces.column(column)).to_pylist() if name}
+    )
+    size = pc.max(faces.column("crop_size")).as_py() or 0
+    sections = {
+        "# Faces with references": [f"{summary(shard, samples)}\n", _split_table(samples, shards)],
+        "## A sample": [
+            _LAYOUT.format(ending=ENDINGS[shard.image_format], size=size, degraded=degraded_ending(shard)),
+            _image_format(shard),
+            *_synthesised(samples),
+        ],
+        "## Use": [_USE, _INDEX],
+        "## How it was made": [f"Engines: {', '.join(named) or 'none'}.\n", _funnel_table(storage)],
+        "## Degradation": [_RECIPE.format(seed=shard.seed, recipe=_recipe(shard.degradation))],
+        "## Licences of the photos": [_count_table(photos, "licence"), _CREDITS],
+        "## Authors of the photos": [_count_table(photos, "author")],
+        "## People": [NOTICE],
+    }
+    return (
+        _front_matter(shards, len(samples))
+        + "\n"
+        + "\n".join("\n".join([f"{heading}\n", *paragraphs]) for heading, paragraphs in sections.items())
+    )
+
+
+def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
+    """What the set is, in one sentence."""
+    used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
+    people = {row["identity"] for row in samples}
+    return (
+        f"{len(samples)} samples of {len(people)} people from {len(used)} faces, made by facerefs for "
+        "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
+        "person, and a degraded version with its exact degradation parameters "
+        f"(recipe `{shard.degradation.name}`, seed {shard.seed})."
+        + (
+            f" {count} references are synthesised from their target."
+            if (count := _synthesised_count(samples))
+            else ""
+        )
+    )
+
+
+def _synthesised_count(samples: list[dict[str, Any]]) -> int:
+    return sum(row["references"].count(row["target"]) for row in samples)
+
+
+def _synthesised(samples: list[dict[str, Any]]) -> list[str]:
+    """What such references are, if there are any."""
+    count = _synthesised_count(samples)
+    every = sum(len(row["references"]) for row in samples)
+    return [_SYNTHESISED.format(count=count, every=every)] if count else []
+
+
+def degraded_ending(shard: Shard) -> str:
+    """Of the names of the degraded faces."""
+    return "jpg" if shard.degradation.ends_with_jpeg else "png"
+
+
+def _image_format(shard: Shard) -> str:
+    if shard.image_format != "jpeg":
+        return f"Ground truth and references are lossless {shard.image_format.upper()}.\n"
+    return (
+        f"Ground truth and references are JPEG, quality {shard.jpeg_quality}, chroma 4:4:4; the degraded face is made "
+        "from the pixels that the ground truth decodes to.\n"
+    )
+
+
+def _recipe(recipe: Recipe) -> str:
+    """As YAML that `shard.recipe` takes, without what it leaves out."""
+    return yaml.safe_dump(
+        _stated(asdict(as_read(recipe))), sort_keys=False, default_flow_style=None, width=110
+    )
+
+
+def _stated(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _stated(value) for name, value in tree.items() if value not in (None, ())}
+    return [_stated(value) for value in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _front_matter(shards: list[ShardFile], count: int) -> str:
+    splits = [split for split in ("train", "val", "test") if any(shard.split == split for shard in shards)]
+    matter = {
+        "task_categories": ["image-to-image"],
+        "tags": ["face-restoration", "webdataset"],
+        "size_categories": [_size_category(count)],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": {"val": "validation"}.get(split, split), "path": f"{split}-*.tar"}
+                    for split in splits
+                ],
+            }
+        ],
+    }
+    return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n"
+
+
+def _size_category(count: int) -> str:
+    for limit, name in (
+        (1_000, "n<1K"),
+        (10_000, "1K<n<10K"),
+        (100_000, "10K<n<100K"),
+        (1_000_000, "100K<n<1M"),
+    ):
+        if count < limit:
+            return name
+    return "n>1M"
+
+
+def _split_table(samples: list[dict[str, Any]], shards: list[ShardFile]) -> str:
+    lines = ["| split | samples | people | shards | bytes |", "|---|---|---|---|---|"]
+    for split in ("train", "val", "test"):
+        rows = [row for row in samples if row["split"] == split]
+        tars = [shard for shard in shards if shard.split == split]
+        people = len({row["identity"] for row in rows})
+        size = sum(shard.bytes for shard in tars)
+        lines.append(f"| {split} | {len(rows)} | {people} | {len(tars)} | {size} |")
+    return "\n".join([*lines, ""])
+
+
+def _funnel_table(storage: Storage) -> str:
+    lines = ["| step | in | rejected | why |", "|---|---|---|---|"]
+    for step in funnel(storage):
+        why = ", ".join(f"{reason} {count}" for reason, count in step.reasons.items())
+        lines.append(f"| {step.stage} | {step.rows} | {sum(step.reasons.values())} | {why} |")
+    return "\n".join([*lines, ""])
+
+
+def _count_table(photos: pa.Table, column: str) -> str:
+    """How many photos have which licence or author, the most frequent first."""
+    counts = Counter(value or "not stated by the source" for value in photos.column(column).to_pylist())
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"| {column} | photos |", "|---|---|"]
+    lines += [f"| {_cell(name)} | {count} |" for name, count in most[:_SHOWN]]
+    if len(most) > _SHOWN:
+        lines.append(f"| {len(most) - _SHOWN} more | {sum(count for _, count in most[_SHOWN:])} |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    """A stranger's text as plain text in one cell of a Markdown table."""
+    plain = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"[\\`*_{}\[\]()#+!|~-]", lambda special: f"&#{ord(special[0])};", plain)

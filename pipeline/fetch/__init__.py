@@ -1,0 +1,1 @@
+"""How the table `downloads` is made: URLs fetched in parallel, journalled, committed part by part."""

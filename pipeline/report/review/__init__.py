@@ -1,0 +1,1 @@
+"""The least certain decisions, each with the line of `overrides.csv` that overturns it."""

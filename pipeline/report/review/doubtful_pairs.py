@@ -1,0 +1,117 @@
+"""The decisions on copies and sessions, of faces and of photos, that are nearest to having been made otherwise."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from facerefs.pipeline.report.album import Album
+from facerefs.pipeline.report.review.decision import (
+    Decision,
+    Group,
+    Side,
+    face_side,
+    first_of,
+    least_certain,
+    once_each,
+    percent,
+    without_forced,
+)
+from facerefs.pipeline.report.review.paste import first_that_shows, line
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.text import figure
+from facerefs.schemas.reject import Reject
+
+_COPIES = (
+    ("copy", "Taken for one shot", "Neither is a reference of the other; under two names, one of them goes."),
+    ("unsure", "Perhaps one shot", "Treated as two shots of one session, until a person says more."),
+)
+
+
+def doubtful_pairs(storage: Storage, album: Album) -> Iterator[Group]:
+    """Copies of faces, sessions, copies of photos; a group may be empty."""
+    copies = without_forced(storage.scan("copies"), "why")
+    copies = copies.sort_by([("certainty", "ascending"), ("face", "ascending"), ("other", "ascending")])
+    for kind, title, note in _COPIES:
+        own = copies.filter(pc.equal(copies["kind"], kind))
+        yield Group(title, note, len(own), copies_of_faces(least_certain(own), album))
+    yield _sessions(storage, album)
+    yield _photos(storage, album)
+
+
+def copies_of_faces(rows: pa.Table, album: Album) -> list[Decision]:
+    """Rows of `copies`, with identities and splits where they have them."""
+    return [_copy(row, album) for row in rows.to_pylist()]
+
+
+def _copy(row: dict[str, Any], album: Album) -> Decision:
+    sides = [
+        face_side(
+            album,
+            row[face],
+            row.get(f"{prefix}split") or "labelled",
+            row.get(f"{prefix}identity") or row[f"{prefix}label"],
+        )
+        for face, prefix in (("face", ""), ("other", "other_"))
+    ]
+    figures = [
+        ("bits", _bits(row["hash_distance"], row["mirrored"])),
+        ("landmarks", percent(row["landmark_distance"])),
+        ("cosine", figure(row["similarity"])),
+    ]
+    overturn = line("copy" if row["kind"] == "unsure" else "keep", row["face"], row["other"])
+    return Decision(row["kind"], sides, figures, row["certainty"], row["why"], overturn)
+
+
+def _sessions(storage: Storage, album: Album) -> Group:
+    """Pairs of faces that may not be each other's reference because they are of one session; each pair once."""
+    columns = (
+        "target",
+        "reference",
+        "identity",
+        "landmark_distance",
+        "similarity",
+        "reject",
+        "reject_detail",
+    )
+    rows = storage.scan("pairs", columns)
+    rows = without_forced(rows.filter(pc.equal(rows["reject"], Reject.SESSION.value)), "reject_detail")
+    ends = rows["target"], rows["reference"]
+    rows = rows.append_column("a", pc.min_element_wise(*ends)).append_column("b", pc.max_element_wise(*ends))
+    rows = rows.sort_by([("similarity", "ascending"), ("a", "ascending"), ("b", "ascending")])
+    pairs = once_each(rows, ["a", "b"])
+    note = "Neither is a reference of the other. The least alike of them first."
+    shown = [_session(row, album) for row in first_of(pairs).to_pylist()]
+    return Group("Taken for one session", note, len(pairs), shown)
+
+
+def _session(row: dict[str, Any], album: Album) -> Decision:
+    faces = row["a"], row["b"]
+    sides = [face_side(album, face, "face of", row["identity"]) for face in faces]
+    figures = [("landmarks", percent(row["landmark_distance"])), ("cosine", figure(row["similarity"]))]
+    return Decision("session", sides, figures, None, row["reject_detail"], line("keep", *faces))
+
+
+def _photos(storage: Storage, album: Album) -> Group:
+    """Photos that were dropped as near copies: the least alike first."""
+    rows = without_forced(storage.scan("duplicates"), "why")
+    rows = rows.filter(pc.is_in(rows["kind"], pa.array(["near", "mirror"])))
+    rows = rows.sort_by([("distance", "descending"), ("key", "ascending")])
+    note = "Distances are in bits of the perceptual hash."
+    shown = [_photo(row, album) for row in first_of(rows).to_pylist()]
+    return Group("Photos dropped as near copies", note, len(rows), shown)
+
+
+def _photo(row: dict[str, Any], album: Album) -> Decision:
+    sides = [
+        Side(album.photo(row["key"]), "dropped", row["label"], row["key"], "photo"),
+        Side(album.photo(row["kept_key"]), "kept", row["kept_label"], row["kept_key"], "photo"),
+    ]
+    figures = [("bits", _bits(row["distance"], row["kind"] == "mirror"))]
+    lines = [line("keep", row["id"])] if row["id"] else []
+    return Decision(row["kind"], sides, figures, None, row["why"], first_that_shows(lines))
+
+
+def _bits(distance: int | None, mirrored: bool | None) -> str:
+    return f"{'–' if distance is None else distance}{', mirrored' if mirrored else ''}"

@@ -1,0 +1,88 @@
+"""Samples as a model will see them: degraded, reference, ground truth, and what was done to degrade."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from facerefs.pipeline.report.album import Album, Origin
+from facerefs.pipeline.report.sampling import spread
+from facerefs.pipeline.report.thumbnails import Picture
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas import theta
+
+_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample; `words` say its theta."""
+
+    key: str
+    split: str
+    identity: str
+    degraded: Picture | None
+    reference: Picture | None
+    truth: Picture | None
+    references: int
+    synthesised: bool  # the first of them is made from the target
+    words: str
+    origins: list[Origin]  # of the target, then of the first reference
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one split holds."""
+
+    name: str
+    samples: int
+    people: int
+    shards: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Some samples, and the splits."""
+
+    total: int
+    splits: list[Split]
+    samples: list[Sample]
+
+
+def samples(storage: Storage, album: Album) -> Samples:
+    """Collect samples."""
+    table = storage.scan("samples")
+    table = table.filter(pc.is_null(table.column("reject"))).sort_by("key")
+    chosen = [table.slice(at, 1).to_pylist()[0] for at in spread(range(len(table)), _SAMPLES)]
+    return Samples(len(table), _splits(storage), [_sample(row, album) for row in chosen])
+
+
+def _sample(row: dict[str, Any], album: Album) -> Sample:
+    degraded, reference, truth = album.sample(row["files"], ("lq", "ref0", "gt"))
+    return Sample(
+        key=row["key"],
+        split=row["split"],
+        identity=row["identity"],
+        degraded=degraded,
+        reference=reference,
+        truth=truth,
+        references=len(row["references"]),
+        synthesised=row["target"] in row["references"][:1],
+        words=theta.describe(theta.from_json(row["theta"])),
+        origins=[album.origin(face) for face in dict.fromkeys((row["target"], *row["references"][:1]))],
+    )
+
+
+def _splits(storage: Storage) -> list[Split]:
+    rows = storage.scan("samples", ("part", "split", "identity", "reject"))
+    rows = rows.filter(pc.is_null(rows.column("reject")))
+    splits = []
+    for name in ("train", "val", "test"):
+        own = rows.filter(pc.equal(rows.column("split"), name))
+        parts = [storage.part("samples", part) for part in pc.unique(own.column("part")).to_pylist()]
+        size = sum(part.tar.size for part in parts if part and part.tar)
+        splits.append(
+            Split(name, len(own), pc.count_distinct(own.column("identity")).as_py(), len(parts), size)
+        )
+    return splits

@@ -1,0 +1,78 @@
+"""The runs of training that lie in a build, each by its last validation and its last grid of pictures."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facerefs.pipeline.report.thumbnails import Budget, Picture, thumbnail
+from facerefs.pipeline.storage.folder import Storage
+
+RUNS_FOLDER = "runs"
+_RUNS = 12
+_GRID_PX = 1200
+_GRID_BYTES = 3_000_000
+_LOG_BYTES = 64 * 2**20
+_PREFIX = "validation/"
+_BESIDE = "_degraded"  # ends the names of what the degraded faces have before they are restored
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of validation, and the degraded faces' own, if there is one."""
+
+    name: str
+    value: float
+    degraded: float | None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run in `runs/NAME`."""
+
+    name: str
+    step: int
+    figures: list[Figure]
+    grid: Picture | None
+
+
+def training_runs(storage: Storage) -> list[TrainingRun]:
+    """All runs with a validation, by name."""
+    folder = storage.local_path(RUNS_FOLDER)
+    if not folder.is_dir():
+        return []
+    budget = Budget(_GRID_BYTES)
+    runs = (_run(path, budget) for path in sorted(folder.iterdir()) if (path / "log.jsonl").is_file())
+    return [run for run in runs if run is not None][:_RUNS]
+
+
+def _run(path: Path, budget: Budget) -> TrainingRun | None:
+    validations = [
+        line for line in _lines(path / "log.jsonl") if any(key.startswith(_PREFIX) for key in line)
+    ]
+    if not validations:
+        return None
+    last = validations[-1]
+    values = {key.removeprefix(_PREFIX): value for key, value in last.items() if isinstance(value, float)}
+    figures = [
+        Figure(name, value, values.get(name + _BESIDE))
+        for name, value in values.items()
+        if not name.endswith(_BESIDE)
+    ]
+    grids = sorted((path / "grids").glob("step-*.png"))
+    grid = budget.spend(thumbnail(grids[-1].read_bytes(), _GRID_PX)) if grids else None
+    return TrainingRun(path.name, int(last.get("step", 0)), figures, grid)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log; a broken one, as a killed run may leave, is none."""
+    with path.open("rb") as file:
+        text = file.read(_LOG_BYTES).decode(errors="replace")
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            yield record

@@ -1,0 +1,1 @@
+"""`facerefs restore`: photos in, restored faces out."""

@@ -1,0 +1,76 @@
+"""The largest face of a photo, in FFHQ's alignment, as the engines find it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facerefs.pipeline.config.config import ENGINES
+from facerefs.pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from facerefs.stages.engines.engine import Detector, Landmarker
+    from facerefs.trainers.restore import AlignedFace
+
+Pixels = npt.NDArray[np.uint8]
+_FACE_BOX = (0.19, 0.31, 0.79, 0.92)  # in FFHQ's crop: the median of dlib's boxes on 38 aligned photos
+
+
+@dataclass(frozen=True, eq=False)
+class Engines:
+    """What finds a face and its landmarks."""
+
+    detector: "Detector"
+    landmarker: "Landmarker"
+
+    def aligned(self, photo: Path, size_px: int, way_out: str = "") -> "AlignedFace":
+        """The largest face of a photo as a crop of so many pixels. way_out: what to say if none is found.
+
+        Raises UserError if the photo cannot be read, or shows no face.
+        """
+        from facerefs.stages.faces import geometry
+        from facerefs.trainers.restore import AlignedFace
+
+        pixels = _pixels(photo)
+        found = self.detector.detect(pixels)
+        if not found:
+            raise UserError(f"{self.detector.name} finds no face in {photo}{way_out}")
+        points = self.landmarker.landmarks(pixels, found[0].box, found[0].points)
+        try:
+            transform = geometry.ffhq_transform(points, size_px)
+        except ValueError as error:
+            raise UserError(f"{photo}: {error}") from None
+        crop = geometry.warp(pixels, transform, size_px).pixels
+        return AlignedFace(crop, geometry.apply(transform, points).astype(np.float32))
+
+    def as_it_is(self, photo: Path) -> "AlignedFace":
+        """A photo that is an aligned crop already. Raises UserError if it cannot be read."""
+        from facerefs.trainers.restore import AlignedFace
+
+        pixels = _pixels(photo)
+        box = np.array(_FACE_BOX, np.float32) * pixels.shape[0]
+        return AlignedFace(pixels, self.landmarker.landmarks(pixels, box))
+
+
+def load_engines(name: str, where: Any) -> Engines:
+    """The engines of a name, on a device. Raises UserError for an unknown name, MissingWeights."""
+    from facerefs.stages.engines.load import load_detector, load_landmarker
+
+    if name not in ENGINES:
+        raise UserError(f"--engines cannot be {name!r}: choose {' or '.join(ENGINES)}")
+    chosen: Any = ENGINES[name]
+    return Engines(
+        load_detector(chosen["detector"], None, where, None, 0),
+        load_landmarker(chosen["landmarks"], None, where),
+    )
+
+
+def _pixels(path: Path) -> Pixels:
+    from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
+
+    try:
+        return decode(path.read_bytes(), DecodeLimits(min_side_px=16)).pixels
+    except (DecodeError, OSError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None

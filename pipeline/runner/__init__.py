@@ -1,0 +1,1 @@
+"""How stages run: parts, fingerprints compared, workers on Ray, progress."""

@@ -1,0 +1,186 @@
+"""Runs stages over tables: part stages on Ray Data, whole stages here; only what is missing or has changed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.runner.workers import Task, Workers
+from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
+from facerefs.pipeline.storage.folder import Part, Storage
+from facerefs.stages.stage import PartStage, WholeStage
+
+MAX_ROWS_AT_ONCE = 16
+MAX_BYTES_AT_ONCE = 256 << 20
+WHOLE = "part-00000"
+
+
+class PartInputs(Protocol):
+    """The rows that a part stage reads, by the name of the part. Travels to the workers."""
+
+    def names(self) -> Sequence[str]:
+        """Names of all parts that there should be."""
+
+    def read(self, name: str) -> pa.Table:
+        """Rows of one part, blobs as references."""
+
+
+@dataclass
+class Runner:
+    """Brings the tables of a build up to date, one stage after the other."""
+
+    storage: Storage
+    console: Console
+    workers: Workers
+
+    def run_parts(
+        self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
+    ) -> None:
+        """Bring a part stage's table up to date: missing and changed parts are done, left-over ones removed.
+
+        `before_work` is called before any part changes, and not at all if none does.
+        """
+        names = list(inputs.names())
+        existing = self.storage.remains(stage.writes)
+        stale = sorted(existing - set(names))
+        tasks = list(self._missing(stage, inputs, names))
+        if stale or tasks:
+            before_work()
+        for name in stale:
+            self.storage.remove_part(stage.writes, name)
+        changed = sum(task.name in existing for task in tasks)
+        if changed:
+            self.console.print(
+                f"{_name(stage):<11} {changed} parts are redone: their input or settings changed",
+                highlight=False,
+            )
+        if tasks:
+            # What is missing is said here, not by a dying worker. (A protocol cannot say "dataclass".)
+            replace(stage).setup()  # type: ignore[type-var]
+        with StageProgress(self.console, _name(stage), len(tasks), len(names) - len(tasks)) as progress:
+            if tasks:
+                for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
+                    progress.part_done(rows, rejected)
+
+    def run_whole(self, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
+        """Bring a whole stage's table up to date.
+
+        It is redone if a value changed in a column that it reads, whatever was redone before it. `only` narrows
+        tables to the rows that concern the stage: the others it does not see, and they do not redo it.
+        """
+        only = only or {}
+        before = self.storage.part(stage.writes, WHOLE)
+        fingerprint = self._whole_fingerprint(stage, only)
+        if before is not None and before.fingerprint == fingerprint:
+            with StageProgress(self.console, _name(stage), 0, 1):
+                return
+        with StageProgress(self.console, _name(stage), 1, 0) as progress:
+            rows = stage.process({name: self._rows(stage, name, only) for name in stage.reads})
+            with self.storage.writing(stage.writes, WHOLE, fingerprint) as part:
+                part.add(rows)
+            progress.part_done(len(rows), count_rejected(rows))
+        after = self.storage.part(stage.writes, WHOLE)
+        if before is not None and after is not None:
+            self.console.print(f"{'':<11} {_changes(before, after)}", highlight=False)
+
+    def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[Task]:
+        digest = stage_digest(stage)
+        for name in names:
+            fingerprint = text_digest(digest, rows_digest(inputs.read(name)))
+            done = self.storage.part(stage.writes, name)
+            if done is None or done.fingerprint != fingerprint:
+                yield Task(name, fingerprint)
+
+    def _rows(self, stage: WholeStage, table: str, only: Mapping[str, pc.Expression]) -> pa.Table:
+        rows = self.storage.scan(table, stage.reads[table])
+        return rows.filter(only[table]) if table in only else rows
+
+    def _whole_fingerprint(self, stage: WholeStage, only: Mapping[str, pc.Expression]) -> str:
+        read = []
+        for table, columns in stage.reads.items():
+            if table in only:
+                read.append(f"{table} {rows_digest(self._rows(stage, table, only))}")
+                continue
+            for name in self.storage.parts(table):
+                part = self.storage.part(table, name)
+                values = (
+                    [part.columns.get(c, part.fingerprint) for c in columns if c != "part"] if part else []
+                )
+                read.append(f"{table}/{name} {' '.join(values)}")
+        return text_digest(stage_digest(stage), *read)
+
+
+@dataclass
+class PartWorker:
+    """Does parts, one after the other: what a Ray actor holds, and all that it does."""
+
+    stage: PartStage
+    inputs: PartInputs
+    storage: Storage
+
+    @property
+    def cpus(self) -> float:
+        """CPUs that one worker takes."""
+        return self.stage.cpus
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+        return self.stage.gpus
+
+    def setup(self) -> None:
+        """Load the stage's models."""
+        self.stage.setup()
+
+    def work(self, task: Task) -> tuple[int, int]:
+        """Do one part and commit it; returns its rows and how many of them are rejected."""
+        rows = self.inputs.read(task.name)
+        written = rejected = 0
+        with self.storage.writing(self.stage.writes, task.name, task.fingerprint) as part:
+            for piece in pieces(rows, self.stage.loads):
+                out = self.stage.process(self.storage.attach(piece, self.stage.loads))
+                part.add(out)
+                written += len(out)
+                rejected += count_rejected(out)
+        return written, rejected
+
+
+def pieces(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
+    """Slices of a part whose bytes fit into memory together: few rows, and few bytes unless one row has more."""
+    sizes = [sum(_length(row[column]) for column in loads) for row in rows.select(list(loads)).to_pylist()]
+    start = total = 0
+    for i, size in enumerate(sizes):
+        if i > start and (i - start >= MAX_ROWS_AT_ONCE or total + size > MAX_BYTES_AT_ONCE):
+            yield rows.slice(start, i - start)
+            start, total = i, 0
+        total += size
+    if start < len(rows):
+        yield rows.slice(start)
+
+
+def count_rejected(rows: pa.Table) -> int:
+    """How many rows do not go on."""
+    return int(pc.sum(pc.is_valid(rows.column("reject"))).as_py() or 0)
+
+
+def _length(blob: Any) -> int:
+    if isinstance(blob, list):
+        return sum(_length(item) for item in blob)
+    return int(blob["length"] or 0) if blob else 0
+
+
+def _changes(before: Part, after: Part) -> str:
+    if before.rows != after.rows:
+        return f"{after.rows} rows, {before.rows} before"
+    changed = [name for name, digest in after.columns.items() if before.columns.get(name) != digest]
+    if not changed:
+        return "its rows are the same as before: what follows is not redone for them"
+    return f"changed: {', '.join(changed)}"
+
+
+def _name(stage: PartStage | WholeStage) -> str:
+    return type(stage).__name__.lower()

@@ -1,0 +1,151 @@
+"""The workers that part stages run on: Ray actors, here or on a cluster, started only when there is work."""
+
+import logging
+import os
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from facerefs.pipeline.errors import RunError, UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One part to do."""
+
+    name: str
+    fingerprint: str
+
+
+class Worker(Protocol):
+    """What an actor holds."""
+
+    @property
+    def cpus(self) -> float:
+        """CPUs that one worker takes."""
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+
+    def setup(self) -> None:
+        """Load models."""
+
+    def work(self, task: Task) -> tuple[int, int]:
+        """Do one task."""
+
+
+@dataclass
+class Workers:
+    """`count` actors on this machine, or on the Ray cluster at `address`."""
+
+    count: int
+    address: str | None = None
+    verbose: bool = False
+
+    def map_parts(self, worker: Worker, tasks: Sequence[Task]) -> Iterator[tuple[int, int]]:
+        """Results of `worker.work(task)`, in the order in which the parts finish.
+
+        Raises RunError, naming the cause, if a part fails: a bad photo is no failure, but a row; UserError if
+        there is no GPU for a worker that needs one.
+        """
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+        from ray.exceptions import RayError
+
+        self.start()
+        logging.getLogger("ray.data").setLevel(logging.INFO if self.verbose else logging.ERROR)
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has none here
+        if worker.gpus > there.get("GPU", 0):
+            raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
+        context = DataContext.get_current()
+        context.enable_progress_bars = self.verbose
+        context.execution_options.verbose_progress = self.verbose
+        context.execution_options.preserve_order = False
+        size = min(self.count, len(tasks))
+        items = ray.data.from_items([asdict(task) for task in tasks], override_num_blocks=len(tasks))
+        with warnings.catch_warnings():
+            # Ray has no other way yet to say `max_restarts`, though it will take this one away (2.64).
+            warnings.simplefilter("ignore", category=DeprecationWarning)
+            results = items.map_batches(
+                PartActor,
+                fn_constructor_args=(worker,),
+                batch_size=1,
+                batch_format="numpy",
+                compute=ActorPoolStrategy(size=size),
+                num_cpus=worker.cpus,
+                num_gpus=worker.gpus or None,
+                # Ray would start a worker that dies again and again, for ever: better an error that says so.
+                ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
+            )
+        try:
+            for row in results.iter_rows():
+                if row["failure"]:
+                    raise RunError(f"part {row['part']} failed: {last_line(row['failure'])}", row["failure"])
+                yield int(row["rows"]), int(row["rejected"])
+        except RayError as error:
+            raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
+
+    def start(self) -> None:
+        """Start Ray here, or join the cluster; nothing if that has been done."""
+        import ray
+
+        if ray.is_initialized():
+            return
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is ever sent anywhere
+        os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "0" if self.verbose else "1")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        level = logging.INFO if self.verbose else logging.ERROR
+        if self.address:
+            packages = {"py_modules": [_our_package()]}
+            ray.init(
+                address=self.address, runtime_env=packages, log_to_driver=self.verbose, logging_level=level
+            )
+            return
+        # One CPU more than actors: an operator beside a pool that takes all CPUs would wait for ever
+        # (Ray issue 44687).
+        ray.init(
+            address="local",
+            num_cpus=self.count + 1,
+            include_dashboard=False,
+            log_to_driver=self.verbose,
+            logging_level=level,
+        )
+
+
+class PartActor:
+    """A Ray Data actor around a worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        worker.setup()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        tasks = list(map(Task, batch["name"].tolist(), batch["fingerprint"].tolist()))
+        done = [self._try(task) for task in tasks]
+        return {
+            "part": [task.name for task in tasks],
+            "rows": [rows for rows, _, _ in done],
+            "rejected": [rejected for _, rejected, _ in done],
+            "failure": [failure for _, _, failure in done],
+        }
+
+    def _try(self, task: Task) -> tuple[int, int, str]:
+        try:
+            return *self._worker.work(task), ""
+        except Exception:  # noqa: BLE001 (a fault of ours: told in full to the driver, which ends the run)
+            return 0, 0, traceback.format_exc()
+
+
+def _our_package() -> str:
+    """The folder that holds `facerefs`: Ray sends it to the workers of a cluster."""
+    import facerefs
+
+    return facerefs.__path__[0]
+
+
+def last_line(text: str) -> str:
+    """The last line of a traceback, which says what happened."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")

@@ -1,0 +1,1 @@
+"""A build's folder on disk: tables, tars, journals, lock, fingerprints."""

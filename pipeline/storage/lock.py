@@ -1,0 +1,61 @@
+"""One build at a time in one folder."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from facerefs.pipeline.errors import UserError
+
+LOCK_FILE = ".lock"
+_ORPHANS_END_S = 30
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it when the process ends, however it ends.
+
+    Makes the folder. Raises UserError if it cannot be written, is no folder, or another build holds it.
+    """
+    with _open(folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another command is writing to {folder}: wait for it, or stop it") from None
+        yield
+
+
+def be_present(folder: Path) -> IO[str]:
+    """What a worker holds as long as it may write to the folder, be it that its driver is dead."""
+    file = _open(folder)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def wait_until_alone(folder: Path) -> None:
+    """Wait for the workers that a killed run left behind: they end within seconds of it. Raises UserError."""
+    with _open(folder) as file:
+        for _ in range(_ORPHANS_END_S * 10):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+    raise UserError(
+        f"workers of a killed run are still writing to {folder}: end them (ray stop), then try again"
+    )
+
+
+def _open(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Not through a link: a folder from a stranger may have one that leads to a file of ours.
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        return os.fdopen(descriptor, "r+")
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder} is a file, not a folder: choose another") from None
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another folder") from None

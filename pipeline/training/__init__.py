@@ -1,0 +1,1 @@
+"""`facerefs train`: from options to a run, in this process or on Ray Train."""

@@ -1,0 +1,157 @@
+"""What a run of training is to do: the user's words, checked, and the settings file that a run keeps of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+
+from facerefs.pipeline.config.read_settings import differences, read_settings, read_yaml
+from facerefs.pipeline.errors import UserError
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.models.catalogue import MODULES, presets
+from facerefs.trainers.models.model import Model
+
+RUN_FILE = "settings.yaml"
+_EXAMPLE = "loop.steps=1000"
+_CHANGEABLE = {
+    "data",  # shards that have moved; the stream refuses others than those
+    "data.workers",
+    *(
+        f"loop.{name}"
+        for name in (
+            "steps",
+            "clip_norm",
+            "precision",
+            "channels_last",
+            "compile",
+            "log_every",
+            "validate_every",
+            "grid_samples",
+            "checkpoint_every",
+            "keep_checkpoints",
+        )
+    ),
+}
+"""Settings that a resumed run may have otherwise: they change nothing of what has been computed."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the user said."""
+
+    model: str
+    run: Path
+    data: tuple[str, ...]
+    preset: str | None = None
+    steps: int | None = None
+    config_file: Path | None = None
+    settings: tuple[str, ...] = ()
+    resume: bool = False
+    device: str | None = None
+    workers: int = 1
+    address: str | None = None
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained: all that a worker needs to know."""
+
+    name: str
+    preset: str
+    model: Model
+    places: tuple[str, ...]
+    run: Path
+    resume: bool
+    device: Literal["cpu", "cuda"]
+
+    def tree(self) -> dict[str, Any]:
+        """As it is written into the run's folder."""
+        places = list(self.places)
+        return {"model": self.name, "preset": self.preset, "data": places, "settings": plain(self.model)}
+
+
+def job_of(words: Words, run: Path) -> tuple[Job, list[str]]:
+    """What to train, and what of a resumed run is otherwise than before."""
+    if words.model not in MODULES:
+        raise UserError(f"there is no model {words.model!r}: choose {', '.join(MODULES)}")
+    stored = _stored(run) if words.resume else {}
+    if stored and stored["model"] != words.model:
+        raise UserError(f"{run} holds a run of {stored['model']}, not of {words.model}: choose another --run")
+    preset = words.preset or (stored["preset"] if stored else "paper")
+    known = presets(words.model)
+    if preset not in known:
+        raise UserError(f"{words.model} has no preset {preset!r}: choose {', '.join(known)}")
+    base = stored["settings"] if stored else plain(known[preset])
+    model = read_settings(
+        type(known[preset]),
+        _EXAMPLE,
+        words.config_file,
+        words.settings,
+        over={"loop": {"steps": words.steps}} if words.steps is not None else {},
+        under=base,
+    )
+    places = tuple(map(_place, words.data)) or tuple(stored.get("data", ()))
+    if not places:
+        raise UserError("nothing to train on: add --data with the folder of a build")
+    device = chosen_device(words.device, here=words.address is None)
+    job = Job(words.model, preset, model, places, run, words.resume, device)
+    changes = differences(stored, job.tree()) if stored else []
+    changes = [change.removeprefix("settings.") for change in changes]
+    fixed = [change for change in changes if change.partition(":")[0] not in _CHANGEABLE]
+    if fixed:
+        raise UserError(
+            f"{run} was trained with other settings ({'; '.join(fixed)}): leave them as they were, or start a new run"
+        )
+    return job, changes
+
+
+def _stored(run: Path) -> dict[str, Any]:
+    """What a run was begun with. Raises UserError."""
+    path = run / RUN_FILE
+    if not path.is_file():
+        raise UserError(f"{run} holds no run to resume: leave out --resume to begin one")
+    tree = read_yaml(path, _EXAMPLE)
+    kinds = {"model": str, "preset": str, "data": list, "settings": dict}
+    if not all(isinstance(tree.get(name), kind) for name, kind in kinds.items()) or not all(
+        isinstance(place, str) for place in tree["data"]
+    ):
+        raise UserError(f"{path} is damaged, or of something else than a run: choose a new folder for --run")
+    return tree
+
+
+def check_not_foreign(run: Path) -> None:
+    """Raise UserError if `run` holds files that are of no run: we would mix ours with them, or write over them."""
+    if not run.is_dir():
+        return
+    if (run / RUN_FILE).exists():
+        _stored(run)
+    elif any(not path.name.startswith((".", RUN_FILE)) for path in run.iterdir()):
+        raise UserError(f"{run} holds other files and no run: choose a new or empty folder for --run")
+
+
+def write_settings(job: Job) -> None:
+    """Write what is trained into the run's folder."""
+    part = job.run / f"{RUN_FILE}.part"
+    part.write_text(yaml.safe_dump(job.tree(), sort_keys=False), encoding="utf-8")
+    part.replace(job.run / RUN_FILE)
+
+
+def _place(text: str) -> str:
+    """Where the shards lie: an address as it is; of a build, its samples."""
+    if "://" in text:
+        return text
+    folder = Path(text).expanduser().absolute()
+    samples = folder / "samples"
+    return str(samples if samples.is_dir() and not any(folder.glob("*.tar")) else folder)
+
+
+def chosen_device(wanted: str | None, here: bool = True) -> Literal["cpu", "cuda"]:
+    """What to train on; of a cluster, Ray says whether there is any."""
+    if wanted not in (None, "cpu", "cuda"):
+        raise UserError(f"--device cannot be {wanted!r}: choose cpu or cuda")
+    if wanted == "cuda" and here and not torch.cuda.is_available():
+        raise UserError("--device cuda needs an NVIDIA GPU, and torch finds none: choose --device cpu")
+    return "cuda" if wanted == "cuda" or (wanted is None and torch.cuda.is_available()) else "cpu"

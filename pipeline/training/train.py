@@ -1,0 +1,86 @@
+"""`facerefs train`: from the user's words to a run, and how it ends."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.storage.lock import locked
+from facerefs.pipeline.training.job import Job, Words, check_not_foreign, job_of, write_settings
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.distributed import joined, told_by_environment
+from facerefs.trainers.loop.checkpoint import checkpoints
+from facerefs.trainers.loop.nan_guard import Diverged
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
+from facerefs.trainers.loop.stopping import asked_to_stop
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.train import CannotTrain, Outcome, train
+
+
+def train_command(words: Words) -> None:
+    """Check every word of the user, then train."""
+    console = Console(soft_wrap=True, markup=False)
+    rank, world, _ = told_by_environment()
+    run = words.run.absolute()
+    check_not_foreign(run)
+    with locked(run) if rank == 0 else nullcontext():
+        job, changes = job_of(words, run)
+        announce: Callable[[str], None] = _to(console) if rank == 0 else _nobody
+        for change in changes:
+            announce(f"changed     {change}")
+        try:
+            if words.workers == 1 and words.address is None:
+                outcome = _train_here(job, announce)
+            elif world > 1:
+                raise UserError("torchrun starts the workers itself: leave out --workers and --address")
+            else:
+                from facerefs.pipeline.training.ray_train import train_on_ray
+
+                outcome = train_on_ray(job, words.workers, words.address, words.verbose, announce)
+        except (CannotTrain, MissingWeights) as error:
+            raise UserError(str(error)) from None
+        except (StreamError, OSError) as error:  # shards that broke on the way, a full disk
+            raise RunError(f"{error}. {_way_on(run)}", again=False) from None
+        except Diverged as error:
+            raise RunError(str(error), again=False) from None
+        except torch.OutOfMemoryError as error:
+            size = job.model.data.batch_size
+            raise UserError(
+                f"the GPU's memory is too small for batches of {size}: make data.batch_size smaller than that and "
+                f"loop.accumulate larger than {job.model.loop.accumulate} ({str(error).splitlines()[0][:100]})"
+            ) from None
+    if outcome.stopped:
+        announce(
+            f"stopped     at step {outcome.step}, nothing is lost: the same command with --resume goes on"
+        )
+        raise KeyboardInterrupt
+    announce(f"trained     {outcome.step} steps: {run}")
+
+
+def _way_on(run: Path) -> str:
+    """What to do when that is mended which ended a run."""
+    if kept := checkpoints(run / CHECKPOINTS_FOLDER):
+        return f"Mend that: {kept[-1].name} is kept, and the same command with --resume goes on from there"
+    return "There is no checkpoint yet: mend that, and run the same command again"
+
+
+def _train_here(job: Job, announce: Callable[[str], None]) -> Outcome:
+    rank, world, local = told_by_environment()
+    device = torch.device("cuda", local) if job.device == "cuda" else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    begin = partial(write_settings, job)
+    with joined(device, rank, world) as ranks, asked_to_stop() as stop:
+        return train(job.name, job.model, job.places, job.run, job.resume, ranks, announce, stop, begin)
+
+
+def _to(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, highlight=False)
+
+
+def _nobody(_line: str) -> None:
+    """Other ranks than the first say nothing."""

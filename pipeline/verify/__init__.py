@@ -1,0 +1,1 @@
+"""`facerefs verify`: a training set checked byte by byte, as a stranger would."""

@@ -1,0 +1,197 @@
+"""Hold one shard and its index against the manifest, and against each other.
+
+Both may be hostile: sizes are checked before anything is read, and nothing is unpacked.
+"""
+
+import hashlib
+import heapq
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facerefs.pipeline.dataset.manifest import File, ShardFile
+from facerefs.pipeline.storage.tar import BLOCK, read_members
+from facerefs.pipeline.verify.sample import sample_faults
+from facerefs.schemas.tables import MAX_BLOB_BYTES, SAMPLES
+
+_TAR = b"facerefs.tar"  # where facerefs.pipeline.storage.folder notes the size and hash of a part's tar
+_CHUNK = 1 << 20
+_MAX_INDEX_BYTES = 512 << 20  # its columns in memory
+_BATCH_ROWS = 64
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sample lies; the order is by a hash of its key, so that the first few are a fair choice."""
+
+    digest: str
+    key: str
+    shard: str
+    offset: int
+    length: int
+
+
+@dataclass
+class Found:
+    """What was found in one shard."""
+
+    faults: list[tuple[str, str]] = field(default_factory=list)  # file, what
+    people: dict[str, str] = field(default_factory=dict)  # key of a sample -> identity
+    places: list[Place] = field(default_factory=list)  # the few to replay
+
+
+def check_file(folder: Path, file: File | ShardFile) -> Iterator[str]:
+    """What is wrong with a file as a whole: missing, another size, other bytes."""
+    path = folder / file.name
+    try:
+        if not path.is_file():
+            yield "is not there"
+        elif (size := path.stat().st_size) != file.bytes:
+            yield f"has {size} bytes and should have {file.bytes}: cut short, or of another build"
+        elif (digest := _digest(path)) != file.sha256:
+            yield _other_bytes(digest, file.sha256)
+    except OSError as error:
+        yield f"cannot be read ({error.strerror})"
+
+
+def check_shard(folder: Path, shard: ShardFile, replay: int) -> Found:
+    """Check a shard and its index; `replay` is how many samples to propose for replaying."""
+    found = Found()
+    found.faults += [(shard.index.name, what) for what in check_file(folder, shard.index)]
+    rows = [] if found.faults else _index(folder, shard, found)
+    faults = _shard_faults(folder, shard, rows)
+    more = [f"{len(faults) - _SHOWN} more faults in its samples"] if len(faults) > _SHOWN else []
+    found.faults += [(shard.name, what) for what in [*faults[:_SHOWN], *more]]
+    if not faults:
+        found.people = {row["key"]: row["identity"] for row in rows}
+        found.places = heapq.nsmallest(replay, map(_place, rows), key=lambda place: place.digest)
+    return found
+
+
+def _shard_faults(folder: Path, shard: ShardFile, rows: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with a shard: as a whole, or else with the samples in it."""
+    path = folder / shard.name
+    if not path.is_file():
+        return ["is not there"]
+    faults: list[str] = []
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for row in rows:
+                faults += _next_sample(file, digest, row)
+            zeros = 0
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                zeros += chunk.count(0)
+            size = file.tell()
+    except OSError as error:
+        return [f"cannot be read ({error.strerror})"]
+    if digest.hexdigest() != shard.sha256:
+        return [_other_shard(folder, shard, size, digest.hexdigest())]
+    if rows and zeros != 2 * BLOCK:
+        faults.append("does not end with two blocks of zeros")
+    return faults
+
+
+def sample_at(folder: Path, place: Place) -> dict[str, bytes]:
+    """The files of a sample that was checked, by what follows the key: `gt.jpg`, `json`."""
+    with (folder / place.shard).open("rb") as file:
+        file.seek(place.offset)
+        members = read_members(file.read(place.length))
+    return {name.removeprefix(f"{place.key}."): data for name, data in members.items()}
+
+
+def _index(folder: Path, shard: ShardFile, found: Found) -> list[dict[str, Any]]:
+    """The rows of an index whose bytes are right, once they agree with the manifest."""
+    rows: list[dict[str, Any]] = []
+    try:
+        with pq.ParquetFile(folder / shard.index.name) as file:
+            if not file.schema_arrow.remove_metadata().equals(SAMPLES):
+                raise ValueError("its columns are others")
+            for batch in _batches(file):
+                rows += [row for row in batch.to_pylist() if row["reject"] is None]
+                if len(rows) > shard.samples:
+                    raise ValueError(f"it holds more than the {shard.samples} samples of the manifest")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        found.faults.append((shard.index.name, f"is no index of samples ({error})"))
+        return []
+    if faults := list(_disagreements(rows, shard)):
+        found.faults.append((shard.index.name, f"does not agree with its shard: {faults[0]}"))
+        return []
+    return rows
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """The rows, a few at a time: a footer may say anything, and a kilobyte may unpack to terabytes."""
+    size = 0
+    for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
+        size += batch.nbytes
+        if size > _MAX_INDEX_BYTES:
+            raise ValueError("it unpacks to more than 512 MB")
+        batch.validate(full=True)
+        yield batch
+
+
+def _disagreements(rows: list[dict[str, Any]], shard: ShardFile) -> Iterator[str]:
+    if len(rows) != shard.samples:
+        yield f"it holds {len(rows)} samples, the manifest says {shard.samples}"
+    keys = [row["key"] for row in rows]
+    if keys != sorted(set(keys)):
+        yield "its keys are not in order, or one is there twice"
+    end = 0
+    for row in rows:
+        place = row["files"] or {"path": None, "offset": None, "length": 0}
+        if place["path"] != f"samples/{shard.name}" or place["offset"] != end:
+            yield f"{row['key']} does not begin where the sample before it ends"
+            return
+        length = int(place["length"] or 0)
+        if not 0 < length <= MAX_BLOB_BYTES or length % BLOCK:
+            yield f"{row['key']} has {length} bytes"
+            return
+        if row["split"] != shard.split or None in (row["identity"], row["references"], row["theta"]):
+            yield f"{row['key']} is of the split {row['split']}, or lacks its identity, references or theta"
+        end += length
+    if end + 2 * BLOCK != shard.bytes:
+        yield f"its samples end at byte {end}, and the shard has {shard.bytes}"
+
+
+def _next_sample(file: BinaryIO, digest: Any, row: dict[str, Any]) -> Iterator[str]:
+    data = file.read(row["files"]["length"])
+    digest.update(data)
+    for what in sample_faults(data, row):
+        yield f"sample {row['key']} {what}"
+
+
+def _place(row: dict[str, Any]) -> Place:
+    at, key = row["files"], row["key"]
+    shard = at["path"].removeprefix("samples/")
+    return Place(hashlib.sha256(key.encode()).hexdigest(), key, shard, at["offset"], at["length"])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _other_bytes(digest: str, wanted: str) -> str:
+    return f"has other bytes (SHA-256 {digest[:12]}..., not {wanted[:12]}...): damaged, or of another build"
+
+
+def _other_shard(folder: Path, shard: ShardFile, size: int, digest: str) -> str:
+    """Why a shard is not the one of the manifest; its index, if it came along, says that it is whole all the same."""
+    try:
+        metadata = pq.read_metadata(folder / shard.index.name).metadata or {}
+        made = json.loads(metadata.get(_TAR, b"{}"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException):
+        made = None
+    if made == digest:
+        return "is whole, but of another build, as its index is"
+    if size != shard.bytes:
+        return f"has {size} bytes and should have {shard.bytes}: cut short, or of another build"
+    return _other_bytes(digest, shard.sha256)

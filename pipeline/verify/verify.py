@@ -1,0 +1,138 @@
+"""`facerefs verify`: is a training set, in its build or copied, whole, unchanged and what it says it is?"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from heapq import nsmallest
+from os import cpu_count
+from pathlib import Path
+from typing import TypeAlias
+
+from facerefs.pipeline.build.build import BUILD_FILE
+from facerefs.pipeline.dataset.manifest import MAX_BYTES, Manifest, parsed
+from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.verify.replay import replay_fault
+from facerefs.pipeline.verify.shard import Found, Place, check_file, check_shard, sample_at
+
+MANIFEST = "manifest.json"
+_MAX_THREADS = 8
+_LONGEST = 500
+ShardDone: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a file, and what to do about it."""
+
+    file: str
+    what: str
+    way_out: str
+
+    def line(self) -> str:
+        """As one line of plain text, whatever a stranger put into it."""
+        what = self.what if len(self.what) <= _LONGEST else f"{self.what[:_LONGEST]}..."
+        text = f"{self.file}: {what}; {self.way_out}"
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A folder with shards, in its build or copied from it."""
+
+    folder: Path
+    in_build: bool
+
+    @property
+    def way_out(self) -> str:
+        """How to mend a file."""
+        if self.in_build:
+            return "delete it, and run the same `facerefs build` again"
+        return "copy it again from where this folder came from"
+
+
+def samples_in(folder: Path) -> Samples:
+    """The samples of a build's folder, or the folder itself. Raises UserError if there is neither."""
+    for place in (folder / "samples", folder):
+        if place.is_dir() and ((place / MANIFEST).exists() or any(place.glob("*.tar"))):
+            return Samples(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
+    if (folder / BUILD_FILE).is_file():
+        return Samples(folder / "samples", in_build=True)
+    raise UserError(
+        f"{folder} holds no training set: give the folder of a build, or a copy of its folder samples"
+    )
+
+
+def manifest_of(samples: Samples) -> Manifest | Fault:
+    """The manifest, or why there is none that can be used."""
+    path = samples.folder / MANIFEST
+    if not path.is_file():
+        out = "run the same `facerefs build` again" if samples.in_build else "copy it too"
+        what = "is not there: the build is unfinished" if samples.in_build else "is not there"
+        return Fault(MANIFEST, what, f"{out}, for without it nothing else can be checked")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"is larger than {MAX_BYTES} bytes")
+        return parsed(path.read_bytes().decode())
+    except (ValueError, OSError) as error:
+        what = "is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+        return Fault(MANIFEST, what, samples.way_out)
+
+
+def verify(samples: Samples, manifest: Manifest, replay: int, shard_done: ShardDone) -> list[Fault]:
+    """Check everything in the folder; `replay` degraded faces are made anew and compared byte by byte.
+
+    `shard_done` is told, shard by shard, how many samples it holds and how many faults were found. None: it is sound.
+    """
+    faults: list[Fault] = []
+    places: list[Place] = []
+    identities: dict[str, str] = {}
+    keys: set[str] = set()
+    with ThreadPoolExecutor(min(_MAX_THREADS, cpu_count() or 1)) as threads:
+        checks = threads.map(lambda shard: check_shard(samples.folder, shard, replay), manifest.shards)
+        for shard, found in zip(manifest.shards, checks, strict=True):
+            of_shard = [*found.faults, *_across(shard.split, shard.name, found, identities, keys)]
+            faults += [Fault(file, what, samples.way_out) for file, what in of_shard]
+            places = nsmallest(replay, [*places, *found.places], key=lambda place: place.digest)
+            shard_done(shard.samples, len(of_shard))
+    if not any(shard.samples for shard in manifest.shards):
+        faults.append(Fault(MANIFEST, "names no samples", "report.html of the build says why none was made"))
+    return [*faults, *_other_files(samples, manifest), *_replayed(samples, places)]
+
+
+def _across(
+    split: str, shard: str, found: Found, identities: dict[str, str], keys: set[str]
+) -> Iterator[tuple[str, str]]:
+    """What no shard shows alone: a key twice, a person in two splits."""
+    twice = sorted(found.people.keys() & keys)
+    if twice:
+        yield shard, f"sample {twice[0]} is in another shard too"
+    keys.update(found.people)
+    strays = sorted(
+        name for name in set(found.people.values()) if identities.setdefault(name, split) != split
+    )
+    if strays:
+        yield shard, f"{strays[0]} is in the splits {identities[strays[0]]} and {split}"
+
+
+def _other_files(samples: Samples, manifest: Manifest) -> Iterator[Fault]:
+    """Documents and indexes without samples that are not as they were, and files that nobody knows of."""
+    others = (*manifest.indexes_only, *manifest.documents)
+    for file in others:
+        for what in check_file(samples.folder, file):
+            yield Fault(file.name, what, samples.way_out)
+    known = {shard.name for shard in manifest.shards} | {shard.index.name for shard in manifest.shards}
+    known |= {file.name for file in others}
+    for path in sorted([*samples.folder.glob("*.tar"), *samples.folder.glob("*.parquet")]):
+        if path.name not in known and not path.name.startswith("."):
+            yield Fault(path.name, "is not in the manifest: it is of another build", "take it away")
+
+
+def _replayed(samples: Samples, places: list[Place]) -> Iterator[Fault]:
+    found = [(place, replay_fault(sample_at(samples.folder, place))) for place in places]
+    faults = [(place, what) for place, what in found if what is not None]
+    if len(faults) == len(places) > 1:
+        what = f"none of {len(places)} degraded faces comes out of its ground truth and theta again"
+        yield Fault(MANIFEST, what, "is facerefs here another version than the one that made them?")
+        return
+    for place, what in faults:
+        yield Fault(place.shard, f"sample {place.key} {what}", samples.way_out)

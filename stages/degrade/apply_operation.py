@@ -1,0 +1,103 @@
+"""One step of a program on the pixels of the images that it concerns."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Literal, cast
+
+from torch import Tensor
+
+from facerefs.schemas.operations import (
+    Blur,
+    Brightness,
+    ColourShift,
+    Contrast,
+    GeneralisedBlur,
+    Gray,
+    Hue,
+    Jpeg,
+    Mirror,
+    MotionBlur,
+    Noise,
+    Operation,
+    PlateauBlur,
+    PoissonNoise,
+    Resize,
+    ResizeMode,
+    Saturation,
+    SincBlur,
+)
+from facerefs.stages.degrade.operations import colour, kernels
+from facerefs.stages.degrade.operations.blur import blur
+from facerefs.stages.degrade.operations.noise import add_noise, add_poisson_noise
+from facerefs.stages.degrade.operations.padded_batch import mirror
+from facerefs.stages.degrade.operations.resize import Gaussians, resize
+from facerefs.stages.degrade.operations.soft_jpeg import soft_jpeg
+from facerefs.stages.degrade.program import Step
+
+
+def apply(step: Step, images: Tensor) -> Tensor:
+    """(n, 3, H, W) floating RGB in [0, 1], as large as `step.before`, to the same as large as `step.after`."""
+    kind = step.kind.operation
+    if kind in _KERNELS:
+        return blur(images, step.before, _kernels(step, kind, images))
+    if kind is Resize:
+        return _resized(step, images)
+    if kind in (Noise, PoissonNoise):
+        return _noisy(step, images)
+    if kind is Jpeg:
+        chroma = cast(Literal["4:2:0", "4:4:4"], step.kind.choice)
+        return soft_jpeg(images, step.before, step.values["quality"], chroma)
+    if kind is Mirror:
+        return mirror(images, step.before)
+    return _recoloured(step, images)
+
+
+_KERNELS: dict[type[Operation], Callable[..., Tensor]] = {
+    Blur: kernels.gaussian_kernels,
+    GeneralisedBlur: kernels.generalised_kernels,
+    PlateauBlur: kernels.plateau_kernels,
+    SincBlur: kernels.sinc_kernels,
+    MotionBlur: kernels.motion_kernels,
+}
+
+
+def _kernels(step: Step, kind: type[Operation], images: Tensor) -> Tensor:
+    """The arguments of each function in `kernels` are named and ordered as the fields of its operation."""
+    taps, *numbers = (step.values[field.name] for field in fields(kind))
+    return _KERNELS[kind](step.reach, taps, *(number.to(images) for number in numbers))
+
+
+def _resized(step: Step, images: Tensor) -> Tensor:
+    mode = cast(ResizeMode, step.kind.choice)
+    blur: Gaussians | Tensor | None = None
+    if step.kind.along_axes:
+        sigma_x, sigma_y = step.values["sigma_x_px"], step.values["sigma_y_px"]
+        blur = Gaussians(step.values["taps"], step.reach, sigma_x, sigma_y)
+    elif step.kind.blur is not None:
+        blur = _kernels(step, step.kind.blur, images)
+    return resize(images, step.before, step.after, mode, blur)
+
+
+def _noisy(step: Step, images: Tensor) -> Tensor:
+    gray, seeds = bool(step.kind.choice), step.values["seed"]
+    if step.kind.operation is Noise:
+        return add_noise(images, step.before, step.values["sigma"], gray, seeds)
+    return add_poisson_noise(images, step.before, step.values["scale"], gray, seeds)
+
+
+def _recoloured(step: Step, images: Tensor) -> Tensor:
+    values = step.values
+    match step.kind.operation:
+        case kind if kind is ColourShift:
+            return colour.shift(images, values["red"], values["green"], values["blue"])
+        case kind if kind is Brightness:
+            return colour.brightness(images, values["factor"])
+        case kind if kind is Contrast:
+            return colour.contrast(images, step.before, values["factor"])
+        case kind if kind is Saturation:
+            return colour.saturation(images, values["factor"])
+        case kind if kind is Hue:
+            return colour.hue(images, values["turn"])
+        case kind if kind is Gray:
+            return colour.gray(images)
+    raise TypeError(f"{step.kind.operation.__name__} is no operation of theta")

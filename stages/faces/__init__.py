@@ -1,0 +1,1 @@
+"""Where a face is: 68 landmarks, boxes, alignment, head pose."""

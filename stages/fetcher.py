@@ -1,0 +1,290 @@
+"""One URL from its first attempt to its photo, or to the reason why there is none: attempts, hops, permissions."""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from facerefs.schemas.reject import Reject
+from facerefs.stages.fetch import Fetch
+from facerefs.stages.images.decode import DecodeError, sniff
+from facerefs.stages.web.address import Resolve, WebError, check_url, join
+from facerefs.stages.web.budget import Budget, Share
+from facerefs.stages.web.client import Answer, Client, retry_after_s
+from facerefs.stages.web.failures import Failures
+from facerefs.stages.web.optout import stated_opt_out
+from facerefs.stages.web.politeness import GateLike, Turns
+from facerefs.stages.web.robots import Robots
+from facerefs.stages.web.stats import Tally
+from facerefs.stages.web.tdmrep import TdmRules
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_STATUSES = {
+    **dict.fromkeys((401, 402, 403, 407, 451), Reject.FORBIDDEN),
+    **dict.fromkeys((404, 410), Reject.NOT_FOUND),
+    429: Reject.RATE_LIMITED,
+    **dict.fromkeys((408, 425, *range(500, 600)), Reject.SERVER_ERROR),
+}
+_NO_ANSWER = frozenset({Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED, Reject.CONNECTION_LOST, Reject.TIMEOUT})
+_MAX_RULES_BYTES = 512 << 10  # of robots.txt and the like; RFC 9309 asks for 500 KiB at least
+_MAX_DETAIL = 300
+_MAX_HEADER = 1000
+
+
+@dataclass
+class Download:
+    """What became of a URL: a row of `DOWNLOADS`, its bytes in `body`; `unchanged` if the former ones stay."""
+
+    key: str
+    url: str
+    final_url: str | None = None
+    status: int | None = None
+    attempts: int = 0
+    ms: int = 0
+    fetched_at: str = ""
+    content_type: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    robots: str | None = None
+    opt_out: str | None = None
+    sha256: str | None = None
+    reject: Reject | None = None
+    reject_detail: str | None = None
+    body: bytes | None = None
+    unchanged: bool = False
+
+
+class Fetcher:
+    """Fetches photos for one worker: as many at a time as its connections and its memory allow."""
+
+    def __init__(self, settings: Fetch, gate: GateLike, resolve: Resolve | None = None) -> None:
+        self.tally = Tally()
+        self._settings = settings
+        self._client = Client(settings.limits, resolve, settings.ca_file)
+        self._turns = Turns(gate)
+        self._connections = asyncio.Semaphore(settings.connections)
+        self._budget = Budget(settings.buffer_bytes)
+        self._failures = Failures(settings.host_failures)
+        self._robots = Robots(self._rules)
+        self._tdm = TdmRules(self._rules)
+
+    async def __aenter__(self) -> "Fetcher":
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.__aexit__(None, None, None)
+
+    async def fetch(
+        self,
+        source: Mapping[str, Any],
+        keep: Callable[[Download], None],
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Fetch the photo of a row of `SOURCES`, and give it to `keep`; until then its bytes are memory in use.
+
+        With `before`, an accepted row of `DOWNLOADS`, the host is asked only for what has changed since.
+        """
+        download = Download(key=source["key"], url=source["url"])
+        conditions = _conditions(before)
+        share = Share(self._budget)
+        try:
+            try:
+                url = check_url(source["url"])
+                answer = await self._answer(url, download, conditions, share)
+                _take(download, answer, source["sha256"], conditional=bool(conditions))
+            except (WebError, DecodeError) as error:
+                download.reject, download.reject_detail = error.reject, error.detail[:_MAX_DETAIL]
+            download.fetched_at = datetime.now(UTC).isoformat(timespec="seconds")
+            self.tally.ended(download.reject, len(download.body or b""))
+            keep(download)
+        finally:
+            share.free()
+
+    async def _answer(
+        self, url: URL, download: Download, conditions: Mapping[str, str], share: Share
+    ) -> Answer:
+        """Try until it succeeds or there is no hope. Raises WebError or DecodeError, those of the last attempt."""
+        while True:
+            download.attempts += 1
+            try:
+                return await self._attempt(url, download, conditions, share)
+            except WebError as error:
+                share.free()
+                wait_s = self._wait_s(download.attempts, error)
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
+
+    def _wait_s(self, attempt: int, error: WebError) -> float | None:
+        """Seconds until the next attempt: exponential with jitter, or what the host asks for; None: no more."""
+        asked_s = error.retry_after_s or 0.0
+        hopeless = not error.reject.transient or error.reject == Reject.HOST_DOWN
+        if hopeless or attempt >= self._settings.attempts or asked_s > self._settings.longest_wait_s:
+            return None
+        backoff_s: float = self._settings.backoff_s * 2 ** (attempt - 1)
+        backoff_s *= random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
+        return max(asked_s, min(backoff_s, self._settings.longest_wait_s))
+
+    async def _attempt(
+        self, url: URL, download: Download, conditions: Mapping[str, str], share: Share
+    ) -> Answer:
+        """The URL and where it redirects to, each hop checked like the first."""
+        seen = {url}
+        for _ in range(self._settings.max_redirects + 1):
+            download.final_url, download.status = str(url), None
+            crawl_delay_s = await self._permission(url, download)
+            async with self._turns.turn(_host(url), crawl_delay_s), self._connections:
+                self._check_rest(_host(url))
+                answer = await self._hop(url, download, conditions, share)
+            if answer.status not in _REDIRECTS:
+                return answer
+            if "Location" not in answer.headers:
+                raise WebError(Reject.BAD_ANSWER, "a redirect to nowhere", answer.status)
+            url = join(url, answer.headers["Location"])
+            if url in seen:
+                raise WebError(Reject.TOO_MANY_REDIRECTS, f"in a circle, to {url}", answer.status)
+            seen.add(url)
+        raise WebError(
+            Reject.TOO_MANY_REDIRECTS, f"more than {self._settings.max_redirects}", download.status
+        )
+
+    async def _permission(self, url: URL, download: Download) -> float:
+        """Whether the owner lets us have it, and how slowly (seconds between two requests). Raises WebError."""
+        self._check_rest(_host(url))
+        crawl_delay_s = 0.0
+        download.robots = "ignored"
+        if self._settings.respect_robots:
+            verdict = await self._robots.verdict(url)
+            download.robots, crawl_delay_s = verdict.robots, verdict.crawl_delay_s
+            if verdict.robots == "disallowed":
+                raise WebError(Reject.ROBOTS, verdict.detail)
+            if verdict.robots == "unknown":
+                raise WebError(verdict.cause or Reject.ROBOTS_UNKNOWN, verdict.detail)
+        self._note_opt_out(await self._tdm.reservation(url), download)
+        return crawl_delay_s
+
+    def _check_rest(self, host: str) -> None:
+        """Raises WebError if the host is to be left alone."""
+        resting = self._failures.resting(host)
+        if resting is not None:
+            raise WebError(Reject.HOST_DOWN, resting)
+
+    def _failed(self, host: str, why: str) -> None:
+        """Count a failure of the host; if it was one too many, nobody waits for its turn any longer."""
+        self._failures.failed(host, why)
+        self._give_up_if_resting(host)
+
+    def _give_up_if_resting(self, host: str) -> None:
+        resting = self._failures.resting(host)
+        if resting is not None:
+            self._turns.give_up(host, lambda: WebError(Reject.HOST_DOWN, resting))
+
+    async def _hop(self, url: URL, download: Download, conditions: Mapping[str, str], share: Share) -> Answer:
+        host, started = _host(url), time.monotonic()
+        try:
+            answer = await self._client.hop(
+                url,
+                self._settings.max_bytes,
+                headers=conditions,
+                check_headers=lambda found: self._check_headers(found, download),
+                check_start=sniff,
+                memory=share,
+            )
+        except WebError as error:
+            download.status = 200 if error.reject is Reject.OPT_OUT else error.status
+            if error.reject in _NO_ANSWER:
+                self._failed(host, error.detail)
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            download.ms += round(seconds * 1000)
+            self.tally.asked(host, seconds)
+        download.status = answer.status
+        await self._check_status(answer, host, download.attempts)
+        self._check_headers(answer.headers, download)
+        return answer
+
+    async def _check_status(self, answer: Answer, host: str, attempt: int) -> None:
+        """Raises WebError for what is neither a photo nor a redirect; asks for patience on behalf of the host."""
+        is_busy = answer.status in (429, 503)
+        if not is_busy:
+            self._failures.answered(host)
+        if answer.status in (200, 304) or answer.status in _REDIRECTS:
+            return
+        asked_s = retry_after_s(answer.headers, time.time())
+        detail = f"HTTP {answer.status}" + ("" if asked_s is None else f", retry after {asked_s:.0f} s")
+        if is_busy and asked_s is not None and asked_s > self._settings.longest_wait_s:
+            self._failures.rest(host, asked_s, f"{host} asks to be left alone: {detail}")
+            self._give_up_if_resting(host)
+        elif is_busy:
+            self._failed(host, detail)
+            patience_s = self._settings.backoff_s * 2 ** (attempt - 1) if asked_s is None else asked_s
+            await self._turns.pause(host, min(patience_s, self._settings.longest_wait_s))
+        raise WebError(_STATUSES.get(answer.status, Reject.HTTP_STATUS), detail, answer.status, asked_s)
+
+    def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
+        """Raises WebError if they reserve the photo, before it is sent."""
+        self._note_opt_out(stated_opt_out(headers), download)
+
+    def _note_opt_out(self, statement: str | None, download: Download) -> None:
+        """Record a reservation. Raises WebError if it is to be honoured."""
+        if statement is None:
+            return
+        download.opt_out = statement
+        if self._settings.respect_opt_outs:
+            raise WebError(Reject.OPT_OUT, statement)
+
+    async def _rules(self, url: URL) -> Answer:
+        """A small file in which a host says what it wants; asked for like a photo. Raises WebError."""
+        async with self._turns.turn(_host(url)), self._connections:
+            self._check_rest(_host(url))
+            try:
+                return await self._client.hop(url, _MAX_RULES_BYTES)
+            except WebError as error:
+                if error.reject in _NO_ANSWER:
+                    self._failed(_host(url), error.detail)
+                raise
+
+
+def _take(download: Download, answer: Answer, expected_sha256: str | None, conditional: bool) -> None:
+    """Accept the bytes of the last answer, or that they have not changed. Raises WebError for what is no photo."""
+    if answer.status == 304 and conditional:
+        download.unchanged = True
+        return
+    if answer.status != 200:
+        raise WebError(Reject.HTTP_STATUS, f"HTTP {answer.status}", answer.status)
+    if not answer.body:
+        raise WebError(Reject.EMPTY, "0 bytes", answer.status)
+    download.content_type = _said(answer, "Content-Type")
+    download.etag = _said(answer, "ETag")
+    download.last_modified = _said(answer, "Last-Modified")
+    download.sha256 = hashlib.sha256(answer.body).hexdigest()
+    if expected_sha256 is not None and expected_sha256.lower() != download.sha256:
+        raise WebError(Reject.WRONG_HASH, f"{download.sha256}, not {expected_sha256}", answer.status)
+    download.body = answer.body
+
+
+def _said(answer: Answer, name: str) -> str | None:
+    """A header that can be stored and sent back; None if it is not there, or is no text."""
+    value = answer.headers.get(name)
+    return value if value is not None and value.isascii() and len(value) <= _MAX_HEADER else None
+
+
+def _conditions(before: Mapping[str, Any] | None) -> dict[str, str]:
+    """Headers that ask for a photo only if it is another one than before (RFC 9110, 13.1)."""
+    if before is None:
+        return {}
+    asked = {"If-None-Match": before["etag"], "If-Modified-Since": before["last_modified"]}
+    return {name: value for name, value in asked.items() if value}
+
+
+def _host(url: URL) -> str:
+    return str(url.host or "")

@@ -1,0 +1,1 @@
+"""What `overrides.csv` decides about identities, and how it is applied."""

@@ -1,0 +1,212 @@
+"""From bytes that a stranger chose to upright sRGB pixels, or to the reason why not.
+
+What a photo may do to us is bounded before a pixel is decoded: bytes, format (by content, never by name), and
+pixels as the header tells them. Pillow decodes; its errors are of many families, listed in `_PILLOW_ERRORS`.
+"""
+
+import io
+import re
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge, Le
+from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL.ImageFile import ImageFile
+
+from facerefs.schemas.reject import Reject
+
+PILLOW_PIXELS = 178_956_970  # Pillow's own hard limit, twice Image.MAX_IMAGE_PIXELS as it comes
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What is still accepted as a photo."""
+
+    max_bytes: Annotated[int, Ge(1)] = 64 * 2**20
+    max_pixels: Annotated[int, Ge(1), Le(PILLOW_PIXELS)] = 80_000_000
+    min_side_px: Annotated[int, Ge(1)] = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A photo: uint8 (H, W, 3) sRGB pixels, upright, writable; and its format as Pillow names it."""
+
+    pixels: npt.NDArray[np.uint8]
+    format: str
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right, after EXIF orientation."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom, after EXIF orientation."""
+        return int(self.pixels.shape[0])
+
+
+class DecodeError(Exception):
+    """Why bytes are not a photo for us: the reason, and what the decoder said."""
+
+    def __init__(self, reject: Reject, detail: str) -> None:
+        super().__init__(f"{reject.sentence}: {detail}")
+        self.reject = reject
+        self.detail = detail
+
+
+# What Pillow's readers raise for broken files: its documented OSError, SyntaxError and ValueError, and what
+# escapes from the parsing below them (struct and zlib, indices and keys from the file, sizes that overflow).
+_PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, AttributeError, AssertionError, LookupError),
+    *(ArithmeticError, EOFError, RuntimeError, MemoryError, struct.error, zlib.error),
+)
+
+_MAGIC = {  # the formats that we accept, as Pillow names them, by their first bytes
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF....WEBP",
+    "AVIF": rb"....ftyp(avif|avis|mif1)",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM",
+    "TIFF": rb"II\*\0|MM\0\*",
+}
+_UPRIGHT = {  # EXIF 2.32, tag 274
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION_TAG = 274
+_GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+_TRANSPARENT = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_COLOUR_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}) | _TRANSPARENT | _GREY_16
+_PROBE = np.stack(np.meshgrid(*[np.arange(0, 256, 51, dtype=np.uint8)] * 3), axis=-1).reshape(6, 36, 3)
+_PROFILE_TOLERANCE = 2  # levels of 255: a profile that changes no colour by more is sRGB by another name
+
+
+def decode(data: bytes, limits: DecodeLimits) -> Decoded:
+    """Decode a photo: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF of one frame -> `Decoded`.
+
+    EXIF orientation is applied, an embedded ICC profile is converted to sRGB (a broken one is ignored),
+    transparency is composited on white, 16-bit grey is scaled to 8 bits. A JPEG that carries further pictures
+    (MPO, as many phones write it) gives its first. Of TIFF only what Pillow reads without libtiff is accepted
+    (uncompressed, PackBits): few photos come otherwise, and libtiff writes what it finds broken to stderr.
+
+    Raises DecodeError, and nothing else, whatever the bytes are.
+    """
+    if not data:
+        raise DecodeError(Reject.EMPTY, "0 bytes")
+    if len(data) > limits.max_bytes:
+        raise DecodeError(Reject.TOO_MANY_BYTES, f"{len(data)} bytes, at most {limits.max_bytes}")
+    format_ = sniff(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of broken metadata, and of large images, which _check refuses
+        try:
+            image = _open(data, format_)
+            _check(image, limits)
+            pixels = _to_srgb(image)
+        except Image.DecompressionBombError as error:
+            raise DecodeError(Reject.TOO_MANY_PIXELS, str(error)) from error
+        except _PILLOW_ERRORS as error:
+            raise DecodeError(_fault(error), f"{type(error).__name__}: {error}") from error
+    return Decoded(pixels, image.format or format_)
+
+
+def sniff(data: bytes) -> str:
+    """Name the format that the first bytes promise, as Pillow names it. Raises DecodeError for any other."""
+    for format_, magic in _MAGIC.items():
+        if re.match(magic, data, re.DOTALL) and (format_ != "AVIF" or features.check("avif")):
+            return format_
+    raise DecodeError(Reject.NOT_AN_IMAGE, f"begins with {data[:16]!r}")
+
+
+def _open(data: bytes, format_: str) -> Image.Image:
+    promised = int.from_bytes(data[4:8], "little") + 8 if format_ == "WEBP" else 0
+    if promised > len(data):
+        raise DecodeError(Reject.TRUNCATED, f"{len(data)} bytes of {promised}")
+    try:
+        return Image.open(io.BytesIO(data), formats=[format_])
+    except UnidentifiedImageError as error:
+        raise DecodeError(Reject.CORRUPT, f"begins like {format_}, but its header cannot be read") from error
+
+
+def _check(image: Image.Image, limits: DecodeLimits) -> None:
+    """Refuse by the header alone; nothing is decoded yet."""
+    width, height = image.size
+    size = f"{width}x{height} pixels"
+    if width * height > limits.max_pixels:
+        raise DecodeError(Reject.TOO_MANY_PIXELS, f"{size}, at most {limits.max_pixels}")
+    if min(width, height) < limits.min_side_px:
+        raise DecodeError(Reject.TOO_SMALL, f"{size}, each side at least {limits.min_side_px}")
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise DecodeError(Reject.ANIMATED, f"several frames in a {image.format}")
+    if isinstance(image, ImageFile) and any(tile.codec_name == "libtiff" for tile in image.tile):
+        raise DecodeError(Reject.NOT_AN_IMAGE, f"a TIFF compressed by {image.info.get('compression')}")
+    if image.mode not in _COLOUR_MODES:
+        raise DecodeError(Reject.NOT_AN_IMAGE, f"pixels of mode {image.mode} have no agreed colour")
+
+
+def _to_srgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    image.load()
+    upright = _upright(image)
+    profile = image.info.get("icc_profile")
+    plain = _without_alpha(upright)
+    srgb = _by_profile(plain, profile)
+    return np.array(srgb if srgb.mode == "RGB" else srgb.convert("RGB"))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; read after loading, since the TIFF reader applies it itself then."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except _PILLOW_ERRORS:
+        return image  # broken metadata is no fault of the picture
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    """Bring an image to mode L, RGB or CMYK; what is transparent becomes white."""
+    if image.mode in _GREY_16:
+        levels = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert to sRGB by an embedded ICC profile, if it is sound, fits the image and changes its colours."""
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        to_srgb = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+        if image.mode == "RGB" and _is_neutral(to_srgb):
+            return image
+        return ImageCms.applyTransform(image, to_srgb) or image
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image  # such files are shown by their plain numbers everywhere
+
+
+def _is_neutral(transform: ImageCms.ImageCmsTransform) -> bool:
+    changed = ImageCms.applyTransform(Image.fromarray(_PROBE), transform)
+    return int(np.abs(np.asarray(changed).astype(int) - _PROBE).max()) <= _PROFILE_TOLERANCE
+
+
+def _fault(error: BaseException) -> Reject:
+    said = str(error).lower()
+    ended = isinstance(error, EOFError) or "truncated" in said
+    return Reject.TRUNCATED if ended else Reject.CORRUPT

@@ -1,0 +1,88 @@
+"""The image files of a sample: how ground truth and references are written and read back, and the degraded one."""
+
+import io
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerefs.schemas.theta import Theta
+
+Pixels = NDArray[np.uint8]
+ImageFormat = Literal["jpeg", "png", "webp"]
+
+ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+JPEG_QUALITIES = range(100, 89, -1)
+"""That ground truths and references may have."""
+# Written twice as fast as method 2, 12 % larger, read as fast (benchmarks/formats.py).
+_WEBP_METHOD = 0
+_JPEG_SHARES = {90: 0.17, 95: 0.26, 98: 0.39, 100: 0.67}  # bytes per byte of the crop, by quality, likewise
+
+
+def encoded(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+    """A crop (PNG) as the file that a sample holds: the PNG itself, lossless WebP, or JPEG 4:4:4 of this quality."""
+    return crop if image_format == "png" else encoded_pixels(decoded(crop), image_format, jpeg_quality)
+
+
+def encoded_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+    """Pixels (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
+    if image_format == "png":
+        return _png(pixels)
+    if image_format == "jpeg":
+        from facerefs.stages.degrade.operations.jpeg import compress
+
+        return compress(pixels, jpeg_quality, "4:4:4")
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, method=_WEBP_METHOD)
+    return buffer.getvalue()
+
+
+def expected_share(image_format: ImageFormat, jpeg_quality: int) -> float:
+    """How many bytes such a file has per byte of the crop, on average over photos: for planning, not exact."""
+    match image_format:
+        case "png":
+            return 1
+        case "webp":
+            return 0.75
+        case "jpeg":
+            return float(np.interp(jpeg_quality, list(_JPEG_SHARES), list(_JPEG_SHARES.values())))
+
+
+def decoded(data: bytes) -> Pixels:
+    """(H, W, 3) RGB pixels of such a file."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as file:
+        return np.asarray(file.convert("RGB"))
+
+
+def degraded_files(
+    truths: Sequence[Pixels], thetas: Sequence[Theta], as_jpeg: bool
+) -> list[tuple[str, bytes]]:
+    """Name and bytes of the degraded face of each ground truth: the very JPEG that its theta ends with, or a PNG.
+
+    truths: (H, W, 3) RGB of one size, as the ground-truth files decode, so that anyone can replay the degraded
+    face. as_jpeg: whether every theta ends with JPEG; if not, all are PNG, so that all samples have the same files.
+    """
+    import torch
+
+    from facerefs.stages.degrade.apply_theta import degrade_exactly
+
+    if not truths:
+        return []
+    batch = torch.from_numpy(np.stack(truths)).permute(0, 3, 1, 2).float() / 255
+    return [
+        ("lq.jpg", result.jpeg) if as_jpeg and result.jpeg is not None else ("lq.png", _png(result.image))
+        for result in degrade_exactly(batch, thetas)
+    ]
+
+
+def _png(pixels: Pixels) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

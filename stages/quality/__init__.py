@@ -1,0 +1,1 @@
+"""How good a face image is: sharpness, NIQE, BRISQUE; and the one door to basicsr."""

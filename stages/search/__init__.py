@@ -1,0 +1,1 @@
+"""Nearest neighbours: by FAISS, by cosine in blocks, by Hamming distance."""

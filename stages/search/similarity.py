@@ -1,0 +1,161 @@
+"""Cosines between many vectors: nearest neighbours, pairs and average linkage, in bounded memory."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from facerefs.stages.search.faiss_index import Numbers, nearest_blocks
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_BLOCK_BYTES = 64 << 20
+
+
+def matrix(column: pa.ChunkedArray) -> Floats:
+    """A column of equally long lists as float32 (N, D).
+
+    Raises ValueError if a list is null or if the lists differ in length.
+    """
+    if not len(column):
+        return np.zeros((0, 0), np.float32)
+    lists = column.combine_chunks()
+    if pa.types.is_fixed_size_list(lists.type):
+        widths = [lists.type.list_size]
+    else:
+        widths = lists.value_lengths().unique().to_pylist()
+    if lists.null_count or len(widths) != 1:
+        raise ValueError(
+            f"a row that is not rejected lacks its vector, or vectors differ in length: {widths}"
+        )
+    flat = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32)
+    return flat.reshape(len(lists), widths[0])
+
+
+def one_embedder(column: pa.ChunkedArray) -> str:
+    """The embedder that made all vectors. Raises ValueError if there are several."""
+    embedders = sorted(str(name) for name in column.unique().to_pylist())
+    if len(embedders) != 1:
+        raise ValueError(
+            f"faces of several embedders cannot be compared: {', '.join(embedders)}; analyse all with one"
+        )
+    return embedders[0]
+
+
+def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Numbers]:
+    """The k rows of `vectors` with the largest inner product, best first, as `stages.search.faiss_index` finds them.
+
+    vectors: float32 (N, D), unit length where the result is to be a cosine. queries: float32 (M, D); without
+    them every vector asks for its neighbours, and is not its own neighbour.
+    Returns similarity float32 (M, K) and index int32 (M, K), where K is k or as many as there are, if fewer;
+    where an index of over 50,000 vectors found fewer, index -1 and similarity -2.
+    """
+    alone = queries is None
+    asked = vectors if queries is None else queries
+    count = min(k + alone, len(vectors)) - alone
+    similarity = np.zeros((len(asked), max(count, 0)), np.float32)
+    index = np.zeros(similarity.shape, np.int32)
+    if count > 0:
+        for start, near, found in nearest_blocks(vectors, asked, count + alone):
+            rows = slice(start, start + len(near))
+            similarity[rows], index[rows] = _without_itself(start, near, found) if alone else (near, found)
+    return similarity, index
+
+
+def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Ints]:
+    """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`.
+
+    Only these pairs are held, 8 bytes each while they are gathered, not k neighbours of every row.
+    """
+    count = len(vectors)
+    keys = [np.zeros(0, np.int64)]
+    for start, most, their in nearest_blocks(vectors, vectors, min(k + 1, count)) if count else ():
+        near, found = _without_itself(start, most, their)
+        row, column = np.nonzero(near >= at_least)
+        a, b = (start + row).astype(np.int64), found[row, column].astype(np.int64)
+        keys.append(np.unique(np.minimum(a, b) * count + np.maximum(a, b)))
+    key = np.unique(np.concatenate(keys))
+    return key // max(count, 1), key % max(count, 1)
+
+
+def _without_itself(start: int, similarity: Floats, found: Numbers) -> tuple[Floats, Numbers]:
+    """Among exact copies the row itself may not come first, or not come at all: then the last one goes."""
+    own = found == np.arange(start, start + len(found), dtype=np.int32)[:, None]
+    own[~own.any(axis=1), -1] = True
+    return similarity[~own].reshape(len(found), -1), found[~own].reshape(len(found), -1)
+
+
+def unique_pairs(a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
+    """The pairs of rows below `count` as a < b, each once, sorted; no row with itself."""
+    keys = np.minimum(a, b).astype(np.int64) * count + np.maximum(a, b)
+    keys = np.unique(keys[a != b])
+    return keys // max(count, 1), keys % max(count, 1)
+
+
+def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
+    """Inner products of left[a] and right[b], float32 (len(a),), block by block."""
+    block = max(1, _BLOCK_BYTES // (8 * max(1, left.shape[1])))
+    products = np.empty(len(a), np.float32)
+    for start in range(0, len(a), block):
+        part = slice(start, start + block)
+        products[part] = np.einsum("ij,ij->i", left[a[part]], right[b[part]])
+    return products
+
+
+def average_linkage(
+    sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: float, lone: float | None = None
+) -> Ints:
+    """Groups whose members are alike on average, so that no weak link and no chain joins two groups.
+
+    Two groups merge while the mean cosine over all their cross pairs is at least `threshold`, best first.
+    That mean is the inner product of the groups' mean vectors, so no matrix of pairs is needed. Average
+    linkage is reducible (Bruynooghe 1978): merging all mutually nearest groups at once gives the same tree as
+    merging one pair at a time, and a pair below the threshold can be forgotten.
+
+    lone: what two single faces need instead of `threshold`: few cosines say less than many. A group of m and one
+    of n need `threshold` and (1/m + 1/n) / 2 of the difference.
+    sums: float32 (N, D), the sum of the unit vectors of each starting group; sizes: int64 (N,), how many.
+    a, b: the pairs that may merge, directly or once their groups have grown; others never do.
+    Returns int64 (N,): for each row the smallest row of its group.
+    """
+    sums, sizes, count = sums.copy(), sizes.astype(np.int64), len(sums)
+    group = np.arange(count)
+    a, b = unique_pairs(a, b, count)
+    similarity = _mean_cosine(sums, sizes, a, b)
+    more = 0.0 if lone is None else (lone - threshold) / 2
+    while True:
+        strong = similarity >= threshold
+        a, b, similarity = a[strong], b[strong], similarity[strong]
+        ready = similarity >= threshold + more * (1 / sizes[a] + 1 / sizes[b])
+        if not ready.any():
+            return group
+        first, second = _mutually_nearest(a[ready], b[ready], similarity[ready], count)
+        sums[first] += sums[second]
+        sizes[first] += sizes[second]
+        root = np.arange(count)
+        root[second] = first
+        group = root[group]
+        grown = np.zeros(count, bool)
+        grown[first] = True
+        keys = np.minimum(root[a], root[b]) * count + np.maximum(root[a], root[b])
+        keys, kept = np.unique(keys, return_index=True)
+        a, b, similarity = keys // count, keys % count, similarity[kept]
+        apart = a != b
+        a, b, similarity = a[apart], b[apart], similarity[apart]
+        stale = grown[a] | grown[b]
+        similarity[stale] = _mean_cosine(sums, sizes, a[stale], b[stale])
+
+
+def _mean_cosine(sums: Floats, sizes: Ints, a: Ints, b: Ints) -> Floats:
+    return (inner(sums, sums, a, b) / (sizes[a] * sizes[b])).astype(np.float32)
+
+
+def _mutually_nearest(a: Ints, b: Ints, similarity: Floats, count: int) -> tuple[Ints, Ints]:
+    """The pairs that are each other's most similar; the order of the pairs decides between equals."""
+    rank = np.empty(len(a), np.int64)
+    rank[np.argsort(-similarity, kind="stable")] = np.arange(len(a))
+    best = np.full(count, len(a))
+    np.minimum.at(best, a, rank)
+    np.minimum.at(best, b, rank)
+    mutual = (best[a] == rank) & (best[b] == rank)
+    return a[mutual], b[mutual]

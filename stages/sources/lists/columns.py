@@ -1,0 +1,135 @@
+"""Which column of a list says what."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from facerefs.stages.sources.source import SourceError
+
+_MOST_COMPARED = 1000
+
+NONE = "none"
+"""Instead of a column's name: nothing in this list says it."""
+
+_WELL_KNOWN = {
+    "url": (
+        *(
+            "url",
+            "image_url",
+            "img_url",
+            "photo_url",
+            "picture_url",
+            "original_url",
+            "content_url",
+            "file_url",
+        ),
+        *("image_link", "image_src", "img_src", "link", "src", "uri", "image_uri"),
+    ),
+    "identity": (
+        *(
+            "identity",
+            "identity_name",
+            "name",
+            "label",
+            "person",
+            "person_name",
+            "celebrity",
+            "celebrity_name",
+        ),
+        *("subject", "subject_name", "full_name"),
+    ),
+    "bbox": ("bbox", "box", "face_box", "face_bbox", "bounding_box"),
+    "sha256": ("sha256", "sha_256", "sha256sum", "image_sha256"),
+    "licence": ("licence", "license"),
+    "page": (
+        *("page", "page_url", "source_page", "web_page", "landing_url", "landing_page", "description_url"),
+        *("foreign_landing_url", "original_landing_url"),
+    ),
+    "attribution": ("attribution", "author", "creator", "credit", "artist", "photographer"),
+    "photo": (
+        *("image", "img", "photo", "picture", "jpg", "jpeg", "png", "webp", "bytes", "data", "content"),
+        *("image_bytes", "img_bytes", "photo_bytes", "jpg_bytes", "image_data", "image_content"),
+    ),
+}
+"""Names by which a column is found, in any spelling of case, `_`, `-` and blanks."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a list's columns; null: found by the names that such columns usually have.
+
+    `none` stands for a column that the list does not have. `bbox` is left, top, right, bottom in photo pixels.
+    `photo` holds the bytes of the photos themselves, in Parquet. In a tar, `identity` may also be the ending of
+    the file that holds the name: `txt` or `cls`.
+    """
+
+    url: str | None = None
+    identity: str | None = None
+    bbox: str | None = None
+    sha256: str | None = None
+    licence: str | None = None
+    page: str | None = None
+    attribution: str | None = None
+    photo: str | None = None
+
+
+ROLES = tuple(item.name for item in fields(Columns))
+
+
+def find(
+    names: Sequence[str],
+    columns: Columns,
+    shown: str,
+    roles: Sequence[str],
+    usual: Sequence[str] | None = None,
+) -> dict[str, str]:
+    """Find the column of each role that the list has -> name by role.
+
+    Roles that are not in `usual` (null: all are) are found only if `columns` names them. Raises SourceError for
+    a named column that is not there, and for two columns that might be meant.
+    """
+    found = {role: _find(role, names, columns, shown, usual is None or role in usual) for role in roles}
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def usual_names(role: str, names: Sequence[str]) -> list[str]:
+    """Those names that a column of this role usually has."""
+    known = {_plain(name) for name in _WELL_KNOWN[role]}
+    return [name for name in names if _plain(name) in known]
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names of columns for a sentence, of many only the first."""
+    valid = (name[:40].encode(errors="backslashreplace").decode() for name in names[:20])
+    shown = ", ".join(f"`{name}`" for name in valid)
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"
+
+
+def _find(role: str, names: Sequence[str], columns: Columns, shown: str, usual: bool) -> str | None:
+    named = getattr(columns, role)
+    if named == NONE:
+        return None
+    if named is not None:
+        if named not in names:
+            close = difflib.get_close_matches(named, names[:_MOST_COMPARED], n=20, cutoff=0.0)
+            raise SourceError(f"{shown} has no column `{named}` (columns.{role}); it has {listing(close)}")
+        return str(named)
+    if not usual:
+        return None
+    others = _named_for_other_roles(role, columns)
+    found = [name for name in usual_names(role, names) if name not in others]
+    if len(found) > 1:
+        raise SourceError(
+            f"{shown} has {listing(found)}, each of which may hold the {role}: "
+            f"choose with --set columns.{role}={found[0]} (or {NONE})"
+        )
+    return found[0] if found else None
+
+
+def _named_for_other_roles(role: str, columns: Columns) -> set[str]:
+    settings: Mapping[str, str | None] = vars(columns)
+    return {name for other, name in settings.items() if other != role and name is not None}
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

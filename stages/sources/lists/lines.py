@@ -1,0 +1,73 @@
+"""The lines of a text file that a stranger may have written: unpacked on the way, none held that is too long."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from facerefs.stages.sources.lists.remote import open_remote, shown_place
+from facerefs.stages.sources.source import SourceError
+
+MAX_LINE_BYTES = 1 << 20
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_BUFFER_BYTES = 1 << 18
+
+
+@contextmanager
+def opened(place: str) -> Iterator[BinaryIO]:
+    """Open a local path, or an address that fsspec understands, to read its bytes as they are.
+
+    Raises SourceError if it cannot be opened, or fails while it is read.
+    """
+    shown = shown_place(place)
+    try:
+        with open_remote(place) if "://" in place else open(place, "rb") as file:  # noqa: PTH123 (pathlib would change the path)
+            yield file
+    except FileNotFoundError as error:
+        raise SourceError(f"there is no file {shown}") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise SourceError(f"cannot read {shown}: {error}") from error
+
+
+@contextmanager
+def unpacked(place: str) -> Iterator[BinaryIO]:
+    """As `opened`, but unpacked if the name ends in .gz, .bz2, .xz or .zst."""
+    with opened(place) as packed, _unpack(packed, place) as file:
+        yield file
+
+
+def lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """Lines with their ends; None for one of more than MAX_LINE_BYTES, which is passed over."""
+    while line := file.readline(MAX_LINE_BYTES):
+        if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
+            yield line
+            continue
+        while (line := file.readline(MAX_LINE_BYTES)) and not line.endswith(b"\n"):
+            pass
+        yield None
+
+
+def without_compression(name: str) -> str:
+    """A file's name without the ending of a compression."""
+    ending = next((ending for ending in COMPRESSED if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
+def _unpack(packed: BinaryIO, place: str) -> BinaryIO:
+    name = shown_place(place).lower()
+    raw = packed
+    if name.endswith(".gz"):
+        raw = cast(BinaryIO, gzip.GzipFile(fileobj=packed))
+    elif name.endswith(".bz2"):
+        raw = cast(BinaryIO, bz2.BZ2File(packed))
+    elif name.endswith(".xz"):
+        raw = cast(BinaryIO, lzma.LZMAFile(packed))  # noqa: SIM115 (closed with `packed`)
+    elif name.endswith(".zst"):
+        import pyarrow as pa
+
+        raw = pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd")
+    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))

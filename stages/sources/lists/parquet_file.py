@@ -1,0 +1,91 @@
+"""Rows of a Parquet file, a few at a time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facerefs.stages.sources.lists.text_rows import Said, check_names
+from facerefs.stages.sources.source import SourceError
+
+_BATCH_BYTES = 8 << 20
+_BUFFER_BYTES = 1 << 20  # of each column; without it, a column's whole row group is read at once
+_FAULTS = (pa.ArrowException, ValueError, OverflowError, OSError)
+
+
+@contextmanager
+def sound(shown: str) -> Iterator[None]:
+    """Raise SourceError for what pyarrow says of a damaged file."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except _FAULTS as error:
+        raise SourceError(f"cannot read {shown} as Parquet: {str(error).splitlines()[0][:300]}") from error
+
+
+def open_parquet_file(file: BinaryIO | str, shown: str) -> pq.ParquetFile:
+    """Read the footer. Raises SourceError for a damaged one, and as `check_names` does."""
+    with sound(shown):
+        parquet = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+        names = parquet.schema_arrow.names
+    check_names(names, shown)
+    return parquet
+
+
+def texts_of(schema: pa.Schema) -> list[str]:
+    """The columns that can be written as text: all in which there are no bytes."""
+    return [item.name for item in schema if not _holds_bytes(item.type)]
+
+
+def read_parquet(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+    """The columns of a Parquet file that hold no bytes, and its rows."""
+    parquet = open_parquet_file(file, shown)
+    names = texts_of(parquet.schema_arrow)
+    return names, rows_of(parquet, names, 1000, shown)
+
+
+def rows_of(parquet: pq.ParquetFile, names: Sequence[str], most_rows: int, shown: str) -> Iterator[Said]:
+    """Rows with these columns, read about 8 MB at a time, and never more than `most_rows`."""
+    with sound(shown):
+        for group in range(parquet.num_row_groups):
+            facts = parquet.metadata.row_group(group)
+            fitting = _BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)
+            size = max(1, min(most_rows, fitting))
+            for batch in parquet.iter_batches(size, row_groups=[group], columns=list(names)):
+                yield from _said(batch)
+
+
+def _said(batch: pa.RecordBatch) -> Iterator[Said]:
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except _FAULTS:
+        yield from map(_one, (batch.slice(i, 1) for i in range(len(batch))))
+    else:
+        yield from rows
+
+
+def _one(row: pa.RecordBatch) -> Said:
+    try:
+        said: dict[str, Any] = row.to_pylist()[0]
+    except _FAULTS as error:
+        return f"one of its values cannot be read: {str(error)[:200]}"
+    return said
+
+
+def _holds_bytes(type_: pa.DataType) -> bool:
+    if pa.types.is_nested(type_):
+        return any(_holds_bytes(type_.field(i).type) for i in range(type_.num_fields))
+    return is_bytes(type_)
+
+
+def is_bytes(type_: pa.DataType) -> bool:
+    """Whether a column's values are bytes."""
+    return bool(
+        pa.types.is_binary(type_)
+        or pa.types.is_large_binary(type_)
+        or pa.types.is_binary_view(type_)
+        or pa.types.is_fixed_size_binary(type_)
+    )

@@ -1,0 +1,102 @@
+"""A file at an address that fsspec understands: how it is shown, and what goes wrong with it, in a sentence."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from facerefs.schemas.paths import text_of_path
+from facerefs.stages.sources.source import SourceError
+
+_ABSENT = (404, 410)
+_BUFFER_BYTES = 1 << 18
+_MAX_CAUSE = 300  # characters
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+_QUERY = re.compile(r"[?#].*?(?=::[a-z0-9+.-]+://|$)", re.IGNORECASE | re.DOTALL)
+_ADDRESS_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
+
+
+def shown_place(place: str) -> str:
+    """A path or an address as it may be shown and stored: an address without user info, query and fragment."""
+    return _QUERY.sub("", _USER.sub("", place)) if "://" in place else text_of_path(place)
+
+
+def without_secrets(text: str, address: str) -> str:
+    """What somebody else says of an address, in one line that can be shown."""
+    secrets = [found[0].removesuffix("@") for found in _USER.finditer(address)]
+    secrets += [found[0][1:] for found in _QUERY.finditer(address)]
+    text = text.replace(address, shown_place(address))
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    text = _ADDRESS_IN_TEXT.sub(lambda found: shown_place(found[0]), text)
+    return " ".join(text.split())[:_MAX_CAUSE]
+
+
+def open_remote(address: str) -> BinaryIO:
+    """Open a file to read its bytes as they are. Raises SourceError, now and while it is read."""
+    import fsspec
+
+    with _failures(address):
+        return io.BufferedReader(_Remote(fsspec.open(address, "rb").open(), address), _BUFFER_BYTES)
+
+
+class _Remote(io.RawIOBase):
+    """A file of fsspec, whose failures become SourceError."""
+
+    def __init__(self, file: BinaryIO, address: str) -> None:
+        super().__init__()
+        self._file = file
+        self._address = address
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def readinto(self, buffer: object) -> int:
+        into = cast(memoryview, buffer)
+        with _failures(self._address):
+            data = self._file.read(len(into))
+        into[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _failures(self._address):
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+@contextmanager
+def _failures(address: str) -> Iterator[None]:
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # every file system of fsspec has errors of its own
+        raise SourceError(_sentence(error, address)) from error
+
+
+def _sentence(error: Exception, address: str) -> str:
+    """fsspec calls a file absent, whatever kept it from asking; the cause behind it tells."""
+    shown = shown_place(address)
+    cause: BaseException | None = error
+    while isinstance(cause, (FileNotFoundError, LookupError)):
+        cause = cause.__cause__
+    if cause is None and not isinstance(error, FileNotFoundError):
+        cause = error
+    status = getattr(cause, "status", None)
+    answered = isinstance(status, int) and cause is not None and cause.__cause__ is None
+    if cause is None or (answered and status in _ABSENT):
+        return f"there is no file {shown}"
+    if answered:
+        return f"cannot read {shown}: the server answers HTTP {status}"
+    return f"cannot read {shown}: {type(cause).__name__}: {without_secrets(str(cause), address)}"

@@ -1,0 +1,137 @@
+"""Lists of URLs: csv, tsv, JSON lines, Parquet, or one URL on each line; here or at an address of fsspec."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from typing import BinaryIO, ClassVar, TypeAlias
+
+import pyarrow as pa
+
+from facerefs.schemas.paths import text_of_path
+from facerefs.schemas.reject import Reject
+from facerefs.stages.sources.lists.columns import ROLES, Columns, find, listing
+from facerefs.stages.sources.lists.lines import COMPRESSED, opened, unpacked, without_compression
+from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
+from facerefs.stages.sources.lists.parquet_file import read_parquet
+from facerefs.stages.sources.lists.remote import shown_place
+from facerefs.stages.sources.lists.text_rows import Said, read_json_lines, read_separated, read_urls
+from facerefs.stages.sources.source import SourceError
+
+_ROLES = tuple(role for role in ROLES if role != "photo")
+_Reader: TypeAlias = Callable[[BinaryIO, str], tuple[list[str], Iterator[Said]]]
+_SCHEMES = ("http://", "https://")
+
+
+@dataclass(frozen=True)
+class UrlLists:
+    """One or more lists, as if they were one. A row of a list is a photo of `identity`, perhaps at `bbox` in it.
+
+    Each has its own header. Nothing is kept of a row but eight bytes, by which it is known when it comes again.
+    """
+
+    asked_of_service: ClassVar[str | None] = None
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    paths: tuple[str, ...]
+    columns: Columns
+
+    @property
+    def name(self) -> str:
+        """The list as its person wrote it, but for secrets; the folder, where there are several."""
+        return shared_name(self.paths)
+
+    def rows(self) -> Iterator[pa.Table]:
+        """The rows in the order of the lists. Raises SourceError where a list breaks off or is damaged."""
+        return tables(self._rows(), twice=Reject.LISTED_TWICE)
+
+    def _rows(self) -> Iterator[tuple[str, Row]]:
+        for path in self.paths:
+            yield from _rows_of(path, self.columns, place_prefix(path, self.paths))
+
+
+def open_url_list(path: str, columns: Columns) -> UrlLists:
+    """Open one list. Raises SourceError if it cannot be read, has no URL column, or no row."""
+    return open_url_lists([path], columns)
+
+
+def open_url_lists(paths: Sequence[str], columns: Columns) -> UrlLists:
+    """Open several lists, in the order of their names; each must be sound, and one of them have a row."""
+    absolute = [path if "://" in path else os.path.abspath(path) for path in paths]  # noqa: PTH100
+    source = UrlLists(tuple(sorted(absolute)), columns)
+    if not sum(_has_row(path, columns) for path in source.paths):
+        raise SourceError(f"there is no row in {source.name}")
+    return source
+
+
+def shared_name(paths: Sequence[str]) -> str:
+    """The path of a file, or the folder of several."""
+    if len(paths) == 1:
+        return shown_place(paths[0])
+    return text_of_path(_folder(paths))
+
+
+def place_prefix(path: str, paths: Sequence[str]) -> str:
+    """What to say before `row 5`, so that it says which of several files is meant."""
+    return "" if len(paths) == 1 else f"{text_of_path(path[len(_folder(paths)) + 1 :])} "
+
+
+def _folder(paths: Sequence[str]) -> str:
+    """The folder in which all of them lie."""
+    steps = zip(*(path.split("/")[:-1] for path in paths), strict=False)
+    return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, steps))
+
+
+def _has_row(path: str, columns: Columns) -> bool:
+    return next(_rows_of(path, columns, ""), None) is not None
+
+
+def _rows_of(path: str, columns: Columns, prefix: str) -> Iterator[tuple[str, Row]]:
+    shown = shown_place(path)
+    stem = without_compression(shown).lower()
+    if stem.endswith(".parquet") and stem != shown.lower():
+        raise SourceError(
+            f"{shown} is compressed as a whole, which Parquet cannot be read through: unpack it"
+        )
+    with opened(path) if stem.endswith(".parquet") else unpacked(path) as file:
+        names, said = _read(file, stem, shown)
+        roles = find(names, columns, shown, _ROLES)
+        if names and "url" not in roles:
+            raise SourceError(_without_url(names, shown))
+        for number, row in enumerate(said, start=1):
+            place = f"{prefix}row {number}"
+            yield place, list_row(place, row, roles)
+
+
+def _read(file: BinaryIO, stem: str, shown: str) -> tuple[list[str], Iterator[Said]]:
+    ending = os.path.splitext(stem)[1]  # noqa: PTH122 (it may be an address)
+    readers: dict[str, _Reader] = {
+        ".csv": partial(read_separated, ","),
+        ".tsv": partial(read_separated, "\t"),
+        ".jsonl": read_json_lines,
+        ".ndjson": read_json_lines,
+        ".parquet": read_parquet,
+        ".txt": _read_txt,
+    }
+    if ending not in readers:
+        raise SourceError(
+            f"{shown} is no list that we know: those end in {', '.join(readers)}, "
+            f"perhaps with {', '.join(COMPRESSED)} behind it"
+        )
+    return readers[ending](file, shown)
+
+
+def _read_txt(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+    """FaceScrub's files have a header with tabs; anything else has one URL on each line."""
+    first = file.peek(1).partition(b"\n")[0]  # type: ignore[attr-defined]  # it is a BufferedReader
+    return read_separated("\t", file, shown) if b"\t" in first else read_urls(file, shown)
+
+
+def _without_url(names: Sequence[str], shown: str) -> str:
+    if any(name.startswith(_SCHEMES) for name in names):
+        return f"{shown} begins with a URL, where its first row must name the columns, such as url,identity"
+    return (
+        f"{shown} has no column that is known to hold URLs, only {listing(names)}: "
+        "name it with --set columns.url=NAME"
+    )

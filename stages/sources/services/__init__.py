@@ -1,0 +1,1 @@
+"""Public services that list photos: Wikimedia Commons and Openverse."""

@@ -1,0 +1,1 @@
+"""A rendered head: shape, skin, hair, expression, and its exact landmarks."""

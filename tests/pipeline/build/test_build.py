@@ -1,0 +1,84 @@
+"""What a build may change of the one that is in its folder already."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facerefs.pipeline.build.build import BUILD_FILE, Plan, check_output
+from facerefs.pipeline.config.config import Config
+from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.fetch import Fetch
+
+OLD = Plan("/photos", None, Config())
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, yaml.safe_dump(OLD.tree(), sort_keys=False))
+    return storage
+
+
+def with_fetch(fetch: Fetch) -> Plan:
+    return replace(OLD, config=replace(OLD.config, fetch=fetch))
+
+
+def test_another_pace_takes_effect_at_once(storage: Storage) -> None:
+    plan = with_fetch(Fetch(contact="a@b.example", host_rate_per_s=1.0))
+    assert list(check_output(plan, storage, update=False)) == [
+        "fetch.contact: None -> a@b.example",
+        "fetch.host_rate_per_s: 10.0 -> 1.0",
+    ]
+
+
+def test_other_rules_need_a_word(storage: Storage) -> None:
+    plan = with_fetch(Fetch(respect_robots=False, attempts=5))
+    with pytest.raises(UserError, match=r"\(fetch.respect_robots: True -> False\): add --update"):
+        list(check_output(plan, storage, update=False))
+    assert len(list(check_output(plan, storage, update=True))) == 2
+
+
+def test_hosts_are_told_the_version_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert Fetch().user_agent == f"facerefs/{project['version']} (no contact given)"
+
+
+@pytest.mark.parametrize("contact", ["me", "a@b\r\nX-Evil: 1", "javascript:alert(1)", "a b@c.example"])
+def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
+    with pytest.raises(ValueError, match="give a mail address or the URL of a page"):
+        Fetch(contact=contact)
+
+
+def test_a_build_of_another_version_is_updated_or_refused_in_one_sentence(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    tree = OLD.tree()
+    tree["config"]["shard"] |= {"samples_per_shard": 256, "image_format": "png"}
+    del tree["config"]["shard"]["shard_mb"], tree["config"]["commons"]
+    storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
+    with pytest.raises(
+        UserError, match=r"holds a build by another version of facerefs \(.*add --update"
+    ) as error:
+        list(check_output(OLD, storage, update=False))
+    assert "\n" not in str(error.value)
+    changes = list(check_output(OLD, storage, update=True))
+    assert "shard.samples_per_shard: 256 -> None" in changes
+    assert "shard.shard_mb: None -> 256.0" in changes
+
+
+@pytest.mark.parametrize("config", ["3", "{1: 2, a: 3}", "[a]", "{shard: 3}"])
+def test_any_configuration_in_the_folder_is_compared(config: str, tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, f"source: /photos\nconfig: {config}\n")
+    with pytest.raises(UserError, match="by another version of facerefs"):
+        list(check_output(OLD, storage, update=False))
+
+
+def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, "[" * 5000)
+    with pytest.raises(RunError, match="is damaged"):
+        list(check_output(OLD, storage, update=True))

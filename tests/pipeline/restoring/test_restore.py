@@ -1,0 +1,228 @@
+"""`facerefs restore`: a run and photos of a person in, faces out; mistakes end in one sentence."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.restoring.restore import Words, restore_command
+from facerefs.stages.synthetic_people.person import draw_person
+from facerefs.stages.synthetic_people.render import render
+from facerefs.stages.synthetic_people.view import draw_view
+from facerefs.trainers.loop.checkpoint import Checkpoint, write
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.models.catalogue import MODULES, presets
+from facerefs.trainers.models.model import Model
+
+
+def made_run(folder: Path, name: str, preset: str = "tiny", model: Model | None = None) -> Path:
+    """A run whose networks are as they were drawn."""
+    model = model or presets(name)[preset]
+    torch.manual_seed(0)
+    networks = {key: network.state_dict() for key, network in model.networks().items()}
+    kept = Checkpoint(name, plain(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
+    write(folder / "checkpoints", kept, keep=1)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _toy() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(MODULES, "toy", "tests.pipeline.restoring.toy_restorer")
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("restore")
+    person = draw_person(5, 0)
+    for number in range(2):
+        Image.fromarray(render(person, draw_view(5, 0, number), 400).image).save(folder / f"{number}.png")
+    made_run(folder / "refine", "refine")
+    made_run(folder / "landmarks", "landmarks")
+    made_run(folder / "blind", "toy")
+    made_run(folder / "steady", "toy", "steady")
+    Image.new("RGB", (200, 200), "gray").save(folder / "nobody.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    return folder
+
+
+def restored(place: Path, source: str, out: str, reference: str = "1.png", **words: object) -> Path:
+    made = {"run": place / "refine", "references": (place / reference,), "device": "cpu"} | words
+    restore_command(Words(source=place / source, out=place / out, **made))
+    return place / out
+
+
+def blind(place: Path, out: str, run: str = "blind", source: str = "0.png", **words: object) -> Path:
+    return restored(place, source, out, **{"run": place / run, "references": ()} | words)
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """But for rounding."""
+    return np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_a_photo_gives_a_face_of_the_networks_size_the_same_each_time(place: Path) -> None:
+    one = restored(place, "0.png", "one.png")
+    assert pixels(one).shape == (64, 64, 3)
+    assert np.array_equal(pixels(one), pixels(restored(place, "0.png", "again.png")))
+    other = restored(place, "0.png", "other.png", reference="0.png")
+    assert not np.array_equal(pixels(one), pixels(other))
+
+
+def test_a_folder_gives_a_folder(place: Path) -> None:
+    (place / "several").mkdir()
+    for number in range(2):
+        Image.open(place / f"{number}.png").save(place / "several" / f"{number}.jpg")
+    out = restored(place, "several", "restored")
+    assert sorted(path.name for path in out.iterdir()) == ["0.png", "1.png"]
+
+
+def test_a_photo_of_a_folder_that_shows_no_face_does_not_hold_up_the_others(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place / "mixed"
+    folder.mkdir()
+    for name, photo in (("a.png", "nobody.png"), ("b.png", "broken.png"), ("c.png", "0.png")):
+        (folder / name).write_bytes((place / photo).read_bytes())
+    with pytest.raises(UserError, match=r"^2 of 3 photos could not be restored$"):
+        blind(place, "those.some", source="mixed")
+    assert [path.name for path in (place / "those.some").iterdir()] == ["c.png"]
+    out = capsys.readouterr().out
+    assert "left out    dlib-hog finds no face in " in out
+    assert "left out    cannot read " in out
+
+
+def test_an_aligned_face_is_taken_as_it_is_and_its_points_come_from_a_trained_network(place: Path) -> None:
+    face = pixels(restored(place, "0.png", "face.png"))
+    Image.fromarray(face).resize((128, 128)).save(place / "aligned.png")
+    by_engine = restored(place, "aligned.png", "by_engine.png", aligned=True)
+    by_network = restored(place, "aligned.png", "by_network.png", aligned=True, landmarks=place / "landmarks")
+    assert pixels(by_engine).shape == pixels(by_network).shape == (64, 64, 3)
+    assert not np.array_equal(pixels(by_engine), pixels(by_network))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"source": "nobody.png"}, "finds no face in .*nobody.png; if it is an aligned face, add --aligned"),
+        ({"source": "broken.png"}, "cannot read .*broken.png"),
+        ({"source": "missing.png"}, "missing.png is neither a photo nor a folder that holds some"),
+        ({"source": "0.png", "reference": "nobody.png"}, "finds no face in .*nobody.png"),
+        ({"source": "0.png", "landmarks": "refine"}, "--landmarks wants a run of facerefs train landmarks"),
+        ({"source": "0.png", "landmarks": "several"}, "several holds no trained model"),
+        (
+            {"source": "0.png", "engines": "eyes"},
+            "--engines cannot be 'eyes': choose embedded or insightface",
+        ),
+        ({"source": "0.png", "device": "tpu"}, "--device cannot be 'tpu': choose cpu or cuda"),
+    ],
+)
+def test_a_mistake_is_one_sentence(place: Path, words: dict[str, str], sentence: str) -> None:
+    landmarks = {"landmarks": place / words["landmarks"]} if "landmarks" in words else {}
+    with pytest.raises(UserError, match=sentence) as caught:
+        restored(place, **{"out": "x.png"} | words | landmarks)
+    assert "\n" not in str(caught.value)
+    assert not (place / "x.png").exists()
+
+
+def test_weights_that_a_model_misses_only_as_it_restores_are_one_sentence(place: Path) -> None:
+    model = presets("rpf")["tiny"]
+    model = replace(model, weights=replace(model.weights, parsing=str(place / "no_parser.pth")))
+    made_run(place / "parsing", "rpf", model=model)
+    with pytest.raises(UserError, match=r"there are no weights at .*no_parser\.pth") as caught:
+        restored(place, "0.png", "x.png", run=place / "parsing")
+    assert "\n" not in str(caught.value)
+    assert not (place / "x.png").exists()
+
+
+def test_a_run_of_another_kind_restores_nothing(place: Path) -> None:
+    with pytest.raises(
+        UserError, match="a run of landmarks restores no faces: facerefs models says which do"
+    ):
+        restored(place, "0.png", "x.png", run=place / "landmarks")
+    with pytest.raises(
+        UserError, match="refine wants a good photo of the person, and has 0: add --reference"
+    ):
+        restored(place, "0.png", "x.png", references=())
+    assert not (place / "x.png").exists()
+
+
+def test_a_blind_model_takes_no_reference_and_says_so_if_one_is_given(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = blind(place, "alone.png")
+    assert "note" not in capsys.readouterr().out
+    given = blind(place, "given.png", references=(place / "nobody.png",))  # which is not even looked at
+    assert "note        toy restores without a reference: --reference is not used" in capsys.readouterr().out
+    assert alone.read_bytes() == given.read_bytes()
+    blind(place, "found.png", landmarks=place / "landmarks")
+    assert "note        toy restores without a reference: --landmarks is not used" in capsys.readouterr().out
+    restored(place, "0.png", "two.png", references=(place / "1.png", place / "nobody.png"))
+    assert "refine takes 1 of the 2 references: the first is used" in capsys.readouterr().out
+
+
+def test_several_outputs_differ_from_each_other_but_not_from_one_time_to_the_next(place: Path) -> None:
+    blind(place, "some/face.png", outputs=3)
+    names = ["face-1.png", "face-2.png", "face-3.png"]
+    made = {path.name: path.read_bytes() for path in (place / "some").iterdir()}
+    assert sorted(made) == names
+    assert len(set(made.values())) == 3
+    blind(place, "more", outputs=2)  # a folder: the names are the photo's
+    again = [(place / "more" / name).read_bytes() for name in ("0-1.png", "0-2.png")]
+    assert again == [made[name] for name in names[:2]]
+    assert blind(place, "alone.png").read_bytes() == made["face-1.png"]
+    blind(place, "other", outputs=2, seed=1)
+    assert not {path.read_bytes() for path in (place / "other").iterdir()} & set(made.values())
+
+
+def test_a_deterministic_model_makes_one_output(place: Path) -> None:
+    for run in ("steady", "refine"):
+        with pytest.raises(UserError, match="makes the same face each time: leave out --outputs"):
+            restored(place, "0.png", "x.png", run=place / run, outputs=2)
+    one, other = (blind(place, f"seed{seed}.png", run="steady", seed=seed).read_bytes() for seed in (0, 1))
+    assert one == other
+    assert not (place / "x.png").exists()
+
+
+def test_pictures_show_what_goes_in_what_the_model_did_and_what_comes_out(place: Path) -> None:
+    out = blind(place, "shown/face.png", outputs=2, pictures=True)
+    sheet = pixels(out.with_name("face-pictures.png"))
+    cell = 3 * 32 + 2  # the grid enlarges small pictures
+    assert sheet.shape[1] == 4 * cell  # degraded, work, output 1, output 2
+    for number in (1, 2):
+        shown = sheet[-cell:-2:3, (1 + number) * cell : (2 + number) * cell - 2 : 3]
+        assert alike(shown, pixels(out.with_name(f"face-{number}.png")))
+    out = restored(place, "0.png", "refined.png", pictures=True)
+    sheet = pixels(out.with_name("refined-pictures.png"))
+    cell = 2 * 64 + 2
+    assert sheet.shape[1] == 4 * cell  # degraded, reference, warped, output
+    assert alike(sheet[-cell:-2:2, -cell:-2:2], pixels(out))
+
+
+def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None:
+    folder = place / "alike"
+    folder.mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.open(place / "0.png").save(folder / name)
+    with pytest.raises(UserError, match=r"a.jpg and .*a.png would both become .*a.png: rename one"):
+        restored(place, "alike", "faces")
+    (folder / "a.jpg").unlink()
+    for source, out in (("alike", "alike"), ("0.png", "1.png"), ("0.png", "0.png")):
+        with pytest.raises(UserError, match="is one of the photos, and would be written over"):
+            restored(place, source, out)
+    (place / "taxes").write_text("mine")
+    with pytest.raises(UserError, match="taxes is a file of another kind"):
+        restored(place, "0.png", "taxes")
+    (place / "folder.png").mkdir()
+    restored(place, "0.png", "folder.png")
+    assert [path.name for path in (place / "folder.png").iterdir()] == ["0.png"]

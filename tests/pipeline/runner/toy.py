@@ -1,0 +1,51 @@
+"""A toy stage, so that the runner is tested without faces: it measures the bytes of files."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from facerefs.schemas.tables import IMAGES, loaded
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Reads local files; rejects empty ones; keeps a copy of the others in the part's tar."""
+
+    reads: ClassVar[str] = "sources"
+    writes: ClassVar[str] = "images"
+    loads: ClassVar[tuple[str, ...]] = ("photo",)
+    version: ClassVar[int] = 1
+    cpus: ClassVar[float] = 1
+    gpus: ClassVar[float] = 0
+
+    label: str = "toy"
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """A row of IMAGES per file."""
+        if self.label == "broken":
+            raise ValueError("this stage has a fault")
+        out = []
+        for row in rows.to_pylist():
+            data = row["photo"]
+            reject = "unreadable" if data is None else None if data else "empty"
+            blank = dict.fromkeys(IMAGES.names)
+            known = {"key": row["key"], "label": self.label, "reject": reject}
+            if data:
+                known |= {"id": hashlib.sha256(data).hexdigest(), "bytes": len(data), "photo": data}
+            out.append(blank | known)
+        return pa.Table.from_pylist(out, loaded(IMAGES))
+
+
+@dataclass(frozen=True)
+class Die(Measure):
+    """A stage whose worker dies without a word, as by a fault in native code."""
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """Nothing comes back."""
+        os._exit(1)

@@ -1,0 +1,139 @@
+"""Storage: parts are there whole or not at all, bytes come back as they went in, tars have no clock."""
+
+import io
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.tar import TarWriter, read_members
+from facerefs.schemas.tables import BUNDLE, IMAGES, SAMPLES, loaded
+from tests.pipeline.folders import contents
+
+
+def image_rows(photos: list[bytes | None]) -> pa.Table:
+    blank = dict.fromkeys(IMAGES.names)
+    rows = [blank | {"key": f"{i}.jpg", "photo": photo} for i, photo in enumerate(photos)]
+    return pa.Table.from_pylist(rows, loaded(IMAGES))
+
+
+def write(storage: Storage, rows: pa.Table, table: str = "images", name: str = "part-a") -> None:
+    with storage.writing(table, name, "fingerprint") as part:
+        part.add(rows)
+
+
+def test_bytes_come_back_with_their_rows(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    write(storage, image_rows([b"first", None, b"", b"x" * 1000]))
+    back = storage.attach(storage.read("images", "part-a"), ("photo",))
+    assert back.column("photo").to_pylist() == [b"first", None, b"", b"x" * 1000]
+    assert back.column("photo_at").to_pylist()[0]["path"] == "images/part-a.tar"
+
+
+def test_photos_that_lie_elsewhere_are_read_there_and_must_not_have_changed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "build"))
+    photo = tmp_path / "mine.jpg"
+    photo.write_bytes(b"12345")
+    place = {"path": str(photo), "offset": 0, "length": 5}
+    rows = pa.Table.from_pylist([dict.fromkeys(IMAGES.names) | {"key": "k", "photo": place}], IMAGES)
+    write(storage, rows)
+    assert storage.attach(rows, ("photo",)).column("photo").to_pylist() == [b"12345"]
+    photo.write_bytes(b"123456")
+    assert storage.attach(rows, ("photo",)).column("photo").to_pylist() == [None]
+    photo.unlink()
+    assert storage.attach(rows, ("photo",)).column("photo").to_pylist() == [None]
+
+
+def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+
+    def fail_half_way() -> None:
+        with storage.writing("images", "part-a", "f") as part:
+            part.add(image_rows([b"bytes"]))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert contents(tmp_path) == {}
+
+
+def test_a_part_replaced_by_one_without_bytes_loses_its_tar(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    write(storage, image_rows([b"bytes"]))
+    write(storage, image_rows([None]))
+    assert list(contents(tmp_path)) == ["images/part-a.parquet"]
+
+
+def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / ".tmp-17-part-a.tar").write_bytes(b"half")
+    (tmp_path / "faces" / "part-b.parquet").write_bytes(b"whole")
+    Storage(str(tmp_path)).clear_temporary()
+    assert list(contents(tmp_path)) == ["faces/part-b.parquet"]
+
+
+def test_the_same_rows_give_the_same_bytes_at_another_time(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write(Storage(str(tmp_path / folder)), image_rows([b"first", b"second"]))
+        time.sleep(1.1)  # a tar's clock has seconds
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def sample_rows(samples: list[list[dict[str, Any]]]) -> pa.Table:
+    schema = SAMPLES.set(SAMPLES.get_field_index("files"), pa.field("files", BUNDLE))
+    blank = dict.fromkeys(SAMPLES.names)
+    return pa.Table.from_pylist(
+        [blank | {"key": f"k{i}", "files": files} for i, files in enumerate(samples)], schema
+    )
+
+
+def test_a_sample_is_cut_out_of_its_shard_by_the_index(tmp_path: Path) -> None:
+    samples = [
+        [{"name": f"k{i}.gt.png", "data": b"g" * i}, {"name": f"k{i}.json", "data": b"{}"}] for i in range(5)
+    ]
+    storage = Storage(str(tmp_path))
+    write(storage, sample_rows(samples), "samples", "train-00000")
+    places = storage.read("samples", "train-00000").column("files").to_pylist()
+    for i, place in enumerate(places):
+        cut = storage.read_blob(**place)
+        assert cut is not None
+        assert read_members(cut) == {f"k{i}.gt.png": b"g" * i, f"k{i}.json": b"{}"}
+    part = storage.part("samples", "train-00000")
+    assert part is not None
+    assert part.tar is not None
+    assert part.tar.size == (tmp_path / "samples" / "train-00000.tar").stat().st_size
+
+
+@given(st.dictionaries(st.text("abcxyz0189-", min_size=1, max_size=40), st.binary(max_size=2000), max_size=6))
+def test_our_tars_are_tars(files: dict[str, bytes]) -> None:
+    buffer = io.BytesIO()
+    writer = TarWriter(buffer)
+    offsets = {name: writer.add(name, data) for name, data in files.items()}
+    writer.close()
+    with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as archive:
+        assert archive.getnames() == list(files)
+        for member in archive.getmembers():
+            data = files[member.name]
+            assert buffer.getvalue()[offsets[member.name] :][: len(data)] == data
+            assert (member.mtime, member.uid, member.uname) == (0, 0, "")
+
+
+@pytest.mark.parametrize("columns", [None, ("key", "licence")])
+def test_a_table_of_a_version_without_a_column_is_named_with_the_way_out(
+    tmp_path: Path, columns: tuple[str, ...] | None
+) -> None:
+    storage = Storage(str(tmp_path))
+    write(storage, image_rows([b"first"]))
+    old = tmp_path / "images/part-a.parquet"
+    pq.write_table(pq.read_table(old).drop_columns(["licence"]), old)
+    with pytest.raises(UserError, match=r"table images lacks licence; run .* again, with --update"):
+        storage.scan("images", columns)
+    assert storage.read("images", "part-a").column("key").to_pylist() == ["0.jpg"]

@@ -1,0 +1,149 @@
+"""Parquet files with the photos' bytes."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import SOURCES, loaded
+from facerefs.stages.sources import parquet
+from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.parquet import holds_photos, open_parquet
+from facerefs.stages.sources.source import SourceError
+
+HF_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def write(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def listing(*paths: Path, **columns: str) -> list[dict[str, Any]]:
+    tables = list(open_parquet(paths, Columns(**columns)).rows())
+    assert all(table.schema == loaded(SOURCES) for table in tables)
+    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
+    assert len({row["key"] for row in rows}) == len(rows)
+    return rows
+
+
+@pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("name", ["image", "jpg", "image_bytes", "Bytes"])
+def test_a_column_of_bytes_is_a_column_of_photos(tmp_path: Path, name: str, type_: pa.DataType) -> None:
+    columns = {name: pa.array([b"1", b"2"], type_), "name": ["Ann", None], "caption": ["c", ""], "n": [1, 2]}
+    path = write(tmp_path / "x.parquet", **columns)
+    assert holds_photos(path)
+    first, second = listing(path)
+    assert (first["key"], first["photo"], first["label"]) == ("x.parquet/1", b"1", "Ann")
+    assert (second["key"], second["photo"], second["label"]) == ("x.parquet/2", b"2", None)
+    assert json.loads(first["provenance"]) == {"caption": "c", "n": 1}
+    assert json.loads(second["provenance"]) == {"n": 2}
+
+
+def test_the_struct_of_hugging_face_gives_the_key_too(tmp_path: Path) -> None:
+    images = [
+        {"bytes": b"1", "path": "a/0.jpg"},
+        {"bytes": b"2", "path": None},
+        {"bytes": b"3", "path": "a/0.jpg"},
+    ]
+    path = write(tmp_path / "x.parquet", picture=pa.array(images, HF_IMAGE), label=[5, 6, 5])
+    assert holds_photos(path)
+    rows = listing(path)
+    assert [row["key"] for row in rows] == ["x.parquet/a/0.jpg", "x.parquet/2", "x.parquet/a/0.jpg (row 3)"]
+    assert [row["label"] for row in rows] == ["5", "6", "5"]
+    assert [row["photo"] for row in rows] == [b"1", b"2", b"3"]
+
+
+def test_a_list_of_urls_holds_no_photos(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", url=["http://a"], image=["a.jpg"], embedding=[b"1"])
+    assert not holds_photos(path)
+    assert holds_photos(path, Columns(photo="embedding"))
+    with pytest.raises(SourceError, match="no column of photos, only `url`, `image`, `embedding`"):
+        open_parquet([path], Columns())
+    assert listing(path, photo="embedding")[0]["photo"] == b"1"
+    with pytest.raises(SourceError, match="no column `imge`"):
+        open_parquet([path], Columns(photo="imge"))
+
+
+def test_two_columns_of_photos_end_in_a_sentence(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", image=[b"1"], jpg=[b"2"])
+    assert holds_photos(path)
+    with pytest.raises(SourceError, match=r"columns\.photo=image"):
+        open_parquet([path], Columns())
+    (row,) = listing(path, photo="jpg")
+    assert (row["photo"], row["provenance"]) == (b"2", None)
+
+
+def test_hash_and_box_count_only_if_they_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", image=[b"1"], sha256=["ab" * 32], bbox=[[0, 0, 2, 3]])
+    (plain,) = listing(path)
+    assert (plain["sha256"], plain["box"]) == (None, None)
+    assert json.loads(plain["provenance"]) == {"sha256": "ab" * 32, "bbox": [0, 0, 2, 3]}
+    (named,) = listing(path, sha256="sha256", bbox="bbox")
+    assert (named["sha256"], named["box"]) == ("ab" * 32, [0, 0, 2, 3])
+
+
+def test_a_row_without_bytes_or_with_a_bad_label_is_rejected(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "x.parquet", image=[None, b"2", b"3"], url=["http://a"] * 3, name=["", "x" * 2000, "Ann"]
+    )
+    rows = listing(path)
+    assert [(row["key"], row["reject"]) for row in rows] == [
+        ("x.parquet/1", Reject.BAD_ROW),
+        ("x.parquet/2", Reject.BAD_ROW),
+        ("x.parquet/3", None),
+    ]
+
+
+def test_a_photo_that_is_too_large_comes_without_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "MAX_BLOB_BYTES", 10)
+    first, second = listing(write(tmp_path / "x.parquet", image=[b"x" * 11, b"x" * 10], name=["Ann", "Ann"]))
+    assert (first["photo"], first["reject"], first["label"]) == (None, Reject.TOO_MANY_BYTES, "Ann")
+    assert (second["photo"], second["reject"]) == (b"x" * 10, None)
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "x" * 2000, "", "a\0b"])
+def test_a_path_that_is_none_is_not_used_as_a_key(tmp_path: Path, hostile: str) -> None:
+    images = pa.array([{"bytes": b"1", "path": hostile}], HF_IMAGE)
+    assert listing(write(tmp_path / "x.parquet", image=images))[0]["key"] == "x.parquet/1"
+
+
+def test_several_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, image=[b"1"]) for name in ("b.parquet", "a.parquet")]
+    assert [row["key"] for row in listing(*paths)] == ["a.parquet/1", "b.parquet/1"]
+    assert open_parquet(paths, Columns()).name == str(tmp_path)
+    assert open_parquet(paths[:1], Columns()).name == str(paths[0])
+
+
+def test_damaged_and_empty_files_end_in_a_sentence(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", image=pa.array([], pa.binary()))
+    with pytest.raises(SourceError, match="no row"):
+        open_parquet([path], Columns())
+    write(path, image=[bytes([i]) * 1000 for i in range(100)])
+    whole = path.read_bytes()
+    for data in (b"", whole[:-9], whole[:4] + b"\xff" * 300 + whole[304:]):
+        path.write_bytes(data)
+        with pytest.raises(SourceError, match=r"x\.parquet"):
+            listing(path)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    peaks = []
+    for count in (500, 4000):
+        images = [i.to_bytes(4, "big") * 10_000 for i in range(count)]
+        pq.write_table(pa.table({"image": images}), tmp_path / "x.parquet", row_group_size=100)
+        del images
+        source = open_parquet([tmp_path / "x.parquet"], Columns())
+        tracemalloc.start()
+        before = pa.total_allocated_bytes()
+        most = max(pa.total_allocated_bytes() - before for _ in source.rows())
+        peaks.append(tracemalloc.get_traced_memory()[1] + most)
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + (8 << 20) < 80 << 20

@@ -1,0 +1,135 @@
+"""Lists on a web server that fails: one sentence each, and none shows what is secret in the address."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.remote import shown_place, without_secrets
+from facerefs.stages.sources.lists.url_list import open_url_list, open_url_lists
+from facerefs.stages.sources.source import SourceError
+
+LIST = b"url\n" + b"".join(b"http://a.example/%d.jpg\n" % (i * 7919 % 99_991) for i in range(90_000))
+PACKED = gzip.compress(LIST)
+
+
+def parquet() -> bytes:
+    file = BytesIO()
+    pq.write_table(pa.table({"url": ["http://a.example/1.jpg"]}), file)
+    return file.getvalue()
+
+
+FILES = {"/l.csv": LIST, "/l.csv.gz": PACKED, "/l.parquet": parquet()}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """`/500/...` answers so, `/broken/...` breaks off in the middle; all else is in FILES."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        broken = path.startswith("/broken")
+        body = FILES.get(path.removeprefix("/broken"), b"")
+        status = int(path[1:4]) if path[1:4].isdigit() else 200
+        length = len(body)
+        if "Range" in self.headers:
+            first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+            body, status = body[int(first) : int(last) + 1], 206
+            self.close_connection = True
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if path.endswith(".parquet"):
+            self.send_header("Accept-Ranges", "bytes")
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{length}")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body[: length // 2] if broken else body)
+            self.close_connection |= broken
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def read(address: str) -> int:
+    return sum(len(table) for table in open_url_list(address, Columns()).rows())
+
+
+@pytest.mark.parametrize(("name", "rows"), [("l.csv", 90_000), ("l.csv.gz", 90_000), ("l.parquet", 1)])
+def test_a_list_is_read_with_its_secrets_and_named_without(server: str, name: str, rows: int) -> None:
+    address = f"http://u:secret@{server}/{name}?sig=SECRET"
+    assert read(address) == rows
+    assert open_url_list(address, Columns()).name == f"http://{server}/{name}"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("broken/l.csv", "cannot read .*not completed"),
+        ("broken/l.csv.gz", "cannot read .*not completed"),
+        ("broken/l.parquet", "cannot read .*not completed"),
+        ("500/l.csv", "cannot read .*HTTP 500"),
+        ("403/l.parquet", "cannot read .*HTTP 403"),
+        ("404/l.csv", "there is no file"),
+        ("l.xlsx", "is no list that we know"),
+        ("missing.csv", "there is no row in"),
+    ],
+)
+def test_what_goes_wrong_is_said_without_secrets(server: str, path: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says) as caught:
+        read(f"http://u:secret@{server}/{path}?sig=SECRET")
+    sentence = str(caught.value)
+    assert f"http://{server}/{path}" in sentence
+    assert "secret" not in sentence.lower()
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        (
+            "http://u:secret@127.0.0.1:1/l.csv?sig=SECRET",
+            r"cannot read http://127\.0\.0\.1:1/l\.csv: .*connect",
+        ),
+        ("http://[bad/l.csv?sig=SECRET", r"cannot read http://\[bad/l\.csv: "),
+        ("nosuch://u:secret@x/l.csv?sig=SECRET", r"cannot read nosuch://x/l\.csv: .*Protocol not known"),
+        ("memory://no/such.csv?sig=SECRET", r"there is no file memory://no/such\.csv"),
+    ],
+)
+def test_an_address_that_leads_nowhere(address: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says) as caught:
+        open_url_lists([address], Columns())
+    assert "secret" not in str(caught.value).lower()
+
+
+def test_what_others_say_of_an_address_is_shown_without_secrets() -> None:
+    address = "https://u:pass@h.example/l.csv?sig=SECRET&x=1"
+    said = f"no\n {address} for 'u:pass' (sig=SECRET&x=1, https://v:w@other.example/?token=abc)"
+    assert without_secrets(said, address) == (
+        "no https://h.example/l.csv for '***' (***, https://other.example/"
+    )
+
+
+@pytest.mark.parametrize("path", ["/a/b?c.csv", "/a/u:p@b.csv", "l#1.csv"])
+def test_a_path_is_shown_as_it_is(path: str) -> None:
+    assert shown_place(path) == path

@@ -1,0 +1,28 @@
+"""Means of scalars that are added up on the device, so that the host need not wait for each."""
+
+import torch
+from torch import Tensor
+
+from facerefs.trainers.distributed import Ranks
+
+
+class Means:
+    """Sums by name, and how many went into each."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Take in one scalar, of any floating dtype."""
+        value = value.detach().double()
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take(self, ranks: Ranks) -> dict[str, float]:
+        """The means by name, over all ranks, which added the same names; then begin anew. Waits for the device."""
+        names = sorted(self._sums)
+        sums = torch.stack([self._sums[name] for name in names]).tolist() if names else []
+        means = ranks.means([total / self._counts[name] for name, total in zip(names, sums, strict=True)])
+        self._sums, self._counts = {}, {}
+        return dict(zip(names, means, strict=True))

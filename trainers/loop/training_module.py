@@ -1,0 +1,69 @@
+"""What the loop knows of a model: its networks, their optimisers, and the phases of a step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+
+Networks: TypeAlias = Mapping[str, nn.Module]
+Terms: TypeAlias = Mapping[str, Tensor]  # weighted scalars by name; their sum is the loss
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One update within a step: these networks learn by this optimiser from this loss.
+
+    name: such as `generator` or `r1`; in the log its terms are called NAME/TERM.
+    networks: whose parameters get gradients; all others are frozen meanwhile, and what a model froze stays frozen.
+    loss: of a batch; chances come from torch's own generators, which the loop seeds anew for each call.
+    every: lazy regularisation: only each so many steps, its loss then counted so many times.
+    after, until: only in the steps after the one and up to the other, as modules that learn one after another want it.
+    exact: in float32 whatever the loop's precision, as second derivatives want it.
+    """
+
+    name: str
+    optimiser: str
+    networks: tuple[str, ...]
+    loss: Callable[[ReadyBatch], Terms]
+    every: int = 1
+    exact: bool = False
+    after: int = 0
+    until: int | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether it is part of a step, which count from 1."""
+        return step > self.after and (self.until is None or step <= self.until) and step % self.every == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Trainee:
+    """A model that is ready to be trained.
+
+    networks: all that learn, and that a checkpoint holds. averaged: of which a moving average is kept.
+    phases: of each step, in this order.
+    pictures: what a grid shows of a batch, column by column: images (B, 3, H, W) in [-1, 1] by name.
+    scores: what validation measures: figures (B,) by name; NaN where one does not apply to a sample.
+    Both get the averaged networks in place of those that are averaged, in eval mode and without gradients.
+    check: looks at some samples, of the size at which they are stored, before the first step; raises ValueError in one
+        sentence if they cannot be learnt from.
+    notes: what a user must know of this run, such as which weights are random; they go into log and checkpoint.
+    halved_after: the learning rates of all optimisers are halved after each of these steps.
+    between_steps: what happens to networks besides their phases, such as a k-means: is told of each step after its
+        phases, on all ranks, and leaves their networks alike. It must not keep a state of its own.
+    """
+
+    networks: Networks
+    averaged: tuple[str, ...]
+    optimisers: Mapping[str, Optimizer]
+    phases: Sequence[Phase]
+    pictures: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
+    scores: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
+    notes: tuple[str, ...] = ()
+    check: Callable[[ReadyBatch], None] | None = None
+    halved_after: tuple[int, ...] = ()
+    between_steps: Callable[[int, Ranks], None] | None = None

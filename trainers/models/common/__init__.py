@@ -1,0 +1,1 @@
+"""What several models share: evaluation, discriminator phases, presets for small faces."""

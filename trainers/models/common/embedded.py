@@ -1,0 +1,13 @@
+"""Whether the embeddings of the shards are those of the network that a model judges identity by."""
+
+from collections.abc import Callable
+
+from facerefs.trainers.identity.embedder import Embedder, check_same
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+
+
+def check_of(identity: Embedder | None) -> Callable[[ReadyBatch], None] | None:
+    """What `Trainee.check` is to do: compare some embeddings by figures; None without an embedder."""
+    if identity is None:
+        return None
+    return lambda batch: check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)

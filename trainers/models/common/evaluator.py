@@ -1,0 +1,74 @@
+"""How a restorer is shown and judged in validation: the same pictures and figures for all of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from facerefs.trainers.identity.embedder import Embedder
+from facerefs.trainers.loop.training_module import Networks
+from facerefs.trainers.losses.lpips import Lpips
+from facerefs.trainers.metrics.levels import levels
+from facerefs.trainers.metrics.psnr import psnr
+from facerefs.trainers.metrics.ssim import ssim
+from facerefs.trainers.models.common.restorer_input import seen_of, with_landmarks
+from facerefs.trainers.models.model import Restorer, Seen
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Pictures and scores of a restorer; the figures of the degraded face stand beside its own, as `..._degraded`.
+
+    find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as a user would have them; None takes the clean face's.
+    embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
+    lpips: None leaves it out.
+    """
+
+    model: Restorer
+    embedder: Embedder | None = None
+    lpips: Lpips | None = None
+    find_landmarks: Callable[[Tensor], Tensor] | None = None
+
+    def pictures(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+        """Columns of a grid: degraded, the first reference if there is one, what the model shows, output, truth."""
+        seen = self._seen(batch)
+        return {
+            "degraded": seen.degraded,
+            **({"reference": seen.references[:, 0]} if seen.references.shape[1] else {}),
+            **self.model.pictures(networks, seen),
+            "output": self.model.restore(networks, seen),
+            "truth": batch.target,
+        }
+
+    def scores(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+        """Figures (B,) by name, all of faces as they would be saved."""
+        seen = self._seen(batch)
+        restored = self.model.restore(networks, seen)
+        return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
+
+    def _figures(self, made: Tensor, batch: ReadyBatch, ending: str) -> dict[str, Tensor]:
+        images = (levels(made) / 127.5 - 1).to(batch.target.dtype)
+        figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
+        if self.lpips is not None:
+            figures["lpips"] = self.lpips(images, batch.target)
+        if self.embedder is not None:
+            found = self.embedder(images, batch.batch.landmarks)
+            figures["identity_truth"] = _alike(found, batch.batch.embedding)
+            if batch.references.shape[1]:
+                figures["identity_reference"] = _alike(found, batch.batch.reference_embeddings[:, 0])
+        return {name + ending: figure for name, figure in figures.items()}
+
+    def _seen(self, batch: ReadyBatch) -> Seen:
+        seen = seen_of(batch)
+        return (
+            seen if self.find_landmarks is None else with_landmarks(seen, self.find_landmarks(seen.degraded))
+        )
+
+
+def _alike(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines (B,); NaN where there is no embedding."""
+    cosine = cosine_similarity(a.float(), b.float())
+    return torch.where(b.any(1), cosine, torch.nan)

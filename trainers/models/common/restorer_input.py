@@ -1,0 +1,53 @@
+"""What a restorer may see of a batch, with landmarks as known or as found."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+
+
+def seen_of(batch: ReadyBatch) -> Seen:
+    """All of a batch but its truth; the landmarks are those of the clean face.
+
+    Raises ValueError without degraded faces, or with references that were not warped.
+    """
+    if batch.degraded is None:
+        raise ValueError("a restorer wants degraded faces: give on_device a degradation")
+    warped, valid = batch.warped, batch.valid
+    if warped is None or valid is None:
+        if batch.references.shape[1]:
+            raise ValueError("a restorer wants its references warped: give on_device a warp")
+        warped, valid = batch.references, batch.references[:, :, :1]
+    masks = batch.batch.reference_masks
+    return Seen(
+        degraded=batch.degraded,
+        references=batch.references,
+        reference_embeddings=batch.batch.reference_embeddings,
+        reference_landmarks=batch.batch.reference_landmarks,
+        reference_masks=None if masks is None else masks.to(batch.target.dtype) / 255,
+        warped=warped,
+        valid=valid,
+        landmarks=batch.batch.landmarks,
+    )
+
+
+def with_landmarks(seen: Seen, landmarks: Tensor) -> Seen:
+    """The same with the references warped onto other landmarks (B, 68, 2) of the degraded faces."""
+    count, side = seen.references.shape[1], seen.references.shape[-1]
+    if not count:
+        return replace(seen, landmarks=landmarks)
+    places = landmarks[:, None].expand(-1, count, -1, -1).flatten(0, 1)
+    images, points = seen.references.flatten(0, 1), seen.reference_landmarks.flatten(0, 1)
+    warped, valid = warp_for(side)(images.float(), points, places)
+    there = seen.valid.flatten(2).any(2)[
+        :, :, None, None, None
+    ]  # a reference that is not there is nowhere valid
+    return replace(
+        seen,
+        landmarks=landmarks,
+        warped=warped.view_as(seen.references).to(seen.references.dtype),
+        valid=valid.view(*seen.references.shape[:2], 1, side, side).to(seen.valid.dtype) * there,
+    )

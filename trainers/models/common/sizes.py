@@ -1,0 +1,62 @@
+"""How large a model is at its full size, without its weights: nothing is drawn, computed or allocated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.models.model import Model, Restorer, Seen
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """parameters: of each network. output, operations: of other models than restorers None.
+
+    output: shape of what is made of one face. operations: of that one pass, in floating point, a product and a sum
+    counting as two, as torch counts them: of convolutions and products of matrices.
+    """
+
+    parameters: Mapping[str, int]
+    output: tuple[int, ...] | None
+    operations: int | None
+
+
+def sizes_of(model: Model) -> Sizes:
+    """Build a model's networks of fake tensors, and lead one fake face through a restorer, in eval mode.
+
+    Raises what `networks()` and `restore()` raise: ValueError for settings that cannot be, RuntimeError for what cannot
+    be known of fake tensors.
+    """
+    with FakeTensorMode():
+        networks = {name: network.eval() for name, network in model.networks().items()}
+        parameters = {name: _count(network) for name, network in networks.items()}
+        if not isinstance(model, Restorer):
+            return Sizes(parameters, None, None)
+        with FlopCounterMode(display=False) as counter:  # which wants gradients to be on
+            output = tuple(model.restore(networks, _seen(model)).shape)
+    return Sizes(parameters, output, counter.get_total_flops())
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _seen(model: Restorer) -> Seen:
+    """One face of the model's side, with as many references as it takes."""
+    count, side = model.data.references, model.size_px
+    shape: Mapping[str, Any] = plain(model).get("shape", {})
+    return Seen(
+        degraded=torch.empty(1, 3, side, side),
+        references=torch.empty(1, count, 3, side, side),
+        reference_embeddings=torch.empty(1, count, shape.get("embedding_dim", 0)),
+        reference_landmarks=torch.empty(1, count, 68, 2),
+        reference_masks=torch.empty(1, count, 1, side, side),
+        warped=torch.empty(1, count, 3, side, side),
+        valid=torch.empty(1, count, 1, side, side),
+        landmarks=torch.empty(1, 68, 2),
+    )

@@ -1,0 +1,1 @@
+"""RPF: the model (`rpf.py`), its schedule and masks, and the modules of its reconstruction blocks."""

@@ -1,0 +1,473 @@
+"""RPF: Kim et al., "RPF: Reference-based Progressive Face Super-Resolution Without Losing Details and Identity",
+IEEE Access 11, 2023.
+
+Enlarges a face of L x L pixels by a factor of 8 to 64, doubling it block by block, with one reference of the same
+person. Where the paper is silent, a number or a layer is marked as a choice. Norms in losses are means over all
+elements (choice).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
+from facerefs.trainers.identity.embedder import Embedder, load_embedder, load_embedder_of
+from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.earlier_run import fill_from_run
+from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.losses.adversarial import (
+    gradient_penalty,
+    wasserstein_discriminator,
+    wasserstein_generator,
+)
+from facerefs.trainers.losses.perceptual import Perceptual
+from facerefs.trainers.masks.mask import FaceMask, load_face_mask
+from facerefs.trainers.models.common.embedded import check_of
+from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.rpf.factor import bicubic_by, check_reduces
+from facerefs.trainers.models.rpf.masks import BatchMasks, reference_mask
+from facerefs.trainers.models.rpf.reconstruction import align, masked, run_block, run_blocks
+from facerefs.trainers.models.rpf.refinement import Refinement
+from facerefs.trainers.models.rpf.schedule import Lesson, Schedule, lessons_of
+from facerefs.trainers.models.rpf.synthesis import Synthesis
+from facerefs.trainers.models.rpf.warping import Warping
+from facerefs.trainers.networks.critic import Critic
+from facerefs.trainers.networks.features import ALEXNET
+from facerefs.trainers.networks.stylegan2.widths import widths
+from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+
+Weight = Annotated[float, Ge(0)]
+
+# --- Network (section III.B) ---
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks: L = size_px / factor, and log2 factor blocks.
+
+    channels, residual_blocks: of warping and synthesis. refinement_channels: StyleGAN2's, at most so many, times
+    channel_multiplier from 64 px on (choice: the paper only names GCFSR). critic_channels: at a critic's first layer.
+    reference, masks: the paper's ablations (table 2): without, the reference is the bicubic input, as it is; or the
+    reference and all losses keep the non-facial regions.
+    """
+
+    size_px: Literal[32, 64, 128, 256, 512, 1024] = 1024
+    factor: Literal[8, 16, 32, 64] = 64
+    channels: Positive = 64
+    residual_blocks: Positive = 4
+    refinement_channels: Positive = 512
+    channel_multiplier: Positive = 2
+    style_dim: Positive = 512
+    critic_channels: Positive = 64
+    reference: bool = True
+    masks: bool = True
+
+    @property
+    def blocks(self) -> int:
+        """N."""
+        return self.factor.bit_length() - 1
+
+    @property
+    def small_px(self) -> int:
+        """L."""
+        return self.size_px // self.factor
+
+    def side_px(self, number: int) -> int:
+        """The side of what block `number` makes."""
+        return self.small_px << number
+
+
+# --- Losses (section III.C) ---
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The weights of what is minimised. Only alpha, that of eq. 4, is the paper's; eq. 6 has none, so they are 1.
+
+    A weight of 0 leaves a term out, and what it needs. The perceptual term is of AlexNet's relu5 (choice), in blocks of
+    at least 32 px, as AlexNet wants it. identity_from_px: the least side of a block whose faces are embedded (choice).
+    penalty: of the gradients of the critics (Gulrajani et al. 2017).
+    refined_from: what the first stage's "resized LR image" is enlarged from: the truth at `half` the block's side
+    (choice), or the `input`, x, which is blurred more from block to block; modules that have learnt that sharpen in a
+    chain what is sharp already.
+    """
+
+    synthesis_adversarial: Weight = 0.1
+    reconstruction: Weight = 1.0
+    perceptual: Weight = 1.0
+    identity: Weight = 1.0
+    adversarial: Weight = 1.0
+    penalty: Weight = 10.0
+    identity_from_px: Positive = 64
+    refined_from: Literal["half", "input"] = "half"
+
+
+@dataclass(frozen=True, eq=False)
+class RpfLosses:
+    """The losses of the phases, bound to the networks that they train. `number` is that of a block, from 1."""
+
+    networks: Networks
+    model: "Rpf"
+    masks: BatchMasks | None  # None: all of an image counts
+    perceptual: Perceptual | None
+    embedder: Embedder | None
+
+    def warping(self, number: int, batch: ReadyBatch) -> Terms:
+        image, reference, side_px = self._begun(number, batch)
+        aligned = align(self.networks, number, image, reference)
+        return {"aligned": (aligned - reduced(self._warped(batch), side_px)).abs().mean()}  # eq. 3
+
+    def synthesis(self, number: int, batch: ReadyBatch) -> Terms:
+        """Eq. 4; the mask of eq. 5 is the truth's (choice: it is called m there, and m_y in the adversarial loss)."""
+        made, truth = self._synthesised(number, batch)
+        terms = {"masked": (made - truth).abs().mean()}  # eq. 5
+        if weight := self.model.losses.synthesis_adversarial:
+            terms["adversarial"] = weight * self._believed(f"synthesis_critic_{number}", made)
+        return terms
+
+    def synthesis_critic(self, number: int, batch: ReadyBatch) -> Terms:
+        with torch.no_grad():
+            made, truth = self._synthesised(number, batch)
+        return self._critic(self.networks[f"synthesis_critic_{number}"], truth, made)
+
+    def refinement(self, number: int, batch: ReadyBatch) -> Terms:
+        """Eq. 6."""
+        weights = self.model.losses
+        made, truth = self._refined(number, batch)
+        side_px = made.shape[-1]
+        terms = {"pixels": weights.reconstruction * (made - truth).abs().mean()}  # eq. 7
+        if self.perceptual is not None and side_px >= self.perceptual.network.smallest_px:
+            terms["perceptual"] = weights.perceptual * self.perceptual(made, truth)  # eq. 8
+        if self.embedder is not None and weights.identity and side_px >= weights.identity_from_px:
+            points = (batch.batch.landmarks + 0.5) * (side_px / batch.target.shape[-1]) - 0.5
+            with torch.no_grad():
+                wanted = self.embedder(truth, points)
+            terms["identity"] = (
+                weights.identity * (self.embedder(made, points) - wanted).abs().mean()
+            )  # eq. 9
+        if weights.adversarial:
+            terms["adversarial"] = weights.adversarial * self._believed(f"refinement_critic_{number}", made)
+        return terms
+
+    def refinement_critic(self, number: int, batch: ReadyBatch) -> Terms:
+        with torch.no_grad():
+            made, truth = self._refined(number, batch)
+        return self._critic(self.networks[f"refinement_critic_{number}"], truth, made)
+
+    def _critic(self, critic: nn.Module, real: Tensor, made: Tensor) -> Terms:
+        """Gulrajani et al. 2017, eq. 3."""
+        terms = {"wasserstein": wasserstein_discriminator(critic(real), critic(made))}
+        if weight := self.model.losses.penalty:
+            terms["penalty"] = weight * gradient_penalty(critic, real, made)
+        return terms
+
+    def _believed(self, critic: str, made: Tensor) -> Tensor:
+        """The Wasserstein loss, in units of the other terms: of root mean squares, not of sums over an image.
+
+        Choice. The slope of a critic is 1, and that of a mean over n elements sqrt(1 / n): without the division
+        adversarial terms of the paper's weights would outweigh all others, the more so the larger the image.
+        """
+        return wasserstein_generator(self.networks[critic](made)) / math.sqrt(made[0].numel())
+
+    def _refined(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor]:
+        """What a refinement module alone makes of a bicubic image, and the truth y^(n): section IV.B, first stage."""
+        side_px = self.model.shape.side_px(number)
+        if number == 1 or self.model.losses.refined_from == "input":
+            image = self.model.small(seen_of(batch))
+        else:
+            image = reduced(batch.target, side_px // 2)
+        made = self.networks[f"refinement_{number}"](enlarged(image, side_px))
+        return made, reduced(batch.target, side_px)
+
+    def _synthesised(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor]:
+        """The synthesised image and the truth, both masked by the truth's mask."""
+        image, reference, side_px = self._begun(number, batch)
+        with torch.no_grad():
+            aligned = align(self.networks, number, image, reference)
+            truth = reduced(batch.target, side_px)
+        made: Tensor = self.networks[f"synthesis_{number}"](image, aligned)
+        if self.masks is None:
+            return made, truth
+        mask = reduced_masks(self.masks.truth(batch), side_px)
+        return masked(made, mask), masked(truth, mask)
+
+    @torch.no_grad()
+    def _begun(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor, int]:
+        """x^(n), the masked reference, and the side of block n."""
+        reference = self._reference(batch)
+        small = self.model.small(seen_of(batch))
+        image = run_blocks(self.networks, number - 1, small, reference)
+        return image, reference, self.model.shape.side_px(number)
+
+    def _reference(self, batch: ReadyBatch) -> Tensor:
+        mask = None if self.masks is None else partial(self.masks.reference, batch)
+        reference = self.model.reference(seen_of(batch), mask)
+        if reference is None:
+            raise ValueError("pairs want a reference: set data.references=1")
+        return reference
+
+    @torch.no_grad()
+    def _warped(self, batch: ReadyBatch) -> Tensor:
+        """r_warp: the masked reference on the landmarks of the truth, by thin-plate splines (figure 8)."""
+        if not self.model.shape.reference:
+            return self._reference(batch)
+        seen = seen_of(batch)
+        valid = seen.valid[:, 0]
+        return masked(seen.warped[:, 0], valid if self.masks is None else valid * self.masks.warped(batch))
+
+
+# --- Phases (section IV.B) ---
+
+
+def phases_of(lesson: Lesson, losses: RpfLosses) -> list[Phase]:
+    """A lesson's module, and before it its critic, in float32, both once a step (choice)."""
+    learns = {"warping": losses.warping, "synthesis": losses.synthesis, "refinement": losses.refinement}
+    judges = {"synthesis": losses.synthesis_critic, "refinement": losses.refinement_critic}
+
+    def phase(network: str, loss: Callable[[int, ReadyBatch], Terms], exact: bool) -> Phase:
+        bound = partial(loss, lesson.block)
+        return Phase(network, network, (network,), bound, exact=exact, after=lesson.after, until=lesson.until)
+
+    module = phase(lesson.network, learns[lesson.module], exact=False)
+    if lesson.critic is None or lesson.critic not in losses.networks:
+        return [module]
+    return [phase(lesson.critic, judges[lesson.module], exact=True), module]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
+
+    refinement: what the refinement modules start from: the folder or a checkpoint of a run that trained them, or
+    `random`, which is what `` means too, but not for the stage `reference` alone. perceptual: AlexNet. identity: the
+    embedder of eq. 9 and of validation, as ReFine's; `` leaves both out. parsing: what finds non-facial regions where
+    samples hold no masks, see `load_face_mask`; `` is the hull of the landmarks.
+    """
+
+    refinement: str = ""
+    perceptual: str = "cache"
+    identity: str = "buffalo_l"
+    parsing: str = ""
+
+
+@dataclass(frozen=True)
+class Rpf:
+    """All settings of RPF. Every module and critic has an Adam of its own.
+
+    The paper gives the rate alone. Choices: a module's betas are Adam's defaults, a critic's those of Gulrajani et al.
+    """
+
+    shape: Shape = Shape()
+    losses: Losses = Losses()
+    schedule: Schedule = field(default_factory=Schedule)
+    weights: Weights = Weights()
+    adam: Adam = Adam(lr=1e-4, beta1=0.9, beta2=0.999)
+    critic_adam: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
+    data: Data = Data(batch_size=1, degradation=bicubic_by(64))
+    loop: Loop = Loop(steps=1_987_460)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the faces that are made."""
+        return self.shape.size_px
+
+    @property
+    def identity(self) -> str:
+        """No embedding goes into the networks."""
+        return ""
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Who learns when."""
+        return lessons_of(self.schedule, self.shape.blocks)
+
+    def networks(self) -> dict[str, nn.Module]:
+        shape = self.shape
+        if shape.small_px < 4:
+            raise ValueError(
+                f"shape.factor={shape.factor} leaves {shape.small_px} of {shape.size_px} px, and blocks want 4 px: "
+                f"set a shape.size_px of at least {4 * shape.factor}, or a smaller factor"
+            )
+        networks: dict[str, nn.Module] = {}
+        for number in range(1, shape.blocks + 1):
+            side_px = shape.side_px(number)
+            channels = widths(side_px, shape.channel_multiplier, shape.refinement_channels)
+            networks[f"warping_{number}"] = Warping(side_px, shape.channels)
+            networks[f"synthesis_{number}"] = Synthesis(shape.channels, shape.residual_blocks)
+            networks[f"refinement_{number}"] = Refinement(channels, shape.style_dim)
+        for lesson in self.lessons:
+            if lesson.critic is not None and self._adversarial(lesson):
+                side_px = shape.side_px(lesson.block)
+                networks[lesson.critic] = Critic(side_px, shape.critic_channels)
+        return networks
+
+    def _adversarial(self, lesson: Lesson) -> float:
+        losses = self.losses
+        return losses.adversarial if lesson.module == "refinement" else losses.synthesis_adversarial
+
+    def small(self, seen: Seen) -> Tensor:
+        """x, the L x L image that was enlarged to the degraded face."""
+        return before_enlargement(seen.degraded, self.shape.small_px)
+
+    def reference(self, seen: Seen, mask: Callable[[], Tensor] | None) -> Tensor | None:
+        """The masked reference (eq. 1), or what stands for it in table 2; None where samples have none.
+
+        mask: gives its mask (B, 1, H, W) if it is asked for; None leaves the reference as it is.
+        """
+        if not self.shape.reference:
+            return enlarged(self.small(seen), self.size_px)
+        if not seen.references.shape[1]:
+            return None
+        reference = seen.references[:, 0]
+        return reference if mask is None else masked(reference, mask())
+
+    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+        return run_blocks(networks, self.shape.blocks, self.small(seen), self._masked(seen))
+
+    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+        """The bicubic input and, of the last block, what figure 7 shows."""
+        reference, last = self._masked(seen), self.shape.blocks
+        small = self.small(seen)
+        shown = {"bicubic": enlarged(small, self.size_px)}
+        made = run_block(networks, last, run_blocks(networks, last - 1, small, reference), reference)
+        parts = {"masked": reference, "aligned": made.aligned, "synthesised": made.synthesised}
+        return shown | {name: part for name, part in parts.items() if part is not None}
+
+    def _masked(self, seen: Seen) -> Tensor | None:
+        def region(images: Tensor, landmarks: Tensor) -> Tensor:
+            return _face_mask(self.weights.parsing, images.device)(images, landmarks)
+
+        return self.reference(seen, partial(reference_mask, seen, region) if self.shape.masks else None)
+
+    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+        self._check()
+        notes = [f"lesson: {line}" for line in self._unfinished()]
+        notes += self._start(networks)
+        identity = self._embedder(embedder, device)
+        notes += [f"identity: {identity.name}"] if identity is not None else []
+        perceptual = self._perceptual(device)
+        notes += [perceptual.note] if perceptual is not None else []
+        mask = _face_mask(self.weights.parsing, device) if self.shape.masks else None
+        notes += [mask.note] if mask is not None else []
+        masks = BatchMasks(mask) if mask is not None else None
+        losses = RpfLosses(networks, self, masks, perceptual, identity)
+        judge = Judge(self, identity if embedder else None)
+        return Trainee(
+            networks=networks,
+            averaged=(),
+            optimisers={
+                name: adam_for(network.parameters(), self.critic_adam if "critic" in name else self.adam)
+                for name, network in networks.items()
+            },
+            phases=[phase for lesson in self.lessons for phase in phases_of(lesson, losses)],
+            pictures=judge.pictures,
+            scores=judge.scores,
+            notes=tuple(notes),
+            check=check_of(identity if embedder else None),
+        )
+
+    # What must fit, and what is loaded.
+
+    def _check(self) -> None:
+        stages, shape, lessons = self.schedule.stages, self.shape, self.lessons
+        if stages not in (("refinement",), ("reference",), ("refinement", "reference")):
+            raise ValueError(
+                f"schedule.stages is [refinement], [reference] or both in this order, not [{', '.join(stages)}]"
+            )
+        check_reduces(self.data.degradation, shape.factor)
+        pairs = any(lesson.samples == "pairs" for lesson in lessons)
+        if pairs and shape.reference and not self.data.references:
+            raise ValueError(
+                "the stage `reference` wants pairs: set data.references=1, or schedule.stages=[refinement] alone"
+            )
+        if self.loop.steps > lessons[-1].until:
+            raise ValueError(
+                f"loop.steps={self.loop.steps} is more than the {lessons[-1].until} steps of the schedule: set fewer, "
+                "or more of schedule.refinement_steps, warping_steps and synthesis_steps"
+            )
+
+    def _unfinished(self) -> list[str]:
+        return [
+            f"{lesson.network} gets {max(0, self.loop.steps - lesson.after)} of {lesson.until - lesson.after} steps"
+            for lesson in self.lessons
+            if self.loop.steps < lesson.until
+        ]
+
+    def _start(self, networks: Networks) -> list[str]:
+        """Fill the refinement modules with those of another run, which one without a stage of theirs must name."""
+        place, alone = self.weights.refinement, "refinement" not in self.schedule.stages
+        if not place:
+            if alone:
+                raise MissingWeights(
+                    "the stage `reference` alone starts from trained refinement modules: set weights.refinement "
+                    "to a run of schedule.stages=[refinement], or to `random`"
+                )
+            return []
+        if place == "random":
+            return ["refinement modules: random weights"]
+        names = [f"refinement_{number}" for number in range(1, self.shape.blocks + 1)]
+        return [f"refinement modules: {fill_from_run(place, networks, names)}"]
+
+    def _embedder(self, stored: str, device: torch.device) -> Embedder | None:
+        if not self.weights.identity:
+            return None
+        if stored:
+            return load_embedder_of(self.weights.identity, stored, device)
+        return load_embedder(self.weights.identity, device)
+
+    def _perceptual(self, device: torch.device) -> Perceptual | None:
+        if not self.losses.perceptual or "refinement" not in self.schedule.stages:
+            return None
+        return Perceptual(self.weights.perceptual, {"relu5": 1.0}, "l2", ALEXNET).to(device)
+
+
+@cache
+def _face_mask(setting: str, device: torch.device) -> FaceMask:
+    return load_face_mask(setting, device)
+
+
+def _paper(factor: Literal[8, 16, 32, 64]) -> Rpf:
+    """1024 px; as many steps as the schedule has for the factor's blocks."""
+    shape = Shape(factor=factor)
+    steps = lessons_of(Schedule(), shape.blocks)[-1].until
+    return Rpf(shape=shape, data=Data(batch_size=1, degradation=bicubic_by(factor)), loop=Loop(steps=steps))
+
+
+PRESETS = {
+    "paper": _paper(64),
+    "x32": _paper(32),
+    "x16": _paper(16),
+    "x8": _paper(8),
+    "tiny": Rpf(
+        shape=Shape(
+            size_px=64,
+            factor=8,
+            channels=24,
+            refinement_channels=48,
+            channel_multiplier=1,
+            style_dim=64,
+            critic_channels=16,
+        ),
+        losses=Losses(perceptual=0.0, identity=0.0, adversarial=0.1),
+        schedule=Schedule(refinement_steps=800, warping_steps=200, synthesis_steps=200),
+        weights=Weights(identity="dlib"),
+        adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
+        critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
+        data=Data(batch_size=4, degradation=bicubic_by(8)),
+        loop=Loop(steps=2_000, validate_every=200, checkpoint_every=500, validation_samples=32),
+    ),
+}

@@ -1,0 +1,55 @@
+"""RPF's warping module (section III.B.1, figure 4): how a reference has to move to lie on an image."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from facerefs.trainers.networks.blocks import DownBlock, ShuffleUp, UpBlock, convolution
+
+_SMALLEST_PX = 8
+
+
+class Joined(nn.Module):
+    """An image of half the side, doubled, beside a reference: (B, 3, S / 2, S / 2), (B, 3, S, S) -> (B, C, S, S).
+
+    A convolution of its own for the reference is figure 5's; that figure 4 has it too, and that one more convolution
+    brings both to C channels, are choices.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.image = ShuffleUp(3, channels)
+        self.reference = convolution(3, channels)
+        self.both = convolution(2 * channels, channels)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        both = torch.cat([self.image(image), relu(self.reference(reference))], 1)
+        return relu(self.both(both))
+
+
+class Warping(nn.Module):
+    """The motion field u (B, 2, S, S) in pixels, float32, by a U-Net down to 8 x 8 (figure 4).
+
+    Where S is 8 or less there is nothing to go down to. Choices: features of the way down are concatenated to those of
+    the way up, as in U-Net; the last convolution is 0 at first, so that learning starts from no motion.
+    """
+
+    def __init__(self, side_px: int, channels: int) -> None:
+        super().__init__()
+        levels = max(side_px // _SMALLEST_PX, 1).bit_length() - 1
+        self.joined = Joined(channels)
+        self.down = nn.ModuleList(DownBlock(channels, channels) for _ in range(levels))
+        self.up = nn.ModuleList(UpBlock(channels * min(1 + level, 2), channels) for level in range(levels))
+        self.flow = convolution(channels * min(1 + levels, 2), 2)
+        nn.init.zeros_(self.flow.weight)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        x = self.joined(image, reference)
+        skipped = []
+        for down in self.down:
+            skipped.append(x)
+            x = down(x)
+        for up in self.up:
+            x = torch.cat([up(x), skipped.pop()], 1)
+        flow: Tensor = self.flow(x)
+        return flow.float()

@@ -1,0 +1,1 @@
+"""Prepared samples as batches, on the host and on the device."""

@@ -1,0 +1,152 @@
+"""Prepared samples as one batch of tensors, uint8 wherever they are pixels, ready to be sent to a device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facerefs.schemas.theta import Theta
+from facerefs.stages.degrade.operations.padded_batch import Canvas, canvas_of
+from facerefs.stages.degrade.program import Program, compile_thetas
+from facerefs.trainers.stream.samples.prepare import Prepared
+from facerefs.trainers.stream.samples.sample import Face
+from facerefs.trainers.stream.workers.shared import room
+
+
+@dataclass(frozen=True, eq=False)
+class FaceBatch:
+    """B samples with K references each. Images lie in memory as (H, W, 3), so that a face is copied as it is.
+
+    Where a sample has fewer than K references, black ones with the target's landmarks and embeddings of zeros fill
+    up; `reference_count` tells them apart. A face without an embedding has zeros too; D is 0 if none has one. Masks are
+    None if no face of the batch has one; a face without is all 255.
+    """
+
+    keys: tuple[str, ...]
+    identities: tuple[str, ...]
+    thetas: tuple[Theta, ...]
+    positions: Tensor  # (B,) int64: in the stream
+    target: Tensor  # (B, 3, H, W) uint8 RGB
+    landmarks: Tensor  # (B, 68, 2) float32, pixels
+    boxes: Tensor  # (B, 3, 4) float32: left eye, right eye, mouth
+    embedding: Tensor  # (B, D) float32, of the target
+    target_mask: Tensor | None  # (B, 1, H, W) uint8
+    references: Tensor  # (B, K, 3, H, W) uint8 RGB
+    reference_landmarks: Tensor  # (B, K, 68, 2) float32
+    reference_count: Tensor  # (B,) int64
+    reference_embeddings: Tensor  # (B, K, D) float32
+    reference_masks: Tensor | None  # (B, K, 1, H, W) uint8
+    degraded: Canvas | None  # uint8, as stored; None if `program` is to make it from the target
+    program: Program  # the thetas, compiled
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "FaceBatch":
+        """The same on another device."""
+        return self._each(lambda part: part.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "FaceBatch":
+        """The same in page-locked memory, as torch's DataLoader asks for."""
+        return self._each(lambda part: part.pin_memory())
+
+    def _each(self, move: Any) -> "FaceBatch":
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {
+            name: move(part) for name, part in parts.items() if isinstance(part, Tensor | Canvas | Program)
+        }
+        return replace(self, **moved)
+
+
+def collate(prepared: Sequence[Prepared], references: int, at_once: int | None = None) -> FaceBatch:
+    """One batch of samples, each with room for this many references: as many as were asked of the preparation.
+
+    at_once: how many images are degraded together, see `compile_thetas`: None for a GPU, 1 for a CPU.
+    Raises ValueError if faces differ in size, embeddings in length, or if only some hold a stored degraded face.
+    """
+    samples = [one.sample for one in prepared]
+    targets = [sample.target for sample in samples]
+    faces = [face for sample in samples for face in (sample.target, *sample.references)]
+    height, width = _only({face.image.shape[:2] for face in faces}, "sizes of faces")
+    dimensions = _only({len(face.embedding) for face in faces} - {0} or {0}, "lengths of embeddings")
+    slots = [
+        sample.references[i] if i < len(sample.references) else None
+        for sample in samples
+        for i in range(references)
+    ]
+    around = (len(samples), references)
+    landmarks = _stacked([target.landmarks for target in targets])
+    reference_landmarks = landmarks[:, None].repeat(1, references, 1, 1)
+    for place, face in enumerate(slots):
+        if face is not None:
+            reference_landmarks[divmod(place, references)] = torch.from_numpy(face.landmarks)
+    masks = _masks(slots, height, width)
+    thetas = tuple(sample.theta for sample in samples)
+    return FaceBatch(
+        keys=tuple(sample.key for sample in samples),
+        identities=tuple(sample.identity for sample in samples),
+        thetas=thetas,
+        positions=torch.tensor([one.position for one in prepared]),
+        target=_images(targets, height, width),
+        landmarks=landmarks,
+        boxes=_stacked([sample.boxes for sample in samples]),
+        embedding=_embeddings(targets, dimensions),
+        target_mask=_masks(targets, height, width),
+        references=_grouped(_images(slots, height, width), around),
+        reference_landmarks=reference_landmarks,
+        reference_count=torch.tensor([len(sample.references) for sample in samples]),
+        reference_embeddings=_grouped(_embeddings(slots, dimensions), around),
+        reference_masks=None if masks is None else _grouped(masks, around),
+        degraded=_canvas([sample.degraded for sample in samples]),
+        program=compile_thetas(thetas, height, width, at_once),
+    )
+
+
+def _only(values: set[Any], what: str) -> Any:
+    if len(values) != 1:
+        raise ValueError(f"a batch cannot hold several {what}: {', '.join(map(str, sorted(values)))}")
+    return values.pop()
+
+
+def _grouped(tensor: Tensor, around: tuple[int, int]) -> Tensor:
+    """(B K, ...) as (B, K, ...)."""
+    return tensor.view(*around, *tensor.shape[1:])
+
+
+def _stacked(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
+
+
+def _embeddings(faces: Sequence[Face | None], dimensions: int) -> Tensor:
+    """(N, D); zeros for what is no face, or has no embedding."""
+    vectors = np.zeros((len(faces), dimensions), np.float32)
+    for place, face in zip(vectors, faces, strict=True):
+        if face is not None and len(face.embedding):
+            place[...] = face.embedding
+    return torch.from_numpy(vectors)
+
+
+def _images(faces: Sequence[Face | None], height: int, width: int) -> Tensor:
+    """(N, 3, H, W) of one copy per face; None is black."""
+    pixels = room(len(faces), height, width, 3)
+    for place, face in zip(pixels.numpy(), faces, strict=True):
+        place[...] = 0 if face is None else face.image
+    return pixels.permute(0, 3, 1, 2)
+
+
+def _masks(faces: Sequence[Face | None], height: int, width: int) -> Tensor | None:
+    """(N, 1, H, W), or None if no face has a mask; what is no face at all is 0."""
+    if all(face is None or face.mask is None for face in faces):
+        return None
+    masks = room(len(faces), 1, height, width)
+    for place, face in zip(masks.numpy(), faces, strict=True):
+        place[...] = 0 if face is None else 255 if face.mask is None else face.mask
+    return masks
+
+
+def _canvas(images: Sequence[NDArray[np.uint8] | None]) -> Canvas | None:
+    stored = [image for image in images if image is not None]
+    if len(stored) not in (0, len(images)):
+        raise ValueError(f"a batch cannot mix {len(stored)} stored degraded faces with fresh degradations")
+    return canvas_of(stored) if stored else None

@@ -1,0 +1,87 @@
+"""What the device makes of a batch before a model sees it: floats, degraded faces at full size, warped references."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from facerefs.stages.degrade import apply_theta
+from facerefs.stages.degrade.program import Program
+from facerefs.trainers.stream.batches.batch import FaceBatch
+
+Degrade: TypeAlias = Callable[[Tensor, Program], Tensor]
+Warp: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyBatch:
+    """A batch on the device. Images are floating and in the range of values that was asked for, masks in [0, 1]."""
+
+    batch: FaceBatch  # as it came, on the device
+    target: Tensor  # (B, 3, H, W)
+    degraded: Tensor | None  # (B, 3, H, W), back at full size; None if `degrade` was
+    target_mask: Tensor | None  # (B, 1, H, W)
+    references: Tensor  # (B, K, 3, H, W), as they are
+    warped: Tensor | None  # (B, K, 3, H, W), warped onto the target's landmarks; None if `warp` was
+    warped_masks: Tensor | None  # (B, K, 1, H, W)
+    valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from within a reference that there is
+
+
+@torch.no_grad()
+def make_ready(
+    batch: FaceBatch,
+    device: torch.device,
+    degrade: Degrade | None,
+    warp: Warp | None,
+    dtype: torch.dtype,
+    value_range: tuple[float, float],
+) -> ReadyBatch:
+    """Send a batch to the device and finish it there; all is computed in float32 and given as `dtype`."""
+    batch = batch.to(device, non_blocking=True)
+    target, references = _unit(batch.target), _unit(batch.references)
+    low, high = value_range
+
+    def scaled(images: Tensor | None) -> Any:
+        return None if images is None else (images * (high - low) + low).to(dtype)
+
+    masks = None if batch.reference_masks is None else _unit(batch.reference_masks)
+    warped, warped_masks, valid = (
+        (None, None, None) if warp is None else _warp(batch, references, masks, warp)
+    )
+    return ReadyBatch(
+        batch=batch,
+        target=scaled(target),
+        degraded=None if degrade is None else scaled(_degraded(batch, target, degrade)),
+        target_mask=None if batch.target_mask is None else _unit(batch.target_mask).to(dtype),
+        references=scaled(references),
+        warped=scaled(warped),
+        warped_masks=None if warped_masks is None else warped_masks.to(dtype),
+        valid=None if valid is None else valid.to(dtype),
+    )
+
+
+def _unit(pixels: Tensor) -> Tensor:
+    """uint8 to float32 in [0, 1], channels first in memory too."""
+    return pixels.to(torch.float32, memory_format=torch.contiguous_format) / 255
+
+
+def _degraded(batch: FaceBatch, target: Tensor, degrade: Degrade) -> Tensor:
+    if batch.degraded is None:
+        return degrade(target, batch.program)
+    canvas = replace(batch.degraded, pixels=_unit(batch.degraded.pixels))
+    return apply_theta.restored(canvas, *target.shape[-2:])
+
+
+def _warp(
+    batch: FaceBatch, references: Tensor, masks: Tensor | None, warp: Warp
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    around = references.shape[:2]
+    layers = references if masks is None else torch.cat([references, masks], 2)
+    points = batch.landmarks[:, None].expand_as(batch.reference_landmarks)
+    warped, valid = warp(layers.flatten(0, 1), batch.reference_landmarks.flatten(0, 1), points.flatten(0, 1))
+    there = torch.arange(around[1], device=valid.device) < batch.reference_count[:, None]
+    warped, valid = (layer.view(*around, *layer.shape[1:]) for layer in (warped, valid))
+    valid = valid * there[:, :, None, None, None]
+    return warped[:, :, :3], None if masks is None else warped[:, :, 3:], valid

@@ -1,0 +1,107 @@
+"""The endless sequence of one source's rows: shuffled sample by sample, or balanced over identities.
+
+Both are pure functions of (key, position), and hand out a stretch at a time, without a loop over samples.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerefs.trainers.stream.order.mixing import derived, derived_keys, numbers
+
+Rows = NDArray[np.int32]
+Passes = NDArray[np.int32]
+
+_ROUNDS, _MEMBERS = 0, 1
+
+
+class Order(Protocol):
+    """What both orders do."""
+
+    def stretch(self, first: int, last: int) -> tuple[Rows, Passes]:
+        """Rows at positions first ... last - 1, and how many times each was drawn before."""
+
+
+@dataclass(frozen=True)
+class ShuffledOrder:
+    """Pass after pass over all rows, each in an order of its own."""
+
+    rows: int
+    key: int
+
+    def stretch(self, first: int, last: int) -> tuple[Rows, Passes]:
+        """Rows at positions first ... last - 1, and the pass that each belongs to."""
+        passes = np.arange(first // self.rows, -(-last // self.rows))
+        orders = _permutations(self.key, passes, self.rows)
+        cut = slice(first - int(passes[0]) * self.rows, last - int(passes[0]) * self.rows)
+        return orders.ravel()[cut].astype(np.int32), np.repeat(passes, self.rows)[cut].astype(np.int32)
+
+
+@dataclass(frozen=True)
+class BalancedOrder:
+    """Round after round over all identities, each in an order of its own; in round r an identity gives the next
+    of its samples, which it goes through pass after pass, each in an order of its own."""
+
+    identities: NDArray[np.int32]  # code of each row's identity: 0, 1 ... all in use
+    key: int
+
+    def stretch(self, first: int, last: int) -> tuple[Rows, Passes]:
+        """Rows at positions first ... last - 1, and how many times each was drawn before."""
+        sizes = np.bincount(self.identities)
+        people = len(sizes)
+        rounds = np.arange(first // people, -(-last // people))
+        orders = _permutations(derived(self.key, _ROUNDS), rounds, people)
+        cut = slice(first - int(rounds[0]) * people, last - int(rounds[0]) * people)
+        identity = orders.ravel()[cut]
+        passes, nth = np.divmod(np.repeat(rounds, people)[cut], sizes[identity])
+        return self._members(sizes, rounds)(identity, passes, nth), passes.astype(np.int32)
+
+    def _members(self, sizes: NDArray[np.int64], rounds: NDArray[np.int64]) -> "_Members":
+        """The order of each identity's rows in each pass that these rounds touch."""
+        first_pass = rounds[0] // sizes
+        groups = rounds[-1] // sizes + 1 - first_pass  # passes touched, for each identity
+        first_group = np.cumsum(groups) - groups
+        identity = np.repeat(np.arange(len(sizes)), groups)  # of each group, which is an identity's pass
+        passes = np.arange(len(identity)) - first_group[identity] + first_pass[identity]
+        lengths = sizes[identity]
+        start = np.cumsum(lengths) - lengths
+        group = np.repeat(np.arange(len(identity)), lengths)
+        member = np.arange(len(group)) - start[group]
+        keys = numbers(
+            derived_keys(derived(self.key, _MEMBERS), identity.astype(np.uint64)), passes.astype(np.uint64)
+        )
+        shuffled = member[np.lexsort((numbers(keys[group], member.astype(np.uint64)), group))]
+        by_identity = np.argsort(self.identities, kind="stable")
+        rows = by_identity[shuffled + (np.cumsum(sizes) - sizes)[identity[group]]]
+        return _Members(rows.astype(np.int32), start, first_group, first_pass)
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Rows, group after group; a group is one pass of one identity."""
+
+    rows: Rows
+    start: NDArray[np.int64]  # of each group in `rows`
+    first_group: NDArray[np.int64]  # of each identity
+    first_pass: NDArray[np.int64]  # of each identity
+
+    def __call__(
+        self, identity: NDArray[np.int64], passes: NDArray[np.int64], nth: NDArray[np.int64]
+    ) -> Rows:
+        group = self.first_group[identity] + passes - self.first_pass[identity]
+        rows: Rows = self.rows[self.start[group] + nth]
+        return rows
+
+
+def permutation(key: int, length: int) -> NDArray[np.int64]:
+    """A permutation of 0 ... length - 1, uniform over keys; a pure function of its arguments."""
+    # Equal numbers, of which 2**20 hold a pair once in 2**25 times, keep their order: so it is the same everywhere.
+    return np.argsort(numbers(key, np.arange(length, dtype=np.uint64)), kind="stable")
+
+
+def _permutations(key: int, passes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """(passes, length): a permutation for each pass."""
+    keys = derived_keys(key, passes.astype(np.uint64))
+    return np.argsort(numbers(keys[:, None], np.arange(length, dtype=np.uint64)[None]), axis=1, kind="stable")

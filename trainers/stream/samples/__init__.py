@@ -1,0 +1,1 @@
+"""One sample: decoded, mirrored, cropped, reduced, with its references chosen."""

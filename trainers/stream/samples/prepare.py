@@ -1,0 +1,139 @@
+"""What a worker does with the files of a sample: choose references, decode, mirror, crop, draw a degradation."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from facerefs.stages.degrade.draws import draw as draw_theta
+from facerefs.stages.degrade.draws import theta_seed
+from facerefs.stages.degrade.recipe import Recipe
+from facerefs.stages.degrade.recipes import RECIPES
+from facerefs.trainers.stream.errors import BadSample
+from facerefs.trainers.stream.order.prob import uniform
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.samples.augment import crop, mirror
+from facerefs.trainers.stream.samples.decode import MAX_REFERENCES, decode_sample, stored_references
+from facerefs.trainers.stream.samples.pixels import MAX_SIDE_PX
+from facerefs.trainers.stream.samples.reduce import reduced
+from facerefs.trainers.stream.samples.sample import Sample
+
+
+class Prepared(NamedTuple):
+    """A sample with its position in the stream."""
+
+    position: int
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class FacePreparation:
+    """Settings of a face sample; calling it prepares one. All chances are pure functions of (seed, position).
+
+    size_px: side of the stored faces; a sample of another size is a `BadSample`.
+    references: how many are wanted, best first. `best` takes the first as stored; `random` and `rank` draw distinct
+        ones, `rank` with `rank_weights` for the best, the second and so on (none beyond; () is 1 / (rank + 1)).
+        A sample with fewer gives what it has, and the batch is padded; with `require_references` it is a `BadSample`.
+    flip_chance: for the target. `flip_references`: `with` the target, `alone` (by a chance of their own), or `never`.
+    reduce_px: side that all faces are reduced to before anything else; None leaves them as they are stored.
+    crop_px: side of a window at a drawn place, the same for target and references; None is the whole face.
+    degradation: `stored`, or a recipe or its name: then theta is drawn for (seed, key, position), and the stored
+        degraded face is not decoded.
+
+    Raises ValueError, in one sentence, for settings that cannot be.
+    """
+
+    seed: int = 0
+    size_px: int = 512
+    references: int = 1
+    reference_choice: Literal["best", "random", "rank"] = "best"
+    rank_weights: tuple[float, ...] = ()
+    require_references: bool = False
+    flip_chance: float = 0.5
+    flip_references: Literal["with", "alone", "never"] = "with"
+    reduce_px: int | None = None
+    crop_px: int | None = None
+    degradation: str | Recipe = "stored"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size_px <= MAX_SIDE_PX:
+            raise ValueError(f"size_px is from 1 to {MAX_SIDE_PX}, not {self.size_px}")
+        if not 0 <= self.references <= MAX_REFERENCES:
+            raise ValueError(f"references is from 0 to {MAX_REFERENCES}, not {self.references}")
+        if self.reference_choice not in ("best", "random", "rank"):
+            raise ValueError(f"reference_choice is best, random or rank, not {self.reference_choice!r}")
+        if self.rank_weights and self.reference_choice != "rank":
+            raise ValueError(f"rank_weights need reference_choice rank, not {self.reference_choice}")
+        if not all(0 < weight < float("inf") for weight in self.rank_weights):
+            raise ValueError(f"rank_weights are positive, not {self.rank_weights}")
+        if not 0 <= self.flip_chance <= 1:
+            raise ValueError(f"flip_chance is from 0 to 1, not {self.flip_chance}")
+        if self.flip_references not in ("with", "alone", "never"):
+            raise ValueError(f"flip_references is with, alone or never, not {self.flip_references!r}")
+        if isinstance(self.degradation, str) and self.degradation not in ("stored", *RECIPES):
+            known = ", ".join(("stored", *RECIPES))
+            raise ValueError(f"degradation is one of {known}, or a recipe, not {self.degradation!r}")
+        self._check_window("reduce_px", self.reduce_px, "size_px", self.size_px)
+        self._check_window("crop_px", self.crop_px, *self._largest_crop())
+
+    def _largest_crop(self) -> tuple[str, int]:
+        return ("size_px", self.size_px) if self.reduce_px is None else ("reduce_px", self.reduce_px)
+
+    def _check_window(self, name: str, side_px: int | None, limit: str, limit_px: int) -> None:
+        if side_px is None:
+            return
+        if not 0 < side_px <= limit_px:
+            raise ValueError(f"{name} is from 1 to {limit} {limit_px}, not {side_px}")
+        if self.degradation == "stored":
+            raise ValueError(
+                f"{name} needs a fresh degradation: name a recipe, the stored face is degraded whole, at full size"
+            )
+
+    def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+        """Prepare the sample of these files for its place in the stream. Raises BadSample."""
+        chosen = self._choose(draw.position, stored_references(files))
+        if self.require_references and len(chosen) < self.references:
+            raise BadSample(f"the sample has {len(chosen)} references where {self.references} are required")
+        stored = self.degradation == "stored"
+        sample = decode_sample(files, chosen, degraded=stored, size_px=self.size_px)
+        if self.reduce_px is not None:
+            sample = reduced(sample, self.reduce_px)
+        sample = self._flipped(sample, draw.position)
+        if not stored:
+            sample = self._degraded_anew(self._cropped(sample, draw.position), draw.position)
+        return Prepared(draw.position, sample)
+
+    def _choose(self, position: int, stored: int) -> tuple[int, ...]:
+        """Numbers of distinct references; by weights, each is one of those that are left, in proportion.
+
+        The k smallest of exponential variates of these rates: Efraimidis and Spirakis, "Weighted random sampling
+        with a reservoir", 2006.
+        """
+        if self.reference_choice == "best":
+            return tuple(range(min(self.references, stored)))
+        weights = [1.0] * stored
+        if self.reference_choice == "rank":
+            weights = [1 / (rank + 1) for rank in range(stored)]
+            weights = list(self.rank_weights[:stored]) if self.rank_weights else weights
+        arrivals = [
+            -math.log1p(-uniform(self.seed, position, f"reference {rank}")) / weight
+            for rank, weight in enumerate(weights)
+        ]
+        return tuple(sorted(range(len(arrivals)), key=arrivals.__getitem__)[: self.references])
+
+    def _flipped(self, sample: Sample, position: int) -> Sample:
+        target = uniform(self.seed, position, "flip") < self.flip_chance
+        own = uniform(self.seed, position, "flip references") < self.flip_chance
+        return mirror(sample, target, {"with": target, "alone": own, "never": False}[self.flip_references])
+
+    def _cropped(self, sample: Sample, position: int) -> Sample:
+        if self.crop_px is None:
+            return sample
+        places = self._largest_crop()[1] - self.crop_px + 1
+        left, top = (int(uniform(self.seed, position, name) * places) for name in ("crop left", "crop top"))
+        return crop(sample, left, top, self.crop_px)
+
+    def _degraded_anew(self, sample: Sample, position: int) -> Sample:
+        recipe = RECIPES[self.degradation] if isinstance(self.degradation, str) else self.degradation
+        seed = theta_seed(self.seed, sample.key, position)
+        return replace(sample, theta=draw_theta(recipe, seed, sample.target.image.shape[0]))

@@ -1,0 +1,1 @@
+"""Where shards are and which samples they hold: folders, indexes, cache, downloads."""

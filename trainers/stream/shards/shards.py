@@ -1,0 +1,111 @@
+"""A set of shards: which samples it has, and where each one lies."""
+
+import hashlib
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.stream.shards.cache import ShardCache
+from facerefs.trainers.stream.shards.columns import Columns, joined
+from facerefs.trainers.stream.shards.folders import Folder, LocalFolder, folder_at
+from facerefs.trainers.stream.shards.manifest import MANIFEST, Shard, read_manifest, shards_digest
+from facerefs.trainers.stream.shards.parquet_index import codes_in, read_index
+from facerefs.trainers.stream.shards.tar_index import scan_tar
+
+_log = logging.getLogger(__name__)
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """Samples of a folder of shards; row i is the i-th in the order of the shards' names."""
+
+    folder: Folder
+    shards: tuple[Shard, ...]
+    digest: str  # SHA-256 of what the set is, hexadecimal
+    columns: Columns
+    shard: NDArray[np.int32]  # of each row, its number in `shards`
+    synthesised: int  # references that are made from their target; 0 where no index tells
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def key(self, row: int) -> str:
+        """The key of a sample."""
+        return bytes(self.columns.keys[row]).decode(errors="replace")
+
+
+def open_shards(place: str | Path, split: str | None = None, cache: ShardCache | None = None) -> ShardSet:
+    """Open a folder of shards: a path, or an address that fsspec understands, which needs a manifest.
+
+    split: of a build, whose manifest says which shard belongs to which; without a manifest, the tars whose names
+        begin with `SPLIT-`. None takes all.
+    Raises StreamError if there is nothing to read, or if shards, indices and manifest do not fit together.
+    """
+    folder = folder_at(place, cache or ShardCache())
+    shards = read_manifest(folder)
+    if shards is None:
+        return _scanned(folder, split)
+    wanted = tuple(shard for shard in shards if shard.samples and split in (None, shard.split))
+    if not wanted:
+        splits = ", ".join(sorted({str(shard.split) for shard in shards})) or "nothing"
+        raise StreamError(f"{folder.shown} has no samples of split {split!r}, it has {splits}")
+    for shard in wanted:
+        folder.check(shard.name, shard.size)
+    people: dict[str | None, int] = {}
+    parts, codes, synthesised = [], [], 0
+    with ThreadPoolExecutor(_READERS) as pool:
+        for index in pool.map(lambda shard: read_index(folder, shard), wanted):
+            parts.append(index.columns)
+            codes.append(codes_in(people, index))
+            synthesised += index.synthesised
+    columns = joined(parts, np.concatenate(codes) if None not in people else None)
+    return ShardSet(folder, wanted, shards_digest(wanted), columns, _shard_of_rows(parts), synthesised)
+
+
+def _scanned(folder: Folder, split: str | None) -> ShardSet:
+    if not isinstance(folder, LocalFolder):
+        raise StreamError(
+            f"{folder.shown} has no {MANIFEST}: copy the tars to a folder of this machine, where they can be scanned"
+        )
+    prefix = "" if split is None else f"{split}-"
+    tars = sorted(path.name for path in folder.path.glob("*.tar"))
+    names = [name for name in tars if name.startswith(prefix)]
+    if not names:
+        raise StreamError(f"{folder.shown} has no {MANIFEST} and no {prefix}*.tar{_way_out(folder, tars)}")
+    shards = tuple(Shard(name, folder.size(name), split) for name in names)
+    parts = [_scan(folder, shard) for shard in shards]
+    digest = hashlib.sha256(shards_digest(shards).encode())
+    for part in parts:
+        for column in (part.keys, part.offsets, part.lengths):
+            digest.update(column.tobytes())
+    return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts), 0)
+
+
+def _way_out(folder: LocalFolder, tars: list[str]) -> str:
+    if tars:
+        return f", but {len(tars)} other tars: give split None to take them all"
+    if (folder.path / "samples" / MANIFEST).is_file():
+        return f": give {folder.path / 'samples'}"
+    return ": give the folder of the shards"
+
+
+def _scan(folder: LocalFolder, shard: Shard) -> Columns:
+    descriptor = folder.open(shard.name, shard.size, None)
+    try:
+        columns, damage = scan_tar(descriptor, str(folder.path / shard.name))
+    finally:
+        os.close(descriptor)
+    if damage is not None:
+        _log.warning("%s", damage)
+    return columns
+
+
+def _shard_of_rows(parts: list[Columns]) -> NDArray[np.int32]:
+    return np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])

@@ -1,0 +1,50 @@
+"""An index of anybody's WebDataset tar, made by one walk over its headers."""
+
+import os
+
+import numpy as np
+
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, Columns
+from facerefs.trainers.stream.shards.files import split_name
+from facerefs.trainers.stream.shards.tar_headers import DamagedTar, members
+
+_MAX_MEMBERS = 20_000_000
+
+
+def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
+    """The samples of an open tar: neighbours whose names are the same up to the first dot; hidden files are none.
+
+    Of a tar that breaks off, what stands before, and a sentence that says so. Raises StreamError if that is nothing,
+    and for a tar that is out of bounds.
+    """
+    keys: list[bytes] = []
+    ranges: list[tuple[int, int]] = []
+    damage: str | None = None
+    try:
+        for number, member in enumerate(members(descriptor, 0, os.fstat(descriptor).st_size)):
+            key, _ = split_name(member.name)
+            if key.endswith(b"/") or not key:
+                continue
+            if len(key) > MAX_KEY_BYTES or number == _MAX_MEMBERS:
+                raise StreamError(
+                    f"{shown} has a name of {len(key)} bytes as its file {number}: pack it anew"
+                )
+            # What is neither is a hidden file in between, which would not be the sample's.
+            if keys and keys[-1] == key and ranges[-1][1] == member.header:
+                ranges[-1] = (ranges[-1][0], member.end)
+            else:
+                keys.append(key)
+                ranges.append((member.header, member.end))
+    except DamagedTar as error:
+        damage = f"{shown} is damaged ({error}): the {len(keys)} samples before that are used"
+    if not keys:
+        raise StreamError(damage or f"{shown} holds no samples")
+    places = np.array(ranges, np.int64)
+    lengths = places[:, 1] - places[:, 0]
+    if lengths.max() > MAX_SAMPLE_BYTES:
+        key = keys[int(lengths.argmax())]
+        raise StreamError(
+            f"{shown}: sample {key.decode(errors='replace')} has {lengths.max()} bytes: split it"
+        )
+    return Columns(np.array(keys, "S"), places[:, 0].copy(), lengths, None), damage

@@ -1,0 +1,66 @@
+"""From a draw to a prepared sample; a corrupt one is reported, and replaced in the same way by every worker."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+from facerefs.trainers.stream.errors import BadSample, StreamError
+from facerefs.trainers.stream.order.mixing import derived, numbers
+from facerefs.trainers.stream.order.plan import REPLACEMENTS
+from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.shards.reader import ShardReader
+
+T = TypeVar("T")
+Prepare: TypeAlias = Callable[[Draw, Mapping[str, bytes]], T]
+"""Makes a sample of its files, by what follows its key in the tar; raises BadSample if they are corrupt."""
+
+MAX_REPLACEMENTS = 32
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A corrupt sample."""
+
+    source: int
+    key: str
+    shard: str
+    reason: str
+    times: int = 1  # how often it was drawn
+
+
+@dataclass(frozen=True)
+class Loader(Generic[T]):
+    """Reads and prepares samples."""
+
+    reader: ShardReader
+    prepare: Prepare[T]
+    seed: int
+
+    def load(self, draw: Draw) -> tuple[T, list[Skipped]]:
+        """The sample of a draw, or the first good one of those that stand in for it: others of the same source, a
+        pure function of (seed, position, attempt). Raises StreamError after 32 corrupt ones in a row."""
+        skipped: list[Skipped] = []
+        for row in chain((draw.row,), self._others(draw)):
+            try:
+                files = self.reader.files(draw.source, row)
+                return self.prepare(replace(draw, row=row), files), skipped
+            except BadSample as error:
+                skipped.append(self._report(draw.source, row, error))
+        last = skipped[-1]
+        raise StreamError(
+            f"{len(skipped)} samples in a row are corrupt or not as the settings want them, the last being "
+            f"{last.key} of {last.shard}: {last.reason}; see the settings, or what `facerefs verify` says of the set"
+        )
+
+    def _others(self, draw: Draw) -> Iterator[int]:
+        key = derived(self.seed, REPLACEMENTS, draw.position)
+        rows = np.uint64(len(self.reader.sets[draw.source]))
+        for attempt in range(MAX_REPLACEMENTS):
+            yield int(numbers(key, np.array([attempt], np.uint64))[0] % rows)
+
+    def _report(self, source: int, row: int, error: BadSample) -> Skipped:
+        key = self.reader.sets[source].key(row)
+        return Skipped(source, key, self.reader.shard_name(source, row), str(error))
