@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facerefs.pipeline.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     help="Photos of people in, verified training shards for reference-based face restoration out.",
@@ -69,23 +72,26 @@ def build(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Make a training set from photos; a second run continues, and does only what is missing or has changed."""
-    from facerefs.pipeline.commands.build_commands import build_command
+    from facerefs.pipeline.commands.build import BuildOptions, build_command
 
     build_command(
-        source=source,
-        out=out,
-        config_file=config,
-        settings=settings or [],
-        engines=engines,
-        labels=labels,
-        labels_file=labels_file,
-        contact=contact,
-        allow_private_hosts=allow_private_hosts,
-        retry=retry,
-        update=update,
-        workers=workers,
-        address=address,
-        verbose=verbose,
+        BuildOptions(
+            source=source,
+            out=out,
+            config_file=config,
+            settings=tuple(settings or ()),
+            engines=engines,
+            labels=labels,
+            labels_file=labels_file,
+            contact=contact,
+            allow_private_hosts=allow_private_hosts,
+            retry=retry,
+            update=update,
+            workers=workers,
+            address=address,
+            verbose=verbose,
+        ),
+        _console(),
     )
 
 
@@ -98,7 +104,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="Other seeds, other people.")] = 0,
 ) -> None:
     """Render people: photos of known identity, landmarks and marks, for trying things out."""
-    from facerefs.pipeline.commands.build_commands import sample_command
+    from facerefs.pipeline.commands.sample import sample_command
 
     sample_command(out, identities, per_identity, size, seed)
 
@@ -129,7 +135,7 @@ def inspect(
 @app.command()
 def report(folder: Folder) -> None:
     """Write report.html into the build's folder: the funnel, galleries and histograms."""
-    from facerefs.pipeline.commands.build_commands import report_command
+    from facerefs.pipeline.commands.report import report_command
 
     report_command(folder)
 
@@ -144,7 +150,7 @@ def verify(
     ] = 8,
 ) -> None:
     """Check a training set: every byte, every sample, and some degraded faces made anew; status 1 if it has faults."""
-    from facerefs.pipeline.commands.build_commands import verify_command
+    from facerefs.pipeline.commands.verify import verify_command
 
     if not verify_command(folder, replay):
         raise typer.Exit(1)
@@ -218,11 +224,11 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Train a model on shards."""
-    from facerefs.pipeline.training.job import Words
+    from facerefs.pipeline.training.job import TrainOptions
     from facerefs.pipeline.training.train import train_command
 
     train_command(
-        Words(
+        TrainOptions(
             model=model,
             run=run,
             data=tuple(data or ()),
@@ -235,7 +241,8 @@ def train(
             workers=workers,
             address=address,
             verbose=verbose,
-        )
+        ),
+        _console(),
     )
 
 
@@ -285,10 +292,10 @@ def restore(
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
 ) -> None:
     """Restore degraded faces with a trained model, blind or with photos of the same person."""
-    from facerefs.pipeline.restoring.restore import Words, restore_command
+    from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
 
     restore_command(
-        Words(
+        RestoreOptions(
             run=run,
             source=source,
             out=out,
@@ -300,7 +307,8 @@ def restore(
             outputs=outputs,
             seed=seed,
             pictures=pictures,
-        )
+        ),
+        _console(),
     )
 
 
@@ -332,6 +340,12 @@ def main() -> None:
         _end(f"{error}{again if error.again else ''}", 1)
     except OSError as error:
         _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(soft_wrap=True, markup=False)
 
 
 def _end(sentence: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""`facerefs train`: from the user's words to a run, and how it ends."""
+"""`facerefs train`: from the user's options to a run, and how it ends."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.lock import locked
-from facerefs.pipeline.training.job import Job, Words, check_not_foreign, job_of, write_settings
+from facerefs.pipeline.training.job import Job, TrainOptions, check_not_foreign, check_options, write_settings
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.distributed import joined, told_by_environment
 from facerefs.trainers.loop.checkpoint import checkpoints
@@ -21,26 +21,25 @@ from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.train import CannotTrain, Outcome, train
 
 
-def train_command(words: Words) -> None:
-    """Check every word of the user, then train."""
-    console = Console(soft_wrap=True, markup=False)
+def train_command(options: TrainOptions, console: Console) -> None:
+    """Check the options, then train. Raises UserError, RunError, and KeyboardInterrupt if it was stopped."""
     rank, world, _ = told_by_environment()
-    run = words.run.absolute()
+    run = options.run.absolute()
     check_not_foreign(run)
     with locked(run) if rank == 0 else nullcontext():
-        job, changes = job_of(words, run)
+        job, changes = check_options(options, run)
         announce: Callable[[str], None] = _to(console) if rank == 0 else _nobody
         for change in changes:
             announce(f"changed     {change}")
         try:
-            if words.workers == 1 and words.address is None:
+            if options.workers == 1 and options.address is None:
                 outcome = _train_here(job, announce)
             elif world > 1:
                 raise UserError("torchrun starts the workers itself: leave out --workers and --address")
             else:
                 from facerefs.pipeline.training.ray_train import train_on_ray
 
-                outcome = train_on_ray(job, words.workers, words.address, words.verbose, announce)
+                outcome = train_on_ray(job, options.workers, options.address, options.verbose, announce)
         except (CannotTrain, MissingWeights) as error:
             raise UserError(str(error)) from None
         except (StreamError, OSError) as error:  # shards that broke on the way, a full disk

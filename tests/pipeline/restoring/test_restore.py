@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.restore import Words, restore_command
+from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import render
 from facerefs.stages.synthetic_people.view import draw_view
@@ -54,7 +55,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def restored(place: Path, source: str, out: str, reference: str = "1.png", **words: object) -> Path:
     made = {"run": place / "refine", "references": (place / reference,), "device": "cpu"} | words
-    restore_command(Words(source=place / source, out=place / out, **made))
+    restore_command(
+        RestoreOptions(source=place / source, out=place / out, **made), Console(soft_wrap=True, markup=False)
+    )
     return place / out
 
 
