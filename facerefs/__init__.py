@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from facerefs.stages.degrade.recipe import Recipe as Recipe
     from facerefs.trainers.api import stream as stream
     from facerefs.trainers.stream.batches.device import DeviceBatches as DeviceBatches
-    from facerefs.trainers.stream.batches.device_batch import ReadyBatch as ReadyBatch
+    from facerefs.trainers.stream.batches.device_batch import DeviceBatch as DeviceBatch
     from facerefs.trainers.stream.errors import StreamError as StreamError
     from facerefs.trainers.stream.samples.prepare import FacePreparation as FacePreparation
     from facerefs.trainers.stream.samples.sample import Face as Face
@@ -44,7 +44,7 @@ _MODULES = {
     "DeviceBatches": "trainers.stream.batches.device",
     "Face": "trainers.stream.samples.sample",
     "FacePreparation": "trainers.stream.samples.prepare",
-    "ReadyBatch": "trainers.stream.batches.device_batch",
+    "DeviceBatch": "trainers.stream.batches.device_batch",
     "Recipe": "stages.degrade.recipe",
     "RunError": "pipeline.errors",
     "Sample": "trainers.stream.samples.sample",

@@ -24,7 +24,7 @@ def stream(
     sampling: Sampling = "sample",
     workers: int = 2,
     rank: int = 0,
-    world: int = 1,
+    world_size: int = 1,
     state: StreamState | None = None,
 ) -> DeviceBatches:
     """Endless batches of a training set on a device, in an order that the seed of the preparation decides.
@@ -32,7 +32,7 @@ def stream(
     data: the folder of a build or of shards, or an address; or several `Source`s, mixed by their weights.
     preparation: how many references, which degradation (`stored`, or drawn anew), flips, crops, the seed.
     split: of a single set. sampling: `sample`, or `identity`: each person equally often.
-    workers: processes; with some, a script needs `if __name__ == "__main__":`. rank, world: of several processes that
+    workers: processes; with some, a script needs `if __name__ == "__main__":`. rank, world_size: of processes that
     train together; `batch_size` is that of all of them.
     state: what `state_dict()` of such batches gave, to go on with the batch after it.
     Raises StreamError for shards that are not there or do not fit, ValueError for settings that cannot be.
@@ -45,7 +45,7 @@ def stream(
         preparation,
         sampling=sampling,
         rank=rank,
-        world=world,
+        world_size=world_size,
         workers=workers,
         at_once=1 if on_cpu else None,
     )

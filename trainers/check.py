@@ -10,15 +10,15 @@ from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.stream.errors import StreamError
 
 
-def check(model: Model, places: Sequence[str], world: int) -> Stored:
+def check(model: Model, places: Sequence[str], world_size: int) -> Stored:
     """Hold settings against shards, and say what is in them. Raises ValueError, in one sentence."""
     data, size_px = model.data, model.size_px
     if size_px < 4 or size_px & (size_px - 1):
         raise ValueError(f"networks work on faces whose side is a power of two, not {size_px} px")
-    if data.batch_size % world:
+    if data.batch_size % world_size:
         raise ValueError(
-            f"a batch of {data.batch_size} cannot be shared equally among {world} workers: "
-            f"set data.batch_size to a multiple of {world}"
+            f"a batch of {data.batch_size} cannot be shared equally among {world_size} workers: "
+            f"set data.batch_size to a multiple of {world_size}"
         )
     looks = {place: look_into(place, "train") for place in places}
     first = looks[places[0]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.decode import decode_sample
 from facerefs.trainers.stream.samples.sample import Sample
 from facerefs.trainers.stream.shards.cache import ShardCache
@@ -58,5 +58,5 @@ def shards_of(place: str | Path) -> str:
     return str(samples if samples.is_dir() and not any(folder.glob("*.tar")) else folder)
 
 
-def _decoded(_draw: Draw, files: Mapping[str, bytes]) -> Sample:
+def _decoded(_draw: SampleRequest, files: Mapping[str, bytes]) -> Sample:
     return decode_sample(files)

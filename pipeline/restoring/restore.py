@@ -116,14 +116,14 @@ class _Work:
         """Write the restored faces of a photo, or of an aligned crop; says where."""
         from PIL import Image
 
-        from facerefs.trainers.restore import pictured, pixels_of, restored, seen_by
+        from facerefs.trainers.restore import pictured, pixels_of, restored, restorer_input_of
 
         way_out = "; if it is an aligned face, add --aligned"
         engines, model, networks = self.engines, self.model, self.trained.networks
         photo, size_px = files.photo, model.size_px
         face = engines.as_it_is(photo) if options.aligned else engines.aligned(photo, size_px, way_out)
         try:
-            seen = seen_by(
+            seen = restorer_input_of(
                 model, self.embedder, face.image, self._points_of(face), self.references, self.device
             )
         except ValueError as error:

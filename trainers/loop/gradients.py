@@ -6,15 +6,15 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 
 
-def average_gradients(parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
+def average_gradients(parameters: Sequence[nn.Parameter], ranks: Distributed) -> None:
     """Give all ranks the mean of their gradients: one message for each dtype; NaN stays NaN.
 
     A parameter without a gradient on any rank stays without; one without on some counts as zero there.
     """
-    if ranks.world == 1:
+    if ranks.world_size == 1:
         return
     anywhere = ranks.largest([float(parameter.grad is not None) for parameter in parameters])
     for parameter, has in zip(parameters, anywhere, strict=True):

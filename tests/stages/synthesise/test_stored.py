@@ -26,7 +26,7 @@ from facerefs.stages.synthetic_people.render import View
 from facerefs.trainers.check import check as training_check
 from facerefs.trainers.models.refine import PRESETS
 from facerefs.trainers.stream.batches.batch import collate
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SIZE_PX, SMALL, Files, face_id, files_of, rewrite, write_tables
@@ -130,7 +130,7 @@ def test_a_crop_is_read_once_where_the_reference_is_made_from_it(sound: Path) ->
 def test_the_stream_and_webdataset_read_such_samples(any_set: Path) -> None:
     stored = samples(any_set)
     prepare = FacePreparation(size_px=SIZE_PX, references=2, flip_chance=0)
-    prepared = [prepare(Draw(at, 0, 0, at), files) for at, files in enumerate(stored.values())]
+    prepared = [prepare(SampleRequest(at, 0, 0, at), files) for at, files in enumerate(stored.values())]
     batch = collate(prepared, references=2)
     made = [key for key in stored if key == face_id(0, 1)]
     at = list(stored).index(made[0])

@@ -11,7 +11,7 @@ from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
 from facerefs.trainers.stream.order.prob import uniform
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.augment import crop, mirror
 from facerefs.trainers.stream.samples.decode import MAX_REFERENCES, decode_sample, stored_references
 from facerefs.trainers.stream.samples.pixels import MAX_SIDE_PX
@@ -89,7 +89,7 @@ class FacePreparation:
                 f"{name} needs a fresh degradation: name a recipe, the stored face is degraded whole, at full size"
             )
 
-    def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+    def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
         """Prepare the sample of these files for its place in the stream. Raises BadSample."""
         chosen = self._choose(draw.position, stored_references(files))
         if self.require_references and len(chosen) < self.references:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.cache import ShardCache
-from facerefs.trainers.stream.shards.columns import Columns, joined
+from facerefs.trainers.stream.shards.columns import SampleColumns, joined
 from facerefs.trainers.stream.shards.folders import Folder, LocalFolder, folder_at
 from facerefs.trainers.stream.shards.manifest import MANIFEST, Shard, read_manifest, shards_digest
 from facerefs.trainers.stream.shards.parquet_index import codes_in, read_index
@@ -29,7 +29,7 @@ class ShardSet:
     folder: Folder
     shards: tuple[Shard, ...]
     digest: str  # SHA-256 of what the set is, hexadecimal
-    columns: Columns
+    columns: SampleColumns
     shard: NDArray[np.int32]  # of each row, its number in `shards`
     synthesised: int  # references that are made from their target; 0 where no index tells
 
@@ -96,7 +96,7 @@ def _way_out(folder: LocalFolder, tars: list[str]) -> str:
     return ": give the folder of the shards"
 
 
-def _scan(folder: LocalFolder, shard: Shard) -> Columns:
+def _scan(folder: LocalFolder, shard: Shard) -> SampleColumns:
     descriptor = folder.open(shard.name, shard.size, None)
     try:
         columns, damage = scan_tar(descriptor, str(folder.path / shard.name))
@@ -107,5 +107,5 @@ def _scan(folder: LocalFolder, shard: Shard) -> Columns:
     return columns
 
 
-def _shard_of_rows(parts: list[Columns]) -> NDArray[np.int32]:
+def _shard_of_rows(parts: list[SampleColumns]) -> NDArray[np.int32]:
     return np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])

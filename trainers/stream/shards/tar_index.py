@@ -5,14 +5,14 @@ import os
 import numpy as np
 
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, Columns
+from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, SampleColumns
 from facerefs.trainers.stream.shards.files import split_name
 from facerefs.trainers.stream.shards.tar_headers import DamagedTar, members
 
 _MAX_MEMBERS = 20_000_000
 
 
-def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
+def scan_tar(descriptor: int, shown: str) -> tuple[SampleColumns, str | None]:
     """The samples of an open tar: neighbours whose names are the same up to the first dot; hidden files are none.
 
     Of a tar that breaks off, what stands before, and a sentence that says so. Raises StreamError if that is nothing,
@@ -47,4 +47,4 @@ def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
         raise StreamError(
             f"{shown}: sample {key.decode(errors='replace')} has {lengths.max()} bytes: split it"
         )
-    return Columns(np.array(keys, "S"), places[:, 0].copy(), lengths, None), damage
+    return SampleColumns(np.array(keys, "S"), places[:, 0].copy(), lengths, None), damage
