@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from facerefs.pipeline.errors import RunError, UserError
 
@@ -23,14 +24,23 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The build's folder.")]
 Folder = Annotated[Path, typer.Argument(help="The build's folder.", metavar="DIR")]
 
 
-@app.command()
+class ShowsSources(TyperCommand):
+    """A command whose help ends with the sources that there are, which are imported for that alone."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The help as typer writes it, and below it what SOURCE may be."""
+        from facerefs.stages.sources.registry import choices
+
+        formatter = ctx.make_formatter()
+        with formatter.section("Sources"):
+            formatter.write_dl(choices())
+        return f"{super().get_help(ctx)}\n\n{formatter.getvalue().rstrip()}"
+
+
+@app.command(cls=ShowsSources)
 def build(
     source: Annotated[
-        str,
-        typer.Argument(
-            help="A folder of photos, one sub-folder per person or flat; a list of URLs (csv, tsv, jsonl, parquet); "
-            "tars or Parquet files with photos; commons:Q76, commons:Category:NAME, openverse:NAME."
-        ),
+        str, typer.Argument(help="Where the photos are: see the list of sources below.", metavar="SOURCE")
     ],
     out: Out,
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
@@ -164,13 +174,14 @@ def doctor() -> None:
     print_doctor()
 
 
-@app.command()
+@app.command(cls=ShowsSources)
 def calibrate(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="A folder of photos, one sub-folder per person, whose names can be trusted: 5 people and 40 photos "
-            "at least."
+            metavar="SOURCE",
+            help="Photos of people whose names can be trusted, such as a folder with one sub-folder per person: "
+            "5 people and 40 photos at least. Any source of photos that need not be fetched: see below.",
         ),
     ],
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,

@@ -15,6 +15,7 @@ from facerefs.stages.copies.face_features import LOOKS, Alike, Looks
 from facerefs.stages.copies.pair_overrides import said_of_pairs
 from facerefs.stages.search.hamming import hamming_blocks
 from facerefs.stages.search.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
+from facerefs.stages.stage import SHARED
 
 _MOST_PAIRS_PER_FACE = 64
 
@@ -31,7 +32,7 @@ class Compare:
     Raises ValueError if the faces come from several embedders, or if one lacks landmarks or embedding.
     """
 
-    rule: CopyRule = field(default_factory=CopyRule)
+    rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
     neighbours: Annotated[int, Ge(0), Le(256)] = 8
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -35,6 +35,7 @@ from facerefs.stages.references.reasons import (
 )
 from facerefs.stages.references.same_shot import kinds
 from facerefs.stages.search.similarity import Ints
+from facerefs.stages.stage import SHARED
 
 PAIRS_PER_BLOCK = 4096
 Strategy = Literal["landmark_nearest", "component_affine", "diverse", "random"]
@@ -68,7 +69,7 @@ class Select:
     min_references: Annotated[int, Ge(1)] = 1
     synthesise: Annotated[int, Ge(0), Le(64)] = 0
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
-    rule: CopyRule = field(default_factory=CopyRule)
+    rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
     same_session: bool = False
     min_similarity: Cosine | None = None
     max_similarity: Cosine | None = None

@@ -17,12 +17,14 @@ from facerefs.pipeline.dataset import card
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
+from facerefs.pipeline.renamed_settings import with_new_names
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import Workers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.quality.basicsr import BasicsrMissingError
+from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import Source, SourceError
 from facerefs.stages.stage import WholeStage
 
@@ -42,9 +44,10 @@ class Plan:
         return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
 
     def question(self) -> str:
-        """What a source is asked for: all that its list depends on."""
-        config = to_tree(self.config)
-        settings = {name: config[name] for name in ("columns", "commons", "openverse", "rows_per_part")}
+        """What a service is asked for: all that its list depends on, the settings of other sources left out."""
+        config, (service, _) = to_tree(self.config), service_of(self.source)
+        sections = ["rows_per_part"] if service is None else ["rows_per_part", service.settings_section]
+        settings = {name: config[name] for name in sections if name in config}
         return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
 
 
@@ -109,7 +112,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         return
     try:
         old = yaml.safe_load(text)
-        old_source, old_config = old["source"], old["config"]
+        old_source, old_config = old["source"], with_new_names(old["config"])
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
     if old_source != plan.source:

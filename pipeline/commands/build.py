@@ -17,7 +17,7 @@ from facerefs.pipeline.report.report import write_report
 from facerefs.pipeline.runner.workers import Workers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import locked
-from facerefs.stages.sources.resolve import SourceSettings, absolute, open_source
+from facerefs.stages.sources.resolve import absolute, open_source
 from facerefs.stages.sources.source import SourceError
 
 
@@ -44,9 +44,8 @@ class BuildOptions:
 def build_command(options: BuildOptions, console: Console) -> None:
     """Check the options, then build the training set and write its report. Raises UserError, RunError."""
     config = read_config(options.config_file, options.settings, base=_shortcuts(options))
-    sources = SourceSettings(config.columns, config.commons, config.openverse)
     try:
-        photos = open_source(options.source, options.labels_file, sources, config.fetch.limits)
+        photos = open_source(options.source, options.labels_file, config.sources, config.fetch.limits)
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)

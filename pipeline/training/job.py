@@ -9,6 +9,7 @@ import yaml
 
 from facerefs.pipeline.config.read_settings import differences, read_settings, read_yaml
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.renamed_settings import with_new_names
 from facerefs.trainers.loop.plain import plain
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
@@ -122,7 +123,7 @@ def _stored(run: Path) -> dict[str, Any]:
         isinstance(place, str) for place in tree["data"]
     ):
         raise UserError(f"{path} is damaged, or of something else than a run: choose a new folder for --run")
-    return tree
+    return tree | {"settings": with_new_names(tree["settings"])}
 
 
 def check_not_foreign(run: Path) -> None:

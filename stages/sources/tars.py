@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
+from facerefs.stages.sources.kind import Place, SourceKind
 from facerefs.stages.sources.lists.columns import NONE, Columns, find
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
 from facerefs.stages.sources.source import SourceError
@@ -213,3 +214,19 @@ def _object(data: bytes) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ValueError(f"it holds a JSON {type(said).__name__}, not an object")
     return said
+
+
+def _open(place: Place, columns: Columns) -> Tars | None:
+    tars = [path for path in place.files if ".tar" in path.name.lower()[-8:]]
+    return open_tars(tars, columns) if tars else None
+
+
+TARS = SourceKind(
+    name="tars",
+    example="FILE.tar",
+    photos="Photos in a tar, or in a folder of tars, as WebDataset and img2dataset write them.",
+    settings=Columns,
+    section="columns",
+    open=_open,
+    reads=lambda path: path.suffix.lower() == ".tar",
+)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 
 from facerefs.schemas.tables import SOURCES
+from facerefs.stages.sources.kind import SourceKind
 from facerefs.stages.sources.services.commons_file import is_photo, row_of_file
 from facerefs.stages.sources.services.commons_search import CATEGORY, FileSearch
 from facerefs.stages.sources.services.mediawiki import MediaWiki
@@ -209,3 +210,14 @@ def _name(entity: Mapping[str, Any]) -> str | None:
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+COMMONS = SourceKind(
+    name="commons",
+    example="commons:Q76",
+    photos="Photos of Wikimedia Commons that show a person, by the person's id on Wikidata; or those of a category, "
+    "commons:Category:NAME; or of each line of a file, commons:@FILE.",
+    settings=Commons,
+    open=lambda place, settings: open_commons(place.text, settings, place.limits),
+    is_service=True,
+)

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
+from facerefs.stages.sources.kind import SourceKind
 from facerefs.stages.sources.lists.remote import shown_place
 from facerefs.stages.sources.services.people_file import Wanted, read_people
 from facerefs.stages.sources.source import SourceError
@@ -210,3 +211,13 @@ def _codes(settings: Openverse) -> list[str]:
 def _text(result: Mapping[str, Any], part: str) -> str | None:
     value = result.get(part)
     return value if isinstance(value, str) and value else None
+
+
+OPENVERSE = SourceKind(
+    name="openverse",
+    example="openverse:NAME",
+    photos="Openly licensed photos that Openverse finds for a name, or for each line of a file, openverse:@FILE.",
+    settings=Openverse,
+    open=lambda place, settings: open_openverse(place.text, settings, place.limits),
+    is_service=True,
+)
