@@ -268,6 +268,33 @@ def models(
 
 
 @app.command()
+def settings(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SECTION",
+            help="A section of the build's settings, such as analyse, or one setting, such as analyse.crop_size; all "
+            "if nothing is given. For those of a model write `train MODEL` or `train MODEL SECTION`.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Whose defaults a model has: paper (if nothing is given) or tiny.")
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table; yaml, a commented file for --config; or markdown, of everything the page docs/settings.md.",
+        ),
+    ] = "table",
+) -> None:
+    """List the settings of a build or of a model, each with its type, default, range and meaning."""
+    from facerefs.pipeline.commands.settings import settings_command
+
+    settings_command(words or [], preset, form)
+
+
+@app.command()
 def restore(
     run: Annotated[Path, typer.Argument(help="The folder of a run of `facerefs train`, of a restorer.")],
     source: Annotated[

@@ -30,12 +30,8 @@ from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 class Cluster:
     """Give every face that was not rejected an identity. A whole stage.
 
-    labels: `trust` takes the label as the identity, `check` corrects it on evidence, `ignore` finds people by
-    their looks alone. same: cosine above which two faces can be one person; by default measured on the labels
-    (`check`, see `operating_point`) or, where that cannot be, the calibration of the embedder.
-    min_faces: the fewest faces, each in another photo, that make a person nobody named. min_split: the fewest that
-    make a person of their own of faces labelled as somebody else. neighbours: how many of each face are looked at;
-    people with more faces are still found whole, through each other's neighbours.
+    `same` is measured on the labels with `check` (see `operating_point`); where that cannot be, it is the embedder's
+    calibration. People with more faces than `neighbours` are still found whole, through each other's neighbours.
 
     Wherever numbers decide, copies of a shot (`copies`) count once. One shot under two names stays with the person
     whom it suits best. What a person said in `overrides` goes before all else.
@@ -49,10 +45,17 @@ class Cluster:
     """
 
     labels: Literal["trust", "check", "ignore"] = "check"
+    """What the names of the source are worth: `trust` takes them, `check` corrects them on evidence, `ignore`
+    finds people by their faces alone."""
     same: Annotated[float, Gt(-1), Lt(1)] | None = None
+    """Cosine from which two faces can be one person; null measures it on the labels, or takes that of the
+    embedder's calibration."""
     min_faces: Annotated[int, Ge(1)] = 2
+    """Fewest faces, each in another photo, that make a person whom nobody named."""
     min_split: Annotated[int, Ge(2)] = 3
+    """Fewest faces under a wrong name that make a person of their own."""
     neighbours: Annotated[int, Ge(1)] = 64
+    """How many nearest faces by cosine are looked at for each face."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "faces": ("id", "image", "key", "label", "embedding", "face_px", "embedder", "reject"),

@@ -34,6 +34,7 @@ class Compare:
 
     rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
     neighbours: Annotated[int, Ge(0), Le(256)] = 8
+    """How many nearest faces by cosine are compared with each face, besides those with a near hash."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "faces": ("id", "image", "label", *LOOKS, "embedder", "reject"),

@@ -50,8 +50,7 @@ class Select:
       `component_affine`, as ASFFNet: where eyes, brows and mouth fit best after an affine map each;
       `diverse`, as FFHQ-Ref: farthest-point sampling by cosine, from the landmark-nearest on (choice);
       `random`: by chance, from `seed` and the ids of the two faces alone.
-    references: how many per face; a face with fewer than `min_references` has none. synthesise: how many
-    references are made of the face itself where it has none else, as ENTED needs; drawn from `seed`.
+    synthesise: as ENTED needs.
 
     Never a reference is a face of the same photo; one whose `face_px` is less than `min_size_ratio` times the
     side of the target's crop (1: the reference is not enlarged more than the crop); one beyond
@@ -65,19 +64,33 @@ class Select:
     """
 
     strategy: Strategy = "landmark_nearest"
+    """Which faces of the person come first as references: the nearest landmarks, the best fit of eyes and mouth,
+    the most diverse, or random ones."""
     references: Annotated[int, Ge(1), Le(64)] = 1
+    """How many references a face gets at most."""
     min_references: Annotated[int, Ge(1)] = 1
+    """Fewest references with which a face is kept as a target."""
     synthesise: Annotated[int, Ge(0), Le(64)] = 0
+    """How many references are made of the face itself where it has no other."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
+    """Seed of the strategy `random` and of synthesised references."""
     rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
     same_session: bool = False
+    """Whether a shot of the same session may be a reference."""
     min_similarity: Cosine | None = None
+    """Least cosine of a reference's embedding to the target's; null sets no limit."""
     max_similarity: Cosine | None = None
+    """Largest cosine of a reference's embedding to the target's; null sets no limit."""
     max_pose_gap_deg: Annotated[float, Ge(0)] | None = None
+    """Most degrees by which the head of a reference may be turned otherwise than the target's; null sets no limit."""
     min_size_ratio: Annotated[float, Ge(0)] | None = None
+    """Least `face_px` of a reference as a share of the side of the target's crop; null sets no limit."""
     min_reference_sharpness: float | None = None
+    """Least sharpness of a reference, the variance of its Laplacian; null sets no limit."""
     max_reference_niqe: float | None = None
+    """Highest NIQE of a reference, where lower is better; null sets no limit."""
     max_reference_brisque: float | None = None
+    """Highest BRISQUE of a reference, where lower is better; null sets no limit."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "faces": (

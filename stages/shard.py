@@ -48,12 +48,19 @@ class Shard:
     gpus: ClassVar[float] = 0
 
     recipe: RecipeName | Recipe = "gfpgan"
+    """How faces are degraded: the name of a recipe, or one of your own."""
     seed: Annotated[int, Ge(0)] = 0
-    shard_mb: Annotated[float, Ge(0.01), Le(16_384)] = 256.0  # about: a shard has 0.7 to 1.4 times as many
+    """Seed of the degradation: another seed draws other degradations."""
+    shard_mb: Annotated[float, Ge(0.01), Le(16_384)] = 256.0
+    """Size of a shard in MB, about: a shard has 0.7 to 1.4 times as many."""
     image_format: ImageFormat = "jpeg"
+    """Format of the stored faces; `png` and `webp` are lossless."""
     jpeg_quality: Annotated[int, Ge(90), Le(100)] = 98
+    """JPEG quality of the stored faces, without chroma subsampling."""
     val_share: Annotated[float, Ge(0), Le(1)] = 0.05
+    """Share of the people who are in the validation split."""
     test_share: Annotated[float, Ge(0), Le(1)] = 0.05
+    """Share of the people who are in the test split."""
 
     def __post_init__(self) -> None:
         if self.val_share + self.test_share > 1:

@@ -22,7 +22,7 @@ UNKNOWN_BITS = 65
 
 @dataclass(frozen=True)
 class CopyRule:
-    """When two faces are copies or of one session. A cosine of None is that of the embedder's calibration.
+    """When two faces are copies or of one session. A cosine of null is that of the embedder's calibration.
 
     Copies: a cosine of at least `copy_similarity` and crop hashes at most `hash_bits` bits apart, the nearer way
     round; or a cosine of at least `twin_similarity`, which two shots hardly reach, and hashes at most
@@ -32,11 +32,18 @@ class CopyRule:
     """
 
     hash_bits: Bits = 6
+    """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `copy_similarity`."""
     twin_hash_bits: Bits = 12
+    """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `twin_similarity`."""
     landmarks: Annotated[float, Ge(0)] = 0.008
+    """Largest mean distance of the landmarks at which they count as the same, as a share of the crop's side."""
     copy_similarity: Cosine | None = None
+    """Cosine of the embeddings from which two faces may be copies; null takes that of the embedder's calibration."""
     twin_similarity: Cosine | None = None
+    """Cosine of the embeddings that two shots hardly reach; null takes that of the embedder's calibration."""
     session_similarity: Cosine | None = None
+    """Cosine of the embeddings from which two faces are of one session; null takes that of the embedder's
+    calibration."""
 
     def calibrated(self, embedder: str) -> "CopyRule":
         """The rule with every cosine filled in. Raises ValueError if one is unknown for this embedder."""

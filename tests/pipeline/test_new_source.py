@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build.build import Plan
 from facerefs.pipeline.build.listing import bring_up_to_date
+from facerefs.pipeline.commands.settings import settings_command
 from facerefs.pipeline.config.config import read_config, to_tree
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
@@ -69,13 +71,13 @@ ATTIC = SourceKind(
 
 
 @pytest.fixture
-def attic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def attic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     (tmp_path / "attic_source.py").write_text(ATTIC)
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("attic_source")
-    monkeypatch.delitem(sys.modules, "attic_source")  # another test has a file of its own
     monkeypatch.setattr(registry, "SOURCES", (*registry.SOURCES, module.ATTIC))
-    return module
+    yield module
+    del sys.modules["attic_source"]  # the next test has a file of its own
 
 
 def plan_of(source: str, *settings: str) -> Plan:
@@ -124,3 +126,13 @@ def test_help_and_messages_know_it() -> None:
     config = read_config(None)
     with pytest.raises(SourceError, match=r"SOURCE can be DIR, .*attic:NAME"):
         open_source("attik:Ada", None, config.sources, config.fetch.limits)
+
+
+@pytest.mark.usefixtures("attic")
+def test_its_settings_are_listed_with_their_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    settings_command(["attic"], None, "table")
+    said = capsys.readouterr().out
+    assert "attic: What is taken from the attic." in said
+    assert (
+        "attic.boxes  whole number  3        at least 1  How many boxes are opened for each person." in said
+    )

@@ -167,18 +167,25 @@ class EntedNetwork(nn.Module):
 class LossWeights:
     """The weights of the terms (section 4.1); a weight of 0 leaves a term, and what it would load, out.
 
-    commitment: beta of eq. 4. pixels: mean absolute difference, which the paper does not have: for training without
-    VGG. R1: choice.
+    pixels: not of the paper. R1: choice.
     """
 
     adversarial: Weight = 1.5
+    """Weight of the adversarial term, eq. 9."""
     perceptual: Weight = 1.0
+    """Weight of the perceptual term by VGG19, eq. 10; 0 leaves it out and loads no weights."""
     quantisation: Weight = 1.0
+    """Weight of the distance between content and codes, eq. 4."""
     commitment: Weight = 0.25
+    """Weight, within that distance, of the content's way to the codes: beta of eq. 4."""
     attention: Weight = 15.0
+    """Weight of the reconstruction by attention, eq. 11; 0 leaves it out."""
     pixels: Weight = 0.0
+    """Weight of the absolute difference of pixels, which the paper does not have, for training without VGG19."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,19 +258,27 @@ def _dictionary_of(networks: Networks) -> Dictionary:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    deepest_px: where the encoders end and the decoder begins: 16 at 512 px, by the paper's s = 32. kernels: of each
-    side from there on, none beyond (choice). dictionary, refine_latent, residuals: VQ, Refine and Skip of table 3.
+    deepest_px: 16 at 512 px, by the paper's s = 32. kernels: none beyond the sides that are given (choice).
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     deepest_px: Literal[4, 8, 16, 32] = 16
+    """Side in pixels of the deepest features, where the encoders end and the decoder begins."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Positive = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a style code."""
     kernels: tuple[Positive, ...] = (16, 32, 32, 64, 64)
+    """Kernels that take textures from the reference, for each side from the deepest on."""
     dictionary: bool = True
+    """Whether content is quantised by a dictionary of clean faces (VQ of table 3)."""
     refine_latent: bool = True
+    """Whether content and reference refine the style together (Refine of table 3)."""
     residuals: bool = True
+    """Whether the content's features are added in the decoder (Skip of table 3)."""
 
 
 @dataclass(frozen=True)
@@ -275,12 +290,19 @@ class Codes:
     """
 
     count: Positive = 1024
+    """Codes in the dictionary."""
     channels: Positive = 256
+    """Numbers in a code."""
     warm_up_steps: Positive = 10_000
+    """Steps before k-means makes the first dictionary."""
     every: Positive = 2_000
+    """Steps between two runs of k-means."""
     until: Positive = 30_000
+    """Step after which k-means makes no new dictionary."""
     reservoir: Positive = 16_384
+    """Places of clean faces' content, the newest ones, that k-means sees."""
     noted_places: Positive = 64
+    """Places of clean faces' content that each batch adds to the reservoir."""
 
     def due(self, step: int) -> bool:
         """Whether k-means comes after a step."""
@@ -290,16 +312,15 @@ class Codes:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    vgg: VGG19 under the perceptual loss. lpips: AlexNet under the figures of LPIPS. identity: the embedder that the
-    shards' embeddings come from: `dlib`, or an ONNX file, folder or pack of ArcFace; it too is for figures alone.
-    `` leaves figures out.
-    """
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     vgg: str = "cache"
+    """Weights of VGG19 under the perceptual term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
+    """Weights of AlexNet under the figure LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = ""
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack, for
+    figures alone; empty leaves them out."""
 
 
 @dataclass(frozen=True)

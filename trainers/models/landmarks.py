@@ -33,27 +33,33 @@ _DOT_SHARE, _LEAST_DOT_PX = 1 / 300, 0.4  # standard deviation of a drawn point,
 class Moves:
     """How far degraded faces are moved in training: at the time of use they are aligned by guesses."""
 
-    shift_share: Annotated[float, Ge(0)] = 0.06  # of the side, in x and in y
+    shift_share: Annotated[float, Ge(0)] = 0.06
+    """Largest shift to the side, up or down, as a share of the face's side."""
     scale_share: Annotated[float, Ge(0)] = 0.15
+    """Largest change of size, as a share."""
     turn_deg: Annotated[float, Ge(0)] = 15.0
+    """Largest turn in degrees."""
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """All settings of the detector and its training.
-
-    network: `fan` (256 px), or `small`, made by widths and stride: see `HeatmapNet`. fan_weights: a path, `cache` for
-    torch hub's folder, or `random`. map_weight: of the heat maps' divergence from Gaussians of sigma_cells.
-    """
+    """All settings of the detector and its training; `small` is made by widths and stride, see `HeatmapNet`."""
 
     size_px: Positive = 256
+    """Side in pixels of the faces that the network sees; FAN sees 256."""
     network: Literal["small", "fan"] = "small"
+    """Network that is trained: a small one from scratch, or FAN, fine-tuned."""
     fan_weights: str = "cache"
+    """Weights of FAN: a file, `cache` (the folder of torch hub) or `random`."""
     widths: tuple[Positive, ...] = (64, 96, 128, 160, 192)
+    """Channels of the small network on each scale, the finest first."""
     stride: Positive = 4
+    """Side in pixels of a cell of the heat maps of the small network."""
     moves: Moves = Moves()
     map_weight: Annotated[float, Ge(0)] = 0.2
+    """Weight of the divergence of the heat maps from Gaussians."""
     sigma_cells: Annotated[float, Gt(0)] = 1.0
+    """Standard deviation of these Gaussians, in cells of the heat maps."""
     adam: Adam = Adam(lr=5e-4, beta1=0.9, beta2=0.999)
     data: Data = field(default_factory=lambda: Data(batch_size=16, references=0, degradation=REFINE_256))
     loop: Loop = Loop(steps=50_000, clip_norm=1.0)

@@ -144,22 +144,30 @@ class PosevariedNetwork(nn.Module):
 class LossWeights:
     """The weights of the terms, eq. 11 to 16.
 
-    local: 6 times the global one. features: of VGG19's (eq. 14). identity: the face-preserving loss (eq. 15). scales:
-    of the codec's reconstruction, until the step `scales_until` (choice: GFPGAN's pyramid loss, which the paper
-    follows). r1: choice, GPEN's. A 0 leaves each of these out, and what only it needs: local discriminators, VGG19.
-    frozen_layers: how many convolutions of the discriminator are frozen, from its input on (FreezeD, section 3.3).
+    local: 6 times the global one. scales: of the codec's reconstruction (choice: GFPGAN's pyramid loss, which the paper
+    follows). r1: choice, GPEN's. frozen_layers: section 3.3.
     """
 
     adversarial: Weight = 0.5
+    """Weight of the adversarial term of the whole face."""
     local: Weight = 3.0
+    """Weight of the adversarial terms of eyes and mouth; 0 leaves them and their discriminators out."""
     pixels: Weight = 8.0
+    """Weight of the absolute difference of pixels."""
     features: Weight = 0.02
+    """Weight of the feature term by VGG19, eq. 14; 0 leaves it out and loads no weights."""
     identity: Weight = 10.0
+    """Weight of the face-preserving term, eq. 15; 0 leaves it out."""
     scales: Weight = 1.0
+    """Weight of the difference of pixels on each scale of the codec; 0 leaves it out."""
     scales_until: Positive = 50_000
+    """Step after which the term of the scales ends."""
     frozen_layers: Annotated[int, Ge(0)] = 5
+    """How many convolutions of the discriminator are frozen, from its input on (FreezeD)."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,45 +256,54 @@ def scales_loss(faces: Mapping[int, Tensor], truth: Tensor) -> Tensor:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    mmrb: false is the paper's ablation, the same network without its MMRBs. eye_px, mouth_px: of the regions that
-    local discriminators see (choice: GFPGAN's at 512). local_channels: of these discriminators, at full size (choice).
+    eye_px, mouth_px: choice, GFPGAN's at 512. local_channels: choice.
     """
 
     size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Annotated[float, Gt(0)] = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a latent and in a style code."""
     mapping_layers: Positive = 8
+    """Layers of the mapping network."""
     mmrb: bool = True
+    """Whether the encoder has its blocks of mixed paths (MMRB); false is the paper's ablation."""
     eye_px: Positive = 80
+    """Side in pixels of the region of an eye that its discriminator sees."""
     mouth_px: Positive = 120
+    """Side in pixels of the region of the mouth that its discriminator sees."""
     local_channels: Positive = 64
+    """Channels of the first layer of the discriminators of eyes and mouth, at full size."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`.
 
-    generator, discriminator: StyleGAN2; a path or `random`. The paper fine-tunes those that GPEN trained on faces; an
-    ordinary generator, which takes noise, is widened. vgg: VGG19 of the feature loss. lpips: AlexNet for figures.
-    identity: the embedder of the face-preserving loss and of figures, the one that the shards' embeddings come from:
-    `dlib`, or an ONNX file, folder or pack of ArcFace. `` leaves figures out.
+    The paper fine-tunes what GPEN trained on faces; an ordinary generator, which takes noise, is widened.
     """
 
     generator: str = ""
+    """Weights of the StyleGAN2 generator trained on faces, which is fine-tuned: a file, or `random`."""
     discriminator: str = ""
+    """Weights of its discriminator: a file, or `random`."""
     vgg: str = "cache"
+    """Weights of VGG19 under the feature term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
+    """Weights of AlexNet under the figure LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = "buffalo_l"
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack;
+    empty leaves its figures out."""
 
 
 @dataclass(frozen=True)
 class Posevaried:
     """All settings of the pose-varied network.
 
-    Codec, strengths of the noise branches and local discriminators learn at `adam.lr`, StyleGAN2's generator at
-    `prior_lr`, its discriminator at `discriminator_lr`. All rates are halved after some steps ("piece-wise
-    attenuation"; the steps are a choice). Betas are a choice.
+    The steps after which rates are halved ("piece-wise attenuation") and the betas are choices.
     """
 
     shape: Shape = Shape()
@@ -294,8 +311,12 @@ class Posevaried:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     prior_lr: Rate = 2e-4
+    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators learn at
+    `adam.lr`."""
     discriminator_lr: Rate = 2e-5
+    """Learning rate of the StyleGAN2 discriminator."""
     halved_after: tuple[Positive, ...] = (600_000, 650_000)
+    """Steps after which all learning rates are halved."""
     data: Data = Data(batch_size=4, references=0, degradation="posevaried")
     loop: Loop = Loop(steps=700_000)
 

@@ -179,16 +179,22 @@ class RdfrNetwork(nn.Module):
 class LossWeights:
     """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not say its alpha.
 
-    perceptual: by VGG-19; 0 loads no weights. r1: the paper names no regulariser of its discriminator but the
-    augmentation; as it is StyleGAN2's here, so is its R1 (choice), of faces as they are; 0 leaves its phase out.
+    r1: the paper names no regulariser of its discriminator but the augmentation; as it is StyleGAN2's here, so is its
+    R1 (choice), of faces as they are.
     """
 
     adversarial: Weight = 0.1
+    """Weight of the adversarial term."""
     pixels: Weight = 1.0
+    """Weight of the absolute difference of pixels."""
     perceptual: Weight = 1.0
+    """Weight of the perceptual term, by VGG19; 0 leaves it out and loads no weights."""
     commitment: Weight = 1.0
+    """Weight of the distance of the features to their codes, eq. 3."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,33 +239,41 @@ def _restored(network: nn.Module, seen: RestorerInput) -> Restored:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    skips: the resolutions at which the decoder sees features of the encoder; the more and the larger, the less it makes
-    up (figure 3). quantise, gated_fusion (LGF; else features are added) and noise are the steps of table 3.
-    codes, decay: of each skip's codebook.
+    quantise, gated_fusion (LGF) and noise are the steps of table 3; figure 3 shows what the skips do.
     """
 
     size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Positive = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a style code."""
     skips: tuple[int, ...] = (8, 16, 32, 64)
+    """Sides in pixels of the features that the decoder gets from the encoder; the fewer and smaller, the more it
+    makes up."""
     quantise: bool = True
+    """Whether these features are quantised by a codebook."""
     gated_fusion: bool = True
+    """Whether these features are fused through a gate; false adds them."""
     noise: bool = True
+    """Whether noise goes into the style and the features, which makes another face of the same input each time."""
     codes: Positive = 1024
+    """Codes in the codebook of each skip."""
     decay: Annotated[float, Ge(0), Lt(1)] = 0.99
+    """Decay of the moving average of the codes, per step."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    perceptual: VGG-19. identity: the embedder that the shards' embeddings come from, such as `dlib`, for the figure
-    identity_truth alone; `` leaves it out.
-    """
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     perceptual: str = "cache"
+    """Weights of VGG19 under the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = ""
+    """Embedder of the shards' embeddings, such as `dlib`, for the figure `identity_truth` alone; empty leaves it
+    out."""
 
 
 @dataclass(frozen=True)

@@ -101,20 +101,28 @@ class RefineNetwork(nn.Module):
 class LossWeights:
     """What is minimised, and the weights of its terms (choice).
 
-    objective: `refine` is eq. 2 to 4; `baseline`, the paper's ablation, is the same network with the traditional loss:
-    the distance to the ground truth and the adversarial term.
-    distance: the elementwise distance of eq. 2 and 3. The paper takes LPIPS, without saying on which network (choice:
-    vgg); `pixels` needs no weights. An r1 of 0 leaves its phase out.
+    `baseline` is the same network with the traditional loss: the distance to the ground truth and the adversarial term.
+    The paper takes LPIPS for its elementwise distance, without saying on which network (choice: VGG16).
     """
 
     objective: Literal["refine", "baseline"] = "refine"
+    """What is minimised: ReFine's own loss (eq. 2 to 4), or the paper's ablation, distance to the truth and
+    adversarial term."""
     distance: Literal["lpips_vgg", "lpips_alex", "pixels"] = "lpips_vgg"
+    """Distance of eq. 2 and 3: LPIPS on VGG16 or AlexNet, or the absolute difference of pixels, which needs no
+    weights."""
     minimum: Weight = 1.0
+    """Weight of the spatial minimum, eq. 2."""
     cycle: Weight = 1.0
+    """Weight of the cycle through the degradation, eq. 3."""
     adversarial: Weight = 0.1
+    """Weight of the adversarial term."""
     identity: Weight = 1.0
+    """Weight of the identity term, eq. 4; 0 leaves it out."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,38 +178,44 @@ class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on."""
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Positive = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
-    embedding_dim: Positive = 512  # of the embeddings in the shards: 512 of ArcFace, 128 of dlib
+    """Numbers in a style code."""
+    embedding_dim: Positive = 512
+    """Numbers in the embeddings of the shards: 512 of ArcFace, 128 of dlib."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    generator, discriminator: StyleGAN2; a path or `random`. The paper fine-tunes a generator trained on faces.
-    lpips: the network under LPIPS. identity: the embedder that the shards' embeddings come from: `dlib`, or an ONNX
-    file, folder or pack of ArcFace. landmarks: a run of `train landmarks`, which then finds the points of degraded
-    faces in validation; None takes those of the clean faces.
-    """
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     generator: str = ""
+    """Weights of the StyleGAN2 generator trained on faces, which is fine-tuned: a file, or `random`."""
     discriminator: str = "random"
+    """Weights of the StyleGAN2 discriminator: a file, or `random`."""
     lpips: str = "cache"
+    """Weights of the network under LPIPS: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack."""
     landmarks: str | None = None
+    """Run of `train landmarks` that finds the landmarks of degraded faces in validation; null takes those of the
+    clean faces."""
 
 
 @dataclass(frozen=True)
 class Refine:
-    """All settings of ReFine. The generator's StyleGAN2 learns at `prior_lr`, all else at `adam.lr`."""
+    """All settings of ReFine."""
 
     shape: Shape = Shape()
     losses: LossWeights = LossWeights()
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.5, beta2=0.99)
     prior_lr: Annotated[float, Ge(0)] = 4e-4
+    """Learning rate of the StyleGAN2 generator; all else learns at `adam.lr`."""
     data: Data = Data(batch_size=4, degradation="refine")
     loop: Loop = Loop(steps=800_000)
 

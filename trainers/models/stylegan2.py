@@ -33,29 +33,41 @@ class Shape:
     """Sizes of the networks. Channels are 16384 / side times the multiplier, but at most `channels`."""
 
     size_px: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that are made."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Annotated[float, Gt(0)] = 2
+    """Factor of the channels, which are 16384 divided by the side in pixels."""
     style_dim: Positive = 512
+    """Numbers in a latent and in a style code."""
     mapping_layers: Annotated[int, Ge(0)] = 8
-    stddev_group: Positive = 4  # of the discriminator; 1: off
+    """Layers of the mapping network."""
+    stddev_group: Positive = 4
+    """Samples among which the discriminator measures the standard deviation; 1 turns it off."""
 
 
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the regularisers, whose phases come each so many steps; a weight of 0 leaves one out.
 
-    r1: gamma, of which the loss takes half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`;
-    path_length_shrink: on a batch smaller by so much. Its 4 steps are the authors' code's.
-    style_mixing: share of images that are made of two latents, each from a layer of its own on (choice).
+    r1: gamma, of which the loss takes half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`; its 4 steps
+    are the authors' code's. style_mixing: each latent from a layer of its own on (choice).
     """
 
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
     path_length: Weight = 2.0
+    """Weight of the path length regulariser of the generator; 0 leaves its phase out."""
     path_length_every: Positive = 4
+    """Steps between two path length phases."""
     path_length_shrink: Positive = 2
+    """A path length phase makes as many images as a batch has, divided by this."""
     path_length_decay: Share = 0.01
+    """Share by which the mean path length moves to that of each new batch, from 0 to 1."""
     style_mixing: Share = 0.9
+    """Share of the images that are made of two latents, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,9 @@ class Pretrained:
     """Where to start from: the path of a file, or `random`."""
 
     generator: str = "random"
+    """Weights that the generator starts from: a file, or `random`."""
     discriminator: str = "random"
+    """Weights that the discriminator starts from: a file, or `random`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,13 +56,17 @@ class Openverse:
     """What is taken from Openverse."""
 
     api: str = "https://api.openverse.org/v1"
-    licences: str = "by,by-sa,cc0,pdm"  # codes of Openverse
-    category: Literal["photograph", "digitized_artwork", "illustration"] | None = (
-        None  # many photos have none
-    )
+    """Address of the API of Openverse."""
+    licences: str = "by,by-sa,cc0,pdm"
+    """Codes of the licences that are accepted, separated by commas, as Openverse writes them."""
+    category: Literal["photograph", "digitized_artwork", "illustration"] | None = None
+    """Category of images that is asked for; null asks for all, since many photos have none."""
     page_size: Annotated[int, Ge(1), Le(20)] = 20
-    max_photos: Annotated[int, Ge(1)] | None = None  # of each name
+    """Results that one request asks for."""
+    max_photos: Annotated[int, Ge(1)] | None = None
+    """Most photos of each name; null takes all that Openverse gives."""
     seconds_between_requests: Annotated[float, Ge(0)] = 3.0
+    """Pause in seconds between two requests to the API."""
 
 
 @dataclass(frozen=True)

@@ -55,22 +55,30 @@ Weight = Annotated[float, Ge(0)]
 class Shape:
     """Sizes of the networks: L = size_px / factor, and log2 factor blocks.
 
-    channels, residual_blocks: of warping and synthesis. refinement_channels: StyleGAN2's, at most so many, times
-    channel_multiplier from 64 px on (choice: the paper only names GCFSR). critic_channels: at a critic's first layer.
-    reference, masks: the paper's ablations (table 2): without, the reference is the bicubic input, as it is; or the
-    reference and all losses keep the non-facial regions.
+    The channels of refinement are StyleGAN2's (choice: the paper only names GCFSR). reference, masks: the paper's
+    ablations are in table 2.
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 1024
+    """Side in pixels of the faces that are made."""
     factor: Literal[8, 16, 32, 64] = 64
+    """How many times the input is enlarged."""
     channels: Positive = 64
+    """Channels of the warping and synthesis modules."""
     residual_blocks: Positive = 4
+    """Residual blocks of the warping and synthesis modules."""
     refinement_channels: Positive = 512
+    """Most channels of a layer of the refinement modules."""
     channel_multiplier: Positive = 2
+    """Factor of the channels of the refinement modules from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a style code of the refinement modules."""
     critic_channels: Positive = 64
+    """Channels of the first layer of a critic."""
     reference: bool = True
+    """Whether a reference is used; false is the paper's ablation, with the enlarged input in its place."""
     masks: bool = True
+    """Whether non-facial regions are masked in the reference and in the losses; false is the paper's ablation."""
 
     @property
     def blocks(self) -> int:
@@ -94,22 +102,30 @@ class Shape:
 class LossWeights:
     """The weights of what is minimised. Only alpha, that of eq. 4, is the paper's; eq. 6 has none, so they are 1.
 
-    A weight of 0 leaves a term out, and what it needs. The perceptual term is of AlexNet's relu5 (choice), in blocks of
-    at least 32 px, as AlexNet wants it. identity_from_px: the least side of a block whose faces are embedded (choice).
-    penalty: of the gradients of the critics (Gulrajani et al. 2017).
+    A weight of 0 leaves a term out, and what it needs. The perceptual term is of AlexNet's relu5 (choice), which wants
+    at least 32 px. identity_from_px: choice. penalty: Gulrajani et al. 2017.
     refined_from: what the first stage's "resized LR image" is enlarged from: the truth at `half` the block's side
     (choice), or the `input`, x, which is blurred more from block to block; modules that have learnt that sharpen in a
     chain what is sharp already.
     """
 
     synthesis_adversarial: Weight = 0.1
+    """Weight of the adversarial term of the synthesis modules, eq. 4."""
     reconstruction: Weight = 1.0
+    """Weight of the absolute difference of pixels in the refinement modules, eq. 7."""
     perceptual: Weight = 1.0
+    """Weight of the perceptual term by AlexNet in blocks of at least 32 pixels, eq. 8; 0 leaves it out."""
     identity: Weight = 1.0
+    """Weight of the identity term, eq. 9; 0 leaves it out."""
     adversarial: Weight = 1.0
+    """Weight of the adversarial term of the refinement modules; 0 leaves it out."""
     penalty: Weight = 10.0
+    """Weight of the gradient penalty of the critics."""
     identity_from_px: Positive = 64
+    """Least side in pixels of a block whose faces are embedded for the identity term."""
     refined_from: Literal["half", "input"] = "half"
+    """What a refinement module learns to enlarge: the truth at half the side, or the whole model's input, which is
+    blurrier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,18 +270,18 @@ def phases_of(lesson: TrainingStage, losses: RpfLosses) -> list[Phase]:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    refinement: what the refinement modules start from: the folder or a checkpoint of a run that trained them, or
-    `random`, which is what `` means too, but not for the stage `reference` alone. perceptual: AlexNet. identity: the
-    embedder of eq. 9 and of validation, as ReFine's; `` leaves both out. parsing: what finds non-facial regions where
-    samples hold no masks, see `load_face_mask`; `` is the hull of the landmarks.
-    """
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     refinement: str = ""
+    """What the refinement modules start from: the folder or a checkpoint of a run that trained them, or `random`;
+    empty is `random` too, unless the stage `reference` is trained alone."""
     perceptual: str = "cache"
+    """Weights of AlexNet under the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
+    """Embedder of the identity term and of validation, as that of the shards; empty leaves both out."""
     parsing: str = ""
+    """Weights of the network that finds non-facial regions where samples hold no masks: a file, `cache` or
+    `download`; empty takes the hull of the landmarks."""
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,14 @@ class Schedule:
     """
 
     stages: tuple[Stage, ...] = ("refinement", "reference")
+    """What a run trains: the refinement modules on single faces, the modules that see a reference, or both in
+    turn."""
     refinement_steps: Positive = 350_000
+    """Steps of all refinement modules, which learn at the same time."""
     warping_steps: Positive = 136_455
+    """Steps of the warping module of each block."""
     synthesis_steps: Positive = 136_455
+    """Steps of the synthesis module of each block."""
 
 
 def training_stages(schedule: Schedule, blocks: int) -> tuple[TrainingStage, ...]:
