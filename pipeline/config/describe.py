@@ -7,7 +7,6 @@ import ast
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from itertools import pairwise
 from textwrap import dedent
 from types import NoneType, UnionType
@@ -44,7 +43,8 @@ def sections_of(settings: Any, name: str = "") -> list[Section]:
     """All sections of a dataclass that hold settings, itself the first; its values are the defaults."""
     own: list[Setting] = []
     inner: list[Section] = []
-    hints = get_type_hints(type(settings), include_extras=True)
+    kind: type = type(settings)
+    hints, known = get_type_hints(kind, include_extras=True), meanings(kind)
     for item in filter(is_setting, fields(settings)):
         value, full_name = getattr(settings, item.name), f"{name}.{item.name}" if name else item.name
         if isinstance(value, Mapping):  # sections whose names are known only now: those of the sources
@@ -52,14 +52,12 @@ def sections_of(settings: Any, name: str = "") -> list[Section]:
         elif is_dataclass(hints[item.name]):
             inner += sections_of(value, full_name)
         else:
-            meaning = meanings(type(settings)).get(item.name, "")
-            hint = hints[item.name]
+            hint, meaning = hints[item.name], known.get(item.name, "")
             own.append(Setting(full_name, _joined(_choices(hint)), _range(hint), plain(value), meaning))
-    about = " ".join(inspect.cleandoc(type(settings).__doc__ or "").partition("\n\n")[0].split())
+    about = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
     return [Section(name, about, tuple(own)), *inner] if own else inner
 
 
-@cache
 def meanings(kind: type) -> Mapping[str, str]:
     """The strings that stand beneath the fields of a class in its source, by field."""
     (tree,) = ast.parse(dedent(inspect.getsource(kind))).body
