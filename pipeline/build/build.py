@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import yaml
+from facerefs.pipeline.renamed_settings import with_new_names
 from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
@@ -17,7 +18,6 @@ from facerefs.pipeline.dataset import card
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
-from facerefs.pipeline.renamed_settings import with_new_names
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import Workers
 from facerefs.pipeline.storage.folder import Storage

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from facerefs.pipeline.config.describe import Section, sections_of
+from facerefs.pipeline.config.renamed_settings import RENAMED
+from facerefs.pipeline.config.settings_pages import as_markdown, as_yaml, print_table
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.renamed_settings import RENAMED
-from facerefs.pipeline.settings_pages import as_markdown, as_yaml, print_table
 
 FORMATS = ("table", "yaml", "markdown")
 _WIDTH = 160  # characters, where there is no terminal that has a width

@@ -14,8 +14,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from facerefs.pipeline.config.renamed_settings import RENAMED
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.renamed_settings import RENAMED
 from facerefs.trainers.loop.plain import is_setting
 
 MAX_YAML_BYTES = 1 << 20

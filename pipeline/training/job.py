@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from facerefs.pipeline.config.read_settings import differences, read_settings, read_yaml
+from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.renamed_settings import with_new_names
 from facerefs.trainers.loop.plain import plain
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model

@@ -10,7 +10,7 @@ import yaml
 
 from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.config.config import Config, to_tree
-from facerefs.pipeline.renamed_settings import with_new_names
+from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.report.album import Origin
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import web_link

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from facerefs.pipeline.config.config import Config, read_config, to_tree
 from facerefs.pipeline.config.read_settings import differences, read_settings
+from facerefs.pipeline.config.renamed_settings import RENAMED
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.renamed_settings import RENAMED
 from facerefs.stages.copies.copy_rule import CopyRule
 from facerefs.stages.select import Select
 
