@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.tar_members import BLOCK
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, SampleColumns
 from facerefs.trainers.stream.shards.folders import Folder
 from facerefs.trainers.stream.shards.manifest import Shard
-from facerefs.trainers.stream.shards.tar_headers import BLOCK
 
 _COLUMNS = ("key", "identity", "files.path", "files.offset", "files.length", "target", "references")
 _BATCH_ROWS = 1 << 16
