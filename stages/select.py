@@ -185,11 +185,11 @@ class Select:
         """The references of a block's targets, and their refused shots."""
         score: Scores = pairs.landmark_distance
         if self.strategy == "component_affine":
-            score = fit_distance(faces.landmarks, block)
+            score = fit_distance(faces.features.landmarks, block)
         elif self.strategy == "random":
             score = chances(self.seed, numbers, block)
         if self.strategy == "diverse":
-            picks = farthest(score, why, block.references(faces.vectors), self.references)
+            picks = farthest(score, why, block.references(faces.features.vectors), self.references)
         else:
             picks = best(score, why, self.references)
         return chosen(block, pairs, why, picks, refused(score, why, self.references))

@@ -53,7 +53,7 @@ def calibrate_command(text: str, config_file: Path | None, settings: list[str], 
     `text` is a source as the person wrote it. Raises UserError for a mistake of the user.
     """
     from facerefs.stages.copies.calibrate import measure
-    from facerefs.stages.copies.face_features import Looks
+    from facerefs.stages.copies.face_features import FaceFeatures
     from facerefs.stages.sources.source import SourceError
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
@@ -69,7 +69,7 @@ def calibrate_command(text: str, config_file: Path | None, settings: list[str], 
     of_photo = {photo.key: number for number, photo in enumerate(photos)}
     try:
         measured = measure(
-            Looks.of(faces),
+            FaceFeatures.of(faces),
             np.array([people[label] for label in faces["label"].to_pylist()], np.int64),
             np.array([of_photo[key] for key in faces["key"].to_pylist()], np.int64),
             np.array(edits, np.str_),
@@ -189,9 +189,9 @@ def _row(photo: _Photo, data: bytes) -> pa.Table:
 
 def _measured(faces: pa.Table) -> pa.Table:
     """The first face, which is the largest, without its crop."""
-    from facerefs.stages.copies.face_features import LOOKS
+    from facerefs.stages.copies.face_features import FACE_FEATURES
 
-    return faces.select(["key", "label", "embedder", *LOOKS]).slice(0, 1)
+    return faces.select(["key", "label", "embedder", *FACE_FEATURES]).slice(0, 1)
 
 
 def _lines(measured: "Measured", photos: Sequence[str], embedder: str) -> Iterator[str]:

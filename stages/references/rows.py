@@ -12,7 +12,6 @@ from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
 from facerefs.stages.copies.copy_rule import UNSURE as UNSURE_KIND
 from facerefs.stages.copies.copy_rule import CopyRule
 from facerefs.stages.references.choice import Chosen
-from facerefs.stages.references.comparison import nearer_way
 from facerefs.stages.references.face_arrays import Portraits
 from facerefs.stages.references.pair_overrides import Verdicts
 from facerefs.stages.references.reasons import COPY, SESSION, UNSURE
@@ -99,7 +98,7 @@ def evidence(portraits: Portraits, refused: Chosen, rule: CopyRule, verdicts: Ve
 
 def _of_shots(portraits: Portraits, shots: Chosen, rule: CopyRule) -> list[str]:
     kinds: NDArray[np.int64] = np.where(shots.reason == COPY, COPY_KIND, UNSURE_KIND)
-    landmarks = nearer_way(portraits, shots.target, shots.reference, shots.landmark_distance)
+    landmarks = portraits.features.landmark_distance(shots.target, shots.reference)
     return rule.why(kinds, shots.similarity, shots.hash_distance, landmarks)
 
 

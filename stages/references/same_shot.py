@@ -3,7 +3,7 @@
 import numpy as np
 
 from facerefs.stages.copies.copy_rule import COPY, CopyRule
-from facerefs.stages.references.comparison import Compared, nearer_way
+from facerefs.stages.references.comparison import Compared
 from facerefs.stages.references.face_arrays import Block, Portraits
 from facerefs.stages.references.pair_overrides import Verdicts
 from facerefs.stages.search.similarity import Ints
@@ -19,8 +19,9 @@ def kinds(faces: Portraits, block: Block, pairs: Compared, rule: CopyRule, said:
     alike = (pairs.similarity >= rule.least_similarity) & ~pairs.same_photo & (found < COPY)
     if alike.any():
         person, target, reference = np.nonzero(alike)
-        pair = block.target(person, target), block.reference(person, reference)
         landmarks = landmarks.copy()
-        landmarks[alike] = nearer_way(faces, *pair, landmarks[alike])
+        landmarks[alike] = faces.features.landmark_distance(
+            block.target(person, target), block.reference(person, reference)
+        )
         found = rule.kinds(pairs.similarity, pairs.hash_distance, landmarks)
     return said.over(block, found)
