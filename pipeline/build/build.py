@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import yaml
-from facerefs.pipeline.renamed_settings import with_new_names
 from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
@@ -14,6 +13,7 @@ from facerefs.pipeline.build.listing import bring_up_to_date
 from facerefs.pipeline.build.unmatched import warn
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.config.read_settings import differences
+from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry

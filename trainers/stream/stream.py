@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
+from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.dataset import BatchDataset
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.mixing import fold_in
 from facerefs.trainers.stream.order.order import BalancedOrder, Order, ShuffledOrder
 from facerefs.trainers.stream.order.plan import ORDERS, Plan
 from facerefs.trainers.stream.order.sample_request import SampleRequest

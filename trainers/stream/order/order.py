@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.trainers.stream.order.mixing import fold_in, fold_in_keys, numbers
+from facerefs.schemas.splitmix import fold_in, fold_in_keys, numbers
 
 Rows = NDArray[np.int32]
 Passes = NDArray[np.int32]

@@ -9,8 +9,8 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.mixing import fold_in
 from facerefs.trainers.stream.order.order import Order, Passes, Rows, permutation
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 

@@ -7,8 +7,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from facerefs.schemas.splitmix import fold_in, numbers
 from facerefs.trainers.stream.errors import BadSample, StreamError
-from facerefs.trainers.stream.order.mixing import fold_in, numbers
 from facerefs.trainers.stream.order.plan import REPLACEMENTS
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.reader import ShardReader
