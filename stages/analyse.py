@@ -20,6 +20,7 @@ from facerefs.stages.faces.boxes import matching
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
+from stages.aligned_faces import align
 
 Row = dict[str, Any]
 
@@ -164,25 +165,23 @@ class Analyse:
 
     def _face(self, pixels: npt.NDArray[np.uint8], detection: Detection) -> Row:
         """All figures of one face, and the first limit that it fails."""
-        points = self._models.landmarker.landmarks(pixels, detection.box, detection.points)
         try:
-            transform = geometry.ffhq_transform(points, self.crop_size).astype(np.float32)  # as it is stored
+            aligned = align(pixels, detection, self._models.landmarker, self.crop_size)
         except ValueError as error:
             return _rejected(Reject.NO_FACE, str(error))
-        crop = geometry.warp(pixels, transform, self.crop_size)
-        pose = geometry.pose(points)
+        crop, pose = aligned.crop, geometry.pose(aligned.points)
         phash, phash_mirror = perceptual_hashes(crop.pixels)
         face: Row = {
-            "landmarks": geometry.apply(transform, points).ravel(),
-            "transform": transform.ravel(),
+            "landmarks": aligned.landmarks.ravel(),
+            "transform": aligned.transform.ravel(),
             "crop": _png(crop.pixels),
             "crop_size": self.crop_size,
             "outside": crop.outside,
-            "chip": self._models.embedder.chip(pixels, points),
+            "chip": self._models.embedder.chip(pixels, aligned.points),
             "yaw": pose.yaw,
             "pitch": pose.pitch,
             "roll": pose.roll,
-            "face_px": self.crop_size / geometry.scale_of(transform),
+            "face_px": self.crop_size / geometry.scale_of(aligned.transform),
             "sharpness": quality.sharpness(crop.pixels),
             "niqe": quality.niqe(crop.pixels) if self.niqe else None,
             "brisque": quality.brisque(crop.pixels) if self.brisque else None,
