@@ -16,11 +16,11 @@ from facerefs.schemas.tables import FACES, loaded
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
 from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
 from facerefs.stages.faces import geometry
+from facerefs.stages.faces.align import align
 from facerefs.stages.faces.boxes import matching
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
-from stages.aligned_faces import align
 
 Row = dict[str, Any]
 
