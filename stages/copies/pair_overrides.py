@@ -50,11 +50,6 @@ class PhotosSaid:
     copies: dict[int, tuple[int, int]]  # row -> the row of the better one, line
     named: dict[int, int]  # row -> the first row of the same bytes, for all bytes that any line is about
 
-    @property
-    def anything(self) -> bool:
-        """Whether any line is about these photos."""
-        return bool(self.named)
-
 
 def said_of_photos(overrides: pa.Table, photos: pa.Table) -> PhotosSaid:
     """The last word on each row of `photos` (key, id), which lie best first: of two copies the later is the worse.

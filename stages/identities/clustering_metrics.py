@@ -1,4 +1,4 @@
-"""How well a grouping of faces agrees with the truth: pairwise, BCubed and normalised mutual information.
+"""How well a grouping of faces agrees with the truth: pairwise and BCubed.
 
 Arguments are int64 (N,): the number of each face's true and of its found group. NOBODY (-1) is a group of its own
 for every such face: it is in no pair, and so leaving faces out lowers recall, not precision.
@@ -45,12 +45,6 @@ def bcubed(truth: Ints, found: Ints) -> Agreement:
     return Agreement(float((together / said).mean()), float((together / true).mean()))
 
 
-def normalised_mutual_information(truth: Ints, found: Ints) -> float:
-    """Mutual information over the mean of the two entropies, 0 to 1; 1 if both have one group or no face."""
-    joint, true, said = (_entropy(groups) for groups in _numbered(truth, found))
-    return float(2 * (true + said - joint) / (true + said)) if true + said else 1.0
-
-
 def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
     """Each face's number of the pair of groups, of the true group and of the found one, from 0 without gaps."""
     true, said = (
@@ -63,8 +57,3 @@ def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
 
 def _pairs(sizes: Ints) -> float:
     return float((sizes * (sizes - 1) // 2).sum())
-
-
-def _entropy(groups: Ints) -> float:
-    share = np.unique(groups, return_counts=True)[1] / max(len(groups), 1)
-    return float(-(share * np.log(share)).sum())

@@ -55,13 +55,8 @@ class UrlLists:
             yield from _rows_of(path, self.columns, place_prefix(path, self.paths))
 
 
-def open_url_list(path: str, columns: Columns) -> UrlLists:
-    """Open one list. Raises SourceError if it cannot be read, has no URL column, or no row."""
-    return open_url_lists([path], columns)
-
-
 def open_url_lists(paths: Sequence[str], columns: Columns) -> UrlLists:
-    """Open several lists, in the order of their names; each must be sound, and one of them have a row."""
+    """Open lists, in the order of their names; each must be sound, and one of them have a row. Raises SourceError."""
     absolute = [path if "://" in path else os.path.abspath(path) for path in paths]  # noqa: PTH100
     source = UrlLists(tuple(sorted(absolute)), columns)
     if not sum(_has_row(path, columns) for path in source.paths):

@@ -1,13 +1,8 @@
-"""Landmark jitter and component boxes."""
+"""Landmark jitter."""
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from facerefs.stages.faces import boxes as stored
-from facerefs.trainers.geometry.boxes import component_boxes
 from facerefs.trainers.geometry.jitter import jitter_landmarks
 from tests.trainers.faces import frontal_face
 
@@ -54,14 +49,3 @@ def test_jitter_stays_the_same_from_version_to_version() -> None:
 def test_jitter_of_one_spot_or_of_nothing_is_no_error() -> None:
     assert jitter_landmarks(torch.zeros(1, 68, 2), 1.0, [1]).isfinite().all()
     assert jitter_landmarks(torch.zeros(0, 68, 2), 1.0, []).shape == (0, 68, 2)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**31), st.floats(1, 200), st.sampled_from([64, 512]))
-def test_boxes_are_those_of_the_shards(seed: int, spread_px: float, size_px: int) -> None:
-    landmarks = np.random.default_rng(seed).normal(size_px / 2, spread_px, (2, 68, 2))
-    ours = component_boxes(torch.tensor(landmarks), size_px)
-    for mine, face in zip(ours, landmarks, strict=True):
-        theirs = stored.component_boxes(face, size_px)
-        assert list(theirs) == ["left_eye", "right_eye", "mouth"]
-        np.testing.assert_allclose(mine, list(theirs.values()), atol=6e-4)

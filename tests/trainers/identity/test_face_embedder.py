@@ -26,7 +26,7 @@ def dlibs() -> Embedder:
 def engines_embeddings(aligned_faces: Faces) -> Tensor:
     engine = DlibResnet()
     faces = zip(aligned_faces.pixels, aligned_faces.points, strict=True)
-    return torch.from_numpy(np.stack([engine.embed(*face) for face in faces]))
+    return torch.from_numpy(np.stack([engine.embed_chips([engine.chip(*face)])[0] for face in faces]))
 
 
 def embed(embedder: Embedder, faces: Faces) -> Tensor:

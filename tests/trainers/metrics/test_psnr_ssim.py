@@ -14,6 +14,7 @@ from torch import Tensor
 from facerefs.trainers.metrics.levels import levels
 from facerefs.trainers.metrics.psnr import psnr
 from facerefs.trainers.metrics.ssim import ssim
+from tests.stages.degrade.basicsr_oracle import degradations
 from tests.stages.degrade.oracle import needs_basicsr
 
 figures = pytest.mark.parametrize("figure", [psnr, ssim])
@@ -66,9 +67,7 @@ def test_ssim_is_that_of_scikit_image() -> None:
 
 @needs_basicsr
 def test_both_are_those_of_basicsr() -> None:
-    from facerefs.stages.quality import basicsr
-
-    basicsr.degradations()  # makes basicsr importable
+    degradations()  # makes basicsr importable
     from basicsr.metrics import calculate_psnr, calculate_ssim
 
     restored, truth = _images()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.faces.boxes import component_boxes
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.geometry.boxes import component_boxes
 from facerefs.trainers.geometry.rois import roi_align
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
 from facerefs.trainers.loop.settings import Loop
@@ -71,9 +71,8 @@ def batch() -> DeviceBatch:
         for i in range(3)
     ]
     points = frontal_face(SIDE_PX).float().expand(3, -1, -1)
-    made = replace(
-        collate(faces, references=0, at_once=1), landmarks=points, boxes=component_boxes(points, SIDE_PX)
-    )
+    boxes = [list(component_boxes(face, SIDE_PX).values()) for face in points.numpy()]
+    made = replace(collate(faces, references=0, at_once=1), landmarks=points, boxes=torch.tensor(boxes))
     (ready,) = on_device([made], CPU)
     return ready
 
