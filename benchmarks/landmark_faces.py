@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from facerefs.stages.faces import geometry
+from facerefs.trainers.check import probe
 from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
-from facerefs.trainers.loop.stored import look_into
 from facerefs.trainers.metrics.nme import strength
 from facerefs.trainers.models.landmarks import Moves
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from facerefs.trainers.stream.shards.reader import ShardReader
@@ -81,8 +80,8 @@ def moved(faces: Faces, moves: Moves, seed: int) -> Faces:
     )
 
 
-def _batches(shards: Path, split: str, recipe: str, seed: int) -> Iterator[DeviceBatch]:
-    side_px = look_into(str(shards), split).side_px
+def _batches(shards: Path, split: str, recipe: str, seed: int) -> Iterator[ReadyBatch]:
+    side_px = probe(str(shards), split).side_px
     preparation = FacePreparation(seed, side_px, references=0, flip_chance=0, degradation=recipe)
     dataset = SampleDataset(shards, preparation, split)
     numbers = [range(start, min(start + BATCH, len(dataset))) for start in range(0, len(dataset), BATCH)]

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from facerefs.stages.faces import geometry
+from facerefs.trainers.check import probe
 from facerefs.trainers.geometry.tps import warp_for
-from facerefs.trainers.loop.stored import look_into
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import Restorer
 from facerefs.trainers.models.run import Run, load_run
@@ -135,7 +135,7 @@ def _batches(
     """All samples with a reference, and the records of their targets and first references."""
     size_px = run.model.size_px
     preparation = FacePreparation(
-        seed=draw, size_px=look_into(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
+        seed=draw, size_px=probe(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
         require_references=True, degradation=run.model.data.degradation,
     )  # fmt: skip
     faces = SampleDataset(data / "samples", _Recorded(preparation), split)

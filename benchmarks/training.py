@@ -29,7 +29,7 @@ from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.pipeline.errors import UserError
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.distributed import joined
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.models.rpf.rpf import Rpf
@@ -99,11 +99,11 @@ def drawn(name: str, preset: str, settings: Sequence[str] = ()) -> Any:
     if preset not in known:
         raise UserError(f"{name} has no preset {preset!r}: choose {', '.join(known)}")
     model: Any = known[preset]
-    weights = plain(model).get("weights", {})
+    weights = to_dict(model).get("weights", {})
     random = [f"weights.{key}=random" for key in weights if key in _PRIORS or weights[key] == "cache"]
     hurried = _HURRIED.get(name, ())
     return read_settings(
-        type(model), "loop.steps=1000", settings=[*random, *hurried, *settings], under=plain(model)
+        type(model), "loop.steps=1000", settings=[*random, *hurried, *settings], under=to_dict(model)
     )
 
 

@@ -14,7 +14,7 @@ from facerefs.trainers.identity.embedder import Embedder
 from facerefs.trainers.loop.grids import grid
 from facerefs.trainers.loop.seeds import seed_torch
 from facerefs.trainers.loop.training_module import Networks
-from facerefs.trainers.metrics.levels import levels
+from facerefs.trainers.metrics.psnr_ssim import quantise_uint8
 from facerefs.trainers.models.common.restorer_input import with_landmarks
 from facerefs.trainers.models.model import Restorer, RestorerInput
 
@@ -81,7 +81,7 @@ def pictured(
 
 def pixels_of(image: Tensor) -> NDArray[np.uint8]:
     """An image (1, 3, H, W) in [-1, 1] as it is saved: (H, W, 3) uint8 RGB."""
-    pixels: NDArray[np.uint8] = levels(image)[0].to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    pixels: NDArray[np.uint8] = quantise_uint8(image)[0].to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return pixels
 
 

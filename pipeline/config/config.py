@@ -18,8 +18,7 @@ from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.select import Select
 from facerefs.stages.shard import Shard
-from facerefs.stages.sources.registry import default_settings, sections
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 
 ENGINES: dict[str, dict[str, str]] = {
     "embedded": {"detector": "dlib", "landmarks": "dlib", "embedder": "dlib"},
@@ -73,9 +72,7 @@ def read_config(
 
 def to_tree(config: Config) -> dict[str, Any]:
     """The configuration as plain nested values, which as YAML `read_config` reads back."""
-    tree: dict[str, Any] = {}
-    for name, value in plain(config).items():
-        tree |= value if name == "sources" else {name: value}
+    tree: dict[str, Any] = to_dict(config)
     return tree
 
 

@@ -10,7 +10,7 @@ import yaml
 from facerefs.pipeline.config.read_settings import differences, read_settings, read_yaml
 from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.errors import UserError
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.training_set import shards_of
@@ -72,7 +72,7 @@ class Job:
     def tree(self) -> dict[str, Any]:
         """As it is written into the run's folder."""
         places = list(self.places)
-        return {"model": self.name, "preset": self.preset, "data": places, "settings": plain(self.model)}
+        return {"model": self.name, "preset": self.preset, "data": places, "settings": to_dict(self.model)}
 
 
 def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
@@ -87,8 +87,8 @@ def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
     preset = options.preset or (stored["preset"] if stored else "paper")
     known = presets(options.model)
     if preset not in known:
-        raise UserError(f"{options.model} has no preset {preset!r}: choose {', '.join(known)}")
-    base = stored["settings"] if stored else plain(known[preset])
+        raise UserError(f"{words.model} has no preset {preset!r}: choose {', '.join(known)}")
+    base = stored["settings"] if stored else to_dict(known[preset])
     model = read_settings(
         type(known[preset]),
         _EXAMPLE,

@@ -5,22 +5,20 @@ from collections.abc import Callable, Sequence
 import torch
 
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.loop.adam import at_rate, halvings
 from facerefs.trainers.loop.ema import EMA
-from facerefs.trainers.loop.gradients import average_gradients, clipped_norm
 from facerefs.trainers.loop.metric_averager import MetricAverager
 from facerefs.trainers.loop.nan_guard import NanGuard
-from facerefs.trainers.loop.phases import Trainable
+from facerefs.trainers.loop.optimisers import at_rate, average_gradients, clipped_norm, halvings
 from facerefs.trainers.loop.precision import computing
 from facerefs.trainers.loop.seeds import seed_torch
 from facerefs.trainers.loop.settings import Loop
-from facerefs.trainers.loop.training_module import Phase, TrainingModule
+from facerefs.trainers.loop.training_module import Phase, Trainable, TrainingModule
 from facerefs.trainers.stream.batches.device import DeviceBatches
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 def run_loop(
-    training_module: TrainingModule,
+    trainee: TrainingModule,
     averages: EMA,
     batches: DeviceBatches,
     images: int,
@@ -55,11 +53,11 @@ def run_loop(
 class Update:
     """One phase of one step, and what is noted of it."""
 
-    def __init__(self, training_module: TrainingModule, loop: Loop, ranks: Distributed) -> None:
-        self._trainee, self._loop, self._ranks = training_module, loop, ranks
-        self._trainable = Trainable(training_module.networks)
+    def __init__(self, trainee: TrainingModule, loop: Loop, ranks: Distributed) -> None:
+        self._trainee, self._loop, self._ranks = trainee, loop, ranks
+        self._trainable = Trainable(trainee.networks)
         self.means = MetricAverager()
-        self.guard = NanGuard([phase.name for phase in training_module.phases], ranks)
+        self.guard = NanGuard([phase.name for phase in trainee.phases], ranks)
 
     def __call__(self, number: int, phase: Phase, step: int, batches: Sequence[DeviceBatch]) -> None:
         """Move the phase's networks by one step of its optimiser."""

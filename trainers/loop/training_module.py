@@ -1,13 +1,13 @@
 """What the loop knows of a model: its networks, their optimisers, and the phases of a step."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Networks: TypeAlias = Mapping[str, nn.Module]
@@ -68,4 +68,33 @@ class TrainingModule:
     notes: tuple[str, ...] = ()
     check: Callable[[DeviceBatch], None] | None = None
     halved_after: tuple[int, ...] = ()
-    between_steps: Callable[[int, Distributed], None] | None = None
+    between_steps: Callable[[int, Ranks], None] | None = None
+
+
+class Trainable:
+    """What of the networks learns at all, as the model left it when training begins."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._of = {name: _learning(network) for name, network in networks.items()}
+
+    def of(self, phase: Phase) -> list[nn.Parameter]:
+        """The parameters that a phase moves, in the order of its networks."""
+        return [parameter for name in phase.networks for parameter in self._of[name]]
+
+    @contextmanager
+    def only(self, phase: Phase) -> Iterator[None]:
+        """Within, only the phase's parameters ask for gradients; afterwards all do that did at the beginning."""
+        self._ask(phase.networks)
+        try:
+            yield
+        finally:
+            self._ask(tuple(self._of))
+
+    def _ask(self, names: tuple[str, ...]) -> None:
+        for name, parameters in self._of.items():
+            for parameter in parameters:
+                parameter.requires_grad_(name in names)
+
+
+def _learning(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.identity.embedder import load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator

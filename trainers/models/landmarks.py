@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.metrics.nme import by_strength, eye_distance, nme, strength

@@ -19,7 +19,7 @@ from torch.nn.functional import avg_pool2d
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator

@@ -18,15 +18,13 @@ from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.cycle import degraded_again
-from facerefs.trainers.losses.identity import identity_loss
+from facerefs.trainers.losses.distances import identity_loss, pixel_distances, spatial_minimum
 from facerefs.trainers.losses.lpips import Lpips
-from facerefs.trainers.losses.pixels import pixel_distances
-from facerefs.trainers.losses.spatial_minimum import spatial_minimum
 from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator

@@ -16,7 +16,7 @@ from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import render
 from facerefs.stages.synthetic_people.view import draw_view
 from facerefs.trainers.loop.checkpoint import Checkpoint, write
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
 
@@ -26,7 +26,7 @@ def made_run(folder: Path, name: str, preset: str = "tiny", model: Model | None 
     model = model or presets(name)[preset]
     torch.manual_seed(0)
     networks = {key: network.state_dict() for key, network in model.networks().items()}
-    kept = Checkpoint(name, plain(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
+    kept = Checkpoint(name, to_dict(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
     write(folder / "checkpoints", kept, keep=1)
     return folder
 

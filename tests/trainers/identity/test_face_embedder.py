@@ -12,7 +12,7 @@ from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.engines.insightface import ArcFace
 from facerefs.stages.engines.weights import DLIB_EMBEDDER, packaged
 from facerefs.trainers.identity.embedder import Embedder, check_same, load_embedder
-from facerefs.trainers.losses.identity import identity_loss
+from facerefs.trainers.losses.distances import identity_loss
 from tests.trainers.identity.conftest import Faces
 from tests.trainers.identity.onnx_embedder import write_embedder
 

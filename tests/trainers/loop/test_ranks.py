@@ -13,8 +13,8 @@ from torch import nn
 
 from facerefs.trainers.distributed import Distributed, joined
 from facerefs.trainers.loop.checkpoint import newest, read
-from facerefs.trainers.loop.gradients import average_gradients
 from facerefs.trainers.loop.nan_guard import NanGuard
+from facerefs.trainers.loop.optimisers import average_gradients
 from facerefs.trainers.train import train
 from tests.trainers.loop.toy import DATA, LOOP, Toy, log_lines, train_toy
 

@@ -19,9 +19,8 @@ from facerefs.trainers.geometry.sizes import enlarged, reduced
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
 from facerefs.trainers.loop.loop import Update
-from facerefs.trainers.loop.phases import Trainable
 from facerefs.trainers.loop.settings import Adam, Data, Loop
-from facerefs.trainers.loop.training_module import Phase, TrainingModule
+from facerefs.trainers.loop.training_module import Phase, Trainable, TrainingModule
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.catalogue import presets
 from facerefs.trainers.models.common.restorer_input import restorer_input

@@ -10,9 +10,7 @@ from torch.nn.functional import cosine_similarity
 from facerefs.trainers.identity.embedder import Embedder
 from facerefs.trainers.loop.training_module import Networks
 from facerefs.trainers.losses.lpips import Lpips
-from facerefs.trainers.metrics.levels import levels
-from facerefs.trainers.metrics.psnr import psnr
-from facerefs.trainers.metrics.ssim import ssim
+from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
 from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
 from facerefs.trainers.models.model import Restorer, RestorerInput
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -50,7 +48,7 @@ class Evaluator:
         return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
 
     def _figures(self, made: Tensor, batch: DeviceBatch, ending: str) -> dict[str, Tensor]:
-        images = (levels(made) / 127.5 - 1).to(batch.target.dtype)
+        images = (quantise_uint8(made) / 127.5 - 1).to(batch.target.dtype)
         figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
         if self.lpips is not None:
             figures["lpips"] = self.lpips(images, batch.target)

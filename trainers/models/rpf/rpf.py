@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
 from facerefs.trainers.identity.embedder import Embedder, load_embedder, load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
 from facerefs.trainers.loop.earlier_run import fill_from_run
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import (
