@@ -17,6 +17,7 @@ from facerefs.trainers.metrics.nme import strength
 from facerefs.trainers.models.landmarks import Moves
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from facerefs.trainers.stream.shards.reader import ShardReader
@@ -80,7 +81,7 @@ def moved(faces: Faces, moves: Moves, seed: int) -> Faces:
     )
 
 
-def _batches(shards: Path, split: str, recipe: str, seed: int) -> Iterator[ReadyBatch]:
+def _batches(shards: Path, split: str, recipe: str, seed: int) -> Iterator[DeviceBatch]:
     side_px = probe(str(shards), split).side_px
     preparation = FacePreparation(seed, side_px, references=0, flip_chance=0, degradation=recipe)
     dataset = SampleDataset(shards, preparation, split)

@@ -54,7 +54,7 @@ def probe(place: str, split: str) -> ShardInfo:
     return ShardInfo(first.side_px, references, first.embedder, synthesised)
 
 
-def check(model: Model, places: Sequence[str], world: int) -> ShardInfo:
+def check(model: Model, places: Sequence[str], world_size: int) -> ShardInfo:
     """Hold settings against shards, and say what is in them. Raises ValueError, in one sentence."""
     data, size_px = model.data, model.size_px
     if size_px < 4 or size_px & (size_px - 1):

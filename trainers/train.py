@@ -13,7 +13,7 @@ from facerefs.trainers.loop.ema import EMA
 from facerefs.trainers.loop.log import Log
 from facerefs.trainers.loop.loop import run_loop
 from facerefs.trainers.loop.precision import compile_networks, round_products, use_channels_last
-from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, RunRecorder, load
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, RunDescription, RunRecorder, load
 from facerefs.trainers.loop.seeds import seed_torch
 from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.loop.training_module import TrainingModule
@@ -42,7 +42,7 @@ class TrainingResult:
 class Ready:
     """All that training begins with."""
 
-    trainee: TrainingModule
+    training_module: TrainingModule
     averages: EMA
     stream: Stream[Prepared, FaceBatch]
     held_out: FixedSet | None  # of the first rank
@@ -89,8 +89,8 @@ def train(
         batches = open_until_the_end.enter_context(closing(on_device(ready.stream, ranks.device, warp=warp)))
         record = RunRecorder(
             run=run,
-            subject=Subject(name, to_dict(model), ready.embedder),
-            trainee=trainee,
+            subject=RunDescription(name, to_dict(model), ready.embedder),
+            training_module=training_module,
             averages=ready.averages,
             batches=batches,
             images=images,
@@ -135,8 +135,8 @@ def _make_ready(
     networks = {key: network.to(ranks.device).train() for key, network in model.networks().items()}
     if loop.channels_last:
         use_channels_last(networks)
-    trainee = model.trainee(networks, ranks.device, stored.embedder)
-    averages = EMA(networks, trainee.averaged, loop.average_half_life_images)
+    training_module = model.training_module(networks, ranks.device, stored.embedder)
+    averages = EMA(networks, training_module.averaged, loop.average_half_life_images)
     stream = _stream(model, places, preparation, ranks)
     if kept is not None:
         load(kept, training_module, averages)

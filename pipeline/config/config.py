@@ -18,6 +18,7 @@ from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.select import Select
 from facerefs.stages.shard import Shard
+from facerefs.stages.sources.registry import default_settings, sections
 from facerefs.trainers.loop.settings import to_dict
 
 ENGINES: dict[str, dict[str, str]] = {
@@ -72,7 +73,9 @@ def read_config(
 
 def to_tree(config: Config) -> dict[str, Any]:
     """The configuration as plain nested values, which as YAML `read_config` reads back."""
-    tree: dict[str, Any] = to_dict(config)
+    tree: dict[str, Any] = {}
+    for name, value in to_dict(config).items():
+        tree |= value if name == "sources" else {name: value}
     return tree
 
 

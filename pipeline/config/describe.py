@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from facerefs.trainers.loop.plain import is_setting, plain
+from facerefs.trainers.loop.settings import is_setting, to_dict
 
 _WORDS = {int: "whole number", float: "number", str: "text", NoneType: "null"}
 
@@ -53,7 +53,7 @@ def sections_of(settings: Any, name: str = "") -> list[Section]:
             inner += sections_of(value, full_name)
         else:
             hint, meaning = hints[item.name], known.get(item.name, "")
-            own.append(Setting(full_name, _joined(_choices(hint)), _range(hint), plain(value), meaning))
+            own.append(Setting(full_name, _joined(_choices(hint)), _range(hint), to_dict(value), meaning))
     about = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
     return [Section(name, about, tuple(own)), *inner] if own else inner
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from facerefs.pipeline.config.renamed_settings import RENAMED
 from facerefs.pipeline.errors import UserError
-from facerefs.trainers.loop.plain import is_setting
+from facerefs.trainers.loop.settings import is_setting
 
 MAX_YAML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120

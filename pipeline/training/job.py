@@ -87,7 +87,7 @@ def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
     preset = options.preset or (stored["preset"] if stored else "paper")
     known = presets(options.model)
     if preset not in known:
-        raise UserError(f"{words.model} has no preset {preset!r}: choose {', '.join(known)}")
+        raise UserError(f"{options.model} has no preset {preset!r}: choose {', '.join(known)}")
     base = stored["settings"] if stored else to_dict(known[preset])
     model = read_settings(
         type(known[preset]),

@@ -18,7 +18,7 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 def run_loop(
-    trainee: TrainingModule,
+    training_module: TrainingModule,
     averages: EMA,
     batches: DeviceBatches,
     images: int,
@@ -53,11 +53,11 @@ def run_loop(
 class Update:
     """One phase of one step, and what is noted of it."""
 
-    def __init__(self, trainee: TrainingModule, loop: Loop, ranks: Distributed) -> None:
-        self._trainee, self._loop, self._ranks = trainee, loop, ranks
-        self._trainable = Trainable(trainee.networks)
+    def __init__(self, training_module: TrainingModule, loop: Loop, ranks: Distributed) -> None:
+        self._trainee, self._loop, self._ranks = training_module, loop, ranks
+        self._trainable = Trainable(training_module.networks)
         self.means = MetricAverager()
-        self.guard = NanGuard([phase.name for phase in trainee.phases], ranks)
+        self.guard = NanGuard([phase.name for phase in training_module.phases], ranks)
 
     def __call__(self, number: int, phase: Phase, step: int, batches: Sequence[DeviceBatch]) -> None:
         """Move the phase's networks by one step of its optimiser."""

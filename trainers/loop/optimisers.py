@@ -16,16 +16,16 @@ def adam_for(
     parameters: Iterable[nn.Parameter],
     settings: Adam,
     lazily_every: int | None = None,
-    slower: Mapping[float, Iterable[nn.Parameter]] | None = None,
+    lr_overrides: Mapping[float, Iterable[nn.Parameter]] | None = None,
 ) -> torch.optim.Adam:
-    """Adam over parameters, and over more of them at learning rates of their own (`slower`).
+    """Adam over parameters, and over more of them at learning rates of their own (`lr_overrides`).
 
     lazily_every: a second phase of the same optimiser comes each so many steps. Rates and betas are then corrected as
     in Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", appendix B: c = k / (k + 1), lr c,
     beta ** c.
     """
     share = 1.0 if lazily_every is None else lazily_every / (lazily_every + 1)
-    rates = [(settings.lr, parameters), *(slower or {}).items()]
+    rates = [(settings.lr, parameters), *(lr_overrides or {}).items()]
     groups = [{"params": list(some), "lr": rate * share} for rate, some in rates]
     return torch.optim.Adam(groups, betas=(settings.beta1**share, settings.beta2**share))
 
@@ -53,7 +53,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], ranks: Distributed) ->
 
     A parameter without a gradient on any rank stays without; one without on some counts as zero there.
     """
-    if ranks.world == 1:
+    if ranks.world_size == 1:
         return
     anywhere = ranks.largest([float(parameter.grad is not None) for parameter in parameters])
     for parameter, has in zip(parameters, anywhere, strict=True):

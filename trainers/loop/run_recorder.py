@@ -15,6 +15,7 @@ from facerefs.trainers.loop.log import Log
 from facerefs.trainers.loop.metric_averager import MetricAverager
 from facerefs.trainers.loop.nan_guard import Diverged, NanGuard
 from facerefs.trainers.loop.settings import Loop
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.loop.validation import FixedSet, validate
 from facerefs.trainers.stream.batches.device import DeviceBatches
 
@@ -35,8 +36,8 @@ class RunRecorder:
     """All that is written about a run. Every rank has one; only the first rank's writes."""
 
     run: Path
-    subject: Subject
-    trainee: Trainee
+    subject: RunDescription
+    training_module: TrainingModule
     averages: EMA
     batches: DeviceBatches
     images: int  # of a batch, over all ranks
@@ -48,7 +49,7 @@ class RunRecorder:
     _since: float = field(default_factory=time.perf_counter)
     _waited_s: float = 0.0
 
-    def after(self, step: int, last: bool, means: MetricAverager, guard: NanGuard) -> None:
+    def on_step_end(self, step: int, last: bool, means: MetricAverager, guard: NanGuard) -> None:
         """Do what is due after a step. Raises Diverged, in place of anything that is to be kept."""
         loop = self.loop
         keeping = last or step % loop.checkpoint_every == 0
@@ -136,7 +137,7 @@ class RunRecorder:
         )
 
 
-def load(checkpoint: Checkpoint, trainee: Trainee, averages: EMA) -> None:
+def load(checkpoint: Checkpoint, training_module: TrainingModule, averages: EMA) -> None:
     """Give networks, averages and optimisers the state of a checkpoint. Raises CheckpointError where they differ."""
     try:
         for name, network in training_module.networks.items():

@@ -1,6 +1,6 @@
 """Settings that every model's training has."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -78,16 +78,21 @@ class Adam:
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Decay of the mean of the gradients, per step."""
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.99
+    """Decay of the mean of the squared gradients, per step."""
+
+
+def is_setting(item: Field[Any]) -> bool:
+    """Whether a field of a dataclass is a setting: not private, and not filled from what several dataclasses share."""
+    return item.init and not item.name.startswith("_") and not item.metadata.get("shared", False)
 
 
 def to_dict(value: Any) -> Any:
     """Settings as plain values, which YAML, JSON and a checkpoint can hold.
 
-    A dataclass as a dictionary of its fields (not the private ones), tuples as lists, all else as it is.
+    A dataclass as a dictionary of its settings, tuples as lists, all else as it is.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        names = [item.name for item in fields(value) if not item.name.startswith("_")]
-        return {name: to_dict(getattr(value, name)) for name in names}
+        return {item.name: to_dict(getattr(value, item.name)) for item in fields(value) if is_setting(item)}
     if isinstance(value, dict):
         return {key: to_dict(one) for key, one in value.items()}
     return [to_dict(one) for one in value] if isinstance(value, list | tuple) else value

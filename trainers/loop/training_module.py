@@ -8,6 +8,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Networks: TypeAlias = Mapping[str, nn.Module]
@@ -68,7 +69,7 @@ class TrainingModule:
     notes: tuple[str, ...] = ()
     check: Callable[[DeviceBatch], None] | None = None
     halved_after: tuple[int, ...] = ()
-    between_steps: Callable[[int, Ranks], None] | None = None
+    between_steps: Callable[[int, Distributed], None] | None = None
 
 
 class Trainable:

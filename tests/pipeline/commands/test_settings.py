@@ -15,7 +15,7 @@ from facerefs.pipeline.config.describe import Section, Setting, sections_of
 from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.pipeline.errors import UserError
 from facerefs.stages.degrade.recipe import Recipe
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 
 PRESETS = [(model, preset) for model in MODULES for preset in presets(model)]
@@ -119,7 +119,7 @@ def leaves(tree: Any, prefix: str = "") -> set[str]:
 @pytest.mark.parametrize("settings", [Config(), *(presets(model)[preset] for model, preset in PRESETS)])
 def test_what_is_listed_is_all_that_there_is(settings: Any) -> None:
     listed = [setting.name for section in sections_of(settings) for setting in section.settings]
-    tree = to_tree(settings) if isinstance(settings, Config) else plain(settings)
+    tree = to_tree(settings) if isinstance(settings, Config) else to_dict(settings)
     assert len(listed) == len(set(listed))
     assert set(listed) == leaves(tree)
 
@@ -145,7 +145,7 @@ def test_the_yaml_of_a_model_is_read_back_as_its_preset(
     (tmp_path / "c.yaml").write_text(capsys.readouterr().out)
     wanted = presets(model)[preset]
     assert read_settings(type(wanted), "loop.steps=1000", tmp_path / "c.yaml") == wanted
-    assert yaml.safe_load((tmp_path / "c.yaml").read_text()) == plain(wanted)
+    assert yaml.safe_load((tmp_path / "c.yaml").read_text()) == to_dict(wanted)
 
 
 def test_the_page_of_the_docs_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
