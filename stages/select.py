@@ -9,6 +9,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.sample import MAX_REFERENCES
 from facerefs.schemas.splitmix import UInt64s
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import CopyRule, Cosine
@@ -67,11 +68,11 @@ class Select:
     strategy: Strategy = "landmark_nearest"
     """Which faces of the person come first as references: the nearest landmarks, the best fit of eyes and mouth,
     the most diverse, or random ones."""
-    references: Annotated[int, Ge(1), Le(64)] = 1
+    references: Annotated[int, Ge(1), Le(MAX_REFERENCES)] = 1
     """How many references a face gets at most."""
     min_references: Annotated[int, Ge(1)] = 1
     """Fewest references with which a face is kept as a target."""
-    synthesise: Annotated[int, Ge(0), Le(64)] = 0
+    synthesise: Annotated[int, Ge(0), Le(MAX_REFERENCES)] = 0
     """How many references are made of the face itself where it has no other."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the strategy `random` and of synthesised references."""

@@ -1,16 +1,16 @@
 """What must fit before the first step: settings, shards, and the folder of the run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facerefs.schemas.sample import JSON, read_json
 from facerefs.trainers.loop import checkpoint as checkpoints
 from facerefs.trainers.loop.checkpoint import Checkpoint, CheckpointError
 from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.stream.errors import BadSample, StreamError
-from facerefs.trainers.stream.samples.decode import MAX_JSON_BYTES, decode_sample, stored_references
+from facerefs.trainers.stream.samples.decode import decode_sample, stored_references
 from facerefs.trainers.stream.shards.reader import ShardReader
 from facerefs.trainers.stream.shards.shards import open_shards
 
@@ -39,7 +39,7 @@ def probe(place: str, split: str) -> ShardInfo:
         try:
             files = reader.files(0, row)
             side_px = decode_sample(files, references=(), degraded=False).target.image.shape[0]
-            record: Any = json.loads(files["json"][:MAX_JSON_BYTES])
+            record = read_json(files[JSON.name("json")])  # decoded once already: it is one
             made = sum(isinstance(one, dict) and "synthesis" in one for one in record["references"])
             found.append(ShardInfo(side_px, stored_references(files), _embedder(record), made))
         except BadSample as error:

@@ -8,7 +8,11 @@ import numpy as np
 _EYE_ENLARGE = 1.4
 _MIN_HALF_SHARE = 16 / 512
 MIN_OVERLAP = 0.2
-_POINTS = {"left_eye": slice(36, 42), "right_eye": slice(42, 48), "mouth": slice(48, 68)}
+_POINTS = {
+    "left_eye": slice(36, 42),
+    "right_eye": slice(42, 48),
+    "mouth": slice(48, 68),
+}  # as `facerefs.schemas.sample.BOXES`
 
 
 def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from facerefs.schemas.sample import MAX_REFERENCES, MAX_SIDE_PX
 from facerefs.stages.degrade.draws import draw as draw_theta
 from facerefs.stages.degrade.draws import theta_seed
 from facerefs.stages.degrade.recipe import Recipe
@@ -12,8 +13,7 @@ from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.augment import crop, mirror
-from facerefs.trainers.stream.samples.decode import MAX_REFERENCES, decode_sample, stored_references
-from facerefs.trainers.stream.samples.pixels import MAX_SIDE_PX
+from facerefs.trainers.stream.samples.decode import decode_sample, stored_references
 from facerefs.trainers.stream.samples.reduce import reduced
 from facerefs.trainers.stream.samples.sample import Sample
 

@@ -40,7 +40,7 @@ def read_index(folder: Folder, shard: Shard) -> ShardIndex:
 
     said = shard.index
     assert said is not None  # noqa: S101  # as of all shards that a manifest names
-    descriptor = folder.open(said.name, said.size, said.sha256)
+    descriptor = folder.open(said.name, said.bytes, said.sha256)
     try:
         with os.fdopen(descriptor, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != said.sha256:
