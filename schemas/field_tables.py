@@ -5,7 +5,18 @@ from typing import Any, get_args
 
 from facerefs.schemas.fields import Field, figure
 from facerefs.schemas.operations import HINTS, OPERATIONS
-from facerefs.schemas.sample import BOXES, FACE, PAIR, SAMPLE, SYNTHESIS, TARGET, SampleFile
+from facerefs.schemas.sample import (
+    BOXES,
+    FACE,
+    MAX_IMAGE_BYTES,
+    MAX_JSON_BYTES,
+    MAX_SIDE_PX,
+    PAIR,
+    SAMPLE,
+    SYNTHESIS,
+    TARGET,
+    SampleFile,
+)
 
 
 def field_table(fields: Sequence[Field]) -> str:
@@ -40,7 +51,9 @@ def json_tables() -> str:
         "`synthesis` of a synthesised reference:": field_table(SYNTHESIS),
         "Each operation of `theta`, an object with all of its fields:": operation_table(),
     }
-    return "\n".join(f"{heading}\n\n{table}" for heading, table in parts.items())
+    images = f"an image {_mib(MAX_IMAGE_BYTES)} and {MAX_SIDE_PX} px a side"
+    limits = f"A JSON has at most {_mib(MAX_JSON_BYTES)}, {images}.\n"
+    return "\n".join([limits, *(f"{heading}\n\n{table}" for heading, table in parts.items())])
 
 
 def operation_table() -> str:
@@ -60,3 +73,7 @@ def _range(hint: Any) -> str:
     if isinstance(kind, str):
         return " or ".join((kind, *limits))
     return f"{figure(limits[0].low)} to {figure(limits[0].high)}"
+
+
+def _mib(size: int) -> str:
+    return f"{size >> 20} MiB"

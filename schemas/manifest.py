@@ -113,7 +113,7 @@ def parse(data: bytes) -> Manifest:
     version = tree.get("version")
     if type(version) is int and version != VERSION:
         raise ValueError(
-            f"has version {version:.20g}: it is of another version of facerefs, this one reads version {VERSION}"
+            f"has version {shown(version)}: it is of another version of facerefs, this one reads version {VERSION}"
         )
     if fault := Object(MANIFEST).fault("", tree):
         raise ValueError(f"is no manifest of version {VERSION}: {fault}")

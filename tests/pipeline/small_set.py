@@ -34,6 +34,7 @@ MEASURED = {
     "embedder": "toy",
 }
 COMPARED = {"landmark_distance": 0.1, "similarity": 0.5, "pose_gap": 3.0, "strategy": "landmark_nearest"}
+STATED = {"url": "https://a.example/1.jpg", "page": "https://a.example/1", "attribution": "Ann, CC0"}
 Files = dict[str, bytes]
 
 
@@ -68,8 +69,8 @@ def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int
                 "crop": crop(person, number),
                 "landmarks": points,
             }
-            faces.append(about | MEASURED)
-            images.append({"key": key, "id": image, "licence": "CC0"})
+            faces.append(about | MEASURED | {"label": f"person {person}"})
+            images.append({"key": key, "id": image, "licence": "CC0"} | STATED)
             pairs += [
                 {"target": face, "reference": ids[(number + rank + 1) % photos], "rank": rank}
                 | {"identity": f"person {person}"}
