@@ -114,7 +114,7 @@ def _face(
 def _degraded(files: Mapping[str, bytes], theta: Theta, size_px: int) -> NDArray[np.uint8]:
     found = DEGRADED.find(files)
     if found is None:
-        raise BadSample(f"the sample has no degraded face lq: {', '.join(DEGRADED.extensions)}")
+        raise BadSample(f"the sample has no degraded face {DEGRADED.kind}: {', '.join(DEGRADED.extensions)}")
     width, height = next(
         ((op.out_w, op.out_h) for op in reversed(theta) if isinstance(op, Resize)), (size_px, size_px)
     )
