@@ -29,7 +29,7 @@ _OTHER_BYTES = 25_000  # of a sample: its degraded face, its JSON and its tar he
 
 @dataclass(frozen=True)
 class Shard:
-    """Writes the samples of one shard, as `facerefs.schemas.sample` defines them: images, and the JSON that says all about them.
+    """Writes the samples of one shard, as `schemas.sample` defines them: images, and the JSON that describes them.
 
     Ground truth and references are JPEG 4:4:4 of quality 98 unless asked otherwise: 48 dB from the pixels, about
     one gray level, while they decode 4 times as fast as PNG at 0.4 of its bytes, and decoding is what holds up
@@ -162,7 +162,7 @@ class Shard:
         }
 
     def _describe(self, row: Row, references: list[dict[str, Any]], theta: str) -> bytes:
-        """The JSON of `facerefs.schemas.sample.SAMPLE`: everything a model and a lawyer need, in a fixed order of keys."""
+        """The JSON of a sample (`schemas.sample.SAMPLE`), in a fixed order of keys."""
         from facerefs.stages.faces.boxes import component_boxes
 
         target = _face(row["target"])

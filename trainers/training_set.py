@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from facerefs.schemas.manifest import MANIFEST_FILE
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.order.sample_request import SampleRequest
@@ -11,7 +12,7 @@ from facerefs.trainers.stream.samples.decode import decode_sample
 from facerefs.trainers.stream.samples.sample import Sample
 from facerefs.trainers.stream.shards.cache import ShardCache
 from facerefs.trainers.stream.shards.folders import folder_at
-from facerefs.trainers.stream.shards.manifest import MANIFEST, read_manifest
+from facerefs.trainers.stream.shards.manifest import read_manifest
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def open_set(place: str | Path) -> TrainingSet:
     shards_at = shards_of(place)
     shards = read_manifest(folder_at(shards_at, ShardCache()))
     if shards is None:
-        raise StreamError(f"{shards_at} has no {MANIFEST}: it holds no finished training set")
+        raise StreamError(f"{shards_at} has no {MANIFEST_FILE}: it holds no finished training set")
     splits: dict[str, int] = {}
     for shard in shards:
         if shard.samples:
