@@ -23,6 +23,7 @@ from facerefs.stages.identities.people import NOBODY, Faces, Outcome, gather, li
 from facerefs.stages.identities.resolve_conflicts import one_name
 from facerefs.stages.identities.same_shot import copy_pairs, joined, one_per_shot
 from facerefs.stages.identities.wccn import Whitening, whitening
+from facerefs.stages.join import left_join
 from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 
 
@@ -58,7 +59,8 @@ class Cluster:
     """How many nearest faces by cosine are looked at for each face."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "faces": ("id", "image", "key", "label", "embedding", "face_px", "embedder", "reject"),
+        "faces": ("id", "image", "key", "embedding", "face_px", "embedder", "reject"),
+        "labels": ("face", "label"),
         "copies": ("face", "other", "kind"),
         "overrides": ("line", "decision", "what", "other"),
     }
@@ -69,6 +71,7 @@ class Cluster:
         """One row of IDENTITIES per face that was not rejected, in the order of the faces' ids."""
         rows = tables["faces"]
         rows = rows.filter(pc.is_null(rows["reject"])).sort_by("id")
+        rows = left_join(rows, "id", tables["labels"].select(["face", "label"]), "face")
         if not len(rows):
             return IDENTITIES.empty_table()
         words = read_words(tables["overrides"], rows)

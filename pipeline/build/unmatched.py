@@ -12,8 +12,9 @@ from facerefs.pipeline.text import shown
 
 _TOLD = 20
 _KNOWN = {
-    "images": ("key", "id", "label"),
-    "faces": ("id", "label"),
+    "sources": ("label",),
+    "images": ("key", "id"),
+    "faces": ("id",),
     "identities": ("identity",),
 }
 """The columns that hold what a line may be about."""
