@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.mapped_table import Spilled
+from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.tables import FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard, split_of
 
@@ -215,21 +215,21 @@ class PlannedSamples:
         return {face["id"]: photos[face["key"]] | face | {"face": face["id"]} for face in faces}
 
     @cached_property
-    def _face_rows(self) -> Spilled:
+    def _face_rows(self) -> MappedTable:
         named = {name for name, _ in FACE_IN_SAMPLE} & set(FACES.names)
         return self._spilled("faces", "id", tuple(sorted(named | {"id", "crop"})))
 
     @cached_property
-    def _photo_rows(self) -> Spilled:
+    def _photo_rows(self) -> MappedTable:
         return self._spilled("images", "key", ("key", *_PROVENANCE))
 
-    def _spilled(self, table: str, key: str, columns: tuple[str, ...]) -> Spilled:
+    def _spilled(self, table: str, key: str, columns: tuple[str, ...]) -> MappedTable:
         schema = pa.schema([TABLES[table].field(name) for name in columns])
         parts = (
             self.storage.read(table, name, columns).select(list(columns)).cast(schema)
             for name in self.storage.parts(table)
         )
-        return Spilled.of(parts, schema, key, self.storage.local_path("samples"))
+        return MappedTable.of(parts, schema, key, self.storage.local_path("samples"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the cached rows: each worker reads its own."""

@@ -1,4 +1,4 @@
-"""Fetch: how photos are had from the web. The work itself is done in `facerefs.stages.web`, by `Fetcher`."""
+"""The settings of fetch, the stage that downloads photos. `facerefs.stages.fetcher` does the work."""
 
 import re
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _VERSION = "0.1.0"  # of the project: its metadata does not travel to the worker
 
 @dataclass(frozen=True)
 class Fetch:
-    """URLs in, photos as their hosts sent them out, or the reason why not; many URLs wait at the same time."""
+    """Downloads the photo of each URL, as its host sends it, or gives a reject reason; many URLs wait at a time."""
 
-    contact: str | None = None  # a mail address or a page, told to every host
+    contact: str | None = None  # a mail address or the URL of a page, sent to every host in the User-Agent
     respect_robots: bool = True
     respect_opt_outs: bool = True  # X-Robots-Tag, TDM reservation
     allow_private_hosts: bool = False  # loopback and private networks: for tests and intranets
@@ -29,7 +29,7 @@ class Fetch:
         1.0  # before the second attempt; twice as long before each further one
     )
     longest_wait_s: Annotated[float, Ge(0)] = (
-        60.0  # a host that asks for more patience is given up in this run
+        60.0  # a host that asks for a longer wait is given up in this run
     )
     host_failures: Annotated[int, Ge(1)] = 8  # connections in a row that fail before a host is left alone
     max_redirects: Annotated[int, Ge(0), Le(20)] = 5
@@ -51,7 +51,7 @@ class Fetch:
 
     @property
     def user_agent(self) -> str:
-        """Who we are and whom to write to (RFC 9110, 10.1.5)."""
+        """The User-Agent header: the program and whom to write to (RFC 9110, 10.1.5)."""
         return f"facerefs/{_VERSION} ({self.contact or 'no contact given'})"
 
     @property
@@ -66,6 +66,6 @@ class Fetch:
         )
 
     def rules(self) -> dict[str, object]:
-        """The settings that decide what becomes of a URL; the others only how soon, and whether at this attempt."""
+        """The settings that decide whether a photo is accepted; the others decide when and how often it is tried."""
         names = ("respect_robots", "respect_opt_outs", "allow_private_hosts", "max_redirects", "max_bytes")
         return {name: getattr(self, name) for name in names}

@@ -18,12 +18,12 @@ from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
 from facerefs.pipeline.runner.runner import Runner
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.quality.basicsr import BasicsrMissingError
-from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
 
 BUILD_FILE = "build.yaml"
@@ -49,10 +49,10 @@ class Plan:
 
 
 def build(
-    source: Source,
+    source: PhotoSource,
     plan: Plan,
     storage: Storage,
-    workers: Workers,
+    workers: RayWorkers,
     console: Console,
     retry: Retry | None = None,
 ) -> None:

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 import pyarrow as pa
 from rich.console import Console
 
-from facerefs.pipeline.runner.partition import parts
+from facerefs.pipeline.runner.partition import split_into_parts
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.stages.sources.source import Source
+from facerefs.stages.sources.source import PhotoSource
 
 LISTED_FILE = "listed.yaml"
 
 
 def bring_up_to_date(
-    source: Source, question: str, rows_per_part: int, storage: Storage, console: Console, again: bool
+    source: PhotoSource, question: str, rows_per_part: int, storage: Storage, console: Console, again: bool
 ) -> None:
     """Bring the table `sources` up to date with what the source lists now.
 
@@ -38,7 +38,7 @@ def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storag
     """Write the table `sources`, as far as it is another one than before; one part is in memory at a time."""
     names = set()
     with StageProgress(console, "list", 1, 0) as progress:
-        for name, rows in parts(batches, rows_per_part):
+        for name, rows in split_into_parts(batches, rows_per_part):
             names.add(name)
             fingerprint = rows_digest(rows)
             before = storage.part("sources", name)

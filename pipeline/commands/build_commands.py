@@ -13,7 +13,7 @@ from facerefs.pipeline.config.config import ENGINES, read_config
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.runner.progress import StageProgress
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import locked
 
@@ -60,7 +60,7 @@ def build_command(
         storage = Storage(str(out))
         for change in check_output(plan, storage, update):
             console.print(f"changed: {change}", highlight=False)
-        crew = Workers(workers or os.cpu_count() or 1, address, verbose)
+        crew = RayWorkers(workers or os.cpu_count() or 1, address, verbose)
         try:
             build(photos, plan, storage, crew, console, _retry(retry))
         except KeyboardInterrupt:

@@ -16,9 +16,9 @@ from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.select import Select
 from facerefs.stages.shard import Shard
-from facerefs.stages.sources.lists.columns import Columns
-from facerefs.stages.sources.services.commons import Commons
-from facerefs.stages.sources.services.openverse import Openverse
+from facerefs.stages.sources.lists.columns import ColumnNames
+from facerefs.stages.sources.services.commons import CommonsSettings
+from facerefs.stages.sources.services.openverse import OpenverseSettings
 from facerefs.trainers.loop.plain import plain
 
 ENGINES: dict[str, dict[str, str]] = {
@@ -33,9 +33,9 @@ class Config:
     """All that decides what a build makes, besides its source."""
 
     rows_per_part: Annotated[int, Ge(1), Le(100_000)] = 32
-    columns: Columns = field(default_factory=Columns)
-    commons: Commons = field(default_factory=Commons)
-    openverse: Openverse = field(default_factory=Openverse)
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    commons: CommonsSettings = field(default_factory=CommonsSettings)
+    openverse: OpenverseSettings = field(default_factory=OpenverseSettings)
     fetch: Fetch = field(default_factory=Fetch)
     crawl: Crawl = field(default_factory=Crawl)
     dedupe: Dedupe = field(default_factory=Dedupe)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.fingerprint import column_digests
-from facerefs.pipeline.storage.journal import Entry, Journal
+from facerefs.pipeline.storage.journal import Journal, JournalEntry
 from facerefs.pipeline.storage.tar import TarWriter
 from facerefs.schemas.paths import path_of_text
 from facerefs.schemas.tables import BLOB, BUNDLE, MAX_BLOB_BYTES, TABLES
@@ -35,7 +35,7 @@ _EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF
 
 
 @dataclass(frozen=True)
-class TarFacts:
+class PartTar:
     """What is known of a part's tar without opening it."""
 
     path: str  # relative to the build's folder
@@ -51,7 +51,7 @@ class Part:
     rows: int
     fingerprint: str
     columns: Mapping[str, str]  # digest of the values of each column
-    tar: TarFacts | None
+    tar: PartTar | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Storage:
                 raise
             return None  # pyarrow's word for a footer that is no Thrift
         metadata = footer.metadata or {}
-        tar = TarFacts(**json.loads(metadata[_TAR])) if _TAR in metadata else None
+        tar = PartTar(**json.loads(metadata[_TAR])) if _TAR in metadata else None
         if tar and self.filesystem.get_file_info(self._path(tar.path)).size != tar.size:
             return None
         fingerprint = metadata.get(_FINGERPRINT, b"").decode()
@@ -170,7 +170,7 @@ class Storage:
         """The journal of a part."""
         return Journal(self.local_path(f"{table}/{name}.journal"))
 
-    def journal_rows(self, table: str, name: str) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    def journal_rows(self, table: str, name: str) -> Iterator[tuple[JournalEntry, dict[str, Any]]]:
         """Entries of a part's journal, and the same as rows of the table whose photo lies in the journal."""
         journal = self.journal(table, name)
         for entry in journal.entries():
@@ -354,7 +354,7 @@ class PartWriter:
         metadata = {_FINGERPRINT: fingerprint.encode()}
         self._storage.remove_part(self._table, self._name)
         if self._writer is not None and self._file is not None:
-            facts = TarFacts(path=self._tar, sha256=self._writer.close(), size=self._writer.size)
+            facts = PartTar(path=self._tar, sha256=self._writer.close(), size=self._writer.size)
             self._file.close()
             self._storage.commit_file(self._temporary[self._tar], self._tar)
             metadata[_TAR] = json.dumps(facts.__dict__, sort_keys=True).encode()

@@ -22,7 +22,7 @@ _MAX_RECORD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One thing that is done: what is known of it, and where its bytes lie in the journal."""
 
     record: dict[str, Any]
@@ -38,7 +38,7 @@ class Journal:
         self._file: FileIO | None = None
         self._size = 0
 
-    def append(self, record: dict[str, Any], data: bytes) -> Entry:
+    def append(self, record: dict[str, Any], data: bytes) -> JournalEntry:
         """Write an entry; it outlives this process as soon as this returns, though not yet a loss of power."""
         file = self._file or self._open()
         head = json.dumps(record).encode()
@@ -47,9 +47,9 @@ class Journal:
         if written < len(head) + len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._size += written
-        return Entry(record, self._size - len(data), len(data))
+        return JournalEntry(record, self._size - len(data), len(data))
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JournalEntry]:
         """The whole entries, in the order in which they were written."""
         if not self.path.exists():
             return []
@@ -66,7 +66,7 @@ class Journal:
         return self._file
 
     @contextmanager
-    def opened(self) -> Iterator[Callable[[Entry], bytes]]:
+    def opened(self) -> Iterator[Callable[[JournalEntry], bytes]]:
         """A function that reads the bytes of an entry, as long as the block lasts."""
         if not self.path.exists():
             yield lambda entry: b""
@@ -82,7 +82,7 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _whole_entries(descriptor: int, size: int) -> Iterator[Entry]:
+def _whole_entries(descriptor: int, size: int) -> Iterator[JournalEntry]:
     position = 0
     while position + _FRAME.size <= size:
         head_length, length, checksum = _FRAME.unpack(os.pread(descriptor, _FRAME.size, position))
@@ -92,7 +92,7 @@ def _whole_entries(descriptor: int, size: int) -> Iterator[Entry]:
         head = os.pread(descriptor, head_length, start)
         if not head or _checksum(head, os.pread(descriptor, length, start + head_length)) != checksum:
             return
-        yield Entry(json.loads(head), start + head_length, length)
+        yield JournalEntry(json.loads(head), start + head_length, length)
         position = start + head_length + length
 
 

@@ -28,14 +28,14 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def be_present(folder: Path) -> IO[str]:
+def hold_worker_lock(folder: Path) -> IO[str]:
     """What a worker holds as long as it may write to the folder, be it that its driver is dead."""
     file = _open(folder)
     fcntl.flock(file, fcntl.LOCK_SH)
     return file
 
 
-def wait_until_alone(folder: Path) -> None:
+def wait_for_workers(folder: Path) -> None:
     """Wait for the workers that a killed run left behind: they end within seconds of it. Raises UserError."""
     with _open(folder) as file:
         for _ in range(_ORPHANS_END_S * 10):

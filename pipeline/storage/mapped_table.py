@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
-class Spilled:
+class MappedTable:
     """Rows by their key. The file is mapped: the system keeps in memory what is used, and can let go of it."""
 
     schema: pa.Schema
@@ -20,7 +20,7 @@ class Spilled:
     keys: pa.Array  # of all rows, in memory
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table], schema: pa.Schema, key: str, folder: Path) -> "Spilled":
+    def of(cls, tables: Iterable[pa.Table], schema: pa.Schema, key: str, folder: Path) -> "MappedTable":
         """Write tables, one after the other, into a file in a folder; its space is free when nobody uses it."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".tmp-") as file:

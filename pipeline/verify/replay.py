@@ -8,7 +8,7 @@ import numpy as np
 
 from facerefs.schemas.operations import Resize
 from facerefs.schemas.theta import Theta, from_json
-from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decoded, degraded_files, encoded_pixels
+from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decode_image, degraded_files, encode_pixels
 from facerefs.stages.synthesise.stored import stored_reference
 
 _MAX_OPERATIONS = 200  # 8 rounds of at most 10, and an ending
@@ -28,11 +28,13 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
     said = json.loads(files["json"])
     theta = from_json(json.dumps(said["theta"]))
     try:
-        pixels = decoded(truth)
+        pixels = decode_image(truth)
         if fault := _too_much(theta, max(pixels.shape)):
             return fault
         ((name, made),) = degraded_files([pixels], [theta], stored_name == "lq.jpg")
-        same = made == stored if name == "lq.jpg" else np.array_equal(decoded(made), decoded(stored))
+        same = (
+            made == stored if name == "lq.jpg" else np.array_equal(decode_image(made), decode_image(stored))
+        )
     except (OSError, ValueError) as error:
         return f"cannot be degraded again ({error})"
     if name != stored_name or not same:
@@ -60,8 +62,8 @@ def _synthesis_fault(files: Mapping[str, bytes], truth: Pixels, said: Mapping[st
 
 def _same_image(made: Pixels, stored: bytes) -> bool:
     if stored.startswith(_JPEG):
-        return any(encoded_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
-    return np.array_equal(made, decoded(stored))
+        return any(encode_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
+    return np.array_equal(made, decode_image(stored))
 
 
 def _too_much(theta: Theta, side_px: int) -> str | None:

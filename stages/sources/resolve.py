@@ -7,11 +7,11 @@ from pathlib import Path
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.folder import open_folder
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.remote import shown_place
-from facerefs.stages.sources.services.commons import Commons
-from facerefs.stages.sources.services.openverse import Openverse
-from facerefs.stages.sources.source import NoPhotosError, Source, SourceError
+from facerefs.stages.sources.services.commons import CommonsSettings
+from facerefs.stages.sources.services.openverse import OpenverseSettings
+from facerefs.stages.sources.source import NoPhotosError, PhotoSource, SourceError
 from facerefs.stages.web.limits import WebLimits
 
 _LONGEST_FIRST_LINE = 10_000
@@ -25,9 +25,9 @@ _NAMED_IN_NOTE = 3
 class SourceSettings:
     """What the sources can be told; each looks at its own."""
 
-    columns: Columns = field(default_factory=Columns)
-    commons: Commons = field(default_factory=Commons)
-    openverse: Openverse = field(default_factory=Openverse)
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    commons: CommonsSettings = field(default_factory=CommonsSettings)
+    openverse: OpenverseSettings = field(default_factory=OpenverseSettings)
 
 
 def absolute(text: str) -> str:
@@ -40,7 +40,9 @@ def absolute(text: str) -> str:
     return shown_place(text) if "://" in text else os.path.abspath(text)  # noqa: PTH100
 
 
-def open_source(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> Source:
+def open_source(
+    text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits
+) -> PhotoSource:
     """Find the source that a person means.
 
     A folder of photos, tars, Parquet files or lists; one of these files; a list at a remote address that fsspec
@@ -56,7 +58,7 @@ def open_source(text: str, labels_file: Path | None, settings: SourceSettings, l
     return source
 
 
-def _open(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> Source:
+def _open(text: str, labels_file: Path | None, settings: SourceSettings, limits: WebLimits) -> PhotoSource:
     service, asked = _service(text)
     if service == "commons":
         from facerefs.stages.sources.services.commons import open_commons
@@ -86,7 +88,7 @@ def _service(text: str) -> tuple[str | None, str]:
     return (service.lower(), asked) if colon and service.lower() in _SERVICES else (None, text)
 
 
-def _open_folder(root: Path, labels_file: Path | None, settings: SourceSettings) -> Source:
+def _open_folder(root: Path, labels_file: Path | None, settings: SourceSettings) -> PhotoSource:
     """A folder of photos; or, if it has none, one of files that hold photos or say where they are."""
     files = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
     others = [path for path in files if path.suffix.lower() in (".tar", ".parquet") or _is_listing(path)]
@@ -110,7 +112,7 @@ def _notes_on(unread: Sequence[Path]) -> tuple[str, ...]:
     return (f"{names}{more} in it are not read: give one as SOURCE if it lists or holds photos",)
 
 
-def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Source:
+def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> PhotoSource:
     """Files of the first kind that is there: img2dataset puts lists in Parquet beside its tars."""
     tars = [path for path in files if ".tar" in path.name.lower()[-8:]]
     if tars:
@@ -133,7 +135,7 @@ def _open_files(files: list[Path], root: Path, settings: SourceSettings) -> Sour
     )
 
 
-def _open_parquets(files: list[Path], root: Path, settings: SourceSettings) -> Source:
+def _open_parquets(files: list[Path], root: Path, settings: SourceSettings) -> PhotoSource:
     from facerefs.stages.sources.parquet import holds_photos, open_parquet
 
     photos = [path for path in files if holds_photos(path, settings.columns)]
@@ -148,7 +150,7 @@ def _open_parquets(files: list[Path], root: Path, settings: SourceSettings) -> S
     return _open_list([str(path) for path in lists], settings)
 
 
-def _open_list(paths: list[str], settings: SourceSettings) -> Source:
+def _open_list(paths: list[str], settings: SourceSettings) -> PhotoSource:
     from facerefs.stages.sources.lists.url_list import open_url_lists
 
     return open_url_lists(paths, settings.columns)

@@ -14,7 +14,7 @@ class NoPhotosError(SourceError):
     """That a folder holds no photos: it may hold files that do, or that say where photos are."""
 
 
-class Source(Protocol):
+class PhotoSource(Protocol):
     """A place where photos are, and what it says of them."""
 
     @property

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
-from facerefs.stages.sources.lists.columns import NONE, Columns, find
-from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
+from facerefs.stages.sources.lists.columns import NONE, ColumnNames, find_columns
+from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
 from facerefs.stages.sources.source import SourceError
 from facerefs.stages.sources.tar_members import Member, TarDamagedError, is_tar, members
 
@@ -38,7 +38,7 @@ class _Sample:
 
 
 @dataclass(frozen=True)
-class Tars:
+class TarSource:
     """Photos that stay where they lie. What is said of one comes from the JSON beside it.
 
     The JSON's `sha256` and `bbox` count only if `columns` names them: img2dataset writes those of the original,
@@ -49,7 +49,7 @@ class Tars:
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
-    columns: Columns
+    columns: ColumnNames
 
     @property
     def name(self) -> str:
@@ -66,12 +66,12 @@ class Tars:
         return tables(row for path in self.paths for row in _rows_of(path, self.root, self.columns))
 
 
-def open_tars(paths: Sequence[Path], columns: Columns) -> Tars:
+def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
     """Open tars. Raises SourceError for one that is compressed or none, if `columns` names what the first samples
     do not have, and if there is no photo in any."""
     for path in paths:
         _check(path)
-    source = Tars(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
+    source = TarSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
     if not any(_has_photo(path) for path in source.paths):
         raise SourceError(
             f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like"
@@ -111,24 +111,24 @@ def _has_photo(path: Path) -> bool:
             return False
 
 
-def _check_columns(path: Path, columns: Columns) -> None:
-    """Look for the named columns in the first samples, and let `find` say what is wrong with them."""
+def _check_columns(path: Path, columns: ColumnNames) -> None:
+    """Look for the named columns in the first samples, and let `find_columns` say what is wrong with them."""
     names: dict[str, None] = {}
     with _opened(path) as descriptor, suppress(TarDamagedError):
         for sample in islice(_samples(descriptor, columns), _PEEKED_SAMPLES):
             with suppress(BadRowError):  # it will be a rejected row
                 names |= dict.fromkeys(_said(descriptor, sample))
-    find(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
+    find_columns(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
 
 
-def _rows_of(path: Path, root: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
+def _rows_of(path: Path, root: Path, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
     tar = text_of_path(str(path.relative_to(root)))
     place = text_of_path(str(path))
 
     @lru_cache(maxsize=64)
     def roles_in(names: tuple[str, ...]) -> dict[str, str]:
         named = {role: name if name in (*names, None) else NONE for role, name in vars(columns).items()}
-        return find(names, Columns(**named), place, _ROLES, _USUAL)
+        return find_columns(names, ColumnNames(**named), place, _ROLES, _USUAL)
 
     with _opened(path) as descriptor:
         modified_ns = os.fstat(descriptor).st_mtime_ns
@@ -151,12 +151,12 @@ def _facts(descriptor: int, sample: _Sample, roles_in: Any) -> Row:
         return {}
     try:
         said = _said(descriptor, sample)
-        return described(said, roles_in(tuple(said)))
+        return source_columns(said, roles_in(tuple(said)))
     except (BadRowError, SourceError) as error:
         return bad_row("", str(error))
 
 
-def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
+def _samples(descriptor: int, columns: ColumnNames) -> Iterator[_Sample]:
     """Samples whose files stand side by side. Raises TarDamagedError after the last file that is whole."""
     sample = _Sample("")
     damage: TarDamagedError | None = None

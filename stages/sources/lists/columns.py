@@ -55,7 +55,7 @@ _WELL_KNOWN = {
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """The names of a list's columns; null: found by the names that such columns usually have.
 
     `none` stands for a column that the list does not have. `bbox` is left, top, right, bottom in photo pixels.
@@ -73,12 +73,12 @@ class Columns:
     photo: str | None = None
 
 
-ROLES = tuple(item.name for item in fields(Columns))
+ROLES = tuple(item.name for item in fields(ColumnNames))
 
 
-def find(
+def find_columns(
     names: Sequence[str],
-    columns: Columns,
+    columns: ColumnNames,
     shown: str,
     roles: Sequence[str],
     usual: Sequence[str] | None = None,
@@ -98,21 +98,23 @@ def usual_names(role: str, names: Sequence[str]) -> list[str]:
     return [name for name in names if _plain(name) in known]
 
 
-def listing(names: Sequence[str]) -> str:
+def quoted_names(names: Sequence[str]) -> str:
     """Names of columns for a sentence, of many only the first."""
     valid = (name[:40].encode(errors="backslashreplace").decode() for name in names[:20])
     shown = ", ".join(f"`{name}`" for name in valid)
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"
 
 
-def _find(role: str, names: Sequence[str], columns: Columns, shown: str, usual: bool) -> str | None:
+def _find(role: str, names: Sequence[str], columns: ColumnNames, shown: str, usual: bool) -> str | None:
     named = getattr(columns, role)
     if named == NONE:
         return None
     if named is not None:
         if named not in names:
             close = difflib.get_close_matches(named, names[:_MOST_COMPARED], n=20, cutoff=0.0)
-            raise SourceError(f"{shown} has no column `{named}` (columns.{role}); it has {listing(close)}")
+            raise SourceError(
+                f"{shown} has no column `{named}` (columns.{role}); it has {quoted_names(close)}"
+            )
         return str(named)
     if not usual:
         return None
@@ -120,13 +122,13 @@ def _find(role: str, names: Sequence[str], columns: Columns, shown: str, usual: 
     found = [name for name in usual_names(role, names) if name not in others]
     if len(found) > 1:
         raise SourceError(
-            f"{shown} has {listing(found)}, each of which may hold the {role}: "
+            f"{shown} has {quoted_names(found)}, each of which may hold the {role}: "
             f"choose with --set columns.{role}={found[0]} (or {NONE})"
         )
     return found[0] if found else None
 
 
-def _named_for_other_roles(role: str, columns: Columns) -> set[str]:
+def _named_for_other_roles(role: str, columns: ColumnNames) -> set[str]:
     settings: Mapping[str, str | None] = vars(columns)
     return {name for other, name in settings.items() if other != role and name is not None}
 

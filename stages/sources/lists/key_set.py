@@ -10,7 +10,7 @@ import numpy.typing as npt
 _Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 
-class Seen:
+class KeySet:
     """A growing set of texts, kept as sorted runs of 64-bit hashes, each less than half as long as the one before.
 
     Of ten million texts, two that differ are taken for one with a probability of 3e-6.

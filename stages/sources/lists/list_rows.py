@@ -12,7 +12,7 @@ import pyarrow as pa
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources.lists.columns import NONE
-from facerefs.stages.sources.lists.key_set import Seen
+from facerefs.stages.sources.lists.key_set import KeySet
 
 Row: TypeAlias = dict[str, Any]
 
@@ -40,7 +40,7 @@ class BadRowError(ValueError):
     """Why a row of a list cannot be understood, in one sentence."""
 
 
-def described(said: Mapping[str, Any], roles: Mapping[str, str]) -> Row:
+def source_columns(said: Mapping[str, Any], roles: Mapping[str, str]) -> Row:
     """What a list says of a photo, and which of its columns has which role -> columns of `SOURCES`.
 
     All that has no role becomes `provenance`; what is empty counts as not said. Raises BadRowError.
@@ -65,7 +65,7 @@ def list_row(where: str, said: Mapping[str, Any] | str, roles: Mapping[str, str]
     if isinstance(said, str):
         return bad_row(where, said)
     try:
-        row = described(said, roles)
+        row = source_columns(said, roles)
         if row["url"] is None:
             raise BadRowError("there is no URL in it")
     except BadRowError as error:
@@ -86,7 +86,7 @@ def tables(
 
     With `twice`, rows whose key came before are rejected.
     """
-    seen = Seen()
+    seen = KeySet()
     for places, batch in _batches(rows):
         for i in _make_unique(places, batch, seen):
             if twice is not None and batch[i].get("reject") is None:
@@ -112,7 +112,7 @@ def _batches(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[list[str], list[
         yield places, batch
 
 
-def _make_unique(places: Sequence[str], batch: Sequence[Row], seen: Seen) -> list[int]:
+def _make_unique(places: Sequence[str], batch: Sequence[Row], seen: KeySet) -> list[int]:
     """Add its place to each key that came before -> the rows that had one."""
     changed: list[int] = []
     waiting = list(range(len(batch)))

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facerefs.stages.sources.lists.text_rows import Said, check_names
+from facerefs.stages.sources.lists.text_rows import RawRow, check_names
 from facerefs.stages.sources.source import SourceError
 
 _BATCH_BYTES = 8 << 20
@@ -16,7 +16,7 @@ _FAULTS = (pa.ArrowException, ValueError, OverflowError, OSError)
 
 
 @contextmanager
-def sound(shown: str) -> Iterator[None]:
+def parquet_errors(shown: str) -> Iterator[None]:
     """Raise SourceError for what pyarrow says of a damaged file."""
     try:
         yield
@@ -28,28 +28,28 @@ def sound(shown: str) -> Iterator[None]:
 
 def open_parquet_file(file: BinaryIO | str, shown: str) -> pq.ParquetFile:
     """Read the footer. Raises SourceError for a damaged one, and as `check_names` does."""
-    with sound(shown):
+    with parquet_errors(shown):
         parquet = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
         names = parquet.schema_arrow.names
     check_names(names, shown)
     return parquet
 
 
-def texts_of(schema: pa.Schema) -> list[str]:
+def text_columns(schema: pa.Schema) -> list[str]:
     """The columns that can be written as text: all in which there are no bytes."""
     return [item.name for item in schema if not _holds_bytes(item.type)]
 
 
-def read_parquet(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_parquet(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """The columns of a Parquet file that hold no bytes, and its rows."""
     parquet = open_parquet_file(file, shown)
-    names = texts_of(parquet.schema_arrow)
-    return names, rows_of(parquet, names, 1000, shown)
+    names = text_columns(parquet.schema_arrow)
+    return names, read_rows(parquet, names, 1000, shown)
 
 
-def rows_of(parquet: pq.ParquetFile, names: Sequence[str], most_rows: int, shown: str) -> Iterator[Said]:
+def read_rows(parquet: pq.ParquetFile, names: Sequence[str], most_rows: int, shown: str) -> Iterator[RawRow]:
     """Rows with these columns, read about 8 MB at a time, and never more than `most_rows`."""
-    with sound(shown):
+    with parquet_errors(shown):
         for group in range(parquet.num_row_groups):
             facts = parquet.metadata.row_group(group)
             fitting = _BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)
@@ -58,7 +58,7 @@ def rows_of(parquet: pq.ParquetFile, names: Sequence[str], most_rows: int, shown
                 yield from _said(batch)
 
 
-def _said(batch: pa.RecordBatch) -> Iterator[Said]:
+def _said(batch: pa.RecordBatch) -> Iterator[RawRow]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except _FAULTS:
@@ -67,7 +67,7 @@ def _said(batch: pa.RecordBatch) -> Iterator[Said]:
         yield from rows
 
 
-def _one(row: pa.RecordBatch) -> Said:
+def _one(row: pa.RecordBatch) -> RawRow:
     try:
         said: dict[str, Any] = row.to_pylist()[0]
     except _FAULTS as error:

@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
-from facerefs.stages.sources.lists.columns import listing
-from facerefs.stages.sources.lists.lines import MAX_LINE_BYTES, lines
+from facerefs.stages.sources.lists.columns import quoted_names
+from facerefs.stages.sources.lists.lines import MAX_LINE_BYTES, read_lines
 from facerefs.stages.sources.source import SourceError
 
-Said: TypeAlias = dict[str, Any] | str
+RawRow: TypeAlias = dict[str, Any] | str
 """What a row says, by column; or the sentence that says why it cannot be read."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -19,13 +19,13 @@ _PEEKED_ROWS = 100
 _PEEKED_BYTES = 4 << 20
 
 
-def read_separated(separator: str, file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_separated(separator: str, file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """The header and the rows of csv or tsv (RFC 4180, line ends of any kind but a lone CR, UTF-8).
 
     A .csv whose header has tabs or semicolons and no comma is read with those. Raises SourceError for a header
     that cannot be read or names a column twice.
     """
-    feed = _Feed(lines(file), shown)
+    feed = _Feed(read_lines(file), shown)
     try:
         header = next((line for line in feed if line.strip()), "")
     except _TooLongError as error:
@@ -48,10 +48,10 @@ def check_names(names: Sequence[str], shown: str) -> None:
         raise SourceError(f"{shown} has {len(names)} columns, at most {_MAX_COLUMNS}: is it a list of URLs?")
     for name in names:
         if names.count(name) > 1:
-            raise SourceError(f"{shown} has two columns {listing([name])}: give one another name")
+            raise SourceError(f"{shown} has two columns {quoted_names([name])}: give one another name")
 
 
-def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """The names in the first hundred rows, in order, and the rows: one JSON object a line, blank lines apart."""
     numbered = (
         (i, line) for i, line in enumerate(_lines(file, shown), start=1) if line is None or line.strip()
@@ -72,19 +72,19 @@ def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Sai
     return list(names), _chain(head, rest)
 
 
-def read_urls(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_urls(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """One URL on each line, in a column `url`; blank lines apart."""
     numbered = enumerate(_lines(file, shown), start=1)
     return ["url"], (_url(line, i) for i, line in numbered if line is None or line.strip())
 
 
-def _chain(head: Sequence[tuple[int, bytes | None]], rest: Iterator[Said]) -> Iterator[Said]:
+def _chain(head: Sequence[tuple[int, bytes | None]], rest: Iterator[RawRow]) -> Iterator[RawRow]:
     for i, line in head:
         yield _object(line, i)
     yield from rest
 
 
-def _object(line: bytes | None, number: int) -> Said:
+def _object(line: bytes | None, number: int) -> RawRow:
     if line is None:
         return _too_long(number)
     try:
@@ -98,7 +98,7 @@ def _object(line: bytes | None, number: int) -> Said:
     )
 
 
-def _url(line: bytes | None, number: int) -> Said:
+def _url(line: bytes | None, number: int) -> RawRow:
     if line is None:
         return _too_long(number)
     try:
@@ -113,7 +113,7 @@ def _too_long(number: int) -> str:
 
 def _lines(file: BinaryIO, shown: str) -> Iterator[bytes | None]:
     """Lines without a byte order mark. Raises SourceError for UTF-16."""
-    for i, line in enumerate(lines(file)):
+    for i, line in enumerate(read_lines(file)):
         if i == 0 and line is not None:
             if line.startswith(_BOMS_16):
                 raise SourceError(f"{shown} is UTF-16 text: save it as UTF-8")
@@ -199,7 +199,7 @@ def _why(error: csv.Error) -> str:
     return str(error)
 
 
-def _named(names: Sequence[str], record: list[str] | str) -> Said:
+def _named(names: Sequence[str], record: list[str] | str) -> RawRow:
     if isinstance(record, str):
         return record
     if len(record) != len(names):

@@ -11,21 +11,26 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
-from facerefs.stages.sources.lists.columns import ROLES, Columns, find, listing
-from facerefs.stages.sources.lists.lines import COMPRESSED, opened, unpacked, without_compression
+from facerefs.stages.sources.lists.columns import ROLES, ColumnNames, find_columns, quoted_names
+from facerefs.stages.sources.lists.lines import (
+    COMPRESSION_EXTENSIONS,
+    open_binary,
+    open_decompressed,
+    without_compression,
+)
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
 from facerefs.stages.sources.lists.parquet_file import read_parquet
 from facerefs.stages.sources.lists.remote import shown_place
-from facerefs.stages.sources.lists.text_rows import Said, read_json_lines, read_separated, read_urls
+from facerefs.stages.sources.lists.text_rows import RawRow, read_json_lines, read_separated, read_urls
 from facerefs.stages.sources.source import SourceError
 
 _ROLES = tuple(role for role in ROLES if role != "photo")
-_Reader: TypeAlias = Callable[[BinaryIO, str], tuple[list[str], Iterator[Said]]]
+_Reader: TypeAlias = Callable[[BinaryIO, str], tuple[list[str], Iterator[RawRow]]]
 _SCHEMES = ("http://", "https://")
 
 
 @dataclass(frozen=True)
-class UrlLists:
+class UrlListSource:
     """One or more lists, as if they were one. A row of a list is a photo of `identity`, perhaps at `bbox` in it.
 
     Each has its own header. Nothing is kept of a row but eight bytes, by which it is known when it comes again.
@@ -35,7 +40,7 @@ class UrlLists:
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[str, ...]
-    columns: Columns
+    columns: ColumnNames
 
     @property
     def name(self) -> str:
@@ -51,15 +56,15 @@ class UrlLists:
             yield from _rows_of(path, self.columns, place_prefix(path, self.paths))
 
 
-def open_url_list(path: str, columns: Columns) -> UrlLists:
+def open_url_list(path: str, columns: ColumnNames) -> UrlListSource:
     """Open one list. Raises SourceError if it cannot be read, has no URL column, or no row."""
     return open_url_lists([path], columns)
 
 
-def open_url_lists(paths: Sequence[str], columns: Columns) -> UrlLists:
+def open_url_lists(paths: Sequence[str], columns: ColumnNames) -> UrlListSource:
     """Open several lists, in the order of their names; each must be sound, and one of them have a row."""
     absolute = [path if "://" in path else os.path.abspath(path) for path in paths]  # noqa: PTH100
-    source = UrlLists(tuple(sorted(absolute)), columns)
+    source = UrlListSource(tuple(sorted(absolute)), columns)
     if not sum(_has_row(path, columns) for path in source.paths):
         raise SourceError(f"there is no row in {source.name}")
     return source
@@ -83,20 +88,20 @@ def _folder(paths: Sequence[str]) -> str:
     return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, steps))
 
 
-def _has_row(path: str, columns: Columns) -> bool:
+def _has_row(path: str, columns: ColumnNames) -> bool:
     return next(_rows_of(path, columns, ""), None) is not None
 
 
-def _rows_of(path: str, columns: Columns, prefix: str) -> Iterator[tuple[str, Row]]:
+def _rows_of(path: str, columns: ColumnNames, prefix: str) -> Iterator[tuple[str, Row]]:
     shown = shown_place(path)
     stem = without_compression(shown).lower()
     if stem.endswith(".parquet") and stem != shown.lower():
         raise SourceError(
             f"{shown} is compressed as a whole, which Parquet cannot be read through: unpack it"
         )
-    with opened(path) if stem.endswith(".parquet") else unpacked(path) as file:
+    with open_binary(path) if stem.endswith(".parquet") else open_decompressed(path) as file:
         names, said = _read(file, stem, shown)
-        roles = find(names, columns, shown, _ROLES)
+        roles = find_columns(names, columns, shown, _ROLES)
         if names and "url" not in roles:
             raise SourceError(_without_url(names, shown))
         for number, row in enumerate(said, start=1):
@@ -104,7 +109,7 @@ def _rows_of(path: str, columns: Columns, prefix: str) -> Iterator[tuple[str, Ro
             yield place, list_row(place, row, roles)
 
 
-def _read(file: BinaryIO, stem: str, shown: str) -> tuple[list[str], Iterator[Said]]:
+def _read(file: BinaryIO, stem: str, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     ending = os.path.splitext(stem)[1]  # noqa: PTH122 (it may be an address)
     readers: dict[str, _Reader] = {
         ".csv": partial(read_separated, ","),
@@ -117,12 +122,12 @@ def _read(file: BinaryIO, stem: str, shown: str) -> tuple[list[str], Iterator[Sa
     if ending not in readers:
         raise SourceError(
             f"{shown} is no list that we know: those end in {', '.join(readers)}, "
-            f"perhaps with {', '.join(COMPRESSED)} behind it"
+            f"perhaps with {', '.join(COMPRESSION_EXTENSIONS)} behind it"
         )
     return readers[ending](file, shown)
 
 
-def _read_txt(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def _read_txt(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """FaceScrub's files have a header with tabs; anything else has one URL on each line."""
     first = file.peek(1).partition(b"\n")[0]  # type: ignore[attr-defined]  # it is a BufferedReader
     return read_separated("\t", file, shown) if b"\t" in first else read_urls(file, shown)
@@ -132,6 +137,6 @@ def _without_url(names: Sequence[str], shown: str) -> str:
     if any(name.startswith(_SCHEMES) for name in names):
         return f"{shown} begins with a URL, where its first row must name the columns, such as url,identity"
     return (
-        f"{shown} has no column that is known to hold URLs, only {listing(names)}: "
+        f"{shown} has no column that is known to hold URLs, only {quoted_names(names)}: "
         "name it with --set columns.url=NAME"
     )

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
-from facerefs.stages.sources.lists.lines import lines, opened
+from facerefs.stages.sources.lists.lines import open_binary, read_lines
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
-from facerefs.stages.sources.lists.text_rows import Said
+from facerefs.stages.sources.lists.text_rows import RawRow
 from facerefs.stages.sources.source import SourceError
 
 _AFTER_URL = ("left", "top", "right", "bottom", "pose", "detection_score", "curation")
@@ -25,7 +25,7 @@ _FILES_TRIED = 5
 
 
 @dataclass(frozen=True)
-class VggFace:
+class VggFaceSource:
     """One file per person; the file's name is the label, the line's box is where that person is."""
 
     asked_of_service: ClassVar[str | None] = None
@@ -45,18 +45,18 @@ class VggFace:
     def _rows(self) -> Iterator[tuple[str, Row]]:
         for path in _people(self.root):
             label = text_of_path(path.stem)
-            with opened(str(path)) as file:
-                for number, line in enumerate(lines(file), start=1):
+            with open_binary(str(path)) as file:
+                for number, line in enumerate(read_lines(file), start=1):
                     if line is None or line.strip():
                         place = f"{text_of_path(path.name)} row {number}"
                         yield place, list_row(place, _said(line, label), _ROLES)
 
 
-def open_vggface(root: Path) -> VggFace:
+def open_vggface(root: Path) -> VggFaceSource:
     """Open the folder of the files, or the one above it as it was published. Raises SourceError for any other."""
     for folder in (root, root / "files"):
         if _has_lists(folder):
-            return VggFace(folder.resolve())
+            return VggFaceSource(folder.resolve())
     raise SourceError(f"{text_of_path(str(root))} holds no lists as VGG Face has them")
 
 
@@ -70,8 +70,8 @@ def _has_lists(folder: Path) -> bool:
 
 
 def _begins_well(path: Path) -> bool:
-    with opened(str(path)) as file:
-        first = next(lines(file), None)
+    with open_binary(str(path)) as file:
+        first = next(read_lines(file), None)
     said = _said(first, "")
     return not isinstance(said, str) and said["url"].strip().startswith(("http://", "https://"))
 
@@ -86,7 +86,7 @@ def _people(folder: Path) -> Iterator[Path]:
         raise SourceError(f"cannot list {text_of_path(str(folder))}: {error.strerror}") from error
 
 
-def _said(line: bytes | None, label: str) -> Said:
+def _said(line: bytes | None, label: str) -> RawRow:
     if line is None:
         return "the line is too long"
     try:

@@ -27,7 +27,7 @@ _NAMED_IN_NOTE = 5
 
 
 @dataclass(frozen=True)
-class Commons:
+class CommonsSettings:
     """What is taken from Wikimedia Commons."""
 
     api: str = "https://commons.wikimedia.org/w/api.php"
@@ -50,7 +50,7 @@ class CommonsSource:
 
     name: str
     wanted: tuple[Wanted, ...]
-    settings: Commons
+    settings: CommonsSettings
     connect: Callable[[], "Api"]
     notes: list[str] = field(default_factory=list)
 
@@ -153,7 +153,7 @@ class CommonsSource:
             self._note(f"Commons has no photo of {shown}")
 
 
-def open_commons(text: str, settings: Commons, limits: WebLimits) -> CommonsSource:
+def open_commons(text: str, settings: CommonsSettings, limits: WebLimits) -> CommonsSource:
     """Open what follows `commons:`: `Q76`, `Q76,Q30`, `Category:Barack Obama`, or `@FILE` of one of these a line.
 
     Asks nothing yet. Raises SourceError for anything else.

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from facerefs.stages.sources.services.commons_file import IMAGE_PROPERTIES, METADATA
-from facerefs.stages.sources.services.mediawiki import MediaWiki, Page, RefusedError
+from facerefs.stages.sources.services.mediawiki import MediaWiki, MediaWikiError, Page
 from facerefs.stages.sources.source import SourceError
 
 CATEGORY = "Category:"
-SEARCH_ENDS_AT = 10_000  # CirrusSearch gives no results beyond
+MAX_SEARCH_RESULTS = 10_000  # CirrusSearch gives no results beyond
 _MAX_CATEGORIES = 10_000
 
 
@@ -55,11 +55,11 @@ class FileSearch:
             for pages in self._commons.batches(asked):
                 reached += len(pages)
                 yield pages
-        except RefusedError as error:
+        except MediaWikiError as error:
             if error.code != "cirrussearch-offset-too-large":
                 raise
         else:
-            if reached < SEARCH_ENDS_AT:
+            if reached < MAX_SEARCH_RESULTS:
                 return
         self._note(
             f"the search of Commons ends early: {reached} of {self._hits(search)} photos that depict {ids[0]} "

@@ -19,7 +19,7 @@ _BUSY = ("maxlag", "ratelimited", "readonly", "cirrussearch-backend-error", "cir
 _FAULT = "internal_api_error_"  # of the server, followed by its name
 
 
-class RefusedError(SourceError):
+class MediaWikiError(SourceError):
     """The wiki answered with an error, whose name is `code`."""
 
     def __init__(self, sentence: str, code: str) -> None:
@@ -37,13 +37,13 @@ class MediaWiki:
         self._note = note
 
     def ask(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """One answer. Raises RefusedError for an error that waiting does not heal, and SourceError as Api does."""
+        """One answer. Raises MediaWikiError for an error that waiting does not heal, and SourceError as Api does."""
         answer = self._api.get_json(self._url, {**_ALWAYS, **parameters}, _why_busy)
         for module, warning in _items(answer.get("warnings")):
             self._note(f"{self._shown} warns ({module}): {_said(warning, 'warnings')}")
         if "error" in answer:
             code = _said(answer["error"], "code")
-            raise RefusedError(f"{self._shown} refuses: {_said(answer['error'], 'info')} ({code})", code)
+            raise MediaWikiError(f"{self._shown} refuses: {_said(answer['error'], 'info')} ({code})", code)
         return answer
 
     def answers(self, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:

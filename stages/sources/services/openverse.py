@@ -23,8 +23,8 @@ from facerefs.stages.web.limits import WebLimits
 if TYPE_CHECKING:
     from facerefs.stages.sources.services.api import Api
 
-RESULTS_OF_A_SEARCH = 240
-REQUESTS_A_DAY = 200
+MAX_RESULTS_PER_SEARCH = 240
+MAX_REQUESTS_PER_DAY = 200
 _MAX_QUERY = 200  # characters
 _MAX_TEXT = 1000
 _MAX_PAGES = 500  # of Openverse on one's own machine
@@ -51,7 +51,7 @@ _WAYS_OUT = {
 
 
 @dataclass(frozen=True)
-class Openverse:
+class OpenverseSettings:
     """What is taken from Openverse."""
 
     api: str = "https://api.openverse.org/v1"
@@ -73,7 +73,7 @@ class OpenverseSource:
 
     name: str
     wanted: tuple[Wanted, ...]
-    settings: Openverse
+    settings: OpenverseSettings
     connect: Callable[[], "Api"]
     notes: list[str] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ class OpenverseSource:
                     f"{shown_place(self.settings.api)} does not answer as Openverse does: is that its address?"
                 )
             reachable = pages * self.settings.page_size
-            if page == 1 and (total >= RESULTS_OF_A_SEARCH or total > reachable):
+            if page == 1 and (total >= MAX_RESULTS_PER_SEARCH or total > reachable):
                 self.notes.append(
                     f"Openverse gives {min(total, reachable)} results for {name} and no more: it may have others"
                 )
@@ -161,7 +161,7 @@ class OpenverseSource:
         return row
 
 
-def open_openverse(text: str, settings: Openverse, limits: WebLimits) -> OpenverseSource:
+def open_openverse(text: str, settings: OpenverseSettings, limits: WebLimits) -> OpenverseSource:
     """Open what follows `openverse:`: a name, several separated by `;`, or `@FILE` of names, one a line.
 
     Asks nothing yet. Raises SourceError for no name, unknown licences, and for more than a day's requests.
@@ -184,7 +184,7 @@ def open_openverse(text: str, settings: Openverse, limits: WebLimits) -> Openver
     return OpenverseSource(f"openverse:{text}", names, settings, connect)
 
 
-def _check(names: Sequence[Wanted], settings: Openverse) -> None:
+def _check(names: Sequence[Wanted], settings: OpenverseSettings) -> None:
     for one in names:
         if len(one.text) > _MAX_QUERY - 2:
             raise SourceError(
@@ -195,15 +195,17 @@ def _check(names: Sequence[Wanted], settings: Openverse) -> None:
         raise SourceError(
             f"openverse.licences: {settings.licences!r} should hold codes of {', '.join(_LICENCE_NAMES)}"
         )
-    pages = -(-min(settings.max_photos or RESULTS_OF_A_SEARCH, RESULTS_OF_A_SEARCH) // settings.page_size)
-    if settings.api == Openverse.api and len(names) * pages > REQUESTS_A_DAY:
+    pages = -(
+        -min(settings.max_photos or MAX_RESULTS_PER_SEARCH, MAX_RESULTS_PER_SEARCH) // settings.page_size
+    )
+    if settings.api == OpenverseSettings.api and len(names) * pages > MAX_REQUESTS_PER_DAY:
         raise SourceError(
-            f"{len(names)} names of up to {pages} pages each may take more than the {REQUESTS_A_DAY} requests a day "
-            "that Openverse allows without a key: name fewer people, or lower openverse.max_photos"
+            f"{len(names)} names of up to {pages} pages each may take more than the {MAX_REQUESTS_PER_DAY} requests "
+            "a day that Openverse allows without a key: name fewer people, or lower openverse.max_photos"
         )
 
 
-def _codes(settings: Openverse) -> list[str]:
+def _codes(settings: OpenverseSettings) -> list[str]:
     return [code.strip().lower() for code in settings.licences.split(",") if code.strip()]
 
 

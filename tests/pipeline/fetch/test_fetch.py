@@ -21,11 +21,11 @@ from rich.console import Console
 from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.fetch.fetch import run_fetch
 from facerefs.pipeline.fetch.retry import Retry
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from tests.photo_server import PhotoServer, photo_server
 from tests.pipeline.folders import contents
@@ -76,9 +76,9 @@ def fetch(
 ) -> str:
     storage = Storage(str(out))
     console = Console(record=True, width=300, file=io.StringIO())
-    source = open_url_lists([str(write_list(out.with_suffix(".csv"), urls))], Columns())
+    source = open_url_lists([str(write_list(out.with_suffix(".csv"), urls))], ColumnNames())
     list_source(source.rows(), rows_per_part, storage, console)
-    run_fetch(settings, storage, Workers(workers), console, retry)
+    run_fetch(settings, storage, RayWorkers(workers), console, retry)
     return console.export_text()
 
 

@@ -10,7 +10,7 @@ import pytest
 from facerefs.pipeline.inputs import PlannedSamples
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.mapped_table import Spilled
+from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.tables import FACES, IMAGES, PAIRS
 from facerefs.stages.shard import Shard
 from tests.pipeline.small_set import make_set
@@ -110,7 +110,7 @@ def test_spilled_rows_come_back_by_their_keys(tmp_path: Path) -> None:
     values = rng.normal(size=500).tolist()
     whole = pa.table({"key": keys, "value": values})
     tables = [whole.slice(start, 70) for start in range(0, 500, 70)]
-    spilled = Spilled.of(tables, whole.schema, "key", tmp_path / "folder")
+    spilled = MappedTable.of(tables, whole.schema, "key", tmp_path / "folder")
     for wanted in ([], ["key 0"], ["key 499", "key 70", "key 69", "key 70"], keys):
         assert {row["key"]: row["value"] for row in spilled.rows(wanted)} == {
             key: values[int(key[4:])] for key in wanted

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from facerefs.pipeline.runner.runner import Runner
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import COPIES, IDENTITIES, OVERRIDES, TABLES, loaded
 
@@ -85,7 +85,7 @@ def run(storage: Storage, *lines: tuple[int, str, str], name: Name | None = None
     rows: Rows = [dict(zip(OVERRIDES.names, line, strict=False)) for line in lines]
     put(storage, "overrides", "part-00000", rows, str(lines))
     console = Console(record=True, width=200, file=io.StringIO())
-    runner = Runner(storage, console, Workers(1))
+    runner = Runner(storage, console, RayWorkers(1))
     runner.run_whole(name or Name(), {"overrides": pc.field("decision") == "drop"})
     runner.run_whole(Follow())
     return console.export_text()

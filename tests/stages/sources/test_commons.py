@@ -18,7 +18,7 @@ from PIL import Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources.services.api import Api
-from facerefs.stages.sources.services.commons import Commons, CommonsSource, open_commons
+from facerefs.stages.sources.services.commons import CommonsSettings, CommonsSource, open_commons
 from facerefs.stages.sources.services.commons_file import is_licence_wanted
 from facerefs.stages.sources.services.plain_text import plain_text
 from facerefs.stages.sources.source import SourceError
@@ -53,7 +53,7 @@ def add(world: World, count: int, *items: str, name: str = "Ada", **about: Any) 
 
 
 def opened(replica: Replica, text: str, clock: Clock | None = None, **settings: Any) -> CommonsSource:
-    wanted = Commons(api=replica.commons_api, wikidata_api=replica.wikidata_api, **settings)
+    wanted = CommonsSettings(api=replica.commons_api, wikidata_api=replica.wikidata_api, **settings)
     source = open_commons(text, wanted, LIMITS)
     clock = clock or Clock()
     return replace(source, connect=lambda: Api(LIMITS, sleep=clock.sleep, clock=clock.time))
@@ -353,7 +353,7 @@ def test_a_listing_can_be_left_early(replica: Replica) -> None:
 )
 def test_what_is_neither_person_nor_category(text: str, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence):
-        open_commons(text, Commons(), LIMITS)
+        open_commons(text, CommonsSettings(), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_a_malformed_file_of_people(tmp_path: Path, content: bytes, sentence: st
     path = tmp_path / "people.txt"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=sentence):
-        open_commons(f"@{path}", Commons(), LIMITS)
+        open_commons(f"@{path}", CommonsSettings(), LIMITS)
 
 
 @pytest.mark.parametrize(

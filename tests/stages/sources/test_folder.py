@@ -13,11 +13,11 @@ from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources import folder
 from facerefs.stages.sources.folder import open_folder
 from facerefs.stages.sources.resolve import SourceSettings, open_source
-from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.web.limits import WebLimits
 
 
-def opened(text: str, labels_file: Path | None = None) -> Source:
+def opened(text: str, labels_file: Path | None = None) -> PhotoSource:
     return open_source(text, labels_file, SourceSettings(), WebLimits("facerefs (tests)"))
 
 

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerefs.stages.sources.lists.key_set import Seen
+from facerefs.stages.sources.lists.key_set import KeySet
 
 TEXTS = st.lists(st.lists(st.text("abé\0", max_size=3), max_size=20), max_size=20)
 
 
 @given(TEXTS)
 def test_it_says_what_a_set_would_say(batches: list[list[str]]) -> None:
-    seen, known = Seen(), set[str]()
+    seen, known = KeySet(), set[str]()
     for batch in batches:
         expected = []
         for text in batch:
@@ -20,7 +20,7 @@ def test_it_says_what_a_set_would_say(batches: list[list[str]]) -> None:
 
 
 def test_it_keeps_eight_bytes_a_text_in_few_runs() -> None:
-    seen = Seen()
+    seen = KeySet()
     for start in range(0, 100_000, 1000):
         assert not seen.add([str(i) for i in range(start, start + 1000)]).any()
     assert sum(run.nbytes for run in seen._runs) == 800_000

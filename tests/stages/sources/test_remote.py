@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.remote import shown_place, without_secrets
 from facerefs.stages.sources.lists.url_list import open_url_list, open_url_lists
 from facerefs.stages.sources.source import SourceError
@@ -72,14 +72,14 @@ def server() -> Iterator[str]:
 
 
 def read(address: str) -> int:
-    return sum(len(table) for table in open_url_list(address, Columns()).rows())
+    return sum(len(table) for table in open_url_list(address, ColumnNames()).rows())
 
 
 @pytest.mark.parametrize(("name", "rows"), [("l.csv", 90_000), ("l.csv.gz", 90_000), ("l.parquet", 1)])
 def test_a_list_is_read_with_its_secrets_and_named_without(server: str, name: str, rows: int) -> None:
     address = f"http://u:secret@{server}/{name}?sig=SECRET"
     assert read(address) == rows
-    assert open_url_list(address, Columns()).name == f"http://{server}/{name}"
+    assert open_url_list(address, ColumnNames()).name == f"http://{server}/{name}"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_goes_wrong_is_said_without_secrets(server: str, path: str, says: s
 )
 def test_an_address_that_leads_nowhere(address: str, says: str) -> None:
     with pytest.raises(SourceError, match=says) as caught:
-        open_url_lists([address], Columns())
+        open_url_lists([address], ColumnNames())
     assert "secret" not in str(caught.value).lower()
 
 
