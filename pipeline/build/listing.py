@@ -46,6 +46,6 @@ def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storag
                 with storage.writing("sources", name, fingerprint) as part:
                     part.add(rows)
             progress.rows_listed(len(rows), count_rejected(rows))
-        for stale in storage.remains("sources") - names:
+        for stale in storage.started_parts("sources") - names:
             storage.remove_part("sources", stale)
         progress.part_done(0, 0)

@@ -13,6 +13,7 @@ from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.journal import PartJournals
 from facerefs.pipeline.storage.lock import wait_for_workers
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
@@ -28,7 +29,8 @@ def run_fetch(
     """Fetch the URLs of the source, part by part; photos in parts of an older list are reused."""
     inputs = ListedUrls(storage)
     names = list(inputs.names())
-    old_parts = sorted((storage.remains("downloads") | storage.journals("downloads")) - set(names))
+    journals = _journals(storage)
+    old_parts = sorted((storage.started_parts("downloads") | journals.parts()) - set(names))
     if not names and not old_parts:
         return  # no photo of the source is on the web
     wait_for_workers(storage.local_path("downloads"))
@@ -42,7 +44,7 @@ def run_fetch(
                 progress.part_done(rows, rejected)
     for name in old_parts:
         storage.remove_part("downloads", name)
-    storage.remove_journals("downloads")
+    journals.remove_all()
 
 
 def _tasks(
@@ -50,12 +52,12 @@ def _tasks(
 ) -> Iterator[FetchTask]:
     storage, rules = inputs.storage, json.dumps([stage.version, stage.rules()])
     holder = {url: name for name in old_parts for url in _urls(storage, name)}
-    journals = storage.journals("downloads")
+    interrupted = _journals(storage).parts()
     for name in names:
         rows = inputs.read(name)
         fingerprint = text_digest(rules, rows_digest(rows))
         done = storage.part("downloads", name)
-        is_done = done is not None and done.fingerprint == fingerprint and name not in journals
+        is_done = done is not None and done.fingerprint == fingerprint and name not in interrupted
         if is_done and not _is_retried(storage, name, retry):
             continue
         holders = {holder[url] for url in rows.column("url").to_pylist() if url in holder}
@@ -66,7 +68,11 @@ def _urls(storage: Storage, name: str) -> Iterator[str]:
     """The URLs of a part: those of its finished table, and those in the journal of an interrupted run."""
     if storage.part("downloads", name) is not None:
         yield from storage.read("downloads", name, ("url",)).column("url").to_pylist()
-    yield from (row["url"] for _, row in storage.journal_rows("downloads", name))
+    yield from (row["url"] for _, row in _journals(storage).rows(name))
+
+
+def _journals(storage: Storage) -> PartJournals:
+    return PartJournals(storage.local_path("downloads"))
 
 
 def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs import ListedUrls
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.journal import JournalEntry
+from facerefs.pipeline.storage.journal import JournalEntry, PartJournals
 from facerefs.pipeline.storage.lock import hold_worker_lock
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DOWNLOADS
@@ -131,7 +131,8 @@ class UnfinishedPart:
         self._wanted = {row["key"]: row for row in rows}
         self._task = task
         self._storage = storage
-        self._journal = storage.journal("downloads", task.name)
+        self._journals = PartJournals(storage.local_path("downloads"))
+        self._journal = self._journals.journal(task.name)
         self._done: dict[str, JournalEntry] = {}
         former = storage.part("downloads", task.name)
         self.has_same_fingerprint = former is not None and former.fingerprint == task.fingerprint
@@ -142,7 +143,7 @@ class UnfinishedPart:
             for name in task.old_parts
             for row in storage.rows_in("downloads", name, "url", {row["url"] for row in rows})
         ]
-        journals = [row for name in task.old_parts for _, row in storage.journal_rows("downloads", name)]
+        journals = [row for name in task.old_parts for _, row in self._journals.rows(name)]
         self._by_url = {row["url"]: row for row in (*others, *journals, *own) if row["reject"] is None}
 
     def previous(self, row: Row) -> Row | None:
@@ -151,7 +152,7 @@ class UnfinishedPart:
 
     def resume(self, stage: Fetch, retry: Retry | None) -> None:
         """Load the results in the journal of an interrupted run that are still valid under these settings."""
-        for entry, row in self._storage.journal_rows("downloads", self._task.name):
+        for entry, row in self._journals.rows(self._task.name):
             wanted = self._wanted.get(row["key"])
             if wanted is None:
                 continue

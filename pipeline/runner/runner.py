@@ -45,7 +45,7 @@ class Runner:
         `before_work` is called before any part changes, and not at all if none does.
         """
         names = list(inputs.names())
-        existing = self.storage.remains(stage.writes)
+        existing = self.storage.started_parts(stage.writes)
         stale = sorted(existing - set(names))
         tasks = list(self._missing(stage, inputs, names))
         if stale or tasks:
@@ -142,7 +142,7 @@ class PartWorker:
         written = rejected = 0
         with self.storage.writing(self.stage.writes, task.name, task.fingerprint) as part:
             for piece in bounded_slices(rows, self.stage.loads):
-                out = self.stage.process(self.storage.attach(piece, self.stage.loads))
+                out = self.stage.process(self.storage.load_blobs(piece, self.stage.loads))
                 part.add(out)
                 written += len(out)
                 rejected += count_rejected(out)
@@ -150,7 +150,7 @@ class PartWorker:
 
 
 def bounded_slices(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
-    """Slices of a part that fit into memory: MAX_ROWS_AT_ONCE rows and, unless one row has more, MAX_BYTES_AT_ONCE bytes."""
+    """Slices of a part: at most MAX_ROWS_AT_ONCE rows and MAX_BYTES_AT_ONCE bytes, or one row that has more."""
     sizes = [sum(_length(row[column]) for column in loads) for row in rows.select(list(loads)).to_pylist()]
     start = total = 0
     for i, size in enumerate(sizes):

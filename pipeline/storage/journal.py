@@ -1,8 +1,8 @@
-"""What was fetched for a part that is not finished: survives a kill, so that nothing is fetched twice.
+"""The journal of an unfinished part: what was fetched for it, so that a kill causes no second download.
 
-A file of entries, each a JSON object and some bytes with their lengths and checksum in front; an entry that a kill
-cut short, or a loss of power filled with zeros, is as if it had never been, and so is what follows it. Always a
-local file, since no object store can be appended to.
+A file of entries, each a JSON object and some bytes, with their lengths and checksum in front. An entry that was cut
+short by a kill, or filled with zeros by a loss of power, is ignored, and so are all entries after it. Always a local
+file, since object stores cannot append.
 """
 
 import errno
@@ -23,7 +23,7 @@ _MAX_RECORD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One thing that is done: what is known of it, and where its bytes lie in the journal."""
+    """The result for one URL: its record, and where its bytes lie in the journal."""
 
     record: dict[str, Any]
     offset: int
@@ -31,7 +31,7 @@ class JournalEntry:
 
 
 class Journal:
-    """The journal at a path; there is no file until the first entry. Only one process may have it at a time."""
+    """The journal at a path; there is no file until the first entry. Only one process may use it at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class Journal:
         self._size = 0
 
     def append(self, record: dict[str, Any], data: bytes) -> JournalEntry:
-        """Write an entry; it outlives this process as soon as this returns, though not yet a loss of power."""
+        """Write an entry. After this returns, a kill does not lose it; a loss of power may."""
         file = self._file or self._open()
         head = json.dumps(record).encode()
         head = _FRAME.pack(len(head), len(data), _checksum(head, data)) + head
@@ -50,14 +50,14 @@ class Journal:
         return JournalEntry(record, self._size - len(data), len(data))
 
     def entries(self) -> list[JournalEntry]:
-        """The whole entries, in the order in which they were written."""
+        """The complete entries, in the order in which they were written."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
             return list(_whole_entries(file.fileno(), self.path.stat().st_size))
 
     def _open(self) -> FileIO:
-        """Open the file to write; what a kill left behind the whole entries is cut off."""
+        """Open the file to write; what a kill left after the complete entries is cut off."""
         entries = self.entries()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = FileIO(self.path, "ab")
@@ -67,7 +67,7 @@ class Journal:
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[JournalEntry], bytes]]:
-        """A function that reads the bytes of an entry, as long as the block lasts."""
+        """A function that reads the bytes of an entry; it works until the block ends."""
         if not self.path.exists():
             yield lambda entry: b""
             return
@@ -75,11 +75,39 @@ class Journal:
             yield lambda entry: os.pread(file.fileno(), entry.length, entry.offset)
 
     def remove(self) -> None:
-        """Take the journal away, if there is one."""
+        """Remove the journal, if there is one."""
         if self._file is not None:
             self._file.close()
             self._file = None
         self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class PartJournals:
+    """The journals of the parts of a table, in a local folder."""
+
+    folder: Path
+
+    def journal(self, part: str) -> Journal:
+        """The journal of a part."""
+        return Journal(self.folder / f"{part}.journal")
+
+    def rows(self, part: str) -> Iterator[tuple[JournalEntry, dict[str, Any]]]:
+        """The entries of a part's journal, each also as a row of the table, whose photo lies in the journal."""
+        journal = self.journal(part)
+        for entry in journal.entries():
+            has_photo = entry.record["reject"] is None
+            place = {"path": str(journal.path), "offset": entry.offset, "length": entry.length}
+            yield entry, entry.record | {"photo": place if has_photo else None}
+
+    def parts(self) -> set[str]:
+        """The names of the parts that have a journal: those that an interrupted run was writing."""
+        return {path.name.removesuffix(".journal") for path in self.folder.glob("*.journal")}
+
+    def remove_all(self) -> None:
+        """Remove all journals."""
+        for path in self.folder.glob("*.journal"):
+            path.unlink()
 
 
 def _whole_entries(descriptor: int, size: int) -> Iterator[JournalEntry]:

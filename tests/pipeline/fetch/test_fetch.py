@@ -23,6 +23,7 @@ from facerefs.pipeline.fetch.fetch import run_fetch
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.journal import PartJournals
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.sources.lists.columns import ColumnNames
@@ -204,7 +205,7 @@ def test_a_journal_is_believed_only_where_it_answers_the_same_question(
     (name,) = Storage(str(out)).parts("downloads")
     known = {row["key"]: row for row in Storage(str(out)).scan("downloads").to_pylist()}
     shutil.rmtree(out / "downloads")
-    journal = Storage(str(out)).journal("downloads", name)
+    journal = PartJournals(out / "downloads").journal(name)
     records = [{**row, "photo": None, "question": "another"} for row in known.values()]
     journal.append({**records[0], "reject": "private_address"}, b"")
     journal.append({**records[1], "robots": "ignored"}, b"another photo")
@@ -229,7 +230,9 @@ def test_what_was_fetched_before_a_list_changed_is_not_fetched_again(
     data = [storage.read_blob(**row["photo"]) for row in kept]
     shutil.rmtree(out / "downloads")
     for row, photo in zip(kept, data, strict=True):
-        storage.journal("downloads", name).append({**row, "photo": None, "question": "?"}, photo or b"")
+        PartJournals(out / "downloads").journal(name).append(
+            {**row, "photo": None, "question": "?"}, photo or b""
+        )
     server.asked.clear()
     fetch(out, [*urls, server.url("/059.jpg")], rows_per_part=64)
     assert {path for path in server.asked if path.endswith("jpg")} == {"/059.jpg"}

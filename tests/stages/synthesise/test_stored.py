@@ -42,7 +42,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
     shard = replace(SMALL, image_format=image_format, val_share=0, test_share=0, shard_mb=1)
     storage = write_tables(folder, people=PEOPLE)
     points = landmarks_of(draw_person(5, 0), View(), SIZE_PX).ravel().tolist()
-    faces = storage.attach(storage.read("faces", "part-a"), ("crop",)).to_pylist()
+    faces = storage.load_blobs(storage.read("faces", "part-a"), ("crop",)).to_pylist()
     pairs = []
     for person in range(PEOPLE):
         first, second = face_id(person, 0), face_id(person, 1)
@@ -216,7 +216,7 @@ def test_a_face_without_sense_costs_its_sample_alone(tmp_path: Path) -> None:
     make_set(tmp_path)
     storage = Storage(str(tmp_path))
     plan = PlannedSamples(storage, SMALL)
-    planned = storage.attach(plan.read(plan.names()[0]), SMALL.loads)
+    planned = storage.load_blobs(plan.read(plan.names()[0]), SMALL.loads)
     rows = planned.to_pylist()
     broken = next(row for row in rows if row["references"][0]["synthesis"])
     broken["target"]["landmarks"] = [float(i // 2) for i in range(136)]

@@ -399,7 +399,7 @@ def test_the_name_is_asked_once_for_many_and_its_failure_is_remembered_shortly(w
 
 def test_few_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve, asked = resolving(["8.8.8.8"])
-    monkeypatch.setattr(connection, "NAMES_KEPT", 2)
+    monkeypatch.setattr(connection, "MAX_CACHED_NAMES", 2)
 
     async def test() -> None:
         names = connection.CheckedResolver(resolve, allow_private=False)
