@@ -41,8 +41,8 @@ class Plan:
         """As it is written into the build's folder."""
         return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
 
-    def question(self) -> str:
-        """What a source is asked for: all that its list depends on."""
+    def listing_key(self) -> str:
+        """The source and the settings on which its list of photos depends, as YAML."""
         config = to_tree(self.config)
         settings = {name: config[name] for name in ("columns", "commons", "openverse", "rows_per_part")}
         return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
@@ -72,8 +72,8 @@ def build(
             replace(config.analyse).setup()
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
-        question, again = plan.question(), retry is Retry.ALL
-        bring_up_to_date(source, question, config.rows_per_part, storage, console, again)
+        listing_key, again = plan.listing_key(), retry is Retry.ALL
+        bring_up_to_date(source, listing_key, config.rows_per_part, storage, console, again)
         run_fetch(config.fetch, storage, workers, console, retry)
         run.run_parts(config.crawl, FoundPhotos(storage))
         overrides.bring_up_to_date(storage, lines)
@@ -121,7 +121,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         {"labels_file": plan.labels_file, "config": to_tree(plan.config)},
     )
     changes = [change.removeprefix("config.") for change in changes]
-    redone = [change for change in changes if not _is_pace(change)]
+    redone = [change for change in changes if not _is_rate_setting(change)]
     if redone and not update:
         what = (
             "by another version of facerefs"
@@ -148,7 +148,7 @@ def _names(tree: Any) -> set[tuple[str, ...]]:
     }
 
 
-def _is_pace(change: str) -> bool:
-    """Whether it is about how photos are asked for, not about which: nothing has to be redone for it."""
+def _is_rate_setting(change: str) -> bool:
+    """Whether a changed setting decides only how photos are fetched, not which: nothing is made again for it."""
     section, _, name = change.partition(":")[0].partition(".")
     return section == "fetch" and name not in Fetch().rules()

@@ -47,7 +47,7 @@ def build_command(
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)
-    if photos.asked_of_service is not None and config.fetch.contact is None:
+    if photos.service_query is not None and config.fetch.contact is None:
         raise UserError(
             f"{source} is asked from a public service, which wants to know whom to write to: "
             "add --contact with your mail address or the URL of a page about you"
@@ -60,9 +60,9 @@ def build_command(
         storage = Storage(str(out))
         for change in check_output(plan, storage, update):
             console.print(f"changed: {change}", highlight=False)
-        crew = RayWorkers(workers or os.cpu_count() or 1, address, verbose)
+        ray_workers = RayWorkers(workers or os.cpu_count() or 1, address, verbose)
         try:
-            build(photos, plan, storage, crew, console, _retry(retry))
+            build(photos, plan, storage, ray_workers, console, _retry(retry))
         except KeyboardInterrupt:
             console.print("stopped     nothing is lost: the same command continues", highlight=False)
             raise

@@ -31,9 +31,9 @@ _MAX_PATH_BYTES = 1 << 10
 
 @dataclass(frozen=True)
 class ParquetSource:
-    """Photos whose bytes are in the rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
+    """Photos whose bytes are in Parquet rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
@@ -59,7 +59,7 @@ class ParquetSource:
 
 
 def holds_photos(path: Path, columns: ColumnNames | None = None) -> bool:
-    """Whether a Parquet file has a column of photos, by its schema, or `columns` says so.
+    """Whether a Parquet file has a column of photos, by its schema or by `columns.photo`.
 
     Raises SourceError for a damaged file.
     """
@@ -69,7 +69,7 @@ def holds_photos(path: Path, columns: ColumnNames | None = None) -> bool:
 
 
 def open_parquet(paths: Sequence[Path], columns: ColumnNames) -> ParquetSource:
-    """Open Parquet files. Raises SourceError unless each has a column of photos, and one of them a row."""
+    """The photos of Parquet files. Raises SourceError if one has no column of photos, or if all have no row."""
     source = ParquetSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
     rows = 0
     for path in source.paths:
@@ -88,18 +88,18 @@ def _rows_of(path: Path, root: Path, columns: ColumnNames) -> Iterator[tuple[str
     photo, roles = _columns(parquet.schema_arrow, columns, shown)
     names = [photo, *text_columns(parquet.schema_arrow)]
     file = text_of_path(str(path.relative_to(root)))
-    for number, said in enumerate(read_rows(parquet, names, _ROWS_PER_BATCH, shown), start=1):
-        row = bad_row("", said) if isinstance(said, str) else _row(said, photo, roles)
+    for number, raw in enumerate(read_rows(parquet, names, _ROWS_PER_BATCH, shown), start=1):
+        row = bad_row("", raw) if isinstance(raw, str) else _row(raw, photo, roles)
         yield f"row {number}", {**row, "key": f"{file}/{row['key'] or number}"}
 
 
-def _row(said: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
-    """A row whose key is the path that the file gives, or empty."""
-    value = said.pop(photo)
+def _row(annotations: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
+    """A row of SOURCES; its key is the path in the file, or empty."""
+    value = annotations.pop(photo)
     data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
     key = _key(path)
     try:
-        row = {"key": key, **source_columns(said, roles)}
+        row = {"key": key, **source_columns(annotations, roles)}
     except BadRowError as error:
         return bad_row(key, str(error))
     if data is None:

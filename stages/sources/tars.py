@@ -29,23 +29,25 @@ _PEEKED_SAMPLES = 100
 
 @dataclass
 class _Sample:
-    """Neighbours in a tar whose names are the same up to the first dot."""
+    """Consecutive files of a tar whose names are the same up to the first dot."""
 
     key: str
     photos: list[tuple[int, Member]] = field(default_factory=list)  # with their number in the tar
-    texts: dict[str, Member] = field(default_factory=dict)  # by the ending: `json` and that of the identity
+    texts: dict[str, Member] = field(
+        default_factory=dict
+    )  # by the extension: `json` and that of the identity
     files: int = 0
 
 
 @dataclass(frozen=True)
 class TarSource:
-    """Photos that stay where they lie. What is said of one comes from the JSON beside it.
+    """Photos in tars, read where they lie. The annotations of a photo come from the JSON beside it.
 
     The JSON's `sha256` and `bbox` count only if `columns` names them: img2dataset writes those of the original,
     of which it may have kept a smaller copy.
     """
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
@@ -67,8 +69,8 @@ class TarSource:
 
 
 def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
-    """Open tars. Raises SourceError for one that is compressed or none, if `columns` names what the first samples
-    do not have, and if there is no photo in any."""
+    """The photos of tars. Raises SourceError for a file that is compressed or not a tar, if `columns` names a column
+    that the first samples do not have, and if no tar holds a photo."""
     for path in paths:
         _check(path)
     source = TarSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
@@ -112,12 +114,12 @@ def _has_photo(path: Path) -> bool:
 
 
 def _check_columns(path: Path, columns: ColumnNames) -> None:
-    """Look for the named columns in the first samples, and let `find_columns` say what is wrong with them."""
+    """Raise SourceError if `columns` does not fit the first samples."""
     names: dict[str, None] = {}
     with _opened(path) as descriptor, suppress(TarDamagedError):
         for sample in islice(_samples(descriptor, columns), _PEEKED_SAMPLES):
             with suppress(BadRowError):  # it will be a rejected row
-                names |= dict.fromkeys(_said(descriptor, sample))
+                names |= dict.fromkeys(_annotations(descriptor, sample))
     find_columns(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
 
 
@@ -150,14 +152,14 @@ def _facts(descriptor: int, sample: _Sample, roles_in: Any) -> Row:
     if not sample.photos:
         return {}
     try:
-        said = _said(descriptor, sample)
-        return source_columns(said, roles_in(tuple(said)))
+        annotations = _annotations(descriptor, sample)
+        return source_columns(annotations, roles_in(tuple(annotations)))
     except (BadRowError, SourceError) as error:
         return bad_row("", str(error))
 
 
 def _samples(descriptor: int, columns: ColumnNames) -> Iterator[_Sample]:
-    """Samples whose files stand side by side. Raises TarDamagedError after the last file that is whole."""
+    """The samples of a tar, in its order. Raises TarDamagedError after the last complete file."""
     sample = _Sample("")
     damage: TarDamagedError | None = None
     files = enumerate(members(descriptor), start=1)
@@ -170,7 +172,7 @@ def _samples(descriptor: int, columns: ColumnNames) -> Iterator[_Sample]:
             damage = error
             break
         folder, _, base = member.name.rpartition("/")
-        stem, _, ending = base.partition(".")
+        stem, _, extension = base.partition(".")
         if not stem:
             continue  # a hidden file, as macOS adds them
         key = f"{folder}/{stem}"
@@ -180,8 +182,8 @@ def _samples(descriptor: int, columns: ColumnNames) -> Iterator[_Sample]:
         sample.files += 1
         if _is_photo(member):
             sample.photos.append((number, member))
-        elif ending in ("json", columns.identity) and member.odd is None:
-            sample.texts[ending] = member
+        elif extension in ("json", columns.identity) and member.odd is None:
+            sample.texts[extension] = member
     yield sample
     if damage is not None:
         raise damage
@@ -193,23 +195,23 @@ def _is_photo(member: Member) -> bool:
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in PHOTO_EXTENSIONS  # noqa: PTH122
 
 
-def _said(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
-    """What the JSON of a sample says, and under its ending, the file that says who it is."""
-    said: dict[str, Any] = {}
-    for ending, member in sample.texts.items():
-        most = _MAX_JSON_BYTES if ending == "json" else _MAX_NAME_BYTES
-        if member.length > most:
-            raise BadRowError(f"{member.name[-80:]} has {member.length} bytes, at most {most}")
+def _annotations(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
+    """The annotations of a sample: the fields of its JSON, and by its extension, the file with the identity."""
+    annotations: dict[str, Any] = {}
+    for extension, member in sample.texts.items():
+        limit = _MAX_JSON_BYTES if extension == "json" else _MAX_NAME_BYTES
+        if member.length > limit:
+            raise BadRowError(f"{member.name[-80:]} has {member.length} bytes, at most {limit}")
         data = os.pread(descriptor, member.length, member.offset)
         try:
-            said |= _object(data) if ending == "json" else {ending: data.decode()}
+            annotations |= _object(data) if extension == "json" else {extension: data.decode()}
         except (ValueError, RecursionError) as error:
             raise BadRowError(f"{member.name[-80:]} cannot be read: {str(error)[:200]}") from error
-    return said
+    return annotations
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    said = json.loads(data.decode("utf-8-sig"))
-    if not isinstance(said, dict):
-        raise ValueError(f"it holds a JSON {type(said).__name__}, not an object")
-    return said
+    content = json.loads(data.decode("utf-8-sig"))
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a JSON {type(content).__name__}, not an object")
+    return content

@@ -1,4 +1,4 @@
-"""Which column of a list says what."""
+"""Finds the columns of a list: which one holds the URL, the identity, the box and so on."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from facerefs.stages.sources.source import SourceError
 _MOST_COMPARED = 1000
 
 NONE = "none"
-"""Instead of a column's name: nothing in this list says it."""
+"""Instead of a column's name: the list has no such column."""
 
 _WELL_KNOWN = {
     "url": (
@@ -51,7 +51,7 @@ _WELL_KNOWN = {
         *("image_bytes", "img_bytes", "photo_bytes", "jpg_bytes", "image_data", "image_content"),
     ),
 }
-"""Names by which a column is found, in any spelling of case, `_`, `-` and blanks."""
+"""Usual names of the column of each role; upper case, `_`, `-` and blanks make no difference."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ColumnNames:
     """The names of a list's columns; null: found by the names that such columns usually have.
 
     `none` stands for a column that the list does not have. `bbox` is left, top, right, bottom in photo pixels.
-    `photo` holds the bytes of the photos themselves, in Parquet. In a tar, `identity` may also be the ending of
+    `photo` holds the bytes of the photos themselves, in Parquet. In a tar, `identity` may also be the extension of
     the file that holds the name: `txt` or `cls`.
     """
 
@@ -83,23 +83,23 @@ def find_columns(
     roles: Sequence[str],
     usual: Sequence[str] | None = None,
 ) -> dict[str, str]:
-    """Find the column of each role that the list has -> name by role.
+    """The name of the column of each role that the list has, by role.
 
-    Roles that are not in `usual` (null: all are) are found only if `columns` names them. Raises SourceError for
-    a named column that is not there, and for two columns that might be meant.
+    `shown`: the list's name for messages. Roles that are not in `usual` (None: all are) are found only if `columns`
+    names them. Raises SourceError for a named column that does not exist, and if two columns fit a role.
     """
     found = {role: _find(role, names, columns, shown, usual is None or role in usual) for role in roles}
     return {role: name for role, name in found.items() if name is not None}
 
 
 def usual_names(role: str, names: Sequence[str]) -> list[str]:
-    """Those names that a column of this role usually has."""
+    """Those of the names that a column of this role usually has."""
     known = {_plain(name) for name in _WELL_KNOWN[role]}
     return [name for name in names if _plain(name) in known]
 
 
 def quoted_names(names: Sequence[str]) -> str:
-    """Names of columns for a sentence, of many only the first."""
+    """Names of columns for a message, of many only the first 20."""
     valid = (name[:40].encode(errors="backslashreplace").decode() for name in names[:20])
     shown = ", ".join(f"`{name}`" for name in valid)
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"

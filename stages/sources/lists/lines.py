@@ -1,4 +1,4 @@
-"""The lines of a text file that a stranger may have written: unpacked on the way, none held that is too long."""
+"""Reads the lines of an untrusted text file: decompressed as a stream, and never more of a line than a bound."""
 
 import bz2
 import gzip
@@ -35,13 +35,13 @@ def open_binary(place: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_decompressed(place: str) -> Iterator[BinaryIO]:
-    """As `open_binary`, but unpacked if the name ends in .gz, .bz2, .xz or .zst."""
+    """As `open_binary`, but decompressed if the name ends in .gz, .bz2, .xz or .zst."""
     with open_binary(place) as packed, _unpack(packed, place) as file:
         yield file
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """Lines with their ends; None for one of more than MAX_LINE_BYTES, which is passed over."""
+    """Lines with their line ends; None in place of a line of more than MAX_LINE_BYTES."""
     while line := file.readline(MAX_LINE_BYTES):
         if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
             yield line
@@ -52,9 +52,11 @@ def read_lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def without_compression(name: str) -> str:
-    """A file's name without the ending of a compression."""
-    ending = next((ending for ending in COMPRESSION_EXTENSIONS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
+    """A file's name without a final .gz, .bz2, .xz or .zst."""
+    extension = next(
+        (extension for extension in COMPRESSION_EXTENSIONS if name.lower().endswith(extension)), ""
+    )
+    return name[: len(name) - len(extension)]
 
 
 def _unpack(packed: BinaryIO, place: str) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""Rows of text files: with a header and separators, as JSON objects, or one URL on each line."""
+"""Reads the rows of text files: csv with a header, JSON lines, or one URL on each line."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from facerefs.stages.sources.lists.lines import MAX_LINE_BYTES, read_lines
 from facerefs.stages.sources.source import SourceError
 
 RawRow: TypeAlias = dict[str, Any] | str
-"""What a row says, by column; or the sentence that says why it cannot be read."""
+"""The values of a row by column; or the sentence that says why it cannot be read."""
 
 _BOM = b"\xef\xbb\xbf"
 _BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -43,7 +43,7 @@ def read_separated(separator: str, file: BinaryIO, shown: str) -> tuple[list[str
 
 
 def check_names(names: Sequence[str], shown: str) -> None:
-    """Raise SourceError if there are two columns of the same name, or more than anybody would want."""
+    """Raise SourceError for two columns of the same name, and for more than 1000 columns."""
     if len(names) > _MAX_COLUMNS:
         raise SourceError(f"{shown} has {len(names)} columns, at most {_MAX_COLUMNS}: is it a list of URLs?")
     for name in names:
@@ -65,10 +65,10 @@ def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Raw
             break
     names: dict[str, None] = {}
     for i, line in head:
-        said = _object(line, i)
-        if not isinstance(said, str):
-            names |= dict.fromkeys(said)
-    rest = (_object(line, i) for i, line in numbered)
+        values = _json_object(line, i)
+        if not isinstance(values, str):
+            names |= dict.fromkeys(values)
+    rest = (_json_object(line, i) for i, line in numbered)
     return list(names), _chain(head, rest)
 
 
@@ -80,21 +80,23 @@ def read_urls(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
 
 def _chain(head: Sequence[tuple[int, bytes | None]], rest: Iterator[RawRow]) -> Iterator[RawRow]:
     for i, line in head:
-        yield _object(line, i)
+        yield _json_object(line, i)
     yield from rest
 
 
-def _object(line: bytes | None, number: int) -> RawRow:
+def _json_object(line: bytes | None, number: int) -> RawRow:
     if line is None:
         return _too_long(number)
     try:
-        said = json.loads(line.decode())
+        values = json.loads(line.decode())
     except UnicodeDecodeError:
         return f"line {number} is no UTF-8 text"
     except (ValueError, RecursionError) as error:
         return f"line {number} is no JSON that we can read: {str(error)[:200]}"
     return (
-        said if isinstance(said, dict) else f"line {number} holds a JSON {type(said).__name__}, not an object"
+        values
+        if isinstance(values, dict)
+        else f"line {number} holds a JSON {type(values).__name__}, not an object"
     )
 
 
@@ -122,11 +124,11 @@ def _lines(file: BinaryIO, shown: str) -> Iterator[bytes | None]:
 
 
 class _TooLongError(Exception):
-    """A record that grows without end."""
+    """A record that is longer than MAX_LINE_BYTES."""
 
 
 class _Feed:
-    """The lines of a file for `csv.reader`, which asks for further ones while a quoted field is open."""
+    """The lines of a file for `csv.reader`, which reads further lines while a quoted field is open."""
 
     def __init__(self, raw: Iterator[bytes | None], shown: str) -> None:
         self._raw = raw
@@ -163,18 +165,18 @@ class _Feed:
             return raw.decode(errors="surrogateescape")
 
     def put_back(self, line: str) -> None:
-        """Let this line come next, again."""
+        """Make this line the next one again."""
         self._put_back = line
 
     def begin(self) -> None:
-        """A new record begins."""
+        """Start a new record: reset its length and its error."""
         self._record_bytes = 0
         self.fault = None
 
 
 def _records(feed: _Feed, separator: str) -> Iterator[list[str] | str]:
-    """Records, or sentences about their faults; after a fault, the next line begins the next record."""
-    # strict: a quote that is out of place is a fault, not a guess, and so is one that is open at the end.
+    """Records, or sentences about their errors; after an error, the next line begins the next record."""
+    # strict: a quote that is out of place is an error, not a guess, and so is one that is open at the end.
     reader = csv.reader(feed, delimiter=separator, strict=True)
     while True:
         try:

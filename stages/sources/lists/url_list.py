@@ -1,4 +1,4 @@
-"""Lists of URLs: csv, tsv, JSON lines, Parquet, or one URL on each line; here or at an address of fsspec."""
+"""Lists of URLs: csv, tsv, JSON lines, Parquet, or one URL on each line; local or at an address of fsspec."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +31,12 @@ _SCHEMES = ("http://", "https://")
 
 @dataclass(frozen=True)
 class UrlListSource:
-    """One or more lists, as if they were one. A row of a list is a photo of `identity`, perhaps at `bbox` in it.
+    """One or more lists, read as one. A row of a list is a photo of `identity`, perhaps at `bbox` in it.
 
-    Each has its own header. Nothing is kept of a row but eight bytes, by which it is known when it comes again.
+    Each list has its own header. Only 8 bytes of each row stay in memory, to find duplicates.
     """
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[str, ...]
@@ -44,12 +44,12 @@ class UrlListSource:
 
     @property
     def name(self) -> str:
-        """The list as its person wrote it, but for secrets; the folder, where there are several."""
+        """The list as the user wrote it, without secrets; the folder, where there are several."""
         return shared_name(self.paths)
 
     def rows(self) -> Iterator[pa.Table]:
-        """The rows in the order of the lists. Raises SourceError where a list breaks off or is damaged."""
-        return tables(self._rows(), twice=Reject.LISTED_TWICE)
+        """The rows in the order of the lists. Raises SourceError for a list that is damaged or cut off."""
+        return tables(self._rows(), duplicate=Reject.LISTED_TWICE)
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         for path in self.paths:
@@ -57,12 +57,12 @@ class UrlListSource:
 
 
 def open_url_list(path: str, columns: ColumnNames) -> UrlListSource:
-    """Open one list. Raises SourceError if it cannot be read, has no URL column, or no row."""
+    """The photos of one list. Raises SourceError if it cannot be read, has no URL column, or no row."""
     return open_url_lists([path], columns)
 
 
 def open_url_lists(paths: Sequence[str], columns: ColumnNames) -> UrlListSource:
-    """Open several lists, in the order of their names; each must be sound, and one of them have a row."""
+    """The photos of several lists, in the order of their names. Raises SourceError if one is invalid, or all empty."""
     absolute = [path if "://" in path else os.path.abspath(path) for path in paths]  # noqa: PTH100
     source = UrlListSource(tuple(sorted(absolute)), columns)
     if not sum(_has_row(path, columns) for path in source.paths):
@@ -78,7 +78,7 @@ def shared_name(paths: Sequence[str]) -> str:
 
 
 def place_prefix(path: str, paths: Sequence[str]) -> str:
-    """What to say before `row 5`, so that it says which of several files is meant."""
+    """The prefix of `row 5` in messages: the file's name, if there are several files."""
     return "" if len(paths) == 1 else f"{text_of_path(path[len(_folder(paths)) + 1 :])} "
 
 
@@ -100,17 +100,17 @@ def _rows_of(path: str, columns: ColumnNames, prefix: str) -> Iterator[tuple[str
             f"{shown} is compressed as a whole, which Parquet cannot be read through: unpack it"
         )
     with open_binary(path) if stem.endswith(".parquet") else open_decompressed(path) as file:
-        names, said = _read(file, stem, shown)
+        names, raw_rows = _read(file, stem, shown)
         roles = find_columns(names, columns, shown, _ROLES)
         if names and "url" not in roles:
             raise SourceError(_without_url(names, shown))
-        for number, row in enumerate(said, start=1):
+        for number, row in enumerate(raw_rows, start=1):
             place = f"{prefix}row {number}"
             yield place, list_row(place, row, roles)
 
 
 def _read(file: BinaryIO, stem: str, shown: str) -> tuple[list[str], Iterator[RawRow]]:
-    ending = os.path.splitext(stem)[1]  # noqa: PTH122 (it may be an address)
+    extension = os.path.splitext(stem)[1]  # noqa: PTH122 (it may be an address)
     readers: dict[str, _Reader] = {
         ".csv": partial(read_separated, ","),
         ".tsv": partial(read_separated, "\t"),
@@ -119,16 +119,16 @@ def _read(file: BinaryIO, stem: str, shown: str) -> tuple[list[str], Iterator[Ra
         ".parquet": read_parquet,
         ".txt": _read_txt,
     }
-    if ending not in readers:
+    if extension not in readers:
         raise SourceError(
             f"{shown} is no list that we know: those end in {', '.join(readers)}, "
             f"perhaps with {', '.join(COMPRESSION_EXTENSIONS)} behind it"
         )
-    return readers[ending](file, shown)
+    return readers[extension](file, shown)
 
 
 def _read_txt(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
-    """FaceScrub's files have a header with tabs; anything else has one URL on each line."""
+    """The columns and rows of a .txt: FaceScrub's files have a header with tabs, others one URL on each line."""
     first = file.peek(1).partition(b"\n")[0]  # type: ignore[attr-defined]  # it is a BufferedReader
     return read_separated("\t", file, shown) if b"\t" in first else read_urls(file, shown)
 

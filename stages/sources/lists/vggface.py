@@ -26,9 +26,9 @@ _FILES_TRIED = 5
 
 @dataclass(frozen=True)
 class VggFaceSource:
-    """One file per person; the file's name is the label, the line's box is where that person is."""
+    """Photos listed in one file per person; the file's name is the label, the box in a line shows that person."""
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path
@@ -40,7 +40,7 @@ class VggFaceSource:
 
     def rows(self) -> Iterator[pa.Table]:
         """The lines of all files, in the order of their names."""
-        return tables(self._rows(), twice=Reject.LISTED_TWICE)
+        return tables(self._rows(), duplicate=Reject.LISTED_TWICE)
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         for path in _people(self.root):
@@ -49,11 +49,11 @@ class VggFaceSource:
                 for number, line in enumerate(read_lines(file), start=1):
                     if line is None or line.strip():
                         place = f"{text_of_path(path.name)} row {number}"
-                        yield place, list_row(place, _said(line, label), _ROLES)
+                        yield place, list_row(place, _parse_line(line, label), _ROLES)
 
 
 def open_vggface(root: Path) -> VggFaceSource:
-    """Open the folder of the files, or the one above it as it was published. Raises SourceError for any other."""
+    """The photos of the folder of the files, or of the folder above it. Raises SourceError for any other folder."""
     for folder in (root, root / "files"):
         if _has_lists(folder):
             return VggFaceSource(folder.resolve())
@@ -72,8 +72,8 @@ def _has_lists(folder: Path) -> bool:
 def _begins_well(path: Path) -> bool:
     with open_binary(str(path)) as file:
         first = next(read_lines(file), None)
-    said = _said(first, "")
-    return not isinstance(said, str) and said["url"].strip().startswith(("http://", "https://"))
+    values = _parse_line(first, "")
+    return not isinstance(values, str) and values["url"].strip().startswith(("http://", "https://"))
 
 
 def _people(folder: Path) -> Iterator[Path]:
@@ -86,7 +86,7 @@ def _people(folder: Path) -> Iterator[Path]:
         raise SourceError(f"cannot list {text_of_path(str(folder))}: {error.strerror}") from error
 
 
-def _said(line: bytes | None, label: str) -> RawRow:
+def _parse_line(line: bytes | None, label: str) -> RawRow:
     if line is None:
         return "the line is too long"
     try:
@@ -96,6 +96,6 @@ def _said(line: bytes | None, label: str) -> RawRow:
     url, *numbers = rest.rsplit(maxsplit=len(_AFTER_URL)) or [""]
     if len(numbers) != len(_AFTER_URL):
         return f"it is not `id url {' '.join(_AFTER_URL)}`"
-    said = dict(zip(_AFTER_URL, numbers, strict=True))
-    box = [said.pop(side) for side in _AFTER_URL[:4]]
-    return {"id": id_, "url": url, "identity": label, "bbox": box, **said}
+    values = dict(zip(_AFTER_URL, numbers, strict=True))
+    box = [values.pop(side) for side in _AFTER_URL[:4]]
+    return {"id": id_, "url": url, "identity": label, "bbox": box, **values}

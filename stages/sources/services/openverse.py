@@ -1,7 +1,7 @@
-"""Openverse: openly licensed photos that a search for a person's name finds; who they show is a guess.
+"""Openverse as a source: openly licensed photos that a search for a person's name finds; the label is a guess.
 
-https://api.openverse.org/v1/. Its terms forbid to scrape the catalogue: this source asks what anonymous use may
-ask (20 results a page, 240 of a search, 20 requests a minute, 200 a day) and refuses to begin what needs more.
+https://api.openverse.org/v1/. Its terms forbid scraping the catalogue: this source stays within the limits of anonymous
+use (20 results a page, 240 of a search, 20 requests a minute, 200 a day) and refuses a search that needs more.
 """
 
 import json
@@ -52,7 +52,7 @@ _WAYS_OUT = {
 
 @dataclass(frozen=True)
 class OpenverseSettings:
-    """What is taken from Openverse."""
+    """Which photos are taken from Openverse, and how its API is asked."""
 
     api: str = "https://api.openverse.org/v1"
     licences: str = "by,by-sa,cc0,pdm"  # codes of Openverse
@@ -66,9 +66,9 @@ class OpenverseSettings:
 
 @dataclass(frozen=True)
 class OpenverseSource:
-    """Photos that Openverse finds for names; `notes` says, after the last row, what a person should know.
+    """Photos that Openverse finds for names; after the last row, `notes` has sentences about the listing for the user.
 
-    The label is the name: `cluster.labels=check` drops those who are somebody else.
+    The label is the name that was searched for: `cluster.labels=check` drops photos of other people.
     """
 
     name: str
@@ -78,12 +78,12 @@ class OpenverseSource:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def asked_of_service(self) -> str:
+    def service_query(self) -> str:
         """The people or categories, and their labels."""
         return repr(self.wanted)
 
     def rows(self) -> Iterator[pa.Table]:
-        """List the photos in the order of the API. Raises SourceError if it refuses, or finds nothing at all."""
+        """The photos in the order of the API. Raises SourceError if it refuses, or finds nothing at all."""
         self.notes.clear()
         seen, accepted = set[str](), dict.fromkeys((one.label or one.text for one in self.wanted), 0)
         with self.connect() as api:
@@ -126,7 +126,10 @@ class OpenverseSource:
                 return
 
     def _query(self, name: str, page: int) -> dict[str, str]:
-        """https://api.openverse.org/v1/#tag/images/operation/images_search; in quotes: the words side by side."""
+        """The query of a search; quotes mean the words side by side.
+
+        https://api.openverse.org/v1/#tag/images/operation/images_search
+        """
         settings = self.settings
         query = {"q": f'"{name}"', "license": ",".join(_codes(settings)), "page": str(page)}
         query["page_size"] = str(settings.page_size)
@@ -162,9 +165,9 @@ class OpenverseSource:
 
 
 def open_openverse(text: str, settings: OpenverseSettings, limits: WebLimits) -> OpenverseSource:
-    """Open what follows `openverse:`: a name, several separated by `;`, or `@FILE` of names, one a line.
+    """The source for the text after `openverse:`: a name, several separated by `;`, or `@FILE` with one a line.
 
-    Asks nothing yet. Raises SourceError for no name, unknown licences, and for more than a day's requests.
+    Sends no request yet. Raises SourceError for no name, unknown licences, and for more than a day's requests.
     """
 
     def connect() -> "Api":

@@ -1,4 +1,4 @@
-"""Cutting a source into parts: nothing is lost, parts are bounded, and additions stay local."""
+"""Splitting a source into parts: no row is lost, parts are bounded, and a new photo changes few parts."""
 
 import pyarrow as pa
 from hypothesis import given

@@ -71,7 +71,7 @@ def test_a_rerun_does_nothing_and_a_new_file_redoes_one_part(tmp_path: Path, fil
     assert contents(out / "images") == contents(tmp_path / "fresh" / "images")
 
 
-def test_a_word_goes_before_work_and_not_before_none(tmp_path: Path, files: Path) -> None:
+def test_before_work_is_called_once_if_there_is_work_and_else_not(tmp_path: Path, files: Path) -> None:
     run(tmp_path, files)
     storage, console = Storage(str(tmp_path)), Console(file=io.StringIO())
     inputs, seen = WholeParts(storage, "sources"), list[list[str]]()
@@ -90,8 +90,8 @@ def test_a_word_goes_before_work_and_not_before_none(tmp_path: Path, files: Path
 
 def test_another_configuration_is_noticed(tmp_path: Path, files: Path) -> None:
     run(tmp_path / "out", files)
-    said = run(tmp_path / "out", files, stage=Measure(label="other"))
-    assert "redone" in said
+    output = run(tmp_path / "out", files, stage=Measure(label="other"))
+    assert "redone" in output
     assert set(Storage(str(tmp_path / "out")).scan("images").column("label").to_pylist()) == {"other"}
 
 

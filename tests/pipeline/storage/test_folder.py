@@ -1,4 +1,4 @@
-"""Storage: parts are there whole or not at all, bytes come back as they went in, tars have no clock."""
+"""Storage: a part is complete or does not exist, bytes are read back unchanged, tars hold no time of their making."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""Finding what came before in a long stream."""
+"""The set of keys that finds duplicates in a long list."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ TEXTS = st.lists(st.lists(st.text("abé\0", max_size=3), max_size=20), max_size=
 
 
 @given(TEXTS)
-def test_it_says_what_a_set_would_say(batches: list[list[str]]) -> None:
+def test_it_agrees_with_a_python_set(batches: list[list[str]]) -> None:
     seen, known = KeySet(), set[str]()
     for batch in batches:
         expected = []
@@ -19,7 +19,7 @@ def test_it_says_what_a_set_would_say(batches: list[list[str]]) -> None:
         assert seen.add(batch).tolist() == expected
 
 
-def test_it_keeps_eight_bytes_a_text_in_few_runs() -> None:
+def test_it_keeps_eight_bytes_a_key_in_few_runs() -> None:
     seen = KeySet()
     for start in range(0, 100_000, 1000):
         assert not seen.add([str(i) for i in range(start, start + 1000)]).any()

@@ -50,7 +50,7 @@ def rows_of(source: OpenverseSource) -> list[Row]:
     return rows
 
 
-def test_what_is_not_openverse_is_said_without_the_secrets_of_its_address(replica: Replica) -> None:
+def test_another_api_is_reported_without_the_secrets_of_its_address(replica: Replica) -> None:
     source = opened(replica, "Ada")
     other = replace(source.settings, api=f"{replica.commons_api}?key=SECRET&x=")
     with pytest.raises(SourceError, match="does not answer as Openverse does") as caught:
@@ -63,7 +63,7 @@ def test_a_photo_with_its_licence_and_author(replica: Replica) -> None:
     add(replica.world, "Ada Lovelace", 1, data=jpeg(1))
     source = opened(replica, " Ada  Lovelace ")
     (row,) = rows_of(source)
-    assert source.asked_of_service
+    assert source.service_query
     assert source.name == "openverse:Ada  Lovelace"
     assert row["label"] == "Ada Lovelace"
     assert row["key"] == f"Ada Lovelace/{row['url']}"
@@ -153,7 +153,7 @@ def test_names_of_a_file_with_labels(replica: Replica, tmp_path: Path) -> None:
     assert [row["label"] for row in rows] == ["Ada", "Ada", "Ada King", "Ada King"]
 
 
-def test_who_is_not_found_is_said(replica: Replica) -> None:
+def test_people_without_results_are_reported(replica: Replica) -> None:
     add(replica.world, "Ada", 1)
     source = opened(replica, "Ada; Nobody")
     rows_of(source)

@@ -1,4 +1,4 @@
-"""Tars with photos: what lies where in them, what is said of it, and tars that were made to do harm."""
+"""Tars with photos: where their bytes lie, which annotations they have, and tars that were made to do harm."""
 
 import contextlib
 import io
@@ -48,15 +48,15 @@ def data_of(row: Row) -> bytes:
         return file.read(row["photo"]["length"])
 
 
-def as_json(**said: object) -> bytes:
-    return json.dumps(said).encode()
+def as_json(**content: object) -> bytes:
+    return json.dumps(content).encode()
 
 
 def test_a_row_says_where_the_bytes_lie_and_what_the_json_beside_them_says(tmp_path: Path) -> None:
-    said = as_json(
+    content = as_json(
         url="http://a", caption="Zoë", sha256="of the original", person="Ann", license="CC0", key="0"
     )
-    path = write(tmp_path / "00000.tar", ("0.jpg", b"photo"), ("0.json", said), ("0.txt", b"Zo"))
+    path = write(tmp_path / "00000.tar", ("0.jpg", b"photo"), ("0.json", content), ("0.txt", b"Zo"))
     (row,) = listing(path)
     assert row["key"] == "00000.tar/0.jpg"
     assert data_of(row) == b"photo"
@@ -333,10 +333,10 @@ def test_no_byte_that_is_changed_does_harm(
 
 
 @pytest.mark.parametrize(
-    "said", [b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (1 << 20) + b"{}", as_json(name=["Ann"])]
+    "content", [b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (1 << 20) + b"{}", as_json(name=["Ann"])]
 )
-def test_json_that_makes_no_sense_rejects_its_photo(tmp_path: Path, said: bytes) -> None:
-    files = [("0.jpg", b"1"), ("0.json", said), ("1.jpg", b"2"), ("1.json", as_json(name="Bob"))]
+def test_json_that_makes_no_sense_rejects_its_photo(tmp_path: Path, content: bytes) -> None:
+    files = [("0.jpg", b"1"), ("0.json", content), ("1.jpg", b"2"), ("1.json", as_json(name="Bob"))]
     rows = listing(write(tmp_path / "x.tar", *files))
     assert [(row["key"], row["reject"]) for row in rows] == [
         ("x.tar/0.jpg", Reject.BAD_ROW),

@@ -1,4 +1,4 @@
-"""Lists of URLs: every format says the same, and whatever is wrong with a row or a list is said."""
+"""Lists of URLs: every format gives the same rows, and errors in a row or a list are reported."""
 
 import bz2
 import csv
@@ -39,7 +39,7 @@ def write(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def said(row: Row) -> Row:
+def annotations_of(row: Row) -> Row:
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -53,7 +53,7 @@ def test_the_files_of_facescrub_are_read_as_published(tmp_path: Path) -> None:
         f"Aaron Eckhart\t1\t1\thttp://a.example/x.jpg\t53,177,418,542\t{'AB' * 32}\n",
     )
     (row,) = listing(path)
-    assert said(row) == {
+    assert annotations_of(row) == {
         "key": "Aaron Eckhart/http://a.example/x.jpg#xywh=53,177,365,365",
         "url": "http://a.example/x.jpg",
         "label": "Aaron Eckhart",
@@ -100,7 +100,7 @@ def test_boxes_are_read_in_every_form(tmp_path: Path, box: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "broken",
     [
         {"bbox": "1,2,3"},
         {"bbox": "1,2,3,4,5"},
@@ -128,8 +128,8 @@ def test_boxes_are_read_in_every_form(tmp_path: Path, box: object) -> None:
         {"caption": "\udfff"},
     ],
 )
-def test_a_row_that_makes_no_sense_is_rejected_and_the_next_is_not(tmp_path: Path, said: Row) -> None:
-    lines = [{"url": "http://a"} | said, {"url": "http://b"}]
+def test_a_row_that_makes_no_sense_is_rejected_and_the_next_is_not(tmp_path: Path, broken: Row) -> None:
+    lines = [{"url": "http://a"} | broken, {"url": "http://b"}]
     names = {"bbox": "bbox", "sha256": "sha256", "identity": "name"}
     both = "".join(json.dumps({"bbox": "", "sha256": "", "name": ""} | line) + "\n" for line in lines)
     bad, good = listing(write(tmp_path / "l.jsonl", both), **names)

@@ -263,7 +263,7 @@ def test_other_text_is_no_allowed_address(text: str) -> None:
         assert ":" in text or not is_allowed(text, allow_private=True)
 
 
-def test_an_error_shows_what_a_stranger_said_without_harm() -> None:
+def test_an_error_shows_what_a_host_sent_without_control_characters() -> None:
     error = WebError(Reject.BAD_ANSWER, "\x1b[2J\u202e\udcff" + "x" * 1000, 200, 3.0)
     assert error.detail.startswith("\\x1b[2J\\u202e\\udcffx")
     assert len(error.detail) == 200

@@ -131,11 +131,11 @@ def test_without_an_answer_nothing_is_allowed(reject: Reject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "delay_s"),
+    ("value", "delay_s"),
     [("2", 2.0), ("0.5", 0.5), ("1e9", 300.0), ("-1", 0.0), ("soon", 0.0), ("nan", 0.0), ("inf", 0.0)],
 )
-def test_crawl_delay_is_bounded(said: str, delay_s: float) -> None:
-    assert decision_for(f"User-agent: *\nCrawl-delay: {said}\nDisallow: /x").crawl_delay_s == delay_s
+def test_crawl_delay_is_bounded(value: str, delay_s: float) -> None:
+    assert decision_for(f"User-agent: *\nCrawl-delay: {value}\nDisallow: /x").crawl_delay_s == delay_s
 
 
 def test_redirects_are_followed_hop_by_hop() -> None:
