@@ -9,13 +9,13 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 import yaml
+from facerefs.trainers.loop.plain import plain
 
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.storage.fingerprint import changed_settings, text_digest
 from facerefs.stages.degrade import recipe
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.stages.fetch import Fetch
-from facerefs.trainers.loop.plain import plain
 
 PARTS_OF_RECIPES = (
     *(recipe.Recipe, recipe.Round, recipe.BlurKinds, recipe.RandomBlur, recipe.RandomResize),
