@@ -49,13 +49,13 @@ class Plan:
 
     def listing_key(self) -> str:
         """What a source is asked for: all that its list depends on, as far as it is not the default."""
-        changed = changed_settings(self.config)
-        settings = {name: changed[name] for name in ("rows_per_part",) if name in changed}
         service, _ = service_of(self.source)
-        if service is not None and service.settings_section in self.config.sources:
-            section = service.settings_section
-            settings |= {section: changed_settings(self.config.sources[section])}
-        return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
+        section = None if service is None else service.settings_section
+        changed = changed_settings(self.config)
+        asked = {"source": self.source, "rows_per_part": changed.get("rows_per_part")}
+        if section is not None and section in self.config.sources:
+            asked[section] = changed_settings(self.config.sources[section])
+        return yaml.safe_dump({name: value for name, value in asked.items() if value}, sort_keys=False)
 
 
 def build(

@@ -16,7 +16,7 @@ from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import RandomNoise, Recipe, Round
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.shard import Shard
-from facerefs.stages.sources.services.commons import Commons
+from facerefs.stages.sources.services.commons import CommonsSettings
 
 OLD = Plan("/photos", None, Config())
 
@@ -94,9 +94,16 @@ def test_a_setting_that_is_new_since_the_build_is_no_change_at_its_default(tmp_p
 
 def test_a_service_is_not_asked_again_for_a_setting_at_its_default() -> None:
     """A setting that comes new is not in the listing key either."""
-    assert yaml.safe_load(OLD.listing_key()) == {"source": "/photos"}
-    other = replace(OLD, config=Config(rows_per_part=64, commons=Commons(category_depth=1)))
-    assert len({OLD.listing_key(), other.listing_key(), replace(OLD, source="/others").listing_key()}) == 3
+    plan = replace(OLD, source="commons:Q7259", config=Config())
+    assert yaml.safe_load(plan.listing_key()) == {"source": "commons:Q7259"}
+    others = [
+        replace(plan, source="commons:Q37103"),
+        replace(plan, config=read_config(None, ["rows_per_part=64"])),
+        replace(plan, config=read_config(None, ["commons.category_depth=1"])),
+    ]
+    assert len({one.listing_key() for one in (plan, *others)}) == 4
+    unasked = replace(plan, config=read_config(None, ["openverse.category=photograph", "crawl.copy=true"]))
+    assert unasked.listing_key() == plan.listing_key()
 
 
 def test_a_build_with_the_old_names_of_settings_is_read_by_the_new_ones(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         *({"key": key, "id": IDS[key], "group": IDS[key]} for key in (ANN_2, BOB_1, BOB_2)),
     ],
     "faces": [{"id": FACES[key], "image": IDS[key], "key": key, "embedding": [0.5] * 128} for key in FACES],
+    "labels": [{"face": FACES[key], "label": key.partition("/")[0]} for key in FACES],
     "overrides": [{"line": 2, "decision": "keep", "what": FACES[ANN_1], "other": FACES[ANN_2]}],
     "copies": [{"face": FACES[ANN_1], "other": FACES[ANN_2], "kind": "unsure"}],
     "identities": [{"face": FACES[key], "identity": key.partition("/")[0]} for key in FACES],
@@ -95,6 +96,7 @@ OF_ANN_1 = {
     "images": [0],
     "duplicates": [0, 1],
     "faces": [0],
+    "labels": [0],
     "overrides": [0],
     "copies": [0],
     "identities": [0],
@@ -107,6 +109,7 @@ OF_BOB_2 = {
     "images": [4],
     "duplicates": [4],
     "faces": [3],
+    "labels": [3],
     "identities": [3],
     "pairs": [2, 3],
     "samples": [0, 2],
@@ -134,6 +137,7 @@ def test_a_person_leads_to_all_of_their_photos(shown: Any) -> None:
         "images": [0, 1],
         "duplicates": [0, 1, 2],
         "faces": [0, 1],
+        "labels": [0, 1],
         "overrides": [0],
         "copies": [0],
         "identities": [0, 1],
@@ -174,7 +178,7 @@ def test_long_vectors_are_counted_not_printed(shown: Any) -> None:
 
 
 def test_the_limit_says_that_there_is_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_rows(folder, ANN_1, 12, False)
+    print_rows(folder, ANN_1, 13, False)
     assert "more rows" not in capsys.readouterr().out
     print_rows(folder, ANN_1, 9, False)
     lines = capsys.readouterr().out.splitlines()

@@ -75,6 +75,20 @@ def test_a_run_begins_and_is_gone_on_with(options: TrainOptions, capsys: pytest.
     assert yaml.safe_load((options.run / "settings.yaml").read_text())["settings"]["loop"]["steps"] == 5
 
 
+def test_a_run_from_before_a_setting_was_there_goes_on_with_its_default(
+    options: TrainOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(options)
+    file = options.run / "settings.yaml"
+    tree = yaml.safe_load(file.read_text())
+    del tree["settings"]["loop"]["seed"], tree["settings"]["loop"]["clip_norm"]
+    file.write_text(yaml.safe_dump(tree))
+    capsys.readouterr()
+    train(TrainOptions("toy", options.run, (), resume=True, steps=4))
+    changed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
+    assert changed == ["changed     loop.steps: 3 -> 4"]
+
+
 def test_a_run_that_is_there_is_not_trained_anew(options: TrainOptions) -> None:
     train(options)
     begun = (options.run / "settings.yaml").read_text()

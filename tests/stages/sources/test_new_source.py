@@ -87,7 +87,7 @@ def plan_of(source: str, *settings: str) -> Plan:
 def listed(plan: Plan, storage: Storage) -> list[str]:
     """The keys that the table `sources` holds once the source of a plan is listed."""
     source = open_source(plan.source, None, plan.config.sources, plan.config.fetch.limits)
-    bring_up_to_date(source, plan.question(), 100, storage, Console(quiet=True), again=False)
+    bring_up_to_date(source, plan.listing_key(), 100, storage, Console(quiet=True), again=False)
     return sorted(storage.scan("sources", ("key",))["key"].to_pylist())
 
 

@@ -234,7 +234,7 @@ def test_a_face_without_sense_costs_its_sample_alone(tmp_path: Path) -> None:
     make_set(tmp_path)
     storage = Storage(str(tmp_path))
     plan = ShardInput(storage, SMALL)
-    planned = storage.attach(plan.read(plan.names()[0]), SMALL.loads)
+    planned = storage.load_blobs(plan.read(plan.names()[0]), SMALL.loads)
     rows = planned.to_pylist()
     broken = next(row for row in rows if row["references"][0]["synthesis"])
     broken["target"]["landmarks"] = [float(i // 2) for i in range(136)]

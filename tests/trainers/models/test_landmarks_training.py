@@ -40,7 +40,7 @@ def batch_of(images: Tensor, landmarks: Tensor) -> DeviceBatch:
         [prepared(i, face_files(i), degradation="stored") for i in range(len(images))], references=0
     )
     ready = to_device(faces, CPU, None, None, torch.float32, (-1, 1))
-    return replace(ready, batch=replace(faces, landmarks=landmarks), target=images, degraded=images)
+    return replace(ready, landmarks=landmarks, target=images, degraded=images)
 
 
 def drawn_faces(count: int, size_px: int) -> tuple[Tensor, Tensor]:

@@ -45,7 +45,7 @@ def test_a_remote_set_gives_the_same_batches_and_is_fetched_once(served: PhotoSe
         for theirs, ours in zip(remote.batches(8), local.batches(8), strict=True):
             assert theirs[:2] == ours[:2]
             assert (theirs[2] == ours[2]).all()
-    given = {path.rpartition("/")[2]: count for path, count in served.given.items() if count}
+    given = {path.rpartition("/")[2]: count for path, count in served.photos_sent.items() if count}
     assert given.pop("manifest.json") == 2
     assert given == {f"train-{shard:05}.{kind}": 1 for shard in range(3) for kind in ("tar", "parquet")}
 
@@ -104,7 +104,7 @@ def test_a_server_that_fails_twice_is_asked_a_third_time(served: PhotoServer, tm
     shards = open_shards(served.url("/samples"), cache=_cache(tmp_path))
     served.statuses = _FailsTwice()
     assert dict(ShardReader([shards]).files(0, 8)) == files_of(shards.key(8))
-    assert served.asked["/samples/train-00001.tar"] == 3
+    assert served.requests["/samples/train-00001.tar"] == 3
 
 
 class _FailsTwice(dict[str, int]):
@@ -132,7 +132,7 @@ def test_a_server_that_does_not_give_is_named(
     with pytest.raises(StreamError, match=sentence) as caught:
         ShardReader([shards]).files(0, 8)
     assert "secret" not in str(caught.value)
-    assert served.asked["/samples/train-00001.tar"] == asked
+    assert served.requests["/samples/train-00001.tar"] == asked
     assert not list((tmp_path / "cache").glob("*.part"))
 
 

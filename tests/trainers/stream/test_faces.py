@@ -11,6 +11,7 @@ import torch
 
 from facerefs.trainers.stream.batches.batch import FaceBatch, collate
 from facerefs.trainers.stream.batches.device import on_device
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.stream.faces import face_stream
 from facerefs.trainers.stream.samples.decode import decode_sample
 from facerefs.trainers.stream.samples.prepare import FacePreparation
@@ -103,9 +104,13 @@ def _write_shard(path: Path, seeds: range) -> None:
                 tar.addfile(member, io.BytesIO(data))
 
 
-def _digest(batch: FaceBatch) -> tuple[Any, ...]:
+def _digest(batch: FaceBatch | DeviceBatch) -> tuple[Any, ...]:
+    """What a batch holds, images as the stored uint8."""
     parts = (batch.keys, batch.thetas, batch.positions.tolist())
-    return (*parts, batch.target.numpy().tobytes(), batch.references.numpy().tobytes())
+    images = (batch.target, batch.references)
+    if isinstance(batch, DeviceBatch):
+        images = tuple(((image + 1) * 127.5).round().to(torch.uint8) for image in images)
+    return (*parts, *(image.numpy().tobytes() for image in images))
 
 
 def test_a_stream_of_faces_resumes_from_what_the_device_handed_out(tmp_path: Path) -> None:
@@ -122,13 +127,13 @@ def test_a_stream_of_faces_resumes_from_what_the_device_handed_out(tmp_path: Pat
     assert len({key for digest in whole[:2] for key in digest[0]}) == 8
 
     ready = on_device(stream(), "cpu", prefetch=3)
-    first = [_digest(next(ready).batch) for _ in range(3)]
+    first = [_digest(next(ready)) for _ in range(3)]
     state = ready.state_dict()
     ready.close()
     again = stream()
     again.load_state_dict(state)
     rest = on_device(again, "cpu")
-    assert first + [_digest(next(rest).batch) for _ in range(5)] == whole
+    assert first + [_digest(next(rest)) for _ in range(5)] == whole
     rest.close()
 
 

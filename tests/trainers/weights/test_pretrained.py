@@ -29,7 +29,7 @@ def running() -> Iterator[PhotoServer]:
 
 @pytest.fixture
 def server(running: PhotoServer) -> PhotoServer:
-    for memory in (running.photos, running.asked, running.given):
+    for memory in (running.photos, running.requests, running.photos_sent):
         memory.clear()
     return running
 
