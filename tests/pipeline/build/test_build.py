@@ -16,7 +16,6 @@ from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import RandomNoise, Recipe, Round
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.shard import Shard
-from facerefs.stages.sources.services.commons import CommonsSettings
 
 OLD = Plan("/photos", None, Config())
 
