@@ -19,7 +19,7 @@ from facerefs.stages.copies.copy_augmentations import EDITS, edited
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 if TYPE_CHECKING:
-    from facerefs.stages.copies.calibrate import Measured
+    from facerefs.stages.copies.calibrate import CalibrationResult
 
 _SAID = pa.list_(pa.struct([("label", pa.string()), ("box", pa.list_(pa.float32(), 4))]))
 _QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
@@ -33,7 +33,7 @@ def calibrate_command(
 
     Raises UserError for a mistake of the user.
     """
-    from facerefs.stages.copies.calibrate import measure
+    from facerefs.stages.copies.calibrate import measure_calibration
     from facerefs.stages.copies.face_features import Looks
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
@@ -45,7 +45,7 @@ def calibrate_command(
     people = {label: number for number, label in enumerate(sorted({label for _, label in photos}))}
     of_photo = {str(path): number for number, (path, _) in enumerate(photos)}
     try:
-        measured = measure(
+        measured = measure_calibration(
             Looks.of(faces),
             np.array([people[label] for label in faces["label"].to_pylist()], np.int64),
             np.array([of_photo[key] for key in faces["key"].to_pylist()], np.int64),
@@ -163,7 +163,7 @@ def _measured(faces: pa.Table) -> pa.Table:
     return faces.select(["key", "label", "embedder", *LOOKS]).slice(0, 1)
 
 
-def _lines(measured: "Measured", photos: Sequence[Path], embedder: str) -> Iterator[str]:
+def _lines(measured: "CalibrationResult", photos: Sequence[Path], embedder: str) -> Iterator[str]:
     """What was measured, as a person reads it, and the lines of YAML."""
     yield f"embedder    {embedder}"
     yield ""
@@ -197,16 +197,16 @@ def _cells(name: str, *values: object) -> str:
     return f"{name:<28}" + "".join(f"{value!s:>9}" for value in values)
 
 
-def _facts(measured: "Measured") -> str:
+def _facts(measured: "CalibrationResult") -> str:
     pairs = len(measured.one_person), len(measured.two_people), len(measured.copies)
     return "{} pairs of one person, {} of two people and {} edited copies".format(*pairs)
 
 
-def _settings(measured: "Measured") -> dict[str, Any]:
+def _settings(measured: "CalibrationResult") -> dict[str, Any]:
     figures = measured.calibration
     rule = {
         "copy_similarity": figures.copy,
-        "twin_similarity": figures.twin,
+        "same_shot_similarity": figures.same_shot,
         "session_similarity": figures.session,
     }
     return {

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
 from facerefs.stages.faces.landmarks import mirrored
-from facerefs.stages.references.face_arrays import Block, Portraits
+from facerefs.stages.references.face_arrays import Block, FaceArrays
 from facerefs.stages.search.similarity import Floats, Ints
 
 POINTS = 68
@@ -27,7 +27,7 @@ class Compared:
     same_photo: NDArray[np.bool_]  # a face is in the same photo as itself
 
 
-def compared(portraits: Portraits, block: Block) -> Compared:
+def compared(portraits: FaceArrays, block: Block) -> Compared:
     """All targets of a block with all faces of their persons."""
 
     def gap(values: Floats) -> Floats:
@@ -53,7 +53,7 @@ def inner(left: Floats, right: Floats) -> Floats:
     return np.asarray(np.einsum("ptd,pnd->ptn", left, right))
 
 
-def nearer_way(portraits: Portraits, a: Ints, b: Ints, landmark_distance: Floats) -> Floats:
+def nearer_way(portraits: FaceArrays, a: Ints, b: Ints, landmark_distance: Floats) -> Floats:
     """The landmark distances of pairs of places (M,), or those with one of the two mirrored, if that is less."""
     a, b = np.minimum(a, b), np.maximum(a, b)
     last = 1 - np.float32(1) / portraits.crop_size[a]
@@ -62,7 +62,7 @@ def nearer_way(portraits: Portraits, a: Ints, b: Ints, landmark_distance: Floats
     return np.asarray(np.minimum(landmark_distance, moved.sum(axis=1) / np.float32(POINTS)))
 
 
-def _hash_distance(portraits: Portraits, block: Block) -> Ints:
+def _hash_distance(portraits: FaceArrays, block: Block) -> Ints:
     def pair(values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         return block.targets(values)[:, :, None], block.references(values)[:, None]
 
