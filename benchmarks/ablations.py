@@ -37,13 +37,13 @@ from benchmarks.paired import OUT
 from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.pipeline.errors import UserError
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.check import probe
 from facerefs.trainers.distributed import joined
 from facerefs.trainers.loop.checkpoint import checkpoints, read, step_of
 from facerefs.trainers.loop.log import GRIDS_FOLDER, LOG_FILE
 from facerefs.trainers.loop.nan_guard import Diverged
-from facerefs.trainers.loop.plain import plain
 from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
-from facerefs.trainers.loop.stored import look_into
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import presets
 from facerefs.trainers.models.common.sizes import sizes_of
 from facerefs.trainers.models.model import Model
@@ -87,7 +87,7 @@ class Training:
         kept = checkpoints(self.run / CHECKPOINTS_FOLDER)
         if not kept:
             return False
-        if read(kept[-1]).settings != plain(self.model):
+        if read(kept[-1]).settings != to_dict(self.model):
             raise UserError(
                 f"{self.run} holds a training with other settings: remove it, or choose another --out"
             )
@@ -132,12 +132,12 @@ def main() -> None:
 
 def both(name: str, steps: int | None, out: Path, place: Path) -> Iterator[Training]:
     """A model's training as it is, and the one without its idea. Raises UserError for settings that cannot be."""
-    embedder = look_into(str(place), "train").embedder
+    embedder = probe(str(place), "train").embedder
     variants = {AS_IT_IS: ((), name), WITHOUT[name]: ((WITHOUT[name],), f"{name}-without")}
     for variant, (idea, folder) in variants.items():
         tiny: Any = presets(name)["tiny"]
         settings = [*lasting(name, tiny, steps), *_judged(tiny, embedder), *idea]
-        model = read_settings(type(tiny), "loop.steps=1000", settings=settings, under=plain(tiny))
+        model = read_settings(type(tiny), "loop.steps=1000", settings=settings, under=to_dict(tiny))
         yield Training(name, variant, model, out / folder)
 
 

@@ -20,8 +20,8 @@ from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, degrade_exactly
 from facerefs.stages.degrade.program import compile_thetas
 from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
-from facerefs.stages.quality.basicsr import degradations
 from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
+from tests.stages.degrade.basicsr_oracle import degradations
 
 SIZE_PX = 512
 COUNT = 64

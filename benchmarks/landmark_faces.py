@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from facerefs.stages.faces import geometry
+from facerefs.trainers.check import probe
 from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
-from facerefs.trainers.loop.stored import look_into
 from facerefs.trainers.metrics.nme import strength
 from facerefs.trainers.models.landmarks import Moves
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from facerefs.trainers.stream.shards.reader import ShardReader
@@ -48,17 +48,17 @@ def degraded_faces(
     truths = None if truth is None else _truths(truth, shards, split)
     for batch in _batches(shards, split, recipe, seed):
         side = batch.target.shape[-1]
-        chosen = [i for i, key in enumerate(batch.batch.keys) if truths is None or key in truths]
+        chosen = [i for i, key in enumerate(batch.keys) if truths is None or key in truths]
         if not chosen or batch.degraded is None:
             continue
-        stored = batch.batch.landmarks[chosen]
+        stored = batch.landmarks[chosen]
         yield Faces(
             degraded=batch.degraded[chosen],
             clean=batch.target[chosen],
             boxes=(torch.tensor(FACE_BOX) * side).expand(len(chosen), -1),
             stored=stored,
-            truth=stored if truths is None else torch.stack([truths[batch.batch.keys[i]] for i in chosen]),
-            strength=strength(batch.batch.thetas, side)[chosen],
+            truth=stored if truths is None else torch.stack([truths[batch.keys[i]] for i in chosen]),
+            strength=strength(batch.thetas, side)[chosen],
         )
 
 
@@ -81,8 +81,8 @@ def moved(faces: Faces, moves: Moves, seed: int) -> Faces:
     )
 
 
-def _batches(shards: Path, split: str, recipe: str, seed: int) -> Iterator[ReadyBatch]:
-    side_px = look_into(str(shards), split).side_px
+def _batches(shards: Path, split: str, recipe: str, seed: int) -> Iterator[DeviceBatch]:
+    side_px = probe(str(shards), split).side_px
     preparation = FacePreparation(seed, side_px, references=0, flip_chance=0, degradation=recipe)
     dataset = SampleDataset(shards, preparation, split)
     numbers = [range(start, min(start + BATCH, len(dataset))) for start in range(0, len(dataset), BATCH)]

@@ -23,16 +23,16 @@ import torch
 from torch import Tensor
 
 from facerefs.stages.faces import geometry
+from facerefs.trainers.check import probe
 from facerefs.trainers.geometry.tps import warp_for
-from facerefs.trainers.loop.stored import look_into
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import Restorer
 from facerefs.trainers.models.run import Run, load_run
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.stream.dataset import SampleDataset
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 
 _OUT = Path(__file__).parent / "out" / "moles.json"
@@ -99,7 +99,7 @@ def count_moles(run: Run, data: Path, splits: Sequence[str], draws: int, truth: 
     lost = back = elsewhere = dark = 0
     batches = (_batches(run, data, split, draw) for split, draw in product(splits, range(draws)))
     for batch, targets, references in chain.from_iterable(batches):
-        seen = seen_of(batch)
+        seen = restorer_input(batch)
         with torch.no_grad():
             restored = run.model.restore(run.networks, seen)
         layers = [_gray(images) for images in (batch.target, seen.degraded, restored)]
@@ -125,17 +125,17 @@ class _Recorded:
 
     preparation: FacePreparation
 
-    def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> tuple[Prepared, dict[str, Any]]:
+    def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> tuple[Prepared, dict[str, Any]]:
         return self.preparation(draw, files), json.loads(files["json"])
 
 
 def _batches(
     run: Run, data: Path, split: str, draw: int
-) -> Iterator[tuple[ReadyBatch, list[Record], list[Record]]]:
+) -> Iterator[tuple[DeviceBatch, list[Record], list[Record]]]:
     """All samples with a reference, and the records of their targets and first references."""
     size_px = run.model.size_px
     preparation = FacePreparation(
-        seed=draw, size_px=look_into(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
+        seed=draw, size_px=probe(str(data / "samples"), split).side_px, reduce_px=size_px, flip_chance=0.0,
         require_references=True, degradation=run.model.data.degradation,
     )  # fmt: skip
     faces = SampleDataset(data / "samples", _Recorded(preparation), split)

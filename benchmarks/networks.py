@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu
 
 from benchmarks.paired import Comparison, compare, write
-from facerefs.stages.quality.basicsr import _basicsr
 from facerefs.trainers.losses.regularise import r1
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.widths import widths
+from tests.stages.degrade.basicsr_oracle import basicsr_module
 
 STYLE_DIM, MAPPING_LAYERS = 512, 8
 CLEAN = Path("archs/stylegan2_clean_arch.py")
@@ -34,7 +34,9 @@ CLEAN = Path("archs/stylegan2_clean_arch.py")
 def main() -> None:
     """Print the ratios, and write benchmarks/out/networks.json."""
     options = _options()
-    basicsr = _basicsr("basicsr.archs.stylegan2_arch")  # this door also lets GFPGAN's file import basicsr
+    basicsr = basicsr_module(
+        "basicsr.archs.stylegan2_arch"
+    )  # this door also lets GFPGAN's file import basicsr
     _make_plain(basicsr)
     peers = [basicsr] if options.peer is None else [_clean(options.peer), basicsr]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -13,13 +13,13 @@ from torch.utils.data import default_collate
 
 from benchmarks.stream_peers import BATCH, CASES, FILES, WORKERS, steady
 from facerefs.trainers.stream.faces import face_stream
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.packed import TakeFiles, pack
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from facerefs.trainers.stream.stream import Source, Stream
 
 
-def prepare_decoded(draw: Draw, files: Mapping[str, bytes]) -> Any:
+def prepare_decoded(draw: SampleRequest, files: Mapping[str, bytes]) -> Any:
     """The peers' decoding."""
     return CASES["decoded"](files)
 

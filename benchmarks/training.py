@@ -29,7 +29,7 @@ from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.pipeline.errors import UserError
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.distributed import joined
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.models.rpf.rpf import Rpf
@@ -99,16 +99,16 @@ def drawn(name: str, preset: str, settings: Sequence[str] = ()) -> Any:
     if preset not in known:
         raise UserError(f"{name} has no preset {preset!r}: choose {', '.join(known)}")
     model: Any = known[preset]
-    weights = plain(model).get("weights", {})
+    weights = to_dict(model).get("weights", {})
     random = [f"weights.{key}=random" for key in weights if key in _PRIORS or weights[key] == "cache"]
     hurried = _HURRIED.get(name, ())
     return read_settings(
-        type(model), "loop.steps=1000", settings=[*random, *hurried, *settings], under=plain(model)
+        type(model), "loop.steps=1000", settings=[*random, *hurried, *settings], under=to_dict(model)
     )
 
 
 def _in(model: Any, way: str, steps: int) -> Any:
-    total = model.lessons[-1].until if isinstance(model, Rpf) else steps
+    total = model.lessons[-1].end_step if isinstance(model, Rpf) else steps
     loop = replace(
         model.loop, steps=total, log_every=_EVERY, validate_every=10**9, checkpoint_every=10**9,
         validation_samples=1, grid_samples=1, **_WAYS[way],
@@ -124,7 +124,7 @@ def parts_of(model: Model) -> dict[str, tuple[int, int]]:
     names = {"refinement": "refinement, all blocks"} | {
         module: f"{module}, block {last}" for module in ("warping", "synthesis")
     }
-    return {names[one.module]: (one.after, one.until) for one in model.lessons if one.block == last}
+    return {names[one.module]: (one.start_step, one.end_step) for one in model.lessons if one.block == last}
 
 
 def _costs(name: str, model: Model, place: Path, device: torch.device) -> dict[str, Cost]:

@@ -2,11 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from facerefs.pipeline.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     help="Photos of people in, verified training shards for reference-based face restoration out.",
@@ -20,14 +24,23 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The build's folder.")]
 Folder = Annotated[Path, typer.Argument(help="The build's folder.", metavar="DIR")]
 
 
-@app.command()
+class ShowsSources(TyperCommand):
+    """A command whose help ends with the sources that there are, which are imported for that alone."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The help as typer writes it, and below it what SOURCE may be."""
+        from facerefs.stages.sources.registry import choices
+
+        formatter = ctx.make_formatter()
+        with formatter.section("Sources"):
+            formatter.write_dl(choices())
+        return f"{super().get_help(ctx)}\n\n{formatter.getvalue().rstrip()}"
+
+
+@app.command(cls=ShowsSources)
 def build(
     source: Annotated[
-        str,
-        typer.Argument(
-            help="A folder of photos, one sub-folder per person or flat; a list of URLs (csv, tsv, jsonl, parquet); "
-            "tars or Parquet files with photos; commons:Q76, commons:Category:NAME, openverse:NAME."
-        ),
+        str, typer.Argument(help="Where the photos are: see the list of sources below.", metavar="SOURCE")
     ],
     out: Out,
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
@@ -69,23 +82,26 @@ def build(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Make a training set from photos; a second run continues, and does only what is missing or has changed."""
-    from facerefs.pipeline.commands.build_commands import build_command
+    from facerefs.pipeline.commands.build import BuildOptions, build_command
 
     build_command(
-        source=source,
-        out=out,
-        config_file=config,
-        settings=settings or [],
-        engines=engines,
-        labels=labels,
-        labels_file=labels_file,
-        contact=contact,
-        allow_private_hosts=allow_private_hosts,
-        retry=retry,
-        update=update,
-        workers=workers,
-        address=address,
-        verbose=verbose,
+        BuildOptions(
+            source=source,
+            out=out,
+            config_file=config,
+            settings=tuple(settings or ()),
+            engines=engines,
+            labels=labels,
+            labels_file=labels_file,
+            contact=contact,
+            allow_private_hosts=allow_private_hosts,
+            retry=retry,
+            update=update,
+            workers=workers,
+            address=address,
+            verbose=verbose,
+        ),
+        _console(),
     )
 
 
@@ -98,7 +114,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="Other seeds, other people.")] = 0,
 ) -> None:
     """Render people: photos of known identity, landmarks and marks, for trying things out."""
-    from facerefs.pipeline.commands.build_commands import sample_command
+    from facerefs.pipeline.commands.sample import sample_command
 
     sample_command(out, identities, per_identity, size, seed)
 
@@ -129,7 +145,7 @@ def inspect(
 @app.command()
 def report(folder: Folder) -> None:
     """Write report.html into the build's folder: the funnel, galleries and histograms."""
-    from facerefs.pipeline.commands.build_commands import report_command
+    from facerefs.pipeline.commands.report import report_command
 
     report_command(folder)
 
@@ -144,7 +160,7 @@ def verify(
     ] = 8,
 ) -> None:
     """Check a training set: every byte, every sample, and some degraded faces made anew; status 1 if it has faults."""
-    from facerefs.pipeline.commands.build_commands import verify_command
+    from facerefs.pipeline.commands.verify import verify_command
 
     if not verify_command(folder, replay):
         raise typer.Exit(1)
@@ -158,13 +174,14 @@ def doctor() -> None:
     print_doctor()
 
 
-@app.command()
+@app.command(cls=ShowsSources)
 def calibrate(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="A folder of photos, one sub-folder per person, whose names can be trusted: 5 people and 40 photos "
-            "at least."
+            metavar="SOURCE",
+            help="Photos of people whose names can be trusted, such as a folder with one sub-folder per person: "
+            "5 people and 40 photos at least. Any source of photos that need not be fetched: see below.",
         ),
     ],
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
@@ -218,11 +235,11 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
     """Train a model on shards."""
-    from facerefs.pipeline.training.job import Words
+    from facerefs.pipeline.training.job import TrainOptions
     from facerefs.pipeline.training.train import train_command
 
     train_command(
-        Words(
+        TrainOptions(
             model=model,
             run=run,
             data=tuple(data or ()),
@@ -235,7 +252,8 @@ def train(
             workers=workers,
             address=address,
             verbose=verbose,
-        )
+        ),
+        _console(),
     )
 
 
@@ -247,6 +265,33 @@ def models(
     from facerefs.pipeline.commands.models import print_models
 
     print_models(preset)
+
+
+@app.command()
+def settings(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SECTION",
+            help="A section of the build's settings, such as analyse, or one setting, such as analyse.crop_size; all "
+            "if nothing is given. For those of a model write `train MODEL` or `train MODEL SECTION`.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Whose defaults a model has: paper (if nothing is given) or tiny.")
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table; yaml, a commented file for --config; or markdown, of everything the page docs/settings.md.",
+        ),
+    ] = "table",
+) -> None:
+    """List the settings of a build or of a model, each with its type, default, range and meaning."""
+    from facerefs.pipeline.commands.settings import settings_command
+
+    settings_command(words or [], preset, form)
 
 
 @app.command()
@@ -285,10 +330,10 @@ def restore(
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
 ) -> None:
     """Restore degraded faces with a trained model, blind or with photos of the same person."""
-    from facerefs.pipeline.restoring.restore import Words, restore_command
+    from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
 
     restore_command(
-        Words(
+        RestoreOptions(
             run=run,
             source=source,
             out=out,
@@ -300,7 +345,8 @@ def restore(
             outputs=outputs,
             seed=seed,
             pictures=pictures,
-        )
+        ),
+        _console(),
     )
 
 
@@ -332,6 +378,12 @@ def main() -> None:
         _end(f"{error}{again if error.again else ''}", 1)
     except OSError as error:
         _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(soft_wrap=True, markup=False)
 
 
 def _end(sentence: str, code: int) -> None:

@@ -231,5 +231,8 @@ def _check(op: Any) -> None:
 
 def shown(value: Any) -> str:
     """A short, printable form of any value, for an error message."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except RecursionError:  # of lists in lists in lists
+        return "..."
     return text if len(text) <= 60 else text[:57] + "..."

@@ -7,7 +7,12 @@ A `BLOB` column names bytes by file, offset and length. Its path is relative to 
 that we wrote, and absolute for photos that are referenced where they lie.
 """
 
+import math
+
 import pyarrow as pa
+
+from facerefs.schemas.fields import Kind, Number, Numbers, UnitVector, Whole
+from facerefs.schemas.sample import FACE, PAIR
 
 BLOB = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
 MAX_BLOB_BYTES = 256 << 20
@@ -16,6 +21,22 @@ LANDMARKS = pa.list_(pa.float32(), 136)
 """68 points as x0, y0, x1, y1, ... in pixels; pixel centres lie at whole numbers."""
 BOX = pa.list_(pa.float32(), 4)
 """left, top, right, bottom in upright photo pixels"""
+
+
+def column_type(kind: Kind) -> pa.DataType:
+    """The type of the column that a field of a sample's JSON comes from; an object is the text of its JSON."""
+    match kind:
+        case Whole():
+            return pa.int32()
+        case Number():
+            return pa.float32()
+        case Numbers(shape=shape):
+            return pa.list_(pa.float32(), math.prod(shape))
+        case UnitVector():
+            return pa.list_(pa.float32())
+        case _:
+            return pa.string()
+
 
 _REJECT = [("reject", pa.string()), ("reject_detail", pa.string())]
 
@@ -180,35 +201,8 @@ PAIRS = pa.schema(
     ]
 )
 
-FACE_IN_SAMPLE = [
-    ("face", pa.string()),
-    ("image", pa.string()),
-    ("key", pa.string()),
-    ("url", pa.string()),
-    ("page", pa.string()),
-    ("licence", pa.string()),
-    ("attribution", pa.string()),
-    ("label", pa.string()),
-    ("crop_size", pa.int32()),
-    ("landmarks", LANDMARKS),
-    ("transform", pa.list_(pa.float32(), 6)),
-    ("embedding", pa.list_(pa.float32())),
-    ("yaw", pa.float32()),
-    ("pitch", pa.float32()),
-    ("roll", pa.float32()),
-    ("face_px", pa.float32()),
-    ("detector", pa.string()),
-    ("landmarker", pa.string()),
-    ("embedder", pa.string()),
-]
-PAIR_IN_SAMPLE = [
-    ("rank", pa.int32()),
-    ("landmark_distance", pa.float32()),
-    ("similarity", pa.float32()),
-    ("pose_gap", pa.float32()),
-    ("strategy", pa.string()),
-    ("synthesis", pa.string()),
-]
+FACE_IN_SAMPLE = [(field.name, column_type(field.kind)) for field in FACE]
+PAIR_IN_SAMPLE = [(field.name, column_type(field.kind)) for field in PAIR]
 
 SAMPLES = pa.schema(
     [

@@ -56,6 +56,11 @@ def from_json(text: str) -> Theta:
         records = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"theta cannot be read: {error}") from None
+    return from_records(records)
+
+
+def from_records(records: Any) -> Theta:
+    """Theta from what its JSON holds. Raises ValueError with one sentence, as `from_json`."""
     if not isinstance(records, list):
         raise ValueError(f"theta is a list of operations, not {shown(records)}")
     return tuple(_operation(record) for record in records)

@@ -16,6 +16,7 @@ from facerefs.schemas.tables import FACES, loaded
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
 from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
 from facerefs.stages.faces import geometry
+from facerefs.stages.faces.align import align
 from facerefs.stages.faces.boxes import matching
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import perceptual_hashes
@@ -36,7 +37,7 @@ class _Models:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Photos in, faces out: at least one row per photo; a limit of None is no limit."""
+    """Photos in, faces out: at least one row per photo; a limit of null is no limit."""
 
     reads: ClassVar[str] = "images"
     writes: ClassVar[str] = "faces"
@@ -45,30 +46,46 @@ class Analyse:
     cpus: ClassVar[float] = 1.0
 
     detector: Literal["dlib", "insightface"] = "dlib"
+    """Engine that finds faces: dlib's HOG detector, or SCRFD of insightface."""
     landmarks: Literal["dlib", "fan"] = "dlib"
+    """Engine that finds the 68 landmarks of a face: dlib, or FAN of face-alignment."""
     embedder: Literal["dlib", "insightface"] = "dlib"
-    detector_weights: str | None = (
-        None  # a file, a folder or the name of a pack; None is the engine's default
-    )
+    """Engine that embeds faces: dlib's ResNet, or ArcFace of insightface."""
+    detector_weights: str | None = None
+    """Weights of the detector, as a file, a folder or the name of a pack; null takes the engine's default."""
     landmarks_weights: str | None = None
+    """Weights of the landmark engine, as a file or a folder; null takes the engine's default."""
     embedder_weights: str | None = None
-    device: Literal["cpu", "cuda"] = "cpu"  # of the insightface and fan engines
+    """Weights of the embedder, as a file, a folder or the name of a pack; null takes the engine's default."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the engines of insightface and face-alignment run."""
 
-    detect_side_px: Annotated[int, Ge(64)] | None = (
-        None  # larger photos are reduced to it; None: to what faces of min_face_px need, at most 1280 (dlib) or 640
-    )
-    upsample: Annotated[int, Ge(0), Le(3)] = 0  # times that dlib doubles the photo, to find faces below 80 px
-    max_faces: Annotated[int, Ge(1)] = 8  # of a photo, the largest
+    detect_side_px: Annotated[int, Ge(64)] | None = None
+    """Longest side in pixels to which a photo is reduced before faces are looked for; null: what faces of
+    `min_face_px` need, at most 1280 (dlib) or 640."""
+    upsample: Annotated[int, Ge(0), Le(3)] = 0
+    """How often dlib doubles the size of a photo, to find faces below 80 pixels."""
+    max_faces: Annotated[int, Ge(1)] = 8
+    """Most faces of a photo, the largest first."""
     crop_size: Literal[512, 1024] = 512
+    """Side of the aligned crops in pixels."""
 
-    min_face_px: Annotated[float, Ge(0)] = 256.0  # side of the FFHQ square in the photo
-    max_outside: Annotated[float, Ge(0), Le(1)] = 0.3  # share of the crop
+    min_face_px: Annotated[float, Ge(0)] = 256.0
+    """Least side in pixels of the face's FFHQ square in the photo; smaller faces are rejected."""
+    max_outside: Annotated[float, Ge(0), Le(1)] = 0.3
+    """Largest share of the aligned crop that may lie outside the photo."""
     max_yaw_deg: Annotated[float, Ge(0)] | None = None
-    min_sharpness: Annotated[float, Ge(0)] | None = 15.0  # sharp real photos have 40 or more
+    """Most degrees that a head may be turned to the side; null sets no limit."""
+    min_sharpness: Annotated[float, Ge(0)] | None = 15.0
+    """Least sharpness of a face, the variance of its Laplacian: sharp photos have 40 or more; null sets no limit."""
     max_niqe: Annotated[float, Ge(0)] | None = None
+    """Highest NIQE of a face, where lower is better and sharp faces have 3 to 5; null sets no limit."""
     niqe: bool = True
-    max_brisque: float | None = None  # sharp photos go below 0
-    brisque: bool = False  # wants the trained model of the package `brisque`
+    """Whether NIQE is measured."""
+    max_brisque: float | None = None
+    """Highest BRISQUE of a face, where lower is better and sharp photos go below 0; null sets no limit."""
+    brisque: bool = False
+    """Whether BRISQUE is measured, by the trained model of the package `brisque`."""
 
     def __post_init__(self) -> None:
         if self.max_niqe is not None and not self.niqe:
@@ -148,25 +165,23 @@ class Analyse:
 
     def _face(self, pixels: npt.NDArray[np.uint8], detection: Detection) -> Row:
         """All figures of one face, and the first limit that it fails."""
-        points = self._models.landmarker.landmarks(pixels, detection.box, detection.points)
         try:
-            transform = geometry.ffhq_transform(points, self.crop_size).astype(np.float32)  # as it is stored
+            aligned = align(pixels, detection, self._models.landmarker, self.crop_size)
         except ValueError as error:
             return _rejected(Reject.NO_FACE, str(error))
-        crop = geometry.warp(pixels, transform, self.crop_size)
-        pose = geometry.pose(points)
+        crop, pose = aligned.crop, geometry.pose(aligned.points)
         phash, phash_mirror = perceptual_hashes(crop.pixels)
         face: Row = {
-            "landmarks": geometry.apply(transform, points).ravel(),
-            "transform": transform.ravel(),
+            "landmarks": aligned.landmarks.ravel(),
+            "transform": aligned.transform.ravel(),
             "crop": _png(crop.pixels),
             "crop_size": self.crop_size,
             "outside": crop.outside,
-            "chip": self._models.embedder.chip(pixels, points),
+            "chip": self._models.embedder.chip(pixels, aligned.points),
             "yaw": pose.yaw,
             "pitch": pose.pitch,
             "roll": pose.roll,
-            "face_px": self.crop_size / geometry.scale_of(transform),
+            "face_px": self.crop_size / geometry.scale_of(aligned.transform),
             "sharpness": quality.sharpness(crop.pixels),
             "niqe": quality.niqe(crop.pixels) if self.niqe else None,
             "brisque": quality.brisque(crop.pixels) if self.brisque else None,

@@ -37,12 +37,9 @@ from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 class Cluster:
     """Give every face that was not rejected an identity. A whole stage.
 
-    labels: `trust` takes the label as the identity, `check` corrects it on evidence, `ignore` clusters the
-    embeddings alone. same: cosine above which two faces can be one person; by default measured on the labels
-    (`check`, see `operating_point`) or, where that is not possible, from the calibration of the embedder.
-    min_faces: fewest faces, each in another photo, of a person found without a label. min_split: fewest faces for a
-    person of their own among faces labelled as somebody else. neighbours: how many nearest faces are compared with
-    each face; people with more faces are still found whole, through each other's neighbours.
+    `same` is measured on the labels with `check` (see `operating_point`); where that is not possible, it is taken from
+    the embedder's calibration. People with more faces than `neighbours` are still found whole, through each other's
+    neighbours.
 
     Copies of a shot (`copies`) count once wherever faces are counted. One shot under two names stays with the person
     it suits best. Lines of `overrides` come before all else.
@@ -56,10 +53,17 @@ class Cluster:
     """
 
     labels: Literal["trust", "check", "ignore"] = "check"
+    """What the names of the source are worth: `trust` takes them, `check` corrects them on evidence, `ignore`
+    finds people by their faces alone."""
     same: Annotated[float, Gt(-1), Lt(1)] | None = None
+    """Cosine from which two faces can be one person; null measures it on the labels, or takes that of the
+    embedder's calibration."""
     min_faces: Annotated[int, Ge(1)] = 2
+    """Fewest faces, each in another photo, that make a person whom nobody named."""
     min_split: Annotated[int, Ge(2)] = 3
+    """Fewest faces under a wrong name that make a person of their own."""
     neighbours: Annotated[int, Ge(1)] = 64
+    """How many nearest faces by cosine are looked at for each face."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "faces": ("id", "image", "key", "label", "embedding", "face_px", "embedder", "reject"),

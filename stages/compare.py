@@ -11,10 +11,11 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.tables import COPIES
 from facerefs.stages.copies.copy_rule import COPY, UNKNOWN_BITS, UNSURE, CopyRule
-from facerefs.stages.copies.face_features import LOOKS, Alike, Looks
+from facerefs.stages.copies.face_features import FACE_FEATURES, FaceFeatures, PairSimilarity
 from facerefs.stages.copies.pair_overrides import pair_overrides
 from facerefs.stages.search.hamming import hamming_blocks
 from facerefs.stages.search.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
+from facerefs.stages.stage import SHARED
 
 _MOST_PAIRS_PER_FACE = 64
 
@@ -31,15 +32,16 @@ class Compare:
     Raises ValueError if the faces come from several embedders, or if one lacks landmarks or embedding.
     """
 
-    rule: CopyRule = field(default_factory=CopyRule)
+    rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
     neighbours: Annotated[int, Ge(0), Le(256)] = 8
+    """How many nearest faces by cosine are compared with each face, besides those with a near hash."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "faces": ("id", "image", "label", *LOOKS, "embedder", "reject"),
+        "faces": ("id", "image", "label", *FACE_FEATURES, "embedder", "reject"),
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "copies"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Rows of `COPIES`, sorted by `face`, then `other`; the order of the input does not matter."""
@@ -48,39 +50,39 @@ class Compare:
         if not len(table):
             return COPIES.empty_table()
         rule = self.rule.calibrated(one_embedder(table["embedder"]))
-        looks = Looks.of(table)
+        features = FaceFeatures.of(table)
         overrides = pair_overrides(tables["overrides"], table["id"])
-        found = self._candidates(looks, _numbered(table["image"]), rule)
+        found = self._candidates(features, _numbered(table["image"]), rule)
         found = found[~np.isin(found, overrides.key)]
-        decided = [self._by_rule(table, looks, found, rule)]
+        decided = [self._by_rule(table, features, found, rule)]
         if overrides.copy.any():
             forced = overrides.take(overrides.copy)
             why = [f"overrides.csv, line {line}" for line in forced.line]
             kinds, certainty = np.full(len(why), COPY), np.ones(len(why), np.float32)
-            decided.append(_rows(table, forced.key, _alike(looks, forced.key), kinds, certainty, why))
+            decided.append(_rows(table, forced.key, _pairs(features, forced.key), kinds, certainty, why))
         return pa.concat_tables(decided).sort_by([("face", "ascending"), ("other", "ascending")])
 
-    def _candidates(self, looks: Looks, image: Ints, rule: CopyRule) -> Ints:
+    def _candidates(self, features: FaceFeatures, image: Ints, rule: CopyRule) -> Ints:
         """Pairs a < b of different photos whose cosine may be that of a copy, as keys a * N + b."""
-        found = [_keys(*pairs, looks, image, rule) for pairs in _near_hashes(looks, rule)]
+        found = [_keys(*pairs, features, image, rule) for pairs in _near_hashes(features, rule)]
         if self.neighbours:
-            pairs = neighbour_pairs(looks.vectors, self.neighbours, rule.least_similarity)
-            found.append(_keys(*pairs, looks, image, rule))
+            pairs = neighbour_pairs(features.vectors, self.neighbours, rule.least_similarity)
+            found.append(_keys(*pairs, features, image, rule))
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
-    def _by_rule(self, table: pa.Table, looks: Looks, keys: Ints, rule: CopyRule) -> pa.Table:
-        alike = _alike(looks, keys)
-        kinds = rule.kinds(*alike.evidence)
+    def _by_rule(self, table: pa.Table, features: FaceFeatures, keys: Ints, rule: CopyRule) -> pa.Table:
+        pairs = _pairs(features, keys)
+        kinds = rule.kinds(*pairs.evidence)
         stay = kinds >= UNSURE
-        keys, alike, kinds = keys[stay], alike.take(stay), kinds[stay]
-        certainty, why = rule.certainty(kinds, *alike.evidence), rule.why(kinds, *alike.evidence)
-        return _rows(table, keys, alike, kinds, certainty, why)
+        keys, pairs, kinds = keys[stay], pairs.take(stay), kinds[stay]
+        certainty, why = rule.certainty(kinds, *pairs.evidence), rule.why(kinds, *pairs.evidence)
+        return _rows(table, keys, pairs, kinds, certainty, why)
 
 
-def _keys(a: Ints, b: Ints, looks: Looks, image: Ints, rule: CopyRule) -> Ints:
+def _keys(a: Ints, b: Ints, features: FaceFeatures, image: Ints, rule: CopyRule) -> Ints:
     apart = image[a] != image[b]
     a, b = a[apart], b[apart]
-    similarity = inner(looks.vectors, looks.vectors, a, b)
+    similarity = inner(features.vectors, features.vectors, a, b)
     may_be = similarity >= rule.least_similarity
     a, b, similarity = a[may_be], b[may_be], similarity[may_be]
     stay = _few_of_each(a, b, similarity)
@@ -98,17 +100,17 @@ def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
     return np.unique(np.concatenate(kept))
 
 
-def _near_hashes(looks: Looks, rule: CopyRule) -> Iterator[tuple[Ints, Ints]]:
+def _near_hashes(features: FaceFeatures, rule: CopyRule) -> Iterator[tuple[Ints, Ints]]:
     """Pairs of rows with near hashes, in blocks: there are many, and most of them fail by their cosine."""
-    rows = np.flatnonzero(looks.hashed)
-    phash = looks.phash[rows]
-    for asked in (phash, looks.phash_mirror[rows]):
-        for i, j, _ in hamming_blocks(asked, phash, rule.hash_bits, crowded=True):
+    rows = np.flatnonzero(features.hashed)
+    phash = features.phash[rows]
+    for queries in (phash, features.phash_mirror[rows]):
+        for i, j, _ in hamming_blocks(queries, phash, rule.hash_bits, crowded=True):
             yield rows[i], rows[j]
 
 
-def _alike(looks: Looks, keys: Ints) -> Alike:
-    return looks.alike(*np.divmod(keys, len(looks.phash)))
+def _pairs(features: FaceFeatures, keys: Ints) -> PairSimilarity:
+    return features.pairs(*np.divmod(keys, len(features.phash)))
 
 
 def _numbered(column: pa.ChunkedArray) -> Ints:
@@ -117,7 +119,7 @@ def _numbered(column: pa.ChunkedArray) -> Ints:
 
 
 def _rows(
-    table: pa.Table, keys: Ints, alike: Alike, kinds: Ints, certainty: Floats, why: list[str]
+    table: pa.Table, keys: Ints, pairs: PairSimilarity, kinds: Ints, certainty: Floats, why: list[str]
 ) -> pa.Table:
     names = table.select(["id", "label"])
     face, other = (names.take(pa.array(rows)) for rows in np.divmod(keys, len(table)))
@@ -127,10 +129,10 @@ def _rows(
         "label": face["label"],
         "other_label": other["label"],
         "kind": pa.array(np.where(kinds == COPY, "copy", "unsure").tolist(), pa.string()),
-        "mirrored": pa.array(alike.mirrored),
-        "hash_distance": pa.array(alike.hash_distance, pa.int32(), mask=alike.hash_distance >= UNKNOWN_BITS),
-        "landmark_distance": pa.array(alike.landmark_distance, pa.float32()),
-        "similarity": pa.array(alike.similarity, pa.float32()),
+        "mirrored": pa.array(pairs.mirrored),
+        "hash_distance": pa.array(pairs.hash_distance, pa.int32(), mask=pairs.hash_distance >= UNKNOWN_BITS),
+        "landmark_distance": pa.array(pairs.landmark_distance, pa.float32()),
+        "similarity": pa.array(pairs.similarity, pa.float32()),
         "certainty": pa.array(certainty, pa.float32()),
         "why": pa.array(why, pa.string()),
         "reject": pa.nulls(len(keys), pa.string()),

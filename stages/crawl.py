@@ -21,9 +21,13 @@ class Crawl:
     """Read, hash and decode photos; those of a local source stay where they lie unless `copy` is set."""
 
     copy: bool = False
+    """Whether photos of a local source are copied into the build; false reads them where they are."""
     max_bytes: Annotated[int, Ge(1), Le(MAX_BLOB_BYTES)] = DecodeLimits.max_bytes
+    """Most bytes of a photo; larger files are rejected."""
     max_pixels: Annotated[int, Ge(1), Le(PILLOW_PIXELS)] = DecodeLimits.max_pixels
+    """Most pixels of a photo, width times height; larger photos are rejected before they are decoded."""
     min_side_px: Annotated[int, Ge(1)] = DecodeLimits.min_side_px
+    """Least length in pixels of the shorter side of a photo."""
 
     reads: ClassVar[str] = "sources"
     writes: ClassVar[str] = "images"

@@ -31,16 +31,18 @@ _MIRRORED = np.frombuffer(MIRRORED_DETAIL, np.uint64)
 
 @dataclass(frozen=True)
 class Dedupe:
-    """Group copies of a photo. `max_distance` (bits of the perceptual hash, of 64) finds what may be a copy;
-    `max_detail_distance` (bits of the detail hash, of 256) tells copies from other photos of one scene.
+    """Group copies of a photo: the perceptual hash finds what may be one, the detail hash tells copies from other
+    photos of one scene.
 
     Lines of `overrides` come first: a photo to keep is dropped only for one of the same bytes, a photo to drop is
     always dropped, and of two photos called copies the worse one is dropped.
     """
 
     max_distance: Annotated[int, Ge(0), Le(32)] = 10
+    """Most bits, of the 64 of the perceptual hash, by which two photos may differ and still be copies."""
     # Of crops by 2 %: 28 bits, 95 % up to 40; of other photos: from 35 on, rarely below 41.
     max_detail_distance: Annotated[int, Ge(0), Le(128)] = 40
+    """Most bits, of the 256 of the detail hash, by which two photos may differ and still be copies."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": (

@@ -16,28 +16,44 @@ _VERSION = "0.1.0"  # of the project: its metadata does not travel to the worker
 class Fetch:
     """URLs in, photos as their hosts sent them out, or the reason why not; many URLs wait at the same time."""
 
-    contact: str | None = None  # a mail address or a page, told to every host
+    contact: str | None = None
+    """Your mail address, or the URL of a page about you, which every host is told."""
     respect_robots: bool = True
-    respect_opt_outs: bool = True  # X-Robots-Tag, TDM reservation
-    allow_private_hosts: bool = False  # loopback and private networks: for tests and intranets
-    ca_file: str | None = None  # certificates to trust besides the usual ones
-    host_connections: Annotated[int, Ge(1), Le(256)] = 2  # to one host, of all workers together
-    host_rate_per_s: Annotated[float, Gt(0)] | None = 10.0  # requests to one host, of all workers together
-    connections: Annotated[int, Ge(1), Le(4096)] = 64  # of one worker, to all hosts together
+    """Whether robots.txt of a host decides what is fetched from it."""
+    respect_opt_outs: bool = True
+    """Whether photos are rejected whose owners reserve them (X-Robots-Tag, TDM Reservation Protocol); false only
+    notes it."""
+    allow_private_hosts: bool = False
+    """Whether hosts in loopback and private networks may be asked too, for tests and intranets."""
+    ca_file: str | None = None
+    """PEM file of certificates that are trusted besides the usual ones."""
+    host_connections: Annotated[int, Ge(1), Le(256)] = 2
+    """Most connections to one host at the same time, of all workers together."""
+    host_rate_per_s: Annotated[float, Gt(0)] | None = 10.0
+    """Most requests to one host in a second, of all workers together; null sets no limit."""
+    connections: Annotated[int, Ge(1), Le(4096)] = 64
+    """Most connections of one worker at the same time, to all hosts together."""
     attempts: Annotated[int, Ge(1), Le(20)] = 3
-    backoff_s: Annotated[float, Ge(0)] = (
-        1.0  # before the second attempt; twice as long before each further one
-    )
-    longest_wait_s: Annotated[float, Ge(0)] = (
-        60.0  # a host that asks for more patience is given up in this run
-    )
-    host_failures: Annotated[int, Ge(1)] = 8  # connections in a row that fail before a host is left alone
+    """How often a URL is tried if it fails for a reason that may heal."""
+    backoff_s: Annotated[float, Ge(0)] = 1.0
+    """Pause in seconds before the second attempt; each further pause is twice as long, and all vary at random by
+    half."""
+    longest_wait_s: Annotated[float, Ge(0)] = 60.0
+    """Longest wait in seconds that a host may ask for; one that asks for more is left alone in this run."""
+    host_failures: Annotated[int, Ge(1)] = 8
+    """Connections to a host that fail in a row before it is left alone for five minutes."""
     max_redirects: Annotated[int, Ge(0), Le(20)] = 5
+    """Most redirects that are followed for one URL."""
     max_bytes: Annotated[int, Ge(1), Le(MAX_BLOB_BYTES)] = 32 << 20
-    buffer_bytes: Annotated[int, Ge(1)] = 256 << 20  # of one worker, for all photos on their way
+    """Most bytes of one photo, as sent and unpacked."""
+    buffer_bytes: Annotated[int, Ge(1)] = 256 << 20
+    """Most bytes in the memory of one worker for all photos on their way."""
     connect_timeout_s: Annotated[float, Gt(0)] = WebLimits.connect_timeout_s
+    """Longest time in seconds to find a host, connect and agree on TLS."""
     idle_timeout_s: Annotated[float, Gt(0)] = WebLimits.idle_timeout_s
+    """Longest time in seconds without a byte from the host."""
     total_timeout_s: Annotated[float, Gt(0), Le(600)] = WebLimits.total_timeout_s
+    """Longest time in seconds for one request, up to its last byte."""
 
     reads: ClassVar[str] = "sources"
     writes: ClassVar[str] = "downloads"

@@ -9,10 +9,12 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.sample import MAX_REFERENCES
+from facerefs.schemas.splitmix import UInt64s
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import CopyRule, Cosine
 from facerefs.stages.references import rows
-from facerefs.stages.references.chance import Words, chances, hashed
+from facerefs.stages.references.chance import chances, hashed
 from facerefs.stages.references.choice import ChosenPairs, Scores, best, chosen_pairs, farthest, refused
 from facerefs.stages.references.comparison import Compared, compared
 from facerefs.stages.references.component_fit import fit_distance
@@ -35,6 +37,7 @@ from facerefs.stages.references.reasons import (
 )
 from facerefs.stages.references.same_shot import pair_kinds
 from facerefs.stages.search.similarity import Ints
+from facerefs.stages.stage import SHARED
 
 PAIRS_PER_BLOCK = 4096
 Strategy = Literal["landmark_nearest", "component_affine", "diverse", "random"]
@@ -49,8 +52,7 @@ class Select:
       `component_affine`, as ASFFNet: where eyes, brows and mouth fit best after an affine map each;
       `diverse`, as FFHQ-Ref: farthest-point sampling by cosine, from the landmark-nearest on (choice);
       `random`: at random, from `seed` and the ids of the two faces alone.
-    references: how many per face; a face with fewer than `min_references` gets none. synthesise: how many
-    references are made from the face itself if it has no other, as ENTED needs; drawn from `seed`.
+    synthesise: as ENTED needs.
 
     These faces are never a reference: a face of the same photo; one whose `face_px` is less than `min_size_ratio`
     times the side of the target's crop (1: the reference is not enlarged more than the crop); one beyond
@@ -64,19 +66,33 @@ class Select:
     """
 
     strategy: Strategy = "landmark_nearest"
-    references: Annotated[int, Ge(1), Le(64)] = 1
+    """Which faces of the person come first as references: the nearest landmarks, the best fit of eyes and mouth,
+    the most diverse, or random ones."""
+    references: Annotated[int, Ge(1), Le(MAX_REFERENCES)] = 1
+    """How many references a face gets at most."""
     min_references: Annotated[int, Ge(1)] = 1
-    synthesise: Annotated[int, Ge(0), Le(64)] = 0
+    """Fewest references with which a face is kept as a target."""
+    synthesise: Annotated[int, Ge(0), Le(MAX_REFERENCES)] = 0
+    """How many references are made of the face itself where it has no other."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
-    rule: CopyRule = field(default_factory=CopyRule)
+    """Seed of the strategy `random` and of synthesised references."""
+    rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
     same_session: bool = False
+    """Whether a shot of the same session may be a reference."""
     min_similarity: Cosine | None = None
+    """Least cosine of a reference's embedding to the target's; null sets no limit."""
     max_similarity: Cosine | None = None
+    """Largest cosine of a reference's embedding to the target's; null sets no limit."""
     max_pose_gap_deg: Annotated[float, Ge(0)] | None = None
+    """Most degrees by which the head of a reference may be turned otherwise than the target's; null sets no limit."""
     min_size_ratio: Annotated[float, Ge(0)] | None = None
+    """Least `face_px` of a reference as a share of the side of the target's crop; null sets no limit."""
     min_reference_sharpness: float | None = None
+    """Least sharpness of a reference, the variance of its Laplacian; null sets no limit."""
     max_reference_niqe: float | None = None
+    """Highest NIQE of a reference, where lower is better; null sets no limit."""
     max_reference_brisque: float | None = None
+    """Highest BRISQUE of a reference, where lower is better; null sets no limit."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "faces": (
@@ -166,16 +182,16 @@ class Select:
         return why
 
     def _chosen(
-        self, faces: FaceArrays, block: Block, pairs: Compared, why: Reasons, numbers: Words
+        self, faces: FaceArrays, block: Block, pairs: Compared, why: Reasons, numbers: UInt64s
     ) -> ChosenPairs:
         """The references of a block's targets, and the refused copies and session shots."""
         score: Scores = pairs.landmark_distance
         if self.strategy == "component_affine":
-            score = fit_distance(faces.landmarks, block)
+            score = fit_distance(faces.features.landmarks, block)
         elif self.strategy == "random":
             score = chances(self.seed, numbers, block)
         if self.strategy == "diverse":
-            picks = farthest(score, why, block.references(faces.vectors), self.references)
+            picks = farthest(score, why, block.references(faces.features.vectors), self.references)
         else:
             picks = best(score, why, self.references)
         return chosen_pairs(block, pairs, why, picks, refused(score, why, self.references))

@@ -10,10 +10,10 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
+from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE
 from facerefs.schemas.tables import BUNDLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
-    ENDINGS,
     ImageFormat,
     Pixels,
     decoded,
@@ -29,7 +29,7 @@ _OTHER_BYTES = 25_000  # of a sample: its degraded face, its JSON and its tar he
 
 @dataclass(frozen=True)
 class Shard:
-    """Writes the samples of one shard: `gt`, `ref0` ..., `lq` and the JSON that says all about them.
+    """Writes the samples of one shard, as `schemas.sample` defines them: images, and the JSON that describes them.
 
     Ground truth and references are JPEG 4:4:4 of quality 98 unless asked otherwise: 48 dB from the pixels, about
     one gray level, while they decode 4 times as fast as PNG at 0.4 of its bytes, and decoding is what holds up
@@ -48,12 +48,19 @@ class Shard:
     gpus: ClassVar[float] = 0
 
     recipe: RecipeName | Recipe = "gfpgan"
+    """How faces are degraded: the name of a recipe, or one of your own."""
     seed: Annotated[int, Ge(0)] = 0
-    shard_mb: Annotated[float, Ge(0.01), Le(16_384)] = 256.0  # about: a shard has 0.7 to 1.4 times as many
+    """Seed of the degradation: another seed draws other degradations."""
+    shard_mb: Annotated[float, Ge(0.01), Le(16_384)] = 256.0
+    """Size of a shard in MB, about: a shard has 0.7 to 1.4 times as many."""
     image_format: ImageFormat = "jpeg"
+    """Format of the stored faces; `png` and `webp` are lossless."""
     jpeg_quality: Annotated[int, Ge(90), Le(100)] = 98
+    """JPEG quality of the stored faces, without chroma subsampling."""
     val_share: Annotated[float, Ge(0), Le(1)] = 0.05
+    """Share of the people who are in the validation split."""
     test_share: Annotated[float, Ge(0), Le(1)] = 0.05
+    """Share of the people who are in the test split."""
 
     def __post_init__(self) -> None:
         if self.val_share + self.test_share > 1:
@@ -103,13 +110,14 @@ class Shard:
         ]
 
     def _sample(self, row: Row, truth: bytes, pixels: Pixels, theta: str, lq_name: str, lq: bytes) -> Row:
-        ending = ENDINGS[self.image_format]
+        extension = IMAGE_TYPES[self.image_format].extension
         try:
             references, described = self._references(row, pixels)
         except ValueError as error:
             return self._row(row, reject=Reject.NO_REFERENCE.value, reject_detail=str(error))
-        files = {f"gt.{ending}": truth, lq_name: lq, "json": self._describe(row, described, theta)}
-        files |= {f"ref{i}.{ending}": data for i, data in enumerate(references)}
+        files = {GROUND_TRUTH.name(extension): truth, lq_name: lq}
+        files |= {JSON.name("json"): self._describe(row, described, theta)}
+        files |= {REFERENCE.name(extension, number): data for number, data in enumerate(references)}
         named = [{"name": f"{row['key']}.{name}", "data": files[name]} for name in sorted(files)]
         return self._row(row, theta=theta, files=named)
 
@@ -154,7 +162,7 @@ class Shard:
         }
 
     def _describe(self, row: Row, references: list[dict[str, Any]], theta: str) -> bytes:
-        """The sample's JSON: everything a restoration model and a lawyer need, in a fixed order of keys."""
+        """The JSON of a sample (`schemas.sample.SAMPLE`), in a fixed order of keys."""
         from facerefs.stages.faces.boxes import component_boxes
 
         target = _face(row["target"])

@@ -8,6 +8,9 @@ from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
+SHARED: Mapping[str, bool] = {"shared": True}
+"""Metadata of a field that several stages have from one section of the configuration: no setting of a stage's own."""
+
 
 class PartStage(Protocol):
     """A stage that sees a few rows of one part at a time, and runs on many parts at once.

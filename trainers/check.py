@@ -1,37 +1,81 @@
 """What must fit before the first step: settings, shards, and the folder of the run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from facerefs.schemas.sample import JSON, read_json
 from facerefs.trainers.loop import checkpoint as checkpoints
 from facerefs.trainers.loop.checkpoint import Checkpoint, CheckpointError
-from facerefs.trainers.loop.stored import Stored, look_into
 from facerefs.trainers.models.model import Model, Restorer
-from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.stream.errors import BadSample, StreamError
+from facerefs.trainers.stream.samples.decode import decode_sample, stored_references
+from facerefs.trainers.stream.shards.reader import ShardReader
+from facerefs.trainers.stream.shards.shards import open_shards
+
+_LOOKED_AT = 16  # samples: choice
+_LONGEST_NAME = 200
 
 
-def check(model: Model, places: Sequence[str], world: int) -> Stored:
+@dataclass(frozen=True)
+class ShardInfo:
+    """What the first samples of a folder are like."""
+
+    side_px: int  # of the stored faces
+    references: int  # the most that one of them has
+    embedder: str  # name of the engine that made the embeddings; `` if there are none
+    synthesised: int = (
+        0  # references made from their target, without embedding: of all samples, where an index tells
+    )
+
+
+def probe(place: str, split: str) -> ShardInfo:
+    """What the first samples of a split are like. Raises StreamError, also if none of them can be read."""
+    reader = ShardReader([open_shards(place, split)])
+    found: list[ShardInfo] = []
+    reason = ""
+    for row in range(min(_LOOKED_AT, len(reader.sets[0]))):
+        try:
+            files = reader.files(0, row)
+            side_px = decode_sample(files, references=(), degraded=False).target.image.shape[0]
+            record = read_json(files[JSON.name("json")])  # decoded once already: it is one
+            made = sum(isinstance(one, dict) and "synthesis" in one for one in record["references"])
+            found.append(ShardInfo(side_px, stored_references(files), _embedder(record), made))
+        except BadSample as error:
+            reason = str(error)
+    if not found:
+        raise StreamError(
+            f"none of the first samples of {reader.sets[0].folder.shown} can be used ({reason})"
+        )
+    first = found[0]
+    references = max(one.references for one in found)
+    synthesised = max(reader.sets[0].synthesised, sum(one.synthesised for one in found))
+    return ShardInfo(first.side_px, references, first.embedder, synthesised)
+
+
+def check(model: Model, places: Sequence[str], world_size: int) -> ShardInfo:
     """Hold settings against shards, and say what is in them. Raises ValueError, in one sentence."""
     data, size_px = model.data, model.size_px
     if size_px < 4 or size_px & (size_px - 1):
         raise ValueError(f"networks work on faces whose side is a power of two, not {size_px} px")
-    if data.batch_size % world:
+    if data.batch_size % world_size:
         raise ValueError(
-            f"a batch of {data.batch_size} cannot be shared equally among {world} workers: "
-            f"set data.batch_size to a multiple of {world}"
+            f"a batch of {data.batch_size} cannot be shared equally among {world_size} workers: "
+            f"set data.batch_size to a multiple of {world_size}"
         )
-    looks = {place: look_into(place, "train") for place in places}
-    first = looks[places[0]]
-    for place, look in looks.items():
-        if (look.side_px, look.embedder) != (first.side_px, first.embedder):
+    found = {place: probe(place, "train") for place in places}
+    first = found[places[0]]
+    for place, info in found.items():
+        if (info.side_px, info.embedder) != (first.side_px, first.embedder):
             raise ValueError(
-                f"{place} holds faces of {look.side_px} px with embeddings by {look.embedder!r}, {places[0]} those of "
+                f"{place} holds faces of {info.side_px} px with embeddings by {info.embedder!r}, {places[0]} those of "
                 f"{first.side_px} px by {first.embedder!r}: train on sets that were built alike"
             )
-        if look.references < data.references:
+        if info.references < data.references:
             raise ValueError(
-                f"{place} holds {look.references} references of a face, and data.references is {data.references}: "
-                f"build it with select.references={data.references}, or set data.references={look.references}"
+                f"{place} holds {info.references} references of a face, and data.references is {data.references}: "
+                f"build it with select.references={data.references}, or set data.references={info.references}"
             )
     if size_px > first.side_px:
         raise ValueError(
@@ -45,24 +89,29 @@ def check(model: Model, places: Sequence[str], world: int) -> Stored:
         )
     held_out = _held_out(places[0], data.validation_split)
     if isinstance(model, Restorer) and model.identity and data.references:
-        _check_photos({**looks, f"{places[0]} ({data.validation_split})": held_out})
+        _check_photos({**found, f"{places[0]} ({data.validation_split})": held_out})
     return first
 
 
-def _check_photos(looks: Mapping[str, Stored]) -> None:
+def _embedder(record: Mapping[str, Any]) -> str:
+    name = record["target"].get("embedder", "")
+    return name[:_LONGEST_NAME] if isinstance(name, str) else ""
+
+
+def _check_photos(found: Mapping[str, ShardInfo]) -> None:
     """Raise ValueError for references without an embedding where the model takes it: it would learn from zeros."""
-    for place, look in looks.items():
-        if look.synthesised:
+    for place, info in found.items():
+        if info.synthesised:
             raise ValueError(
-                f"{place} holds synthesised references (at least {look.synthesised}), which have no embedding, and the "
+                f"{place} holds synthesised references (at least {info.synthesised}), which have no embedding, and the "
                 "model takes the embedding of its reference: build the set again with --set select.synthesise=0 "
                 "--update, or train on another"
             )
 
 
-def _held_out(place: str, split: str) -> Stored:
+def _held_out(place: str, split: str) -> ShardInfo:
     try:
-        return look_into(place, split)
+        return probe(place, split)
     except StreamError as error:
         raise ValueError(
             f"nothing to validate on: {error}; build with more people, or set data.validation_split=train"

@@ -15,28 +15,28 @@ _PATIENCE = timedelta(hours=6)  # rank 0 may be a long time about a validation: 
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """One process among `world`. Tensors of the device meet by NCCL or gloo, what the hosts agree on by gloo."""
+class Distributed:
+    """One process among `world_size`. Tensors of the device meet by NCCL or gloo, what the hosts agree on by gloo."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    hosts: "dist.ProcessGroup | None" = None  # of gloo; None for a world of 1
+    hosts: "dist.ProcessGroup | None" = None  # of gloo; None for a world_size of 1
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that writes."""
         return self.rank == 0
 
     def mean_(self, flat: Tensor) -> None:
         """Put the mean over all ranks into a tensor of the device; NaN of one is NaN of all."""
-        if self.world > 1:
+        if self.world_size > 1:
             dist.all_reduce(flat)
-            flat /= self.world
+            flat /= self.world_size
 
     def from_first_(self, tensor: Tensor) -> None:
         """Put the first rank's values into a tensor of the device."""
-        if self.world > 1:
+        if self.world_size > 1:
             dist.broadcast(tensor, 0)
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
@@ -45,7 +45,7 @@ class Ranks:
 
     def means(self, numbers: Sequence[float]) -> list[float]:
         """Of each number the mean over the ranks, which all have as many."""
-        return [total / self.world for total in self._over_hosts(numbers, dist.ReduceOp.SUM)]
+        return [total / self.world_size for total in self._over_hosts(numbers, dist.ReduceOp.SUM)]
 
     def any(self, flag: bool) -> bool:
         """Whether it is so on some rank."""
@@ -53,11 +53,11 @@ class Ranks:
 
     def wait(self) -> None:
         """Wait until all ranks are here."""
-        if self.world > 1:
+        if self.world_size > 1:
             dist.barrier(self.hosts)
 
     def _over_hosts(self, numbers: Sequence[float], operation: "dist.ReduceOp.RedOpType") -> list[float]:
-        if self.world == 1 or not numbers:
+        if self.world_size == 1 or not numbers:
             return list(numbers)
         told = torch.tensor(numbers, dtype=torch.float64)
         dist.all_reduce(told, op=operation, group=self.hosts)
@@ -77,26 +77,26 @@ class Ranks:
 
 
 @contextmanager
-def joined(device: torch.device, rank: int, world: int) -> Iterator[Ranks]:
+def joined(device: torch.device, rank: int, world_size: int) -> Iterator[Distributed]:
     """This process among others, which torch.distributed is told of if it does not know yet."""
-    if world == 1:
-        yield Ranks(device=device)
+    if world_size == 1:
+        yield Distributed(device=device)
         return
     began = not dist.is_initialized()
     if began:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world_size)
     try:
-        yield Ranks(rank, world, device, dist.new_group(backend="gloo", timeout=_PATIENCE))
+        yield Distributed(rank, world_size, device, dist.new_group(backend="gloo", timeout=_PATIENCE))
     finally:
         if began:
             dist.destroy_process_group()
 
 
-def told_by_environment() -> tuple[int, int, int]:
-    """Rank, world and number of the GPU as torchrun sets them; 0, 1, 0 without it."""
+def rank_from_env() -> tuple[int, int, int]:
+    """Rank, world_size and number of the GPU as torchrun sets them; 0, 1, 0 without it."""
     told = (os.environ.get(name, default) for name, default in _VARIABLES)
-    rank, world, local = map(int, told)
-    return rank, world, local
+    rank, world_size, local = map(int, told)
+    return rank, world_size, local
 
 
 _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))

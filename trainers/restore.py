@@ -14,9 +14,9 @@ from facerefs.trainers.identity.embedder import Embedder
 from facerefs.trainers.loop.grids import grid
 from facerefs.trainers.loop.seeds import seed_torch
 from facerefs.trainers.loop.training_module import Networks
-from facerefs.trainers.metrics.levels import levels
+from facerefs.trainers.metrics.psnr_ssim import quantise_uint8
 from facerefs.trainers.models.common.restorer_input import with_landmarks
-from facerefs.trainers.models.model import Restorer, Seen
+from facerefs.trainers.models.model import Restorer, RestorerInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,14 @@ class AlignedFace:
 
 
 @torch.no_grad()
-def seen_by(
+def restorer_input_of(
     model: Restorer,
     embedder: Embedder | None,
     degraded: NDArray[np.uint8],
     find_landmarks: Callable[[Tensor], Tensor],
     references: Sequence[AlignedFace],
     device: torch.device,
-) -> Seen:
+) -> RestorerInput:
     """What the model sees of a degraded face and of its references, the first of them as many as it takes.
 
     degraded: (H, H, 3) uint8 RGB, aligned, of any side. find_landmarks: (1, 3, S, S) in [-1, 1] -> (1, 68, 2), of the
@@ -51,7 +51,9 @@ def seen_by(
 
 
 @torch.no_grad()
-def restored(model: Restorer, networks: Networks, seen: Seen, seed: int = 0, number: int = 0) -> Tensor:
+def restored(
+    model: Restorer, networks: Networks, seen: RestorerInput, seed: int = 0, number: int = 0
+) -> Tensor:
     """A restored face (1, 3, S, S) in about [-1, 1], the same each time.
 
     number: of the output; a stochastic model makes another face of each, by chances that follow from seed and number.
@@ -62,7 +64,7 @@ def restored(model: Restorer, networks: Networks, seen: Seen, seed: int = 0, num
 
 @torch.no_grad()
 def pictured(
-    model: Restorer, networks: Networks, seen: Seen, outputs: Sequence[Tensor], seed: int = 0
+    model: Restorer, networks: Networks, seen: RestorerInput, outputs: Sequence[Tensor], seed: int = 0
 ) -> Image:
     """A row of what goes in, what the model shows of its work, and what comes out, each with its name above."""
     seed_torch(seed, "pictures")
@@ -79,7 +81,7 @@ def pictured(
 
 def pixels_of(image: Tensor) -> NDArray[np.uint8]:
     """An image (1, 3, H, W) in [-1, 1] as it is saved: (H, W, 3) uint8 RGB."""
-    pixels: NDArray[np.uint8] = levels(image)[0].to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    pixels: NDArray[np.uint8] = quantise_uint8(image)[0].to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return pixels
 
 
@@ -115,7 +117,7 @@ def _image(pixels: NDArray[np.uint8], size_px: int, device: torch.device) -> Ten
     )
 
 
-def _seen(degraded: Tensor, references: Sequence[_Reference], embedder: Embedder | None) -> Seen:
+def _seen(degraded: Tensor, references: Sequence[_Reference], embedder: Embedder | None) -> RestorerInput:
     """What the model sees, but for the warp."""
     side = degraded.shape[-1]
     nothing = degraded.new_zeros(1, 0)
@@ -123,7 +125,7 @@ def _seen(degraded: Tensor, references: Sequence[_Reference], embedder: Embedder
         nothing if embedder is None else embedder(face.full, face.full_landmarks) for face in references
     ]
     count = len(references)
-    return Seen(
+    return RestorerInput(
         degraded=degraded,
         references=_stacked([face.image for face in references], degraded.new_zeros(1, 0, 3, side, side)),
         reference_embeddings=_stacked(embeddings, degraded.new_zeros(1, 0, 0)),

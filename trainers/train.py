@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import cast
 
 from facerefs.trainers.check import check, checkpoint_to_go_on_from
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.tps import warp_for
-from facerefs.trainers.loop.ema import Averages
+from facerefs.trainers.loop.ema import EMA
 from facerefs.trainers.loop.log import Log
 from facerefs.trainers.loop.loop import run_loop
-from facerefs.trainers.loop.plain import plain
 from facerefs.trainers.loop.precision import compile_networks, round_products, use_channels_last
-from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, Record, Subject, load
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, RunDescription, RunRecorder, load
 from facerefs.trainers.loop.seeds import seed_torch
-from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.settings import to_dict
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.loop.validation import FixedSet, draw_fixed_set
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.stream.batches.batch import FaceBatch
@@ -31,7 +31,7 @@ class CannotTrain(ValueError):  # noqa: N818  it is an answer to a person, not a
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How training ended."""
 
     step: int
@@ -42,8 +42,8 @@ class Outcome:
 class Ready:
     """All that training begins with."""
 
-    trainee: Trainee
-    averages: Averages
+    training_module: TrainingModule
+    averages: EMA
     stream: Stream[Prepared, FaceBatch]
     held_out: FixedSet | None  # of the first rank
     embedder: str
@@ -56,11 +56,11 @@ def train(
     places: Sequence[str],
     run: Path,
     resume: bool,
-    ranks: Ranks,
+    ranks: Distributed,
     announce: Callable[[str], None],
     stop: Callable[[], bool],
     begin: Callable[[], None] = lambda: None,
-) -> Outcome:
+) -> TrainingResult:
     """Train a model of the catalogue, in each rank the same way; the first one writes into the folder `run`.
 
     places: folders or addresses of shards, in equal shares; validation is on the first one.
@@ -74,23 +74,23 @@ def train(
         ready = _make_ready(name, model, places, run, resume, ranks)
     except ValueError as error:
         raise CannotTrain(" ".join(str(error).split())) from error
-    loop, trainee, images = model.loop, ready.trainee, model.data.batch_size
+    loop, training_module, images = model.loop, ready.training_module, model.data.batch_size
     with ExitStack() as open_until_the_end:
         log = None
-        if ranks.first:
+        if ranks.is_main:
             begin()
             log = open_until_the_end.enter_context(closing(Log(run, ready.step, announce)))
             if ready.step == 0:
-                log.begin(trainee.notes)
-            for note in trainee.notes:
+                log.begin(training_module.notes)
+            for note in training_module.notes:
                 announce(f"note        {note}")
         open_until_the_end.enter_context(closing(ready.stream))
         warp = warp_for(model.size_px) if model.data.references else None
         batches = open_until_the_end.enter_context(closing(on_device(ready.stream, ranks.device, warp=warp)))
-        record = Record(
+        record = RunRecorder(
             run=run,
-            subject=Subject(name, plain(model), ready.embedder),
-            trainee=trainee,
+            subject=RunDescription(name, to_dict(model), ready.embedder),
+            training_module=training_module,
             averages=ready.averages,
             batches=batches,
             images=images,
@@ -100,15 +100,25 @@ def train(
             held_out=ready.held_out,
             step=ready.step,
         )
-        end = run_loop(trainee, ready.averages, batches, images, ready.step, loop, ranks, record.after, stop)
-    return Outcome(end, stopped=end < loop.steps)
+        end = run_loop(
+            training_module,
+            ready.averages,
+            batches,
+            images,
+            ready.step,
+            loop,
+            ranks,
+            record.on_step_end,
+            stop,
+        )
+    return TrainingResult(end, stopped=end < loop.steps)
 
 
 def _make_ready(
-    name: str, model: Model, places: Sequence[str], run: Path, resume: bool, ranks: Ranks
+    name: str, model: Model, places: Sequence[str], run: Path, resume: bool, ranks: Distributed
 ) -> Ready:
     loop, data = model.loop, model.data
-    stored = check(model, places, ranks.world)
+    stored = check(model, places, ranks.world_size)
     kept = checkpoint_to_go_on_from(name, run / CHECKPOINTS_FOLDER, resume)
     preparation = FacePreparation(
         seed=loop.seed,
@@ -125,26 +135,28 @@ def _make_ready(
     networks = {key: network.to(ranks.device).train() for key, network in model.networks().items()}
     if loop.channels_last:
         use_channels_last(networks)
-    trainee = model.trainee(networks, ranks.device, stored.embedder)
-    averages = Averages(networks, trainee.averaged, loop.average_half_life_images)
+    training_module = model.training_module(networks, ranks.device, stored.embedder)
+    averages = EMA(networks, training_module.averaged, loop.average_half_life_images)
     stream = _stream(model, places, preparation, ranks)
     if kept is not None:
-        load(kept, trainee, averages)
+        load(kept, training_module, averages)
         stream.load_state_dict(cast(StreamState, kept.stream))  # which checks it
     ranks.check_same([*networks.values(), *averages.networks.values()])
-    if trainee.check is not None:
-        share = data.batch_size // ranks.world
+    if training_module.check is not None:
+        share = data.batch_size // ranks.world_size
         stored_faces = replace(preparation, reduce_px=None, flip_chance=0.0)  # as the engines saw them
         for batch in draw_fixed_set(places[0], "train", stored_faces, share, share, ranks.device).ready():
-            trainee.check(batch)
+            training_module.check(batch)
     if loop.compile:
         compile_networks(networks)
-    held_out = _held_out(model, places[0], preparation, ranks) if ranks.first else None
-    return Ready(trainee, averages, stream, held_out, stored.embedder, kept.step if kept is not None else 0)
+    held_out = _held_out(model, places[0], preparation, ranks) if ranks.is_main else None
+    return Ready(
+        training_module, averages, stream, held_out, stored.embedder, kept.step if kept is not None else 0
+    )
 
 
 def _stream(
-    model: Model, places: Sequence[str], preparation: FacePreparation, ranks: Ranks
+    model: Model, places: Sequence[str], preparation: FacePreparation, ranks: Distributed
 ) -> Stream[Prepared, FaceBatch]:
     return face_stream(
         [Source(place) for place in places],
@@ -152,18 +164,18 @@ def _stream(
         preparation=preparation,
         sampling=model.data.sampling,
         rank=ranks.rank,
-        world=ranks.world,
+        world_size=ranks.world_size,
         workers=model.data.workers,
         at_once=None if ranks.device.type == "cuda" else 1,
     )
 
 
-def _held_out(model: Model, place: str, preparation: FacePreparation, ranks: Ranks) -> FixedSet:
+def _held_out(model: Model, place: str, preparation: FacePreparation, ranks: Distributed) -> FixedSet:
     return draw_fixed_set(
         place,
         model.data.validation_split,
         replace(preparation, flip_chance=0.0),
         model.loop.validation_samples,
-        model.data.batch_size // ranks.world,
+        model.data.batch_size // ranks.world_size,
         ranks.device,
     )

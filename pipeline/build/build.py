@@ -12,6 +12,7 @@ from facerefs.pipeline.build import leakage, overrides, warnings
 from facerefs.pipeline.build.listing import bring_up_to_date
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.config.read_settings import differences
+from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
@@ -22,6 +23,7 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.quality.basicsr import BasicsrMissingError
+from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import Source, SourceError
 from facerefs.stages.stage import WholeStage
 
@@ -41,9 +43,10 @@ class Plan:
         return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
 
     def question(self) -> str:
-        """What a source is asked for: all that its list depends on."""
-        config = to_tree(self.config)
-        settings = {name: config[name] for name in ("columns", "commons", "openverse", "rows_per_part")}
+        """What a service is asked for: all that its list depends on, the settings of other sources left out."""
+        config, (service, _) = to_tree(self.config), service_of(self.source)
+        sections = ["rows_per_part"] if service is None else ["rows_per_part", service.settings_section]
+        settings = {name: config[name] for name in sections if name in config}
         return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
 
 
@@ -108,7 +111,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         return
     try:
         old = yaml.safe_load(text)
-        old_source, old_config = old["source"], old["config"]
+        old_source, old_config = old["source"], with_new_names(old["config"])
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
     if old_source != plan.source:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,47 +15,69 @@ from rich.console import Console
 
 from facerefs.pipeline.config.config import ENGINES, Config, read_config
 from facerefs.pipeline.errors import UserError
+from facerefs.schemas.paths import path_of_text
 from facerefs.stages.analyse import Analyse
 from facerefs.stages.copies.copy_augmentations import EDITS, edited
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 if TYPE_CHECKING:
     from facerefs.stages.copies.calibrate import CalibrationResult
+    from facerefs.stages.sources.source import Source
 
 _SAID = pa.list_(pa.struct([("label", pa.string()), ("box", pa.list_(pa.float32(), 4))]))
 _QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
 _NAMED = 5  # photos that look like copies of others
 
 
-def calibrate_command(
-    source: Path, config_file: Path | None, settings: list[str], engines: str | None
-) -> None:
+@dataclass(frozen=True)
+class _Photo:
+    """A photo that can be read here, by `place` (a file, an offset and a length) or else as the bytes `data`."""
+
+    key: str
+    label: str
+    place: dict[str, Any] | None
+    data: bytes | None
+
+    def read(self) -> bytes:
+        """Raises OSError."""
+        if self.place is None:
+            return self.data or b""
+        with Path(path_of_text(self.place["path"])).open("rb") as file:
+            file.seek(self.place["offset"])
+            return file.read(self.place["length"])
+
+
+def calibrate_command(text: str, config_file: Path | None, settings: list[str], engines: str | None) -> None:
     """Analyse the photos and their edited copies in memory, measure, and print what to paste into a configuration.
 
-    Raises UserError for a mistake of the user.
+    `text` is a source as the person wrote it. Raises UserError for a mistake of the user.
     """
     from facerefs.stages.copies.calibrate import measure_calibration
-    from facerefs.stages.copies.face_features import Looks
+    from facerefs.stages.copies.face_features import FaceFeatures
+    from facerefs.stages.sources.source import SourceError
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
     config = read_config(config_file, settings, base=_engines(engines))
-    photos = _photos(source)
-    console.print(f"photos      {len(photos)} of {len({label for _, label in photos})} people")
+    try:
+        photos = _photos(text, config)
+    except SourceError as error:
+        raise UserError(str(error)) from None
+    console.print(f"photos      {len(photos)} of {len({photo.label for photo in photos})} people")
     faces, edits, left_out = _analysed(config, photos, console)
     console.print(f"analysed    {edits.count('')} photos with one face; {left_out} left out")
-    people = {label: number for number, label in enumerate(sorted({label for _, label in photos}))}
-    of_photo = {str(path): number for number, (path, _) in enumerate(photos)}
+    people = {label: number for number, label in enumerate(sorted({photo.label for photo in photos}))}
+    of_photo = {photo.key: number for number, photo in enumerate(photos)}
     try:
         measured = measure_calibration(
-            Looks.of(faces),
+            FaceFeatures.of(faces),
             np.array([people[label] for label in faces["label"].to_pylist()], np.int64),
             np.array([of_photo[key] for key in faces["key"].to_pylist()], np.int64),
             np.array(edits, np.str_),
-            config.compare.rule,
+            config.copies.rule,
         )
     except ValueError as error:
-        raise UserError(f"{source}: {error}") from None
-    for line in _lines(measured, [path for path, _ in photos], faces["embedder"][0].as_py()):
+        raise UserError(f"{text}: {error}") from None
+    for line in _lines(measured, [photo.key for photo in photos], faces["embedder"][0].as_py()):
         console.print(line)
 
 
@@ -66,40 +89,48 @@ def _engines(engines: str | None) -> dict[str, Any]:
     return {"analyse": dict(ENGINES[engines])}
 
 
-def _photos(source: Path) -> list[tuple[Path, str]]:
-    """Photos in sub-folders, and whom they show; at most MOST_PHOTOS, spread over all."""
+def _photos(text: str, config: Config) -> list[_Photo]:
+    """The photos of a source that have a label; at most MOST_PHOTOS, spread over all. Raises SourceError."""
     from facerefs.pipeline.text import plural
     from facerefs.stages.copies import calibrate
-    from facerefs.stages.sources.folder import FolderSource
-    from facerefs.stages.sources.source import SourceError
+    from facerefs.stages.sources.resolve import open_source
 
-    if not source.is_dir():
-        raise UserError(f"{source} is no folder: give one with a sub-folder of photos for each person")
-    try:
-        rows = [row for table in FolderSource(source.resolve()).rows() for row in table.to_pylist()]
-    except SourceError as error:
-        raise UserError(str(error)) from None
-    found = [
-        (Path(row["photo"]["path"]), row["label"])
-        for row in rows
-        if row["label"] is not None and row["photo"] is not None
-    ]
-    people = len({label for _, label in found})
-    if people < calibrate.FEWEST_PEOPLE or len(found) < calibrate.FEWEST_PHOTOS:
+    source = open_source(text, None, config.sources, config.fetch.limits)
+    if source.asked_of_service is not None:
+        raise _must_be_fetched(text)
+    labels = [photo.label for photo in _listed(source, text)]
+    people = len(set(labels))
+    if people < calibrate.FEWEST_PEOPLE or len(labels) < calibrate.FEWEST_PHOTOS:
         raise UserError(
-            f"{source} has {plural(len(found), 'photo')} of {people} people in sub-folders, one for each person: "
-            f"give at least {calibrate.FEWEST_PHOTOS} of {calibrate.FEWEST_PEOPLE}"
+            f"{text} has {plural(len(labels), 'photo')} of {people} people whom it names (a folder names them by its "
+            f"sub-folders): give at least {calibrate.FEWEST_PHOTOS} of {calibrate.FEWEST_PEOPLE}"
         )
-    if people == len(found):
-        raise UserError(
-            f"{source} has one photo of each person: give each several, to see how alike they are"
-        )
-    return found[:: -(-len(found) // calibrate.MOST_PHOTOS)]
+    if people == len(labels):
+        raise UserError(f"{text} has one photo of each person: give each several, to see how alike they are")
+    step = -(-len(labels) // calibrate.MOST_PHOTOS)
+    return list(islice(_listed(source, text), None, None, step))
 
 
-def _analysed(
-    config: Config, photos: Sequence[tuple[Path, str]], console: Console
-) -> tuple[pa.Table, list[str], int]:
+def _listed(source: "Source", text: str) -> Iterator[_Photo]:
+    """The photos with a label, one after the other: those of a Parquet file would not all fit into the memory."""
+    for table in source.rows():
+        for row in table.select(["key", "url", "label", "photo", "reject"]).to_pylist():
+            photo = row["photo"]
+            if photo is None and row["url"] is not None and row["reject"] is None:
+                raise _must_be_fetched(text)
+            if photo is not None and row["label"] is not None and row["reject"] is None:
+                place, data = (None, photo) if isinstance(photo, bytes) else (photo, None)
+                yield _Photo(row["key"], row["label"], place, data)
+
+
+def _must_be_fetched(text: str) -> UserError:
+    return UserError(
+        f"the photos of {text} must be fetched first, and calibrate reads only photos that lie here: "
+        "give a folder, tars or Parquet files that hold them"
+    )
+
+
+def _analysed(config: Config, photos: Sequence[_Photo], console: Console) -> tuple[pa.Table, list[str], int]:
     """A face of each photo and of each edited copy, the edit of each, and how many photos have no one clear face.
 
     The limits of the configuration hold for the photos, not for the copies, whose faces may be smaller.
@@ -114,8 +145,8 @@ def _analysed(
     found: list[pa.Table] = []
     edits: list[str] = []
     left_out = 0
-    for number, (path, label) in enumerate(photos, 1):
-        faces = _faces(path, label, analyse)
+    for number, photo in enumerate(photos, 1):
+        faces = _faces(photo, analyse)
         left_out += not faces
         found += [face for _, face in faces]
         edits += [edit for edit, _ in faces]
@@ -128,42 +159,42 @@ def _analysed(
     return pa.concat_tables(found), edits, left_out
 
 
-def _faces(path: Path, label: str, analyse: Analyse) -> list[tuple[str, pa.Table]]:
+def _faces(photo: _Photo, analyse: Analyse) -> list[tuple[str, pa.Table]]:
     """The face of a photo, as edit "", and those of its edited copies; none if the photo has no one clear face."""
     from PIL import Image
 
     try:
-        data = path.read_bytes()
-        photo = Image.fromarray(decode(data, DecodeLimits()).pixels)
+        data = photo.read()
+        image = Image.fromarray(decode(data, DecodeLimits()).pixels)
     except (OSError, DecodeError):
         return []
-    faces = analyse.process(_row(path, label, data))
+    faces = analyse.process(_row(photo, data))
     if len(faces) != 1 or faces["reject"][0].is_valid:
         return []
     found = [("", _measured(faces))]
     for edit in EDITS:
-        copies = analyse.process(_row(path, label, edited(photo, edit)))
+        copies = analyse.process(_row(photo, edited(image, edit)))
         copies = copies.filter(pc.is_valid(copies["embedding"]))
         if len(copies):
             found.append((edit, _measured(copies)))
     return found
 
 
-def _row(path: Path, label: str, data: bytes) -> pa.Table:
-    said = pa.array([[{"label": label, "box": None}]], _SAID)
-    names = {"id": hashlib.sha256(data).hexdigest(), "key": str(path), "label": label}
+def _row(photo: _Photo, data: bytes) -> pa.Table:
+    said = pa.array([[{"label": photo.label, "box": None}]], _SAID)
+    names = {"id": hashlib.sha256(data).hexdigest(), "key": photo.key, "label": photo.label}
     columns = {name: pa.array([value], pa.string()) for name, value in names.items()}
     return pa.table({**columns, "said": said, "photo": pa.array([data], pa.large_binary())})
 
 
 def _measured(faces: pa.Table) -> pa.Table:
     """The first face, which is the largest, without its crop."""
-    from facerefs.stages.copies.face_features import LOOKS
+    from facerefs.stages.copies.face_features import FACE_FEATURES
 
-    return faces.select(["key", "label", "embedder", *LOOKS]).slice(0, 1)
+    return faces.select(["key", "label", "embedder", *FACE_FEATURES]).slice(0, 1)
 
 
-def _lines(measured: "CalibrationResult", photos: Sequence[Path], embedder: str) -> Iterator[str]:
+def _lines(measured: "CalibrationResult", photos: Sequence[str], embedder: str) -> Iterator[str]:
     """What was measured, as a person reads it, and the lines of YAML."""
     yield f"embedder    {embedder}"
     yield ""
@@ -209,8 +240,4 @@ def _settings(measured: "CalibrationResult") -> dict[str, Any]:
         "same_shot_similarity": figures.same_shot,
         "session_similarity": figures.session,
     }
-    return {
-        "cluster": {"same": figures.same},
-        "compare": {"rule": dict(rule)},
-        "select": {"rule": dict(rule)},
-    }
+    return {"cluster": {"same": figures.same}, "copies": {"rule": rule}}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from facerefs.pipeline.commands.build_commands import open_build
+from facerefs.pipeline.build.folder import open_build
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import TABLES

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from facerefs.pipeline.build.folder import open_build
 from facerefs.pipeline.build.leakage import leakage
-from facerefs.pipeline.commands.build_commands import open_build
 from facerefs.pipeline.dataset.funnel import funnel
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import TABLES

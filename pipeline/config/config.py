@@ -1,9 +1,10 @@
 """The configuration of a build: the stages themselves, whose fields are their configuration, in one place."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from annotated_types import Ge, Le
 
@@ -11,15 +12,14 @@ from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.stages.analyse import Analyse
 from facerefs.stages.cluster import Cluster
 from facerefs.stages.compare import Compare
+from facerefs.stages.copies.copy_rule import CopyRule
 from facerefs.stages.crawl import Crawl
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.select import Select
 from facerefs.stages.shard import Shard
-from facerefs.stages.sources.lists.columns import Columns
-from facerefs.stages.sources.services.commons import Commons
-from facerefs.stages.sources.services.openverse import Openverse
-from facerefs.trainers.loop.plain import plain
+from facerefs.stages.sources.registry import default_settings, sections
+from facerefs.trainers.loop.settings import to_dict
 
 ENGINES: dict[str, dict[str, str]] = {
     "embedded": {"detector": "dlib", "landmarks": "dlib", "embedder": "dlib"},
@@ -29,21 +29,34 @@ ENGINES: dict[str, dict[str, str]] = {
 
 
 @dataclass(frozen=True)
+class Copies:
+    """What makes two faces copies of one shot, for all stages that ask: `compare` and `select`."""
+
+    rule: CopyRule = field(default_factory=CopyRule)
+
+
+@dataclass(frozen=True)
 class Config:
-    """All that decides what a build makes, besides its source."""
+    """All that decides what a build makes, besides its source. `compare` and `select` have the rule of `copies`."""
 
     rows_per_part: Annotated[int, Ge(1), Le(100_000)] = 32
-    columns: Columns = field(default_factory=Columns)
-    commons: Commons = field(default_factory=Commons)
-    openverse: Openverse = field(default_factory=Openverse)
+    """Photos in a part of the build, which is the unit of work and of storage."""
+    sources: Mapping[str, Any] = field(default_factory=default_settings)  # each a section of its own in YAML
     fetch: Fetch = field(default_factory=Fetch)
     crawl: Crawl = field(default_factory=Crawl)
     dedupe: Dedupe = field(default_factory=Dedupe)
     analyse: Analyse = field(default_factory=Analyse)
+    copies: Copies = field(default_factory=Copies)
     compare: Compare = field(default_factory=Compare)
     cluster: Cluster = field(default_factory=Cluster)
     select: Select = field(default_factory=Select)
     shard: Shard = field(default_factory=Shard)
+
+    def __post_init__(self) -> None:
+        """Give each stage the settings that it shares with others."""
+        rule = self.copies.rule
+        object.__setattr__(self, "compare", replace(self.compare, rule=rule))
+        object.__setattr__(self, "select", replace(self.select, rule=rule))
 
 
 def read_config(
@@ -53,10 +66,26 @@ def read_config(
 
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
-    return read_settings(Config, "analyse.crop_size=1024", path, settings, over=base)
+    written: Any = read_settings(_written_type(), "analyse.crop_size=1024", path, settings, over=base)
+    values = {item.name: getattr(written, item.name) for item in fields(Config) if item.name != "sources"}
+    return Config(sources={section: getattr(written, section) for section in sections()}, **values)
 
 
 def to_tree(config: Config) -> dict[str, Any]:
     """The configuration as plain nested values, which as YAML `read_config` reads back."""
-    tree: dict[str, Any] = plain(config)
+    tree: dict[str, Any] = {}
+    for name, value in to_dict(config).items():
+        tree |= value if name == "sources" else {name: value}
     return tree
+
+
+def _written_type() -> type:
+    """The configuration as it is written down: a dataclass with a section for each of `sources`."""
+    hints = get_type_hints(Config, include_extras=True)
+    items: list[tuple[str, type, Any]] = []
+    for item in fields(Config):
+        if item.name == "sources":
+            items += [(name, kind, field(default_factory=kind)) for name, kind in sections().items()]
+        else:
+            items.append((item.name, hints[item.name], copy(item)))
+    return make_dataclass("Config", items, frozen=True)

@@ -14,7 +14,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from facerefs.pipeline.config.renamed_settings import RENAMED
 from facerefs.pipeline.errors import UserError
+from facerefs.trainers.loop.settings import is_setting
 
 MAX_YAML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120
@@ -118,9 +120,11 @@ def _check_keys(tree: Any, owner: type, path: tuple[str, ...], origin: str) -> N
     if not isinstance(tree, dict):
         raise UserError(f"{origin}: `{'.'.join(path)}` holds several settings; give one of them a value")
     hints = get_type_hints(owner)
-    known = [item.name for item in fields(owner) if not item.name.startswith("_") and item.init]
+    known = [item.name for item in fields(owner) if is_setting(item)]
     for key, value in tree.items():
         name = ".".join((*path, str(key)))
+        if key not in known and name in RENAMED:
+            raise UserError(f"{origin}: there is no setting `{name}` any more: it is now `{RENAMED[name]}`")
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean `{'.'.join((*path, close[0]))}`?" if close else f"known: {', '.join(known)}"

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from facerefs.pipeline.dataset.credits import CREDITS_FILE, credited_photos, write_credits
 from facerefs.pipeline.dataset.croissant import croissant
-from facerefs.pipeline.dataset.dataset_card import dataset_card, degraded_ending, summary
-from facerefs.pipeline.dataset.manifest import VERSION, File, Manifest, ShardFile, as_read, written
+from facerefs.pipeline.dataset.dataset_card import dataset_card, degraded_extension, summary
+from facerefs.pipeline.dataset.manifest import recipe_tree
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.stages.images.encode import ENDINGS
+from facerefs.schemas.manifest import MANIFEST_FILE, File, Manifest, ShardFile, written
+from facerefs.schemas.sample import IMAGE_TYPES, VERSION
 from facerefs.stages.shard import Shard
 
-MANIFEST_FILE = "samples/manifest.json"
+_MANIFEST = f"samples/{MANIFEST_FILE}"
 _LICENCES = 5
 
 
@@ -35,24 +36,24 @@ def write(storage: Storage, shard: Shard) -> None:
         shards=shards,
         photos=photo_file,
         references=max((len(row["references"]) for row in samples), default=0),
-        ending=ENDINGS[shard.image_format],
-        degraded=degraded_ending(shard),
+        extension=IMAGE_TYPES[shard.image_format].extension,
+        degraded=degraded_extension(shard),
     )
     storage.write_text("samples/croissant.json", metadata)
     manifest = Manifest(
         version=VERSION,
-        recipe=as_read(shard.degradation),
+        recipe=recipe_tree(shard.degradation),
         seed=shard.seed,
         shards=tuple(shards),
         indexes_only=tuple(indexes_only),
         documents=(photo_file, _file(storage, "croissant.json")),
     )
-    storage.write_text(MANIFEST_FILE, written(manifest))
+    storage.write_text(_MANIFEST, written(manifest))
 
 
 def withdraw(storage: Storage) -> None:
     """Take the manifest away: the set is unfinished until it is written again."""
-    storage.remove_file(MANIFEST_FILE)
+    storage.remove_file(_MANIFEST)
 
 
 def _shards(storage: Storage) -> tuple[list[ShardFile], list[File]]:
@@ -66,11 +67,10 @@ def _shards(storage: Storage) -> tuple[list[ShardFile], list[File]]:
         if part.tar is None or part.tar.sha256 is None:
             indexes_only.append(index)
             continue
-        split: Any = name.partition("-")[0]
         shards.append(
             ShardFile(
                 name=f"{name}.tar",
-                split=split,
+                split=name.partition("-")[0],
                 samples=_accepted(storage, name),
                 bytes=part.tar.size,
                 sha256=part.tar.sha256,

@@ -6,12 +6,14 @@ photos.csv holds.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from facerefs.pipeline.dataset.manifest import File, ShardFile
+from facerefs.schemas.manifest import File, ShardFile
+from facerefs.schemas.sample import DEGRADED, GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE, SampleFile
 
 _TEXT, _IMAGE = "sc:Text", "sc:ImageObject"
-_MIME = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "json": "application/json"}
+_MIME = {one.extension: one.mime for one in IMAGE_TYPES.values()} | {"json": "application/json"}
 _OF_CROISSANT = (
     "citeAs column equivalentProperty extract field fileObject fileProperty fileSet format includes isLiveDataset "
     "jsonPath key md5 parentField path recordSet references regex repeated replace separator source subField transform"
@@ -32,23 +34,40 @@ _CONTEXT: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of the files that the samples hold, such as `ref0.jpg`."""
+
+    file: SampleFile
+    extension: str
+    number: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.file.numbered_kind(self.number)
+
+    @property
+    def meaning(self) -> str:
+        return self.file.says(self.number)
+
+
 def croissant(
-    description: str, shards: Sequence[ShardFile], photos: File, references: int, ending: str, degraded: str
+    description: str,
+    shards: Sequence[ShardFile],
+    photos: File,
+    references: int,
+    extension: str,
+    degraded: str,
 ) -> str:
     """The metadata as JSON-LD.
 
-    references: how many the richest sample has. ending, degraded: of the file names, such as `jpg`.
+    references: how many the richest sample has. extension: of ground truth and references, such as `jpg`; degraded:
+    that of the degraded face.
     """
-    kinds = {
-        "gt": (ending, "Ground truth: the aligned face."),
-        "lq": (degraded, "The degraded face, at its low resolution."),
-        "json": ("json", "Identity, landmarks, boxes, embedding, theta, and where each photo comes from."),
-    }
-    kinds |= {
-        f"ref{i}": (ending, f"Reference {i} of the same person, 0 is the best.") for i in range(references)
-    }
+    kinds = [_Kind(GROUND_TRUTH, extension), _Kind(DEGRADED, degraded), _Kind(JSON, "json")]
+    kinds += [_Kind(REFERENCE, extension, number) for number in range(references)]
     tars = [_file(shard.name, shard.bytes, shard.sha256, "application/x-tar") for shard in shards]
-    sets = [_file_set(kind, of[0], shards) for kind, of in kinds.items()] if shards else []
+    sets = [_file_set(kind, shards) for kind in kinds] if shards else []
     tree = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -57,7 +76,7 @@ def croissant(
         "description": description,
         "keywords": ["face restoration", "reference-based", "webdataset"],
         "distribution": [_file(photos.name, photos.bytes, photos.sha256, "text/csv"), *tars, *sets],
-        "recordSet": [_records(kind, says) for kind, (_, says) in kinds.items()] if shards else [],
+        "recordSet": [_records(kind) for kind in kinds] if shards else [],
     }
     return json.dumps(tree, indent=1) + "\n"
 
@@ -74,31 +93,32 @@ def _file(name: str, size: int, sha256: str, mime: str) -> dict[str, Any]:
     }
 
 
-def _file_set(kind: str, ending: str, shards: Sequence[ShardFile]) -> dict[str, Any]:
+def _file_set(kind: _Kind, shards: Sequence[ShardFile]) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
-        "@id": f"{kind}-files",
-        "name": f"{kind}-files",
+        "@id": f"{kind.name}-files",
+        "name": f"{kind.name}-files",
         "containedIn": [{"@id": shard.name} for shard in shards],
-        "encodingFormat": _MIME[ending],
-        "includes": "*.json" if kind == "json" else f"*.{kind}.{ending}",
+        "encodingFormat": _MIME[kind.extension],
+        "includes": f"*.{kind.file.name(kind.extension, kind.number)}",
     }
 
 
-def _records(kind: str, says: str) -> dict[str, Any]:
+def _records(kind: _Kind) -> dict[str, Any]:
     """One record per file of a kind; `key` is that of its sample, and joins the kinds.
 
     One record set of all kinds would be plainer, but mlcroissant 1.1 wants a join for every pair of them in it.
     """
-    key = _field(f"{kind}/key", "The key of the sample.", _TEXT, kind, "filename")
+    name = kind.name
+    key = _field(f"{name}/key", "The key of the sample.", _TEXT, name, "filename")
     key["source"]["transform"] = {"regex": r"^([^.]+)\."}
-    content = _field(f"{kind}/content", says, _TEXT if kind == "json" else _IMAGE, kind, "content")
+    content = _field(f"{name}/content", kind.meaning, _TEXT if kind.file is JSON else _IMAGE, name, "content")
     return {
         "@type": "cr:RecordSet",
-        "@id": kind,
-        "name": kind,
-        "description": says,
-        "key": {"@id": f"{kind}/key"},
+        "@id": name,
+        "name": name,
+        "description": kind.meaning,
+        "key": {"@id": f"{name}/key"},
         "field": [key, content],
     }
 

@@ -11,25 +11,18 @@ import pyarrow.compute as pc
 import yaml
 
 from facerefs.pipeline.dataset.funnel import funnel
-from facerefs.pipeline.dataset.manifest import ShardFile, as_read
+from facerefs.pipeline.dataset.manifest import as_read
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.field_tables import file_table, json_tables
+from facerefs.schemas.manifest import ShardFile
+from facerefs.schemas.sample import DEGRADED, FILES, IMAGE_TYPES, JSON, SPLITS
 from facerefs.stages.degrade.recipe import Recipe
-from facerefs.stages.images.encode import ENDINGS
 from facerefs.stages.shard import Shard
 
 NOTICE = """\
 The 68-point predictor that comes with the embedded engines was trained on iBUG 300-W, whose licence excludes
 commercial use; InsightFace's model packs are for non-commercial research. These photos show people: respect the
 licence of each photo, and remove a person from your copies when asked to.
-"""
-
-_LAYOUT = """\
-| file | what it is |
-|---|---|
-| `KEY.gt.{ending}` | ground truth: the aligned face, {size} x {size} |
-| `KEY.ref0.{ending}` ... | references: other photos of the same person, best first |
-| `KEY.lq.{degraded}` | the degraded face as its last operation left it, at its low resolution |
-| `KEY.json` | identity, landmarks, boxes, embedding, theta, and where each photo comes from |
 """
 
 _SYNTHESISED = """\
@@ -85,10 +78,11 @@ def dataset_card(
     sections = {
         "# Faces with references": [f"{summary(shard, samples)}\n", _split_table(samples, shards)],
         "## A sample": [
-            _LAYOUT.format(ending=ENDINGS[shard.image_format], size=size, degraded=degraded_ending(shard)),
-            _image_format(shard),
+            _file_table(shard),
+            _image_format(shard, size),
             *_synthesised(samples),
         ],
+        "## The JSON of a sample": [json_tables()],
         "## Use": [_USE, _INDEX],
         "## How it was made": [f"Engines: {', '.join(named) or 'none'}.\n", _funnel_table(storage)],
         "## Degradation": [_RECIPE.format(seed=shard.seed, recipe=_recipe(shard.degradation))],
@@ -131,17 +125,24 @@ def _synthesised(samples: list[dict[str, Any]]) -> list[str]:
     return [_SYNTHESISED.format(count=count, every=every)] if count else []
 
 
-def degraded_ending(shard: Shard) -> str:
+def degraded_extension(shard: Shard) -> str:
     """Of the names of the degraded faces."""
     return "jpg" if shard.degradation.ends_with_jpeg else "png"
 
 
-def _image_format(shard: Shard) -> str:
+def _file_table(shard: Shard) -> str:
+    extensions = {DEGRADED: degraded_extension(shard), JSON: "json"}
+    image = IMAGE_TYPES[shard.image_format].extension
+    return file_table([(file, [extensions.get(file, image)]) for file in FILES])
+
+
+def _image_format(shard: Shard, size: int) -> str:
+    faces = f"Ground truth and references have {size} x {size} px and are"
     if shard.image_format != "jpeg":
-        return f"Ground truth and references are lossless {shard.image_format.upper()}.\n"
+        return f"{faces} lossless {shard.image_format.upper()}.\n"
     return (
-        f"Ground truth and references are JPEG, quality {shard.jpeg_quality}, chroma 4:4:4; the degraded face is made "
-        "from the pixels that the ground truth decodes to.\n"
+        f"{faces} JPEG, quality {shard.jpeg_quality}, chroma 4:4:4; the degraded face is made from the pixels that the "
+        "ground truth decodes to.\n"
     )
 
 
@@ -159,7 +160,7 @@ def _stated(tree: Any) -> Any:
 
 
 def _front_matter(shards: list[ShardFile], count: int) -> str:
-    splits = [split for split in ("train", "val", "test") if any(shard.split == split for shard in shards)]
+    splits = [split for split in SPLITS if any(shard.split == split for shard in shards)]
     matter = {
         "task_categories": ["image-to-image"],
         "tags": ["face-restoration", "webdataset"],
@@ -191,7 +192,7 @@ def _size_category(count: int) -> str:
 
 def _split_table(samples: list[dict[str, Any]], shards: list[ShardFile]) -> str:
     lines = ["| split | samples | people | shards | bytes |", "|---|---|---|---|---|"]
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         rows = [row for row in samples if row["split"] == split]
         tars = [shard for shard in shards if shard.split == split]
         people = len({row["identity"] for row in rows})

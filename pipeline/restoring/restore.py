@@ -24,8 +24,8 @@ _REFERENCE_PX = 512
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the user said."""
+class RestoreOptions:
+    """The options of `facerefs restore`, not yet checked."""
 
     run: Path
     source: Path
@@ -40,40 +40,46 @@ class Words:
     pictures: bool = False
 
 
-def restore_command(words: Words) -> None:
-    """Check every word of the user, then restore each face and say where it went."""
+def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ...]:
+    """Restore each face and say where it went; returns the files that were written.
+
+    Raises UserError for options that do not fit, and if a photo could not be restored.
+    """
     import torch
 
     from facerefs.pipeline.training.job import chosen_device
     from facerefs.stages.engines.engine import MissingWeights
     from facerefs.trainers.loop.checkpoint import CheckpointError
 
-    console = Console(soft_wrap=True, markup=False)
-    photos = files_of(words.source, words.out, words.outputs, words.pictures, words.references)
-    device = torch.device(chosen_device(words.device))
+    photos = files_of(options.source, options.out, options.outputs, options.pictures, options.references)
+    device = torch.device(chosen_device(options.device))
     try:
-        work = _work_of(words, device)
-        for note in work.notes(len(words.references)):
+        work = _load_work(options, device)
+        for note in work.notes(len(options.references)):
             console.print(f"note        {note}", highlight=False)
-        left_out = sum([not _restored(work, files, words, len(photos) == 1, console) for files in photos])
+        made = [_restore(work, files, options, len(photos) == 1, console) for files in photos]
     except (CheckpointError, MissingWeights) as error:  # some weights are loaded when a face wants them first
         raise UserError(str(error)) from None
+    left_out = made.count(())
     if left_out:
         raise UserError(f"{left_out} of {len(photos)} photos could not be restored")
+    return tuple(path for paths in made for path in paths)
 
 
-def _restored(work: "_Work", files: Files, words: Words, alone: bool, console: Console) -> bool:
-    """Restore a photo and say where it went. Of several, one that cannot be is told and left out."""
+def _restore(
+    work: "_Work", files: Files, options: RestoreOptions, alone: bool, console: Console
+) -> tuple[Path, ...]:
+    """Restore a photo and say where it went; of several, one that cannot be restored gives no files."""
     try:
-        made = work.restore(files, words)
+        made = work.restore(files, options)
     except UserError as error:
         if alone:
             raise
         console.print(f"left out    {error}", highlight=False)
-        return False
+        return ()
     for path in made:
         console.print(f"restored    {path}", highlight=False)
-    return True
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +103,8 @@ class _Work:
         if not wanted:
             vain = {"--reference": references > 0, "--landmarks": self.finder is not None}
             return [
-                f"{self.trained.name} restores without a reference: {word} is not used"
-                for word, given in vain.items()
+                f"{self.trained.name} restores without a reference: {option} is not used"
+                for option, given in vain.items()
                 if given
             ]
         if references <= wanted:
@@ -106,18 +112,18 @@ class _Work:
         first = "the first is used" if wanted == 1 else f"the first {wanted} are used"
         return [f"{self.trained.name} takes {wanted} of the {references} references: {first}"]
 
-    def restore(self, files: Files, words: Words) -> tuple[Path, ...]:
+    def restore(self, files: Files, options: RestoreOptions) -> tuple[Path, ...]:
         """Write the restored faces of a photo, or of an aligned crop; says where."""
         from PIL import Image
 
-        from facerefs.trainers.restore import pictured, pixels_of, restored, seen_by
+        from facerefs.trainers.restore import pictured, pixels_of, restored, restorer_input_of
 
         way_out = "; if it is an aligned face, add --aligned"
         engines, model, networks = self.engines, self.model, self.trained.networks
         photo, size_px = files.photo, model.size_px
-        face = engines.as_it_is(photo) if words.aligned else engines.aligned(photo, size_px, way_out)
+        face = engines.as_it_is(photo) if options.aligned else engines.aligned(photo, size_px, way_out)
         try:
-            seen = seen_by(
+            seen = restorer_input_of(
                 model, self.embedder, face.image, self._points_of(face), self.references, self.device
             )
         except ValueError as error:
@@ -125,10 +131,10 @@ class _Work:
         outputs = []
         files.outputs[0].parent.mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(files.outputs):
-            outputs.append(restored(model, networks, seen, words.seed, number))
+            outputs.append(restored(model, networks, seen, options.seed, number))
             Image.fromarray(pixels_of(outputs[-1])).save(path)
         if files.pictures is not None:
-            pictured(model, networks, seen, outputs, words.seed).save(files.pictures)
+            pictured(model, networks, seen, outputs, options.seed).save(files.pictures)
         return files.made
 
     def _points_of(self, face: "AlignedFace") -> "Callable[[Tensor], Tensor]":
@@ -145,35 +151,35 @@ class _Work:
         return lambda degraded: points.to(degraded.device)
 
 
-def _work_of(words: Words, device: "torch.device") -> _Work:
+def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
     """Load all that the user named. Raises UserError, CheckpointError, MissingWeights."""
     from facerefs.pipeline.restoring.aligned_faces import load_engines
     from facerefs.trainers.identity.embedder import load_embedder
     from facerefs.trainers.models.model import Restorer
     from facerefs.trainers.models.run import load_run
 
-    trained = load_run(words.run, device)
+    trained = load_run(options.run, device)
     model = trained.model
     if not isinstance(model, Restorer):
         raise UserError(f"a run of {trained.name} restores no faces: facerefs models says which do")
-    _check(words, trained.name, model)
-    finder = None if words.landmarks is None else _finder_of(words.landmarks, device)
-    engines = load_engines(words.engines, device.type)
+    _check(options, trained.name, model)
+    finder = None if options.landmarks is None else _finder_of(options.landmarks, device)
+    engines = load_engines(options.engines, device.type)
     embedder = load_embedder(model.identity, device) if model.identity and model.data.references else None
     side_px = max(_REFERENCE_PX, model.size_px)
-    references = [engines.aligned(path, side_px) for path in words.references[: model.data.references]]
+    references = [engines.aligned(path, side_px) for path in options.references[: model.data.references]]
     return _Work(model, trained, finder, embedder, engines, references, device)
 
 
-def _check(words: Words, name: str, model: "Restorer") -> None:
+def _check(options: RestoreOptions, name: str, model: "Restorer") -> None:
     """Raise UserError if the model cannot do what the user asked of it."""
-    wanted, given = model.data.references, len(words.references)
+    wanted, given = model.data.references, len(options.references)
     if given < wanted:
         photos = "a good photo" if wanted == 1 else f"{wanted} good photos"
         raise UserError(
             f"a run of {name} wants {photos} of the person, and has {given}: add --reference PHOTO"
         )
-    if words.outputs > 1 and not model.stochastic:
+    if options.outputs > 1 and not model.stochastic:
         raise UserError(f"a run of {name} makes the same face each time: leave out --outputs")
 
 

@@ -1,4 +1,4 @@
-"""What a run of training is to do: the user's words, checked, and the settings file that a run keeps of them."""
+"""The job of a training run: the user's options, checked, and the settings file that the run keeps of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +8,12 @@ import torch
 import yaml
 
 from facerefs.pipeline.config.read_settings import differences, read_settings, read_yaml
+from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.errors import UserError
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
+from facerefs.trainers.training_set import shards_of
 
 RUN_FILE = "settings.yaml"
 _EXAMPLE = "loop.steps=1000"
@@ -38,8 +40,8 @@ _CHANGEABLE = {
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the user said."""
+class TrainOptions:
+    """The options of `facerefs train`, not yet checked."""
 
     model: str
     run: Path
@@ -70,34 +72,36 @@ class Job:
     def tree(self) -> dict[str, Any]:
         """As it is written into the run's folder."""
         places = list(self.places)
-        return {"model": self.name, "preset": self.preset, "data": places, "settings": plain(self.model)}
+        return {"model": self.name, "preset": self.preset, "data": places, "settings": to_dict(self.model)}
 
 
-def job_of(words: Words, run: Path) -> tuple[Job, list[str]]:
-    """What to train, and what of a resumed run is otherwise than before."""
-    if words.model not in MODULES:
-        raise UserError(f"there is no model {words.model!r}: choose {', '.join(MODULES)}")
-    stored = _stored(run) if words.resume else {}
-    if stored and stored["model"] != words.model:
-        raise UserError(f"{run} holds a run of {stored['model']}, not of {words.model}: choose another --run")
-    preset = words.preset or (stored["preset"] if stored else "paper")
-    known = presets(words.model)
+def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
+    """The job, and what a resumed run has otherwise than before, as `loop.steps: 100 -> 200`. Raises UserError."""
+    if options.model not in MODULES:
+        raise UserError(f"there is no model {options.model!r}: choose {', '.join(MODULES)}")
+    stored = _stored(run) if options.resume else {}
+    if stored and stored["model"] != options.model:
+        raise UserError(
+            f"{run} holds a run of {stored['model']}, not of {options.model}: choose another --run"
+        )
+    preset = options.preset or (stored["preset"] if stored else "paper")
+    known = presets(options.model)
     if preset not in known:
-        raise UserError(f"{words.model} has no preset {preset!r}: choose {', '.join(known)}")
-    base = stored["settings"] if stored else plain(known[preset])
+        raise UserError(f"{options.model} has no preset {preset!r}: choose {', '.join(known)}")
+    base = stored["settings"] if stored else to_dict(known[preset])
     model = read_settings(
         type(known[preset]),
         _EXAMPLE,
-        words.config_file,
-        words.settings,
-        over={"loop": {"steps": words.steps}} if words.steps is not None else {},
+        options.config_file,
+        options.settings,
+        over={"loop": {"steps": options.steps}} if options.steps is not None else {},
         under=base,
     )
-    places = tuple(map(_place, words.data)) or tuple(stored.get("data", ()))
+    places = tuple(map(shards_of, options.data)) or tuple(stored.get("data", ()))
     if not places:
         raise UserError("nothing to train on: add --data with the folder of a build")
-    device = chosen_device(words.device, here=words.address is None)
-    job = Job(words.model, preset, model, places, run, words.resume, device)
+    device = chosen_device(options.device, here=options.address is None)
+    job = Job(options.model, preset, model, places, run, options.resume, device)
     changes = differences(stored, job.tree()) if stored else []
     changes = [change.removeprefix("settings.") for change in changes]
     fixed = [change for change in changes if change.partition(":")[0] not in _CHANGEABLE]
@@ -119,7 +123,7 @@ def _stored(run: Path) -> dict[str, Any]:
         isinstance(place, str) for place in tree["data"]
     ):
         raise UserError(f"{path} is damaged, or of something else than a run: choose a new folder for --run")
-    return tree
+    return tree | {"settings": with_new_names(tree["settings"])}
 
 
 def check_not_foreign(run: Path) -> None:
@@ -137,15 +141,6 @@ def write_settings(job: Job) -> None:
     part = job.run / f"{RUN_FILE}.part"
     part.write_text(yaml.safe_dump(job.tree(), sort_keys=False), encoding="utf-8")
     part.replace(job.run / RUN_FILE)
-
-
-def _place(text: str) -> str:
-    """Where the shards lie: an address as it is; of a build, its samples."""
-    if "://" in text:
-        return text
-    folder = Path(text).expanduser().absolute()
-    samples = folder / "samples"
-    return str(samples if samples.is_dir() and not any(folder.glob("*.tar")) else folder)
 
 
 def chosen_device(wanted: str | None, here: bool = True) -> Literal["cpu", "cuda"]:

@@ -17,7 +17,7 @@ from facerefs.trainers.check import check
 from facerefs.trainers.loop.nan_guard import Diverged
 from facerefs.trainers.loop.stopping import asked_to_stop
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.train import CannotTrain, Outcome
+from facerefs.trainers.train import CannotTrain, TrainingResult
 
 _POLL_S = 0.3
 _STORAGE = ".ray"  # Ray Train wants a folder that all machines see, and we have nothing to put there
@@ -79,7 +79,7 @@ class Question:
 
 def train_on_ray(
     job: Job, workers: int, address: str | None, verbose: bool, announce: Callable[[str], None]
-) -> Outcome:
+) -> TrainingResult:
     """Train with so many workers. Raises what `train` raises, UserError if there are not so many GPUs, RunError."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
@@ -164,13 +164,13 @@ def _work(config: dict[str, Any]) -> None:
         ray.get(wire.end_with.remote("", outcome))
 
 
-def _outcome(end: tuple[str, Any] | None, failures: list[Exception]) -> Outcome:
+def _outcome(end: tuple[str, Any] | None, failures: list[Exception]) -> TrainingResult:
     if end is not None:
         kind, what = end
         for sentence in _SENTENCES:
             if kind == sentence.__name__:
                 raise sentence(what)
-        if isinstance(what, Outcome):
+        if isinstance(what, TrainingResult):
             return what
     text = str(failures[0]) if failures else "no worker told how it ended"
     raise RunError(f"Ray Train ended the workers: {last_line(text)}", text)

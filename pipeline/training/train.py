@@ -1,4 +1,4 @@
-"""`facerefs train`: from the user's words to a run, and how it ends."""
+"""`facerefs train`: from the user's options to a run, and how it ends."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,37 +10,36 @@ from rich.console import Console
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.lock import locked
-from facerefs.pipeline.training.job import Job, Words, check_not_foreign, job_of, write_settings
+from facerefs.pipeline.training.job import Job, TrainOptions, check_not_foreign, check_options, write_settings
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.distributed import joined, told_by_environment
+from facerefs.trainers.distributed import joined, rank_from_env
 from facerefs.trainers.loop.checkpoint import checkpoints
 from facerefs.trainers.loop.nan_guard import Diverged
 from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
 from facerefs.trainers.loop.stopping import asked_to_stop
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.train import CannotTrain, Outcome, train
+from facerefs.trainers.train import CannotTrain, TrainingResult, train
 
 
-def train_command(words: Words) -> None:
-    """Check every word of the user, then train."""
-    console = Console(soft_wrap=True, markup=False)
-    rank, world, _ = told_by_environment()
-    run = words.run.absolute()
+def train_command(options: TrainOptions, console: Console) -> None:
+    """Check the options, then train. Raises UserError, RunError, and KeyboardInterrupt if it was stopped."""
+    rank, world_size, _ = rank_from_env()
+    run = options.run.absolute()
     check_not_foreign(run)
     with locked(run) if rank == 0 else nullcontext():
-        job, changes = job_of(words, run)
+        job, changes = check_options(options, run)
         announce: Callable[[str], None] = _to(console) if rank == 0 else _nobody
         for change in changes:
             announce(f"changed     {change}")
         try:
-            if words.workers == 1 and words.address is None:
+            if options.workers == 1 and options.address is None:
                 outcome = _train_here(job, announce)
-            elif world > 1:
+            elif world_size > 1:
                 raise UserError("torchrun starts the workers itself: leave out --workers and --address")
             else:
                 from facerefs.pipeline.training.ray_train import train_on_ray
 
-                outcome = train_on_ray(job, words.workers, words.address, words.verbose, announce)
+                outcome = train_on_ray(job, options.workers, options.address, options.verbose, announce)
         except (CannotTrain, MissingWeights) as error:
             raise UserError(str(error)) from None
         except (StreamError, OSError) as error:  # shards that broke on the way, a full disk
@@ -68,13 +67,13 @@ def _way_on(run: Path) -> str:
     return "There is no checkpoint yet: mend that, and run the same command again"
 
 
-def _train_here(job: Job, announce: Callable[[str], None]) -> Outcome:
-    rank, world, local = told_by_environment()
+def _train_here(job: Job, announce: Callable[[str], None]) -> TrainingResult:
+    rank, world_size, local = rank_from_env()
     device = torch.device("cuda", local) if job.device == "cuda" else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     begin = partial(write_settings, job)
-    with joined(device, rank, world) as ranks, asked_to_stop() as stop:
+    with joined(device, rank, world_size) as ranks, asked_to_stop() as stop:
         return train(job.name, job.model, job.places, job.run, job.resume, ranks, announce, stop, begin)
 
 

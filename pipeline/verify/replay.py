@@ -1,20 +1,27 @@
 """Replay a sample: make its degraded face and its synthesised references anew from its ground truth, and compare."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from facerefs.schemas.operations import Resize
-from facerefs.schemas.theta import Theta, from_json
+from facerefs.schemas.sample import (
+    DEGRADED,
+    GROUND_TRUTH,
+    JSON,
+    MAX_OPERATIONS,
+    MAX_SIDE_PX,
+    REFERENCE,
+    SampleFile,
+    read_json,
+)
+from facerefs.schemas.theta import Theta, from_records
 from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decoded, degraded_files, encoded_pixels
 from facerefs.stages.synthesise.stored import stored_reference
 
-_MAX_OPERATIONS = 200  # 8 rounds of at most 10, and an ending
 _MAX_SYNTHESIS_PX = 2048
 _JPEG = b"\xff\xd8"
-_MAX_SIDE_PX = 4096  # of crops of 1024, of which a recipe makes four times as much at most
 
 
 def replay_fault(files: Mapping[str, bytes]) -> str | None:
@@ -22,17 +29,18 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
 
     A JPEG has to be the same byte by byte, a PNG pixel by pixel: zlib may pack the same pixels in other ways.
     """
-    truth = next(data for name, data in files.items() if name.startswith("gt."))
-    stored_name = next(name for name in files if name.startswith("lq."))
+    stored_name = _name(files, DEGRADED)
     stored = files[stored_name]
-    said = json.loads(files["json"])
-    theta = from_json(json.dumps(said["theta"]))
+    said = read_json(files[_name(files, JSON)])
+    theta = from_records(said["theta"])
     try:
-        pixels = decoded(truth)
+        pixels = decoded(files[_name(files, GROUND_TRUTH)])
         if fault := _too_much(theta, max(pixels.shape)):
             return fault
-        ((name, made),) = degraded_files([pixels], [theta], stored_name == "lq.jpg")
-        same = made == stored if name == "lq.jpg" else np.array_equal(decoded(made), decoded(stored))
+        ((name, made),) = degraded_files([pixels], [theta], stored_name == DEGRADED.name("jpg"))
+        same = (
+            made == stored if name == DEGRADED.name("jpg") else np.array_equal(decoded(made), decoded(stored))
+        )
     except (OSError, ValueError) as error:
         return f"cannot be degraded again ({error})"
     if name != stored_name or not same:
@@ -49,13 +57,19 @@ def _synthesis_fault(files: Mapping[str, bytes], truth: Pixels, said: Mapping[st
             return f"has a synthesised reference of {max(truth.shape)} px"
         try:
             made, described = stored_reference(truth, said["target"], reference)
-            stored = next(data for name, data in files.items() if name.startswith(f"ref{number}."))
+            stored = files[_name(files, REFERENCE, number)]
             same = described == reference and _same_image(made, stored)
         except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
             return f"has a reference that cannot be synthesised again ({error!r:.200})"
         if not same:
             return f"has a synthesised reference ref{number} that its ground truth and synthesis do not give"
     return None
+
+
+def _name(files: Mapping[str, bytes], file: SampleFile, number: int | None = None) -> str:
+    name = file.find(files, number)
+    assert name is not None  # noqa: S101  # as the sample is sound
+    return name
 
 
 def _same_image(made: Pixels, stored: bytes) -> bool:
@@ -66,7 +80,7 @@ def _same_image(made: Pixels, stored: bytes) -> bool:
 
 def _too_much(theta: Theta, side_px: int) -> str | None:
     """What no recipe draws and would take all memory, or days: theta may be a stranger's."""
-    if len(theta) > _MAX_OPERATIONS:
+    if len(theta) > MAX_OPERATIONS:
         return f"has a theta of {len(theta)} operations"
     side = max([side_px, *(max(op.out_w, op.out_h) for op in theta if isinstance(op, Resize))])
-    return f"has a theta that makes {side} px of {side_px}" if side > min(4 * side_px, _MAX_SIDE_PX) else None
+    return f"has a theta that makes {side} px of {side_px}" if side > min(4 * side_px, MAX_SIDE_PX) else None

@@ -1,8 +1,6 @@
 """Hold the files of one sample against its row in the index. They may be hostile: nothing is decoded."""
 
 import io
-import json
-import re
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +8,21 @@ from typing import Any
 import numpy as np
 
 from facerefs.pipeline.storage.tar import BLOCK, read_members
-from facerefs.schemas.theta import from_json, to_json
-from facerefs.stages.synthesise.parameters import from_json as synthesis_from_json
+from facerefs.schemas.sample import (
+    FILES,
+    IMAGE_TYPES,
+    JSON,
+    KEY,
+    MAX_IMAGE_BYTES,
+    MAX_SIDE_PX,
+    REFERENCE,
+    json_fault,
+    kinds_of,
+    read_json,
+)
+from facerefs.schemas.theta import from_records, to_json
 
-_MAX_JSON_BYTES = 16 << 20
-_MAX_SIDE_PX = 8192
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")  # with what follows, a name that fits into a USTAR header
-_FILE = re.compile(r"json|[a-z0-9]{1,8}\.(jpg|png|webp)")
+_PILLOW = {one.extension: one.pillow for one in IMAGE_TYPES.values()}
 
 
 def sample_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
@@ -34,31 +40,31 @@ def sample_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
         return
     stem = f"{row['key']}."
     files = {name.removeprefix(stem): content for name, content in members.items() if name.startswith(stem)}
-    kinds = sorted(name.partition(".")[0] for name in files)
-    wanted = sorted(["gt", "json", "lq", *(f"ref{i}" for i in range(len(row["references"])))])
-    plain = _KEY.fullmatch(row["key"]) and all(map(_FILE.fullmatch, files))
-    if not plain or len(files) < len(members) or list(members) != sorted(members) or kinds != wanted:
-        yield f"holds {', '.join(sorted(members))} and should hold {', '.join(wanted)}"
+    count = len(row["references"])
+    found = [file.find(files) for file in FILES if not file.numbered]
+    found += [REFERENCE.find(files, number) for number in range(count)]
+    whole = KEY.fault("key", row["key"]) is None and len(files) == len(members)
+    if not whole or list(members) != sorted(members) or set(found) != set(files):
+        yield f"holds {', '.join(sorted(members))} and should hold {', '.join(kinds_of(count))}"
         return
-    yield from _json_faults(files["json"], row)
+    yield from _json_faults(files[JSON.name("json")], row)
     for name, content in files.items():
-        if name != "json":
+        if name != JSON.name("json"):
             yield from (f"has an image {name} that {what}" for what in _image_faults(name, content))
 
 
 def _json_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
-    if len(data) > _MAX_JSON_BYTES:
-        yield f"has a JSON of {len(data)} bytes"
-        return
     try:
-        said = json.loads(data)
-        theta = to_json(from_json(json.dumps(said["theta"])))
-        faces = [said["target"]["face"], *(reference["face"] for reference in said["references"])]
-        about = [said[name] for name in ("key", "split", "identity", "recipe")]
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
-        yield f"has a JSON that cannot be used ({error!r:.200})"
+        said = read_json(data)
+        if fault := json_fault(said):
+            raise ValueError(fault)
+    except ValueError as error:
+        yield f"has a JSON that cannot be used ({error!s:.300})"
         return
-    if about != [row[name] for name in ("key", "split", "identity", "recipe")] or theta != row["theta"]:
+    theta = to_json(from_records(said["theta"]))
+    faces = [said["target"]["face"], *(reference["face"] for reference in said["references"])]
+    about = ("key", "split", "identity", "recipe")
+    if any(said[name] != row[name] for name in about) or theta != row["theta"]:
         yield "has a JSON that says other things than the index"
     if faces != [row["target"], *row["references"]]:
         yield "has a JSON of other faces than the index"
@@ -74,13 +80,7 @@ def _reference_fault(reference: dict[str, Any], target: dict[str, Any]) -> str |
         return "is the target itself" if own else None
     if not own:
         return "is synthesised, and not from the target"
-    try:
-        synthesis_from_json(json.dumps(reference["synthesis"]))
-        points = np.array(reference["landmarks"], np.float64)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        return f"is synthesised in no known way ({error})"
-    size_px = target.get("crop_size")
-    if not isinstance(size_px, int) or points.shape != (68, 2) or not (np.abs(points) < 2 * size_px).all():
+    if not (np.abs(reference["landmarks"]) < 2 * target["crop_size"]).all():
         return "is synthesised and has no landmarks in its image"
     return None
 
@@ -88,16 +88,14 @@ def _reference_fault(reference: dict[str, Any], target: dict[str, Any]) -> str |
 def _image_faults(name: str, data: bytes) -> Iterator[str]:
     from PIL import Image
 
-    formats = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
-    wanted = formats.get(name.rpartition(".")[2])
-    if wanted is None:
-        yield "is neither jpg, png nor webp"
+    if len(data) > MAX_IMAGE_BYTES:
+        yield f"has {len(data)} bytes"
         return
     try:
-        with Image.open(io.BytesIO(data), formats=[wanted]) as image:
+        with Image.open(io.BytesIO(data), formats=[_PILLOW[name.rpartition(".")[2]]]) as image:
             width, height = image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         yield f"cannot be read ({error})"
         return
-    if max(width, height) > _MAX_SIDE_PX:
+    if max(width, height) > MAX_SIDE_PX:
         yield f"has {width} x {height} px"

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facerefs.pipeline.dataset.manifest import File, ShardFile
 from facerefs.pipeline.storage.tar import BLOCK, read_members
 from facerefs.pipeline.verify.sample import sample_faults
+from facerefs.schemas.manifest import File, ShardFile
 from facerefs.schemas.tables import MAX_BLOB_BYTES, SAMPLES
 
 _TAR = b"facerefs.tar"  # where facerefs.pipeline.storage.folder notes the size and hash of a part's tar

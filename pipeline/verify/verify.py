@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from facerefs.pipeline.build.build import BUILD_FILE
-from facerefs.pipeline.dataset.manifest import MAX_BYTES, Manifest, parsed
+from facerefs.pipeline.dataset.manifest import recipe_of
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.verify.replay import replay_fault
 from facerefs.pipeline.verify.shard import Found, Place, check_file, check_shard, sample_at
+from facerefs.schemas.manifest import MANIFEST_FILE, MAX_BYTES, Manifest, parse
 
-MANIFEST = "manifest.json"
 _MAX_THREADS = 8
 _LONGEST = 500
 ShardDone: TypeAlias = Callable[[int, int], None]
@@ -53,7 +53,7 @@ class Samples:
 def samples_in(folder: Path) -> Samples:
     """The samples of a build's folder, or the folder itself. Raises UserError if there is neither."""
     for place in (folder / "samples", folder):
-        if place.is_dir() and ((place / MANIFEST).exists() or any(place.glob("*.tar"))):
+        if place.is_dir() and ((place / MANIFEST_FILE).exists() or any(place.glob("*.tar"))):
             return Samples(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
     if (folder / BUILD_FILE).is_file():
         return Samples(folder / "samples", in_build=True)
@@ -64,18 +64,18 @@ def samples_in(folder: Path) -> Samples:
 
 def manifest_of(samples: Samples) -> Manifest | Fault:
     """The manifest, or why there is none that can be used."""
-    path = samples.folder / MANIFEST
+    path = samples.folder / MANIFEST_FILE
     if not path.is_file():
         out = "run the same `facerefs build` again" if samples.in_build else "copy it too"
         what = "is not there: the build is unfinished" if samples.in_build else "is not there"
-        return Fault(MANIFEST, what, f"{out}, for without it nothing else can be checked")
+        return Fault(MANIFEST_FILE, what, f"{out}, for without it nothing else can be checked")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"is larger than {MAX_BYTES} bytes")
-        return parsed(path.read_bytes().decode())
+        with path.open("rb") as file:
+            manifest = parse(file.read(MAX_BYTES + 1))
+        recipe_of(manifest)
+        return manifest
     except (ValueError, OSError) as error:
-        what = "is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        return Fault(MANIFEST, what, samples.way_out)
+        return Fault(MANIFEST_FILE, str(error), samples.way_out)
 
 
 def verify(samples: Samples, manifest: Manifest, replay: int, shard_done: ShardDone) -> list[Fault]:
@@ -95,7 +95,9 @@ def verify(samples: Samples, manifest: Manifest, replay: int, shard_done: ShardD
             places = nsmallest(replay, [*places, *found.places], key=lambda place: place.digest)
             shard_done(shard.samples, len(of_shard))
     if not any(shard.samples for shard in manifest.shards):
-        faults.append(Fault(MANIFEST, "names no samples", "report.html of the build says why none was made"))
+        faults.append(
+            Fault(MANIFEST_FILE, "names no samples", "report.html of the build says why none was made")
+        )
     return [*faults, *_other_files(samples, manifest), *_replayed(samples, places)]
 
 
@@ -132,7 +134,7 @@ def _replayed(samples: Samples, places: list[Place]) -> Iterator[Fault]:
     faults = [(place, what) for place, what in found if what is not None]
     if len(faults) == len(places) > 1:
         what = f"none of {len(places)} degraded faces comes out of its ground truth and theta again"
-        yield Fault(MANIFEST, what, "is facerefs here another version than the one that made them?")
+        yield Fault(MANIFEST_FILE, what, "is facerefs here another version than the one that made them?")
         return
     for place, what in faults:
         yield Fault(place.shard, f"sample {place.key} {what}", samples.way_out)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.stages.copies.copy_rule import COPY, SESSION, UNSURE, CopyRule
-from facerefs.stages.copies.face_features import Alike, Looks
+from facerefs.stages.copies.face_features import FaceFeatures, PairSimilarity
 from facerefs.stages.engines.calibration import Calibration
 from facerefs.stages.search.similarity import Floats, Ints
 
@@ -45,7 +45,7 @@ class CalibrationResult:
 
 
 def measure_calibration(
-    looks: Looks, person: Ints, photo: Ints, edit: NDArray[np.str_], rule: CopyRule
+    features: FaceFeatures, person: Ints, photo: Ints, edit: NDArray[np.str_], rule: CopyRule
 ) -> CalibrationResult:
     """The calibration measured on N faces: of photos as they are, where `edit` is empty, and of their edited copies.
 
@@ -64,14 +64,14 @@ def measure_calibration(
     original = np.flatnonzero(edit == "")
     _check(person[original], len(edit) - len(original))
     a, b = (original[rows] for rows in np.triu_indices(len(original), 1))
-    shots = looks.alike(a, b)
+    shots = features.pairs(a, b)
     alike = _unplanned_copies(shots, rule)
     one = person[a] == person[b]
     within, between = shots.similarity[one & ~alike], shots.similarity[~one & ~alike]
     if not len(within):
         raise ValueError("no person has two photos that differ: give each person several")
     copied, source = _copies(photo, edit, original)
-    copies = looks.alike(copied, source)
+    copies = features.pairs(copied, source)
     calibration = _calibration(within, between, shots.take(~alike), copies.similarity, rule)
     decided = CopyRule(
         rule.hash_bits,
@@ -103,7 +103,7 @@ def _check(person: Ints, copies: int) -> None:
         )
 
 
-def _unplanned_copies(shots: Alike, rule: CopyRule) -> NDArray[np.bool_]:
+def _unplanned_copies(shots: PairSimilarity, rule: CopyRule) -> NDArray[np.bool_]:
     """True for photos of the set that are copies of each other: crop hashes and landmarks are near."""
     return (shots.hash_distance <= rule.hash_bits) & (shots.landmark_distance <= rule.landmarks)
 
@@ -116,7 +116,7 @@ def _copies(photo: Ints, edit: NDArray[np.str_], original: Ints) -> tuple[Ints, 
 
 
 def _calibration(
-    within: Floats, between: Floats, shots: Alike, copies: Floats, rule: CopyRule
+    within: Floats, between: Floats, shots: PairSimilarity, copies: Floats, rule: CopyRule
 ) -> Calibration:
     most_alike, median = float(shots.similarity.max()), float(np.median(copies))
     same_shot = most_alike + max(0.0, median - most_alike) / 4
@@ -140,6 +140,6 @@ def _youden(within: Floats, between: Floats) -> float:
     return float((plateau[0] + plateau[-1]) / 2)
 
 
-def _kinds(pairs: Alike, rule: CopyRule) -> KindCounts:
+def _kinds(pairs: PairSimilarity, rule: CopyRule) -> KindCounts:
     kinds = rule.kinds(*pairs.evidence)
     return KindCounts(len(kinds), *(int((kinds == kind).sum()) for kind in (COPY, UNSURE, SESSION)))

@@ -22,7 +22,7 @@ UNKNOWN_BITS = 65
 
 @dataclass(frozen=True)
 class CopyRule:
-    """When two faces are copies or of one session. A cosine of None is taken from the embedder's calibration.
+    """When two faces are copies or of one session. A cosine of null is taken from the embedder's calibration.
 
     Copies: a cosine of at least `copy_similarity` and crop hashes at most `hash_bits` bits apart, mirrored or not; or
     a cosine of at least `same_shot_similarity`, which two shots hardly reach, and either hashes at most
@@ -33,11 +33,18 @@ class CopyRule:
     """
 
     hash_bits: Bits = 6
+    """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `copy_similarity`."""
     same_shot_hash_bits: Bits = 12
+    """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `same_shot_similarity`."""
     landmarks: Annotated[float, Ge(0)] = 0.008
+    """Largest mean distance of the landmarks at which they count as the same, as a share of the crop's side."""
     copy_similarity: Cosine | None = None
+    """Cosine of the embeddings from which two faces may be copies; null takes that of the embedder's calibration."""
     same_shot_similarity: Cosine | None = None
+    """Cosine of the embeddings that two shots hardly reach; null takes that of the embedder's calibration."""
     session_similarity: Cosine | None = None
+    """Cosine of the embeddings from which two faces are of one session; null takes that of the embedder's
+    calibration."""
 
     def calibrated(self, embedder: str) -> "CopyRule":
         """The rule with every cosine filled in. Raises ValueError if one is unknown for this embedder."""

@@ -1,5 +1,6 @@
-"""What is compared of two faces to tell whether they show one shot."""
+"""How alike two faces are: cosine, crop hashes and landmarks, as `compare`, `select` and `calibrate` measure them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,30 +12,29 @@ from numpy.typing import NDArray
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
 from facerefs.stages.faces.landmarks import mirrored
 from facerefs.stages.search.hamming import Hashes
-from facerefs.stages.search.similarity import Floats, Ints, inner, matrix
+from facerefs.stages.search.similarity import Floats, Ints, inner_products, rows_of_matrix
 
-LOOKS = ("landmarks", "crop_size", "embedding", "crop_phash", "crop_phash_mirror")
+FACE_FEATURES = ("landmarks", "crop_size", "embedding", "crop_phash", "crop_phash_mirror")
 """The columns of `faces` that are needed."""
 
-_PAIRS_PER_BLOCK = 65_536
+_POINTS = 68
+_PAIRS_PER_BLOCK = 16_384
+
+Arrays = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Alike:
+class PairSimilarity:
     """How alike the faces of pairs are: arrays of one length."""
 
     similarity: Floats  # cosine
-    hash_distance: (
-        Ints  # bits between the hashes of the crops, the nearer way round; UNKNOWN_BITS if one is unknown
-    )
-    landmark_distance: (
-        Floats  # mean over 68 points of |dx| + |dy|, as a share of the crop's side, that way round
-    )
+    hash_distance: Ints  # bits, see `hash_distance`
+    landmark_distance: Floats  # the nearer way round, see `FaceFeatures.landmark_distance`
     mirrored: NDArray[np.bool_]  # the hashes are nearer if one of the two is mirrored
 
-    def take(self, rows: NDArray[Any]) -> "Alike":
+    def take(self, rows: NDArray[Any]) -> "PairSimilarity":
         """Some of the pairs."""
-        return Alike(*(column[rows] for column in vars(self).values()))
+        return PairSimilarity(*(column[rows] for column in vars(self).values()))
 
     @property
     def evidence(self) -> tuple[Floats, Ints, Floats]:
@@ -43,8 +43,8 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """N faces, as arrays of length N."""
+class FaceFeatures:
+    """What is compared of N faces: arrays of length N."""
 
     landmarks: Floats  # (N, 68, 2), as a share of the crop's side
     last: Floats  # x of the centre of a row's last pixel, in the same unit
@@ -54,46 +54,87 @@ class Looks:
     hashed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, faces: pa.Table) -> "Looks":
-        """Of the columns `LOOKS`. Raises ValueError if a face lacks landmarks or embedding."""
-        side = faces["crop_size"].to_numpy().astype(np.float32)
+    def of(cls, faces: pa.Table, rows: Ints | None = None) -> "FaceFeatures":
+        """The features of all rows of `faces`, or of these, from the columns FACE_FEATURES.
+
+        Raises ValueError if a face lacks landmarks or embedding.
+        """
+        rows = np.arange(len(faces)) if rows is None else rows
+        side = np.asarray(faces["crop_size"].to_numpy()[rows], np.float32)
+        landmarks = rows_of_matrix(faces["landmarks"], rows).reshape(-1, _POINTS, 2)
+        landmarks /= side[:, None, None]
         phash, phash_mirror = (
-            np.asarray(faces[name].fill_null(0).to_numpy(), np.uint64)
+            np.asarray(faces[name].fill_null(0).to_numpy()[rows], np.uint64)
             for name in ("crop_phash", "crop_phash_mirror")
         )
+        hashed = pc.and_(pc.is_valid(faces["crop_phash"]), pc.is_valid(faces["crop_phash_mirror"]))
         return cls(
-            landmarks=matrix(faces["landmarks"]).reshape(-1, 68, 2) / side[:, None, None],
-            last=1 - 1 / side,
-            vectors=matrix(faces["embedding"]),
+            landmarks=landmarks,
+            last=1 - np.float32(1) / side,
+            vectors=rows_of_matrix(faces["embedding"], rows),
             phash=phash,
             phash_mirror=phash_mirror,
-            hashed=pc.and_(
-                pc.is_valid(faces["crop_phash"]), pc.is_valid(faces["crop_phash_mirror"])
-            ).to_numpy(),
+            hashed=hashed.to_numpy()[rows],
         )
 
-    def alike(self, a: Ints, b: Ints) -> Alike:
+    def view(self, pick: Arrays) -> "FaceFeatures":
+        """What `pick` makes of each of the arrays: some of the faces, or axes to broadcast over."""
+        return FaceFeatures(*(pick(column) for column in vars(self).values()))
+
+    def pairs(self, a: Ints, b: Ints) -> PairSimilarity:
         """How alike faces a and b are, pair by pair; the order of the two changes nothing."""
         a, b = np.minimum(a, b), np.maximum(a, b)
-        upright = np.bitwise_count(self.phash[a] ^ self.phash[b])
-        flipped = np.minimum(
-            np.bitwise_count(self.phash_mirror[a] ^ self.phash[b]),
-            np.bitwise_count(self.phash[a] ^ self.phash_mirror[b]),
-        )
-        known = self.hashed[a] & self.hashed[b]
-        return Alike(
-            similarity=inner(self.vectors, self.vectors, a, b),
-            hash_distance=np.where(known, np.minimum(upright, flipped), UNKNOWN_BITS).astype(np.int64),
-            landmark_distance=self._landmark_distance(a, b),
-            mirrored=(flipped < upright) & known,
+        blocks = [
+            self._pairs(a[start : start + _PAIRS_PER_BLOCK], b[start : start + _PAIRS_PER_BLOCK])
+            for start in range(0, max(1, len(a)), _PAIRS_PER_BLOCK)
+        ]
+        columns = zip(*(vars(block).values() for block in blocks), strict=True)
+        return PairSimilarity(*(np.concatenate(column) for column in columns))
+
+    def _pairs(self, a: Ints, b: Ints) -> PairSimilarity:
+        one, other = self.view(lambda values: values[a]), self.view(lambda values: values[b])
+        bits, mirrored_bits = _hash_distances(one, other)
+        return PairSimilarity(
+            similarity=inner_products(one.vectors, other.vectors),
+            hash_distance=np.minimum(bits, mirrored_bits),
+            landmark_distance=self.landmark_distance(a, b),
+            mirrored=mirrored_bits < bits,
         )
 
-    def _landmark_distance(self, a: Ints, b: Ints) -> Floats:
-        """Of the two as they are, or with a mirrored if that is less, block by block."""
-        distance = np.empty(len(a), np.float32)
-        for start in range(0, len(a), _PAIRS_PER_BLOCK):
-            block = slice(start, start + _PAIRS_PER_BLOCK)
-            points, other = self.landmarks[a[block]], self.landmarks[b[block]]
-            ways = points, mirrored(points, self.last[a[block]])
-            distance[block] = np.minimum(*(np.abs(way - other).sum(axis=2).mean(axis=1) for way in ways))
-        return distance
+    def landmark_distance(self, a: Ints, b: Ints) -> Floats:
+        """`landmark_distance` of faces a and b as they are, or with one of the two mirrored if that is less."""
+        a, b = np.minimum(a, b), np.maximum(a, b)
+        points, other = self.landmarks[a], self.landmarks[b]
+        return np.minimum(
+            landmark_distance(points, other), landmark_distance(mirrored(points, self.last[a]), other)
+        )
+
+
+def landmark_distance(points: Floats, other: Floats) -> Floats:
+    """The mean over 68 points of |dx| + |dy|, as a share of the crop's side; (..., 68, 2) that broadcast -> (...).
+
+    Every pair is summed in an order of its own, so that its distance does not depend on the others.
+    """
+    moved = np.abs(points - other)
+    return np.asarray(moved.reshape(*moved.shape[:-2], 2 * _POINTS).sum(axis=-1) / np.float32(_POINTS))
+
+
+def hash_distance(one: FaceFeatures, other: FaceFeatures) -> Ints:
+    """Bits between the hashes of the crops, of the nearer of the two mirror images; UNKNOWN_BITS if one is unknown.
+
+    The features of the two broadcast.
+    """
+    return np.minimum(*_hash_distances(one, other))
+
+
+def _hash_distances(one: FaceFeatures, other: FaceFeatures) -> tuple[Ints, Ints]:
+    """Bits between the crops as they are, and with one of the two mirrored."""
+    upright = np.bitwise_count(one.phash ^ other.phash)
+    flipped = np.minimum(
+        np.bitwise_count(one.phash_mirror ^ other.phash), np.bitwise_count(one.phash ^ other.phash_mirror)
+    )
+    known = one.hashed & other.hashed
+    as_they_are, mirrored_one = (
+        np.where(known, bits, UNKNOWN_BITS).astype(np.int64) for bits in (upright, flipped)
+    )
+    return as_they_are, mirrored_one

@@ -14,8 +14,6 @@ from facerefs.stages.degrade.operations.resampling import TAPPED
 
 _RANK = {kind: rank for rank, kind in enumerate(OPERATIONS.values())}
 
-_CHOICES = ("mode", "chroma", "gray")
-
 
 class Kind(NamedTuple):
     """What images must have in common to be degraded together."""

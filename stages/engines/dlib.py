@@ -124,11 +124,6 @@ class DlibResnet:
         levels = np.stack(chips).transpose(0, 3, 1, 2).astype(np.float32)
         return unit(run_all(self._session, levels, "cpu"))
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
-        """The face with these landmarks."""
-        vector: Points = self.embed_chips([self.chip(image, landmarks)])[0]
-        return vector
-
 
 def _edges(box: dlib.rectangle, scale: Points) -> Points:
     """dlib's pixels are inclusive: the box reaches from the first one's outer edge to the last one's."""

@@ -70,9 +70,6 @@ class Embedder(Protocol):
     def embed_chips(self, chips: Sequence[Pixels]) -> Points:
         """One or more chips -> float32 (N, D) of unit length, whose bits depend on each chip alone."""
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
-        """The face with these landmarks (68, 2) in the photo: float32 (D,) of unit length."""
-
 
 def largest_first(detections: list[Detection]) -> list[Detection]:
     """Sort by area, then from left to right and top to bottom, so that the order is the photo's."""

@@ -100,11 +100,6 @@ class ArcFace:
         inputs = (levels - self._model.input_mean) / self._model.input_std
         return unit(run_all(self._model.session, inputs, self._device))
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
-        """The face with these landmarks."""
-        vector: Points = self.embed_chips([self.chip(image, landmarks)])[0]
-        return vector
-
 
 def _blocks(length_px: float) -> int:
     return max(1, math.ceil(length_px / _STRIDE_PX)) * _STRIDE_PX

@@ -5,10 +5,14 @@ from typing import Any
 
 import numpy as np
 
-EYE_ENLARGE = 1.4
-MIN_HALF_SHARE = 16 / 512
+_EYE_ENLARGE = 1.4
+_MIN_HALF_SHARE = 16 / 512
 MIN_OVERLAP = 0.2
-_POINTS = {"left_eye": slice(36, 42), "right_eye": slice(42, 48), "mouth": slice(48, 68)}
+_POINTS = {
+    "left_eye": slice(36, 42),
+    "right_eye": slice(42, 48),
+    "mouth": slice(48, 68),
+}  # as `facerefs.schemas.sample.BOXES`
 
 
 def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str, list[float]]:
@@ -21,8 +25,8 @@ def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str
     boxes = {}
     for name, points in _POINTS.items():
         low, high = landmarks[points].min(axis=0), landmarks[points].max(axis=0)
-        half = max(float((high - low).max()) / 2, MIN_HALF_SHARE * crop_size)
-        half *= EYE_ENLARGE if name.endswith("eye") else 1
+        half = max(float((high - low).max()) / 2, _MIN_HALF_SHARE * crop_size)
+        half *= _EYE_ENLARGE if name.endswith("eye") else 1
         x, y = (low + high) / 2
         boxes[name] = [round(float(value), 3) for value in (x - half, y - half, x + half, y + half)]
     return boxes

@@ -1,4 +1,4 @@
-"""Metrics of a clustering of faces against the truth: pairwise, BCubed and normalised mutual information.
+"""Metrics of a clustering of faces against the truth: pairwise and BCubed.
 
 Arguments are int64 (N,): the number of each face's true and of its found group. UNASSIGNED (-1) is a group of its own
 for every such face. It is in no pair, so leaving faces out lowers recall, not precision.
@@ -45,12 +45,6 @@ def bcubed(truth: Ints, found: Ints) -> PrecisionRecall:
     return PrecisionRecall(float((together / predicted).mean()), float((together / true).mean()))
 
 
-def normalised_mutual_information(truth: Ints, found: Ints) -> float:
-    """Mutual information over the mean of the two entropies, 0 to 1; 1 if both have one group or no face."""
-    joint, true, predicted = (_entropy(groups) for groups in _numbered(truth, found))
-    return float(2 * (true + predicted - joint) / (true + predicted)) if true + predicted else 1.0
-
-
 def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
     """For each face the numbers of its pair of groups, its true group and its found group, from 0 without gaps."""
     true, predicted = (
@@ -63,8 +57,3 @@ def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
 
 def _pairs(sizes: Ints) -> float:
     return float((sizes * (sizes - 1) // 2).sum())
-
-
-def _entropy(groups: Ints) -> float:
-    share = np.unique(groups, return_counts=True)[1] / max(len(groups), 1)
-    return float(-(share * np.log(share)).sum())

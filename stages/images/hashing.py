@@ -31,22 +31,17 @@ _MIRROR_SIGNS = np.where(
 )  # a mirror image negates the odd horizontal frequencies
 
 
-def perceptual_hash(image: npt.NDArray[np.uint8]) -> int:
-    """Hash an image: uint8 (H, W) grey or (H, W, 3) RGB -> 64 bits as an int in [0, 2**64).
-
-    Raises ValueError for any other shape or dtype, and for an image without pixels.
-    """
-    return _bits(_coefficients(image))
-
-
 def perceptual_hashes(image: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """Hash an image and its left-right mirror image, for the cost of one. As `perceptual_hash`."""
+    """Hashes of an image and of its left-right mirror image, for the cost of one: 64 bits each, in [0, 2**64).
+
+    image: uint8 (H, W) grey or (H, W, 3) RGB. Raises ValueError for any other, and for an image without pixels.
+    """
     coefficients = _coefficients(image)
     return _bits(coefficients), _bits(coefficients * _MIRROR_SIGNS)
 
 
 def detail_hash(image: npt.NDArray[np.uint8]) -> bytes:
-    """Hash an image in more detail -> 32 bytes, one bit per coefficient, row by row. As `perceptual_hash`."""
+    """Hash an image in more detail -> 32 bytes, one bit per coefficient, row by row. As `perceptual_hashes`."""
     return np.packbits(_coefficients(image, _DETAIL_FREQUENCIES).ravel() > 0).tobytes()
 
 

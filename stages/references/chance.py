@@ -5,15 +5,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.schemas.splitmix import GOLDEN, UInt64s, mixed, numbers
 from facerefs.stages.references.face_arrays import Block
 
-Words = NDArray[np.uint64]
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _WORD_BYTES = 8
 
 
-def hashed(texts: pa.ChunkedArray) -> Words:
+def hashed(texts: pa.ChunkedArray) -> UInt64s:
     """A 64-bit number for each text, by its bytes alone."""
     data = texts.combine_chunks().cast(pa.binary())
     lengths = pc.binary_length(data)
@@ -24,20 +22,12 @@ def hashed(texts: pa.ChunkedArray) -> Words:
     lengths = number.copy()
     for i, word in enumerate(words.reshape(len(padded), -1).T):
         # A longer text elsewhere must not change this one's number.
-        number = np.where(i * _WORD_BYTES < lengths, _mixed(number + _GOLDEN ^ word), number)
+        number = np.where(i * _WORD_BYTES < lengths, mixed(number + GOLDEN ^ word), number)
     return number
 
 
-def chances(seed: int, numbers: Words, block: Block) -> NDArray[np.float64]:
+def chances(seed: int, faces: UInt64s, block: Block) -> NDArray[np.float64]:
     """Uniform in [0, 1), for each pair of a block (P, t, n), from the seed and the `hashed` ids of both faces."""
-    step = np.uint64(int(_GOLDEN) * (seed + 1) % 2**64)
-    target = _mixed(block.targets(numbers) + step)
-    pair = _mixed(target[:, :, None] + block.references(numbers)[:, None])
+    target = numbers(block.targets(faces), np.array([seed], np.uint64))
+    pair = mixed(target[:, :, None] + block.references(faces)[:, None])
     return np.asarray((pair >> np.uint64(11)) * 2.0**-53, np.float64)
-
-
-def _mixed(words: Words) -> Words:
-    """The last step of SplitMix64 (Steele, Lea and Flood 2014): every bit depends on every bit."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.references.comparison import Compared, inner
+from facerefs.stages.references.comparison import Compared
 from facerefs.stages.references.face_arrays import Block
 from facerefs.stages.references.reasons import ALLOWED, COPY, SESSION, Reasons
-from facerefs.stages.search.similarity import Floats, Ints
+from facerefs.stages.search.similarity import Floats, Ints, inner_products
 
 Scores = NDArray[np.floating]
 
@@ -82,7 +82,8 @@ def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
     pick = np.where(why == ALLOWED, score, np.inf).argmin(axis=2)
     for rank in range(picks.shape[2]):
         if rank:
-            nearest = np.maximum(nearest, inner(vectors[person, picks[:, :, rank - 1]], vectors))
+            last = vectors[person, picks[:, :, rank - 1]]
+            nearest = np.maximum(nearest, inner_products(last[:, :, None], vectors[:, None]))
             pick = nearest.argmin(axis=2)
         there = nearest[person, target, pick] < np.inf
         picks[:, :, rank] = np.where(there, pick, -1)

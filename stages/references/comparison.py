@@ -5,71 +5,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
-from facerefs.stages.faces.landmarks import mirrored
+from facerefs.stages.copies.face_features import hash_distance, landmark_distance
 from facerefs.stages.references.face_arrays import Block, FaceArrays
-from facerefs.stages.search.similarity import Floats, Ints
-
-POINTS = 68
+from facerefs.stages.search.similarity import Floats, Ints, inner_products
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What P x t targets and the n faces of their persons have in common: arrays of shape (P, t, n).
+    """What P x t targets and the n faces of their persons have in common: arrays of shape (P, t, n)."""
 
-    Every figure of a pair is summed in an order of its own, so that it does not depend on the block.
-    """
-
-    landmark_distance: Floats  # mean over 68 points of |dx| + |dy|, as a share of the crop's side
+    landmark_distance: Floats  # of the two as they are, see `facerefs.stages.copies.face_features`
     similarity: Floats
     pose_gap: Floats  # degrees, NaN if unknown
     hash_distance: Ints  # bits, of the nearer of the two mirror images; UNKNOWN_BITS if a hash is unknown
     same_photo: NDArray[np.bool_]  # a face is in the same photo as itself
 
 
-def compared(portraits: FaceArrays, block: Block) -> Compared:
+def compared(faces: FaceArrays, block: Block) -> Compared:
     """All targets of a block with all faces of their persons."""
 
     def gap(values: Floats) -> Floats:
         return np.asarray(np.abs(block.targets(values)[:, :, None] - block.references(values)[:, None]))
 
-    moved = gap(portraits.landmarks)
-    vectors = portraits.vectors
-    image = portraits.image
+    targets = faces.features.view(lambda values: block.targets(values)[:, :, None])
+    references = faces.features.view(lambda values: block.references(values)[:, None])
+    image = faces.image
     return Compared(
-        landmark_distance=moved.sum(axis=3) / np.float32(POINTS),
-        similarity=inner(block.targets(vectors), block.references(vectors)),
-        pose_gap=np.maximum(gap(portraits.yaw), gap(portraits.pitch)),
-        hash_distance=_hash_distance(portraits, block),
+        landmark_distance=landmark_distance(targets.landmarks, references.landmarks),
+        similarity=inner_products(targets.vectors, references.vectors),
+        pose_gap=np.maximum(gap(faces.yaw), gap(faces.pitch)),
+        hash_distance=hash_distance(targets, references),
         same_photo=block.targets(image)[:, :, None] == block.references(image)[:, None],
     )
-
-
-def inner(left: Floats, right: Floats) -> Floats:
-    """Inner products (P, t, n) of (P, t, D) and (P, n, D).
-
-    Not by a matrix product, of which BLAS may round the same pair another way in a block of another shape.
-    """
-    return np.asarray(np.einsum("ptd,pnd->ptn", left, right))
-
-
-def nearer_way(portraits: FaceArrays, a: Ints, b: Ints, landmark_distance: Floats) -> Floats:
-    """The landmark distances of pairs of places (M,), or those with one of the two mirrored, if that is less."""
-    a, b = np.minimum(a, b), np.maximum(a, b)
-    last = 1 - np.float32(1) / portraits.crop_size[a]
-    points = mirrored(portraits.landmarks[a].reshape(-1, POINTS, 2), last)
-    moved = np.abs(points.reshape(len(a), 2 * POINTS) - portraits.landmarks[b])
-    return np.asarray(np.minimum(landmark_distance, moved.sum(axis=1) / np.float32(POINTS)))
-
-
-def _hash_distance(portraits: FaceArrays, block: Block) -> Ints:
-    def pair(values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        return block.targets(values)[:, :, None], block.references(values)[:, None]
-
-    (plain, other), (mirror, other_mirror) = pair(portraits.phash), pair(portraits.phash_mirror)
-    bits = np.bitwise_count(plain ^ other)
-    bits = np.minimum(bits, np.bitwise_count(mirror ^ other))
-    bits = np.minimum(bits, np.bitwise_count(plain ^ other_mirror))
-    known = portraits.phash_known
-    both = block.targets(known)[:, :, None] & block.references(known)[:, None]
-    return np.where(both, bits, UNKNOWN_BITS).astype(np.int64)

@@ -19,7 +19,7 @@ _FLAT = 1e-6  # points are on a line if their spread across it is below this sha
 def fit_distance(landmarks: Floats, block: Block) -> Doubles:
     """The score of ASFFNet (Li et al., CVPR 2020) for each pair of a block, (P, t, n): less is better.
 
-    landmarks: float32 (N, 136) of all portraits, as a share of the crop's side.
+    landmarks: float32 (N, 68, 2) of all faces, as a share of the crop's side.
     1.01 x the residual of eyes and brows + 1.49 x that of the mouth, after the affine map of the reference's
     points to the target's that is best by least squares; a residual is the root of the sum of squares over the
     points, as the authors' ASFFNet512 has it (the paper learns weights of squares), as a share of the crop's side.
@@ -40,9 +40,8 @@ class _Component:
 
     @classmethod
     def of(cls, landmarks: Floats, points: tuple[int, ...]) -> "_Component":
-        """landmarks: float32 (..., 136)."""
-        at = 2 * np.array(points)
-        x, y = landmarks[..., at].astype(np.float64), landmarks[..., at + 1].astype(np.float64)
+        """landmarks: float32 (..., 68, 2)."""
+        x, y = (landmarks[..., axis][..., points].astype(np.float64) for axis in (0, 1))
         return cls(x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True))
 
 

@@ -9,18 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
+from facerefs.stages.copies.face_features import FaceFeatures
+from facerefs.stages.search.similarity import Floats, Ints, one_embedder
 
 Value = TypeVar("Value", bound=np.generic)
-
-_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
 class FaceArrays:
     """N faces that are not rejected and have an identity, sorted by number of faces of the person, person and id.
 
-    Arrays of length N; `landmarks` and `vectors` have rows. An unknown figure is NaN.
+    Arrays of length N. An unknown figure is NaN.
     """
 
     id: pa.ChunkedArray
@@ -29,8 +28,7 @@ class FaceArrays:
     order: Ints  # rank of the id: 0 for the smallest
     size: Ints  # number of faces of the person
     image: Ints
-    landmarks: Floats  # (N, 136), as a share of the crop's side
-    vectors: Floats  # (N, D), unit length
+    features: FaceFeatures
     crop_size: Floats  # pixels
     face_px: Floats
     yaw: Floats  # degrees
@@ -38,9 +36,6 @@ class FaceArrays:
     sharpness: Floats
     niqe: Floats
     brisque: Floats
-    phash: NDArray[np.uint64]
-    phash_mirror: NDArray[np.uint64]
-    phash_known: NDArray[np.bool_]
     embedder: str
 
     def __len__(self) -> int:
@@ -63,13 +58,6 @@ def face_arrays(faces: pa.Table, identities: pa.Table) -> FaceArrays:
     def figures(name: str) -> Floats:
         return np.asarray(faces[name].to_numpy()[rows], np.float32)
 
-    def hashes(name: str) -> NDArray[np.uint64]:
-        return np.asarray(faces[name].fill_null(0).to_numpy()[rows], np.uint64)
-
-    crop_size = figures("crop_size")
-    landmarks = _gathered(faces["landmarks"], rows)
-    landmarks /= crop_size[:, None]
-    known = pc.and_(pc.is_valid(faces["crop_phash"]), pc.is_valid(faces["crop_phash_mirror"]))
     return FaceArrays(
         id=faces["id"].take(pa.array(rows)),
         part=faces["part"].take(pa.array(rows)),
@@ -77,13 +65,11 @@ def face_arrays(faces: pa.Table, identities: pa.Table) -> FaceArrays:
         order=order[side_by_side],
         size=sizes[side_by_side],
         image=_codes(faces["image"])[0][rows],
-        landmarks=landmarks,
-        vectors=_gathered(faces["embedding"], rows),
-        crop_size=crop_size,
-        **{name: figures(name) for name in ("face_px", "yaw", "pitch", "sharpness", "niqe", "brisque")},
-        phash=hashes("crop_phash"),
-        phash_mirror=hashes("crop_phash_mirror"),
-        phash_known=known.to_numpy()[rows],
+        features=FaceFeatures.of(faces, rows),
+        **{
+            name: figures(name)
+            for name in ("crop_size", "face_px", "yaw", "pitch", "sharpness", "niqe", "brisque")
+        },
         embedder=one_embedder(faces["embedder"].take(pa.array(rows))) if len(rows) else "",
     )
 
@@ -140,23 +126,3 @@ def _codes(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
     """Equal numbers for equal values, -1 for null, and the values."""
     encoded = column.combine_chunks().dictionary_encode()
     return np.asarray(encoded.indices.fill_null(-1).to_numpy(), np.int64), encoded.dictionary
-
-
-def _gathered(column: pa.ChunkedArray, rows: Ints) -> Floats:
-    """`matrix` of some rows of a column, in their order, without another copy of the whole."""
-    place = np.full(len(column), -1)
-    place[rows] = np.arange(len(rows))
-    gathered = np.zeros((len(rows), 0), np.float32)
-    for start in range(0, len(column), _ROWS_AT_ONCE):
-        to = place[start : start + _ROWS_AT_ONCE]
-        used = to >= 0
-        if not used.any():
-            continue
-        piece = column.slice(start, _ROWS_AT_ONCE)
-        values = matrix(piece if used.all() else piece.filter(pa.array(used)))
-        if not gathered.shape[1]:
-            gathered = np.empty((len(rows), values.shape[1]), np.float32)
-        if values.shape[1] != gathered.shape[1]:
-            raise ValueError(f"vectors differ in length: {[gathered.shape[1], values.shape[1]]}")
-        gathered[to[used]] = values
-    return gathered

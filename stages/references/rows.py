@@ -12,7 +12,6 @@ from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
 from facerefs.stages.copies.copy_rule import UNSURE as UNSURE_KIND
 from facerefs.stages.copies.copy_rule import CopyRule
 from facerefs.stages.references.choice import ChosenPairs
-from facerefs.stages.references.comparison import nearer_way
 from facerefs.stages.references.face_arrays import FaceArrays
 from facerefs.stages.references.pair_overrides import PairOverrideLookup
 from facerefs.stages.references.reasons import COPY, SESSION, UNSURE
@@ -101,7 +100,7 @@ def refusal_details(
 
 def _of_shots(faces: FaceArrays, shots: ChosenPairs, rule: CopyRule) -> list[str]:
     kinds: NDArray[np.int64] = np.where(shots.reason == COPY, COPY_KIND, UNSURE_KIND)
-    landmarks = nearer_way(faces, shots.target, shots.reference, shots.landmark_distance)
+    landmarks = faces.features.landmark_distance(shots.target, shots.reference)
     return rule.why(kinds, shots.similarity, shots.hash_distance, landmarks)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from facerefs.stages.copies.copy_rule import COPY, CopyRule
-from facerefs.stages.references.comparison import Compared, nearer_way
+from facerefs.stages.references.comparison import Compared
 from facerefs.stages.references.face_arrays import Block, FaceArrays
 from facerefs.stages.references.pair_overrides import PairOverrideLookup
 from facerefs.stages.search.similarity import Ints
@@ -21,8 +21,9 @@ def pair_kinds(
     alike = (pairs.similarity >= rule.least_similarity) & ~pairs.same_photo & (found < COPY)
     if alike.any():
         person, target, reference = np.nonzero(alike)
-        pair = block.target(person, target), block.reference(person, reference)
         landmarks = landmarks.copy()
-        landmarks[alike] = nearer_way(faces, *pair, landmarks[alike])
+        landmarks[alike] = faces.features.landmark_distance(
+            block.target(person, target), block.reference(person, reference)
+        )
         found = rule.kinds(pairs.similarity, pairs.hash_distance, landmarks)
     return overrides.applied_to(block, found)

@@ -10,6 +10,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _BLOCK_BYTES = 64 << 20
+_ROWS_AT_ONCE = 65_536
 
 
 def matrix(column: pa.ChunkedArray) -> Floats:
@@ -30,6 +31,26 @@ def matrix(column: pa.ChunkedArray) -> Floats:
         )
     flat = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32)
     return flat.reshape(len(lists), widths[0])
+
+
+def rows_of_matrix(column: pa.ChunkedArray, rows: Ints) -> Floats:
+    """`matrix` of some rows of a column, in their order, without another copy of the whole column."""
+    place = np.full(len(column), -1)
+    place[rows] = np.arange(len(rows))
+    gathered = np.zeros((len(rows), 0), np.float32)
+    for start in range(0, len(column), _ROWS_AT_ONCE):
+        to = place[start : start + _ROWS_AT_ONCE]
+        used = to >= 0
+        if not used.any():
+            continue
+        piece = column.slice(start, _ROWS_AT_ONCE)
+        values = matrix(piece if used.all() else piece.filter(pa.array(used)))
+        if not gathered.shape[1]:
+            gathered = np.empty((len(rows), values.shape[1]), np.float32)
+        if values.shape[1] != gathered.shape[1]:
+            raise ValueError(f"vectors differ in length: {[gathered.shape[1], values.shape[1]]}")
+        gathered[to[used]] = values
+    return gathered
 
 
 def one_embedder(column: pa.ChunkedArray) -> str:
@@ -98,8 +119,16 @@ def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
     products = np.empty(len(a), np.float32)
     for start in range(0, len(a), block):
         part = slice(start, start + block)
-        products[part] = np.einsum("ij,ij->i", left[a[part]], right[b[part]])
+        products[part] = inner_products(left[a[part]], right[b[part]])
     return products
+
+
+def inner_products(left: Floats, right: Floats) -> Floats:
+    """Inner products over the last axis, (...), of arrays (..., D) that broadcast.
+
+    Not by a matrix product, of which BLAS may round the same pair another way in a block of another shape.
+    """
+    return np.asarray(np.einsum("...d,...d->...", left, right))
 
 
 def average_linkage(

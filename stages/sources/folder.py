@@ -2,8 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tables import SOURCES
+from facerefs.stages.sources.kind import NoSettings, Place, SourceKind
 from facerefs.stages.sources.labels import read_labels
 from facerefs.stages.sources.source import NoPhotosError, SourceError
 
@@ -20,6 +21,7 @@ PHOTO_EXTENSIONS = frozenset(
     | {".heic", ".heif", ".jp2", ".jxl"}  # photos that we cannot read: listed, so that their owner learns it
 )
 _ROWS_PER_TABLE = 10_000
+_NAMED_IN_NOTE = 3
 
 
 @dataclass(frozen=True)
@@ -156,3 +158,36 @@ def _file_status(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
     except OSError:
         return None
     return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _open(place: Place, _: NoSettings) -> FolderSource | None:
+    """None for a folder without photos that holds files of other kinds."""
+    if place.path is None or not place.path.is_dir():
+        return None
+    try:
+        source = open_folder(place.path, place.labels_file)
+    except NoPhotosError:
+        if place.files:
+            return None
+        raise
+    labels = None if place.labels_file is None else place.labels_file.resolve()
+    return replace(source, notes=_notes_on([path for path in place.files if path.resolve() != labels]))
+
+
+def _notes_on(unread: Sequence[Path]) -> tuple[str, ...]:
+    if not unread:
+        return ()
+    names = ", ".join(text_of_path(path.name) for path in unread[:_NAMED_IN_NOTE])
+    if len(unread) == 1:
+        return (f"{names} in it is not read: give it as SOURCE if it lists or holds photos",)
+    more = f" and {len(unread) - _NAMED_IN_NOTE} more" if len(unread) > _NAMED_IN_NOTE else ""
+    return (f"{names}{more} in it are not read: give one as SOURCE if it lists or holds photos",)
+
+
+FOLDER = SourceKind(
+    name="folder",
+    example="DIR",
+    photos="Photos in a folder, with one sub-folder per person or flat.",
+    settings=NoSettings,
+    open=_open,
+)

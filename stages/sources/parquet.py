@@ -11,10 +11,12 @@ import pyarrow as pa
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import MAX_BLOB_BYTES, SOURCES, loaded
+from facerefs.stages.sources.kind import Place, SourceKind
 from facerefs.stages.sources.lists.columns import NONE, ROLES, Columns, find, listing, usual_names
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
 from facerefs.stages.sources.lists.parquet_file import is_bytes, open_parquet_file, rows_of, texts_of
-from facerefs.stages.sources.source import SourceError
+from facerefs.stages.sources.lists.url_list import open_url_lists
+from facerefs.stages.sources.source import Source, SourceError
 
 _ROLES = tuple(role for role in ROLES if role != "photo")
 _USUAL = ("url", "identity", "licence", "page", "attribution")
@@ -138,3 +140,30 @@ def _is_image_struct(type_: pa.DataType) -> bool:
     if not pa.types.is_struct(type_) or type_.get_field_index("bytes") < 0:
         return False
     return is_bytes(type_.field("bytes").type)
+
+
+def _open(place: Place, columns: Columns) -> Source | None:
+    """Parquet files that hold photos, or that list their URLs."""
+    files = [path for path in place.files if path.suffix.lower() == ".parquet"]
+    photos = [path for path in files if holds_photos(path, columns)]
+    lists = [path for path in files if path not in set(photos)]
+    if photos and lists:
+        raise SourceError(
+            f"{text_of_path(str(place.folder))} mixes Parquet files that hold photos, such as "
+            f"{text_of_path(photos[0].name)}, with others that hold none, such as {text_of_path(lists[0].name)}: "
+            "give each kind a folder of its own"
+        )
+    if photos:
+        return open_parquet(photos, columns)
+    return open_url_lists([str(path) for path in lists], columns) if lists else None
+
+
+PARQUET = SourceKind(
+    name="parquet",
+    example="FILE.parquet",
+    photos="Photos in a Parquet file or in a folder of such files, or those whose URLs they list.",
+    settings=Columns,
+    section="columns",
+    open=_open,
+    reads=lambda path: path.suffix.lower() == ".parquet",
+)

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
+from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, members
 from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
+from facerefs.stages.sources.kind import Place, SourceKind
 from facerefs.stages.sources.lists.columns import NONE, Columns, find
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
 from facerefs.stages.sources.source import SourceError
-from facerefs.stages.sources.tar_members import Member, TarDamagedError, is_tar, members
 
 _ROLES = ("url", "identity", "bbox", "sha256", "licence", "page", "attribution")
 _USUAL = ("url", "identity", "licence", "page", "attribution")
@@ -106,7 +107,7 @@ def _opened(path: Path) -> Iterator[int]:
 def _has_photo(path: Path) -> bool:
     with _opened(path) as descriptor:
         try:
-            return any(_is_photo(member) for member in members(descriptor))
+            return any(_is_photo(_name(member)) for member in members(descriptor))
         except TarDamagedError:
             return False
 
@@ -136,14 +137,14 @@ def _rows_of(path: Path, root: Path, columns: Columns) -> Iterator[tuple[str, Ro
             for sample in _samples(descriptor, columns):
                 facts = _facts(descriptor, sample, roles_in)
                 for number, member in sample.photos:
-                    key = f"{tar}/{member.name}"
+                    key = f"{tar}/{_name(member)}"
                     at = {"path": place, "offset": member.offset, "length": member.length}
                     row = {"photo": at, "modified_ns": modified_ns, **facts, "key": key}
-                    if member.odd is not None:
-                        row = bad_row(key, f"it is {member.odd}, not a plain file")
+                    if member.oddity is not None:
+                        row = bad_row(key, f"it is {member.oddity}, not a plain file")
                     yield f"member {number}", row
         except TarDamagedError as error:
-            yield "end", bad_row(tar, str(error))
+            yield "end", bad_row(tar, f"the tar is damaged: {error}")
 
 
 def _facts(descriptor: int, sample: _Sample, roles_in: Any) -> Row:
@@ -169,7 +170,8 @@ def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
         except TarDamagedError as error:
             damage = error
             break
-        folder, _, base = member.name.rpartition("/")
+        name = _name(member)
+        folder, _, base = name.rpartition("/")
         stem, _, ending = base.partition(".")
         if not stem:
             continue  # a hidden file, as macOS adds them
@@ -178,17 +180,21 @@ def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
             yield sample
             sample = _Sample(key)
         sample.files += 1
-        if _is_photo(member):
+        if _is_photo(name):
             sample.photos.append((number, member))
-        elif ending in ("json", columns.identity) and member.odd is None:
+        elif ending in ("json", columns.identity) and member.oddity is None:
             sample.texts[ending] = member
     yield sample
     if damage is not None:
         raise damage
 
 
-def _is_photo(member: Member) -> bool:
-    base = member.name.rpartition("/")[2]
+def _name(member: Member) -> str:
+    return text_of_path(os.fsdecode(member.name)).removeprefix("./")
+
+
+def _is_photo(name: str) -> bool:
+    base = name.rpartition("/")[2]
     # Not by pathlib, which keeps each name that it has seen.
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in PHOTO_EXTENSIONS  # noqa: PTH122
 
@@ -199,12 +205,12 @@ def _said(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
     for ending, member in sample.texts.items():
         most = _MAX_JSON_BYTES if ending == "json" else _MAX_NAME_BYTES
         if member.length > most:
-            raise BadRowError(f"{member.name[-80:]} has {member.length} bytes, at most {most}")
+            raise BadRowError(f"{_name(member)[-80:]} has {member.length} bytes, at most {most}")
         data = os.pread(descriptor, member.length, member.offset)
         try:
             said |= _object(data) if ending == "json" else {ending: data.decode()}
         except (ValueError, RecursionError) as error:
-            raise BadRowError(f"{member.name[-80:]} cannot be read: {str(error)[:200]}") from error
+            raise BadRowError(f"{_name(member)[-80:]} cannot be read: {str(error)[:200]}") from error
     return said
 
 
@@ -213,3 +219,19 @@ def _object(data: bytes) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ValueError(f"it holds a JSON {type(said).__name__}, not an object")
     return said
+
+
+def _open(place: Place, columns: Columns) -> Tars | None:
+    tars = [path for path in place.files if ".tar" in path.name.lower()[-8:]]
+    return open_tars(tars, columns) if tars else None
+
+
+TARS = SourceKind(
+    name="tars",
+    example="FILE.tar",
+    photos="Photos in a tar, or in a folder of tars, as WebDataset and img2dataset write them.",
+    settings=Columns,
+    section="columns",
+    open=_open,
+    reads=lambda path: path.suffix.lower() == ".tar",
+)

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from facerefs.schemas.fields import Number
 from facerefs.schemas.operations import Range, shown
+from facerefs.schemas.sample import SYNTHESIS
 from facerefs.stages.degrade.draws import theta_seed
 
 _LONGEST = 2_000  # characters of JSON
@@ -22,15 +24,9 @@ class Synthesis:
     """
 
     BOUNDS: ClassVar[dict[str, Range]] = {
-        "yaw_deg": Range(-15, 15),
-        "pitch_deg": Range(-10, 10),
-        "smile": Range(-1, 1),
-        "light_azimuth_deg": Range(-90, 90),
-        "light_elevation_deg": Range(-60, 80),
-        "light_strength": Range(0, 1),
-        "gain": Range(0.6, 1.6),
-        "warmth": Range(-1, 1),
-        "ageing": Range(-1, 1),
+        field.name: Range(field.kind.low, field.kind.high)
+        for field in SYNTHESIS
+        if isinstance(field.kind, Number)
     }
 
     yaw_deg: float = 0.0  # added to the target's: positive towards the right edge of the photo

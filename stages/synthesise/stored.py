@@ -5,18 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from facerefs.schemas.sample import FACE, OF_PHOTOS
 from facerefs.stages.faces.geometry import pose
 from facerefs.stages.synthesise.parameters import from_json
 from facerefs.stages.synthesise.reference import Pixels, reference
 
-_OF_THE_PHOTO = (
-    "embedding",
-    "embedder",
-    "roll",
-    "transform",
-    "detector",
-    "landmarker",
-)  # nobody measured them anew
+_OF_THE_PHOTO = [field.name for field in FACE if field.when == OF_PHOTOS]  # nobody measured them anew
 
 
 def stored_reference(

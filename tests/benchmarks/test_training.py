@@ -8,7 +8,7 @@ import pytest
 from benchmarks import ablations, training
 from benchmarks.training import drawn, parts_of
 from facerefs.pipeline.errors import UserError
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES
 
 
@@ -16,7 +16,7 @@ from facerefs.trainers.models.catalogue import MODULES
 @pytest.mark.parametrize("name", MODULES)
 def test_no_model_asks_for_a_file_of_weights(name: str, preset: str) -> None:
     model = drawn(name, preset)
-    weights = plain(model).get("weights", {})
+    weights = to_dict(model).get("weights", {})
     assert "cache" not in weights.values()
     assert {weights.get(key, "random") for key in ("generator", "discriminator")} == {"random"}
 
@@ -32,7 +32,7 @@ def test_of_rpf_the_last_block_is_timed_and_all_its_refinement_at_once() -> None
     assert list(parts) == ["refinement, all blocks", "warping, block 6", "synthesis, block 6"]
     spans = list(parts.values())
     assert spans[0][0] == 0
-    assert spans[-1][1] == model.lessons[-1].until
+    assert spans[-1][1] == model.lessons[-1].end_step
     assert all(
         until - after == 48 for after, until in spans
     )  # three lines of the log, of which the first is left out

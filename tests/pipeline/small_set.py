@@ -21,6 +21,20 @@ from facerefs.stages.shard import Shard
 
 SIZE_PX = 64
 SMALL = Shard(shard_mb=0.05, val_share=0.2, test_share=0.2)
+MEASURED = {
+    "crop_size": SIZE_PX,
+    "transform": [1.0, 0.0, -8.0, 0.0, 1.0, -8.0],
+    "face_px": 64.0,
+    "yaw": 1.0,
+    "pitch": -2.0,
+    "roll": 0.5,
+    "embedding": [0.6, 0.8],
+    "detector": "toy",
+    "landmarker": "toy",
+    "embedder": "toy",
+}
+COMPARED = {"landmark_distance": 0.1, "similarity": 0.5, "pose_gap": 3.0, "strategy": "landmark_nearest"}
+STATED = {"url": "https://a.example/1.jpg", "page": "https://a.example/1", "attribution": "Ann, CC0"}
 Files = dict[str, bytes]
 
 
@@ -47,18 +61,20 @@ def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int
         for number, face in enumerate(ids):
             points = np.random.default_rng([person, number]).uniform(20, 45, 136).tolist()
             key = f"person {person}/{number}.jpg"
+            image = face[:16].ljust(64, "0")
             about = {
                 "id": face,
-                "image": face[:16],
+                "image": image,
                 "key": key,
                 "crop": crop(person, number),
                 "landmarks": points,
             }
-            faces.append(about | {"crop_size": SIZE_PX, "embedding": [0.6, 0.8], "embedder": "toy"})
-            images.append({"key": key, "id": face[:16], "licence": "CC0"})
+            faces.append(about | MEASURED | {"label": f"person {person}"})
+            images.append({"key": key, "id": image, "licence": "CC0"} | STATED)
             pairs += [
                 {"target": face, "reference": ids[(number + rank + 1) % photos], "rank": rank}
-                | {"identity": f"person {person}", "similarity": 0.5}
+                | {"identity": f"person {person}"}
+                | COMPARED
                 for rank in range(references)
             ]
     for table, rows, schema in (

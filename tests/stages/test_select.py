@@ -315,8 +315,8 @@ def test_the_fit_of_a_block_is_that_of_least_squares_pair_by_pair(block):
     landmarks[5, :, 1] = 0.5  # a line
     landmarks[6, :, 1] = 0.25 + landmarks[6, :, 0] + rng.uniform(0, 1e-3, 68)  # almost a line
     landmarks[7] /= 100  # a small face
-    landmarks = landmarks.reshape(9, 136).astype(np.float32)
-    rows = [{"landmarks": one, "crop_size": 1} for one in landmarks]
+    landmarks = landmarks.astype(np.float32)
+    rows = [{"landmarks": one.ravel(), "crop_size": 1} for one in landmarks]
     places = np.arange(9)
     expected = [
         [[affine_fit(rows[reference], rows[target]) for reference in references] for target in targets]

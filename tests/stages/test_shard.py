@@ -16,10 +16,11 @@ from PIL import Image
 
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
+from facerefs.schemas.sample import IMAGE_TYPES
 from facerefs.schemas.tables import SAMPLE_PLAN
 from facerefs.schemas.theta import from_json
 from facerefs.stages.degrade.apply_theta import degrade_exactly
-from facerefs.stages.images.encode import ENDINGS, ImageFormat, decoded, encoded
+from facerefs.stages.images.encode import ImageFormat, decoded, encoded
 from facerefs.stages.shard import Shard
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set
@@ -122,7 +123,7 @@ def test_jpegs_keep_all_of_the_colour() -> None:
     assert simplejpeg.decode_jpeg_header(data)[3] == "444"
     assert len(encoded(CROPS[face_id(0, 0)], "jpeg", 100)) > len(data)
     assert encoded(CROPS[face_id(0, 0)], "png", 95) == CROPS[face_id(0, 0)]
-    assert ENDINGS.keys() == set(FORMATS)
+    assert IMAGE_TYPES.keys() == set(FORMATS)
 
 
 def test_a_recipe_without_jpeg_gives_png(tmp_path: Path) -> None:

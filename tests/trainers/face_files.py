@@ -14,7 +14,7 @@ from PIL import Image
 from facerefs.schemas.operations import Blur, Jpeg, Noise, Resize
 from facerefs.schemas.theta import Theta, to_json
 from facerefs.stages.faces.boxes import component_boxes
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 
 SIZE_PX = 64
@@ -110,4 +110,6 @@ def with_target(**changes: Any) -> dict[str, bytes]:
 def prepared(position: int = 0, files: Mapping[str, bytes] | None = None, **settings: Any) -> Prepared:
     """A small sample, prepared with these settings for a position."""
     preparation = FacePreparation(**{"size_px": SIZE_PX, **settings})
-    return preparation(Draw(position, epoch=0, source=0, row=0), face_files() if files is None else files)
+    return preparation(
+        SampleRequest(position, epoch=0, source=0, row=0), face_files() if files is None else files
+    )

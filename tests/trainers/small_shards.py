@@ -16,7 +16,7 @@ from torch import Tensor
 from facerefs.pipeline.storage.tar import TarWriter
 from facerefs.schemas.tables import SAMPLES
 from facerefs.trainers.stream.errors import BadSample
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 
 PIXELS = 48
 
@@ -101,12 +101,12 @@ def flip_a_byte(path: Path) -> None:
 class Prepared:
     """What `prepare` makes."""
 
-    draw: Draw
+    draw: SampleRequest
     key: str
     pixels: Tensor
 
 
-def prepare(draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+def prepare(draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
     """Pixels that depend on the draw too, as those of an augmented sample do."""
     if "gt.png" not in files or "json" not in files:
         raise BadSample("a file is missing")

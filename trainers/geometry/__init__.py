@@ -1,1 +1,1 @@
-"""Where faces are, batched in torch: thin-plate splines, face masks, landmark jitter, boxes of eyes and mouth."""
+"""Where faces are, batched in torch: thin-plate splines, face masks, regions of interest, landmark jitter."""

@@ -15,7 +15,7 @@ _PART_SIZES = (17, 5, 5, 9, 6, 6, 20)  # jaw, brows, nose, eyes, mouth: in the o
 _COUNTS = [1, 1, len(_PART_SIZES), sum(_PART_SIZES)]  # pairs of numbers: shift, turn and scale, parts, points
 
 
-def jitter(landmarks: Tensor, sigma_px: float | Tensor, seeds: Sequence[int]) -> Tensor:
+def jitter_landmarks(landmarks: Tensor, sigma_px: float | Tensor, seeds: Sequence[int]) -> Tensor:
     """Landmarks (B, 68, 2), floating, moved by a pure function of each sample's seed (0 to 2**63 - 1).
 
     `sigma_px`, one or one per sample (B,), is the standard deviation of either coordinate over the points of a

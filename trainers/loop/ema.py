@@ -9,7 +9,7 @@ from torch import nn
 from facerefs.trainers.loop.training_module import Networks
 
 
-class Averages:
+class EMA:
     """Networks whose weights are moving averages of others, in eval mode and without gradients.
 
     An image counts half as much as one that came half_life_images later: Karras et al., "Progressive growing of

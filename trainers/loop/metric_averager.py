@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 
 
-class Means:
+class MetricAverager:
     """Sums by name, and how many went into each."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Means:
         self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counts[name] = self._counts.get(name, 0) + 1
 
-    def take(self, ranks: Ranks) -> dict[str, float]:
+    def take(self, ranks: Distributed) -> dict[str, float]:
         """The means by name, over all ranks, which added the same names; then begin anew. Waits for the device."""
         names = sorted(self._sums)
         sums = torch.stack([self._sums[name] for name in names]).tolist() if names else []

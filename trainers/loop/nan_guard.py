@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 
 
 class Diverged(Exception):  # noqa: N818  it is an answer to a person, not a fault of the program
     """Training came to losses or gradients that are no finite numbers: where, and what is left."""
 
 
-class Guard:
+class NanGuard:
     """Notes on the device the first step at which a phase went wrong; the host asks now and then."""
 
-    def __init__(self, phases: Sequence[str], ranks: Ranks) -> None:
+    def __init__(self, phases: Sequence[str], ranks: Distributed) -> None:
         self._phases = list(phases)
         self._ranks = ranks
         self._first_bad = torch.full((len(phases),), -1, dtype=torch.int64, device=ranks.device)

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.loop import checkpoint as checkpoints
 from facerefs.trainers.loop.checkpoint import Checkpoint
-from facerefs.trainers.loop.ema import Averages
+from facerefs.trainers.loop.ema import EMA
 from facerefs.trainers.loop.log import Log
-from facerefs.trainers.loop.metric_averager import Means
-from facerefs.trainers.loop.nan_guard import Diverged, Guard
+from facerefs.trainers.loop.metric_averager import MetricAverager
+from facerefs.trainers.loop.nan_guard import Diverged, NanGuard
 from facerefs.trainers.loop.settings import Loop
-from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.loop.validation import FixedSet, validate
 from facerefs.trainers.stream.batches.device import DeviceBatches
 
@@ -23,7 +23,7 @@ CHECKPOINTS_FOLDER = "checkpoints"
 
 
 @dataclass(frozen=True)
-class Subject:
+class RunDescription:
     """What a checkpoint says of itself besides its state."""
 
     model: str
@@ -32,24 +32,24 @@ class Subject:
 
 
 @dataclass
-class Record:
+class RunRecorder:
     """All that is written about a run. Every rank has one; only the first rank's writes."""
 
     run: Path
-    subject: Subject
-    trainee: Trainee
-    averages: Averages
+    subject: RunDescription
+    training_module: TrainingModule
+    averages: EMA
     batches: DeviceBatches
     images: int  # of a batch, over all ranks
     loop: Loop
-    ranks: Ranks
+    ranks: Distributed
     log: Log | None  # of the first rank
     held_out: FixedSet | None  # of the first rank
     step: int  # of the last line
     _since: float = field(default_factory=time.perf_counter)
     _waited_s: float = 0.0
 
-    def after(self, step: int, last: bool, means: Means, guard: Guard) -> None:
+    def on_step_end(self, step: int, last: bool, means: MetricAverager, guard: NanGuard) -> None:
         """Do what is due after a step. Raises Diverged, in place of anything that is to be kept."""
         loop = self.loop
         keeping = last or step % loop.checkpoint_every == 0
@@ -64,8 +64,10 @@ class Record:
         if keeping or validating:
             self._start_the_clock()
 
-    def _check(self, guard: Guard, keeping: bool) -> None:
-        networks = [*self.trainee.networks.values(), *self.averages.networks.values()] if keeping else []
+    def _check(self, guard: NanGuard, keeping: bool) -> None:
+        networks = (
+            [*self.training_module.networks.values(), *self.averages.networks.values()] if keeping else []
+        )
         where = guard.check(networks)
         if where is None:
             return
@@ -78,7 +80,7 @@ class Record:
             )
         raise Diverged(f"training broke: {where}; {what} start anew with a smaller learning rate")
 
-    def _line(self, step: int, means: Means) -> None:
+    def _line(self, step: int, means: MetricAverager) -> None:
         waited_s = self.batches.waited_s  # waits for the GPU, and so belongs before the clock is read
         figures: dict[str, float | None] = dict(means.take(self.ranks))
         seconds = max(time.perf_counter() - self._since, 1e-9)
@@ -101,9 +103,9 @@ class Record:
 
     def _validate(self, step: int) -> None:
         if self.log is not None and self.held_out is not None:
-            networks = self.averages.in_place_of(self.trainee.networks)
+            networks = self.averages.in_place_of(self.training_module.networks)
             seed, rows = self.loop.seed, self.loop.grid_samples
-            figures, picture = validate(self.trainee, networks, self.held_out, rows, seed)
+            figures, picture = validate(self.training_module, networks, self.held_out, rows, seed)
             self.log.line(step, {f"validation/{name}": value for name, value in figures.items()})
             path = self.log.grid(step, picture)
             shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
@@ -119,28 +121,30 @@ class Record:
         self.ranks.wait()
 
     def _checkpoint(self, step: int) -> Checkpoint:
-        trainee = self.trainee
+        training_module = self.training_module
         return Checkpoint(
             model=self.subject.model,
             settings=self.subject.settings,
             embedder=self.subject.embedder,
             step=step,
-            networks={name: network.state_dict() for name, network in trainee.networks.items()},
+            networks={name: network.state_dict() for name, network in training_module.networks.items()},
             averages={name: network.state_dict() for name, network in self.averages.networks.items()},
-            optimisers={name: optimiser.state_dict() for name, optimiser in trainee.optimisers.items()},
+            optimisers={
+                name: optimiser.state_dict() for name, optimiser in training_module.optimisers.items()
+            },
             stream=dict(self.batches.state_dict()),
-            notes=tuple(trainee.notes),
+            notes=tuple(training_module.notes),
         )
 
 
-def load(checkpoint: Checkpoint, trainee: Trainee, averages: Averages) -> None:
+def load(checkpoint: Checkpoint, training_module: TrainingModule, averages: EMA) -> None:
     """Give networks, averages and optimisers the state of a checkpoint. Raises CheckpointError where they differ."""
     try:
-        for name, network in trainee.networks.items():
+        for name, network in training_module.networks.items():
             network.load_state_dict(checkpoint.networks[name])
         for name, network in averages.networks.items():
             network.load_state_dict(checkpoint.averages[name])
-        for name, optimiser in trainee.optimisers.items():
+        for name, optimiser in training_module.optimisers.items():
             optimiser.load_state_dict(checkpoint.optimisers[name])
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]

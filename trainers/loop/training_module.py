@@ -1,14 +1,15 @@
 """What the loop knows of a model: its networks, their optimisers, and the phases of a step."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from facerefs.trainers.distributed import Ranks
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.distributed import Distributed
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Networks: TypeAlias = Mapping[str, nn.Module]
 Terms: TypeAlias = Mapping[str, Tensor]  # weighted scalars by name; their sum is the loss
@@ -21,27 +22,29 @@ class Phase:
     name: such as `generator` or `r1`; in the log its terms are called NAME/TERM.
     networks: whose parameters get gradients; all others are frozen meanwhile, and what a model froze stays frozen.
     loss: of a batch; chances come from torch's own generators, which the loop seeds anew for each call.
-    every: lazy regularisation: only each so many steps, its loss then counted so many times.
-    after, until: only in the steps after the one and up to the other, as modules that learn one after another want it.
-    exact: in float32 whatever the loop's precision, as second derivatives want it.
+    interval: lazy regularisation: only every so many steps, its loss then multiplied by as many.
+    start_step, end_step: only in the steps after the one and up to the other; the first step is 1.
+    force_fp32: in float32 whatever the loop's precision, as second derivatives need it.
     """
 
     name: str
     optimiser: str
     networks: tuple[str, ...]
-    loss: Callable[[ReadyBatch], Terms]
-    every: int = 1
-    exact: bool = False
-    after: int = 0
-    until: int | None = None
+    loss: Callable[[DeviceBatch], Terms]
+    interval: int = 1
+    force_fp32: bool = False
+    start_step: int = 0
+    end_step: int | None = None
 
     def due(self, step: int) -> bool:
         """Whether it is part of a step, which count from 1."""
-        return step > self.after and (self.until is None or step <= self.until) and step % self.every == 0
+        if step <= self.start_step or (self.end_step is not None and step > self.end_step):
+            return False
+        return step % self.interval == 0
 
 
 @dataclass(frozen=True, eq=False)
-class Trainee:
+class TrainingModule:
     """A model that is ready to be trained.
 
     networks: all that learn, and that a checkpoint holds. averaged: of which a moving average is kept.
@@ -61,9 +64,38 @@ class Trainee:
     averaged: tuple[str, ...]
     optimisers: Mapping[str, Optimizer]
     phases: Sequence[Phase]
-    pictures: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
-    scores: Callable[[Networks, ReadyBatch], Mapping[str, Tensor]]
+    pictures: Callable[[Networks, DeviceBatch], Mapping[str, Tensor]]
+    scores: Callable[[Networks, DeviceBatch], Mapping[str, Tensor]]
     notes: tuple[str, ...] = ()
-    check: Callable[[ReadyBatch], None] | None = None
+    check: Callable[[DeviceBatch], None] | None = None
     halved_after: tuple[int, ...] = ()
-    between_steps: Callable[[int, Ranks], None] | None = None
+    between_steps: Callable[[int, Distributed], None] | None = None
+
+
+class Trainable:
+    """What of the networks learns at all, as the model left it when training begins."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._of = {name: _learning(network) for name, network in networks.items()}
+
+    def of(self, phase: Phase) -> list[nn.Parameter]:
+        """The parameters that a phase moves, in the order of its networks."""
+        return [parameter for name in phase.networks for parameter in self._of[name]]
+
+    @contextmanager
+    def only(self, phase: Phase) -> Iterator[None]:
+        """Within, only the phase's parameters ask for gradients; afterwards all do that did at the beginning."""
+        self._ask(phase.networks)
+        try:
+            yield
+        finally:
+            self._ask(tuple(self._of))
+
+    def _ask(self, names: tuple[str, ...]) -> None:
+        for name, parameters in self._of.items():
+            for parameter in parameters:
+                parameter.requires_grad_(name in names)
+
+
+def _learning(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -15,9 +15,9 @@ from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.grids import grid
 from facerefs.trainers.loop.precision import evaluating
 from facerefs.trainers.loop.seeds import seed_torch
-from facerefs.trainers.loop.training_module import Networks, Trainee
+from facerefs.trainers.loop.training_module import Networks, TrainingModule
 from facerefs.trainers.stream.batches.batch import FaceBatch, collate
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch, make_ready
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch, to_device
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 from facerefs.trainers.stream.shards.shards import ShardSet
@@ -30,11 +30,11 @@ class FixedSet:
     batches: Sequence[FaceBatch]
     device: torch.device
 
-    def ready(self) -> Iterator[ReadyBatch]:
+    def ready(self) -> Iterator[DeviceBatch]:
         """The batches on the device, in their order."""
         for batch in self.batches:
             warp = warp_for(batch.target.shape[-1]) if batch.references.shape[1] else None
-            yield make_ready(
+            yield to_device(
                 batch, self.device, apply_theta.degrade_and_restore, warp, torch.float32, (-1.0, 1.0)
             )
 
@@ -64,7 +64,7 @@ def spread_rows(shards: ShardSet, samples: int) -> list[int]:
 
 
 def validate(
-    trainee: Trainee, networks: Networks, held_out: FixedSet, rows: int, seed: int
+    training_module: TrainingModule, networks: Networks, held_out: FixedSet, rows: int, seed: int
 ) -> tuple[dict[str, float], Image]:
     """Figures by name, means over all samples to which they apply, and a grid of the first rows.
 
@@ -75,10 +75,10 @@ def validate(
     with evaluating(networks):
         for number, batch in enumerate(held_out.ready()):
             seed_torch(seed, "validation", batch=number)
-            _add(figures, trainee.scores(networks, batch))
+            _add(figures, training_module.scores(networks, batch))
             if sum(len(part) for part in next(iter(pictures.values()), [])) < rows:
                 seed_torch(seed, "pictures", batch=number)
-                _add(pictures, trainee.pictures(networks, batch))
+                _add(pictures, training_module.pictures(networks, batch))
     means = {name: float(torch.cat(parts).double().nanmean()) for name, parts in figures.items()}
     return means, grid({name: torch.cat(parts)[:rows] for name, parts in pictures.items()})
 

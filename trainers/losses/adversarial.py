@@ -1,4 +1,4 @@
-"""Adversarial losses: non-saturating, hinge and Wasserstein, and the gradient penalty. Logits have any shape.
+"""Adversarial losses: non-saturating and Wasserstein, and the gradient penalty. Logits have any shape.
 
 Each gives a scalar, the mean over the batch. What a generator is given are the logits of its own images.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import softplus
 
 
 def non_saturating_generator(fake_logits: Tensor) -> Tensor:
@@ -18,16 +18,6 @@ def non_saturating_generator(fake_logits: Tensor) -> Tensor:
 def non_saturating_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))). Goodfellow et al., 2014, eq. 1."""
     return softplus(-real_logits).mean() + softplus(fake_logits).mean()
-
-
-def hinge_generator(fake_logits: Tensor) -> Tensor:
-    """-D(fake). Lim and Ye, "Geometric GAN", 2017."""
-    return -fake_logits.mean()
-
-
-def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """max(0, 1 - D(real)) + max(0, 1 + D(fake)). Lim and Ye, 2017."""
-    return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
 
 def wasserstein_generator(fake_logits: Tensor) -> Tensor:

@@ -51,12 +51,11 @@ class Lpips(nn.Module):
         layers = self._layers(self._features(one), self._features(other))
         return torch.stack([layer.mean((1, 2, 3)) for layer in layers]).sum(0)
 
-    def distance_map(self, one: Tensor, other: Tensor) -> Tensor:
-        """The distance at each pixel (B, 1, H, W), float32: each layer's, bilinearly brought to H x W, summed."""
-        return self.distance_maps(one, [other])[0]
-
     def distance_maps(self, one: Tensor, others: Sequence[Tensor]) -> list[Tensor]:
-        """`distance_map` from one to each of the others; cheaper, as `one` goes through the network once."""
+        """Maps (B, 1, H, W), float32, of the distance at each pixel from one to each of the others.
+
+        It is each layer's, bilinearly brought to H x W, summed. `one` goes through the network once.
+        """
         size, features = one.shape[-2:], self._features(one)
         return [_summed(self._layers(features, self._features(other)), size) for other in others]
 

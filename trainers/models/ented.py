@@ -14,21 +14,21 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.identity.embedder import load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.attention import attention_reconstruction
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.discriminator_phases import opponent_phases
-from facerefs.trainers.models.common.embedded import check_of
-from facerefs.trainers.models.common.evaluator import Judge
+from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.embedded import embedding_check
+from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.tiny import TINY_GFPGAN, TINY_LOOP
 from facerefs.trainers.models.ented_pictures import attention_pictures
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
 from facerefs.trainers.networks.dictionary import Dictionary
 from facerefs.trainers.networks.kmeans import check_faiss
@@ -38,7 +38,7 @@ from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.networks.stylegan2.generator import Synthesis
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import Widths, widths
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Weight = Annotated[float, Ge(0)]
 
@@ -164,21 +164,28 @@ class EntedNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossWeights:
     """The weights of the terms (section 4.1); a weight of 0 leaves a term, and what it would load, out.
 
-    commitment: beta of eq. 4. pixels: mean absolute difference, which the paper does not have: for training without
-    VGG. R1: choice.
+    pixels: not of the paper. R1: choice.
     """
 
     adversarial: Weight = 1.5
+    """Weight of the adversarial term, eq. 9."""
     perceptual: Weight = 1.0
+    """Weight of the perceptual term by VGG19, eq. 10; 0 leaves it out and loads no weights."""
     quantisation: Weight = 1.0
+    """Weight of the distance between content and codes, eq. 4."""
     commitment: Weight = 0.25
+    """Weight, within that distance, of the content's way to the codes: beta of eq. 4."""
     attention: Weight = 15.0
+    """Weight of the reconstruction by attention, eq. 11; 0 leaves it out."""
     pixels: Weight = 0.0
+    """Weight of the absolute difference of pixels, which the paper does not have, for training without VGG19."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,14 +193,14 @@ class EntedLosses:
     """The losses of the phases, bound to the networks that they train. noted_places: of each batch."""
 
     networks: Networks
-    weights: Losses
+    weights: LossWeights
     perceptual: Perceptual | None
     noted_places: int
 
-    def restored(self, batch: ReadyBatch) -> Tensor:
+    def restored(self, batch: DeviceBatch) -> Tensor:
         return self._made(batch).image
 
-    def generator(self, batch: ReadyBatch) -> Terms:
+    def generator(self, batch: DeviceBatch) -> Terms:
         made, weights = self._made(batch), self.weights
         truth, reference = batch.target, batch.references[:, 0]
         realistic = non_saturating_generator(self.networks["discriminator"](made.image))
@@ -211,7 +218,7 @@ class EntedLosses:
             terms["attention"] = weights.attention * reconstruction  # eq. 11
         return terms
 
-    def generator_noting(self, batch: ReadyBatch) -> Terms:
+    def generator_noting(self, batch: DeviceBatch) -> Terms:
         """The same, and the content of the ground truth goes into the reservoir: so the codes are of clean faces."""
         terms = self.generator(batch)
         network = self.networks["generator"]
@@ -220,7 +227,7 @@ class EntedLosses:
             self._dictionary.note(network.coded(batch.target), self.noted_places)
         return terms
 
-    def _made(self, batch: ReadyBatch) -> Made:
+    def _made(self, batch: DeviceBatch) -> Made:
         assert batch.degraded is not None  # noqa: S101
         return _made(self.networks, batch.degraded, batch.references[:, 0])
 
@@ -251,19 +258,27 @@ def _dictionary_of(networks: Networks) -> Dictionary:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    deepest_px: where the encoders end and the decoder begins: 16 at 512 px, by the paper's s = 32. kernels: of each
-    side from there on, none beyond (choice). dictionary, refine_latent, residuals: VQ, Refine and Skip of table 3.
+    deepest_px: 16 at 512 px, by the paper's s = 32. kernels: none beyond the sides that are given (choice).
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     deepest_px: Literal[4, 8, 16, 32] = 16
+    """Side in pixels of the deepest features, where the encoders end and the decoder begins."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Positive = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a style code."""
     kernels: tuple[Positive, ...] = (16, 32, 32, 64, 64)
+    """Kernels that take textures from the reference, for each side from the deepest on."""
     dictionary: bool = True
+    """Whether content is quantised by a dictionary of clean faces (VQ of table 3)."""
     refine_latent: bool = True
+    """Whether content and reference refine the style together (Refine of table 3)."""
     residuals: bool = True
+    """Whether the content's features are added in the decoder (Skip of table 3)."""
 
 
 @dataclass(frozen=True)
@@ -275,12 +290,19 @@ class Codes:
     """
 
     count: Positive = 1024
+    """Codes in the dictionary."""
     channels: Positive = 256
+    """Numbers in a code."""
     warm_up_steps: Positive = 10_000
+    """Steps before k-means makes the first dictionary."""
     every: Positive = 2_000
+    """Steps between two runs of k-means."""
     until: Positive = 30_000
+    """Step after which k-means makes no new dictionary."""
     reservoir: Positive = 16_384
+    """Places of clean faces' content, the newest ones, that k-means sees."""
     noted_places: Positive = 64
+    """Places of clean faces' content that each batch adds to the reservoir."""
 
     def due(self, step: int) -> bool:
         """Whether k-means comes after a step."""
@@ -289,17 +311,16 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    vgg: VGG19 under the perceptual loss. lpips: AlexNet under the figures of LPIPS. identity: the embedder that the
-    shards' embeddings come from: `dlib`, or an ONNX file, folder or pack of ArcFace; it too is for figures alone.
-    `` leaves figures out.
-    """
+class Pretrained:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     vgg: str = "cache"
+    """Weights of VGG19 under the perceptual term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
+    """Weights of AlexNet under the figure LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = ""
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack, for
+    figures alone; empty leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -308,8 +329,8 @@ class Ented:
 
     shape: Shape = Shape()
     codes: Codes = Codes()
-    losses: Losses = Losses()
-    weights: Weights = Weights()
+    losses: LossWeights = LossWeights()
+    weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     data: Data = Data(batch_size=4, degradation="gfpgan")
     loop: Loop = Loop(steps=400_000)
@@ -347,10 +368,10 @@ class Ented:
             networks["dictionary"] = Dictionary(codes.count, codes.channels, codes.reservoir)
         return networks
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         return _made(networks, seen.degraded, seen.references[:, 0]).image
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         made = _made(networks, seen.degraded, seen.references[:, 0])
         if not made.extraction:
             return {}
@@ -359,7 +380,9 @@ class Ented:
             seen.references[:, 0], made.image, made.extraction[side], made.distribution[side]
         )
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         if self.data.references != 1:
             raise ValueError(
                 f"ENTED restores with one reference: set data.references=1 instead of {self.data.references}"
@@ -372,12 +395,12 @@ class Ented:
         losses = EntedLosses(networks, self.losses, perceptual, self.codes.noted_places)
         identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
         lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
-        judge = Judge(self, identity, lpips)
+        evaluator = Evaluator(self, identity, lpips)
         learning = [name for name in ("generator", "dictionary") if name in networks]
         made = adam_for(
             [parameter for name in learning for parameter in networks[name].parameters()], self.adam
         )
-        return Trainee(
+        return TrainingModule(
             networks=networks,
             averaged=("generator",),
             optimisers={
@@ -388,17 +411,17 @@ class Ented:
             },
             phases=[
                 *self._generator_phases(tuple(learning), losses),
-                *opponent_phases(discriminator, losses.restored, self.losses.r1, every),
+                *discriminator_phases(discriminator, losses.restored, self.losses.r1, every),
             ],
-            pictures=judge.pictures,
-            scores=judge.scores,
+            pictures=evaluator.pictures,
+            scores=evaluator.scores,
             notes=(
                 *(part.note for part in (perceptual, lpips) if part is not None),
                 *(() if identity is None else (f"identity: {identity.name}",)),
                 *self._unused_dictionary(),
             ),
             between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
-            check=check_of(identity),
+            check=embedding_check(identity),
         )
 
     def _unused_dictionary(self) -> tuple[str, ...]:
@@ -415,14 +438,16 @@ class Ented:
             return [plain]
         until = self.codes.until
         return [
-            Phase("generator", "generator", learning, losses.generator_noting, until=until),
-            Phase("generator", "generator", learning, losses.generator, after=until),
+            Phase("generator", "generator", learning, losses.generator_noting, end_step=until),
+            Phase("generator", "generator", learning, losses.generator, start_step=until),
         ]
 
-    def _between_steps(self, networks: Networks, optimiser: torch.optim.Adam) -> Callable[[int, Ranks], None]:
+    def _between_steps(
+        self, networks: Networks, optimiser: torch.optim.Adam
+    ) -> Callable[[int, Distributed], None]:
         dictionary = _dictionary_of(networks)
 
-        def renew(step: int, ranks: Ranks) -> None:
+        def renew(step: int, ranks: Distributed) -> None:
             if self.codes.due(step):
                 dictionary.estimate(ranks)
                 optimiser.state.pop(dictionary.codes, None)  # its moments are of codes that are gone
@@ -470,8 +495,8 @@ PRESETS = {
         codes=Codes(
             count=128, channels=32, warm_up_steps=200, every=100, until=800, reservoir=2_048, noted_places=64
         ),
-        losses=Losses(adversarial=0.3, perceptual=0.0, pixels=15.0, r1=0.1),
-        weights=Weights(vgg=""),
+        losses=LossWeights(adversarial=0.3, perceptual=0.0, pixels=15.0, r1=0.1),
+        weights=Pretrained(vgg=""),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
         data=Data(batch_size=4, degradation=TINY_GFPGAN),
         loop=TINY_LOOP,

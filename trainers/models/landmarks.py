@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.metrics.nme import by_strength, eye_distance, nme, strength
 from facerefs.trainers.models.common.tiny import REFINE_256, TINY_REFINE
 from facerefs.trainers.models.model import Landmarker
 from facerefs.trainers.networks import fan
 from facerefs.trainers.networks.heatmaps import HeatmapNet, divergence, points_of
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.weights.fan import load_fan
 
 _GREEN, _RED = (-1.0, 1.0, -1.0), (1.0, -1.0, -1.0)
@@ -33,27 +33,33 @@ _DOT_SHARE, _LEAST_DOT_PX = 1 / 300, 0.4  # standard deviation of a drawn point,
 class Moves:
     """How far degraded faces are moved in training: at the time of use they are aligned by guesses."""
 
-    shift_share: Annotated[float, Ge(0)] = 0.06  # of the side, in x and in y
+    shift_share: Annotated[float, Ge(0)] = 0.06
+    """Largest shift to the side, up or down, as a share of the face's side."""
     scale_share: Annotated[float, Ge(0)] = 0.15
+    """Largest change of size, as a share."""
     turn_deg: Annotated[float, Ge(0)] = 15.0
+    """Largest turn in degrees."""
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """All settings of the detector and its training.
-
-    network: `fan` (256 px), or `small`, made by widths and stride: see `HeatmapNet`. fan_weights: a path, `cache` for
-    torch hub's folder, or `random`. map_weight: of the heat maps' divergence from Gaussians of sigma_cells.
-    """
+    """All settings of the detector and its training; `small` is made by widths and stride, see `HeatmapNet`."""
 
     size_px: Positive = 256
+    """Side in pixels of the faces that the network sees; FAN sees 256."""
     network: Literal["small", "fan"] = "small"
+    """Network that is trained: a small one from scratch, or FAN, fine-tuned."""
     fan_weights: str = "cache"
+    """Weights of FAN: a file, `cache` (the folder of torch hub) or `random`."""
     widths: tuple[Positive, ...] = (64, 96, 128, 160, 192)
+    """Channels of the small network on each scale, the finest first."""
     stride: Positive = 4
+    """Side in pixels of a cell of the heat maps of the small network."""
     moves: Moves = Moves()
     map_weight: Annotated[float, Ge(0)] = 0.2
+    """Weight of the divergence of the heat maps from Gaussians."""
     sigma_cells: Annotated[float, Gt(0)] = 1.0
+    """Standard deviation of these Gaussians, in cells of the heat maps."""
     adam: Adam = Adam(lr=5e-4, beta1=0.9, beta2=0.999)
     data: Data = field(default_factory=lambda: Data(batch_size=16, references=0, degradation=REFINE_256))
     loop: Loop = Loop(steps=50_000, clip_norm=1.0)
@@ -73,7 +79,9 @@ class Landmarks:
             )
         return {"heatmaps": network}
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         """One phase, `landmarks`, with the terms `points` and `maps`. Raises MissingWeights.
 
         Scores: `nme`; `nme/moved`, of faces moved as in training, since all aligned faces are in one place, where a
@@ -82,11 +90,11 @@ class Landmarks:
         network = networks["heatmaps"]
         notes = (load_fan(network, self.fan_weights),) if isinstance(network, fan.Fan) else ()
 
-        def loss(batch: ReadyBatch) -> Terms:
+        def loss(batch: DeviceBatch) -> Terms:
             images, transforms = self._moved(batch)
-            return self.loss(network, images, move_points(batch.batch.landmarks, transforms))
+            return self.loss(network, images, move_points(batch.landmarks, transforms))
 
-        return Trainee(
+        return TrainingModule(
             networks=networks,
             averaged=("heatmaps",),
             optimisers={"heatmaps": adam_for(list(network.parameters()), self.adam)},
@@ -116,8 +124,8 @@ class Landmarks:
         network = networks["heatmaps"]
         return points_of(network(degraded), _stride(network))
 
-    def _pictures(self, networks: Networks, batch: ReadyBatch) -> dict[str, Tensor]:
-        degraded, truth = _degraded(batch), batch.batch.landmarks
+    def _pictures(self, networks: Networks, batch: DeviceBatch) -> dict[str, Tensor]:
+        degraded, truth = _degraded(batch), batch.landmarks
         found = draw_points(draw_points(degraded, truth, _GREEN), self.find(networks, degraded), _RED)
         return {
             "degraded": degraded,
@@ -125,15 +133,15 @@ class Landmarks:
             "truth": draw_points(batch.target, truth, _GREEN),
         }
 
-    def _scores(self, networks: Networks, batch: ReadyBatch) -> dict[str, Tensor]:
-        truth = batch.batch.landmarks
+    def _scores(self, networks: Networks, batch: DeviceBatch) -> dict[str, Tensor]:
+        truth = batch.landmarks
         errors = nme(self.find(networks, _degraded(batch)), truth)
-        bins = by_strength(errors, strength(batch.batch.thetas, self.size_px))
+        bins = by_strength(errors, strength(batch.thetas, self.size_px))
         moved, transforms = self._moved(batch)
         scores = {"nme": errors, "nme/moved": nme(self.find(networks, moved), move_points(truth, transforms))}
         return scores | {f"nme/{name}": values for name, values in bins.items()}
 
-    def _moved(self, batch: ReadyBatch) -> tuple[Tensor, Tensor]:
+    def _moved(self, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """Degraded faces, each moved by chance, and the transforms (B, 2, 3) that moved them."""
         amounts = self.moves.shift_share, self.moves.scale_share, self.moves.turn_deg
         degraded = _degraded(batch)
@@ -168,7 +176,7 @@ def _stride(network: nn.Module) -> int:
     return int(network.stride)  # type: ignore[arg-type]
 
 
-def _degraded(batch: ReadyBatch) -> Tensor:
+def _degraded(batch: DeviceBatch) -> Tensor:
     if batch.degraded is None:
         raise ValueError("landmarks are learnt on degraded faces, and this batch has none")
     return batch.degraded

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.trainers.loop.settings import Data, Loop
-from facerefs.trainers.loop.training_module import Networks, Trainee
+from facerefs.trainers.loop.training_module import Networks, TrainingModule
 
 
 @runtime_checkable
@@ -30,7 +30,9 @@ class Model(Protocol):
     def networks(self) -> dict[str, nn.Module]:
         """All that learns, freshly drawn from torch's generator. Raises ValueError for settings that cannot be."""
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         """Losses, optimisers and phases for these networks, which lie on the device; loads pretrained weights.
 
         embedder: name of the engine that made the embeddings in the shards, such as `dlib:...`; `` if there are none.
@@ -39,7 +41,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class RestorerInput:
     """What a restorer may see. Images in [-1, 1], landmarks in pixels of H x W, masks in [0, 1]; blind, K is 0."""
 
     degraded: Tensor  # (B, 3, H, W)
@@ -64,10 +66,10 @@ class Restorer(Model, Protocol):
     def stochastic(self) -> bool:
         """Whether it gives another face for the same input each time, by chances from torch's generator."""
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         """Restored faces (B, 3, H, W) in about [-1, 1]."""
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         """What else it would show of its work: images (B, 3, H, W) in [-1, 1] by name, in their order."""
 
 

@@ -19,18 +19,18 @@ from torch.nn.functional import avg_pool2d
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
-from facerefs.trainers.models.common.discriminator_phases import opponent_phases
-from facerefs.trainers.models.common.embedded import check_of
-from facerefs.trainers.models.common.evaluator import Judge
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.embedded import embedding_check
+from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_POSEVARIED
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.networks.mmrb import Mmrb
 from facerefs.trainers.networks.patch_discriminator import REDUCTION, LocalDiscriminators
 from facerefs.trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator, freeze_first
@@ -39,7 +39,7 @@ from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.resample import Upsample
 from facerefs.trainers.networks.stylegan2.widths import Widths, widths
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.weights.stylegan2 import Report, load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
@@ -141,25 +141,33 @@ class PosevariedNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossWeights:
     """The weights of the terms, eq. 11 to 16.
 
-    local: 6 times the global one. features: of VGG19's (eq. 14). identity: the face-preserving loss (eq. 15). scales:
-    of the codec's reconstruction, until the step `scales_until` (choice: GFPGAN's pyramid loss, which the paper
-    follows). r1: choice, GPEN's. A 0 leaves each of these out, and what only it needs: local discriminators, VGG19.
-    frozen_layers: how many convolutions of the discriminator are frozen, from its input on (FreezeD, section 3.3).
+    local: 6 times the global one. scales: of the codec's reconstruction (choice: GFPGAN's pyramid loss, which the paper
+    follows). r1: choice, GPEN's. frozen_layers: section 3.3.
     """
 
     adversarial: Weight = 0.5
+    """Weight of the adversarial term of the whole face."""
     local: Weight = 3.0
+    """Weight of the adversarial terms of eyes and mouth; 0 leaves them and their discriminators out."""
     pixels: Weight = 8.0
+    """Weight of the absolute difference of pixels."""
     features: Weight = 0.02
+    """Weight of the feature term by VGG19, eq. 14; 0 leaves it out and loads no weights."""
     identity: Weight = 10.0
+    """Weight of the face-preserving term, eq. 15; 0 leaves it out."""
     scales: Weight = 1.0
+    """Weight of the difference of pixels on each scale of the codec; 0 leaves it out."""
     scales_until: Positive = 50_000
+    """Step after which the term of the scales ends."""
     frozen_layers: Annotated[int, Ge(0)] = 5
+    """How many convolutions of the discriminator are frozen, from its input on (FreezeD)."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,41 +175,41 @@ class PosevariedLosses:
     """The losses of the phases, bound to the networks that they train."""
 
     networks: Networks
-    weights: Losses
+    weights: LossWeights
     perceptual: Perceptual | None
     embedder: Embedder | None
 
-    def restored(self, batch: ReadyBatch) -> Tensor:
+    def restored(self, batch: DeviceBatch) -> Tensor:
         return self._made(batch).image
 
-    def generator_and_scales(self, batch: ReadyBatch) -> Terms:
+    def generator_and_scales(self, batch: DeviceBatch) -> Terms:
         """`generator`, and the codec's own reconstruction at each scale."""
         made = self._made(batch)
         return self._generator(made.image, batch) | {
             "scales": self.weights.scales * scales_loss(made.coded, batch.target)
         }
 
-    def generator(self, batch: ReadyBatch) -> Terms:
+    def generator(self, batch: DeviceBatch) -> Terms:
         """Eq. 16."""
         return self._generator(self.restored(batch), batch)
 
-    def discriminators(self, batch: ReadyBatch) -> Terms:
+    def discriminators(self, batch: DeviceBatch) -> Terms:
         """Eq. 11 and 12 of all discriminators: cross entropy, of one pass of the generator."""
         with torch.no_grad():
             fake = self.restored(batch)
-        judge, truth, boxes = self.networks["discriminator"], batch.target, batch.batch.boxes
-        terms = {"logistic": non_saturating_discriminator(judge(truth), judge(fake))}
+        discriminator, truth, boxes = self.networks["discriminator"], batch.target, batch.boxes
+        terms = {"logistic": non_saturating_discriminator(discriminator(truth), discriminator(fake))}
         if self.weights.local:
             real_logits, fake_logits = (self.networks["local"](images, boxes) for images in (truth, fake))
             for part, real in real_logits.items():
                 terms[part] = non_saturating_discriminator(real, fake_logits[part])
         return terms
 
-    def _made(self, batch: ReadyBatch) -> Restored:
-        made: Restored = self.networks["generator"](seen_of(batch).degraded)
+    def _made(self, batch: DeviceBatch) -> Restored:
+        made: Restored = self.networks["generator"](restorer_input(batch).degraded)
         return made
 
-    def _generator(self, image: Tensor, batch: ReadyBatch) -> dict[str, Tensor]:
+    def _generator(self, image: Tensor, batch: DeviceBatch) -> dict[str, Tensor]:
         weights, truth = self.weights, batch.target
         realistic = non_saturating_generator(self.networks["discriminator"](image))
         terms = {
@@ -211,14 +219,14 @@ class PosevariedLosses:
         if weights.local:
             # Eq. 12 prints the generator's saturating loss, log(1 - D), whose gradient fades when D wins. Choice: as
             # "the cross-entropy loss function is used", and eq. 11 is non-saturating, this one is too.
-            logits = self.networks["local"](image, batch.batch.boxes).values()
+            logits = self.networks["local"](image, batch.boxes).values()
             terms["local"] = (
                 weights.local * torch.stack([non_saturating_generator(one) for one in logits]).sum()
             )
         if self.perceptual is not None:
             terms["features"] = weights.features * self.perceptual(image, truth)
         if self.embedder is not None and weights.identity:
-            places = batch.batch.landmarks
+            places = batch.landmarks
             with torch.no_grad():
                 wanted = self.embedder(truth, places)
             terms["identity"] = weights.identity * embedding_distance(self.embedder(image, places), wanted)
@@ -248,54 +256,67 @@ def scales_loss(faces: Mapping[int, Tensor], truth: Tensor) -> Tensor:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    mmrb: false is the paper's ablation, the same network without its MMRBs. eye_px, mouth_px: of the regions that
-    local discriminators see (choice: GFPGAN's at 512). local_channels: of these discriminators, at full size (choice).
+    eye_px, mouth_px: choice, GFPGAN's at 512. local_channels: choice.
     """
 
     size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Annotated[float, Gt(0)] = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a latent and in a style code."""
     mapping_layers: Positive = 8
+    """Layers of the mapping network."""
     mmrb: bool = True
+    """Whether the encoder has its blocks of mixed paths (MMRB); false is the paper's ablation."""
     eye_px: Positive = 80
+    """Side in pixels of the region of an eye that its discriminator sees."""
     mouth_px: Positive = 120
+    """Side in pixels of the region of the mouth that its discriminator sees."""
     local_channels: Positive = 64
+    """Channels of the first layer of the discriminators of eyes and mouth, at full size."""
 
 
 @dataclass(frozen=True)
-class Weights:
+class Pretrained:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`.
 
-    generator, discriminator: StyleGAN2; a path or `random`. The paper fine-tunes those that GPEN trained on faces; an
-    ordinary generator, which takes noise, is widened. vgg: VGG19 of the feature loss. lpips: AlexNet for figures.
-    identity: the embedder of the face-preserving loss and of figures, the one that the shards' embeddings come from:
-    `dlib`, or an ONNX file, folder or pack of ArcFace. `` leaves figures out.
+    The paper fine-tunes what GPEN trained on faces; an ordinary generator, which takes noise, is widened.
     """
 
     generator: str = ""
+    """Weights of the StyleGAN2 generator trained on faces, which is fine-tuned: a file, or `random`."""
     discriminator: str = ""
+    """Weights of its discriminator: a file, or `random`."""
     vgg: str = "cache"
+    """Weights of VGG19 under the feature term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
+    """Weights of AlexNet under the figure LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = "buffalo_l"
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack;
+    empty leaves its figures out."""
 
 
 @dataclass(frozen=True)
 class Posevaried:
     """All settings of the pose-varied network.
 
-    Codec, strengths of the noise branches and local discriminators learn at `adam.lr`, StyleGAN2's generator at
-    `prior_lr`, its discriminator at `discriminator_lr`. All rates are halved after some steps ("piece-wise
-    attenuation"; the steps are a choice). Betas are a choice.
+    The steps after which rates are halved ("piece-wise attenuation") and the betas are choices.
     """
 
     shape: Shape = Shape()
-    losses: Losses = Losses()
-    weights: Weights = Weights()
+    losses: LossWeights = LossWeights()
+    weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     prior_lr: Rate = 2e-4
+    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators learn at
+    `adam.lr`."""
     discriminator_lr: Rate = 2e-5
+    """Learning rate of the StyleGAN2 discriminator."""
     halved_after: tuple[Positive, ...] = (600_000, 650_000)
+    """Steps after which all learning rates are halved."""
     data: Data = Data(batch_size=4, references=0, degradation="posevaried")
     loop: Loop = Loop(steps=700_000)
 
@@ -328,16 +349,18 @@ class Posevaried:
             networks["local"] = LocalDiscriminators(shape.local_channels, shape.eye_px, shape.mouth_px)
         return networks
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         restored: Restored = networks["generator"](seen.degraded)
         return restored.image
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         """What the codec alone makes of a face, at full size."""
         restored: Restored = networks["generator"](seen.degraded)
         return {"codec": restored.coded[max(restored.coded)].clamp(-1, 1)}
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         generator, discriminator = networks["generator"], networks["discriminator"]
         assert isinstance(generator, PosevariedNetwork)  # noqa: S101
         assert isinstance(discriminator, Discriminator)  # noqa: S101
@@ -360,16 +383,16 @@ class Posevaried:
             notes.append(f"identity: {identity.name}")
         notes += [part.note for part in (perceptual, lpips) if part is not None]
         bound = PosevariedLosses(networks, losses, perceptual, identity)
-        judge = Judge(self, identity, lpips)
-        return Trainee(
+        evaluator = Evaluator(self, identity, lpips)
+        return TrainingModule(
             networks=networks,
             averaged=("generator",),
             optimisers=self._optimisers(networks),
             phases=self._phases(bound),
-            pictures=judge.pictures,
-            scores=judge.scores,
+            pictures=evaluator.pictures,
+            scores=evaluator.scores,
             notes=tuple(notes),
-            check=check_of(identity),
+            check=embedding_check(identity),
             halved_after=self.halved_after,
         )
 
@@ -387,13 +410,15 @@ class Posevaried:
 
     def _phases(self, losses: PosevariedLosses) -> list[Phase]:
         weights, until = self.losses, self.losses.scales_until if self.losses.scales else 0
-        phases = [Phase("generator", "generator", ("generator",), losses.generator, after=until)]
+        phases = [Phase("generator", "generator", ("generator",), losses.generator, start_step=until)]
         if until:
-            first = Phase("generator", "generator", ("generator",), losses.generator_and_scales, until=until)
+            first = Phase(
+                "generator", "generator", ("generator",), losses.generator_and_scales, end_step=until
+            )
             phases.insert(0, first)
         judges = ("discriminator", "local") if weights.local else ("discriminator",)
         phases.append(Phase("discriminator", "discriminator", judges, losses.discriminators))
-        _, *lazily = opponent_phases(
+        _, *lazily = discriminator_phases(
             losses.networks["discriminator"], losses.restored, weights.r1, weights.r1_every
         )
         return phases + lazily
@@ -410,7 +435,10 @@ class Posevaried:
         if "local" in networks:  # these know no lazy phase
             (group,) = adam_for(networks["local"].parameters(), self.adam).param_groups
             judges.add_param_group(group)
-        return {"generator": adam_for(own, self.adam, slower={self.prior_lr: prior}), "discriminator": judges}
+        return {
+            "generator": adam_for(own, self.adam, lr_overrides={self.prior_lr: prior}),
+            "discriminator": judges,
+        }
 
 
 def _load_frozen(discriminator: Discriminator, path: Path) -> Report:
@@ -440,7 +468,7 @@ PRESETS = {
             mouth_px=16,
             local_channels=16,
         ),
-        losses=Losses(
+        losses=LossWeights(
             adversarial=0.05,
             local=0.3,
             features=0.0,
@@ -449,7 +477,7 @@ PRESETS = {
             frozen_layers=0,
             r1=0.1,
         ),
-        weights=Weights(generator="random", discriminator="random", vgg="", identity="dlib"),
+        weights=Pretrained(generator="random", discriminator="random", vgg="", identity="dlib"),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),
         prior_lr=4e-3,
         discriminator_lr=1e-3,

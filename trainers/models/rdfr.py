@@ -14,27 +14,27 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, l1_loss
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.identity.embedder import load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.augment import augment
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.discriminator_phases import opponent_phases
-from facerefs.trainers.models.common.embedded import check_of
-from facerefs.trainers.models.common.evaluator import Judge
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.embedded import embedding_check
+from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_RDFR
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.networks.quantise import Codebook
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.networks.stylegan2.generator import Synthesis
 from facerefs.trainers.networks.stylegan2.layers import EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import Widths, widths
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Weight = Annotated[float, Ge(0)]
 _DRAWS, _SPREAD_GAIN = 4, 4.0  # of the picture that shows how much restored faces differ
@@ -176,19 +176,25 @@ class RdfrNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossWeights:
     """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not say its alpha.
 
-    perceptual: by VGG-19; 0 loads no weights. r1: the paper names no regulariser of its discriminator but the
-    augmentation; as it is StyleGAN2's here, so is its R1 (choice), of faces as they are; 0 leaves its phase out.
+    r1: the paper names no regulariser of its discriminator but the augmentation; as it is StyleGAN2's here, so is its
+    R1 (choice), of faces as they are.
     """
 
     adversarial: Weight = 0.1
+    """Weight of the adversarial term."""
     pixels: Weight = 1.0
+    """Weight of the absolute difference of pixels."""
     perceptual: Weight = 1.0
+    """Weight of the perceptual term, by VGG19; 0 leaves it out and loads no weights."""
     commitment: Weight = 1.0
+    """Weight of the distance of the features to their codes, eq. 3."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,16 +203,16 @@ class RdfrLosses:
 
     generator_network: nn.Module
     discriminator_network: nn.Module
-    weights: Losses
+    weights: LossWeights
     perceptual: Perceptual | None
 
-    def restored(self, batch: ReadyBatch) -> Tensor:
-        return _restored(self.generator_network, seen_of(batch)).image
+    def restored(self, batch: DeviceBatch) -> Tensor:
+        return _restored(self.generator_network, restorer_input(batch)).image
 
-    def generator(self, batch: ReadyBatch) -> Terms:
+    def generator(self, batch: DeviceBatch) -> Terms:
         network, weights = self.generator_network, self.weights
         assert isinstance(network, RdfrNetwork)  # noqa: S101
-        image, commitments = _restored(network, seen_of(batch))
+        image, commitments = _restored(network, restorer_input(batch))
         network.observe(batch.target)
         realistic = non_saturating_generator(self.discriminator_network(augment(image)))  # eq. 9
         terms = {
@@ -221,7 +227,7 @@ class RdfrLosses:
         return terms
 
 
-def _restored(network: nn.Module, seen: Seen) -> Restored:
+def _restored(network: nn.Module, seen: RestorerInput) -> Restored:
     restored: Restored = network(seen.degraded)
     return restored
 
@@ -233,33 +239,41 @@ def _restored(network: nn.Module, seen: Seen) -> Restored:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    skips: the resolutions at which the decoder sees features of the encoder; the more and the larger, the less it makes
-    up (figure 3). quantise, gated_fusion (LGF; else features are added) and noise are the steps of table 3.
-    codes, decay: of each skip's codebook.
+    quantise, gated_fusion (LGF) and noise are the steps of table 3; figure 3 shows what the skips do.
     """
 
     size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Positive = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a style code."""
     skips: tuple[int, ...] = (8, 16, 32, 64)
+    """Sides in pixels of the features that the decoder gets from the encoder; the fewer and smaller, the more it
+    makes up."""
     quantise: bool = True
+    """Whether these features are quantised by a codebook."""
     gated_fusion: bool = True
+    """Whether these features are fused through a gate; false adds them."""
     noise: bool = True
+    """Whether noise goes into the style and the features, which makes another face of the same input each time."""
     codes: Positive = 1024
+    """Codes in the codebook of each skip."""
     decay: Annotated[float, Ge(0), Lt(1)] = 0.99
+    """Decay of the moving average of the codes, per step."""
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    perceptual: VGG-19. identity: the embedder that the shards' embeddings come from, such as `dlib`, for the figure
-    identity_truth alone; `` leaves it out.
-    """
+class Pretrained:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     perceptual: str = "cache"
+    """Weights of VGG19 under the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = ""
+    """Embedder of the shards' embeddings, such as `dlib`, for the figure `identity_truth` alone; empty leaves it
+    out."""
 
 
 @dataclass(frozen=True)
@@ -267,8 +281,8 @@ class Rdfr:
     """All settings of RDFR. Steps and batch are choices."""
 
     shape: Shape = Shape()
-    losses: Losses = Losses()
-    weights: Weights = Weights()
+    losses: LossWeights = LossWeights()
+    weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     data: Data = Data(batch_size=4, references=0, degradation="rdfr")
     loop: Loop = Loop(steps=800_000)
@@ -297,10 +311,10 @@ class Rdfr:
             "discriminator": Discriminator(shape.size_px, channels),
         }
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         return _restored(networks["generator"], seen).image
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         """Another draw of the same faces; and, over several, the standard deviation: mid gray is 0.25 of 2."""
         if not self.stochastic:
             return {}
@@ -308,7 +322,9 @@ class Rdfr:
         spread = draws.std(0).mean(1, keepdim=True).expand_as(draws[0])
         return {"another": draws[0], "spread": (_SPREAD_GAIN * spread - 1).clamp(-1, 1)}
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         generator, discriminator = networks["generator"], networks["discriminator"]
         assert isinstance(generator, RdfrNetwork)  # noqa: S101
         if self.data.references:
@@ -318,18 +334,18 @@ class Rdfr:
             load_embedder_of(self.weights.identity, embedder, device) if self.weights.identity else None
         )
         losses = RdfrLosses(generator, discriminator, self.losses, perceptual)
-        judge = Judge(self, identity)
+        evaluator = Evaluator(self, identity)
 
-        def scores(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
-            return {**judge.scores(networks, batch), **code_scores(networks["generator"], batch)}
+        def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
+            return {**evaluator.scores(networks, batch), **code_scores(networks["generator"], batch)}
 
-        def move_codes(_step: int, ranks: Ranks) -> None:
+        def move_codes(_step: int, ranks: Distributed) -> None:
             for codebook in generator.codebooks.values():
                 codebook.update(ranks)
 
         lazily = self.losses.r1_every if self.losses.r1 else None
         notes = [] if perceptual is None else [perceptual.note]
-        return Trainee(
+        return TrainingModule(
             networks=networks,
             averaged=("generator",),
             optimisers={
@@ -338,24 +354,24 @@ class Rdfr:
             },
             phases=[
                 Phase("generator", "generator", ("generator",), losses.generator),
-                *opponent_phases(
+                *discriminator_phases(
                     discriminator, losses.restored, self.losses.r1, self.losses.r1_every, look=augment
                 ),
             ],
-            pictures=judge.pictures,
+            pictures=evaluator.pictures,
             scores=scores,
             notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",))),
             between_steps=move_codes,
-            check=check_of(identity),
+            check=embedding_check(identity),
         )
 
 
-def code_scores(network: nn.Module, batch: ReadyBatch) -> dict[str, Tensor]:
+def code_scores(network: nn.Module, batch: DeviceBatch) -> dict[str, Tensor]:
     """Figures (B,) for each codebook: how many different codes a degraded face takes, and the codebook's perplexity."""
     assert isinstance(network, RdfrNetwork)  # noqa: S101
     if not network.codebooks:
         return {}
-    features = network.encoder(seen_of(batch).degraded)
+    features = network.encoder(restorer_input(batch).degraded)
     figures = {}
     for side, codebook in network.codebooks.items():
         chosen = codebook(features[side]).chosen.flatten(1)
@@ -378,7 +394,7 @@ PRESETS = {
         shape=Shape(
             size_px=64, channels=64, channel_multiplier=1, style_dim=128, skips=(8, 16, 32), codes=256
         ),
-        losses=Losses(perceptual=0.0, r1=0.1),
+        losses=LossWeights(perceptual=0.0, r1=0.1),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
         data=Data(batch_size=4, references=0, degradation=TINY_RDFR),
         loop=TINY_LOOP,

@@ -18,28 +18,26 @@ from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.cycle import degraded_again
-from facerefs.trainers.losses.identity import identity_loss
+from facerefs.trainers.losses.distances import identity_loss, pixel_distances, spatial_minimum
 from facerefs.trainers.losses.lpips import Lpips
-from facerefs.trainers.losses.pixels import pixel_distances
-from facerefs.trainers.losses.spatial_minimum import spatial_minimum
-from facerefs.trainers.models.common.discriminator_phases import opponent_phases
-from facerefs.trainers.models.common.embedded import check_of
-from facerefs.trainers.models.common.evaluator import Judge
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.embedded import embedding_check
+from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_REFINE
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.run import load_finder
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import widths
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
@@ -98,23 +96,31 @@ class RefineNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossWeights:
     """What is minimised, and the weights of its terms (choice).
 
-    objective: `refine` is eq. 2 to 4; `baseline`, the paper's ablation, is the same network with the traditional loss:
-    the distance to the ground truth and the adversarial term.
-    distance: the elementwise distance of eq. 2 and 3. The paper takes LPIPS, without saying on which network (choice:
-    vgg); `pixels` needs no weights. An r1 of 0 leaves its phase out.
+    `baseline` is the same network with the traditional loss: the distance to the ground truth and the adversarial term.
+    The paper takes LPIPS for its elementwise distance, without saying on which network (choice: VGG16).
     """
 
     objective: Literal["refine", "baseline"] = "refine"
+    """What is minimised: ReFine's own loss (eq. 2 to 4), or the paper's ablation, distance to the truth and
+    adversarial term."""
     distance: Literal["lpips_vgg", "lpips_alex", "pixels"] = "lpips_vgg"
+    """Distance of eq. 2 and 3: LPIPS on VGG16 or AlexNet, or the absolute difference of pixels, which needs no
+    weights."""
     minimum: Weight = 1.0
+    """Weight of the spatial minimum, eq. 2."""
     cycle: Weight = 1.0
+    """Weight of the cycle through the degradation, eq. 3."""
     adversarial: Weight = 0.1
+    """Weight of the adversarial term."""
     identity: Weight = 1.0
+    """Weight of the identity term, eq. 4; 0 leaves it out."""
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +129,14 @@ class RefineLosses:
 
     generator_network: nn.Module
     discriminator_network: nn.Module
-    weights: Losses
+    weights: LossWeights
     distances: Distances
     embedder: Embedder
 
-    def restored(self, batch: ReadyBatch) -> Tensor:
-        return _restored(self.generator_network, seen_of(batch))
+    def restored(self, batch: DeviceBatch) -> Tensor:
+        return _restored(self.generator_network, restorer_input(batch))
 
-    def generator(self, batch: ReadyBatch) -> Terms:
+    def generator(self, batch: DeviceBatch) -> Terms:
         restored = self.restored(batch)
         if self.weights.objective == "baseline":
             (to_truth,) = self.distances(restored, [batch.target])
@@ -140,10 +146,10 @@ class RefineLosses:
         realistic = non_saturating_generator(self.discriminator_network(restored))
         return terms | {"adversarial": self.weights.adversarial * realistic}
 
-    def _refine(self, restored: Tensor, batch: ReadyBatch) -> dict[str, Tensor]:
-        seen = seen_of(batch)
+    def _refine(self, restored: Tensor, batch: DeviceBatch) -> dict[str, Tensor]:
+        seen = restorer_input(batch)
         to_truth, to_reference = self.distances(restored, [batch.target, seen.warped[:, 0]])
-        (to_degraded,) = self.distances(degraded_again(restored, batch.batch.program), [seen.degraded])
+        (to_degraded,) = self.distances(degraded_again(restored, batch.program), [seen.degraded])
         terms = {
             "minimum": self.weights.minimum
             * spatial_minimum(to_truth, to_reference, seen.valid[:, 0]),  # eq. 2
@@ -157,7 +163,7 @@ class RefineLosses:
         return terms
 
 
-def _restored(network: nn.Module, seen: Seen) -> Tensor:
+def _restored(network: nn.Module, seen: RestorerInput) -> Tensor:
     restored: Tensor = network(seen.degraded, seen.warped[:, 0], seen.reference_embeddings[:, 0])
     return restored
 
@@ -170,38 +176,44 @@ class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on."""
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Positive = 2
+    """Factor of the channels from a side of 64 pixels on."""
     style_dim: Positive = 512
-    embedding_dim: Positive = 512  # of the embeddings in the shards: 512 of ArcFace, 128 of dlib
+    """Numbers in a style code."""
+    embedding_dim: Positive = 512
+    """Numbers in the embeddings of the shards: 512 of ArcFace, 128 of dlib."""
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    generator, discriminator: StyleGAN2; a path or `random`. The paper fine-tunes a generator trained on faces.
-    lpips: the network under LPIPS. identity: the embedder that the shards' embeddings come from: `dlib`, or an ONNX
-    file, folder or pack of ArcFace. landmarks: a run of `train landmarks`, which then finds the points of degraded
-    faces in validation; None takes those of the clean faces.
-    """
+class Pretrained:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     generator: str = ""
+    """Weights of the StyleGAN2 generator trained on faces, which is fine-tuned: a file, or `random`."""
     discriminator: str = "random"
+    """Weights of the StyleGAN2 discriminator: a file, or `random`."""
     lpips: str = "cache"
+    """Weights of the network under LPIPS: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack."""
     landmarks: str | None = None
+    """Run of `train landmarks` that finds the landmarks of degraded faces in validation; null takes those of the
+    clean faces."""
 
 
 @dataclass(frozen=True)
 class Refine:
-    """All settings of ReFine. The generator's StyleGAN2 learns at `prior_lr`, all else at `adam.lr`."""
+    """All settings of ReFine."""
 
     shape: Shape = Shape()
-    losses: Losses = Losses()
-    weights: Weights = Weights()
+    losses: LossWeights = LossWeights()
+    weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.5, beta2=0.99)
     prior_lr: Annotated[float, Ge(0)] = 4e-4
+    """Learning rate of the StyleGAN2 generator; all else learns at `adam.lr`."""
     data: Data = Data(batch_size=4, degradation="refine")
     loop: Loop = Loop(steps=800_000)
 
@@ -227,13 +239,15 @@ class Refine:
     def stochastic(self) -> bool:
         return False
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         return _restored(networks["generator"], seen)
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         return {"warped": seen.warped[:, 0]}
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         if self.data.references != 1:
             raise ValueError(
                 f"ReFine restores with one reference: set data.references=1 instead of {self.data.references}"
@@ -258,26 +272,26 @@ class Refine:
             generator, discriminator, self.losses, lpips.distance_maps if lpips else pixel_distances, identity
         )
         find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
-        judge = Judge(self, identity, lpips, find)
+        evaluator = Evaluator(self, identity, lpips, find)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
-            *opponent_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),
+            *discriminator_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),
         ]
         lazily = self.losses.r1_every if self.losses.r1 else None
         prior = list(generator.prior.parameters())
         own = [p for name, p in generator.named_parameters() if not name.startswith("prior.")]
-        return Trainee(
+        return TrainingModule(
             networks=networks,
             averaged=("generator",),
             optimisers={
-                "generator": adam_for(own, self.adam, slower={self.prior_lr: prior}),
+                "generator": adam_for(own, self.adam, lr_overrides={self.prior_lr: prior}),
                 "discriminator": adam_for(discriminator.parameters(), self.adam, lazily),
             },
             phases=phases,
-            pictures=judge.pictures,
-            scores=judge.scores,
+            pictures=evaluator.pictures,
+            scores=evaluator.scores,
             notes=tuple(notes),
-            check=check_of(identity),
+            check=embedding_check(identity),
         )
 
     def _lpips(self, device: torch.device) -> Lpips | None:
@@ -298,8 +312,8 @@ PRESETS = {
     "paper": Refine(),
     "tiny": Refine(
         shape=Shape(size_px=64, channels=64, channel_multiplier=1, style_dim=128, embedding_dim=128),
-        losses=Losses(distance="pixels", r1=0.1),
-        weights=Weights(generator="random", identity="dlib"),
+        losses=LossWeights(distance="pixels", r1=0.1),
+        weights=Pretrained(generator="random", identity="dlib"),
         prior_lr=2e-3,
         data=Data(batch_size=4, degradation=TINY_REFINE),
         loop=TINY_LOOP,

@@ -12,17 +12,17 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
-from facerefs.trainers.loop.adam import adam_for
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive, Share
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.regularise import PathLength
-from facerefs.trainers.models.common.discriminator_phases import opponent_phases
+from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_REFINE
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.widths import widths
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
@@ -33,37 +33,51 @@ class Shape:
     """Sizes of the networks. Channels are 16384 / side times the multiplier, but at most `channels`."""
 
     size_px: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 512
+    """Side in pixels of the faces that are made."""
     channels: Positive = 512
+    """Most channels of a layer."""
     channel_multiplier: Annotated[float, Gt(0)] = 2
+    """Factor of the channels, which are 16384 divided by the side in pixels."""
     style_dim: Positive = 512
+    """Numbers in a latent and in a style code."""
     mapping_layers: Annotated[int, Ge(0)] = 8
-    stddev_group: Positive = 4  # of the discriminator; 1: off
+    """Layers of the mapping network."""
+    stddev_group: Positive = 4
+    """Samples among which the discriminator measures the standard deviation; 1 turns it off."""
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossWeights:
     """Weights of the regularisers, whose phases come each so many steps; a weight of 0 leaves one out.
 
-    r1: gamma, of which the loss takes half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`;
-    path_length_shrink: on a batch smaller by so much. Its 4 steps are the authors' code's.
-    style_mixing: share of images that are made of two latents, each from a layer of its own on (choice).
+    r1: gamma, of which the loss takes half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`; its 4 steps
+    are the authors' code's. style_mixing: each latent from a layer of its own on (choice).
     """
 
     r1: Weight = 10.0
+    """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
+    """Steps between two R1 phases."""
     path_length: Weight = 2.0
+    """Weight of the path length regulariser of the generator; 0 leaves its phase out."""
     path_length_every: Positive = 4
+    """Steps between two path length phases."""
     path_length_shrink: Positive = 2
+    """A path length phase makes as many images as a batch has, divided by this."""
     path_length_decay: Share = 0.01
+    """Share by which the mean path length moves to that of each new batch, from 0 to 1."""
     style_mixing: Share = 0.9
+    """Share of the images that are made of two latents, from 0 to 1."""
 
 
 @dataclass(frozen=True)
-class Weights:
+class Pretrained:
     """Where to start from: the path of a file, or `random`."""
 
     generator: str = "random"
+    """Weights that the generator starts from: a file, or `random`."""
     discriminator: str = "random"
+    """Weights that the discriminator starts from: a file, or `random`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +87,14 @@ class StyleGan2Losses:
     generator_network: Generator
     discriminator_network: Discriminator
     path_length_mean: PathLength
-    weights: Losses
+    weights: LossWeights
 
-    def generator(self, batch: ReadyBatch) -> Terms:
+    def generator(self, batch: DeviceBatch) -> Terms:
         """Adversarial."""
         fakes = self.fakes(batch)
         return {"adversarial": non_saturating_generator(self.discriminator_network(fakes))}
 
-    def path_length(self, batch: ReadyBatch) -> Terms:
+    def path_length(self, batch: DeviceBatch) -> Terms:
         """On a part of the batch."""
         count = max(1, len(batch.target) // self.weights.path_length_shrink)
         network = self.generator_network
@@ -88,7 +102,7 @@ class StyleGan2Losses:
         penalty = self.path_length_mean(network.synthesis(styles), styles)
         return {"path_length": self.weights.path_length * penalty}
 
-    def fakes(self, batch: ReadyBatch) -> Tensor:
+    def fakes(self, batch: DeviceBatch) -> Tensor:
         """As many images as the batch has."""
         network = self.generator_network
         latents = draw_latents(network, len(batch.target), batch.target.device, self.weights.style_mixing)
@@ -109,12 +123,12 @@ def draw_latents(generator: Generator, count: int, device: torch.device, mixing:
     return torch.where(before[:, :, None], first, second)
 
 
-def pictures(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+def pictures(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
     """Samples, the same ones each time, and real faces."""
     return {"sample": _samples(networks, batch), "truth": batch.target}
 
 
-def scores(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
     """Logits of held-out real faces and of samples: real ones that fall towards samples tell of overfitting."""
     discriminator = networks["discriminator"]
     return {
@@ -123,7 +137,7 @@ def scores(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
     }
 
 
-def _samples(networks: Networks, batch: ReadyBatch) -> Tensor:
+def _samples(networks: Networks, batch: DeviceBatch) -> Tensor:
     generator = networks["generator"]
     assert isinstance(generator, Generator)  # noqa: S101  as `networks` made it
     images: Tensor = generator(draw_latents(generator, len(batch.target), batch.target.device, mixing=0))
@@ -135,8 +149,8 @@ class StyleGan2:
     """All settings of StyleGAN2."""
 
     shape: Shape = Shape()
-    losses: Losses = Losses()
-    weights: Weights = Weights()
+    losses: LossWeights = LossWeights()
+    weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)  # of both networks
     data: Data = Data(batch_size=32, references=0)
     loop: Loop = Loop(steps=800_000)
@@ -154,7 +168,9 @@ class StyleGan2:
             "path_length": PathLength(self.losses.path_length_decay),
         }
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         generator, discriminator = networks["generator"], networks["discriminator"]
         path_length = networks["path_length"]
         assert isinstance(generator, Generator)  # noqa: S101
@@ -166,11 +182,11 @@ class StyleGan2:
         if weights.path_length:
             every = weights.path_length_every
             phases.append(
-                Phase("path_length", "generator", ("generator",), losses.path_length, every, exact=True)
+                Phase("path_length", "generator", ("generator",), losses.path_length, every, force_fp32=True)
             )
-        phases += opponent_phases(discriminator, losses.fakes, weights.r1, weights.r1_every)
-        lazily = {phase.optimiser: phase.every for phase in phases if phase.exact}
-        return Trainee(
+        phases += discriminator_phases(discriminator, losses.fakes, weights.r1, weights.r1_every)
+        lazily = {phase.optimiser: phase.interval for phase in phases if phase.force_fp32}
+        return TrainingModule(
             networks=networks,
             averaged=("generator",),
             between_steps=lambda _step, ranks: ranks.mean_(path_length.mean),
@@ -196,7 +212,7 @@ PRESETS = {
     # stylegan2-ada's rule of thumb, 0.0002 size_px^2 / batch, with which noise stayed for long.
     "tiny": StyleGan2(
         shape=Shape(size_px=64, channels=64, channel_multiplier=1 / 16, style_dim=128),
-        losses=Losses(r1=1.0),
+        losses=LossWeights(r1=1.0),
         data=Data(batch_size=8, references=0, degradation=TINY_REFINE),
         loop=TINY_LOOP,
     ),

@@ -6,7 +6,7 @@ Lancucki et al., "Robust training of vector quantized bottleneck models", 2020.
 import torch
 from torch import Tensor, nn
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.networks.kmeans import kmeans
 
 
@@ -41,13 +41,13 @@ class Dictionary(nn.Module):
         self.noted += places
 
     @torch.no_grad()
-    def estimate(self, ranks: Ranks) -> None:
+    def estimate(self, ranks: Distributed) -> None:
         """Make the codes anew by k-means of the first rank's reservoir; from now on they are used.
 
         An optimiser's moments of the codes are of codes that are gone.
         """
         codes = torch.empty_like(self.codes)
-        if ranks.first:
+        if ranks.is_main:
             # The other ranks wait for codes, whatever the features are; of broken ones the loop's guard tells.
             codes.copy_(kmeans(self.reservoir.nan_to_num(0, 0, 0), len(codes)))
         ranks.from_first_(codes)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor, nn
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 
 # --- Nearest codes (section 3.1, eq. 2) ---
 
@@ -113,7 +113,7 @@ class Codebook(nn.Module):
             self.spare.copy_(vectors[order[: len(self.codes)] % len(vectors)])
 
     @torch.no_grad()
-    def update(self, ranks: Ranks) -> None:
+    def update(self, ranks: Distributed) -> None:
         """Move the codes by what was observed, which must be something before the first update.
 
         Ranks that hold the same codes hold the same ones afterwards: counts and sums are averaged over them, and codes

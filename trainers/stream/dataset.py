@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from torch.utils.data import Dataset
 
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.cache import ShardCache
 from facerefs.trainers.stream.shards.reader import ShardReader
 from facerefs.trainers.stream.shards.shards import open_shards
@@ -44,7 +44,7 @@ class SampleDataset(Dataset[T], Generic[T]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"there is no sample {index} among {len(self)}")
         row = index % len(self)
-        sample, skipped = self._loader.load(Draw(position=row, epoch=0, source=0, row=row))
+        sample, skipped = self._loader.load(SampleRequest(position=row, epoch=0, source=0, row=row))
         self.skip_log.add(skipped)
         return sample
 
@@ -56,7 +56,7 @@ class BatchDataset(Dataset[tuple[B, list[Skipped]]], Generic[T, B]):
         self._loader = loader
         self._collate = collate
 
-    def __getitem__(self, draws: Sequence[Draw]) -> tuple[B, list[Skipped]]:
+    def __getitem__(self, draws: Sequence[SampleRequest]) -> tuple[B, list[Skipped]]:
         loaded = [self._loader.load(draw) for draw in draws]
         return self._collate([sample for sample, _ in loaded]), [
             skip for _, skipped in loaded for skip in skipped

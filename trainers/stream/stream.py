@@ -9,19 +9,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
+from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.dataset import BatchDataset
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.mixing import derived
 from facerefs.trainers.stream.order.order import BalancedOrder, Order, ShuffledOrder
 from facerefs.trainers.stream.order.plan import ORDERS, Plan
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.cache import ShardCache
 from facerefs.trainers.stream.shards.folders import LocalFolder
 from facerefs.trainers.stream.shards.reader import ShardReader
 from facerefs.trainers.stream.shards.shards import ShardSet, open_shards
 from facerefs.trainers.stream.workers.loading import Loader, Prepare, Skipped
 from facerefs.trainers.stream.workers.skip_log import SkipLog
-from facerefs.trainers.stream.workers.workers import Workers
+from facerefs.trainers.stream.workers.workers import StreamWorkers
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -52,7 +52,7 @@ class Stream(Iterator[B], Generic[T, B]):
     """Batches without end.
 
     sources: mixed by weight; an epoch is as long as all of them together, with each one's share exact to the sample.
-    batch_size: of all ranks together, which `world` divides; rank r of each batch gets the r-th run of it.
+    batch_size: of all ranks together, which `world_size` divides; rank r of each batch gets the r-th run of it.
     prepare: makes a sample of its files, in a worker. collate: makes a batch of samples, in a worker; best of tensors,
         which travel in shared memory.
     sampling: `sample`: each once in an epoch; `identity`: each person equally often.
@@ -74,14 +74,14 @@ class Stream(Iterator[B], Generic[T, B]):
         seed: int = 0,
         sampling: Sampling = "sample",
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         workers: int = 2,
         prefetch: int = 2,
         timeout_s: float = 300.0,
         start_method: StartMethod = "forkserver",
         cache: ShardCache | None = None,
     ) -> None:
-        _check(sources, batch_size, rank, world, workers, prefetch)
+        _check(sources, batch_size, rank, world_size, workers, prefetch)
         self.batch_size = batch_size
         self.sets = [open_shards(source.place, source.split, cache) for source in sources]
         self.batches_out = 0
@@ -89,8 +89,8 @@ class Stream(Iterator[B], Generic[T, B]):
         self._weights = [float(source.weight) for source in sources]
         self._sampling = sampling
         self._seed = seed
-        self._share = (rank, world)
-        self._workers = Workers(workers, prefetch, start_method, timeout_s + _fetch_s(self.sets, cache))
+        self._share = (rank, world_size)
+        self._workers = StreamWorkers(workers, prefetch, start_method, timeout_s + _fetch_s(self.sets, cache))
         sizes = [len(shards) for shards in self.sets]
         self._plan = Plan(_orders(self.sets, sampling, seed), sizes, self._weights, seed)
         self._dataset = BatchDataset(Loader(ShardReader(self.sets), prepare, seed), collate)
@@ -163,10 +163,10 @@ class Stream(Iterator[B], Generic[T, B]):
         """End the workers; batches that are ready and were not handed out are made again when they are wanted."""
         self._batches = None
 
-    def _requests(self, first: int) -> Iterator[list[Draw]]:
+    def _requests(self, first: int) -> Iterator[list[SampleRequest]]:
         """This rank's draws of each batch, from a position on."""
-        rank, world = self._share
-        share = self.batch_size // world
+        rank, world_size = self._share
+        share = self.batch_size // world_size
         for start in count(first + rank * share, self.batch_size):
             yield self._plan.draws(start, start + share)
 
@@ -191,7 +191,7 @@ class Batches(Iterator[B]):
 
 
 def _check(
-    sources: Sequence[Source], batch_size: int, rank: int, world: int, workers: int, prefetch: int
+    sources: Sequence[Source], batch_size: int, rank: int, world_size: int, workers: int, prefetch: int
 ) -> None:
     if not sources:
         raise StreamError("a stream needs a source: give a folder of shards")
@@ -199,11 +199,12 @@ def _check(
         raise StreamError(
             f"sources is a list such as [Source('set/samples')], and holds {ascii(strange[0])[:80]}"
         )
-    if world < 1 or not 0 <= rank < world:
-        raise StreamError(f"there is no rank {rank} among {world}: ranks are 0 to world - 1")
-    if batch_size < 1 or batch_size % world:
+    if world_size < 1 or not 0 <= rank < world_size:
+        raise StreamError(f"there is no rank {rank} among {world_size}: ranks are 0 to world_size - 1")
+    if batch_size < 1 or batch_size % world_size:
         raise StreamError(
-            f"a batch of {batch_size} cannot be shared equally among {world} ranks: choose a multiple of {world}"
+            f"a batch of {batch_size} cannot be shared equally among {world_size} ranks: "
+            f"choose a multiple of {world_size}"
         )
     if workers < 0 or prefetch < 1:
         raise StreamError(f"workers is 0 or more and prefetch 1 or more, not {workers} and {prefetch}")
@@ -212,7 +213,7 @@ def _check(
 def _orders(sets: Sequence[ShardSet], sampling: Sampling, seed: int) -> list[Order]:
     orders: list[Order] = []
     for number, shards in enumerate(sets):
-        key = derived(seed, ORDERS, number)
+        key = fold_in(seed, ORDERS, number)
         if sampling == "sample":
             orders.append(ShuffledOrder(len(shards), key))
         elif sampling != "identity":

@@ -8,10 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from facerefs.pipeline.commands.build_commands import build_command, check_new, report_command, verify_command
+from facerefs.pipeline.build.folder import check_new
+from facerefs.pipeline.commands.build import BuildOptions, build_command
 from facerefs.pipeline.commands.demo.outcome import score_pairs, score_people
 from facerefs.pipeline.commands.demo.plant import Photo, plant, write_truth
 from facerefs.pipeline.commands.demo.score import Score, score
+from facerefs.pipeline.commands.report import report_command
+from facerefs.pipeline.commands.verify import verify_command
 from facerefs.pipeline.errors import RunError
 from facerefs.pipeline.report.sections.training import RUNS_FOLDER
 from facerefs.pipeline.storage.folder import Storage
@@ -37,38 +40,36 @@ def run_demo(
     write_truth(out / "truth.jsonl", truth)
     rendered = time.monotonic()
     console.print(f"rendered    {len(truth)} files, {rendered - started:.0f} s", highlight=False)
-    build_command(
-        source=str(photos), out=folder, config_file=None, settings=[], engines=None, labels=None,
-        labels_file=None, update=False, workers=workers, address=None, verbose=False,
-    )  # fmt: skip
+    build_command(BuildOptions(source=str(photos), out=folder, workers=workers), console)
     storage = Storage(str(folder.absolute()))
     _print_scores(console, score(storage, truth))
     _print_result(console, storage, truth, out)
     if not verify_command(folder, replay=8):
         raise RunError("the training set that was just made is faulty: this is a fault of facerefs")
     built = time.monotonic()
-    _train(folder)
+    _train(folder, console)
     console.print(
         f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, {built - rendered:.0f} s to "
         f"build, {time.monotonic() - built:.0f} s to train\nlook at {folder / 'report.html'}", highlight=False,
     )  # fmt: skip
 
 
-def _train(folder: Path) -> None:
+def _train(folder: Path, console: Console) -> None:
     """Train ReFine for a moment: the losses fall, and the pictures are on their way; the report shows them."""
-    from facerefs.pipeline.training.job import Words
+    from facerefs.pipeline.training.job import TrainOptions
     from facerefs.pipeline.training.train import train_command
 
     some_held_out = any((folder / "samples").glob("val-*.tar"))
     train_command(
-        Words(
+        TrainOptions(
             model="refine",
             run=folder / RUNS_FOLDER / "refine",
             data=(str(folder),),
             preset="tiny",
             steps=_TRAINING_STEPS,
             settings=(f"data.validation_split={'val' if some_held_out else 'train'}",),
-        )
+        ),
+        console,
     )
     report_command(folder)
 

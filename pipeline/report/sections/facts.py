@@ -10,6 +10,7 @@ import yaml
 
 from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.config.config import Config, to_tree
+from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.report.album import Origin
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import web_link
@@ -100,7 +101,7 @@ def facts(storage: Storage, plan: Mapping[str, Any]) -> Facts:
         counts=_counts(storage, tables),
         tables=tables,
         engines=_engines(storage),
-        settings=_settings(plan.get("config") or {}),
+        settings=_settings(with_new_names(plan.get("config") or {})),
         licences=licences,
         licences_total=total,
     )

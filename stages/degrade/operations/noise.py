@@ -44,14 +44,6 @@ def add_poisson_noise(images: Tensor, sizes: Sizes, scale: Tensor, gray: bool, s
     return torch.addcmul(images, noise, scale.to(images).view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
-def normal(seed: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """`count` standard normal numbers of a seed (0 to 2**63 - 1); longer series continue shorter ones.
-
-    Returns (count,) float64.
-    """
-    return _normal(uniform(torch.tensor([seed], device=device), [count], torch.float64))[:count]
-
-
 def _on_canvas(series: Tensor, sizes: Sizes, channels: int, canvas: Tensor) -> Tensor:
     """Numbers of all images, those of each by channel, row and column, on its canvas: (B, channels, H, W)."""
     height, width = canvas.shape[-2:]

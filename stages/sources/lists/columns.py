@@ -56,21 +56,24 @@ _WELL_KNOWN = {
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a list's columns; null: found by the names that such columns usually have.
-
-    `none` stands for a column that the list does not have. `bbox` is left, top, right, bottom in photo pixels.
-    `photo` holds the bytes of the photos themselves, in Parquet. In a tar, `identity` may also be the ending of
-    the file that holds the name: `txt` or `cls`.
-    """
+    """The names of a list's columns; null finds one by its usual names, `none` says that the list has none."""
 
     url: str | None = None
+    """Column that holds the URL of the photo."""
     identity: str | None = None
+    """Column that says who the photo shows; in a tar also the ending of the file that says it, `txt` or `cls`."""
     bbox: str | None = None
+    """Column that holds the box of that person's face: left, top, right, bottom in pixels of the photo."""
     sha256: str | None = None
+    """Column that holds the SHA-256 of the photo's bytes; a photo with other bytes is rejected."""
     licence: str | None = None
+    """Column that holds the licence of the photo."""
     page: str | None = None
+    """Column that holds the address of the page that shows the photo."""
     attribution: str | None = None
+    """Column that says whom to name as the author of the photo."""
     photo: str | None = None
+    """Column of a Parquet file that holds the bytes of the photo itself."""
 
 
 ROLES = tuple(item.name for item in fields(Columns))

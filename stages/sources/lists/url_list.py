@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 from typing import BinaryIO, ClassVar, TypeAlias
 
 import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
+from facerefs.stages.sources.kind import Place, SourceKind
 from facerefs.stages.sources.lists.columns import ROLES, Columns, find, listing
 from facerefs.stages.sources.lists.lines import COMPRESSED, opened, unpacked, without_compression
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
@@ -22,6 +24,8 @@ from facerefs.stages.sources.source import SourceError
 _ROLES = tuple(role for role in ROLES if role != "photo")
 _Reader: TypeAlias = Callable[[BinaryIO, str], tuple[list[str], Iterator[Said]]]
 _SCHEMES = ("http://", "https://")
+_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
+_LONGEST_FIRST_LINE = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,8 @@ class UrlLists:
             yield from _rows_of(path, self.columns, place_prefix(path, self.paths))
 
 
-def open_url_list(path: str, columns: Columns) -> UrlLists:
-    """Open one list. Raises SourceError if it cannot be read, has no URL column, or no row."""
-    return open_url_lists([path], columns)
-
-
 def open_url_lists(paths: Sequence[str], columns: Columns) -> UrlLists:
-    """Open several lists, in the order of their names; each must be sound, and one of them have a row."""
+    """Open lists, in the order of their names; each must be sound, and one of them have a row. Raises SourceError."""
     absolute = [path if "://" in path else os.path.abspath(path) for path in paths]  # noqa: PTH100
     source = UrlLists(tuple(sorted(absolute)), columns)
     if not sum(_has_row(path, columns) for path in source.paths):
@@ -135,3 +134,35 @@ def _without_url(names: Sequence[str], shown: str) -> str:
         f"{shown} has no column that is known to hold URLs, only {listing(names)}: "
         "name it with --set columns.url=NAME"
     )
+
+
+def _open(place: Place, columns: Columns) -> UrlLists | None:
+    if place.is_remote:
+        return open_url_lists([place.text], columns)
+    lists = [str(path) for path in place.files if _is_list(path.name)]
+    return open_url_lists(lists, columns) if lists else None
+
+
+def _is_list(name: str) -> bool:
+    return without_compression(name.lower()).endswith(_LISTS)
+
+
+def _reads(path: Path) -> bool:
+    """A text file in a folder might be anything, and is a list if it begins like one."""
+    if path.suffix.lower() != ".txt":
+        return _is_list(path.name)
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_FIRST_LINE)
+    return b"://" in first or b"\t" in first
+
+
+LISTS = SourceKind(
+    name="lists",
+    example="FILE.csv",
+    photos="Photos whose URLs are in a list (.csv, .tsv, .jsonl or .txt, perhaps packed), in a folder of lists, "
+    "or in a list at an address such as s3://bucket/people.csv.",
+    settings=Columns,
+    section="columns",
+    open=_open,
+    reads=_reads,
+)

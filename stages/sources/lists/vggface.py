@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
+from facerefs.stages.sources.kind import NoSettings, Place, SourceKind
 from facerefs.stages.sources.lists.lines import lines, opened
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
 from facerefs.stages.sources.lists.text_rows import Said
@@ -99,3 +100,18 @@ def _said(line: bytes | None, label: str) -> Said:
     said = dict(zip(_AFTER_URL, numbers, strict=True))
     box = [said.pop(side) for side in _AFTER_URL[:4]]
     return {"id": id_, "url": url, "identity": label, "bbox": box, **said}
+
+
+def _open(place: Place, _: NoSettings) -> VggFace | None:
+    if place.folder is None or len(place.files) < 2 or not looks_like_vggface(place.folder):
+        return None
+    return open_vggface(place.folder)
+
+
+VGG_FACE = SourceKind(
+    name="vgg_face",
+    example="vgg_face_dataset/",
+    photos="Photos whose URLs are in a folder as VGG Face was published: one text file per person.",
+    settings=NoSettings,
+    open=_open,
+)

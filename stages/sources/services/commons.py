@@ -11,6 +11,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 
 from facerefs.schemas.tables import SOURCES
+from facerefs.stages.sources.kind import SourceKind
 from facerefs.stages.sources.services.commons_file import is_photo, row_of_file
 from facerefs.stages.sources.services.commons_search import CATEGORY, FileSearch
 from facerefs.stages.sources.services.mediawiki import MediaWiki
@@ -31,13 +32,20 @@ class Commons:
     """What is taken from Wikimedia Commons."""
 
     api: str = "https://commons.wikimedia.org/w/api.php"
+    """Address of the API of Wikimedia Commons."""
     wikidata_api: str = "https://www.wikidata.org/w/api.php"
-    # None: the original; else a thumbnail, of the widths that are made: mediawiki.org/wiki/Common_thumbnail_sizes
+    """Address of the API of Wikidata, which gives the names of people."""
+    # The widths that are made: mediawiki.org/wiki/Common_thumbnail_sizes
     width_px: Literal[250, 330, 500, 960, 1280, 1920, 3840] | None = None
-    category_depth: Annotated[int, Ge(0), Le(20)] = 0  # of sub-categories that are taken, too
-    max_photos: Annotated[int, Ge(1)] | None = None  # of each person or category
-    licences: str | None = None  # such as `CC0, CC BY, CC BY-SA, Public domain`; None: whatever the licence
+    """Width in pixels of the thumbnail that is taken in place of the photo; null takes the original."""
+    category_depth: Annotated[int, Ge(0), Le(20)] = 0
+    """How many levels of sub-categories are taken besides the category itself."""
+    max_photos: Annotated[int, Ge(1)] | None = None
+    """Most photos of each person or category; null takes all."""
+    licences: str | None = None
+    """Licences that are accepted, separated by commas, such as `CC0, CC BY, CC BY-SA`; null accepts all."""
     seconds_between_requests: Annotated[float, Ge(0)] = 1.0
+    """Pause in seconds between two requests to the API."""
 
 
 @dataclass(frozen=True)
@@ -209,3 +217,14 @@ def _name(entity: Mapping[str, Any]) -> str | None:
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+COMMONS = SourceKind(
+    name="commons",
+    example="commons:Q76",
+    photos="Photos of Wikimedia Commons that show a person, by the person's id on Wikidata; or those of a category, "
+    "commons:Category:NAME; or of each line of a file, commons:@FILE.",
+    settings=Commons,
+    open=lambda place, settings: open_commons(place.text, settings, place.limits),
+    is_service=True,
+)

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
+from facerefs.stages.sources.kind import SourceKind
 from facerefs.stages.sources.lists.remote import shown_place
 from facerefs.stages.sources.services.people_file import Wanted, read_people
 from facerefs.stages.sources.source import SourceError
@@ -55,13 +56,17 @@ class Openverse:
     """What is taken from Openverse."""
 
     api: str = "https://api.openverse.org/v1"
-    licences: str = "by,by-sa,cc0,pdm"  # codes of Openverse
-    category: Literal["photograph", "digitized_artwork", "illustration"] | None = (
-        None  # many photos have none
-    )
+    """Address of the API of Openverse."""
+    licences: str = "by,by-sa,cc0,pdm"
+    """Codes of the licences that are accepted, separated by commas, as Openverse writes them."""
+    category: Literal["photograph", "digitized_artwork", "illustration"] | None = None
+    """Category of images that is asked for; null asks for all, since many photos have none."""
     page_size: Annotated[int, Ge(1), Le(20)] = 20
-    max_photos: Annotated[int, Ge(1)] | None = None  # of each name
+    """Results that one request asks for."""
+    max_photos: Annotated[int, Ge(1)] | None = None
+    """Most photos of each name; null takes all that Openverse gives."""
     seconds_between_requests: Annotated[float, Ge(0)] = 3.0
+    """Pause in seconds between two requests to the API."""
 
 
 @dataclass(frozen=True)
@@ -210,3 +215,13 @@ def _codes(settings: Openverse) -> list[str]:
 def _text(result: Mapping[str, Any], part: str) -> str | None:
     value = result.get(part)
     return value if isinstance(value, str) and value else None
+
+
+OPENVERSE = SourceKind(
+    name="openverse",
+    example="openverse:NAME",
+    photos="Openly licensed photos that Openverse finds for a name, or for each line of a file, openverse:@FILE.",
+    settings=Openverse,
+    open=lambda place, settings: open_openverse(place.text, settings, place.limits),
+    is_service=True,
+)

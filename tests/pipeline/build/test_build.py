@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from facerefs.pipeline.build.build import BUILD_FILE, Plan, check_output
-from facerefs.pipeline.config.config import Config
+from facerefs.pipeline.config.config import Config, read_config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.fetch import Fetch
@@ -67,6 +67,23 @@ def test_a_build_of_another_version_is_updated_or_refused_in_one_sentence(tmp_pa
     changes = list(check_output(OLD, storage, update=True))
     assert "shard.samples_per_shard: 256 -> None" in changes
     assert "shard.shard_mb: None -> 256.0" in changes
+
+
+def test_a_build_with_the_old_names_of_settings_is_read_by_the_new_ones(tmp_path: Path) -> None:
+    """`copies.rule` stood twice, in `compare` and in `select`."""
+    storage, tree = Storage(str(tmp_path)), OLD.tree()
+    rule = tree["config"].pop("copies")["rule"]
+    tree["config"]["compare"]["rule"], tree["config"]["select"]["rule"] = dict(rule), dict(rule)
+    storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
+    assert list(check_output(OLD, storage, update=False)) == []
+    stricter = replace(OLD, config=read_config(None, ["copies.rule.hash_bits=3"]))
+    assert list(check_output(stricter, storage, update=True)) == ["copies.rule.hash_bits: 6 -> 3"]
+    tree["config"]["select"]["rule"]["hash_bits"] = 8
+    storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
+    with pytest.raises(
+        UserError, match=r"by another version of facerefs \(.*select\.rule\.hash_bits: 8 -> None"
+    ):
+        list(check_output(OLD, storage, update=False))
 
 
 @pytest.mark.parametrize("config", ["3", "{1: 2, a: 3}", "[a]", "{shard: 3}"])

@@ -1,7 +1,12 @@
 """`facerefs calibrate`, with real engines on a few rendered people, and the mistakes of a user."""
 
+import io
+import json
+import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -29,7 +34,7 @@ def test_what_is_measured_is_printed_and_is_a_configuration(
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PHOTOS", 6)
     monkeypatch.setattr("facerefs.pipeline.commands.calibrate.EDITS", FEW)
     (people / "person-000" / "broken.jpg").write_bytes(b"no photo")
-    calibrate_command(people, None, SETTINGS, None)
+    calibrate_command(str(people), None, SETTINGS, None)
     said = capsys.readouterr().out
     assert "photos      10 of 3 people" in said
     assert "analysed    9 photos with one face; 1 left out" in said
@@ -44,14 +49,13 @@ def test_what_is_measured_is_printed_and_is_a_configuration(
     config = read_config(path)
     figures = yaml.safe_load(path.read_text())
     assert config.cluster.same == figures["cluster"]["same"]
-    assert config.compare.rule == config.select.rule
-    assert config.compare.rule.copy_similarity == figures["compare"]["rule"]["copy_similarity"]
-    assert config.compare.rule.calibrated("unknown to all") == config.compare.rule
+    assert config.copies.rule.copy_similarity == figures["copies"]["rule"]["copy_similarity"]
+    assert config.copies.rule.calibrated("unknown to all") == config.copies.rule
 
 
 def test_too_few_people_are_refused_before_anything_is_analysed(people: Path) -> None:
-    with pytest.raises(UserError, match=r"photos of 3 people in sub-folders.*: give at least 40 of 5"):
-        calibrate_command(people, None, SETTINGS, None)
+    with pytest.raises(UserError, match=r"photos of 3 people whom it names .*: give at least 40 of 5"):
+        calibrate_command(str(people), None, SETTINGS, None)
 
 
 def test_one_photo_of_each_person_is_refused_before_anything_is_analysed(
@@ -63,23 +67,67 @@ def test_one_photo_of_each_person_is_refused_before_anything_is_analysed(
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").write_bytes(b"no photo")
     with pytest.raises(UserError, match="has one photo of each person: give each several"):
-        calibrate_command(tmp_path, None, SETTINGS, None)
+        calibrate_command(str(tmp_path), None, SETTINGS, None)
 
 
 def test_mistakes_are_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="is no folder"):
-        calibrate_command(tmp_path / "none", None, [], None)
+    with pytest.raises(UserError, match=r"there is no file or folder .*/none; SOURCE can be DIR"):
+        calibrate_command(str(tmp_path / "none"), None, [], None)
     (tmp_path / "a.jpg").write_bytes(b"flat")
-    with pytest.raises(UserError, match="0 photos of 0 people in sub-folders"):
-        calibrate_command(tmp_path, None, [], None)
+    with pytest.raises(UserError, match="0 photos of 0 people whom it names"):
+        calibrate_command(str(tmp_path), None, [], None)
     with pytest.raises(UserError, match="choose embedded or insightface"):
-        calibrate_command(tmp_path, None, [], "openface")
+        calibrate_command(str(tmp_path), None, [], "openface")
     with pytest.raises(UserError, match="there is no setting"):
-        calibrate_command(tmp_path, None, ["analyse.none=1"], None)
+        calibrate_command(str(tmp_path), None, ["analyse.none=1"], None)
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PEOPLE", 1)
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PHOTOS", 1)
     (tmp_path / "ann").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "ann" / name).write_bytes(b"no photo")
     with pytest.raises(UserError, match="no photo shows one clear face"):
-        calibrate_command(tmp_path, None, [], None)
+        calibrate_command(str(tmp_path), None, [], None)
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet"])
+def test_photos_in_tars_and_parquet_files_are_measured_too(
+    kind: str,
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PEOPLE", 2)
+    monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PHOTOS", 4)
+    monkeypatch.setattr("facerefs.pipeline.commands.calibrate.EDITS", FEW)
+    photos = [
+        path for name in ("person-000", "person-001") for path in sorted((people / name).glob("*.jpg"))[:2]
+    ]
+    source = tmp_path / f"people.{kind}"
+    if kind == "tar":
+        with tarfile.open(source, "w") as tar:
+            for number, path in enumerate(photos):
+                _add(tar, f"{number}.jpg", path.read_bytes())
+                _add(tar, f"{number}.json", json.dumps({"name": path.parent.name}).encode())
+    else:
+        names, data = [path.parent.name for path in photos], [path.read_bytes() for path in photos]
+        pq.write_table(pa.table({"image": data, "name": names}), source)
+    calibrate_command(str(source), None, SETTINGS, None)
+    said = capsys.readouterr().out
+    assert "photos      4 of 2 people" in said
+    assert "analysed    4 photos with one face; 0 left out" in said
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def test_photos_that_must_be_fetched_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("name,url\nAnn,http://a.example/1.jpg\n")
+    for source in (str(tmp_path / "people.csv"), "commons:Q76"):
+        with pytest.raises(
+            UserError, match="must be fetched first, and calibrate reads only photos that lie here"
+        ):
+            calibrate_command(source, None, [], None)

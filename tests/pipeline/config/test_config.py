@@ -1,6 +1,6 @@
 """The configuration: what is right comes back, what is wrong ends in one sentence that names it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from facerefs.pipeline.config.config import Config, read_config, to_tree
 from facerefs.pipeline.config.read_settings import differences, read_settings
+from facerefs.pipeline.config.renamed_settings import RENAMED
 from facerefs.pipeline.errors import UserError
+from facerefs.stages.copies.copy_rule import CopyRule
+from facerefs.stages.select import Select
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -103,3 +106,29 @@ def test_any_setting_is_taken_or_refused_in_words(setting: str) -> None:
 def test_differences_name_the_settings() -> None:
     old, new = to_tree(read_config(None)), to_tree(read_config(None, ["shard.seed=3"]))
     assert differences(old, new) == ["shard.seed: 0 -> 3"]
+
+
+def test_the_rule_of_copies_is_that_of_every_stage_that_asks() -> None:
+    config = read_config(None, ["copies.rule.hash_bits=3"])
+    assert config.compare.rule == config.select.rule == config.copies.rule == CopyRule(hash_bits=3)
+    assert replace(config, select=Select(rule=CopyRule(hash_bits=9))).select.rule.hash_bits == 3
+    assert to_tree(config)["compare"] == {"neighbours": 8}
+
+
+@pytest.mark.parametrize("old", ["compare.rule", "select.rule"])
+def test_an_old_name_of_a_setting_is_answered_by_the_new_one(old: str, tmp_path: Path) -> None:
+    said = rf"there is no setting `{old}` any more: it is now `copies\.rule`"
+    with pytest.raises(UserError, match=said):
+        read_config(None, [f"{old}.hash_bits=3"])
+    section, _, name = old.partition(".")
+    (tmp_path / "c.yaml").write_text(f"{section}: {{{name}: {{hash_bits: 3}}}}")
+    with pytest.raises(UserError, match=said):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_every_new_name_of_a_setting_is_one() -> None:
+    for old, new in RENAMED.items():
+        group = to_tree(Config())
+        for name in new.split("."):
+            assert name in group, f"{old} is said to be {new} now"
+            group = group[name]

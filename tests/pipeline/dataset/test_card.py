@@ -21,8 +21,9 @@ from markdown_it.token import Token
 
 from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.dataset import card
-from facerefs.pipeline.dataset.manifest import parsed, written
+from facerefs.pipeline.dataset.manifest import recipe_of
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.manifest import parse, written
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import BUNDLE, TABLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe
@@ -159,10 +160,10 @@ def test_the_fingerprint_is_of_all_that_the_manifest_says(folder: Path, tmp_path
     fingerprint = tree.pop("fingerprint")
     whole = json.dumps(tree, indent=1, sort_keys=True) + "\n"
     assert fingerprint == hashlib.sha256(whole.encode()).hexdigest()
-    assert written(parsed(text)) == text
+    assert written(parse(text.encode())) == text
     other = tmp_path_factory.mktemp("other")
     make(other, seed=8)
-    assert parsed((other / "samples/manifest.json").read_text()).fingerprint != fingerprint
+    assert parse((other / "samples/manifest.json").read_bytes()).fingerprint != fingerprint
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -170,7 +171,7 @@ def test_manifest_and_card_hold_the_recipe_as_a_configuration_takes_it(
     recipe: Recipe, tmp_path: Path
 ) -> None:
     card.write(Storage(str(tmp_path)), Shard(recipe=recipe))
-    assert parsed((tmp_path / "samples/manifest.json").read_text()).recipe == recipe
+    assert recipe_of(parse((tmp_path / "samples/manifest.json").read_bytes())) == recipe
     _, tokens = split_card((tmp_path / "samples/README.md").read_text())
     (block,) = [token.content for token in tokens if token.type == "fence" and token.info == "yaml"]
     config = tmp_path / "c.yaml"
@@ -311,6 +312,7 @@ def test_a_licence_stays_one_line_of_its_table(licences: list[str]) -> None:
     assert headings(tokens) == [
         "Faces with references",
         "A sample",
+        "The JSON of a sample",
         "Use",
         "How it was made",
         "Degradation",

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides
-from facerefs.pipeline.commands.build_commands import verify_command
 from facerefs.pipeline.commands.status import print_status
+from facerefs.pipeline.commands.verify import verify_command
 from facerefs.pipeline.errors import RunError
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.review.review import review

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.restore import Words, restore_command
+from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import render
 from facerefs.stages.synthetic_people.view import draw_view
 from facerefs.trainers.loop.checkpoint import Checkpoint, write
-from facerefs.trainers.loop.plain import plain
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
 
@@ -25,7 +26,7 @@ def made_run(folder: Path, name: str, preset: str = "tiny", model: Model | None 
     model = model or presets(name)[preset]
     torch.manual_seed(0)
     networks = {key: network.state_dict() for key, network in model.networks().items()}
-    kept = Checkpoint(name, plain(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
+    kept = Checkpoint(name, to_dict(model), "dlib-resnet-128", 1, networks, {}, {}, {}, ())
     write(folder / "checkpoints", kept, keep=1)
     return folder
 
@@ -54,7 +55,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def restored(place: Path, source: str, out: str, reference: str = "1.png", **words: object) -> Path:
     made = {"run": place / "refine", "references": (place / reference,), "device": "cpu"} | words
-    restore_command(Words(source=place / source, out=place / out, **made))
+    restore_command(
+        RestoreOptions(source=place / source, out=place / out, **made), Console(soft_wrap=True, markup=False)
+    )
     return place / out
 
 

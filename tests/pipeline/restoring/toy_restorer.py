@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.trainers.loop.settings import Data, Loop
-from facerefs.trainers.loop.training_module import Networks, Trainee
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.loop.training_module import Networks, TrainingModule
+from facerefs.trainers.models.model import RestorerInput
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,21 @@ class Toy:
             raise ValueError("toys break")
         return {"generator": nn.Conv2d(3, 3, 3, padding=1)}
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         raise NotImplementedError
 
     @property
     def stochastic(self) -> bool:
         return self.noisy
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         assert seen.references.shape[1] == 0
         made: Tensor = networks["generator"](seen.degraded)
         return made + self.noisy * 0.2 * torch.randn_like(made)
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         return {"work": torch.randn_like(seen.degraded)}
 
 

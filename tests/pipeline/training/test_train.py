@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from facerefs.pipeline.errors import RunError, UserError
-from facerefs.pipeline.training.job import Words
+from facerefs.pipeline.training.job import TrainOptions
 from facerefs.pipeline.training.train import train_command
 from facerefs.trainers.loop.checkpoint import checkpoints
 from facerefs.trainers.models.catalogue import MODULES
@@ -38,62 +39,66 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def words(data: Path, tmp_path: Path) -> Words:
-    return Words("toy", tmp_path / "run", (str(data),), steps=3, preset="tiny")
+def options(data: Path, tmp_path: Path) -> TrainOptions:
+    return TrainOptions("toy", tmp_path / "run", (str(data),), steps=3, preset="tiny")
 
 
-def refused(words: Words, said: str) -> None:
+def train(options: TrainOptions) -> None:
+    train_command(options, Console(soft_wrap=True, markup=False))
+
+
+def refused(options: TrainOptions, said: str) -> None:
     with pytest.raises(UserError, match=said) as error:
-        train_command(words)
+        train(options)
     assert "\n" not in str(error.value)
 
 
-def steps(words: Words) -> list[int]:
-    return [line["step"] for line in log_lines(words.run) if "steps" in line]
+def steps(options: TrainOptions) -> list[int]:
+    return [line["step"] for line in log_lines(options.run) if "steps" in line]
 
 
-def test_a_run_begins_and_is_gone_on_with(words: Words, capsys: pytest.CaptureFixture[str]) -> None:
-    train_command(words)
-    assert steps(words) == [1, 2, 3]
-    written = yaml.safe_load((words.run / "settings.yaml").read_text())
+def test_a_run_begins_and_is_gone_on_with(options: TrainOptions, capsys: pytest.CaptureFixture[str]) -> None:
+    train(options)
+    assert steps(options) == [1, 2, 3]
+    written = yaml.safe_load((options.run / "settings.yaml").read_text())
     assert written["model"] == "toy"
     assert written["settings"]["loop"]["steps"] == 3
     assert Path(written["data"][0]).name == "samples"
     out = capsys.readouterr().out
     assert "note        all weights are random" in out
     assert "train       step 3/3, " in out
-    train_command(Words("toy", words.run, (), resume=True, steps=5, settings=("loop.clip_norm=1",)))
-    assert steps(words) == [1, 2, 3, 4, 5]
+    train(TrainOptions("toy", options.run, (), resume=True, steps=5, settings=("loop.clip_norm=1",)))
+    assert steps(options) == [1, 2, 3, 4, 5]
     out = capsys.readouterr().out
     assert "changed     loop.steps: 3 -> 5" in out
     assert "changed     loop.clip_norm: None -> 1.0" in out
-    assert yaml.safe_load((words.run / "settings.yaml").read_text())["settings"]["loop"]["steps"] == 5
+    assert yaml.safe_load((options.run / "settings.yaml").read_text())["settings"]["loop"]["steps"] == 5
 
 
-def test_a_run_that_is_there_is_not_trained_anew(words: Words) -> None:
-    train_command(words)
-    begun = (words.run / "settings.yaml").read_text()
-    refused(replace(words, settings=("lr=0.5",)), "already: add --resume")
-    assert (words.run / "settings.yaml").read_text() == begun
+def test_a_run_that_is_there_is_not_trained_anew(options: TrainOptions) -> None:
+    train(options)
+    begun = (options.run / "settings.yaml").read_text()
+    refused(replace(options, settings=("lr=0.5",)), "already: add --resume")
+    assert (options.run / "settings.yaml").read_text() == begun
     refused(
-        replace(words, resume=True, settings=("loop.seed=1", "lr=0.1")),
+        replace(options, resume=True, settings=("loop.seed=1", "lr=0.1")),
         r"loop.seed: 0 -> 1; lr: 0.001 -> 0.1",
     )
-    refused(replace(words, resume=True, model="refine"), "holds a run of toy, not of refine")
-    refused(replace(words, resume=True, data=("elsewhere",)), "elsewhere")
-    damaged = checkpoints(words.run / "checkpoints")[-1]
+    refused(replace(options, resume=True, model="refine"), "holds a run of toy, not of refine")
+    refused(replace(options, resume=True, data=("elsewhere",)), "elsewhere")
+    damaged = checkpoints(options.run / "checkpoints")[-1]
     damaged.write_bytes(b"not a checkpoint")
-    refused(replace(words, resume=True), "remove it to go on from step-00000002.pt")
+    refused(replace(options, resume=True), "remove it to go on from step-00000002.pt")
     damaged.unlink()
-    train_command(replace(words, resume=True))
-    assert steps(words) == [1, 2, 3]
+    train(replace(options, resume=True))
+    assert steps(options) == [1, 2, 3]
 
 
-def test_what_a_resumed_run_cannot_be_is_not_kept_for_the_next_time(words: Words) -> None:
-    train_command(words)
-    begun = (words.run / "settings.yaml").read_text()
-    refused(replace(words, steps=5, resume=True, data=("nowhere",)), "nowhere")
-    assert (words.run / "settings.yaml").read_text() == begun
+def test_what_a_resumed_run_cannot_be_is_not_kept_for_the_next_time(options: TrainOptions) -> None:
+    train(options)
+    begun = (options.run / "settings.yaml").read_text()
+    refused(replace(options, steps=5, resume=True, data=("nowhere",)), "nowhere")
+    assert (options.run / "settings.yaml").read_text() == begun
 
 
 @pytest.mark.parametrize(
@@ -124,76 +129,82 @@ def test_what_a_resumed_run_cannot_be_is_not_kept_for_the_next_time(words: Words
     ],
 )
 def test_a_mistake_is_one_sentence_before_the_first_step(
-    words: Words, changed: dict[str, object], said: str
+    options: TrainOptions, changed: dict[str, object], said: str
 ) -> None:
-    refused(replace(words, **changed), said)  # type: ignore[arg-type]
-    assert not (words.run / "log.jsonl").exists()
-    assert not (words.run / "settings.yaml").exists()
+    refused(replace(options, **changed), said)  # type: ignore[arg-type]
+    assert not (options.run / "log.jsonl").exists()
+    assert not (options.run / "settings.yaml").exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(words: Words) -> None:
-    words.run.mkdir()
-    (words.run / "taxes.txt").write_text("mine")
-    refused(words, "holds other files and no run")
+def test_a_folder_of_something_else_is_left_alone(options: TrainOptions) -> None:
+    options.run.mkdir()
+    (options.run / "taxes.txt").write_text("mine")
+    refused(options, "holds other files and no run")
 
 
 @pytest.mark.parametrize(
     "text", ["debug: true\n", "model: toy\npreset: tiny\ndata: [5]\nsettings: {}\n", "- 1\n"]
 )
-def test_settings_of_something_else_are_left_alone(words: Words, text: str) -> None:
-    words.run.mkdir()
-    (words.run / "settings.yaml").write_text(text)
-    refused(words, "settings.yaml")
-    refused(replace(words, resume=True), "settings.yaml")
-    assert (words.run / "settings.yaml").read_text() == text
+def test_settings_of_something_else_are_left_alone(options: TrainOptions, text: str) -> None:
+    options.run.mkdir()
+    (options.run / "settings.yaml").write_text(text)
+    refused(options, "settings.yaml")
+    refused(replace(options, resume=True), "settings.yaml")
+    assert (options.run / "settings.yaml").read_text() == text
 
 
-def test_a_batch_that_the_workers_cannot_share(words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(replace(words, workers=3, settings=("data.batch_size=2",)), "multiple of 3")
+def test_a_batch_that_the_workers_cannot_share(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(replace(options, workers=3, settings=("data.batch_size=2",)), "multiple of 3")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    refused(replace(words, workers=2), "torchrun starts the workers itself")
+    refused(replace(options, workers=2), "torchrun starts the workers itself")
 
 
-def test_a_loss_that_breaks_before_the_first_checkpoint_leaves_nothing_to_go_on_from(words: Words) -> None:
+def test_a_loss_that_breaks_before_the_first_checkpoint_leaves_nothing_to_go_on_from(
+    options: TrainOptions,
+) -> None:
     with pytest.raises(RunError, match="at step 1 ") as error:
-        train_command(replace(words, settings=("broken_at_call=1",)))
+        train(replace(options, settings=("broken_at_call=1",)))
     assert "go on" not in str(error.value)
 
 
-def test_a_broken_loss_is_a_failed_run_that_need_not_be_repeated(words: Words) -> None:
+def test_a_broken_loss_is_a_failed_run_that_need_not_be_repeated(options: TrainOptions) -> None:
     with pytest.raises(RunError, match=r"at step 3 .*step-00000002[.]pt") as error:
-        train_command(replace(words, settings=("broken_at_call=3",)))
+        train(replace(options, settings=("broken_at_call=3",)))
     assert not error.value.again
 
 
-def test_shards_that_break_on_the_way_are_a_failed_run_to_go_on_with(words: Words, tmp_path: Path) -> None:
+def test_shards_that_break_on_the_way_are_a_failed_run_to_go_on_with(
+    options: TrainOptions, tmp_path: Path
+) -> None:
     shards = write_faces(tmp_path / "shards")
 
     def damage() -> None:
-        _wait_for_steps(words.run)
+        _wait_for_steps(options.run)
         tar = shards / "train-00000.tar"
         with tar.open("r+b") as file:
             file.write(bytes(tar.stat().st_size))
 
     threading.Thread(target=damage).start()
     with pytest.raises(RunError, match=r"step-\d+[.]pt.* with --resume goes on from there") as error:
-        train_command(replace(words, data=(str(shards),), steps=100_000))
+        train(replace(options, data=(str(shards),), steps=100_000))
     assert not error.value.again
 
 
-def test_a_full_disk_is_a_failed_run_to_go_on_with(words: Words) -> None:
-    train_command(words)
+def test_a_full_disk_is_a_failed_run_to_go_on_with(options: TrainOptions) -> None:
+    train(options)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(
             RunError, match=r"File too large.*step-00000003[.]pt.* with --resume goes on from there"
         ):
-            train_command(replace(words, data=(), resume=True, steps=5))
+            train(replace(options, data=(), resume=True, steps=5))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    train_command(replace(words, data=(), resume=True, steps=5))
-    assert steps(words) == [1, 2, 3, 4, 5]
+    train(replace(options, data=(), resume=True, steps=5))
+    assert steps(options) == [1, 2, 3, 4, 5]
 
 
 COMMAND = f"""
@@ -205,9 +216,20 @@ main()
 """
 
 
-def test_a_schedulers_sigterm_ends_the_run_after_its_step(words: Words, data: Path) -> None:
+def test_a_schedulers_sigterm_ends_the_run_after_its_step(options: TrainOptions, data: Path) -> None:
     """All processes get it, that which reads the shards as well; Ctrl-C in a terminal is like it."""
-    arguments = ["train", "toy", "--data", data, "--run", words.run, "--preset", "tiny", "--steps", "100000"]
+    arguments = [
+        "train",
+        "toy",
+        "--data",
+        data,
+        "--run",
+        options.run,
+        "--preset",
+        "tiny",
+        "--steps",
+        "100000",
+    ]
     seldom = ["--set", "loop.checkpoint_every=100000", "--set", "loop.validate_every=100000"]
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, *map(str, arguments), *seldom, "--set", "data.workers=1"],
@@ -218,30 +240,30 @@ def test_a_schedulers_sigterm_ends_the_run_after_its_step(words: Words, data: Pa
         start_new_session=True,
         env=os.environ | {"NO_COLOR": "1"},
     )
-    _wait_for_steps(words.run)
+    _wait_for_steps(options.run)
     os.killpg(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    (kept,) = checkpoints(words.run / "checkpoints")
+    (kept,) = checkpoints(options.run / "checkpoints")
     last = int(kept.stem.removeprefix("step-"))
-    assert last == steps(words)[-1]
+    assert last == steps(options)[-1]
     assert f"stopped     at step {last}, nothing is lost: the same command with --resume goes on" in out
-    train_command(replace(words, data=(), resume=True, steps=last + 2, settings=("data.workers=0",)))
-    assert steps(words) == list(range(1, last + 3))
+    train(replace(options, data=(), resume=True, steps=last + 2, settings=("data.workers=0",)))
+    assert steps(options) == list(range(1, last + 3))
 
 
-def test_control_c_ends_the_run_after_its_step(words: Words) -> None:
+def test_control_c_ends_the_run_after_its_step(options: TrainOptions) -> None:
     def press() -> None:
-        _wait_for_steps(words.run)
+        _wait_for_steps(options.run)
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     threading.Thread(target=press).start()
     with pytest.raises(KeyboardInterrupt):
-        train_command(replace(words, steps=100_000))
+        train(replace(options, steps=100_000))
     assert signal.getsignal(signal.SIGINT) is before
-    assert steps(words)[-1] == int(checkpoints(words.run / "checkpoints")[-1].stem.removeprefix("step-"))
+    assert steps(options)[-1] == int(checkpoints(options.run / "checkpoints")[-1].stem.removeprefix("step-"))
 
 
 def _wait_for_steps(run: Path) -> None:

@@ -20,10 +20,10 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerefs.pipeline.dataset.manifest import Manifest, parsed, written
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.verify.sample import sample_faults
 from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, verify
+from facerefs.schemas.manifest import Manifest, parse, written
 from facerefs.stages.images.encode import ImageFormat, decoded
 from tests.pipeline.commands.test_cli import facerefs
 from tests.pipeline.small_set import SIZE_PX, SMALL, Files, files_of, make_set, rewrite
@@ -62,7 +62,7 @@ def a_shard(folder: Path) -> Path:
 
 
 def manifest(folder: Path) -> Manifest:
-    return parsed((folder / "samples/manifest.json").read_text())
+    return parse((folder / "samples/manifest.json").read_bytes())
 
 
 def test_a_sound_set_is_sound_also_as_a_copy_of_its_samples(folder: Path, tmp_path: Path) -> None:

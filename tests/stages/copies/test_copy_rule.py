@@ -13,7 +13,7 @@ from PIL import Image
 from facerefs.stages.analyse import Analyse
 from facerefs.stages.copies.copy_augmentations import EDITS, edited
 from facerefs.stages.copies.copy_rule import COPY, NEITHER, SESSION, UNSURE, CopyRule
-from facerefs.stages.copies.face_features import Looks
+from facerefs.stages.copies.face_features import FaceFeatures
 from facerefs.stages.engines.calibration import CALIBRATIONS
 
 RULE = CopyRule(6, 12, 0.008, copy_similarity=0.9, same_shot_similarity=0.97, session_similarity=0.92)
@@ -136,12 +136,12 @@ def test_copies_of_real_photos_are_found_and_no_second_shot(
         f"{path} {edit}": edited(Image.open(path).convert("RGB"), edit) for path in paths for edit in EDITS
     }
     faces = analysed(analyse, photos | copies)
-    looks, rule = Looks.of(faces), CopyRule().calibrated(faces["embedder"][0].as_py())
+    features, rule = FaceFeatures.of(faces), CopyRule().calibrated(faces["embedder"][0].as_py())
     number, edits = len(photos), len(EDITS)
     original = np.repeat(np.arange(number), edits)
-    found = rule.kinds(*looks.alike(original, np.arange(number, number * (1 + edits))).evidence)
+    found = rule.kinds(*features.pairs(original, np.arange(number, number * (1 + edits))).evidence)
     assert (found == COPY).mean() >= 0.99
     photo = np.concatenate([np.arange(number), original])
     a, b = np.triu_indices(len(photo), 1)
     a, b = a[photo[a] != photo[b]], b[photo[a] != photo[b]]
-    assert not (rule.kinds(*looks.alike(a, b).evidence) == COPY).any()
+    assert not (rule.kinds(*features.pairs(a, b).evidence) == COPY).any()

@@ -33,6 +33,7 @@ from facerefs.schemas.operations import (
 )
 from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.operations.kernels import motion_kernels
+from tests.stages.degrade.basicsr_oracle import degradations
 
 Floats = NDArray[np.floating]
 
@@ -74,8 +75,6 @@ def opencv_sequence(photo: Floats, theta: Theta) -> Floats:
 
 
 def _step(bgr: Floats, operation: Operation) -> Floats:
-    from facerefs.stages.quality.basicsr import degradations
-
     match operation:
         case Blur() | GeneralisedBlur() | PlateauBlur() | SincBlur() | MotionBlur():
             return cv2.filter2D(bgr, -1, kernel(operation)).reshape(bgr.shape)
@@ -113,8 +112,6 @@ def _step(bgr: Floats, operation: Operation) -> Floats:
 
 
 def _torchvision(bgr: Floats, operation: Operation) -> Floats:
-    from facerefs.stages.quality.basicsr import degradations
-
     degradations()  # makes torchvision importable
     from torchvision.transforms import functional
 
@@ -130,8 +127,6 @@ def _torchvision(bgr: Floats, operation: Operation) -> Floats:
 
 def kernel(blur: AnyBlur) -> Floats:
     """The kernel of a blur by basicsr; that of a motion blur by us, since basicsr has none."""
-    from facerefs.stages.quality.basicsr import degradations
-
     match blur:
         case Blur(taps, x, y, angle):
             return degradations().bivariate_Gaussian(taps, x, y, angle, isotropic=False)
@@ -149,8 +144,6 @@ def kernel(blur: AnyBlur) -> Floats:
 
 def matlab_resize(photo: Floats, scale: float) -> Floats:
     """MATLAB's imresize by basicsr."""
-    from facerefs.stages.quality.basicsr import degradations
-
     degradations()  # makes basicsr importable
     from basicsr.utils.matlab_functions import imresize
 

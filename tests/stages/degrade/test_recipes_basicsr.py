@@ -27,6 +27,7 @@ from facerefs.schemas.operations import (
 )
 from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from tests.stages.degrade.basicsr_oracle import degradations
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("basicsr") is None,
@@ -85,8 +86,6 @@ def _seeds() -> None:
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """The kernels that basicsr makes, one after the other."""
-    from facerefs.stages.quality.basicsr import degradations
-
     made: list[Event] = []
 
     def gaussian(taps: int, x: float, y: float, angle: float, isotropic: bool) -> Any:
@@ -116,8 +115,6 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
 
 def test_gfpgan_draws_as_basicsr_does(kernels: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
-    from facerefs.stages.quality.basicsr import degradations
-
     module = degradations()
     theirs, ours = Drawn(list), Drawn(list)
     monkeypatch.setattr(module, "generate_gaussian_noise", lambda image, sigma, gray: image + sigma)

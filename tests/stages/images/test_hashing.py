@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from facerefs.stages.images.decode import DecodeLimits, decode
-from facerefs.stages.images.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hash, perceptual_hashes
+from facerefs.stages.images.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
 from tests.hostile import encoded, portrait
 
 
 def bits(a: int, b: int) -> int:
     return (a ^ b).bit_count()
+
+
+def perceptual_hash(image: np.ndarray) -> int:
+    return perceptual_hashes(image)[0]
 
 
 def read(data: bytes) -> np.ndarray:
@@ -49,8 +53,7 @@ def test_other_pictures_are_far() -> None:
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 300), height=st.integers(1, 300))
 def test_the_second_hash_is_that_of_the_mirror_image(seed: int, width: int, height: int) -> None:
     pixels = np.asarray(portrait(width, height, seed))
-    upright, mirrored = perceptual_hashes(pixels)
-    assert upright == perceptual_hash(pixels)
+    _, mirrored = perceptual_hashes(pixels)
     # Pillow's filters round a mirror image a level differently now and then.
     assert bits(mirrored, perceptual_hash(np.ascontiguousarray(pixels[:, ::-1]))) <= 4
 

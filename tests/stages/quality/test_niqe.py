@@ -13,8 +13,9 @@ import pytest
 import skimage.data
 import skimage.filters
 
-from facerefs.stages.quality.basicsr import BasicsrMissingError, degradations, niqe_model_file
+from facerefs.stages.quality.basicsr import BasicsrMissingError, niqe_model_file
 from facerefs.stages.quality.niqe import niqe
+from tests.stages.degrade.basicsr_oracle import basicsr_module
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("basicsr") is None,
@@ -52,8 +53,7 @@ FLAT_AREAS = {
 
 @pytest.fixture(scope="module")
 def of_basicsr() -> ModuleType:
-    degradations()  # makes basicsr importable
-    return importlib.import_module("basicsr.metrics.niqe")
+    return basicsr_module("basicsr.metrics.niqe")
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -12,13 +12,14 @@ from facerefs.schemas.paths import path_of_text, text_of_path
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources import folder
 from facerefs.stages.sources.folder import open_folder
-from facerefs.stages.sources.resolve import SourceSettings, open_source
+from facerefs.stages.sources.registry import default_settings
+from facerefs.stages.sources.resolve import open_source
 from facerefs.stages.sources.source import Source, SourceError
 from facerefs.stages.web.limits import WebLimits
 
 
 def opened(text: str, labels_file: Path | None = None) -> Source:
-    return open_source(text, labels_file, SourceSettings(), WebLimits("facerefs (tests)"))
+    return open_source(text, labels_file, default_settings(), WebLimits("facerefs (tests)"))
 
 
 def plant(root: Path, *names: str) -> Path:

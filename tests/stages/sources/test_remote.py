@@ -12,7 +12,7 @@ import pytest
 
 from facerefs.stages.sources.lists.columns import Columns
 from facerefs.stages.sources.lists.remote import shown_place, without_secrets
-from facerefs.stages.sources.lists.url_list import open_url_list, open_url_lists
+from facerefs.stages.sources.lists.url_list import open_url_lists
 from facerefs.stages.sources.source import SourceError
 
 LIST = b"url\n" + b"".join(b"http://a.example/%d.jpg\n" % (i * 7919 % 99_991) for i in range(90_000))
@@ -72,14 +72,14 @@ def server() -> Iterator[str]:
 
 
 def read(address: str) -> int:
-    return sum(len(table) for table in open_url_list(address, Columns()).rows())
+    return sum(len(table) for table in open_url_lists([address], Columns()).rows())
 
 
 @pytest.mark.parametrize(("name", "rows"), [("l.csv", 90_000), ("l.csv.gz", 90_000), ("l.parquet", 1)])
 def test_a_list_is_read_with_its_secrets_and_named_without(server: str, name: str, rows: int) -> None:
     address = f"http://u:secret@{server}/{name}?sig=SECRET"
     assert read(address) == rows
-    assert open_url_list(address, Columns()).name == f"http://{server}/{name}"
+    assert open_url_lists([address], Columns()).name == f"http://{server}/{name}"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from facerefs.stages.sources.resolve import SourceSettings, absolute, open_source
+from facerefs.pipeline.cli import app
+from facerefs.stages.sources.kind import NoSettings
+from facerefs.stages.sources.registry import SOURCES, choices, default_settings, sections
+from facerefs.stages.sources.resolve import absolute, open_source
 from facerefs.stages.sources.source import SourceError
 from facerefs.stages.web.limits import WebLimits
 
@@ -17,7 +20,7 @@ LIMITS = WebLimits("facerefs (tests)")
 
 
 def opened(text: str, labels_file: Path | None = None) -> str:
-    return type(open_source(text, labels_file, SourceSettings(), LIMITS)).__name__
+    return type(open_source(text, labels_file, default_settings(), LIMITS)).__name__
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def test_what_lies_beside_photos_unread_is_noted(photo: Path) -> None:
 
 
 def notes_of(folder: Path, labels_file: Path | None = None) -> list[str]:
-    return list(open_source(str(folder), labels_file, SourceSettings(), LIMITS).notes)
+    return list(open_source(str(folder), labels_file, default_settings(), LIMITS).notes)
 
 
 def test_a_folder_that_mixes_two_kinds_of_parquet_ends_in_a_sentence(tmp_path: Path) -> None:
@@ -101,6 +104,22 @@ def test_what_is_none_of_these(tmp_path: Path, name: str) -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no file or folder"):
         opened(str(tmp_path / "people.csv"))
+
+
+def test_help_and_docs_name_every_kind_of_source(capsys: pytest.CaptureFixture[str]) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "crawl.md").read_text()
+    with pytest.raises(SystemExit):
+        app(["build", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for example, photos in choices():
+        assert example in said
+        assert photos in said
+        assert f"| `{example}` | {photos} |" in docs
+
+
+def test_kinds_of_sources_that_share_a_section_share_its_settings() -> None:
+    for kind in SOURCES:
+        assert kind.settings in (NoSettings, sections().get(kind.settings_section))
 
 
 def test_names_beside_a_list_are_refused(tmp_path: Path) -> None:

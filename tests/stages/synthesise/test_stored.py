@@ -26,10 +26,20 @@ from facerefs.stages.synthetic_people.render import View
 from facerefs.trainers.check import check as training_check
 from facerefs.trainers.models.refine import PRESETS
 from facerefs.trainers.stream.batches.batch import collate
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.pipeline.folders import contents
-from tests.pipeline.small_set import SIZE_PX, SMALL, Files, face_id, files_of, rewrite, write_tables
+from tests.pipeline.small_set import (
+    COMPARED,
+    MEASURED,
+    SIZE_PX,
+    SMALL,
+    Files,
+    face_id,
+    files_of,
+    rewrite,
+    write_tables,
+)
 from tests.pipeline.verify.test_verify import check
 from tests.stages.synthesise.faces import landmarks_of
 
@@ -47,7 +57,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
     for person in range(PEOPLE):
         first, second = face_id(person, 0), face_id(person, 1)
         about = dict.fromkeys(PAIRS.names) | {"identity": f"person {person}", "rank": 0}
-        pairs.append(about | {"target": first, "reference": second, "similarity": 0.5})
+        pairs.append(about | COMPARED | {"target": first, "reference": second})
         pairs += [
             about
             | {"target": second, "reference": second, "rank": rank, "strategy": "synthesised"}
@@ -55,9 +65,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
             for rank in range(2)
         ]
     with storage.writing("faces", "part-a", "fingerprint") as part:
-        part.add(
-            pa.Table.from_pylist([row | {"landmarks": points, "yaw": 1.0} for row in faces], loaded(FACES))
-        )
+        part.add(pa.Table.from_pylist([row | {"landmarks": points} for row in faces], loaded(FACES)))
     with storage.writing("pairs", "part-a", "fingerprint") as part:
         part.add(pa.Table.from_pylist(pairs, PAIRS))
     plan = PlannedSamples(storage, shard)
@@ -130,7 +138,7 @@ def test_a_crop_is_read_once_where_the_reference_is_made_from_it(sound: Path) ->
 def test_the_stream_and_webdataset_read_such_samples(any_set: Path) -> None:
     stored = samples(any_set)
     prepare = FacePreparation(size_px=SIZE_PX, references=2, flip_chance=0)
-    prepared = [prepare(Draw(at, 0, 0, at), files) for at, files in enumerate(stored.values())]
+    prepared = [prepare(SampleRequest(at, 0, 0, at), files) for at, files in enumerate(stored.values())]
     batch = collate(prepared, references=2)
     made = [key for key in stored if key == face_id(0, 1)]
     at = list(stored).index(made[0])
@@ -184,14 +192,24 @@ def touched_up(row: dict[str, Any], files: Files) -> None:
         (touched_up, "ref0 that its ground truth and synthesis do not give"),
         (change_json(lambda one: one["synthesis"].update(yaw_deg=3.0)), "do not give"),
         (change_json(lambda one: one["landmarks"][0].__setitem__(0, 5.0)), "do not give"),
-        (change_json(lambda one: one["synthesis"].update(yaw_deg=300)), "in no known way"),
-        (change_json(lambda one: one["synthesis"].pop("gain")), "in no known way"),
-        (change_json(lambda one: one.update(synthesis="zoom")), "in no known way"),
-        (change_json(lambda one: one.update(landmarks=[[1e9, 0]] * 68)), "no landmarks in its image"),
-        (change_json(lambda one: one.update(landmarks=[[0, 0], [1]])), "in no known way"),
-        (change_json(lambda one: one.update(landmarks={})), "in no known way"),
-        (change_json(lambda one: one.update(landmarks=[[10**400, 0]] * 68)), "in no known way"),
-        (change_json(lambda one: one.pop("synthesis")), "is the target itself"),
+        (
+            change_json(lambda one: one["synthesis"].update(yaw_deg=300)),
+            "yaw_deg is a number (-15 to 15), not 300",
+        ),
+        (change_json(lambda one: one["synthesis"].pop("gain")), "references.0.synthesis.gain is missing"),
+        (change_json(lambda one: one.update(synthesis="zoom")), "synthesis is an object, not 'zoom'"),
+        (change_json(lambda one: one.update(landmarks=[[1e3, 0]] * 68)), "no landmarks in its image"),
+        (change_json(lambda one: one.update(landmarks=[[0, 0], [1]])), "landmarks is not finite numbers"),
+        (change_json(lambda one: one.update(landmarks={})), "landmarks is not finite numbers"),
+        (
+            change_json(lambda one: one.update(landmarks=[[10**400, 0]] * 68)),
+            "landmarks is not finite numbers",
+        ),
+        (change_json(lambda one: one.pop("synthesis")), "references.0.transform is missing"),
+        (
+            change_json(lambda one: [one.pop("synthesis"), one.update(MEASURED | COMPARED)]),
+            "is the target itself",
+        ),
     ],
 )
 def test_a_forged_reference_is_found(folder: Path, change: Change, why: str) -> None:

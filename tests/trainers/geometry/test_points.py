@@ -1,14 +1,9 @@
-"""Landmark jitter and component boxes."""
+"""Landmark jitter."""
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from facerefs.stages.faces import boxes as stored
-from facerefs.trainers.geometry.boxes import component_boxes
-from facerefs.trainers.geometry.jitter import jitter
+from facerefs.trainers.geometry.jitter import jitter_landmarks
 from tests.trainers.faces import frontal_face
 
 FROZEN = [1.4243279971, 1.5430100816, -0.0213200599, -0.9415755052, 0.4245836625, -1.6896518239]
@@ -16,17 +11,17 @@ FROZEN = [1.4243279971, 1.5430100816, -0.0213200599, -0.9415755052, 0.4245836625
 
 def test_jitter_is_a_function_of_each_samples_seed() -> None:
     faces = frontal_face(512).expand(3, -1, -1)
-    moved = jitter(faces, 2.0, [7, 8, 7])
+    moved = jitter_landmarks(faces, 2.0, [7, 8, 7])
     assert torch.equal(moved[0], moved[2])
     assert not torch.equal(moved[0], moved[1])
-    assert torch.equal(jitter(faces[:1], 2.0, [8])[0], moved[1])
-    assert not torch.equal(jitter(faces[:1], 2.0, [7 + 2**40])[0], moved[0])
+    assert torch.equal(jitter_landmarks(faces[:1], 2.0, [8])[0], moved[1])
+    assert not torch.equal(jitter_landmarks(faces[:1], 2.0, [7 + 2**40])[0], moved[0])
 
 
 def test_jitter_has_its_standard_deviation_and_moves_neighbours_alike() -> None:
     count = 4000
     faces = frontal_face(512).expand(count, -1, -1)
-    off = jitter(faces, 3.0, range(count)) - faces
+    off = jitter_landmarks(faces, 3.0, range(count)) - faces
     assert off.square().mean().sqrt().item() == pytest.approx(3.0, rel=0.02)
     assert off.mean((0, 1)).abs().max() < 0.15
     correlation = torch.corrcoef(off[:, :, 0].mT)
@@ -38,28 +33,19 @@ def test_jitter_has_its_standard_deviation_and_moves_neighbours_alike() -> None:
 
 def test_each_sample_may_have_its_own_sigma() -> None:
     faces = frontal_face(512).expand(2, -1, -1).float()
-    moved = jitter(faces, torch.tensor([0.0, 4.0]), [1, 1])
+    moved = jitter_landmarks(faces, torch.tensor([0.0, 4.0]), [1, 1])
     assert moved.dtype == torch.float32
     assert torch.equal(moved[0], faces[0])
-    assert torch.allclose(moved[1] - faces[1], 4 * (jitter(faces[1:], 1.0, [1])[0] - faces[1]), atol=1e-3)
+    assert torch.allclose(
+        moved[1] - faces[1], 4 * (jitter_landmarks(faces[1:], 1.0, [1])[0] - faces[1]), atol=1e-3
+    )
 
 
 def test_jitter_stays_the_same_from_version_to_version() -> None:
-    moved = jitter(frontal_face(512), 1.0, [2**62 + 12345]) - frontal_face(512)
+    moved = jitter_landmarks(frontal_face(512), 1.0, [2**62 + 12345]) - frontal_face(512)
     assert moved[0, [0, 30, 67]].flatten().tolist() == pytest.approx(FROZEN, abs=1e-9)
 
 
 def test_jitter_of_one_spot_or_of_nothing_is_no_error() -> None:
-    assert jitter(torch.zeros(1, 68, 2), 1.0, [1]).isfinite().all()
-    assert jitter(torch.zeros(0, 68, 2), 1.0, []).shape == (0, 68, 2)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**31), st.floats(1, 200), st.sampled_from([64, 512]))
-def test_boxes_are_those_of_the_shards(seed: int, spread_px: float, size_px: int) -> None:
-    landmarks = np.random.default_rng(seed).normal(size_px / 2, spread_px, (2, 68, 2))
-    ours = component_boxes(torch.tensor(landmarks), size_px)
-    for mine, face in zip(ours, landmarks, strict=True):
-        theirs = stored.component_boxes(face, size_px)
-        assert list(theirs) == ["left_eye", "right_eye", "mouth"]
-        np.testing.assert_allclose(mine, list(theirs.values()), atol=6e-4)
+    assert jitter_landmarks(torch.zeros(1, 68, 2), 1.0, [1]).isfinite().all()
+    assert jitter_landmarks(torch.zeros(0, 68, 2), 1.0, []).shape == (0, 68, 2)

@@ -12,7 +12,7 @@ from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.engines.insightface import ArcFace
 from facerefs.stages.engines.weights import DLIB_EMBEDDER, packaged
 from facerefs.trainers.identity.embedder import Embedder, check_same, load_embedder
-from facerefs.trainers.losses.identity import identity_loss
+from facerefs.trainers.losses.distances import identity_loss
 from tests.trainers.identity.conftest import Faces
 from tests.trainers.identity.onnx_embedder import write_embedder
 
@@ -26,7 +26,7 @@ def dlibs() -> Embedder:
 def engines_embeddings(aligned_faces: Faces) -> Tensor:
     engine = DlibResnet()
     faces = zip(aligned_faces.pixels, aligned_faces.points, strict=True)
-    return torch.from_numpy(np.stack([engine.embed(*face) for face in faces]))
+    return torch.from_numpy(np.stack([engine.embed_chips([engine.chip(*face)])[0] for face in faces]))
 
 
 def embed(embedder: Embedder, faces: Faces) -> Tensor:

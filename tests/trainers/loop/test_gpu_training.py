@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.train import train
 from tests.trainers.loop.toy import LOOP, Toy, log_lines, train_toy
 
@@ -25,7 +25,7 @@ def on_gpu(model: Toy, faces: Path, run: Path, steps: int | None = None) -> list
         done[0] += 1
         return steps is not None and done[0] >= steps
 
-    ranks = Ranks(device=torch.device("cuda", 0))
+    ranks = Distributed(device=torch.device("cuda", 0))
     resume = (run / "checkpoints").is_dir()
     train("toy", model, [str(faces)], run, resume, ranks, announce=lambda _line: None, stop=stop)
     return [{k: v for k, v in line.items() if k != "gpu_memory_gb"} for line in log_lines(run)]

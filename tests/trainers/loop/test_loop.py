@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from facerefs.trainers.loop.adam import halvings
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
 from facerefs.trainers.loop.nan_guard import Diverged
+from facerefs.trainers.loop.optimisers import halvings
 from tests.trainers.loop.toy import LOOP, Toy, train_toy
 
 ACCUMULATING = Toy(loop=replace(LOOP, accumulate=2, clip_norm=0.3))

@@ -11,10 +11,10 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from facerefs.trainers.distributed import Ranks, joined
+from facerefs.trainers.distributed import Distributed, joined
 from facerefs.trainers.loop.checkpoint import newest, read
-from facerefs.trainers.loop.gradients import average_gradients
-from facerefs.trainers.loop.nan_guard import Guard
+from facerefs.trainers.loop.nan_guard import NanGuard
+from facerefs.trainers.loop.optimisers import average_gradients
 from facerefs.trainers.train import train
 from tests.trainers.loop.toy import DATA, LOOP, Toy, log_lines, train_toy
 
@@ -39,7 +39,7 @@ def in_two_processes(work: Callable[..., None], *words: object) -> None:
     mp.spawn(_as_rank, (_free_port(), work, words), nprocs=2)
 
 
-def _talk(ranks: Ranks) -> None:
+def _talk(ranks: Distributed) -> None:
     assert ranks.largest([1.0, float(ranks.rank)]) == [1.0, 1.0]
     assert ranks.means([float(ranks.rank)]) == [0.5]
     assert ranks.any(ranks.rank == 1)
@@ -58,7 +58,7 @@ def _talk(ranks: Ranks) -> None:
     _guard(ranks)
 
 
-def _gradients(ranks: Ranks) -> None:
+def _gradients(ranks: Distributed) -> None:
     """Means; NaN stays; what has none on one rank counts as zero there, what has none anywhere stays without."""
     both, one, nowhere, half, broken = (nn.Parameter(torch.zeros(3)) for _ in range(5))
     half.data = half.data.half()
@@ -77,9 +77,9 @@ def _gradients(ranks: Ranks) -> None:
     assert broken.grad.isnan().tolist() == [False, True, False]
 
 
-def _guard(ranks: Ranks) -> None:
+def _guard(ranks: Distributed) -> None:
     """The earliest fault of any rank is told on all of them."""
-    guard = Guard(["critic", "generator"], ranks)
+    guard = NanGuard(["critic", "generator"], ranks)
     one, bad = torch.tensor(1.0), torch.tensor(float("inf"))
     guard.note(0, 3, one, one)
     assert guard.check() is None
@@ -91,7 +91,7 @@ def _guard(ranks: Ranks) -> None:
 STILL = Toy(loop=replace(LOOP, steps=3), data=replace(DATA, batch_size=4), noise=0.0, batch_norm=False)
 
 
-def _work(ranks: Ranks, faces: Path, run: Path) -> None:
+def _work(ranks: Distributed, faces: Path, run: Path) -> None:
     _talk(ranks)
     train("toy", STILL, [str(faces)], run, False, ranks, lambda _line: None, lambda: False)
 

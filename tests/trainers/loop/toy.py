@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.pipeline.storage.tar import TarWriter
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.loop.settings import Data, Loop
-from facerefs.trainers.loop.training_module import Networks, Phase, Trainee
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.loop.training_module import Networks, Phase, TrainingModule
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files
 
@@ -67,17 +67,19 @@ class Toy:
         critic.register_buffer("steps", torch.zeros(()))
         return {"generator": generator, "critic": critic}
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         generator, critic = networks["generator"], networks["critic"]
         critic[0].requires_grad_(False)  # FreezeD
         calls = 0
 
-        def restored(batch: ReadyBatch) -> Tensor:
+        def restored(batch: DeviceBatch) -> Tensor:
             assert batch.degraded is not None
             assert batch.warped is not None
             return generator(torch.cat([batch.degraded, batch.warped[:, 0]], 1))
 
-        def generate(batch: ReadyBatch) -> Mapping[str, Tensor]:
+        def generate(batch: DeviceBatch) -> Mapping[str, Tensor]:
             nonlocal calls
             calls += 1
             fake = restored(batch)
@@ -88,23 +90,23 @@ class Toy:
                 "adversarial": -0.1 * critic(fake).mean(),
             }
 
-        def criticise(batch: ReadyBatch) -> Mapping[str, Tensor]:
+        def criticise(batch: DeviceBatch) -> Mapping[str, Tensor]:
             return {"critic": critic(restored(batch).detach()).mean() - critic(batch.target).mean()}
 
-        def penalise(batch: ReadyBatch) -> Mapping[str, Tensor]:
+        def penalise(batch: DeviceBatch) -> Mapping[str, Tensor]:
             real = batch.target.clone().requires_grad_(True)
             (slope,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
             return {"penalty": slope.square().sum((1, 2, 3)).mean()}
 
-        def count(step: int, ranks: Ranks) -> None:
+        def count(step: int, ranks: Distributed) -> None:
             ranks.mean_(critic.steps.add_(1))
             assert critic.steps == step
 
-        def pictures(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+        def pictures(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
             seen = torch.cat([batch.degraded, batch.warped[:, 0]], 1)
             return {"degraded": batch.degraded, "output": networks["generator"](seen), "truth": batch.target}
 
-        def scores(networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+        def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
             output = pictures(networks, batch)["output"]
             error = (output - batch.target).square().mean((1, 2, 3))
             return {
@@ -114,13 +116,13 @@ class Toy:
                 "chance": torch.rand_like(error),
             }
 
-        def check(batch: ReadyBatch) -> None:
+        def check(batch: DeviceBatch) -> None:
             # Of reduced faces, as here of 32 px to 16 px, networks would make other embeddings than the stored ones.
             assert batch.target.shape[-1] == 32
             if not self.learnable:
                 raise ValueError(f"{len(batch.target)} faces cannot be learnt from: choose others")
 
-        return Trainee(
+        return TrainingModule(
             networks=networks,
             averaged=("generator",),
             optimisers={
@@ -128,9 +130,9 @@ class Toy:
                 "critic": torch.optim.Adam(critic.parameters(), lr=self.lr),
             },
             phases=(
-                Phase("critic", "critic", ("critic",), criticise, until=self.critic_until),
-                Phase("r1", "critic", ("critic",), penalise, self.penalty_every, exact=True),
-                Phase("generator", "generator", ("generator",), generate, after=self.generator_after),
+                Phase("critic", "critic", ("critic",), criticise, end_step=self.critic_until),
+                Phase("r1", "critic", ("critic",), penalise, self.penalty_every, force_fp32=True),
+                Phase("generator", "generator", ("generator",), generate, start_step=self.generator_after),
             ),
             pictures=pictures,
             scores=scores,
@@ -169,7 +171,7 @@ def train_toy(
         [str(faces)],
         run,
         resume,
-        Ranks(),
+        Distributed(),
         announce=lambda _line: None,
         stop=lambda: stop_after is not None and next(steps) >= stop_after,
     )

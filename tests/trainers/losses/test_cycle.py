@@ -9,15 +9,17 @@ from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
 from facerefs.trainers.losses.cycle import degraded_again
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.trainers.face_files import SIZE_PX, face_files
 
 
-def _ready(recipe: str, size: int = 4, flip_chance: float = 0.5) -> ReadyBatch:
+def _ready(recipe: str, size: int = 4, flip_chance: float = 0.5) -> DeviceBatch:
     preparation = FacePreparation(size_px=SIZE_PX, references=1, degradation=recipe, flip_chance=flip_chance)
-    batch = collate([preparation(Draw(i, 0, 0, i), face_files(i, references=1)) for i in range(size)], 1)
+    batch = collate(
+        [preparation(SampleRequest(i, 0, 0, i), face_files(i, references=1)) for i in range(size)], 1
+    )
     return next(on_device([batch], "cpu"))
 
 
@@ -25,14 +27,14 @@ def test_the_truth_gives_the_very_degraded_faces_of_its_batch() -> None:
     ready = _ready("refine", 8)
     assert ready.degraded is not None
     assert (ready.degraded - ready.target).abs().mean() > 0.05
-    assert torch.equal(degraded_again(ready.target, ready.batch.program), ready.degraded)
+    assert torch.equal(degraded_again(ready.target, ready.program), ready.degraded)
 
 
 @pytest.mark.parametrize("recipe", ["gfpgan", "bicubic", "posevaried", "realesrgan"])
 def test_other_recipes_give_them_but_for_rounding(recipe: str) -> None:
     ready = _ready(recipe, 2)
     assert ready.degraded is not None
-    difference = (degraded_again(ready.target, ready.batch.program) - ready.degraded).abs()
+    difference = (degraded_again(ready.target, ready.program) - ready.degraded).abs()
     assert difference.mean() < 1e-5
 
 
@@ -42,7 +44,7 @@ def test_stored_degraded_faces_come_back_but_for_libjpegs_rounding_mirrored_ones
 ) -> None:
     ready = _ready("stored", 2, flip_chance)
     assert ready.degraded is not None
-    found = degraded_again(ready.target, ready.batch.program)
+    found = degraded_again(ready.target, ready.program)
     assert (found - ready.degraded).abs().mean() < 0.02
     assert (found.flip(3) - ready.degraded).abs().mean() > 0.1
 
@@ -52,8 +54,8 @@ def test_it_is_the_engine_on_the_clamped_face_in_the_other_range() -> None:
     restored = ready.target * 1.7 + 0.1
     assert (restored.abs() > 1).any()
     seen = ((restored.clamp(-1, 1) + 1) / 2).clamp(0, 1)
-    expected = degrade_and_restore(seen, ready.batch.thetas) * 2 - 1
-    found = degraded_again(restored, ready.batch.program)
+    expected = degrade_and_restore(seen, ready.thetas) * 2 - 1
+    found = degraded_again(restored, ready.program)
     assert (found - expected).abs().mean() < 1e-4
     assert found.abs().max() <= 1
 
@@ -66,7 +68,7 @@ def test_the_gradient_leads_towards_the_degraded_face() -> None:
     losses = []
     for _ in range(40):
         optimiser.zero_grad()
-        loss = (degraded_again(restored, ready.batch.program) - ready.degraded).square().mean()
+        loss = (degraded_again(restored, ready.program) - ready.degraded).square().mean()
         losses.append(loss.item())
         loss.backward()
         optimiser.step()
@@ -75,9 +77,9 @@ def test_the_gradient_leads_towards_the_degraded_face() -> None:
 
 def test_half_precision_is_degraded_in_single() -> None:
     ready = _ready("refine", 2)
-    found = degraded_again(ready.target.bfloat16(), ready.batch.program)
+    found = degraded_again(ready.target.bfloat16(), ready.program)
     assert found.dtype == torch.float32
-    assert torch.equal(found, degraded_again(ready.target.bfloat16().float(), ready.batch.program))
+    assert torch.equal(found, degraded_again(ready.target.bfloat16().float(), ready.program))
 
 
 def _nothing(size_px: int) -> Program:

@@ -10,6 +10,7 @@ from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
 from facerefs.trainers.networks.features import ALEXNET, Features
 from facerefs.trainers.weights.imagenet import draw_weights
+from tests.stages.degrade.basicsr_oracle import degradations
 from tests.stages.degrade.oracle import needs_basicsr
 
 
@@ -21,9 +22,7 @@ def _pair() -> tuple[Tensor, Tensor]:
 
 @needs_basicsr
 def test_it_is_basicsrs_loss_with_gfpgans_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    from facerefs.stages.quality import basicsr
-
-    basicsr.degradations()  # makes basicsr importable
+    degradations()  # makes basicsr importable
     from basicsr.archs import vgg_arch
     from basicsr.losses.basic_loss import PerceptualLoss
 

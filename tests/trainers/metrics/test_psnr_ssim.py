@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from facerefs.trainers.metrics.levels import levels
-from facerefs.trainers.metrics.psnr import psnr
-from facerefs.trainers.metrics.ssim import ssim
+from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
+from tests.stages.degrade.basicsr_oracle import degradations
 from tests.stages.degrade.oracle import needs_basicsr
 
 figures = pytest.mark.parametrize("figure", [psnr, ssim])
@@ -66,9 +65,7 @@ def test_ssim_is_that_of_scikit_image() -> None:
 
 @needs_basicsr
 def test_both_are_those_of_basicsr() -> None:
-    from facerefs.stages.quality import basicsr
-
-    basicsr.degradations()  # makes basicsr importable
+    degradations()  # makes basicsr importable
     from basicsr.metrics import calculate_psnr, calculate_ssim
 
     restored, truth = _images()
@@ -98,8 +95,8 @@ def test_an_image_that_is_not_a_number_has_a_figure_that_is_none(
 
 def test_every_level_comes_back_from_single_precision() -> None:
     stored = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(levels(stored.float() / 255 * 2 - 1), stored.double())
-    assert levels(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+    assert torch.equal(quantise_uint8(stored.float() / 255 * 2 - 1), stored.double())
+    assert quantise_uint8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
 
 
 def test_images_below_the_window_are_refused() -> None:

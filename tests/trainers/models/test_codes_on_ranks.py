@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.loop.checkpoint import newest, read
 from facerefs.trainers.loop.settings import Data, Loop
-from facerefs.trainers.loop.training_module import Networks, Trainee
+from facerefs.trainers.loop.training_module import Networks, TrainingModule
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.networks.dictionary import Dictionary
 from facerefs.trainers.train import train
@@ -40,10 +40,12 @@ class Watched:
     def networks(self) -> dict[str, nn.Module]:
         return self.model.networks()
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
-        made = self.model.trainee(networks, device, embedder)
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
+        made = self.model.training_module(networks, device, embedder)
 
-        def between_steps(step: int, ranks: Ranks) -> None:
+        def between_steps(step: int, ranks: Distributed) -> None:
             assert made.between_steps is not None
             made.between_steps(step, ranks)
             ranks.check_same(shared(networks))
@@ -65,7 +67,7 @@ MODELS = {
 }
 
 
-def _train(ranks: Ranks, folder: Path) -> None:
+def _train(ranks: Distributed, folder: Path) -> None:
     for name, model in MODELS.items():
         faces = folder / f"{name}-faces"
         train(name, Watched(model), [str(faces)], folder / name, False, ranks, lambda _: None, lambda: False)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.checkpoint import newest, read
 from facerefs.trainers.loop.settings import Data
-from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.ented import (
     PRESETS,
     Codes,
@@ -33,7 +33,7 @@ from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.loop.toy import write_faces
@@ -61,7 +61,7 @@ SMALL = replace(
 
 
 @pytest.fixture(scope="module")
-def batch() -> ReadyBatch:
+def batch() -> DeviceBatch:
     faces = [
         prepared(i, face_files(i), reduce_px=SIDE_PX, degradation=SMALL.data.degradation) for i in range(3)
     ]
@@ -133,11 +133,11 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
 
 @pytest.mark.parametrize("what", ["degraded", "references"])
 def test_both_images_count_and_the_same_face_comes_each_time(
-    networks: dict[str, nn.Module], batch: ReadyBatch, what: str
+    networks: dict[str, nn.Module], batch: DeviceBatch, what: str
 ) -> None:
     generator = generator_of(networks).eval()
     with_loud_noise(generator)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     other = replace(seen, **{what: torch.randn_like(getattr(seen, what))})
     assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
     assert torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
@@ -153,7 +153,7 @@ def with_loud_noise(generator: EntedNetwork) -> None:
 
 
 def test_decoder_and_style_start_from_codes_once_they_are_used(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     generator, dictionary = generator_of(networks), networks["dictionary"]
     assert isinstance(dictionary, Dictionary)
@@ -161,7 +161,7 @@ def test_decoder_and_style_start_from_codes_once_they_are_used(
     generator.decoder.register_forward_hook(lambda _, args, __: starts.append(args[3]))
     styled: list[tuple[Tensor, Tensor]] = []
     generator.refinement.register_forward_hook(lambda _, args, __: styled.append(args))
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     for _ in range(2):
         SMALL.restore(networks, seen)
         dictionary.used.fill_(True)
@@ -177,19 +177,19 @@ def test_decoder_and_style_start_from_codes_once_they_are_used(
 
 
 def test_gradients_pass_straight_through_the_codes_to_the_content_encoder(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     """Without residuals and refinement nothing else leads there."""
     model = with_shape(residuals=False, refine_latent=False)
     networks = drawn(model)
     used(networks)
-    model.restore(networks, seen_of(batch)).square().mean().backward()
+    model.restore(networks, restorer_input(batch)).square().mean().backward()
     generator = generator_of(networks)
     assert all(p.grad is not None and p.grad.any() for p in generator.content_encoder.parameters())
     assert networks["dictionary"].codes.grad is None or not networks["dictionary"].codes.grad.any()
 
 
-def test_textures_and_residuals_are_added_as_the_file_says(batch: ReadyBatch) -> None:
+def test_textures_and_residuals_are_added_as_the_file_says(batch: DeviceBatch) -> None:
     """Literally, for the second side: (F + F_o) / sqrt 2, then (that + content) / sqrt 2; at the deepest only F_o."""
     generator = generator_of(drawn(SMALL))
     calls: dict[int, tuple[Tensor, Tensor]] = {}
@@ -204,7 +204,7 @@ def test_textures_and_residuals_are_added_as_the_file_says(batch: ReadyBatch) ->
     generator.decoder.blocks["8"].to_rgb.register_forward_pre_hook(
         lambda _, args: inside.update(deepest=args[0])
     )
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     generator.eval()(seen.degraded, seen.references[:, 0])
     decoded, laid = calls[16]
     assert torch.equal(decoded, inside["first"])
@@ -250,32 +250,32 @@ def test_the_refined_style_is_equations_6_to_8() -> None:
 # --- Ablations ---
 
 
-def test_without_the_dictionary_nothing_is_quantised(batch: ReadyBatch) -> None:
+def test_without_the_dictionary_nothing_is_quantised(batch: DeviceBatch) -> None:
     model = with_shape(dictionary=False)
     networks = drawn(model)
     assert set(networks) == {"generator", "discriminator"}
-    made = model.trainee(networks, CPU, "")
+    made = model.training_module(networks, CPU, "")
     assert made.between_steps is None
-    assert (made.phases[0].name, made.phases[0].until) == ("generator", None)
+    assert (made.phases[0].name, made.phases[0].end_step) == ("generator", None)
     assert "quantisation" not in made.phases[0].loss(batch)
     # Else the network is the very same, as the warm-up has it.
     whole = drawn(SMALL)
-    one = model.restore({"generator": networks["generator"].eval()}, seen_of(batch))
-    other = SMALL.restore({name: network.eval() for name, network in whole.items()}, seen_of(batch))
+    one = model.restore({"generator": networks["generator"].eval()}, restorer_input(batch))
+    other = SMALL.restore({name: network.eval() for name, network in whole.items()}, restorer_input(batch))
     torch.testing.assert_close(one, other)
 
 
-def test_without_refinement_the_style_is_of_the_content_alone(batch: ReadyBatch) -> None:
+def test_without_refinement_the_style_is_of_the_content_alone(batch: DeviceBatch) -> None:
     generator = generator_of(drawn(with_shape(refine_latent=False)))
     content, one, other = (torch.randn(2, 16, 4, 4) for _ in range(3))
     assert torch.equal(generator.refinement(content, one), generator.refinement(content, other))
     assert [name for name, _ in generator.refinement.named_parameters()] == ["style.weight", "style.bias"]
 
 
-def test_without_residuals_the_shallow_content_does_not_count(batch: ReadyBatch) -> None:
+def test_without_residuals_the_shallow_content_does_not_count(batch: DeviceBatch) -> None:
     for residuals in (True, False):
         generator = generator_of(drawn(with_shape(residuals=residuals))).eval()
-        seen = seen_of(batch)
+        seen = restorer_input(batch)
         seen.degraded.requires_grad_()
         shallow: list[Tensor] = []
         hook = generator.content_encoder.down["8"].register_forward_pre_hook(
@@ -292,16 +292,16 @@ def test_without_residuals_the_shallow_content_does_not_count(batch: ReadyBatch)
 # --- The losses ---
 
 
-def trainee(model: Ented, networks: dict[str, nn.Module]) -> Trainee:
-    return model.trainee(networks, CPU, "")
+def training_module(model: Ented, networks: dict[str, nn.Module]) -> TrainingModule:
+    return model.training_module(networks, CPU, "")
 
 
-def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     generator, dictionary = generator_of(networks).eval(), used(networks)
     weights = replace(SMALL.losses, adversarial=2.0, pixels=3.0, quantisation=5.0, attention=7.0)
     losses = EntedLosses(networks, weights, None, 8)
     terms = losses.generator(batch)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     restored = SMALL.restore(networks, seen)
     logits = networks["discriminator"](restored)
     expected = {
@@ -327,7 +327,7 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Rea
 
 
 def test_the_commitment_moves_the_encoder_and_the_other_term_the_codes(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     generator, dictionary = generator_of(networks).eval(), used(networks)
     weights = replace(SMALL.losses, commitment=0.0)
@@ -345,28 +345,28 @@ def test_the_commitment_moves_the_encoder_and_the_other_term_the_codes(
 
 
 def test_in_warm_up_the_codes_neither_cost_nor_learn(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    terms = trainee(SMALL, networks).phases[0].loss(batch)
+    terms = training_module(SMALL, networks).phases[0].loss(batch)
     assert terms["quantisation"] == 0
     torch.stack(list(terms.values())).sum().backward()
     codes = networks["dictionary"].codes
     assert codes.grad is None or not codes.grad.any()
 
 
-def test_a_weight_of_0_leaves_its_term_out(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
-    made = trainee(with_losses(pixels=0.0, attention=0.0, r1=0.0), networks)
+def test_a_weight_of_0_leaves_its_term_out(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
+    made = training_module(with_losses(pixels=0.0, attention=0.0, r1=0.0), networks)
     assert set(made.phases[0].loss(batch)) == {"adversarial", "quantisation"}
     assert "r1" not in [phase.name for phase in made.phases]
     assert made.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
 
 
-def test_the_perceptual_loss_is_vgg19_s(batch: ReadyBatch, networks: dict[str, nn.Module]) -> None:
+def test_the_perceptual_loss_is_vgg19_s(batch: DeviceBatch, networks: dict[str, nn.Module]) -> None:
     torch.manual_seed(5)
     perceptual = Perceptual("random")
     generator_of(networks).eval()
     terms = EntedLosses(networks, replace(SMALL.losses, perceptual=2.0), perceptual, 8).generator(batch)
-    restored = SMALL.restore(networks, seen_of(batch))
+    restored = SMALL.restore(networks, restorer_input(batch))
     assert terms["perceptual"].item() == pytest.approx(
         2 * perceptual(restored, batch.target).item(), rel=1e-4
     )
@@ -376,9 +376,11 @@ def test_the_perceptual_loss_is_vgg19_s(batch: ReadyBatch, networks: dict[str, n
 
 
 def test_phases_and_optimisers_are_the_paper_s(networks: dict[str, nn.Module]) -> None:
-    made = trainee(replace(SMALL, losses=replace(SMALL.losses, r1_every=16)), networks)
+    made = training_module(replace(SMALL, losses=replace(SMALL.losses, r1_every=16)), networks)
     learning = ("generator", "dictionary")
-    assert [(p.name, p.networks, p.every, p.after, p.until, p.exact) for p in made.phases] == [
+    assert [
+        (p.name, p.networks, p.interval, p.start_step, p.end_step, p.force_fp32) for p in made.phases
+    ] == [
         ("generator", learning, 1, 0, 5, False),
         ("generator", learning, 1, 5, None, False),
         ("discriminator", ("discriminator",), 1, 0, None, False),
@@ -405,9 +407,9 @@ def test_k_means_comes_after_the_warm_up_and_then_now_and_then(codes: Codes, ste
 
 
 def test_the_reservoir_is_of_clean_content_and_filled_in_the_generator_s_phase_alone(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    made, dictionary = trainee(SMALL, networks), networks["dictionary"]
+    made, dictionary = training_module(SMALL, networks), networks["dictionary"]
     assert isinstance(dictionary, Dictionary)
     made.pictures(networks, batch)
     for phase in made.phases[1:]:
@@ -422,7 +424,7 @@ def test_the_reservoir_is_of_clean_content_and_filled_in_the_generator_s_phase_a
 def test_k_means_makes_codes_of_the_reservoir_and_adam_forgets_the_old_ones(
     networks: dict[str, nn.Module],
 ) -> None:
-    made, dictionary = trainee(SMALL, networks), networks["dictionary"]
+    made, dictionary = training_module(SMALL, networks), networks["dictionary"]
     assert isinstance(dictionary, Dictionary)
     assert made.between_steps is not None
     torch.manual_seed(6)
@@ -431,10 +433,10 @@ def test_k_means_makes_codes_of_the_reservoir_and_adam_forgets_the_old_ones(
     for parameter in (dictionary.codes, networks["generator"].to_code.bias):
         adam.state[parameter] = {"step": torch.tensor(1.0)}
     before = dictionary.codes.clone()
-    made.between_steps(2, Ranks())
+    made.between_steps(2, Distributed())
     assert torch.equal(dictionary.codes, before)
     assert not dictionary.used
-    made.between_steps(3, Ranks())
+    made.between_steps(3, Distributed())
     assert dictionary.used
     assert torch.cdist(dictionary.codes, torch.eye(4)).min(1).values.max() < 1  # not the noise that they were
     assert dictionary.codes.min() >= 0
@@ -442,10 +444,10 @@ def test_k_means_makes_codes_of_the_reservoir_and_adam_forgets_the_old_ones(
     assert networks["generator"].to_code.bias in adam.state
 
 
-def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
+def test_it_learns_one_batch_by_heart(batch: DeviceBatch) -> None:
     model = replace(SMALL, codes=replace(CODES, warm_up_steps=20, until=20))
     networks = drawn(model)
-    made = trainee(model, networks)
+    made = training_module(model, networks)
     first: dict[str, float] = {}
     for step in range(1, 61):
         terms = made.phases[0].loss(batch)
@@ -453,7 +455,7 @@ def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
         torch.stack(list(terms.values())).sum().backward()
         made.optimisers["generator"].step()
         assert made.between_steps is not None
-        made.between_steps(step, Ranks())
+        made.between_steps(step, Distributed())
         first = first or {name: term.item() for name, term in terms.items()}
     assert terms["pixels"].item() < 0.5 * first["pixels"]
     assert sum(term.item() for term in terms.values()) < 0.8 * sum(first.values())
@@ -476,7 +478,7 @@ def run(model: Ented, faces: Path, folder: Path, resume: bool = False, stop_afte
         [str(faces)],
         folder,
         resume,
-        Ranks(),
+        Distributed(),
         announce=lambda _line: None,
         stop=lambda: stop_after is not None and next(steps) >= stop_after,
     )
@@ -510,9 +512,9 @@ def test_bfloat16_and_channels_last_run_and_stay_finite(faces: Path, tmp_path: P
 
 
 def test_pictures_and_scores_are_of_what_was_restored(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    made = trainee(SMALL, networks)
+    made = training_module(SMALL, networks)
     with torch.no_grad():
         networks = {name: network.eval() for name, network in networks.items()}
         pictures, scores = made.pictures(networks, batch), made.scores(networks, batch)
@@ -525,10 +527,10 @@ def test_pictures_and_scores_are_of_what_was_restored(
     assert set(scores) == {name + end for name in ("psnr", "ssim") for end in ("", "_degraded")}
 
 
-def test_without_kernels_there_is_no_attention_to_show_or_to_learn(batch: ReadyBatch) -> None:
+def test_without_kernels_there_is_no_attention_to_show_or_to_learn(batch: DeviceBatch) -> None:
     model = with_shape(kernels=())
     networks = drawn(model)
-    made = trainee(model, networks)
+    made = training_module(model, networks)
     assert "attention" not in made.phases[0].loss(batch)
     assert list(made.pictures(networks, batch)) == ["degraded", "reference", "output", "truth"]
 
@@ -558,7 +560,7 @@ def test_without_kernels_there_is_no_attention_to_show_or_to_learn(batch: ReadyB
 )
 def test_what_cannot_be_is_said_in_a_sentence(model: Ented, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence) as caught:
-        model.trainee(model.networks(), CPU, "")
+        model.training_module(model.networks(), CPU, "")
     assert "\n" not in str(caught.value)
 
 
@@ -568,17 +570,17 @@ def test_without_faiss_the_dictionary_is_refused_before_the_first_step(
     monkeypatch.setattr("facerefs.trainers.networks.kmeans.find_spec", lambda _name: None)
     networks = drawn(SMALL)  # which restores without it
     with pytest.raises(ValueError, match="pip install faiss-cpu"):
-        trainee(SMALL, networks)
+        training_module(SMALL, networks)
     plain = with_shape(dictionary=False)
-    trainee(plain, drawn(plain))
+    training_module(plain, drawn(plain))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_a_gpu_makes_the_same_face(batch: ReadyBatch) -> None:
+def test_a_gpu_makes_the_same_face(batch: DeviceBatch) -> None:
     networks = {name: network.eval() for name, network in drawn(SMALL).items()}
     used(networks)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     here = SMALL.restore(networks, seen)
     there = {name: network.cuda() for name, network in networks.items()}
     moved = replace(seen, degraded=seen.degraded.cuda(), references=seen.references.cuda())

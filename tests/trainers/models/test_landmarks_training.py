@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
 from facerefs.trainers.loop.settings import Adam
-from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.metrics.nme import BINS
 from facerefs.trainers.models.common.tiny import TINY_REFINE
 from facerefs.trainers.models.landmarks import PRESETS, Landmarks, Moves, draw_points, find_landmarks
@@ -18,7 +18,7 @@ from facerefs.trainers.models.model import Landmarker, Model
 from facerefs.trainers.networks.heatmaps import gaussians
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch, make_ready
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch, to_device
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
 
@@ -34,12 +34,12 @@ SMALL = replace(
 )
 
 
-def batch_of(images: Tensor, landmarks: Tensor) -> ReadyBatch:
+def batch_of(images: Tensor, landmarks: Tensor) -> DeviceBatch:
     """A batch of these degraded faces in [-1, 1] with these landmarks."""
     faces = collate(
         [prepared(i, face_files(i), degradation="stored") for i in range(len(images))], references=0
     )
-    ready = make_ready(faces, CPU, None, None, torch.float32, (-1, 1))
+    ready = to_device(faces, CPU, None, None, torch.float32, (-1, 1))
     return replace(ready, batch=replace(faces, landmarks=landmarks), target=images, degraded=images)
 
 
@@ -50,14 +50,14 @@ def drawn_faces(count: int, size_px: int) -> tuple[Tensor, Tensor]:
     return draw_points(torch.full((count, 3, size_px, size_px), -0.5), points, (1.0, 0.5, 0.0)), points
 
 
-def losses(trainee: Trainee, batch: ReadyBatch, steps: int) -> list[float]:
-    (phase,) = trainee.phases
+def losses(training_module: TrainingModule, batch: DeviceBatch, steps: int) -> list[float]:
+    (phase,) = training_module.phases
     values = []
     for _ in range(steps):
         terms = phase.loss(batch)
-        trainee.optimisers[phase.optimiser].zero_grad()
+        training_module.optimisers[phase.optimiser].zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-        trainee.optimisers[phase.optimiser].step()
+        training_module.optimisers[phase.optimiser].step()
         values.append(terms["points"].item())
     return values
 
@@ -66,11 +66,11 @@ def test_it_learns_four_faces_and_finds_them() -> None:
     torch.manual_seed(0)
     batch = batch_of(*drawn_faces(4, 32))
     networks = SMALL.networks()
-    trainee = SMALL.trainee(networks, CPU, "")
+    training_module = SMALL.training_module(networks, CPU, "")
 
-    course = losses(trainee, batch, 100)
+    course = losses(training_module, batch, 100)
     with torch.no_grad():
-        scores = trainee.scores(networks, batch)
+        scores = training_module.scores(networks, batch)
 
     assert course[0] > 0.3
     assert sum(course[-10:]) / 10 < 0.12
@@ -84,7 +84,7 @@ def test_its_pictures_are_images_of_one_shape() -> None:
     networks = SMALL.networks()
 
     with torch.no_grad():
-        pictures = SMALL.trainee(networks, CPU, "").pictures(networks, batch)
+        pictures = SMALL.training_module(networks, CPU, "").pictures(networks, batch)
 
     assert {tuple(picture.shape) for picture in pictures.values()} == {(2, 3, 32, 32)}
     assert all(picture.abs().max() <= 1 for picture in pictures.values())
@@ -190,7 +190,7 @@ def test_a_batch_without_references_comes_from_the_stream() -> None:
     pair = [prepared(i, face_files(i), degradation=TINY_REFINE, references=0) for i in range(2)]
     (batch,) = on_device([collate(pair, references=0, at_once=1)], CPU)
 
-    terms = PRESETS["tiny"].trainee(PRESETS["tiny"].networks(), CPU, "").phases[0].loss(batch)
+    terms = PRESETS["tiny"].training_module(PRESETS["tiny"].networks(), CPU, "").phases[0].loss(batch)
 
     assert set(terms) == {"points", "maps"}
     assert torch.isfinite(torch.stack(list(terms.values()))).all()
@@ -207,11 +207,11 @@ def test_missing_weights_of_fan_are_one_sentence(fan: Landmarks, tmp_path: Path,
     networks = fan.networks()
 
     with pytest.raises(MissingWeights, match=r"curl -L --create-dirs -o .*2DFAN4.* https://.*network small"):
-        fan.trainee(networks, CPU, "")
+        fan.training_module(networks, CPU, "")
     for damaged in (b"no weights", b"root:x:0:0", b"{", b""):
         (tmp_path / "bad.pth").write_bytes(damaged)
         with pytest.raises(MissingWeights, match=r"bad\.pth holds no weights of FAN"):
-            replace(fan, fan_weights=str(tmp_path / "bad.pth")).trainee(networks, CPU, "")
+            replace(fan, fan_weights=str(tmp_path / "bad.pth")).training_module(networks, CPU, "")
 
 
 def test_fan_loads_its_weights_and_finds_what_the_engine_finds(fan: Landmarks, tmp_path: Path) -> None:
@@ -222,14 +222,14 @@ def test_fan_loads_its_weights_and_finds_what_the_engine_finds(fan: Landmarks, t
     saved = Fan(keep_statistics=True)
     torch.save(saved.network.state_dict(), tmp_path / "fan.pth")
     networks = fan.networks()
-    trainee = replace(fan, fan_weights=str(tmp_path / "fan.pth")).trainee(networks, CPU, "")
+    training_module = replace(fan, fan_weights=str(tmp_path / "fan.pth")).training_module(networks, CPU, "")
     image = torch.rand(1, 3, 256, 256) * 2 - 1
 
     with torch.no_grad():
         heat = saved.eval().network((image + 1) / 2)[-1]
         logits = networks["heatmaps"].eval()(image)
 
-    assert "fan.pth" in trainee.notes[0]
+    assert "fan.pth" in training_module.notes[0]
     heat = heat.flatten(2)
     at_peaks = heat.gather(-1, logits.flatten(2).argmax(-1, keepdim=True))[..., 0]
     assert torch.isfinite(logits).all()

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.distributed import Ranks
-from facerefs.trainers.geometry.boxes import component_boxes
+from facerefs.stages.faces.boxes import component_boxes
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.rois import roi_align
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
 from facerefs.trainers.loop.settings import Loop
-from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.models.catalogue import presets
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.sizes import sizes_of
 from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.models.posevaried import (
     PRESETS,
     Codec,
-    Losses,
+    LossWeights,
     Posevaried,
     PosevariedLosses,
     PosevariedNetwork,
@@ -34,7 +34,7 @@ from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
@@ -59,7 +59,7 @@ SMALL = replace(
 
 
 @pytest.fixture(scope="module")
-def batch() -> ReadyBatch:
+def batch() -> DeviceBatch:
     faces = [
         prepared(
             i,
@@ -71,9 +71,8 @@ def batch() -> ReadyBatch:
         for i in range(3)
     ]
     points = frontal_face(SIDE_PX).float().expand(3, -1, -1)
-    made = replace(
-        collate(faces, references=0, at_once=1), landmarks=points, boxes=component_boxes(points, SIDE_PX)
-    )
+    boxes = [list(component_boxes(face, SIDE_PX).values()) for face in points.numpy()]
+    made = replace(collate(faces, references=0, at_once=1), landmarks=points, boxes=torch.tensor(boxes))
     (ready,) = on_device([made], CPU)
     return ready
 
@@ -161,11 +160,11 @@ def test_the_decoder_doubles_and_adds_what_the_encoder_made_of_that_size() -> No
 
 
 @pytest.mark.parametrize("what", ["latent", "features", "mmrb"])
-def test_every_way_through_the_network_counts(batch: ReadyBatch, what: str) -> None:
+def test_every_way_through_the_network_counts(batch: DeviceBatch, what: str) -> None:
     networks = drawn()
     generator = networks["generator"]
     assert isinstance(generator, PosevariedNetwork)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     image = SMALL.restore(networks, seen)
     assert torch.equal(SMALL.restore(networks, seen), image)
     if what == "latent":
@@ -181,7 +180,7 @@ def test_every_way_through_the_network_counts(batch: ReadyBatch, what: str) -> N
     assert not torch.allclose(SMALL.restore(networks, seen), image, atol=1e-3)
 
 
-def test_without_mmrbs_it_is_the_same_network_but_for_them(batch: ReadyBatch) -> None:
+def test_without_mmrbs_it_is_the_same_network_but_for_them(batch: DeviceBatch) -> None:
     with_them = drawn()
     plain = replace(SMALL, shape=replace(SMALL.shape, mmrb=False))
     without = plain.networks()
@@ -195,12 +194,12 @@ def test_without_mmrbs_it_is_the_same_network_but_for_them(batch: ReadyBatch) ->
         if isinstance(module, Mmrb):
             nn.init.zeros_(module.bottleneck[0].get_parameter("weight"))
             nn.init.zeros_(module.bottleneck[0].get_parameter("bias"))
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     assert torch.equal(plain.restore(without, seen), SMALL.restore(with_them, seen))
 
 
-def test_local_discriminators_see_their_own_parts(batch: ReadyBatch) -> None:
-    local, boxes, images = drawn()["local"], batch.batch.boxes, batch.target
+def test_local_discriminators_see_their_own_parts(batch: DeviceBatch) -> None:
+    local, boxes, images = drawn()["local"], batch.boxes, batch.target
     assert isinstance(local, LocalDiscriminators)
     logits = local(images, boxes)
     assert {part: tuple(one.shape) for part, one in logits.items()} == {
@@ -213,13 +212,13 @@ def test_local_discriminators_see_their_own_parts(batch: ReadyBatch) -> None:
         torch.testing.assert_close(logits[part], local.get_submodule(part)(cut))
 
 
-def test_the_losses_are_the_equations(batch: ReadyBatch) -> None:
+def test_the_losses_are_the_equations(batch: DeviceBatch) -> None:
     networks = drawn()
-    weights = Losses(adversarial=2.0, local=3.0, pixels=5.0, features=7.0, identity=11.0, scales=13.0)
+    weights = LossWeights(adversarial=2.0, local=3.0, pixels=5.0, features=7.0, identity=11.0, scales=13.0)
     losses = PosevariedLosses(networks, weights, FakePerceptual(), FakeEmbedder())  # type: ignore[arg-type]
     terms = {name: term.item() for name, term in losses.generator_and_scales(batch).items()}
     made = networks["generator"](batch.degraded)
-    image, truth, boxes = made.image.detach(), batch.target, batch.batch.boxes
+    image, truth, boxes = made.image.detach(), batch.target, batch.boxes
 
     def log(values: Tensor) -> Tensor:
         return torch.log(values.double().sigmoid())
@@ -231,7 +230,7 @@ def test_the_losses_are_the_equations(batch: ReadyBatch) -> None:
     assert terms["features"] == pytest.approx(7 * (image - truth).square().mean().item(), rel=1e-5)
     identity = 0.0
     for i in range(3):
-        place = batch.batch.landmarks[i, 8:12].flatten()
+        place = batch.landmarks[i, 8:12].flatten()
         one, other = (images[i].flatten()[:8] + place for images in (image, truth))
         identity += (one / one.norm() - other / other.norm()).abs().sum().item() / 8 * 8**0.5
     assert terms["identity"] == pytest.approx(11 * identity / 3, rel=1e-4)
@@ -246,10 +245,10 @@ def test_the_losses_are_the_equations(batch: ReadyBatch) -> None:
     assert terms.keys() - losses.generator(batch).keys() == {"scales"}
 
 
-def test_discriminators_learn_by_cross_entropy(batch: ReadyBatch) -> None:
+def test_discriminators_learn_by_cross_entropy(batch: DeviceBatch) -> None:
     networks = drawn()
-    terms = PosevariedLosses(networks, Losses(), None, None).discriminators(batch)
-    fake, boxes = SMALL.restore(networks, seen_of(batch)).detach(), batch.batch.boxes
+    terms = PosevariedLosses(networks, LossWeights(), None, None).discriminators(batch)
+    fake, boxes = SMALL.restore(networks, restorer_input(batch)).detach(), batch.boxes
     pairs = {"logistic": (networks["discriminator"](batch.target), networks["discriminator"](fake))}
     real_logits, fake_logits = (networks["local"](images, boxes) for images in (batch.target, fake))
     pairs |= {part: (real_logits[part], fake_logits[part]) for part in real_logits}
@@ -259,17 +258,19 @@ def test_discriminators_learn_by_cross_entropy(batch: ReadyBatch) -> None:
         assert terms[name].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def trainee(model: Posevaried = SMALL) -> Trainee:
-    return model.trainee(drawn(model), CPU, "")
+def training_module(model: Posevaried = SMALL) -> TrainingModule:
+    return model.training_module(drawn(model), CPU, "")
 
 
 def with_losses(**weights: float) -> Posevaried:
     return replace(SMALL, losses=replace(SMALL.losses, **weights))
 
 
-def test_each_phase_has_gradients_for_all_of_its_networks(batch: ReadyBatch) -> None:
-    made = trainee()
-    assert [(p.name, p.networks, p.every, p.exact, p.after, p.until) for p in made.phases] == [
+def test_each_phase_has_gradients_for_all_of_its_networks(batch: DeviceBatch) -> None:
+    made = training_module()
+    assert [
+        (p.name, p.networks, p.interval, p.force_fp32, p.start_step, p.end_step) for p in made.phases
+    ] == [
         ("generator", ("generator",), 1, False, 0, 500),
         ("generator", ("generator",), 1, False, 500, None),
         ("discriminator", ("discriminator", "local"), 1, False, 0, None),
@@ -293,7 +294,7 @@ def test_each_phase_has_gradients_for_all_of_its_networks(batch: ReadyBatch) -> 
 
 def test_rates_are_those_of_the_parts() -> None:
     model = replace(with_losses(r1=10.0), prior_lr=2e-4, discriminator_lr=2e-5, halved_after=(7, 9))
-    made = trainee(model)
+    made = training_module(model)
     rates = {
         parameter: (group["lr"], group["betas"])
         for optimiser in made.optimisers.values()
@@ -312,11 +313,11 @@ def test_rates_are_those_of_the_parts() -> None:
     assert made.halved_after == (7, 9)
 
 
-def test_weights_of_zero_leave_out_what_they_are_of(batch: ReadyBatch) -> None:
+def test_weights_of_zero_leave_out_what_they_are_of(batch: DeviceBatch) -> None:
     model = with_losses(local=0.0, scales=0.0, r1=0.0)
-    made = trainee(model)
+    made = training_module(model)
     assert set(made.networks) == {"generator", "discriminator"}
-    assert [(p.name, p.networks, p.after, p.until) for p in made.phases] == [
+    assert [(p.name, p.networks, p.start_step, p.end_step) for p in made.phases] == [
         ("generator", ("generator",), 0, None),
         ("discriminator", ("discriminator",), 0, None),
     ]
@@ -342,7 +343,7 @@ def test_the_first_layers_of_the_discriminator_are_frozen(layers: int, frozen: t
 
 def test_more_layers_than_there_are_cannot_be_frozen() -> None:
     with pytest.raises(ValueError, match="6 layers cannot be frozen: the discriminator has 5 convolutions"):
-        trainee(with_losses(frozen_layers=6))
+        training_module(with_losses(frozen_layers=6))
 
 
 LOOP = Loop(
@@ -372,7 +373,7 @@ def run(model: Posevaried, faces: Path, folder: Path, resume: bool = False, stop
         [str(faces)],
         folder,
         resume,
-        Ranks(),
+        Distributed(),
         announce=lambda _line: None,
         stop=lambda: next(steps) >= stop_after,
     )
@@ -438,8 +439,8 @@ def test_it_trains_in_bfloat16_and_channels_last(faces: Path, tmp_path: Path) ->
         assert all(bool(tensor.isfinite().all()) for tensor in state.values())
 
 
-def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
-    made = trainee(with_losses(adversarial=0.0, local=0.0))
+def test_it_learns_one_batch_by_heart(batch: DeviceBatch) -> None:
+    made = training_module(with_losses(adversarial=0.0, local=0.0))
     generator = made.phases[0]
     first: float | None = None
     for _ in range(40):
@@ -451,8 +452,8 @@ def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
     assert terms["pixels"].item() < 0.6 * first
 
 
-def test_pictures_show_the_codec_s_reconstruction(batch: ReadyBatch) -> None:
-    made = trainee()
+def test_pictures_show_the_codec_s_reconstruction(batch: DeviceBatch) -> None:
+    made = training_module()
     with torch.no_grad():
         pictures = made.pictures(made.networks, batch)
         scores = made.scores(made.networks, batch)
@@ -469,7 +470,7 @@ def test_training_starts_from_ordinary_weights_and_notes_it(tmp_path: Path) -> N
     path = tmp_path / "stylegan2.pt"
     torch.save({"generator": prior.state_dict(), "discriminator": judge.state_dict()}, path)
     weights = replace(SMALL.weights, generator=str(path), discriminator=str(path))
-    made = trainee(replace(with_losses(frozen_layers=5), weights=weights))
+    made = training_module(replace(with_losses(frozen_layers=5), weights=weights))
     generator = made.networks["generator"]
     assert isinstance(generator, PosevariedNetwork)
     z = torch.randn(2, 8)
@@ -489,17 +490,17 @@ def test_a_discriminator_of_another_size_is_refused_unless_nothing_of_it_is_froz
         r"is of 32 px and has no from_rgb.weight for 16 px, which would stay frozen .*losses.frozen_layers=0"
     )
     with pytest.raises(ValueError, match=sentence) as caught:
-        trainee(replace(with_losses(frozen_layers=1), weights=weights))
+        training_module(replace(with_losses(frozen_layers=1), weights=weights))
     assert "\n" not in str(caught.value)
-    made = trainee(replace(with_losses(frozen_layers=0), weights=weights))
+    made = training_module(replace(with_losses(frozen_layers=0), weights=weights))
     assert any("32 px" in note and "from_rgb" in note for note in made.notes)
 
 
 def test_random_layers_that_stay_frozen_are_noted() -> None:
-    notes = trainee(with_losses(frozen_layers=5)).notes
+    notes = training_module(with_losses(frozen_layers=5)).notes
     assert "discriminator: its first 5 convolutions stay as they were drawn" in notes
     assert notes[:2] == ("generator: random weights", "discriminator: random weights")
-    assert not any("as they were drawn" in note for note in trainee().notes)
+    assert not any("as they were drawn" in note for note in training_module().notes)
 
 
 @pytest.mark.parametrize(
@@ -523,7 +524,7 @@ def test_bad_settings_end_in_a_sentence(
     for part, values in changes.items():
         model = replace(model, **{part: replace(getattr(model, part), **values)})
     with pytest.raises(error, match=sentence) as caught:
-        model.trainee(model.networks(), CPU, "")
+        model.training_module(model.networks(), CPU, "")
     assert "\n" not in str(caught.value)
 
 

@@ -10,26 +10,26 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.loop.checkpoint import newest, read
 from facerefs.trainers.loop.precision import computing
-from facerefs.trainers.loop.training_module import Trainee
+from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.restorer_input import seen_of
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.models.rdfr import (
     PRESETS,
     GatedNoise,
     LinearGatedFusion,
-    Losses,
+    LossWeights,
+    Pretrained,
     Rdfr,
     RdfrLosses,
     RdfrNetwork,
-    Weights,
 )
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.loop.toy import write_faces
@@ -59,7 +59,7 @@ def shaped(**changes: object) -> Rdfr:
 
 
 @pytest.fixture(scope="module")
-def batch() -> ReadyBatch:
+def batch() -> DeviceBatch:
     faces = [
         prepared(i, face_files(i), reduce_px=SIDE_PX, degradation=SMALL.data.degradation) for i in range(3)
     ]
@@ -72,25 +72,25 @@ def drawn(model: Rdfr = SMALL) -> dict[str, nn.Module]:
     return model.networks()
 
 
-def trainee_of(model: Rdfr = SMALL) -> Trainee:
-    return model.trainee(drawn(model), CPU, "")
+def trainee_of(model: Rdfr = SMALL) -> TrainingModule:
+    return model.training_module(drawn(model), CPU, "")
 
 
-def step(trainee: Trainee, batch: ReadyBatch, number: int = 1) -> dict[str, float]:
+def step(training_module: TrainingModule, batch: DeviceBatch, number: int = 1) -> dict[str, float]:
     """One step as the loop makes it, without R1; the generator's terms."""
     torch.manual_seed(number)
     told = {}
-    for phase in trainee.phases[:2]:
-        for network in trainee.networks.values():
+    for phase in training_module.phases[:2]:
+        for network in training_module.networks.values():
             network.requires_grad_(requires_grad=False)
-        trainee.networks[phase.networks[0]].requires_grad_(requires_grad=True)
+        training_module.networks[phase.networks[0]].requires_grad_(requires_grad=True)
         terms = phase.loss(batch)
-        trainee.optimisers[phase.optimiser].zero_grad()
+        training_module.optimisers[phase.optimiser].zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-        trainee.optimisers[phase.optimiser].step()
+        training_module.optimisers[phase.optimiser].step()
         told |= {f"{phase.name}/{name}": term.item() for name, term in terms.items()}
-    assert trainee.between_steps is not None
-    trainee.between_steps(number, Ranks())
+    assert training_module.between_steps is not None
+    training_module.between_steps(number, Distributed())
     return told
 
 
@@ -163,13 +163,13 @@ def test_noise_is_gated_by_the_latent() -> None:
     assert gated(latent, torch.zeros(2, 6)).shape == (2, 6)
 
 
-def test_the_decoder_sees_nothing_but_codes_of_a_quantised_skip(batch: ReadyBatch) -> None:
+def test_the_decoder_sees_nothing_but_codes_of_a_quantised_skip(batch: DeviceBatch) -> None:
     model = shaped(noise=False)
-    trainee = trainee_of(model)
-    step(trainee, batch)
-    generator = trainee.networks["generator"]
+    training_module = trainee_of(model)
+    step(training_module, batch)
+    generator = training_module.networks["generator"]
     assert isinstance(generator, RdfrNetwork)
-    features = generator.encoder(seen_of(batch).degraded)
+    features = generator.encoder(restorer_input(batch).degraded)
     for side, skip in generator.skips.items():
         passed, commitment = skip(features[int(side)], torch.zeros(3, 16))
         vectors = passed.permute(0, 2, 3, 1).flatten(0, 2)
@@ -179,9 +179,9 @@ def test_the_decoder_sees_nothing_but_codes_of_a_quantised_skip(batch: ReadyBatc
         assert commitment.item() == pytest.approx(error.square().mean().item(), rel=1e-4)
 
 
-def test_clean_faces_make_the_codes_and_only_in_the_generators_phase(batch: ReadyBatch) -> None:
-    trainee = trainee_of()
-    generator, (learning, judging, *_) = trainee.networks["generator"], trainee.phases
+def test_clean_faces_make_the_codes_and_only_in_the_generators_phase(batch: DeviceBatch) -> None:
+    training_module = trainee_of()
+    generator, (learning, judging, *_) = training_module.networks["generator"], training_module.phases
     assert isinstance(generator, RdfrNetwork)
     other = replace(batch, degraded=torch.zeros_like(batch.target))
     torch.manual_seed(5)
@@ -192,18 +192,18 @@ def test_clean_faces_make_the_codes_and_only_in_the_generators_phase(batch: Read
         assert torch.allclose(codebook.seen_sums.sum(0), clean, atol=1e-3)
         noted = codebook.seen_sums.clone()
         judging.loss(other)
-        trainee.scores(trainee.networks, other)
+        training_module.scores(training_module.networks, other)
         assert torch.equal(codebook.seen_sums, noted)
         assert not codebook.codes.requires_grad
-    assert trainee.between_steps is not None
-    trainee.between_steps(1, Ranks())
+    assert training_module.between_steps is not None
+    training_module.between_steps(1, Distributed())
     for side, codebook in generator.codebooks.items():
         clean = features[side].permute(0, 2, 3, 1).flatten(0, 2)
         assert ((codebook.codes[:, None] - clean).abs().amax(2).min(1).values < 1e-4).all()
 
 
-def test_restoration_is_stochastic_unless_its_noise_is_off(batch: ReadyBatch) -> None:
-    seen = seen_of(batch)
+def test_restoration_is_stochastic_unless_its_noise_is_off(batch: DeviceBatch) -> None:
+    seen = restorer_input(batch)
     for noise in (True, False):
         model = shaped(noise=noise)
         networks = {name: network.eval() for name, network in drawn(model).items()}
@@ -222,13 +222,13 @@ def test_restoration_is_stochastic_unless_its_noise_is_off(batch: ReadyBatch) ->
             assert picture.shape == batch.target.shape
 
 
-def test_the_spread_is_the_standard_deviation_of_the_faces(batch: ReadyBatch) -> None:
+def test_the_spread_is_the_standard_deviation_of_the_faces(batch: DeviceBatch) -> None:
     networks = {name: network.eval() for name, network in drawn().items()}
     with torch.no_grad():
         torch.manual_seed(7)
-        pictures = SMALL.pictures(networks, seen_of(batch))
+        pictures = SMALL.pictures(networks, restorer_input(batch))
         torch.manual_seed(7)
-        draws = [SMALL.restore(networks, seen_of(batch)) for _ in range(4)]
+        draws = [SMALL.restore(networks, restorer_input(batch)) for _ in range(4)]
     assert torch.equal(pictures["another"], draws[0])
     mean = sum(draws) / 4
     deviation = (sum((draw - mean) ** 2 for draw in draws) / 3) ** 0.5
@@ -236,11 +236,11 @@ def test_the_spread_is_the_standard_deviation_of_the_faces(batch: ReadyBatch) ->
     torch.testing.assert_close(pictures["spread"], expected, rtol=0, atol=1e-5)
 
 
-def test_noise_comes_after_the_codes(batch: ReadyBatch) -> None:
+def test_noise_comes_after_the_codes(batch: DeviceBatch) -> None:
     generator = drawn()["generator"]
     assert isinstance(generator, RdfrNetwork)
     skip, latent = generator.skips["8"], torch.randn(3, 16)
-    features = generator.encoder(seen_of(batch).degraded)[8]
+    features = generator.encoder(restorer_input(batch).degraded)[8]
     torch.manual_seed(8)
     passed, _ = skip(features, latent)
     torch.manual_seed(8)
@@ -249,14 +249,14 @@ def test_noise_comes_after_the_codes(batch: ReadyBatch) -> None:
 
 
 @pytest.mark.parametrize("noisy_part", ["style", "skips"])
-def test_noise_comes_by_the_style_and_by_the_skips(noisy_part: str, batch: ReadyBatch) -> None:
+def test_noise_comes_by_the_style_and_by_the_skips(noisy_part: str, batch: DeviceBatch) -> None:
     networks = drawn()
     generator = networks["generator"].eval()
     assert isinstance(generator, RdfrNetwork)
     skips = [skip.noise for skip in generator.skips.values()]
     for gate in skips if noisy_part == "style" else [generator.noise]:
         gate.gate.bias.data.fill_(-1e9)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     assert not torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
     for gate in [*skips, generator.noise]:
         gate.gate.bias.data.fill_(-1e9)
@@ -279,26 +279,26 @@ def test_switches_take_out_what_they_say() -> None:
     assert (set(generator.skips), set(generator.codebooks)) == ({"16"}, {16})
 
 
-def test_without_a_gate_features_are_added(batch: ReadyBatch) -> None:
+def test_without_a_gate_features_are_added(batch: DeviceBatch) -> None:
     networks = drawn(shaped(gated_fusion=False))
     p, q = torch.randn(1, 16, 8, 8), torch.randn(1, 16, 8, 8)
     generator = networks["generator"]
     assert isinstance(generator, RdfrNetwork)
     assert torch.equal(generator.fusions["8"](p, q), p + q)
-    assert torch.isfinite(SMALL.restore(networks, seen_of(batch))).all()
+    assert torch.isfinite(SMALL.restore(networks, restorer_input(batch))).all()
 
 
 # --- Losses and phases ---
 
 
-def test_the_losses_are_equation_7(batch: ReadyBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_losses_are_equation_7(batch: DeviceBatch, monkeypatch: pytest.MonkeyPatch) -> None:
     networks = drawn(shaped(noise=False))
     generator, judge = networks["generator"], networks["discriminator"]
     perceptual = Perceptual("random", {"relu1_1": 1.0})
-    weights = Losses(adversarial=2.0, pixels=3.0, perceptual=5.0, commitment=7.0)
+    weights = LossWeights(adversarial=2.0, pixels=3.0, perceptual=5.0, commitment=7.0)
     monkeypatch.setattr("facerefs.trainers.models.rdfr.augment", lambda images: images.flip(3) * 0.5)
     terms = RdfrLosses(generator, judge, weights, perceptual).generator(batch)
-    image, commitments = generator(seen_of(batch).degraded)
+    image, commitments = generator(restorer_input(batch).degraded)
     looks = judge(image.flip(3) * 0.5)
     expected = {
         "adversarial": 2 * -torch.log(1 / (1 + torch.exp(-looks))).mean(),
@@ -312,7 +312,7 @@ def test_the_losses_are_equation_7(batch: ReadyBatch, monkeypatch: pytest.Monkey
 
 
 def test_the_discriminator_sees_real_and_made_faces_augmented(
-    batch: ReadyBatch, monkeypatch: pytest.MonkeyPatch
+    batch: DeviceBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     augmented: list[Tensor] = []
 
@@ -321,24 +321,24 @@ def test_the_discriminator_sees_real_and_made_faces_augmented(
         return images * 0
 
     monkeypatch.setattr("facerefs.trainers.models.rdfr.augment", look)
-    trainee = trainee_of(shaped(noise=False))
-    generator, judging, lazy = trainee.phases
+    training_module = trainee_of(shaped(noise=False))
+    generator, judging, lazy = training_module.phases
     found = judging.loss(batch)["logistic"].item()
-    blank = trainee.networks["discriminator"](torch.zeros_like(batch.target))
+    blank = training_module.networks["discriminator"](torch.zeros_like(batch.target))
     assert found == pytest.approx(nn.functional.softplus(torch.stack([blank, -blank])).sum().item() / 3)
     assert len(augmented) == 2
     assert torch.equal(augmented[0], batch.target)
-    assert (lazy.name, lazy.every, lazy.exact) == ("r1", 16, True)
+    assert (lazy.name, lazy.interval, lazy.force_fp32) == ("r1", 16, True)
     generator.loss(batch)
     assert augmented[2].requires_grad
 
 
-def test_the_commitment_moves_the_encoder_and_nothing_else(batch: ReadyBatch) -> None:
-    trainee = trainee_of()
-    step(trainee, batch)
-    generator = trainee.networks["generator"].requires_grad_(requires_grad=True)
+def test_the_commitment_moves_the_encoder_and_nothing_else(batch: DeviceBatch) -> None:
+    training_module = trainee_of()
+    step(training_module, batch)
+    generator = training_module.networks["generator"].requires_grad_(requires_grad=True)
     generator.zero_grad()
-    trainee.phases[0].loss(batch)["commitment"].backward()
+    training_module.phases[0].loss(batch)["commitment"].backward()
     moved = {
         name.split(".")[0]
         for name, p in generator.named_parameters()
@@ -347,54 +347,58 @@ def test_the_commitment_moves_the_encoder_and_nothing_else(batch: ReadyBatch) ->
     assert moved == {"encoder"}
 
 
-def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
-    trainee = trainee_of(replace(SMALL, losses=replace(SMALL.losses, adversarial=0.0)))
-    pixels = [step(trainee, batch, number)["generator/pixels"] for number in range(1, 26)]
+def test_it_learns_one_batch_by_heart(batch: DeviceBatch) -> None:
+    training_module = trainee_of(replace(SMALL, losses=replace(SMALL.losses, adversarial=0.0)))
+    pixels = [step(training_module, batch, number)["generator/pixels"] for number in range(1, 26)]
     assert sum(pixels[-3:]) < 0.6 * sum(pixels[:3])
 
 
-def test_rates_are_those_of_the_settings_and_frozen_parts_stay(batch: ReadyBatch) -> None:
-    trainee = trainee_of(replace(SMALL, losses=Losses(perceptual=0.0, r1=0.0)))
-    assert [phase.name for phase in trainee.phases] == ["generator", "discriminator"]
-    assert trainee.averaged == ("generator",)
-    assert trainee.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
+def test_rates_are_those_of_the_settings_and_frozen_parts_stay(batch: DeviceBatch) -> None:
+    training_module = trainee_of(replace(SMALL, losses=LossWeights(perceptual=0.0, r1=0.0)))
+    assert [phase.name for phase in training_module.phases] == ["generator", "discriminator"]
+    assert training_module.averaged == ("generator",)
+    assert training_module.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
     lazily = trainee_of().optimisers["discriminator"].param_groups[0]["lr"]
     assert lazily == pytest.approx(2e-3 * 16 / 17)
-    judge = {name: p.detach().clone() for name, p in trainee.networks["discriminator"].named_parameters()}
-    trainee.phases[0].loss(batch)
-    assert all(torch.equal(judge[n], p) for n, p in trainee.networks["discriminator"].named_parameters())
+    judge = {
+        name: p.detach().clone() for name, p in training_module.networks["discriminator"].named_parameters()
+    }
+    training_module.phases[0].loss(batch)
+    assert all(
+        torch.equal(judge[n], p) for n, p in training_module.networks["discriminator"].named_parameters()
+    )
 
 
-def test_it_trains_in_bfloat16(batch: ReadyBatch) -> None:
-    trainee = trainee_of()
+def test_it_trains_in_bfloat16(batch: DeviceBatch) -> None:
+    training_module = trainee_of()
     loop = replace(SMALL.loop, precision="bfloat16")
-    for phase in trainee.phases:
-        with computing(loop, CPU, phase.exact):
+    for phase in training_module.phases:
+        with computing(loop, CPU, phase.force_fp32):
             total = torch.stack([term.float() for term in phase.loss(batch).values()]).sum()
         total.backward()
         assert total.isfinite()
-    generator = trainee.networks["generator"]
+    generator = training_module.networks["generator"]
     assert isinstance(generator, RdfrNetwork)
-    assert trainee.between_steps is not None
-    trainee.between_steps(1, Ranks())
+    assert training_module.between_steps is not None
+    training_module.between_steps(1, Distributed())
     assert all(p.grad is None or p.grad.isfinite().all() for p in generator.parameters())
     assert all(book.codes.dtype == torch.float32 for book in generator.codebooks.values())
 
 
-def test_scores_tell_how_many_codes_are_used(batch: ReadyBatch) -> None:
-    trainee = trainee_of()
-    step(trainee, batch)
-    generator = trainee.networks["generator"]
+def test_scores_tell_how_many_codes_are_used(batch: DeviceBatch) -> None:
+    training_module = trainee_of()
+    step(training_module, batch)
+    generator = training_module.networks["generator"]
     assert isinstance(generator, RdfrNetwork)
-    scores = trainee.scores(trainee.networks, batch)
-    features = generator.encoder(seen_of(batch).degraded)
+    scores = training_module.scores(training_module.networks, batch)
+    features = generator.encoder(restorer_input(batch).degraded)
     for side, codebook in generator.codebooks.items():
         chosen = codebook(features[side]).chosen
         assert scores[f"codes_used_{side}px"].tolist() == [len(set(one.flatten().tolist())) for one in chosen]
         assert (
             scores[f"codes_perplexity_{side}px"].tolist() == [pytest.approx(12, rel=1e-3)] * 3
         )  # they begin equal
-    assert list(trainee.pictures(trainee.networks, batch)) == [
+    assert list(training_module.pictures(training_module.networks, batch)) == [
         "degraded",
         "another",
         "spread",
@@ -416,7 +420,7 @@ def test_interrupted_and_resumed_is_uninterrupted(tmp_path: Path) -> None:
             [str(faces)],
             tmp_path / name,
             resume,
-            Ranks(),
+            Distributed(),
             lambda _line: None,
             lambda: next(count) >= stop_after,
         )
@@ -449,14 +453,14 @@ def test_skips_that_cannot_be_are_told_in_a_sentence(skips: tuple[int, ...]) -> 
             r"set data\.references=0 instead of 1",
         ),
         (
-            replace(SMALL, losses=Losses(), weights=Weights(perceptual="no.pth")),
+            replace(SMALL, losses=LossWeights(), weights=Pretrained(perceptual="no.pth")),
             MissingWeights,
             r"no\.pth",
         ),
-        (replace(SMALL, weights=Weights(identity="dlib")), ValueError, "are of no network"),
+        (replace(SMALL, weights=Pretrained(identity="dlib")), ValueError, "are of no network"),
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(model: Rdfr, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence) as caught:
-        model.trainee(drawn(model), CPU, "")
+        model.training_module(drawn(model), CPU, "")
     assert "\n" not in str(caught.value)

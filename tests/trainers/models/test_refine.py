@@ -9,16 +9,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.tps import warp_for
-from facerefs.trainers.loop.training_module import Trainee
-from facerefs.trainers.models.common.discriminator_phases import opponent_phases
-from facerefs.trainers.models.common.restorer_input import seen_of, with_landmarks
+from facerefs.trainers.loop.training_module import TrainingModule
+from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
 from facerefs.trainers.models.model import Model, Restorer
-from facerefs.trainers.models.refine import PRESETS, Losses, Refine, RefineLosses, Shape, Weights
+from facerefs.trainers.models.refine import PRESETS, LossWeights, Pretrained, Refine, RefineLosses, Shape
 from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
 
@@ -31,7 +31,7 @@ SMALL = replace(
 
 
 @pytest.fixture(scope="module")
-def batch() -> ReadyBatch:
+def batch() -> DeviceBatch:
     faces = [
         prepared(i, face_files(i), reduce_px=SIDE_PX, degradation=SMALL.data.degradation) for i in range(3)
     ]
@@ -53,7 +53,7 @@ def networks() -> dict[str, nn.Module]:
     return SMALL.networks()
 
 
-def losses_of(networks: dict[str, nn.Module], weights: Losses) -> RefineLosses:
+def losses_of(networks: dict[str, nn.Module], weights: LossWeights) -> RefineLosses:
     def distances(one: Tensor, others: list[Tensor]) -> list[Tensor]:
         return [(one - other).square().mean(1, keepdim=True) for other in others]
 
@@ -87,13 +87,13 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
 
 @pytest.mark.parametrize(("bias", "prior_alone"), [(-40.0, True), (0.0, False)])
 def test_a_closed_mask_leaves_the_prior_as_it_is(
-    networks: dict[str, nn.Module], batch: ReadyBatch, bias: float, prior_alone: bool
+    networks: dict[str, nn.Module], batch: DeviceBatch, bias: float, prior_alone: bool
 ) -> None:
     generator = networks["generator"].eval()
     for fusion in generator.fusions.values():
         fusion.mask.weight.data.zero_()
         fusion.mask.bias.data.fill_(bias)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     features = generator.encoder(torch.cat([seen.degraded, seen.warped[:, 0]], 1))
     style = generator.style_code(features[4].flatten(1))
     assert {side: part.shape[-1] for side, part in features.items()} == {s: s for s in (4, 8, 16, 32)}
@@ -105,30 +105,30 @@ def test_a_closed_mask_leaves_the_prior_as_it_is(
 
 
 @pytest.mark.parametrize("what", ["degraded", "warped", "reference_embeddings"])
-def test_all_that_is_seen_counts(networks: dict[str, nn.Module], batch: ReadyBatch, what: str) -> None:
+def test_all_that_is_seen_counts(networks: dict[str, nn.Module], batch: DeviceBatch, what: str) -> None:
     networks["generator"].eval()
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     other = replace(seen, **{what: torch.randn_like(getattr(seen, what))})
     assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
     assert torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
 
 
-def test_the_embedding_counts_from_the_start(batch: ReadyBatch) -> None:
+def test_the_embedding_counts_from_the_start(batch: DeviceBatch) -> None:
     torch.manual_seed(2)
     model = replace(SMALL, shape=replace(SMALL.shape, embedding_dim=512))
     networks = {name: network.eval() for name, network in model.networks().items()}
     one, other = (nn.functional.normalize(torch.randn(3, 1, 512), dim=-1) for _ in range(2))
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     images = [model.restore(networks, replace(seen, reference_embeddings=i)) for i in (one, other)]
     assert (images[0] - images[1]).square().mean().sqrt() > 0.02
 
 
-def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     networks["generator"].eval()  # without noise
-    weights = Losses(minimum=2.0, cycle=3.0, adversarial=5.0, identity=7.0)
+    weights = LossWeights(minimum=2.0, cycle=3.0, adversarial=5.0, identity=7.0)
     losses = losses_of(networks, weights)
     terms = losses.generator(batch)
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     restored = SMALL.restore(networks, seen)
 
     minimum, cycle, identity = 0.0, 0.0, 0.0
@@ -141,13 +141,11 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Rea
                 inside = bool(seen.valid[i, 0, 0, row, column] > 0)
                 minimum += min(to_truth, to_reference) if inside else to_truth
         a, b = restored[i].flatten()[:8], seen.reference_embeddings[i, 0]
-        a = (
-            a + batch.batch.landmarks[i, 8:12].flatten() / SIDE_PX
-        )  # the pose of the truth, not of the reference
+        a = a + batch.landmarks[i, 8:12].flatten() / SIDE_PX  # the pose of the truth, not of the reference
         identity += 1 - (a @ b / (a.norm() * b.norm())).item()
     from facerefs.stages.degrade.apply_theta import degrade_and_restore
 
-    again = degrade_and_restore((restored.clamp(-1, 1) + 1) / 2, batch.batch.thetas) * 2 - 1
+    again = degrade_and_restore((restored.clamp(-1, 1) + 1) / 2, batch.thetas) * 2 - 1
     cycle = (again - seen.degraded).square().mean().item()
     assert terms["minimum"].item() == pytest.approx(2 * minimum / (3 * SIDE_PX**2), rel=1e-4)
     assert terms["cycle"].item() == pytest.approx(3 * cycle, rel=1e-3)
@@ -159,27 +157,27 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Rea
 
 
 def test_the_discriminator_tells_real_from_restored_and_r1_is_on_the_real_ones(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     networks["generator"].eval()  # without noise
-    losses, judge = losses_of(networks, Losses()), networks["discriminator"]
-    logistic, lazy = opponent_phases(judge, losses.restored, 6.0, 16)
-    restored = SMALL.restore(networks, seen_of(batch))
+    losses, judge = losses_of(networks, LossWeights()), networks["discriminator"]
+    logistic, lazy = discriminator_phases(judge, losses.restored, 6.0, 16)
+    restored = SMALL.restore(networks, restorer_input(batch))
     expected = torch.log1p(torch.exp(-judge(batch.target))) + torch.log1p(torch.exp(judge(restored)))
     assert logistic.loss(batch)["logistic"].item() == pytest.approx(expected.mean().item(), rel=1e-4)
     real = batch.target.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(judge(real).sum(), real)
     found = lazy.loss(batch)["r1"].item()
-    assert (lazy.every, lazy.exact) == (16, True)
+    assert (lazy.interval, lazy.force_fp32) == (16, True)
     assert found == pytest.approx(6 / 2 * gradient.square().sum().item() / 3, rel=1e-4)
 
 
 def test_the_baseline_has_the_traditional_loss_alone(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     networks["generator"].eval()
-    terms = losses_of(networks, Losses(objective="baseline", minimum=2.0)).generator(batch)
-    restored = SMALL.restore(networks, seen_of(batch))
+    terms = losses_of(networks, LossWeights(objective="baseline", minimum=2.0)).generator(batch)
+    restored = SMALL.restore(networks, restorer_input(batch))
     assert set(terms) == {"truth", "adversarial"}
     assert terms["truth"].item() == pytest.approx(
         2 * (restored - batch.target).square().mean().item(), rel=1e-4
@@ -187,96 +185,102 @@ def test_the_baseline_has_the_traditional_loss_alone(
 
 
 def test_a_perfect_copy_of_the_reference_costs_no_minimum_but_a_cycle(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     class Copies(nn.Module):
         def forward(self, _degraded: Tensor, warped: Tensor, _embedding: Tensor) -> Tensor:
             return warped
 
     inside = replace(batch, valid=torch.ones_like(batch.valid))
-    terms = losses_of(networks | {"generator": Copies()}, Losses()).generator(inside)
+    terms = losses_of(networks | {"generator": Copies()}, LossWeights()).generator(inside)
     assert terms["minimum"].item() == 0
     assert terms["cycle"].item() > 0.01
 
 
 @pytest.fixture
-def trainee(networks: dict[str, nn.Module]) -> Trainee:
+def training_module(networks: dict[str, nn.Module]) -> TrainingModule:
     model = replace(SMALL, shape=replace(SMALL.shape, embedding_dim=128))
-    return model.trainee(model.networks(), CPU, "dlib-resnet-128")
+    return model.training_module(model.networks(), CPU, "dlib-resnet-128")
 
 
-def with_embeddings(batch: ReadyBatch) -> ReadyBatch:
+def with_embeddings(batch: DeviceBatch) -> DeviceBatch:
     vectors = nn.functional.normalize(torch.randn(3, 1, 128), dim=-1)
-    return replace(batch, batch=replace(batch.batch, reference_embeddings=vectors, embedding=vectors[:, 0]))
+    return replace(batch, reference_embeddings=vectors, embedding=vectors[:, 0])
 
 
-def test_each_phase_has_gradients_for_its_own_networks(trainee: Trainee, batch: ReadyBatch) -> None:
-    assert trainee.averaged == ("generator",)
-    assert [(phase.name, phase.every) for phase in trainee.phases] == [
+def test_each_phase_has_gradients_for_its_own_networks(
+    training_module: TrainingModule, batch: DeviceBatch
+) -> None:
+    assert training_module.averaged == ("generator",)
+    assert [(phase.name, phase.interval) for phase in training_module.phases] == [
         ("generator", 1),
         ("discriminator", 1),
         ("r1", SMALL.losses.r1_every),
     ]
     seen = with_embeddings(batch)
-    for phase in trainee.phases:
-        for network in trainee.networks.values():
+    for phase in training_module.phases:
+        for network in training_module.networks.values():
             network.zero_grad()
         torch.stack([term.float() for term in phase.loss(seen).values()]).sum().backward()
         (own,) = phase.networks
-        without = [name for name, p in trainee.networks[own].named_parameters() if p.grad is None]
+        without = [name for name, p in training_module.networks[own].named_parameters() if p.grad is None]
         # Styles come from the encoder, not from the prior's mapping; r1 does not know the last bias.
         assert all(name.startswith("prior.mapping.") or name == "logit.bias" for name in without), without
         if own == "discriminator" and phase.name == "discriminator":
-            assert all(p.grad is None for p in trainee.networks["generator"].parameters())
+            assert all(p.grad is None for p in training_module.networks["generator"].parameters())
 
 
-def test_the_prior_learns_more_slowly(trainee: Trainee) -> None:
+def test_the_prior_learns_more_slowly(training_module: TrainingModule) -> None:
     paper = replace(SMALL, prior_lr=4e-4, shape=replace(SMALL.shape, embedding_dim=128))
-    trainee = paper.trainee(paper.networks(), CPU, "dlib-resnet-128")
+    training_module = paper.training_module(paper.networks(), CPU, "dlib-resnet-128")
     rates = {}
-    for group in trainee.optimisers["generator"].param_groups:
+    for group in training_module.optimisers["generator"].param_groups:
         for parameter in group["params"]:
             rates[parameter] = group["lr"]
-    generator = trainee.networks["generator"]
+    generator = training_module.networks["generator"]
     for name, parameter in generator.named_parameters():
         assert rates[parameter] == (4e-4 if name.startswith("prior.") else 2e-3), name
-    (group,) = trainee.optimisers["discriminator"].param_groups
+    (group,) = training_module.optimisers["discriminator"].param_groups
     assert group["lr"] == pytest.approx(2e-3 * 16 / 17)
     assert group["betas"] == pytest.approx((0.5 ** (16 / 17), 0.99 ** (16 / 17)))
 
 
 def test_without_r1_there_is_no_phase_for_it_and_rates_are_plain() -> None:
-    losses = Losses(distance="pixels", r1=0.0)
+    losses = LossWeights(distance="pixels", r1=0.0)
     model = replace(SMALL, losses=losses, shape=replace(SMALL.shape, embedding_dim=128))
-    made = model.trainee(model.networks(), CPU, "dlib-resnet-128")
+    made = model.training_module(model.networks(), CPU, "dlib-resnet-128")
     assert [phase.name for phase in made.phases] == ["generator", "discriminator"]
     assert made.optimisers["discriminator"].param_groups[0]["lr"] == 2e-3
 
 
-def test_it_learns_one_batch_by_heart(batch: ReadyBatch) -> None:
+def test_it_learns_one_batch_by_heart(batch: DeviceBatch) -> None:
     model = replace(
-        SMALL, shape=replace(SMALL.shape, embedding_dim=128), losses=Losses(distance="pixels", identity=0.0)
+        SMALL,
+        shape=replace(SMALL.shape, embedding_dim=128),
+        losses=LossWeights(distance="pixels", identity=0.0),
     )
     torch.manual_seed(3)
-    trainee = model.trainee(model.networks(), CPU, "dlib-resnet-128")
+    training_module = model.training_module(model.networks(), CPU, "dlib-resnet-128")
     seen = with_embeddings(batch)
-    generator = trainee.phases[0]
+    generator = training_module.phases[0]
     first: float | None = None
     for _ in range(60):
         terms = generator.loss(seen)
-        trainee.optimisers["generator"].zero_grad()
+        training_module.optimisers["generator"].zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-        trainee.optimisers["generator"].step()
+        training_module.optimisers["generator"].step()
         first = first if first is not None else terms["minimum"].item()
     assert terms["minimum"].item() < 0.7 * first
 
 
-def test_pictures_and_scores_are_of_what_was_restored(trainee: Trainee, batch: ReadyBatch) -> None:
+def test_pictures_and_scores_are_of_what_was_restored(
+    training_module: TrainingModule, batch: DeviceBatch
+) -> None:
     seen = with_embeddings(batch)
-    networks = {name: network.eval() for name, network in trainee.networks.items()}
-    pictures = trainee.pictures(networks, seen)
+    networks = {name: network.eval() for name, network in training_module.networks.items()}
+    pictures = training_module.pictures(networks, seen)
     assert list(pictures) == ["degraded", "reference", "warped", "output", "truth"]
-    scores = trainee.scores(networks, seen)
+    scores = training_module.scores(networks, seen)
     error = ((pictures["degraded"].clamp(-1, 1) - pictures["truth"]) * 127.5).round()
     worst = 10 * torch.log10(255**2 / error.double().square().mean((1, 2, 3)))
     assert scores["psnr_degraded"] == pytest.approx(worst, abs=0.05)
@@ -297,42 +301,42 @@ def test_a_file_of_stylegan2_fills_the_prior(tmp_path) -> None:
         weights=replace(SMALL.weights, generator=str(tmp_path / "prior.pt")),
     )
     networks = model.networks()
-    trainee = model.trainee(networks, CPU, "dlib-resnet-128")
+    training_module = model.training_module(networks, CPU, "dlib-resnet-128")
     assert torch.equal(networks["generator"].prior.synthesis.const, prior.synthesis.const)
-    assert any("prior.pt" in note for note in trainee.notes)
+    assert any("prior.pt" in note for note in training_module.notes)
 
 
 @pytest.mark.parametrize(
     ("weights", "stored", "error", "sentence"),
     [
-        (Weights(identity="dlib"), "dlib-resnet-128", MissingWeights, "weights.generator"),
-        (Weights(generator="random", identity="dlib"), "arcface:x", ValueError, "are of arcface:x"),
+        (Pretrained(identity="dlib"), "dlib-resnet-128", MissingWeights, "weights.generator"),
+        (Pretrained(generator="random", identity="dlib"), "arcface:x", ValueError, "are of arcface:x"),
         (
-            Weights(generator="random", identity="dlib"),
+            Pretrained(generator="random", identity="dlib"),
             "dlib-resnet-128",
             ValueError,
             "shape.embedding_dim=128",
         ),
-        (Weights(generator="no.pt", identity="dlib"), "dlib-resnet-128", MissingWeights, "no.pt"),
+        (Pretrained(generator="no.pt", identity="dlib"), "dlib-resnet-128", MissingWeights, "no.pt"),
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(
-    weights: Weights, stored: str, error: type[Exception], sentence: str
+    weights: Pretrained, stored: str, error: type[Exception], sentence: str
 ) -> None:
     model: Refine = replace(SMALL, weights=weights)
     with pytest.raises(error, match=sentence) as caught:
-        model.trainee(model.networks(), CPU, stored)
+        model.training_module(model.networks(), CPU, stored)
     assert "\n" not in str(caught.value)
 
 
 def test_without_references_there_is_nothing_to_learn_from() -> None:
     model = replace(SMALL, data=replace(SMALL.data, references=0))
     with pytest.raises(ValueError, match=r"set data\.references=1"):
-        model.trainee(model.networks(), CPU, "dlib-resnet-128")
+        model.training_module(model.networks(), CPU, "dlib-resnet-128")
 
 
-def test_other_landmarks_move_the_reference_along(batch: ReadyBatch) -> None:
-    seen = seen_of(batch)
+def test_other_landmarks_move_the_reference_along(batch: DeviceBatch) -> None:
+    seen = restorer_input(batch)
     same = with_landmarks(seen, seen.landmarks)
     assert torch.allclose(same.warped, seen.warped, atol=1e-5)
     assert torch.equal(same.valid, seen.valid)

@@ -13,27 +13,26 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import RandomNoise, RandomResize, Recipe, Round
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.hull import face_hull
 from facerefs.trainers.geometry.sizes import enlarged, reduced
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
 from facerefs.trainers.loop.loop import Update
-from facerefs.trainers.loop.phases import Trainable
 from facerefs.trainers.loop.settings import Adam, Data, Loop
-from facerefs.trainers.loop.training_module import Phase, Trainee
+from facerefs.trainers.loop.training_module import Phase, Trainable, TrainingModule
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.catalogue import presets
-from facerefs.trainers.models.common.restorer_input import seen_of
-from facerefs.trainers.models.model import Model, Restorer, Seen
+from facerefs.trainers.models.common.restorer_input import restorer_input
+from facerefs.trainers.models.model import Model, Restorer, RestorerInput
 from facerefs.trainers.models.rpf.factor import bicubic_by
 from facerefs.trainers.models.rpf.masks import BatchMasks
-from facerefs.trainers.models.rpf.rpf import PRESETS, Losses, Rpf, RpfLosses, Shape, Weights
-from facerefs.trainers.models.rpf.schedule import Lesson, Schedule, lessons_of
+from facerefs.trainers.models.rpf.rpf import PRESETS, LossWeights, Pretrained, Rpf, RpfLosses, Shape
+from facerefs.trainers.models.rpf.schedule import Schedule, TrainingStage, training_stages
 from facerefs.trainers.networks.features import ALEXNET, Features
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
@@ -52,9 +51,9 @@ SMALL = Rpf(
         style_dim=8,
         critic_channels=4,
     ),
-    losses=Losses(perceptual=0.0, identity=0.0),
+    losses=LossWeights(perceptual=0.0, identity=0.0),
     schedule=Schedule(refinement_steps=2, warping_steps=1, synthesis_steps=2),
-    weights=Weights(identity=""),
+    weights=Pretrained(identity=""),
     adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
     data=Data(batch_size=2, degradation=bicubic_by(8), workers=0),
     loop=Loop(
@@ -69,7 +68,7 @@ SMALL = Rpf(
 
 
 @pytest.fixture(scope="module")
-def batch() -> ReadyBatch:
+def batch() -> DeviceBatch:
     faces = [prepared(i, face_files(i), reduce_px=SIDE_PX, degradation=bicubic_by(8)) for i in range(3)]
     made = collate(faces, references=1, at_once=1)
     points = frontal_face(SIDE_PX).float()
@@ -113,7 +112,7 @@ def run(model: Rpf, faces: Path, folder: Path, resume: bool = False, stop_after:
         [str(faces)],
         folder,
         resume,
-        Ranks(),
+        Distributed(),
         announce=lambda _line: None,
         stop=lambda: stop_after is not None and next(steps) >= stop_after,
     )
@@ -130,8 +129,8 @@ def moved(before: dict[str, nn.Module], after: dict[str, nn.Module]) -> set[str]
 # --- Sizes ---
 
 
-def nothing_seen(side: int, references: int = 1) -> Seen:
-    return Seen(
+def nothing_seen(side: int, references: int = 1) -> RestorerInput:
+    return RestorerInput(
         degraded=torch.empty(1, 3, side, side),
         references=torch.empty(1, references, 3, side, side),
         reference_embeddings=torch.empty(1, references, 0),
@@ -170,7 +169,7 @@ def test_the_full_network_has_the_sizes_of_the_paper(preset: str, small_px: int)
 def test_the_paper_s_steps_are_its_epochs() -> None:
     assert PRESETS["paper"].loop.steps == 5 * 70_000 + 6 * 2 * 5 * 27_291
     for model in PRESETS.values():
-        assert model.loop.steps == model.lessons[-1].until
+        assert model.loop.steps == model.lessons[-1].end_step
 
 
 def test_the_tiny_preset_is_small() -> None:
@@ -183,17 +182,19 @@ def test_the_tiny_preset_is_small() -> None:
 
 def test_the_schedule_is_first_all_refinement_and_then_from_coarse_to_fine() -> None:
     schedule = Schedule(refinement_steps=10, warping_steps=3, synthesis_steps=4)
-    first = [Lesson("refinement", block, 0, 10, "single") for block in (1, 2)]
+    first = [TrainingStage("refinement", block, 0, 10, "single") for block in (1, 2)]
     then = [
-        Lesson("warping", 1, 10, 13, "pairs"),
-        Lesson("synthesis", 1, 13, 17, "pairs"),
-        Lesson("warping", 2, 17, 20, "pairs"),
-        Lesson("synthesis", 2, 20, 24, "pairs"),
+        TrainingStage("warping", 1, 10, 13, "pairs"),
+        TrainingStage("synthesis", 1, 13, 17, "pairs"),
+        TrainingStage("warping", 2, 17, 20, "pairs"),
+        TrainingStage("synthesis", 2, 20, 24, "pairs"),
     ]
-    assert lessons_of(schedule, 2) == (*first, *then)
-    assert lessons_of(replace(schedule, stages=("refinement",)), 2) == tuple(first)
-    alone = lessons_of(replace(schedule, stages=("reference",)), 2)
-    assert [(one.network, one.after) for one in alone] == [(one.network, one.after - 10) for one in then]
+    assert training_stages(schedule, 2) == (*first, *then)
+    assert training_stages(replace(schedule, stages=("refinement",)), 2) == tuple(first)
+    alone = training_stages(replace(schedule, stages=("reference",)), 2)
+    assert [(one.network, one.start_step) for one in alone] == [
+        (one.network, one.start_step - 10) for one in then
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -267,18 +268,18 @@ def test_the_second_stage_goes_on_from_a_run_of_the_first_without_references(
     assert any("first" in note and "step 2" in note for note in ended.notes)
     smaller = replace(second, shape=replace(SMALL.shape, style_dim=4))
     with pytest.raises(ValueError, match=r"of rpf, does not fit refinement_1 .*same model and shape"):
-        smaller.trainee(smaller.networks(), CPU, "")
+        smaller.training_module(smaller.networks(), CPU, "")
 
 
 def test_a_lesson_gives_gradients_to_all_of_its_module_and_to_nothing_else(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    made = SMALL.trainee(networks, CPU, "")
+    made = SMALL.training_module(networks, CPU, "")
     trainable = Trainable(networks)
     first = ["refinement_critic_1", "refinement_1", "refinement_critic_2"]
     assert [phase.name for phase in made.phases[:3]] == first
     assert [phase.name for phase in made.phases[6:9]] == ["warping_1", "synthesis_critic_1", "synthesis_1"]
-    assert all(phase.exact is ("critic" in phase.name) for phase in made.phases)
+    assert all(phase.force_fp32 is ("critic" in phase.name) for phase in made.phases)
     for phase in made.phases:
         with trainable.only(phase):
             torch.stack(list(phase.loss(batch).values())).sum().backward()
@@ -295,7 +296,7 @@ def test_a_lesson_gives_gradients_to_all_of_its_module_and_to_nothing_else(
 
 def test_a_critic_has_betas_of_its_own() -> None:
     model = replace(SMALL, critic_adam=Adam(lr=2e-3, beta1=0.0, beta2=0.5))
-    for name, optimiser in model.trainee(model.networks(), CPU, "").optimisers.items():
+    for name, optimiser in model.training_module(model.networks(), CPU, "").optimisers.items():
         (group,) = optimiser.param_groups
         expected = (2e-3, (0.0, 0.5)) if "critic" in name else (1e-3, (0.9, 0.99))
         assert (group["lr"], group["betas"]) == expected, name
@@ -331,7 +332,7 @@ def test_refinement_of_a_run_that_does_not_fit_is_said_in_a_sentence(
         write(tmp_path, kept, keep=9).rename(tmp_path / f"{name}.pt")
     model = of_stage("reference", 9, refinement=str(tmp_path / place))
     with pytest.raises(ValueError, match=sentence) as caught:
-        model.trainee(model.networks(), CPU, "")
+        model.training_module(model.networks(), CPU, "")
     assert "\n" not in str(caught.value)
 
 
@@ -346,17 +347,17 @@ def black(images: Tensor, masks: Tensor) -> Tensor:
     return ((images + 1) / 2 * masks) * 2 - 1
 
 
-def small_of(batch: ReadyBatch) -> Tensor:
+def small_of(batch: DeviceBatch) -> Tensor:
     """The 4 x 4 px of the degraded face: as its recipe made them, in [-1, 1]."""
     from facerefs.stages.degrade.apply_theta import degrade
 
-    return degrade((batch.target + 1) / 2, batch.batch.thetas).pixels[..., :4, :4] * 2 - 1
+    return degrade((batch.target + 1) / 2, batch.thetas).pixels[..., :4, :4] * 2 - 1
 
 
-def by_hand(networks: dict[str, nn.Module], batch: ReadyBatch, number: int) -> tuple[Tensor, Tensor, Tensor]:
+def by_hand(networks: dict[str, nn.Module], batch: DeviceBatch, number: int) -> tuple[Tensor, Tensor, Tensor]:
     """x^(n), the masked reference of its block, and what is aligned there, step by step."""
     x = small_of(batch)
-    reference = black(batch.references[:, 0], masks_of(batch.batch.reference_landmarks[:, 0]))
+    reference = black(batch.references[:, 0], masks_of(batch.reference_landmarks[:, 0]))
     for n in range(1, number + 1):
         there = reduced(reference, 4 << n)
         flow = networks[f"warping_{n}"](x, there)
@@ -375,11 +376,11 @@ def by_hand(networks: dict[str, nn.Module], batch: ReadyBatch, number: int) -> t
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_the_warping_loss_is_equation_3(
-    networks: dict[str, nn.Module], batch: ReadyBatch, number: int
+    networks: dict[str, nn.Module], batch: DeviceBatch, number: int
 ) -> None:
     (found,) = losses_of(networks).warping(number, batch).values()
     _, _, aligned = by_hand(networks, batch, number)
-    places, points = batch.batch.reference_landmarks[:, 0], batch.batch.landmarks
+    places, points = batch.reference_landmarks[:, 0], batch.landmarks
     mask, _ = warp_for(SIDE_PX)(masks_of(places), places, points)
     warped = black(batch.warped[:, 0], mask * batch.valid[:, 0])
     assert 0 < mask.mean() < 1
@@ -390,19 +391,19 @@ def test_the_warping_loss_is_equation_3(
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_synthesis_loss_is_equations_4_and_5(
-    networks: dict[str, nn.Module], batch: ReadyBatch, number: int
+    networks: dict[str, nn.Module], batch: DeviceBatch, number: int
 ) -> None:
     terms = losses_of(networks).synthesis(number, batch)
     x, _, aligned = by_hand(networks, batch, number)
     side = 4 << number
     made, truth = networks[f"synthesis_{number}"](x, aligned), reduced(batch.target, side)
-    mask = nn.functional.avg_pool2d(masks_of(batch.batch.landmarks), SIDE_PX // side)
+    mask = nn.functional.avg_pool2d(masks_of(batch.landmarks), SIDE_PX // side)
     assert terms["masked"].item() == pytest.approx((mask * made - mask * truth).abs().mean().item(), rel=1e-4)
     score = networks[f"synthesis_critic_{number}"](black(made, mask)).mean() / (3 * side**2) ** 0.5
     assert terms["adversarial"].item() == pytest.approx(-0.1 * score.item(), rel=1e-4)
 
 
-def test_the_critic_s_loss_is_that_of_wgan_gp(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+def test_the_critic_s_loss_is_that_of_wgan_gp(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     critic = networks["refinement_critic_1"]
     torch.manual_seed(3)
     terms = losses_of(networks).refinement_critic(1, batch)
@@ -420,7 +421,7 @@ def test_the_critic_s_loss_is_that_of_wgan_gp(networks: dict[str, nn.Module], ba
 
 @pytest.mark.parametrize(("refined_from", "number"), [("half", 1), ("half", 3), ("input", 3)])
 def test_the_refinement_loss_is_equations_6_to_9(
-    networks: dict[str, nn.Module], batch: ReadyBatch, refined_from: str, number: int
+    networks: dict[str, nn.Module], batch: DeviceBatch, refined_from: str, number: int
 ) -> None:
     class Embedder(nn.Module):
         def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
@@ -432,7 +433,7 @@ def test_the_refinement_loss_is_equations_6_to_9(
         def forward(self, made: Tensor, truth: Tensor) -> Tensor:
             return (made - truth).square().mean()
 
-    weights = Losses(
+    weights = LossWeights(
         reconstruction=2,
         perceptual=3,
         identity=5,
@@ -460,7 +461,7 @@ def test_the_refinement_loss_is_equations_6_to_9(
 
 
 def test_faces_of_a_block_are_embedded_with_landmarks_of_its_side(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     seen: list[Tensor] = []
 
@@ -469,19 +470,21 @@ def test_faces_of_a_block_are_embedded_with_landmarks_of_its_side(
             seen.append(landmarks)
             return images.flatten(1)
 
-    model = replace(SMALL, losses=Losses(perceptual=0, identity_from_px=8))
+    model = replace(SMALL, losses=LossWeights(perceptual=0, identity_from_px=8))
     replace(losses_of(networks, model), embedder=Embedder()).refinement(2, batch)
-    assert torch.allclose(seen[0] + 0.5, (batch.batch.landmarks + 0.5) / 2)
+    assert torch.allclose(seen[0] + 0.5, (batch.landmarks + 0.5) / 2)
 
 
-def test_a_penalty_of_zero_is_not_worked_out(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+def test_a_penalty_of_zero_is_not_worked_out(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     model = replace(SMALL, losses=replace(SMALL.losses, penalty=0.0))
     assert set(losses_of(networks, model).refinement_critic(1, batch)) == {"wasserstein"}
 
 
 def test_a_weight_of_zero_leaves_a_critic_out() -> None:
-    model = replace(SMALL, losses=Losses(perceptual=0, identity=0, adversarial=0, synthesis_adversarial=0))
-    made = model.trainee(model.networks(), CPU, "")
+    model = replace(
+        SMALL, losses=LossWeights(perceptual=0, identity=0, adversarial=0, synthesis_adversarial=0)
+    )
+    made = model.training_module(model.networks(), CPU, "")
     assert not any("critic" in name for name in made.networks)
     assert {phase.name for phase in made.phases} == set(made.networks)
 
@@ -489,8 +492,10 @@ def test_a_weight_of_zero_leaves_a_critic_out() -> None:
 # --- What is seen ---
 
 
-def test_masks_of_the_samples_come_before_the_hull(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
-    seen = seen_of(batch)
+def test_masks_of_the_samples_come_before_the_hull(
+    networks: dict[str, nn.Module], batch: DeviceBatch
+) -> None:
+    seen = restorer_input(batch)
     reference = seen.references[:, 0]
     hull = masks_of(seen.reference_landmarks[:, 0])
     mine = (torch.rand(3, 1, 1, SIDE_PX, SIDE_PX) > 0.5).float()
@@ -502,7 +507,7 @@ def test_masks_of_the_samples_come_before_the_hull(networks: dict[str, nn.Module
 
 
 def test_a_step_asks_for_the_masks_of_its_faces_once(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     asked: list[Tensor] = []
 
@@ -521,7 +526,7 @@ def test_a_step_asks_for_the_masks_of_its_faces_once(
 
 
 def test_masks_of_the_samples_count_in_losses_and_only_where_the_warp_comes_from_within(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     mine = [(torch.rand(3, 1, SIDE_PX, SIDE_PX) > 0.5).float() for _ in range(3)]
     told = replace(batch, target_mask=mine[0], warped_masks=mine[1][:, None], valid=mine[2][:, None])
@@ -530,15 +535,15 @@ def test_masks_of_the_samples_count_in_losses_and_only_where_the_warp_comes_from
     (found,) = losses.warping(3, told).values()
     expected = (aligned - black(batch.warped[:, 0], mine[1] * mine[2])).abs().mean()
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
-    made = SMALL.pictures(networks, seen_of(batch))["synthesised"]
+    made = SMALL.pictures(networks, restorer_input(batch))["synthesised"]
     expected = ((made - batch.target) * mine[0]).abs().mean()
     assert losses.synthesis(3, told)["masked"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_a_parser_is_loaded_only_where_it_is_needed(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     model = replace(SMALL, weights=replace(SMALL.weights, parsing="no.pth"))
     with pytest.raises(MissingWeights, match=r"no\.pth"):
         model.restore(networks, seen)
@@ -546,13 +551,13 @@ def test_a_parser_is_loaded_only_where_it_is_needed(
     for shape in (replace(SMALL.shape, masks=False), replace(SMALL.shape, reference=False)):
         assert replace(model, shape=shape).restore(networks, seen).any()
     without = replace(model, shape=replace(SMALL.shape, masks=False))
-    assert not any("mask" in note for note in without.trainee(networks, CPU, "").notes)
+    assert not any("mask" in note for note in without.training_module(networks, CPU, "").notes)
 
 
 def test_pictures_are_the_input_and_what_figure_7_shows(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     pictures = SMALL.pictures(networks, seen)
     assert list(pictures) == ["bicubic", "masked", "aligned", "synthesised"]
     x, _, aligned = by_hand(networks, batch, 3)
@@ -563,9 +568,9 @@ def test_pictures_are_the_input_and_what_figure_7_shows(
 
 
 def test_without_the_reference_the_bicubic_input_stands_for_it(
-    networks: dict[str, nn.Module], batch: ReadyBatch
+    networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
-    seen = seen_of(batch)
+    seen = restorer_input(batch)
     other = replace(seen, references=torch.rand_like(seen.references))
     assert not torch.allclose(SMALL.restore(networks, seen), SMALL.restore(networks, other), atol=1e-3)
     without = replace(SMALL, shape=replace(SMALL.shape, reference=False))
@@ -578,19 +583,19 @@ def test_without_the_reference_the_bicubic_input_stands_for_it(
     )
 
 
-def test_without_masks_all_of_an_image_counts(networks: dict[str, nn.Module], batch: ReadyBatch) -> None:
+def test_without_masks_all_of_an_image_counts(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     whole = replace(SMALL, shape=replace(SMALL.shape, masks=False))
-    made = whole.pictures(networks, seen_of(batch))["synthesised"]
+    made = whole.pictures(networks, restorer_input(batch))["synthesised"]
     found = losses_of(networks, whole).synthesis(3, batch)["masked"]
     assert found.item() == pytest.approx((made - batch.target).abs().mean().item(), rel=1e-4)
 
 
-def test_before_it_has_learnt_it_gives_the_bicubic_image(batch: ReadyBatch) -> None:
+def test_before_it_has_learnt_it_gives_the_bicubic_image(batch: DeviceBatch) -> None:
     fresh = SMALL.networks()
-    x = SMALL.small(seen_of(batch))
+    x = SMALL.small(restorer_input(batch))
     for side in (8, 16, 32):
         x = enlarged(x, side)
-    assert torch.allclose(SMALL.restore(fresh, seen_of(batch)), x, atol=1e-5)
+    assert torch.allclose(SMALL.restore(fresh, restorer_input(batch)), x, atol=1e-5)
 
 
 # --- Learning ---
@@ -599,11 +604,11 @@ def test_before_it_has_learnt_it_gives_the_bicubic_image(batch: ReadyBatch) -> N
 @pytest.mark.parametrize(
     ("name", "term"), [("refinement_2", "pixels"), ("warping_3", "aligned"), ("synthesis_3", "masked")]
 )
-def test_each_module_learns_one_batch_by_heart(batch: ReadyBatch, name: str, term: str) -> None:
+def test_each_module_learns_one_batch_by_heart(batch: DeviceBatch, name: str, term: str) -> None:
     model = replace(SMALL, adam=Adam(lr=5e-3, beta1=0.9, beta2=0.99))
     torch.manual_seed(4)
-    made: Trainee = model.trainee(model.networks(), CPU, "")
-    update = Update(made, model.loop, Ranks())
+    made: TrainingModule = model.training_module(model.networks(), CPU, "")
+    update = Update(made, model.loop, Distributed())
     (phase,) = (phase for phase in made.phases if phase.name == name)
     plain: Phase = replace(phase, loss=lambda one: {term: phase.loss(one)[term]})
     first = phase.loss(batch)[term].item()
@@ -636,25 +641,25 @@ NOISY = Recipe(
         (with_(schedule=Schedule(stages=())), ValueError, r"schedule.stages is \[refinement\]"),
         (with_(schedule=Schedule(stages=("reference", "refinement"))), ValueError, "in this order"),
         (with_(schedule=Schedule(stages=("reference",)), loop=Loop(steps=9)), MissingWeights, "weights.refinement"),
-        (with_(losses=Losses(), weights=Weights(perceptual="no.pth", identity="")), MissingWeights, "no.pth"),
-        (with_(weights=Weights(identity="", parsing="no.pth")), MissingWeights, "no.pth"),
-        (with_(weights=Weights(identity="dlib")), ValueError, "are of another"),
+        (with_(losses=LossWeights(), weights=Pretrained(perceptual="no.pth", identity="")), MissingWeights, "no.pth"),
+        (with_(weights=Pretrained(identity="", parsing="no.pth")), MissingWeights, "no.pth"),
+        (with_(weights=Pretrained(identity="dlib")), ValueError, "are of another"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_a_sentence(model: Rpf, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence) as caught:
-        model.trainee(model.networks(), CPU, "another")
+        model.training_module(model.networks(), CPU, "another")
     assert "\n" not in str(caught.value)
 
 
 def test_other_degradation_may_be_added_to_the_factor() -> None:
     model = with_(data=replace(SMALL.data, degradation=NOISY))
-    assert model.trainee(model.networks(), CPU, "").phases
+    assert model.training_module(model.networks(), CPU, "").phases
 
 
 def test_fewer_steps_than_the_schedule_has_are_noted() -> None:
     model = with_(loop=Loop(steps=4))
-    notes = model.trainee(model.networks(), CPU, "").notes
+    notes = model.training_module(model.networks(), CPU, "").notes
     assert "lesson: synthesis_1 gets 1 of 2 steps" in notes
     assert "lesson: warping_3 gets 0 of 1 steps" in notes
     assert not any("refinement_1" in note for note in notes)

@@ -7,15 +7,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facerefs.trainers.loop.training_module import Phase, Trainee
+from facerefs.trainers.loop.training_module import Phase, TrainingModule
 from facerefs.trainers.models.catalogue import presets
 from facerefs.trainers.models.model import Model
-from facerefs.trainers.models.stylegan2 import PRESETS, Losses, Shape, StyleGan2, Weights, draw_latents
+from facerefs.trainers.models.stylegan2 import (
+    PRESETS,
+    LossWeights,
+    Pretrained,
+    Shape,
+    StyleGan2,
+    draw_latents,
+)
 from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.trainers.face_files import SIZE_PX, face_files
 
@@ -23,28 +30,28 @@ CPU = torch.device("cpu")
 SMALL = StyleGan2(shape=Shape(size_px=SIZE_PX, channels=8, style_dim=8, mapping_layers=2))
 
 
-def ready(batch: int = 4) -> ReadyBatch:
+def ready(batch: int = 4) -> DeviceBatch:
     preparation = FacePreparation(size_px=SIZE_PX, references=0, degradation="bicubic")
-    faces = [preparation(Draw(i, 0, 0, i), face_files(i, references=0)) for i in range(batch)]
+    faces = [preparation(SampleRequest(i, 0, 0, i), face_files(i, references=0)) for i in range(batch)]
     return next(on_device([collate(faces, 0)], "cpu"))
 
 
-def trainee(model: StyleGan2 = SMALL) -> Trainee:
+def training_module(model: StyleGan2 = SMALL) -> TrainingModule:
     torch.manual_seed(6)
     networks = model.networks()
     for name in ("generator", "discriminator"):  # biases and noise are 0 at first
         for parameter in networks[name].parameters():
             nn.init.normal_(parameter)
-    return model.trainee(networks, CPU, "")
+    return model.training_module(networks, CPU, "")
 
 
-def total(phase: Phase, batch: ReadyBatch) -> Tensor:
+def total(phase: Phase, batch: DeviceBatch) -> Tensor:
     return torch.stack(list(phase.loss(batch).values())).sum()
 
 
 def test_there_are_four_phases_and_two_are_lazy_and_exact() -> None:
-    phases = trainee().phases
-    assert [(p.name, p.optimiser, p.networks, p.every, p.exact) for p in phases] == [
+    phases = training_module().phases
+    assert [(p.name, p.optimiser, p.networks, p.interval, p.force_fp32) for p in phases] == [
         ("generator", "generator", ("generator",), 1, False),
         ("path_length", "generator", ("generator",), 4, True),
         ("discriminator", "discriminator", ("discriminator",), 1, False),
@@ -54,7 +61,7 @@ def test_there_are_four_phases_and_two_are_lazy_and_exact() -> None:
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_phase_moves_its_own_network_and_lowers_its_loss(number: int) -> None:
-    made, batch = trainee(), ready()
+    made, batch = training_module(), ready()
     phase = made.phases[number]
     before = {name: [p.clone() for p in network.parameters()] for name, network in made.networks.items()}
     for name, network in made.networks.items():
@@ -75,7 +82,7 @@ def test_a_phase_moves_its_own_network_and_lowers_its_loss(number: int) -> None:
 
 
 def test_lazy_regularisation_scales_rates_and_betas() -> None:
-    optimisers = trainee().optimisers
+    optimisers = training_module().optimisers
     for name, share in (("generator", 4 / 5), ("discriminator", 16 / 17)):
         group = optimisers[name].param_groups[0]
         assert group["lr"] == pytest.approx(2e-3 * share)
@@ -83,13 +90,13 @@ def test_lazy_regularisation_scales_rates_and_betas() -> None:
 
 
 def test_a_weight_of_zero_leaves_a_phase_out() -> None:
-    made = trainee(replace(SMALL, losses=Losses(r1=0, path_length=0)))
+    made = training_module(replace(SMALL, losses=LossWeights(r1=0, path_length=0)))
     assert [phase.name for phase in made.phases] == ["generator", "discriminator"]
     assert made.optimisers["generator"].param_groups[0]["lr"] == pytest.approx(2e-3)
 
 
 def test_r1_is_half_gamma_times_the_squared_gradient() -> None:
-    made, batch = trainee(), ready(2)
+    made, batch = training_module(), ready(2)
     discriminator = made.networks["discriminator"]
     found = total(made.phases[3], batch).item()
     real = batch.target.clone().requires_grad_()
@@ -99,7 +106,7 @@ def test_r1_is_half_gamma_times_the_squared_gradient() -> None:
 
 
 def test_path_length_takes_a_part_of_the_batch_and_moves_its_mean() -> None:
-    made = trainee()
+    made = training_module()
     seen: list[int] = []
     made.networks["generator"].synthesis.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))  # type: ignore[union-attr]
     total(made.phases[1], ready(4))
@@ -124,7 +131,7 @@ def test_mixing_changes_latents_once_at_a_layer_of_each_image_s_own() -> None:
 
 
 def test_validation_shows_the_same_samples_and_judges_real_and_made_faces() -> None:
-    made, batch = trainee(), ready(3)
+    made, batch = training_module(), ready(3)
     shown = []
     for _ in range(2):
         torch.manual_seed(9)
@@ -142,19 +149,19 @@ def test_validation_shows_the_same_samples_and_judges_real_and_made_faces() -> N
 
 
 def test_training_starts_from_weights_and_notes_it(tmp_path: Path) -> None:
-    start = trainee()
+    start = training_module()
     torch.save(
         {name: network.state_dict() for name, network in start.networks.items()}, tmp_path / "start.pt"
     )
     path = str(tmp_path / "start.pt")
-    model = replace(SMALL, weights=Weights(generator=path, discriminator=path))
+    model = replace(SMALL, weights=Pretrained(generator=path, discriminator=path))
     networks = model.networks()
-    notes = model.trainee(networks, CPU, "").notes
+    notes = model.training_module(networks, CPU, "").notes
     for name in ("generator", "discriminator"):
         for mine, its in zip(networks[name].parameters(), start.networks[name].parameters(), strict=True):
             assert torch.equal(mine, its)
     assert all("tensors matched" in note for note in notes)
-    assert trainee().notes == ("generator: random weights", "discriminator: random weights")
+    assert training_module().notes == ("generator: random weights", "discriminator: random weights")
 
 
 def test_presets_are_models_and_the_paper_s_is_full_size() -> None:

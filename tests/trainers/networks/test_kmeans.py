@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.networks.dictionary import Dictionary
 from facerefs.trainers.networks.kmeans import kmeans
 
@@ -111,7 +111,7 @@ def test_the_estimated_codes_are_centres_of_the_reservoir_and_used_from_then_on(
     dictionary = Dictionary(codes=12, channels=4, reservoir=len(vectors))
     dictionary.reservoir.copy_(vectors)
     assert not dictionary.used
-    dictionary.estimate(Ranks())
+    dictionary.estimate(Distributed())
     assert dictionary.used
     assert torch.cdist(centres, dictionary.codes).min(1).values.max() < 1
 
@@ -119,18 +119,18 @@ def test_the_estimated_codes_are_centres_of_the_reservoir_and_used_from_then_on(
 def test_a_broken_reservoir_leaves_no_rank_waiting() -> None:
     dictionary = Dictionary(codes=4, channels=2, reservoir=8)
     dictionary.reservoir.fill_(torch.nan)
-    dictionary.estimate(Ranks())
+    dictionary.estimate(Distributed())
     assert torch.isfinite(dictionary.codes).all()
 
 
 def test_other_ranks_take_the_codes_of_the_first() -> None:
     theirs = torch.randn(4, 2)
 
-    class Second(Ranks):
+    class Second(Distributed):
         def from_first_(self, tensor: Tensor) -> None:
             tensor.copy_(theirs)
 
     dictionary = Dictionary(codes=4, channels=2, reservoir=8)
-    dictionary.estimate(Second(rank=1, world=2))
+    dictionary.estimate(Second(rank=1, world_size=2))
     assert dictionary.used
     assert torch.equal(dictionary.codes, theirs)

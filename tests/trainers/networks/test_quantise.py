@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facerefs.trainers.distributed import Ranks
+from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.networks.quantise import Codebook, nearest, quantise
 from tests.trainers.loop.test_ranks import in_two_processes
 
@@ -87,7 +87,7 @@ def test_distances_are_exact_under_autocast() -> None:
     assert quantise(features.bfloat16(), codes).features.dtype == torch.bfloat16
 
 
-ALONE = Ranks()
+ALONE = Distributed()
 
 
 def _begun(count: int, channels: int, **settings: float) -> Codebook:
@@ -173,7 +173,7 @@ def _features(step: int, rank: int) -> Tensor:
     return torch.randn(2, 3, 4, 4)
 
 
-def _train(ranks: Ranks, folder: Path) -> None:
+def _train(ranks: Distributed, folder: Path) -> None:
     torch.manual_seed(6)
     codebook = Codebook(24, 3, decay=0.8, least=0.4)
     revived = 0
@@ -185,7 +185,7 @@ def _train(ranks: Ranks, folder: Path) -> None:
         ranks.check_same([codebook])
         revived += int((codebook.counts == codebook.counts.mode().values).sum()) if counts.any() else 0
     assert revived
-    if ranks.first:
+    if ranks.is_main:
         torch.save(codebook.state_dict(), folder / "codes.pt")
 
 

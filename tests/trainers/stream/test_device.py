@@ -15,8 +15,8 @@ from facerefs.stages.degrade.operations.padded_batch import Canvas
 from facerefs.trainers.geometry.tps import warp_images
 from facerefs.trainers.stream.batches.batch import FaceBatch, collate
 from facerefs.trainers.stream.batches.device import DeviceBatches, on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.trainers.face_files import SIZE_PX, THETA, face_files, portrait
 
@@ -36,13 +36,13 @@ both = pytest.mark.parametrize("device", DEVICES)
 def _batch(first: int = 0, size: int = 3, masks: bool = False, **settings: Any) -> FaceBatch:
     preparation = FacePreparation(**{"size_px": SIZE_PX, "references": 2, **settings})
     drawn = [
-        preparation(Draw(first + i, 0, 0, i), face_files(i, references=i % 3, masks=masks))
+        preparation(SampleRequest(first + i, 0, 0, i), face_files(i, references=i % 3, masks=masks))
         for i in range(size)
     ]
     return collate(drawn, preparation.references)
 
 
-def _one(batch: FaceBatch, device: str, **settings: Any) -> ReadyBatch:
+def _one(batch: FaceBatch, device: str, **settings: Any) -> DeviceBatch:
     return next(on_device([batch], device, **settings))
 
 
@@ -63,7 +63,7 @@ def test_everything_comes_in_the_dtype_that_was_asked_for(device: str) -> None:
     ready = _one(_batch(masks=True), device, dtype=torch.bfloat16)
     images = (ready.target, ready.degraded, ready.references, ready.warped, ready.warped_masks, ready.valid)
     assert {image.dtype for image in images} == {torch.bfloat16}
-    assert ready.batch.landmarks.dtype == torch.float32
+    assert ready.landmarks.dtype == torch.float32
     precise = _one(_batch(masks=True), device)
     assert (ready.degraded.float() - precise.degraded).abs().max() < 0.01
 
@@ -127,7 +127,7 @@ def test_references_are_warped_onto_the_targets_landmarks_and_padding_is_not_val
 def test_batches_come_in_order_and_all_of_them(device: str) -> None:
     made = [_batch(first) for first in (0, 3, 6, 9)]
     for prefetch in (1, 2, 7):
-        positions = [ready.batch.positions.tolist() for ready in on_device(made, device, prefetch=prefetch)]
+        positions = [ready.positions.tolist() for ready in on_device(made, device, prefetch=prefetch)]
         assert positions == [[i, i + 1, i + 2] for i in (0, 3, 6, 9)]
 
 

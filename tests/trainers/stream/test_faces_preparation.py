@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from facerefs.schemas.operations import Mirror, Resize
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 from tests.trainers.face_files import SIZE_PX, THETA, Watched, face_files, portrait, prepared
 
@@ -181,6 +181,6 @@ def test_a_preparation_can_be_sent_to_a_worker() -> None:
     preparation = FacePreparation(degradation=RECIPES["gfpgan"], size_px=SIZE_PX)
     sent = pickle.loads(pickle.dumps(preparation))
     assert _identical(
-        sent(Draw(3, epoch=0, source=0, row=0), face_files()),
-        preparation(Draw(3, epoch=0, source=0, row=0), face_files()),
+        sent(SampleRequest(3, epoch=0, source=0, row=0), face_files()),
+        preparation(SampleRequest(3, epoch=0, source=0, row=0), face_files()),
     )

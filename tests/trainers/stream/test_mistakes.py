@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.pixels import decode_rgb
 from facerefs.trainers.stream.stream import Source, Stream
 from tests.trainers.small_shards import Prepared, collate, prepare, write_set
@@ -51,7 +51,7 @@ def test_a_weight_of_two_is_a_weight_of_two(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_sent_to_workers_is_said_in_a_sentence(tmp_path: Path) -> None:
-    def local(draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+    def local(draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
         return prepare(draw, files)
 
     with pytest.raises(StreamError, match="pickle"):

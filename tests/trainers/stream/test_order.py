@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.mixing import derived, numbers
 from facerefs.trainers.stream.order.order import BalancedOrder, ShuffledOrder, permutation
 from facerefs.trainers.stream.order.plan import Plan, proportions
 
@@ -17,20 +17,14 @@ GOLDEN = [9, 10, 0, 2, 1, 3, 5, 7, 6, 4, 11, 8]  # epoch 1 of 12 rows, seed 0; c
 SEEDS = st.integers(0, 2**64 - 1)
 
 
-def test_the_numbers_are_those_of_splitmix64() -> None:
-    # The first outputs of Vigna's splitmix64.c for the seed 1234567.
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    assert numbers(1234567, np.arange(4, dtype=np.uint64)).tolist() == expected
-
-
 def test_an_epoch_is_as_it_was_in_the_first_release() -> None:
-    rows, _ = ShuffledOrder(12, derived(0, 2, 0)).stretch(12, 24)
+    rows, _ = ShuffledOrder(12, fold_in(0, 2, 0)).slice(12, 24)
     assert rows.tolist() == GOLDEN
 
 
 @given(SEEDS, st.integers(1, 300), st.integers(0, 10**6))
 def test_every_pass_of_a_shuffled_order_is_a_permutation(key: int, rows: int, number: int) -> None:
-    found, passes = ShuffledOrder(rows, key).stretch(number * rows, (number + 1) * rows)
+    found, passes = ShuffledOrder(rows, key).slice(number * rows, (number + 1) * rows)
     assert sorted(found) == list(range(rows))
     assert set(passes) == {number}
 
@@ -42,8 +36,8 @@ def test_a_stretch_is_a_cut_of_the_endless_order(key: int, rows: int, data: st.D
     first = data.draw(st.integers(0, 200))
     last = data.draw(st.integers(first + 1, 250))
     for order in (ShuffledOrder(rows, key), BalancedOrder(codes, key)):
-        whole = np.stack(order.stretch(0, 250))
-        assert np.array_equal(np.stack(order.stretch(first, last)), whole[:, first:last])
+        whole = np.stack(order.slice(0, 250))
+        assert np.array_equal(np.stack(order.slice(first, last)), whole[:, first:last])
 
 
 @given(SEEDS, st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 20))
@@ -51,7 +45,7 @@ def test_a_balanced_order_draws_everybody_equally_and_their_samples_in_turn(
     key: int, sizes: list[int], rounds: int
 ) -> None:
     codes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes)).astype(np.int32)
-    rows, passes = BalancedOrder(codes, key).stretch(0, rounds * len(sizes))
+    rows, passes = BalancedOrder(codes, key).slice(0, rounds * len(sizes))
     assert (np.sort(codes[rows].reshape(rounds, -1)) == np.arange(len(sizes))).all()
     for person, size in enumerate(sizes):
         drawn = rows[codes[rows] == person]
@@ -63,7 +57,7 @@ def test_a_balanced_order_draws_everybody_equally_and_their_samples_in_turn(
 
 
 def test_every_row_stands_at_every_place_equally_often() -> None:
-    places = np.array([permutation(derived(7, epoch), 20) for epoch in range(4000)])
+    places = np.array([permutation(fold_in(7, epoch), 20) for epoch in range(4000)])
     counts = np.array([np.bincount(places[:, place], minlength=20) for place in range(20)])
     assert chisquare(counts.ravel()).pvalue > 0.001
     neighbours = Counter((places[:, 1:] - places[:, :-1]).ravel().tolist())
@@ -74,7 +68,7 @@ def test_every_row_stands_at_every_place_equally_often() -> None:
 
 def test_people_take_turns_in_every_order_equally_often() -> None:
     order = BalancedOrder(np.repeat(np.arange(4), 3).astype(np.int32), 11)
-    rows, _ = order.stretch(0, 4 * 24000)
+    rows, _ = order.slice(0, 4 * 24000)
     turns = Counter(map(tuple, (rows // 3).reshape(-1, 4).tolist()))
     assert len(turns) == 24
     assert chisquare(list(turns.values())).pvalue > 0.001
@@ -93,7 +87,7 @@ def test_a_mix_keeps_its_proportions_in_every_epoch_and_repeats_nothing_early(
     sizes, weights = [size for size, _ in parts], [weight for _, weight in parts]
     try:
         plan = Plan(
-            [ShuffledOrder(size, derived(seed, i)) for i, size in enumerate(sizes)], sizes, weights, seed
+            [ShuffledOrder(size, fold_in(seed, i)) for i, size in enumerate(sizes)], sizes, weights, seed
         )
     except StreamError:
         assert min(weights) / sum(weights) * sum(sizes) < 1

@@ -10,13 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from facerefs.trainers.stream.errors import BadSample, StreamError
 from facerefs.trainers.stream.shards.reader import ShardReader
 from facerefs.trainers.stream.shards.shards import ShardSet, open_shards
-from facerefs.trainers.stream.shards.tar_headers import DamagedTar, members
 from tests.trainers.small_shards import (
     files_of,
     flip_a_byte,
@@ -132,30 +129,6 @@ def test_tars_of_others_are_read_as_the_standard_library_reads_them(tmp_path: Pa
     }
     assert flat == {name: name.encode()[:1] * len(name) * 100 for name in names if name != ".hidden"}
     assert list(found["a"]) == ["jpg", "seg.png"]
-
-
-@given(st.data())
-def test_no_bytes_make_the_walk_fail_in_any_other_way(tmp_path_factory: pytest.TempPathFactory, data) -> None:  # type: ignore[no-untyped-def]
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name in ("a.jpg", "ü" * 80 + ".jpg", "b.jpg"):
-            info = tarfile.TarInfo(name)
-            info.size = 700
-            archive.addfile(info, io.BytesIO(bytes(700)))
-    spoilt = bytearray(buffer.getvalue()[: data.draw(st.integers(0, 6000))])
-    for place in data.draw(st.lists(st.integers(0, max(len(spoilt) - 1, 0)), max_size=4)):
-        if spoilt:
-            spoilt[place] = data.draw(st.integers(0, 255))
-    path = tmp_path_factory.getbasetemp() / "fuzzed.tar"
-    path.write_bytes(spoilt)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        for member in members(descriptor, 0, len(spoilt)):
-            assert 0 <= member.header < member.offset <= member.offset + member.length <= len(spoilt)
-    except DamagedTar:
-        pass
-    finally:
-        os.close(descriptor)
 
 
 def test_what_stands_before_the_break_of_a_tar_is_used(

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.errors import BadSample, StreamError
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.shards import open_shards
 from facerefs.trainers.stream.stream import Source, Stream
 from tests.trainers.small_shards import Prepared, collate, prepare, write_set
@@ -58,10 +58,10 @@ def test_the_rest_is_the_same_whatever_the_workers_and_ranks(sources: list[Sourc
     assert state["samples"] == 56
     begun.close()
     cases = [(0, 1), (3, 1), (1, 2), (0, 4)] if sampling == "sample" else [(0, 2), (0, 4)]
-    for workers, world in cases:
+    for workers, world_size in cases:
         shares = []
-        for rank in range(world):
-            stream = _stream(sources, sampling=sampling, workers=workers, rank=rank, world=world)
+        for rank in range(world_size):
+            stream = _stream(sources, sampling=sampling, workers=workers, rank=rank, world_size=world_size)
             stream.load_state_dict(state)
             shares.append(list(stream.batches(13)))
             assert stream.state_dict()["samples"] == 160
@@ -74,7 +74,7 @@ def test_the_rest_is_the_same_whatever_the_workers_and_ranks(sources: list[Sourc
             )
             for parts in zip(*shares, strict=True)
         ]
-        assert _same(merged, whole[7:]), (workers, world)
+        assert _same(merged, whole[7:]), (workers, world_size)
 
 
 def test_another_batch_size_goes_on_with_the_same_samples(sources: list[Source]) -> None:
@@ -141,8 +141,8 @@ def test_a_set_in_which_nothing_is_whole_ends_the_stream(sources: list[Source]) 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"batch_size": 8, "world": 3}, "batch of 8 cannot be shared equally among 3 ranks"),
-        ({"rank": 2, "world": 2}, "there is no rank 2 among 2"),
+        ({"batch_size": 8, "world_size": 3}, "batch of 8 cannot be shared equally among 3 ranks"),
+        ({"rank": 2, "world_size": 2}, "there is no rank 2 among 2"),
         ({"sources": []}, "needs a source"),
         ({"sampling": "person"}, "there is no sampling 'person'"),
         ({"prefetch": 0}, "prefetch 1 or more"),
@@ -161,18 +161,18 @@ def test_tars_without_an_index_have_no_people(tmp_path: Path) -> None:
         _stream([Source(tmp_path)], sampling="identity")
 
 
-def _die(draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+def _die(draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
     if draw.position == 20:
         os.kill(os.getpid(), signal.SIGKILL)
     return prepare(draw, files)
 
 
-def _sleep(draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+def _sleep(draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
     time.sleep({8: 2.2, 16: 5.0}.get(draw.position, 0.0))
     return prepare(draw, files)
 
 
-def _refuse(draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+def _refuse(draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
     raise BadSample("it is ugly")
 
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.stages.quality.basicsr import _basicsr
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator
+from tests.stages.degrade.basicsr_oracle import basicsr_module
 from tests.trainers.weights import literal_stylegan2 as literal
 
 SIZE_PX, STYLE, LAYERS = 32, 16, 3
@@ -50,7 +50,7 @@ def _seed() -> None:
 @pytest.fixture
 def basicsr(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """basicsr's StyleGAN2; its operators, which want a compiled extension, are literal ones."""
-    module = _basicsr("basicsr.archs.stylegan2_arch")
+    module = basicsr_module("basicsr.archs.stylegan2_arch")
     for operator in ("upfirdn2d", "fused_leaky_relu", "FusedLeakyReLU"):
         monkeypatch.setattr(module, operator, getattr(literal, operator))
     return module

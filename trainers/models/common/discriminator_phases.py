@@ -8,23 +8,23 @@ from torch import Tensor, nn
 from facerefs.trainers.loop.training_module import Phase, Terms
 from facerefs.trainers.losses.adversarial import non_saturating_discriminator
 from facerefs.trainers.losses.regularise import r1
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Look = Callable[[Tensor], Tensor]
 DISCRIMINATOR = "discriminator"  # of the network, its optimiser and its phase
 
 
-def as_it_is(images: Tensor) -> Tensor:
+def unchanged(images: Tensor) -> Tensor:
     """What a discriminator sees if nothing is done to its images."""
     return images
 
 
-def opponent_phases(
+def discriminator_phases(
     network: nn.Module,
-    fakes: Callable[[ReadyBatch], Tensor],
+    fakes: Callable[[DeviceBatch], Tensor],
     r1_weight: float,
-    r1_every: int,
-    look: Look = as_it_is,
+    r1_interval: int,
+    look: Look = unchanged,
 ) -> list[Phase]:
     """Learning to tell real faces from fakes (Goodfellow et al. 2014), and lazily R1, unless its weight is 0.
 
@@ -32,16 +32,18 @@ def opponent_phases(
     of augmented ones. R1 is of the images as they are.
     """
 
-    def logistic(batch: ReadyBatch) -> Terms:
+    def logistic(batch: DeviceBatch) -> Terms:
         with torch.no_grad():
             made = fakes(batch)
         return {"logistic": non_saturating_discriminator(network(look(batch.target)), network(look(made)))}
 
-    def gradient(batch: ReadyBatch) -> Terms:
+    def gradient(batch: DeviceBatch) -> Terms:
         real = batch.target.detach().requires_grad_()
         return {"r1": r1_weight / 2 * r1(real, network(real))}
 
     phases = [Phase(DISCRIMINATOR, DISCRIMINATOR, (DISCRIMINATOR,), logistic)]
     if r1_weight:
-        phases.append(Phase("r1", DISCRIMINATOR, (DISCRIMINATOR,), gradient, every=r1_every, exact=True))
+        phases.append(
+            Phase("r1", DISCRIMINATOR, (DISCRIMINATOR,), gradient, interval=r1_interval, force_fp32=True)
+        )
     return phases

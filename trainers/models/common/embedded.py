@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from facerefs.trainers.identity.embedder import Embedder, check_same
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
-def check_of(identity: Embedder | None) -> Callable[[ReadyBatch], None] | None:
-    """What `Trainee.check` is to do: compare some embeddings by figures; None without an embedder."""
+def embedding_check(identity: Embedder | None) -> Callable[[DeviceBatch], None] | None:
+    """What `TrainingModule.check` is to do: compare some embeddings by figures; None without an embedder."""
     if identity is None:
         return None
-    return lambda batch: check_same(identity, batch.target, batch.batch.landmarks, batch.batch.embedding)
+    return lambda batch: check_same(identity, batch.target, batch.landmarks, batch.embedding)

@@ -10,16 +10,14 @@ from torch.nn.functional import cosine_similarity
 from facerefs.trainers.identity.embedder import Embedder
 from facerefs.trainers.loop.training_module import Networks
 from facerefs.trainers.losses.lpips import Lpips
-from facerefs.trainers.metrics.levels import levels
-from facerefs.trainers.metrics.psnr import psnr
-from facerefs.trainers.metrics.ssim import ssim
-from facerefs.trainers.models.common.restorer_input import seen_of, with_landmarks
-from facerefs.trainers.models.model import Restorer, Seen
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
+from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
+from facerefs.trainers.models.model import Restorer, RestorerInput
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class Evaluator:
     """Pictures and scores of a restorer; the figures of the degraded face stand beside its own, as `..._degraded`.
 
     find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as a user would have them; None takes the clean face's.
@@ -32,7 +30,7 @@ class Judge:
     lpips: Lpips | None = None
     find_landmarks: Callable[[Tensor], Tensor] | None = None
 
-    def pictures(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
         """Columns of a grid: degraded, the first reference if there is one, what the model shows, output, truth."""
         seen = self._seen(batch)
         return {
@@ -43,26 +41,26 @@ class Judge:
             "truth": batch.target,
         }
 
-    def scores(self, networks: Networks, batch: ReadyBatch) -> Mapping[str, Tensor]:
+    def scores(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
         """Figures (B,) by name, all of faces as they would be saved."""
         seen = self._seen(batch)
         restored = self.model.restore(networks, seen)
         return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
 
-    def _figures(self, made: Tensor, batch: ReadyBatch, ending: str) -> dict[str, Tensor]:
-        images = (levels(made) / 127.5 - 1).to(batch.target.dtype)
+    def _figures(self, made: Tensor, batch: DeviceBatch, ending: str) -> dict[str, Tensor]:
+        images = (quantise_uint8(made) / 127.5 - 1).to(batch.target.dtype)
         figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
         if self.lpips is not None:
             figures["lpips"] = self.lpips(images, batch.target)
         if self.embedder is not None:
-            found = self.embedder(images, batch.batch.landmarks)
-            figures["identity_truth"] = _alike(found, batch.batch.embedding)
+            found = self.embedder(images, batch.landmarks)
+            figures["identity_truth"] = _alike(found, batch.embedding)
             if batch.references.shape[1]:
-                figures["identity_reference"] = _alike(found, batch.batch.reference_embeddings[:, 0])
+                figures["identity_reference"] = _alike(found, batch.reference_embeddings[:, 0])
         return {name + ending: figure for name, figure in figures.items()}
 
-    def _seen(self, batch: ReadyBatch) -> Seen:
-        seen = seen_of(batch)
+    def _seen(self, batch: DeviceBatch) -> RestorerInput:
+        seen = restorer_input(batch)
         return (
             seen if self.find_landmarks is None else with_landmarks(seen, self.find_landmarks(seen.degraded))
         )

@@ -5,11 +5,11 @@ from dataclasses import replace
 from torch import Tensor
 
 from facerefs.trainers.geometry.tps import warp_for
-from facerefs.trainers.models.model import Seen
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.models.model import RestorerInput
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
-def seen_of(batch: ReadyBatch) -> Seen:
+def restorer_input(batch: DeviceBatch) -> RestorerInput:
     """All of a batch but its truth; the landmarks are those of the clean face.
 
     Raises ValueError without degraded faces, or with references that were not warped.
@@ -21,20 +21,19 @@ def seen_of(batch: ReadyBatch) -> Seen:
         if batch.references.shape[1]:
             raise ValueError("a restorer wants its references warped: give on_device a warp")
         warped, valid = batch.references, batch.references[:, :, :1]
-    masks = batch.batch.reference_masks
-    return Seen(
+    return RestorerInput(
         degraded=batch.degraded,
         references=batch.references,
-        reference_embeddings=batch.batch.reference_embeddings,
-        reference_landmarks=batch.batch.reference_landmarks,
-        reference_masks=None if masks is None else masks.to(batch.target.dtype) / 255,
+        reference_embeddings=batch.reference_embeddings,
+        reference_landmarks=batch.reference_landmarks,
+        reference_masks=batch.reference_masks,
         warped=warped,
         valid=valid,
-        landmarks=batch.batch.landmarks,
+        landmarks=batch.landmarks,
     )
 
 
-def with_landmarks(seen: Seen, landmarks: Tensor) -> Seen:
+def with_landmarks(seen: RestorerInput, landmarks: Tensor) -> RestorerInput:
     """The same with the references warped onto other landmarks (B, 68, 2) of the degraded faces."""
     count, side = seen.references.shape[1], seen.references.shape[-1]
     if not count:

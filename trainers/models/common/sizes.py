@@ -9,8 +9,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from facerefs.trainers.loop.plain import plain
-from facerefs.trainers.models.model import Model, Restorer, Seen
+from facerefs.trainers.loop.settings import to_dict
+from facerefs.trainers.models.model import Model, Restorer, RestorerInput
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def _count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _seen(model: Restorer) -> Seen:
+def _seen(model: Restorer) -> RestorerInput:
     """One face of the model's side, with as many references as it takes."""
     count, side = model.data.references, model.size_px
-    shape: Mapping[str, Any] = plain(model).get("shape", {})
-    return Seen(
+    shape: Mapping[str, Any] = to_dict(model).get("shape", {})
+    return RestorerInput(
         degraded=torch.empty(1, 3, side, side),
         references=torch.empty(1, count, 3, side, side),
         reference_embeddings=torch.empty(1, count, shape.get("embedding_dim", 0)),

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.masks.mask import FaceMask
-from facerefs.trainers.models.common.restorer_input import seen_of
-from facerefs.trainers.models.model import Seen
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.models.common.restorer_input import restorer_input
+from facerefs.trainers.models.model import RestorerInput
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
-def reference_mask(seen: Seen, mask: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def reference_mask(seen: RestorerInput, mask: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Of the first references: (B, 1, H, W) in [0, 1]. mask: as a `FaceMask`."""
     if seen.reference_masks is not None:
         return seen.reference_masks[:, 0]
@@ -27,32 +27,30 @@ class BatchMasks:
 
     def __init__(self, mask: FaceMask) -> None:
         self._mask = mask
-        self._made: WeakKeyDictionary[ReadyBatch, dict[str, Tensor]] = WeakKeyDictionary()
+        self._made: WeakKeyDictionary[DeviceBatch, dict[str, Tensor]] = WeakKeyDictionary()
 
-    def truth(self, batch: ReadyBatch) -> Tensor:
+    def truth(self, batch: DeviceBatch) -> Tensor:
         """Of the ground truths."""
         if batch.target_mask is not None:
             return batch.target_mask
-        return self._once(batch, "truth", lambda: self._mask(batch.target, batch.batch.landmarks))
+        return self._once(batch, "truth", lambda: self._mask(batch.target, batch.landmarks))
 
-    def reference(self, batch: ReadyBatch) -> Tensor:
+    def reference(self, batch: DeviceBatch) -> Tensor:
         """Of the first references."""
-        return self._once(batch, "reference", lambda: reference_mask(seen_of(batch), self._mask))
+        return self._once(batch, "reference", lambda: reference_mask(restorer_input(batch), self._mask))
 
-    def warped(self, batch: ReadyBatch) -> Tensor:
+    def warped(self, batch: DeviceBatch) -> Tensor:
         """Of the first references, warped onto the landmarks of the truths."""
         if batch.warped_masks is not None:
             return batch.warped_masks[:, 0]
         return self._once(batch, "warped", lambda: self._warp(batch))
 
-    def _warp(self, batch: ReadyBatch) -> Tensor:
+    def _warp(self, batch: DeviceBatch) -> Tensor:
         mask = self.reference(batch)
-        warped, _ = warp_for(mask.shape[-1])(
-            mask, batch.batch.reference_landmarks[:, 0], batch.batch.landmarks
-        )
+        warped, _ = warp_for(mask.shape[-1])(mask, batch.reference_landmarks[:, 0], batch.landmarks)
         return warped
 
-    def _once(self, batch: ReadyBatch, what: str, make: Callable[[], Tensor]) -> Tensor:
+    def _once(self, batch: DeviceBatch, what: str, make: Callable[[], Tensor]) -> Tensor:
         made = self._made.setdefault(batch, {})
         if what not in made:
             made[what] = make()

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
 from facerefs.trainers.identity.embedder import Embedder, load_embedder, load_embedder_of
-from facerefs.trainers.loop.adam import adam_for
 from facerefs.trainers.loop.earlier_run import fill_from_run
+from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
-from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Trainee
+from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import (
     gradient_penalty,
     wasserstein_discriminator,
@@ -30,21 +30,21 @@ from facerefs.trainers.losses.adversarial import (
 )
 from facerefs.trainers.losses.perceptual import Perceptual
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
-from facerefs.trainers.models.common.embedded import check_of
-from facerefs.trainers.models.common.evaluator import Judge
-from facerefs.trainers.models.common.restorer_input import seen_of
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.common.embedded import embedding_check
+from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.restorer_input import restorer_input
+from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.rpf.factor import bicubic_by, check_reduces
 from facerefs.trainers.models.rpf.masks import BatchMasks, reference_mask
 from facerefs.trainers.models.rpf.reconstruction import align, masked, run_block, run_blocks
 from facerefs.trainers.models.rpf.refinement import Refinement
-from facerefs.trainers.models.rpf.schedule import Lesson, Schedule, lessons_of
+from facerefs.trainers.models.rpf.schedule import Schedule, TrainingStage, training_stages
 from facerefs.trainers.models.rpf.synthesis import Synthesis
 from facerefs.trainers.models.rpf.warping import Warping
 from facerefs.trainers.networks.critic import Critic
 from facerefs.trainers.networks.features import ALEXNET
 from facerefs.trainers.networks.stylegan2.widths import widths
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Weight = Annotated[float, Ge(0)]
 
@@ -55,22 +55,30 @@ Weight = Annotated[float, Ge(0)]
 class Shape:
     """Sizes of the networks: L = size_px / factor, and log2 factor blocks.
 
-    channels, residual_blocks: of warping and synthesis. refinement_channels: StyleGAN2's, at most so many, times
-    channel_multiplier from 64 px on (choice: the paper only names GCFSR). critic_channels: at a critic's first layer.
-    reference, masks: the paper's ablations (table 2): without, the reference is the bicubic input, as it is; or the
-    reference and all losses keep the non-facial regions.
+    The channels of refinement are StyleGAN2's (choice: the paper only names GCFSR). reference, masks: the paper's
+    ablations are in table 2.
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 1024
+    """Side in pixels of the faces that are made."""
     factor: Literal[8, 16, 32, 64] = 64
+    """How many times the input is enlarged."""
     channels: Positive = 64
+    """Channels of the warping and synthesis modules."""
     residual_blocks: Positive = 4
+    """Residual blocks of the warping and synthesis modules."""
     refinement_channels: Positive = 512
+    """Most channels of a layer of the refinement modules."""
     channel_multiplier: Positive = 2
+    """Factor of the channels of the refinement modules from a side of 64 pixels on."""
     style_dim: Positive = 512
+    """Numbers in a style code of the refinement modules."""
     critic_channels: Positive = 64
+    """Channels of the first layer of a critic."""
     reference: bool = True
+    """Whether a reference is used; false is the paper's ablation, with the enlarged input in its place."""
     masks: bool = True
+    """Whether non-facial regions are masked in the reference and in the losses; false is the paper's ablation."""
 
     @property
     def blocks(self) -> int:
@@ -91,25 +99,33 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossWeights:
     """The weights of what is minimised. Only alpha, that of eq. 4, is the paper's; eq. 6 has none, so they are 1.
 
-    A weight of 0 leaves a term out, and what it needs. The perceptual term is of AlexNet's relu5 (choice), in blocks of
-    at least 32 px, as AlexNet wants it. identity_from_px: the least side of a block whose faces are embedded (choice).
-    penalty: of the gradients of the critics (Gulrajani et al. 2017).
+    A weight of 0 leaves a term out, and what it needs. The perceptual term is of AlexNet's relu5 (choice), which wants
+    at least 32 px. identity_from_px: choice. penalty: Gulrajani et al. 2017.
     refined_from: what the first stage's "resized LR image" is enlarged from: the truth at `half` the block's side
     (choice), or the `input`, x, which is blurred more from block to block; modules that have learnt that sharpen in a
     chain what is sharp already.
     """
 
     synthesis_adversarial: Weight = 0.1
+    """Weight of the adversarial term of the synthesis modules, eq. 4."""
     reconstruction: Weight = 1.0
+    """Weight of the absolute difference of pixels in the refinement modules, eq. 7."""
     perceptual: Weight = 1.0
+    """Weight of the perceptual term by AlexNet in blocks of at least 32 pixels, eq. 8; 0 leaves it out."""
     identity: Weight = 1.0
+    """Weight of the identity term, eq. 9; 0 leaves it out."""
     adversarial: Weight = 1.0
+    """Weight of the adversarial term of the refinement modules; 0 leaves it out."""
     penalty: Weight = 10.0
+    """Weight of the gradient penalty of the critics."""
     identity_from_px: Positive = 64
+    """Least side in pixels of a block whose faces are embedded for the identity term."""
     refined_from: Literal["half", "input"] = "half"
+    """What a refinement module learns to enlarge: the truth at half the side, or the whole model's input, which is
+    blurrier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +138,12 @@ class RpfLosses:
     perceptual: Perceptual | None
     embedder: Embedder | None
 
-    def warping(self, number: int, batch: ReadyBatch) -> Terms:
+    def warping(self, number: int, batch: DeviceBatch) -> Terms:
         image, reference, side_px = self._begun(number, batch)
         aligned = align(self.networks, number, image, reference)
         return {"aligned": (aligned - reduced(self._warped(batch), side_px)).abs().mean()}  # eq. 3
 
-    def synthesis(self, number: int, batch: ReadyBatch) -> Terms:
+    def synthesis(self, number: int, batch: DeviceBatch) -> Terms:
         """Eq. 4; the mask of eq. 5 is the truth's (choice: it is called m there, and m_y in the adversarial loss)."""
         made, truth = self._synthesised(number, batch)
         terms = {"masked": (made - truth).abs().mean()}  # eq. 5
@@ -135,12 +151,12 @@ class RpfLosses:
             terms["adversarial"] = weight * self._believed(f"synthesis_critic_{number}", made)
         return terms
 
-    def synthesis_critic(self, number: int, batch: ReadyBatch) -> Terms:
+    def synthesis_critic(self, number: int, batch: DeviceBatch) -> Terms:
         with torch.no_grad():
             made, truth = self._synthesised(number, batch)
         return self._critic(self.networks[f"synthesis_critic_{number}"], truth, made)
 
-    def refinement(self, number: int, batch: ReadyBatch) -> Terms:
+    def refinement(self, number: int, batch: DeviceBatch) -> Terms:
         """Eq. 6."""
         weights = self.model.losses
         made, truth = self._refined(number, batch)
@@ -149,7 +165,7 @@ class RpfLosses:
         if self.perceptual is not None and side_px >= self.perceptual.network.smallest_px:
             terms["perceptual"] = weights.perceptual * self.perceptual(made, truth)  # eq. 8
         if self.embedder is not None and weights.identity and side_px >= weights.identity_from_px:
-            points = (batch.batch.landmarks + 0.5) * (side_px / batch.target.shape[-1]) - 0.5
+            points = (batch.landmarks + 0.5) * (side_px / batch.target.shape[-1]) - 0.5
             with torch.no_grad():
                 wanted = self.embedder(truth, points)
             terms["identity"] = (
@@ -159,7 +175,7 @@ class RpfLosses:
             terms["adversarial"] = weights.adversarial * self._believed(f"refinement_critic_{number}", made)
         return terms
 
-    def refinement_critic(self, number: int, batch: ReadyBatch) -> Terms:
+    def refinement_critic(self, number: int, batch: DeviceBatch) -> Terms:
         with torch.no_grad():
             made, truth = self._refined(number, batch)
         return self._critic(self.networks[f"refinement_critic_{number}"], truth, made)
@@ -179,17 +195,17 @@ class RpfLosses:
         """
         return wasserstein_generator(self.networks[critic](made)) / math.sqrt(made[0].numel())
 
-    def _refined(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor]:
+    def _refined(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """What a refinement module alone makes of a bicubic image, and the truth y^(n): section IV.B, first stage."""
         side_px = self.model.shape.side_px(number)
         if number == 1 or self.model.losses.refined_from == "input":
-            image = self.model.small(seen_of(batch))
+            image = self.model.small(restorer_input(batch))
         else:
             image = reduced(batch.target, side_px // 2)
         made = self.networks[f"refinement_{number}"](enlarged(image, side_px))
         return made, reduced(batch.target, side_px)
 
-    def _synthesised(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor]:
+    def _synthesised(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """The synthesised image and the truth, both masked by the truth's mask."""
         image, reference, side_px = self._begun(number, batch)
         with torch.no_grad():
@@ -202,26 +218,26 @@ class RpfLosses:
         return masked(made, mask), masked(truth, mask)
 
     @torch.no_grad()
-    def _begun(self, number: int, batch: ReadyBatch) -> tuple[Tensor, Tensor, int]:
+    def _begun(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor, int]:
         """x^(n), the masked reference, and the side of block n."""
         reference = self._reference(batch)
-        small = self.model.small(seen_of(batch))
+        small = self.model.small(restorer_input(batch))
         image = run_blocks(self.networks, number - 1, small, reference)
         return image, reference, self.model.shape.side_px(number)
 
-    def _reference(self, batch: ReadyBatch) -> Tensor:
+    def _reference(self, batch: DeviceBatch) -> Tensor:
         mask = None if self.masks is None else partial(self.masks.reference, batch)
-        reference = self.model.reference(seen_of(batch), mask)
+        reference = self.model.reference(restorer_input(batch), mask)
         if reference is None:
             raise ValueError("pairs want a reference: set data.references=1")
         return reference
 
     @torch.no_grad()
-    def _warped(self, batch: ReadyBatch) -> Tensor:
+    def _warped(self, batch: DeviceBatch) -> Tensor:
         """r_warp: the masked reference on the landmarks of the truth, by thin-plate splines (figure 8)."""
         if not self.model.shape.reference:
             return self._reference(batch)
-        seen = seen_of(batch)
+        seen = restorer_input(batch)
         valid = seen.valid[:, 0]
         return masked(seen.warped[:, 0], valid if self.masks is None else valid * self.masks.warped(batch))
 
@@ -229,14 +245,22 @@ class RpfLosses:
 # --- Phases (section IV.B) ---
 
 
-def phases_of(lesson: Lesson, losses: RpfLosses) -> list[Phase]:
+def phases_of(lesson: TrainingStage, losses: RpfLosses) -> list[Phase]:
     """A lesson's module, and before it its critic, in float32, both once a step (choice)."""
     learns = {"warping": losses.warping, "synthesis": losses.synthesis, "refinement": losses.refinement}
     judges = {"synthesis": losses.synthesis_critic, "refinement": losses.refinement_critic}
 
-    def phase(network: str, loss: Callable[[int, ReadyBatch], Terms], exact: bool) -> Phase:
+    def phase(network: str, loss: Callable[[int, DeviceBatch], Terms], exact: bool) -> Phase:
         bound = partial(loss, lesson.block)
-        return Phase(network, network, (network,), bound, exact=exact, after=lesson.after, until=lesson.until)
+        return Phase(
+            network,
+            network,
+            (network,),
+            bound,
+            force_fp32=exact,
+            start_step=lesson.start_step,
+            end_step=lesson.end_step,
+        )
 
     module = phase(lesson.network, learns[lesson.module], exact=False)
     if lesson.critic is None or lesson.critic not in losses.networks:
@@ -245,19 +269,19 @@ def phases_of(lesson: Lesson, losses: RpfLosses) -> list[Phase]:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where pretrained networks come from: a path, `cache`, `download` or `random`.
-
-    refinement: what the refinement modules start from: the folder or a checkpoint of a run that trained them, or
-    `random`, which is what `` means too, but not for the stage `reference` alone. perceptual: AlexNet. identity: the
-    embedder of eq. 9 and of validation, as ReFine's; `` leaves both out. parsing: what finds non-facial regions where
-    samples hold no masks, see `load_face_mask`; `` is the hull of the landmarks.
-    """
+class Pretrained:
+    """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     refinement: str = ""
+    """What the refinement modules start from: the folder or a checkpoint of a run that trained them, or `random`;
+    empty is `random` too, unless the stage `reference` is trained alone."""
     perceptual: str = "cache"
+    """Weights of AlexNet under the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
+    """Embedder of the identity term and of validation, as that of the shards; empty leaves both out."""
     parsing: str = ""
+    """Weights of the network that finds non-facial regions where samples hold no masks: a file, `cache` or
+    `download`; empty takes the hull of the landmarks."""
 
 
 @dataclass(frozen=True)
@@ -268,9 +292,9 @@ class Rpf:
     """
 
     shape: Shape = Shape()
-    losses: Losses = Losses()
+    losses: LossWeights = LossWeights()
     schedule: Schedule = field(default_factory=Schedule)
-    weights: Weights = Weights()
+    weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=1e-4, beta1=0.9, beta2=0.999)
     critic_adam: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     data: Data = Data(batch_size=1, degradation=bicubic_by(64))
@@ -291,9 +315,9 @@ class Rpf:
         return False
 
     @property
-    def lessons(self) -> tuple[Lesson, ...]:
+    def lessons(self) -> tuple[TrainingStage, ...]:
         """Who learns when."""
-        return lessons_of(self.schedule, self.shape.blocks)
+        return training_stages(self.schedule, self.shape.blocks)
 
     def networks(self) -> dict[str, nn.Module]:
         shape = self.shape
@@ -315,15 +339,15 @@ class Rpf:
                 networks[lesson.critic] = Critic(side_px, shape.critic_channels)
         return networks
 
-    def _adversarial(self, lesson: Lesson) -> float:
+    def _adversarial(self, lesson: TrainingStage) -> float:
         losses = self.losses
         return losses.adversarial if lesson.module == "refinement" else losses.synthesis_adversarial
 
-    def small(self, seen: Seen) -> Tensor:
+    def small(self, seen: RestorerInput) -> Tensor:
         """x, the L x L image that was enlarged to the degraded face."""
         return before_enlargement(seen.degraded, self.shape.small_px)
 
-    def reference(self, seen: Seen, mask: Callable[[], Tensor] | None) -> Tensor | None:
+    def reference(self, seen: RestorerInput, mask: Callable[[], Tensor] | None) -> Tensor | None:
         """The masked reference (eq. 1), or what stands for it in table 2; None where samples have none.
 
         mask: gives its mask (B, 1, H, W) if it is asked for; None leaves the reference as it is.
@@ -335,10 +359,10 @@ class Rpf:
         reference = seen.references[:, 0]
         return reference if mask is None else masked(reference, mask())
 
-    def restore(self, networks: Networks, seen: Seen) -> Tensor:
+    def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         return run_blocks(networks, self.shape.blocks, self.small(seen), self._masked(seen))
 
-    def pictures(self, networks: Networks, seen: Seen) -> Mapping[str, Tensor]:
+    def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         """The bicubic input and, of the last block, what figure 7 shows."""
         reference, last = self._masked(seen), self.shape.blocks
         small = self.small(seen)
@@ -347,13 +371,15 @@ class Rpf:
         parts = {"masked": reference, "aligned": made.aligned, "synthesised": made.synthesised}
         return shown | {name: part for name, part in parts.items() if part is not None}
 
-    def _masked(self, seen: Seen) -> Tensor | None:
+    def _masked(self, seen: RestorerInput) -> Tensor | None:
         def region(images: Tensor, landmarks: Tensor) -> Tensor:
             return _face_mask(self.weights.parsing, images.device)(images, landmarks)
 
         return self.reference(seen, partial(reference_mask, seen, region) if self.shape.masks else None)
 
-    def trainee(self, networks: dict[str, nn.Module], device: torch.device, embedder: str) -> Trainee:
+    def training_module(
+        self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+    ) -> TrainingModule:
         self._check()
         notes = [f"lesson: {line}" for line in self._unfinished()]
         notes += self._start(networks)
@@ -365,8 +391,8 @@ class Rpf:
         notes += [mask.note] if mask is not None else []
         masks = BatchMasks(mask) if mask is not None else None
         losses = RpfLosses(networks, self, masks, perceptual, identity)
-        judge = Judge(self, identity if embedder else None)
-        return Trainee(
+        evaluator = Evaluator(self, identity if embedder else None)
+        return TrainingModule(
             networks=networks,
             averaged=(),
             optimisers={
@@ -374,10 +400,10 @@ class Rpf:
                 for name, network in networks.items()
             },
             phases=[phase for lesson in self.lessons for phase in phases_of(lesson, losses)],
-            pictures=judge.pictures,
-            scores=judge.scores,
+            pictures=evaluator.pictures,
+            scores=evaluator.scores,
             notes=tuple(notes),
-            check=check_of(identity if embedder else None),
+            check=embedding_check(identity if embedder else None),
         )
 
     # What must fit, and what is loaded.
@@ -394,17 +420,17 @@ class Rpf:
             raise ValueError(
                 "the stage `reference` wants pairs: set data.references=1, or schedule.stages=[refinement] alone"
             )
-        if self.loop.steps > lessons[-1].until:
+        if self.loop.steps > lessons[-1].end_step:
             raise ValueError(
-                f"loop.steps={self.loop.steps} is more than the {lessons[-1].until} steps of the schedule: set fewer, "
-                "or more of schedule.refinement_steps, warping_steps and synthesis_steps"
+                f"loop.steps={self.loop.steps} is more than the {lessons[-1].end_step} steps of the schedule: set "
+                "fewer, or more of schedule.refinement_steps, warping_steps and synthesis_steps"
             )
 
     def _unfinished(self) -> list[str]:
         return [
-            f"{lesson.network} gets {max(0, self.loop.steps - lesson.after)} of {lesson.until - lesson.after} steps"
+            f"{lesson.network} gets {max(0, self.loop.steps - lesson.start_step)} of {lesson.steps} steps"
             for lesson in self.lessons
-            if self.loop.steps < lesson.until
+            if self.loop.steps < lesson.end_step
         ]
 
     def _start(self, networks: Networks) -> list[str]:
@@ -443,7 +469,7 @@ def _face_mask(setting: str, device: torch.device) -> FaceMask:
 def _paper(factor: Literal[8, 16, 32, 64]) -> Rpf:
     """1024 px; as many steps as the schedule has for the factor's blocks."""
     shape = Shape(factor=factor)
-    steps = lessons_of(Schedule(), shape.blocks)[-1].until
+    steps = training_stages(Schedule(), shape.blocks)[-1].end_step
     return Rpf(shape=shape, data=Data(batch_size=1, degradation=bicubic_by(factor)), loop=Loop(steps=steps))
 
 
@@ -462,9 +488,9 @@ PRESETS = {
             style_dim=64,
             critic_channels=16,
         ),
-        losses=Losses(perceptual=0.0, identity=0.0, adversarial=0.1),
+        losses=LossWeights(perceptual=0.0, identity=0.0, adversarial=0.1),
         schedule=Schedule(refinement_steps=800, warping_steps=200, synthesis_steps=200),
-        weights=Weights(identity="dlib"),
+        weights=Pretrained(identity="dlib"),
         adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
         critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
         data=Data(batch_size=4, degradation=bicubic_by(8)),

@@ -10,7 +10,7 @@ Stage = Literal["refinement", "reference"]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingStage:
     """One module learns, in the steps after the one and up to the other; all else is frozen meanwhile.
 
     samples: what of a sample it sees: `single` faces, degraded and true, or `pairs` with a reference.
@@ -18,12 +18,18 @@ class Lesson:
 
     module: Module
     block: int  # from 1
-    after: int
-    until: int
+    start_step: int
+    end_step: int
     samples: Literal["single", "pairs"]
 
     @property
+    def steps(self) -> int:
+        """How many steps it learns."""
+        return self.end_step - self.start_step
+
+    @property
     def network(self) -> str:
+        """The name of the network that learns."""
         return f"{self.module}_{self.block}"
 
     @property
@@ -41,27 +47,32 @@ class Schedule:
     """
 
     stages: tuple[Stage, ...] = ("refinement", "reference")
+    """What a run trains: the refinement modules on single faces, the modules that see a reference, or both in
+    turn."""
     refinement_steps: Positive = 350_000
+    """Steps of all refinement modules, which learn at the same time."""
     warping_steps: Positive = 136_455
+    """Steps of the warping module of each block."""
     synthesis_steps: Positive = 136_455
+    """Steps of the synthesis module of each block."""
 
 
-def lessons_of(schedule: Schedule, blocks: int) -> tuple[Lesson, ...]:
+def training_stages(schedule: Schedule, blocks: int) -> tuple[TrainingStage, ...]:
     """The paper's schedule as data.
 
     First all refinement modules, each on its own and in the same steps (choice: none depends on another, and so a batch
     is read once for all). Then, from the coarsest block to the finest, warping, and after it synthesis.
     """
-    lessons: list[Lesson] = []
+    lessons: list[TrainingStage] = []
     begin = 0
     if "refinement" in schedule.stages:
         begin = schedule.refinement_steps
-        lessons += [Lesson("refinement", block, 0, begin, "single") for block in range(1, blocks + 1)]
+        lessons += [TrainingStage("refinement", block, 0, begin, "single") for block in range(1, blocks + 1)]
     if "reference" in schedule.stages:
         for block in range(1, blocks + 1):
             middle = begin + schedule.warping_steps
             end = middle + schedule.synthesis_steps
-            lessons.append(Lesson("warping", block, begin, middle, "pairs"))
-            lessons.append(Lesson("synthesis", block, middle, end, "pairs"))
+            lessons.append(TrainingStage("warping", block, begin, middle, "pairs"))
+            lessons.append(TrainingStage("synthesis", block, middle, end, "pairs"))
             begin = end
     return tuple(lessons)

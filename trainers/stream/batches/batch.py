@@ -14,7 +14,7 @@ from facerefs.stages.degrade.operations.padded_batch import Canvas, canvas_of
 from facerefs.stages.degrade.program import Program, compile_thetas
 from facerefs.trainers.stream.samples.prepare import Prepared
 from facerefs.trainers.stream.samples.sample import Face
-from facerefs.trainers.stream.workers.shared import room
+from facerefs.trainers.stream.workers.shared import empty_shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def _embeddings(faces: Sequence[Face | None], dimensions: int) -> Tensor:
 
 def _images(faces: Sequence[Face | None], height: int, width: int) -> Tensor:
     """(N, 3, H, W) of one copy per face; None is black."""
-    pixels = room(len(faces), height, width, 3)
+    pixels = empty_shared(len(faces), height, width, 3)
     for place, face in zip(pixels.numpy(), faces, strict=True):
         place[...] = 0 if face is None else face.image
     return pixels.permute(0, 3, 1, 2)
@@ -139,7 +139,7 @@ def _masks(faces: Sequence[Face | None], height: int, width: int) -> Tensor | No
     """(N, 1, H, W), or None if no face has a mask; what is no face at all is 0."""
     if all(face is None or face.mask is None for face in faces):
         return None
-    masks = room(len(faces), 1, height, width)
+    masks = empty_shared(len(faces), 1, height, width)
     for place, face in zip(masks.numpy(), faces, strict=True):
         place[...] = 0 if face is None else 255 if face.mask is None else face.mask
     return masks

@@ -13,8 +13,8 @@ from torch import Tensor
 from facerefs.stages.degrade import apply_theta
 from facerefs.trainers.geometry.tps import warp_images
 from facerefs.trainers.stream.batches.batch import FaceBatch
-from facerefs.trainers.stream.batches.device_batch import Degrade, ReadyBatch, Warp, make_ready
-from facerefs.trainers.stream.batches.stall_timer import Waiting
+from facerefs.trainers.stream.batches.device_batch import Degrade, DeviceBatch, Warp, to_device
+from facerefs.trainers.stream.batches.stall_timer import StallTimer
 
 
 def on_device(
@@ -39,11 +39,11 @@ def on_device(
     place = torch.device(device)
     if place.type == "cuda" and place.index is None:  # the current device is one per thread
         place = torch.device("cuda", torch.cuda.current_device())
-    work = partial(make_ready, device=place, degrade=degrade, warp=warp, dtype=dtype, value_range=value_range)
+    work = partial(to_device, device=place, degrade=degrade, warp=warp, dtype=dtype, value_range=value_range)
     return DeviceBatches(batches, place, work, prefetch)
 
 
-class DeviceBatches(Iterator[ReadyBatch]):
+class DeviceBatches(Iterator[DeviceBatch]):
     """An iterator of ready batches, which a thread makes; it knows how long its consumer waited.
 
     An error of the source or of the work is raised where the batch would have come, and ends the iterator.
@@ -53,7 +53,7 @@ class DeviceBatches(Iterator[ReadyBatch]):
         self,
         batches: Iterable[FaceBatch],
         device: torch.device,
-        work: Callable[[FaceBatch], ReadyBatch],
+        work: Callable[[FaceBatch], DeviceBatch],
         prefetch: int,
     ) -> None:
         self._source = iter(batches)
@@ -62,11 +62,11 @@ class DeviceBatches(Iterator[ReadyBatch]):
         self._device = device
         self._work = work
         self._stream = _side_stream(device)
-        self._waiting = Waiting(device)
+        self._waiting = StallTimer(device)
         self._thread = ThreadPoolExecutor(1, "facerefs-device")
         self._ahead = deque(self._thread.submit(self._make) for _ in range(prefetch))
 
-    def __next__(self) -> ReadyBatch:
+    def __next__(self) -> DeviceBatch:
         asked = self._waiting.mark()
         try:
             made = self._ahead.popleft().result() if self._ahead else None
@@ -113,7 +113,7 @@ class DeviceBatches(Iterator[ReadyBatch]):
         waited_s, busy_s = self._waiting.totals_s()
         return waited_s / (waited_s + busy_s) if waited_s > 0 else 0.0
 
-    def _make(self) -> tuple[ReadyBatch, torch.cuda.Event | None, Any] | None:
+    def _make(self) -> tuple[DeviceBatch, torch.cuda.Event | None, Any] | None:
         """The next batch, when the device will have finished it, and the source's state after it; None at the end.
 
         Runs in the thread.
@@ -131,7 +131,7 @@ class DeviceBatches(Iterator[ReadyBatch]):
         self._source = source
         return ready, done, state
 
-    def _hand_over(self, batch: ReadyBatch, done: torch.cuda.Event) -> None:
+    def _hand_over(self, batch: DeviceBatch, done: torch.cuda.Event) -> None:
         """Let the consumer's stream wait for the batch, and keep its memory until that stream is through with it."""
         current = torch.cuda.current_stream(self._device)
         current.wait_event(done)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade import apply_theta
 from facerefs.stages.degrade.program import Program
 from facerefs.trainers.stream.batches.batch import FaceBatch
@@ -16,28 +17,43 @@ Warp: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class ReadyBatch:
-    """A batch on the device. Images are floating and in the range of values that was asked for, masks in [0, 1]."""
+class DeviceBatch:
+    """B samples with K references each, on the device.
 
-    batch: FaceBatch  # as it came, on the device
-    target: Tensor  # (B, 3, H, W)
-    degraded: Tensor | None  # (B, 3, H, W), back at full size; None if `degrade` was
+    Images and masks are floating: images in the range of values that was asked for, masks in [0, 1]. Landmarks and
+    boxes are in pixels of H x W. Where a sample has fewer than K references, see `FaceBatch`.
+    """
+
+    keys: tuple[str, ...]
+    identities: tuple[str, ...]
+    thetas: tuple[Theta, ...]
+    positions: Tensor  # (B,) int64: in the stream
+    program: Program  # the thetas, compiled
+    target: Tensor  # (B, 3, H, W), ground truth
     target_mask: Tensor | None  # (B, 1, H, W)
+    degraded: Tensor | None  # (B, 3, H, W), back at full size; None if `degrade` was
+    landmarks: Tensor  # (B, 68, 2) float32, of the target
+    boxes: Tensor  # (B, 3, 4) float32: left eye, right eye, mouth
+    embedding: Tensor  # (B, D) float32, of the target
     references: Tensor  # (B, K, 3, H, W), as they are
+    reference_masks: Tensor | None  # (B, K, 1, H, W)
+    reference_landmarks: Tensor  # (B, K, 68, 2) float32
+    reference_count: Tensor  # (B,) int64
+    reference_embeddings: Tensor  # (B, K, D) float32
     warped: Tensor | None  # (B, K, 3, H, W), warped onto the target's landmarks; None if `warp` was
     warped_masks: Tensor | None  # (B, K, 1, H, W)
     valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from within a reference that there is
 
 
 @torch.no_grad()
-def make_ready(
+def to_device(
     batch: FaceBatch,
     device: torch.device,
     degrade: Degrade | None,
     warp: Warp | None,
     dtype: torch.dtype,
     value_range: tuple[float, float],
-) -> ReadyBatch:
+) -> DeviceBatch:
     """Send a batch to the device and finish it there; all is computed in float32 and given as `dtype`."""
     batch = batch.to(device, non_blocking=True)
     target, references = _unit(batch.target), _unit(batch.references)
@@ -50,12 +66,23 @@ def make_ready(
     warped, warped_masks, valid = (
         (None, None, None) if warp is None else _warp(batch, references, masks, warp)
     )
-    return ReadyBatch(
-        batch=batch,
+    return DeviceBatch(
+        keys=batch.keys,
+        identities=batch.identities,
+        thetas=batch.thetas,
+        positions=batch.positions,
+        program=batch.program,
         target=scaled(target),
-        degraded=None if degrade is None else scaled(_degraded(batch, target, degrade)),
         target_mask=None if batch.target_mask is None else _unit(batch.target_mask).to(dtype),
+        degraded=None if degrade is None else scaled(_degraded(batch, target, degrade)),
+        landmarks=batch.landmarks,
+        boxes=batch.boxes,
+        embedding=batch.embedding,
         references=scaled(references),
+        reference_masks=None if masks is None else masks.to(dtype),
+        reference_landmarks=batch.reference_landmarks,
+        reference_count=batch.reference_count,
+        reference_embeddings=batch.reference_embeddings,
         warped=scaled(warped),
         warped_masks=None if warped_masks is None else warped_masks.to(dtype),
         valid=None if valid is None else valid.to(dtype),

@@ -39,7 +39,7 @@ class CudaMark:
         return float(self._event.elapsed_time(later._event)) / 1000
 
 
-class Waiting:
+class StallTimer:
     """Adds up the times between asking for a batch and having it, and between having it and asking for the next.
 
     On a GPU they are times of its current stream: a host that runs ahead of the GPU does not count as waiting, and a

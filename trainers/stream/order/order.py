@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.trainers.stream.order.mixing import derived, derived_keys, numbers
+from facerefs.schemas.splitmix import fold_in, fold_in_keys, numbers
 
 Rows = NDArray[np.int32]
 Passes = NDArray[np.int32]
@@ -20,7 +20,7 @@ _ROUNDS, _MEMBERS = 0, 1
 class Order(Protocol):
     """What both orders do."""
 
-    def stretch(self, first: int, last: int) -> tuple[Rows, Passes]:
+    def slice(self, first: int, last: int) -> tuple[Rows, Passes]:
         """Rows at positions first ... last - 1, and how many times each was drawn before."""
 
 
@@ -31,7 +31,7 @@ class ShuffledOrder:
     rows: int
     key: int
 
-    def stretch(self, first: int, last: int) -> tuple[Rows, Passes]:
+    def slice(self, first: int, last: int) -> tuple[Rows, Passes]:
         """Rows at positions first ... last - 1, and the pass that each belongs to."""
         passes = np.arange(first // self.rows, -(-last // self.rows))
         orders = _permutations(self.key, passes, self.rows)
@@ -47,12 +47,12 @@ class BalancedOrder:
     identities: NDArray[np.int32]  # code of each row's identity: 0, 1 ... all in use
     key: int
 
-    def stretch(self, first: int, last: int) -> tuple[Rows, Passes]:
+    def slice(self, first: int, last: int) -> tuple[Rows, Passes]:
         """Rows at positions first ... last - 1, and how many times each was drawn before."""
         sizes = np.bincount(self.identities)
         people = len(sizes)
         rounds = np.arange(first // people, -(-last // people))
-        orders = _permutations(derived(self.key, _ROUNDS), rounds, people)
+        orders = _permutations(fold_in(self.key, _ROUNDS), rounds, people)
         cut = slice(first - int(rounds[0]) * people, last - int(rounds[0]) * people)
         identity = orders.ravel()[cut]
         passes, nth = np.divmod(np.repeat(rounds, people)[cut], sizes[identity])
@@ -70,7 +70,7 @@ class BalancedOrder:
         group = np.repeat(np.arange(len(identity)), lengths)
         member = np.arange(len(group)) - start[group]
         keys = numbers(
-            derived_keys(derived(self.key, _MEMBERS), identity.astype(np.uint64)), passes.astype(np.uint64)
+            fold_in_keys(fold_in(self.key, _MEMBERS), identity.astype(np.uint64)), passes.astype(np.uint64)
         )
         shuffled = member[np.lexsort((numbers(keys[group], member.astype(np.uint64)), group))]
         by_identity = np.argsort(self.identities, kind="stable")
@@ -103,5 +103,5 @@ def permutation(key: int, length: int) -> NDArray[np.int64]:
 
 def _permutations(key: int, passes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     """(passes, length): a permutation for each pass."""
-    keys = derived_keys(key, passes.astype(np.uint64))
+    keys = fold_in_keys(key, passes.astype(np.uint64))
     return np.argsort(numbers(keys[:, None], np.arange(length, dtype=np.uint64)[None]), axis=1, kind="stable")

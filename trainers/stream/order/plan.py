@@ -9,10 +9,10 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.mixing import derived
 from facerefs.trainers.stream.order.order import Order, Passes, Rows, permutation
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 
 _KEPT_EPOCHS = 2
 _INTERLEAVE = 1
@@ -52,9 +52,9 @@ class Plan:
         """Draws of one epoch."""
         return sum(self.sizes)
 
-    def draws(self, first: int, last: int) -> list[Draw]:
+    def draws(self, first: int, last: int) -> list[SampleRequest]:
         """The draws at positions first ... last - 1."""
-        found: list[Draw] = []
+        found: list[SampleRequest] = []
         while first < last:
             number, start = divmod(first, self.epoch_length)
             stop = min(start + last - first, self.epoch_length)
@@ -72,22 +72,22 @@ class Plan:
 
     def _computed(self, number: int) -> Epoch:
         stretches = [
-            order.stretch(number * count, (number + 1) * count)
+            order.slice(number * count, (number + 1) * count)
             for order, count in zip(self.orders, self.counts, strict=True)
         ]
         rows, passes = (np.concatenate(columns) for columns in zip(*stretches, strict=True))
         sources = np.repeat(np.arange(len(self.counts), dtype=np.uint16), self.counts)
         if len(self.counts) == 1:
             return Epoch(sources, rows, passes)
-        strewn = sources[permutation(derived(self.seed, _INTERLEAVE, number), self.epoch_length)]
+        strewn = sources[permutation(fold_in(self.seed, _INTERLEAVE, number), self.epoch_length)]
         # Where the n-th draw of a source stands: its draws keep their order, so that no sample comes too early.
         places = np.argsort(strewn, kind="stable")
         return Epoch(strewn, _put(places, rows), _put(places, passes))
 
     @staticmethod
-    def _draws(position: int, epoch: Epoch, cut: slice) -> list[Draw]:
+    def _draws(position: int, epoch: Epoch, cut: slice) -> list[SampleRequest]:
         columns = (epoch.passes[cut].tolist(), epoch.sources[cut].tolist(), epoch.rows[cut].tolist())
-        return [Draw(position + at, *drawn) for at, drawn in enumerate(zip(*columns, strict=True))]
+        return [SampleRequest(position + at, *drawn) for at, drawn in enumerate(zip(*columns, strict=True))]
 
 
 def proportions(sizes: Sequence[int], weights: Sequence[float]) -> list[int]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleRequest:
     """One sample to be prepared.
 
     `epoch` says how many times the sample was drawn before, so that (sample, epoch) is always new, in balanced

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from facerefs.trainers.stream.order.sample_request import Draw
-from facerefs.trainers.stream.workers.shared import room
+from facerefs.trainers.stream.order.sample_request import SampleRequest
+from facerefs.trainers.stream.workers.shared import empty_shared
 
 
-class Files(NamedTuple):
+class SampleBytes(NamedTuple):
     """Some files of one sample."""
 
-    draw: Draw
+    draw: SampleRequest
     names: tuple[str, ...]
     data: tuple[bytes, ...]
 
@@ -25,16 +25,16 @@ class TakeFiles:
 
     names: tuple[str, ...]
 
-    def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> Files:
+    def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> SampleBytes:
         """The files of a sample."""
-        return Files(draw, self.names, tuple(files[name] for name in self.names))
+        return SampleBytes(draw, self.names, tuple(files[name] for name in self.names))
 
 
 @dataclass(frozen=True, eq=False)
 class PackedFiles:
     """Files of a batch: no copy is made of them on the way out of a worker."""
 
-    draws: tuple[Draw, ...]
+    draws: tuple[SampleRequest, ...]
     names: tuple[str, ...]
     data: Tensor  # (N,) uint8: all files, sample after sample
     starts: tuple[int, ...]  # where each begins, and where the last one ends
@@ -49,10 +49,10 @@ class PackedFiles:
         return replace(self, data=self.data.pin_memory())
 
 
-def pack(samples: Sequence[Files]) -> PackedFiles:
+def pack(samples: Sequence[SampleBytes]) -> PackedFiles:
     """A `collate` for `Stream`, with `TakeFiles`."""
     pieces = [np.frombuffer(piece, np.uint8) for files in samples for piece in files.data]
     starts = (0, *np.cumsum([len(piece) for piece in pieces]).tolist())
-    data = room(starts[-1])
+    data = empty_shared(starts[-1])
     np.concatenate(pieces, out=data.numpy())
     return PackedFiles(tuple(files.draw for files in samples), samples[0].names, data, starts)

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from facerefs.schemas.sample import IMAGE_TYPES, MAX_IMAGE_BYTES, MAX_SIDE_PX
 from facerefs.trainers.stream.errors import BadSample
 
 Pixels = NDArray[np.uint8]
 
-MAX_BYTES = 64 * 2**20
-MAX_SIDE_PX = 4096
 _SILENT = 0
-_FORMATS = {"png": "PNG", "webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
+_FORMATS = {one.extension: one.pillow for one in IMAGE_TYPES.values()} | {"jpeg": "JPEG"}
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -49,8 +48,8 @@ def decode_gray(name: str, data: bytes, height: int, width: int) -> Pixels:
 
 
 def _decode(name: str, data: bytes, mode: str, height: int | None, width: int | None) -> Pixels:
-    if len(data) > MAX_BYTES:
-        raise BadSample(f"{name} has {len(data)} bytes, at most {MAX_BYTES} are read")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise BadSample(f"{name} has {len(data)} bytes, at most {MAX_IMAGE_BYTES} are read")
     if name.endswith((".jpg", ".jpeg")) and _is_installed("simplejpeg"):
         _check_size(name, _jpeg_size(name, data), height, width)
         return _jpeg_pixels(name, data, mode)

@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from facerefs.schemas.sample import MAX_REFERENCES, MAX_SIDE_PX
 from facerefs.stages.degrade.draws import draw as draw_theta
 from facerefs.stages.degrade.draws import theta_seed
 from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
-from facerefs.trainers.stream.order.prob import uniform
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.augment import crop, mirror
-from facerefs.trainers.stream.samples.decode import MAX_REFERENCES, decode_sample, stored_references
-from facerefs.trainers.stream.samples.pixels import MAX_SIDE_PX
+from facerefs.trainers.stream.samples.decode import decode_sample, stored_references
 from facerefs.trainers.stream.samples.reduce import reduced
 from facerefs.trainers.stream.samples.sample import Sample
 
@@ -89,7 +88,7 @@ class FacePreparation:
                 f"{name} needs a fresh degradation: name a recipe, the stored face is degraded whole, at full size"
             )
 
-    def __call__(self, draw: Draw, files: Mapping[str, bytes]) -> Prepared:
+    def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
         """Prepare the sample of these files for its place in the stream. Raises BadSample."""
         chosen = self._choose(draw.position, stored_references(files))
         if self.require_references and len(chosen) < self.references:
@@ -116,24 +115,29 @@ class FacePreparation:
             weights = [1 / (rank + 1) for rank in range(stored)]
             weights = list(self.rank_weights[:stored]) if self.rank_weights else weights
         arrivals = [
-            -math.log1p(-uniform(self.seed, position, f"reference {rank}")) / weight
+            -math.log1p(-_uniform(self.seed, position, f"reference {rank}")) / weight
             for rank, weight in enumerate(weights)
         ]
         return tuple(sorted(range(len(arrivals)), key=arrivals.__getitem__)[: self.references])
 
     def _flipped(self, sample: Sample, position: int) -> Sample:
-        target = uniform(self.seed, position, "flip") < self.flip_chance
-        own = uniform(self.seed, position, "flip references") < self.flip_chance
+        target = _uniform(self.seed, position, "flip") < self.flip_chance
+        own = _uniform(self.seed, position, "flip references") < self.flip_chance
         return mirror(sample, target, {"with": target, "alone": own, "never": False}[self.flip_references])
 
     def _cropped(self, sample: Sample, position: int) -> Sample:
         if self.crop_px is None:
             return sample
         places = self._largest_crop()[1] - self.crop_px + 1
-        left, top = (int(uniform(self.seed, position, name) * places) for name in ("crop left", "crop top"))
+        left, top = (int(_uniform(self.seed, position, name) * places) for name in ("crop left", "crop top"))
         return crop(sample, left, top, self.crop_px)
 
     def _degraded_anew(self, sample: Sample, position: int) -> Sample:
         recipe = RECIPES[self.degradation] if isinstance(self.degradation, str) else self.degradation
         seed = theta_seed(self.seed, sample.key, position)
         return replace(sample, theta=draw_theta(recipe, seed, sample.target.image.shape[0]))
+
+
+def _uniform(seed: int, position: int, name: str) -> float:
+    """A number in [0, 1), of 53 bits, that is a pure function of the seed, the place in the stream and a name."""
+    return (theta_seed(seed, name, position) >> 11) * 2.0**-53

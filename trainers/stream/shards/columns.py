@@ -11,7 +11,7 @@ MAX_SAMPLE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Columns:
+class SampleColumns:
     """The samples of one shard, or of several, row by row."""
 
     keys: NDArray[np.bytes_]  # UTF-8
@@ -23,12 +23,12 @@ class Columns:
         return len(self.offsets)
 
 
-def joined(parts: Sequence[Columns], identities: NDArray[np.int32] | None) -> Columns:
+def joined(parts: Sequence[SampleColumns], identities: NDArray[np.int32] | None) -> SampleColumns:
     """The samples of several shards, in this order."""
     if not parts:
         none = np.empty(0, np.int64)
-        return Columns(np.empty(0, "S1"), none, none, identities)
-    return Columns(
+        return SampleColumns(np.empty(0, "S1"), none, none, identities)
+    return SampleColumns(
         np.concatenate([part.keys for part in parts]),
         np.concatenate([part.offsets for part in parts]),
         np.concatenate([part.lengths for part in parts]),

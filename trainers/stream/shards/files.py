@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator, Mapping
 
+from facerefs.schemas.tar_members import TarDamagedError, plain_files
 from facerefs.trainers.stream.errors import BadSample
-from facerefs.trainers.stream.shards.tar_headers import DamagedTar, members
 
 _MAX_FILES = 1000
 _SHOWN = 8
@@ -44,7 +44,7 @@ class SampleFiles(Mapping[str, bytes]):
         self._shard = shard
         self._places: dict[str, tuple[int, int]] = {}
         try:
-            for member in members(shard.descriptor, offset, offset + length):
+            for member in plain_files(shard.descriptor, offset, offset + length):
                 found, name = split_name(member.name)
                 if found != key:
                     raise BadSample(f"its place in the shard holds {found.decode(errors='replace')}")
@@ -53,7 +53,7 @@ class SampleFiles(Mapping[str, bytes]):
                 if len(self._places) == _MAX_FILES:
                     raise BadSample(f"it has more than {_MAX_FILES} files")
                 self._places[name] = (member.offset, member.length)
-        except DamagedTar as error:
+        except TarDamagedError as error:
             raise BadSample(f"its part of the tar is damaged: {error}") from None
         except OSError as error:
             raise BadSample(f"it cannot be read: {error.strerror}") from None

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.tar_members import BLOCK
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, Columns
+from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, SampleColumns
 from facerefs.trainers.stream.shards.folders import Folder
 from facerefs.trainers.stream.shards.manifest import Shard
-from facerefs.trainers.stream.shards.tar_headers import BLOCK
 
 _COLUMNS = ("key", "identity", "files.path", "files.offset", "files.length", "target", "references")
 _BATCH_ROWS = 1 << 16
@@ -22,7 +22,7 @@ _BATCH_ROWS = 1 << 16
 class ShardIndex:
     """A shard's samples, the names of the people in it, which `codes` points at, and how many references are made."""
 
-    columns: Columns
+    columns: SampleColumns
     names: list[str | None]
     codes: NDArray[np.int32]
     synthesised: int  # references that are made from their target
@@ -40,7 +40,7 @@ def read_index(folder: Folder, shard: Shard) -> ShardIndex:
 
     said = shard.index
     assert said is not None  # noqa: S101  # as of all shards that a manifest names
-    descriptor = folder.open(said.name, said.size, said.sha256)
+    descriptor = folder.open(said.name, said.bytes, said.sha256)
     try:
         with os.fdopen(descriptor, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != said.sha256:
@@ -82,7 +82,7 @@ def _part(rows: Any, shard: Shard) -> ShardIndex:
         raise ValueError("a sample lies outside the shard")
     people = rows.column("identity").combine_chunks().dictionary_encode(null_encoding="encode")
     codes = people.indices.to_numpy(zero_copy_only=False).astype(np.int32)
-    columns = Columns(np.array(keys.to_pylist(), "S"), offsets, lengths, None)
+    columns = SampleColumns(np.array(keys.to_pylist(), "S"), offsets, lengths, None)
     return ShardIndex(columns, people.dictionary.to_pylist(), codes, _synthesised(rows))
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.manifest import MANIFEST_FILE
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.cache import ShardCache
-from facerefs.trainers.stream.shards.columns import Columns, joined
+from facerefs.trainers.stream.shards.columns import SampleColumns, joined
 from facerefs.trainers.stream.shards.folders import Folder, LocalFolder, folder_at
-from facerefs.trainers.stream.shards.manifest import MANIFEST, Shard, read_manifest, shards_digest
+from facerefs.trainers.stream.shards.manifest import Shard, read_manifest, shards_digest
 from facerefs.trainers.stream.shards.parquet_index import codes_in, read_index
 from facerefs.trainers.stream.shards.tar_index import scan_tar
 
@@ -29,7 +30,7 @@ class ShardSet:
     folder: Folder
     shards: tuple[Shard, ...]
     digest: str  # SHA-256 of what the set is, hexadecimal
-    columns: Columns
+    columns: SampleColumns
     shard: NDArray[np.int32]  # of each row, its number in `shards`
     synthesised: int  # references that are made from their target; 0 where no index tells
 
@@ -72,13 +73,16 @@ def open_shards(place: str | Path, split: str | None = None, cache: ShardCache |
 def _scanned(folder: Folder, split: str | None) -> ShardSet:
     if not isinstance(folder, LocalFolder):
         raise StreamError(
-            f"{folder.shown} has no {MANIFEST}: copy the tars to a folder of this machine, where they can be scanned"
+            f"{folder.shown} has no {MANIFEST_FILE}: copy the tars to a folder of this machine, "
+            "where they can be scanned"
         )
     prefix = "" if split is None else f"{split}-"
     tars = sorted(path.name for path in folder.path.glob("*.tar"))
     names = [name for name in tars if name.startswith(prefix)]
     if not names:
-        raise StreamError(f"{folder.shown} has no {MANIFEST} and no {prefix}*.tar{_way_out(folder, tars)}")
+        raise StreamError(
+            f"{folder.shown} has no {MANIFEST_FILE} and no {prefix}*.tar{_way_out(folder, tars)}"
+        )
     shards = tuple(Shard(name, folder.size(name), split) for name in names)
     parts = [_scan(folder, shard) for shard in shards]
     digest = hashlib.sha256(shards_digest(shards).encode())
@@ -91,12 +95,12 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
 def _way_out(folder: LocalFolder, tars: list[str]) -> str:
     if tars:
         return f", but {len(tars)} other tars: give split None to take them all"
-    if (folder.path / "samples" / MANIFEST).is_file():
+    if (folder.path / "samples" / MANIFEST_FILE).is_file():
         return f": give {folder.path / 'samples'}"
     return ": give the folder of the shards"
 
 
-def _scan(folder: LocalFolder, shard: Shard) -> Columns:
+def _scan(folder: LocalFolder, shard: Shard) -> SampleColumns:
     descriptor = folder.open(shard.name, shard.size, None)
     try:
         columns, damage = scan_tar(descriptor, str(folder.path / shard.name))
@@ -107,5 +111,5 @@ def _scan(folder: LocalFolder, shard: Shard) -> Columns:
     return columns
 
 
-def _shard_of_rows(parts: list[Columns]) -> NDArray[np.int32]:
+def _shard_of_rows(parts: list[SampleColumns]) -> NDArray[np.int32]:
     return np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])

@@ -4,15 +4,15 @@ import os
 
 import numpy as np
 
+from facerefs.schemas.tar_members import TarDamagedError, plain_files
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, Columns
+from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, SampleColumns
 from facerefs.trainers.stream.shards.files import split_name
-from facerefs.trainers.stream.shards.tar_headers import DamagedTar, members
 
 _MAX_MEMBERS = 20_000_000
 
 
-def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
+def scan_tar(descriptor: int, shown: str) -> tuple[SampleColumns, str | None]:
     """The samples of an open tar: neighbours whose names are the same up to the first dot; hidden files are none.
 
     Of a tar that breaks off, what stands before, and a sentence that says so. Raises StreamError if that is nothing,
@@ -21,8 +21,9 @@ def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
     keys: list[bytes] = []
     ranges: list[tuple[int, int]] = []
     damage: str | None = None
+    size = os.fstat(descriptor).st_size  # so that a tar without the mark of its end is read, too
     try:
-        for number, member in enumerate(members(descriptor, 0, os.fstat(descriptor).st_size)):
+        for number, member in enumerate(plain_files(descriptor, 0, size)):
             key, _ = split_name(member.name)
             if key.endswith(b"/") or not key:
                 continue
@@ -36,7 +37,7 @@ def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
             else:
                 keys.append(key)
                 ranges.append((member.header, member.end))
-    except DamagedTar as error:
+    except TarDamagedError as error:
         damage = f"{shown} is damaged ({error}): the {len(keys)} samples before that are used"
     if not keys:
         raise StreamError(damage or f"{shown} holds no samples")
@@ -47,4 +48,4 @@ def scan_tar(descriptor: int, shown: str) -> tuple[Columns, str | None]:
         raise StreamError(
             f"{shown}: sample {key.decode(errors='replace')} has {lengths.max()} bytes: split it"
         )
-    return Columns(np.array(keys, "S"), places[:, 0].copy(), lengths, None), damage
+    return SampleColumns(np.array(keys, "S"), places[:, 0].copy(), lengths, None), damage

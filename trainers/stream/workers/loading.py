@@ -7,14 +7,14 @@ from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from facerefs.schemas.splitmix import fold_in, numbers
 from facerefs.trainers.stream.errors import BadSample, StreamError
-from facerefs.trainers.stream.order.mixing import derived, numbers
 from facerefs.trainers.stream.order.plan import REPLACEMENTS
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.reader import ShardReader
 
 T = TypeVar("T")
-Prepare: TypeAlias = Callable[[Draw, Mapping[str, bytes]], T]
+Prepare: TypeAlias = Callable[[SampleRequest, Mapping[str, bytes]], T]
 """Makes a sample of its files, by what follows its key in the tar; raises BadSample if they are corrupt."""
 
 MAX_REPLACEMENTS = 32
@@ -39,7 +39,7 @@ class Loader(Generic[T]):
     prepare: Prepare[T]
     seed: int
 
-    def load(self, draw: Draw) -> tuple[T, list[Skipped]]:
+    def load(self, draw: SampleRequest) -> tuple[T, list[Skipped]]:
         """The sample of a draw, or the first good one of those that stand in for it: others of the same source, a
         pure function of (seed, position, attempt). Raises StreamError after 32 corrupt ones in a row."""
         skipped: list[Skipped] = []
@@ -55,8 +55,8 @@ class Loader(Generic[T]):
             f"{last.key} of {last.shard}: {last.reason}; see the settings, or what `facerefs verify` says of the set"
         )
 
-    def _others(self, draw: Draw) -> Iterator[int]:
-        key = derived(self.seed, REPLACEMENTS, draw.position)
+    def _others(self, draw: SampleRequest) -> Iterator[int]:
+        key = fold_in(self.seed, REPLACEMENTS, draw.position)
         rows = np.uint64(len(self.reader.sets[draw.source]))
         for attempt in range(MAX_REPLACEMENTS):
             yield int(numbers(key, np.array([attempt], np.uint64))[0] % rows)

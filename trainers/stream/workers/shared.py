@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 
-def room(*shape: int) -> Tensor:
+def empty_shared(*shape: int) -> Tensor:
     """An uninitialised uint8 tensor, in shared memory if this is a worker, as torch's `default_collate` has it."""
     empty = torch.empty(0, dtype=torch.uint8)
     if get_worker_info() is None:

@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.sample_request import Draw
+from facerefs.trainers.stream.order.sample_request import SampleRequest
 
 B = TypeVar("B")
 
@@ -30,7 +30,7 @@ _DIED = ("exited unexpectedly", "is killed by signal")
 
 
 @dataclass(frozen=True)
-class Workers:
+class StreamWorkers:
     """How many processes, how many batches each is ahead, and how long none may come."""
 
     number: int
@@ -38,13 +38,13 @@ class Workers:
     start_method: str
     timeout_s: float
 
-    def batches(self, dataset: Dataset[B], requests: Iterator[list[Draw]]) -> Iterator[B]:
+    def batches(self, dataset: Dataset[B], requests: Iterator[list[SampleRequest]]) -> Iterator[B]:
         """Start the workers. Raises StreamError, while batches are taken, for a worker that died or is silent."""
         if self.number > 0 and self.start_method != "fork":
             _check_can_be_sent(dataset)
-        return _Patient(iter(self._loader(dataset, requests)), self.timeout_s)
+        return _TimeoutIterator(iter(self._loader(dataset, requests)), self.timeout_s)
 
-    def _loader(self, dataset: Dataset[B], requests: Iterator[list[Draw]]) -> "DataLoader[Any]":
+    def _loader(self, dataset: Dataset[B], requests: Iterator[list[SampleRequest]]) -> "DataLoader[Any]":
         parallel = self.number > 0
         if self.start_method == "forkserver":
             # Else every worker imports torch for itself, which takes seconds.
@@ -75,7 +75,7 @@ def _check_can_be_sent(dataset: Dataset[B]) -> None:
         ) from None
 
 
-class _Patient(Iterator[B]):
+class _TimeoutIterator(Iterator[B]):
     """torch looks for workers that died when its time-out ends, so that is short, and we ask again until ours does.
 
     The workers end with it, or, if it is there until the end, before Python terminates them: they do not heed SIGTERM,
@@ -107,7 +107,7 @@ class _Patient(Iterator[B]):
                 raise StreamError(sentence) from error.with_traceback(None)
 
 
-def _close_if_there(reference: "weakref.ref[_Patient[Any]]") -> None:
+def _close_if_there(reference: "weakref.ref[_TimeoutIterator[Any]]") -> None:
     patient = reference()
     if patient is not None:
         patient.close()
@@ -117,9 +117,9 @@ def _close_if_there(reference: "weakref.ref[_Patient[Any]]") -> None:
 class _Once:
     """What torch takes for a sampler."""
 
-    requests: Iterator[list[Draw]]
+    requests: Iterator[list[SampleRequest]]
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleRequest]]:
         return self.requests
 
 

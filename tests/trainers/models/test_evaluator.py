@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.training_module import Networks
-from facerefs.trainers.models.common.evaluator import Judge
-from facerefs.trainers.models.model import Seen
+from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
-from facerefs.trainers.stream.batches.device_batch import ReadyBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
 
@@ -32,7 +32,7 @@ class MeanDistance(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def batch() -> ReadyBatch:
+def batch() -> DeviceBatch:
     faces = [prepared(i, face_files(i), reduce_px=SIDE_PX, degradation="rdfr") for i in range(2)]
     points = frontal_face(SIDE_PX).float()
     made = replace(
@@ -46,38 +46,38 @@ def batch() -> ReadyBatch:
     return ready
 
 
-def judge(change: float) -> Judge:
+def judge(change: float) -> Evaluator:
     class Multiplied:
-        def restore(self, _networks: Networks, seen: Seen) -> Tensor:
+        def restore(self, _networks: Networks, seen: RestorerInput) -> Tensor:
             return seen.degraded * change
 
-        def pictures(self, _networks: Networks, seen: Seen) -> dict[str, Tensor]:
+        def pictures(self, _networks: Networks, seen: RestorerInput) -> dict[str, Tensor]:
             return {"landmarks": seen.degraded}
 
-    return Judge(Multiplied(), Means(), MeanDistance())  # type: ignore[arg-type]
+    return Evaluator(Multiplied(), Means(), MeanDistance())  # type: ignore[arg-type]
 
 
-def test_every_figure_is_of_the_face_as_it_would_be_saved(batch: ReadyBatch) -> None:
+def test_every_figure_is_of_the_face_as_it_would_be_saved(batch: DeviceBatch) -> None:
     assert batch.degraded is not None
     found = judge(4.0).scores({}, batch)
     saved = ((batch.degraded * 4 + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
     assert found["lpips"].tolist() == pytest.approx(MeanDistance()(saved, batch.target).tolist(), abs=1e-4)
-    cosine = torch.cosine_similarity(Means()(saved, saved)[1:], batch.batch.embedding[1:])
+    cosine = torch.cosine_similarity(Means()(saved, saved)[1:], batch.embedding[1:])
     assert found["identity_truth"][1:].tolist() == pytest.approx(cosine.tolist(), abs=1e-4)
 
 
-def test_a_face_without_an_embedding_has_no_identity_figure(batch: ReadyBatch) -> None:
+def test_a_face_without_an_embedding_has_no_identity_figure(batch: DeviceBatch) -> None:
     found = judge(1.0).scores({}, batch)
     assert found["identity_truth"].isnan().tolist() == [True, False]
     assert found["identity_reference"].isnan().tolist() == [False, True]
     assert found["identity_reference_degraded"].isnan().tolist() == [False, True]
 
 
-def test_a_grid_shows_what_the_model_would_show(batch: ReadyBatch) -> None:
+def test_a_grid_shows_what_the_model_would_show(batch: DeviceBatch) -> None:
     assert list(judge(1.0).pictures({}, batch)) == ["degraded", "reference", "landmarks", "output", "truth"]
 
 
-def test_a_blind_model_is_judged_without_references(batch: ReadyBatch) -> None:
+def test_a_blind_model_is_judged_without_references(batch: DeviceBatch) -> None:
     blind = replace(batch, references=batch.references[:, :0], warped=None, valid=None)
     assert "reference" not in judge(1.0).pictures({}, blind)
     found = judge(1.0).scores({}, blind)

@@ -1,14 +1,30 @@
-"""Structural similarity, Wang et al. 2004."""
+"""Peak signal-to-noise ratio and structural similarity (Wang et al. 2004) of images as they would be saved."""
 
 import torch
 from torch import Tensor
-
-from facerefs.trainers.metrics.levels import levels
 
 _TAPS = 11
 _SIGMA_PX = 1.5
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
+
+
+def quantise_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as the 256 levels of 8 bits, 0 to 255: whole numbers in float64; NaN stays.
+
+    Halves are rounded to even, as OpenCV does.
+    """
+    return ((images.to(torch.float64) + 1) * 127.5).round().clamp(0, 255)
+
+
+def psnr(restored: Tensor, truth: Tensor) -> Tensor:
+    """PSNR in dB of each image (B,), float64: `10 log10(255^2 / MSE)` over all RGB values, no crop.
+
+    Images (B, 3, H, W) RGB in [-1, 1], rounded to 8 bits first. Equal images have infinity, as in basicsr and
+    scikit-image: the formula says so, and any other figure would be invented.
+    """
+    error = (quantise_uint8(restored) - quantise_uint8(truth)).square().mean((1, 2, 3))
+    return 10 * (255**2 / error).log10()
 
 
 def ssim(restored: Tensor, truth: Tensor) -> Tensor:
@@ -19,7 +35,7 @@ def ssim(restored: Tensor, truth: Tensor) -> Tensor:
     """
     if min(restored.shape[-2:]) < _TAPS:
         raise ValueError(f"SSIM needs images of at least {_TAPS} px, not {tuple(restored.shape[-2:])}")
-    x, y = levels(restored), levels(truth)
+    x, y = quantise_uint8(restored), quantise_uint8(truth)
     mean_x, mean_y, xx, yy, xy = _windowed(torch.stack([x, y, x * x, y * y, x * y]))
     product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
     covariance, variances = xy - product, xx + yy - squares

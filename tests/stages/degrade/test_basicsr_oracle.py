@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facerefs.stages.quality.basicsr import degradations
+from tests.stages.degrade.basicsr_oracle import degradations
 
 needs_basicsr = pytest.mark.skipif(
     importlib.util.find_spec("basicsr") is None,
@@ -26,7 +26,7 @@ def test_kernel_sampler_of_basicsr_is_there() -> None:
 def test_basicsr_leaves_the_process_as_it_was() -> None:
     code = (
         "import numpy as np; before = np.geterr()\n"
-        "from facerefs.stages.quality.basicsr import degradations; degradations()\n"
+        "from tests.stages.degrade.basicsr_oracle import degradations; degradations()\n"
         "assert np.geterr() == before, np.geterr()\n"
         "import torch, torchvision\n"
         "boxes = torch.tensor([[0., 0., 2., 2.], [0., 0., 2., 2.]])\n"
@@ -34,16 +34,6 @@ def test_basicsr_leaves_the_process_as_it_was() -> None:
         "except RuntimeError as error: assert 'custom C++ ops' in str(error), error\n"
     )
     _run(code)
-
-
-def test_a_missing_basicsr_is_named_with_the_way_out() -> None:
-    answer = _run(
-        "import sys; sys.modules['basicsr'] = None\n"
-        "from facerefs.stages.quality.basicsr import BasicsrMissingError, degradations\n"
-        "try: degradations()\n"
-        "except BasicsrMissingError as error: print(error)\n"
-    )
-    assert "pip install basicsr" in answer
 
 
 def _run(code: str) -> str:

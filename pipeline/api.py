@@ -1,0 +1,151 @@
+"""What `import facerefs` offers of the pipeline: build, train and restore from Python, as the command line does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from facerefs.trainers.training_set import TrainingSet
+
+Settings = Mapping[str, object]
+"""Settings by their full names, such as `{"analyse.crop_size": 1024}`: `facerefs settings` lists them."""
+
+
+def build(
+    source: str | Path,
+    out: str | Path,
+    *,
+    config: str | Path | None = None,
+    settings: Settings | None = None,
+    engines: Literal["embedded", "insightface"] | None = None,
+    labels: Literal["trust", "check", "ignore"] | None = None,
+    identities: str | Path | None = None,
+    contact: str | None = None,
+    retry: Literal["transient", "all"] | None = None,
+    update: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> "TrainingSet":
+    """Make a training set from photos, or bring the one in `out` up to date; returns it, opened.
+
+    source: as on the command line: a folder, a list of URLs, tars, `commons:Q76`. config: a YAML file; `settings` come
+    over it. identities: a file of lines `PHOTO.jpg PERSON`. quiet: print nothing.
+    Raises UserError for what only the user can mend, RunError if a stage failed: the same call continues.
+    """
+    from facerefs.pipeline.commands.build import BuildOptions, build_command
+    from facerefs.trainers.training_set import open_set
+
+    options = BuildOptions(
+        source=str(source),
+        out=Path(out),
+        config_file=_path(config),
+        settings=_as_text(settings),
+        engines=engines,
+        labels=labels,
+        labels_file=_path(identities),
+        contact=contact,
+        retry=retry,
+        update=update,
+        workers=workers,
+        address=address,
+    )
+    build_command(options, _console(quiet))
+    return open_set(out)
+
+
+def train(
+    model: str,
+    data: str | Path | Sequence[str | Path],
+    run: str | Path,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    config: str | Path | None = None,
+    settings: Settings | None = None,
+    resume: bool = False,
+    device: Literal["cpu", "cuda"] | None = None,
+    workers: int = 1,
+    address: str | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Train a model on training sets; returns the folder of the run.
+
+    model: as `facerefs models` lists it. data: folders of builds or of shards, or addresses. preset: `paper` if None.
+    steps: when to end. device: `cuda` if there is a GPU. workers: processes that train together, by Ray Train.
+    Raises UserError, RunError, and KeyboardInterrupt if it was stopped: with `resume` it goes on from there.
+    """
+    from facerefs.pipeline.training.job import TrainOptions
+    from facerefs.pipeline.training.train import train_command
+
+    places = (data,) if isinstance(data, str | Path) else tuple(data)
+    options = TrainOptions(
+        model=model,
+        run=Path(run),
+        data=tuple(map(str, places)),
+        preset=preset,
+        steps=steps,
+        config_file=_path(config),
+        settings=_as_text(settings),
+        resume=resume,
+        device=device,
+        workers=workers,
+        address=address,
+    )
+    train_command(options, _console(quiet))
+    return Path(run).absolute()
+
+
+def restore(
+    run: str | Path,
+    source: str | Path,
+    out: str | Path,
+    *,
+    references: Sequence[str | Path] = (),
+    landmarks: str | Path | None = None,
+    aligned: bool = False,
+    outputs: int = 1,
+    seed: int = 0,
+    pictures: bool = False,
+    engines: Literal["embedded", "insightface"] = "embedded",
+    device: Literal["cpu", "cuda"] | None = None,
+    quiet: bool = False,
+) -> tuple[Path, ...]:
+    """Restore the face of a photo, or of each photo of a folder; returns the files that were written.
+
+    run: the folder of a run. references: good photos of the same person, for models that take some. landmarks: a run of
+    the model `landmarks`. aligned: the photos are aligned faces. outputs: faces of each photo, by models that draw.
+    Raises UserError, also if one of several photos could not be restored.
+    """
+    from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
+
+    options = RestoreOptions(
+        run=Path(run),
+        source=Path(source),
+        out=Path(out),
+        references=tuple(map(Path, references)),
+        landmarks=_path(landmarks),
+        aligned=aligned,
+        engines=engines,
+        device=device,
+        outputs=outputs,
+        seed=seed,
+        pictures=pictures,
+    )
+    return restore_command(options, _console(quiet))
+
+
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)
+
+
+def _as_text(settings: Settings | None) -> tuple[str, ...]:
+    """The settings as `--set` takes them; JSON is YAML."""
+    return tuple(f"{name}={json.dumps(value)}" for name, value in (settings or {}).items())
+
+
+def _console(quiet: bool) -> Console:
+    return Console(soft_wrap=True, markup=False, quiet=quiet)

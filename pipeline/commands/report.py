@@ -1,0 +1,17 @@
+"""`facerefs report`: write the report of an existing build."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from facerefs.pipeline.build.folder import open_build
+from facerefs.pipeline.report.report import write_report
+from facerefs.pipeline.storage.lock import locked
+
+
+def report_command(folder: Path) -> None:
+    """Write `report.html` into the folder of a build, and say where."""
+    storage = open_build(folder)
+    with locked(folder):
+        write_report(storage)
+    Console(soft_wrap=True, markup=False).print(f"report      {folder / 'report.html'}", highlight=False)

@@ -1,0 +1,120 @@
+"""`facerefs settings`: every setting of a build, or of the training of a model, from the code that reads them."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from facerefs.pipeline.config.describe import Section, sections_of
+from facerefs.pipeline.config.renamed_settings import RENAMED
+from facerefs.pipeline.config.settings_pages import as_markdown, as_yaml, print_table
+from facerefs.pipeline.errors import UserError
+
+FORMATS = ("table", "yaml", "markdown")
+_WIDTH = 160  # characters, where there is no terminal that has a width
+_PAGE = """# Settings
+
+Every setting, from the code. This page is made by `facerefs settings --format markdown > docs/settings.md`.
+
+`--set SECTION.NAME=VALUE` sets one, `--config FILE` those of a YAML file. `facerefs settings --format yaml` writes such
+a file with all defaults, to begin with.
+"""
+
+
+def settings_command(words: Sequence[str], preset: str | None, form: str) -> None:
+    """Print the settings that are asked for: of a section of the build, or of `train`, a model and a section.
+
+    Raises UserError for what there is not.
+    """
+    if form not in FORMATS:
+        raise UserError(f"--format cannot be {form!r}: choose {', '.join(FORMATS)}")
+    if not words and form == "markdown":
+        print(_page(), end="")  # noqa: T201 (rich would fold it)
+        return
+    command, asked, sections = _asked(words, preset)
+    if asked is not None:
+        sections = _chosen(sections, asked)
+    if form == "markdown":
+        print(as_markdown(sections, "##"), end="")  # noqa: T201
+    elif form == "yaml":
+        print(f"# Settings of facerefs {command} with their defaults, for --config FILE.")  # noqa: T201
+        print("# Change what you like, and leave out the rest.")  # noqa: T201
+        print(as_yaml(sections), end="")  # noqa: T201
+    else:
+        console = Console(markup=False)
+        console = console if console.is_terminal else Console(markup=False, width=_WIDTH)
+        print_table(sections, console)
+        if not words:
+            more = "of one section: facerefs settings SECTION; of a model: facerefs settings train MODEL"
+            console.print(f"\n{more}; as a file to begin with: --format yaml", highlight=False)
+
+
+def _asked(words: Sequence[str], preset: str | None) -> tuple[str, str | None, list[Section]]:
+    """The command whose settings are asked for, the section if one is named, and all sections of the command."""
+    if words and words[0] == "train":
+        name, rest = (words[1] if len(words) > 1 else None), words[2:]
+        command, settings = f"train {name}", _model(name, preset or "paper")
+    else:
+        command, rest, settings = "build", words, _build()
+        if preset is not None:
+            raise UserError("--preset is of a model: write facerefs settings train MODEL --preset NAME")
+    if len(rest) > 1:
+        raise UserError(f"one section at a time, not {' and '.join(rest)}")
+    return command, rest[0] if rest else None, sections_of(settings)
+
+
+def _build() -> Any:
+    from facerefs.pipeline.config.config import Config
+
+    return Config()
+
+
+def _model(name: str | None, preset: str) -> Any:
+    from facerefs.trainers.models.catalogue import MODULES, presets
+
+    if name not in MODULES:
+        said = "say of which model" if name is None else f"there is no model {name!r}"
+        raise UserError(f"{said}: facerefs settings train MODEL, and MODEL is {', '.join(MODULES)}")
+    known = presets(name)
+    if preset not in known:
+        raise UserError(f"{name} has no preset {preset!r}: choose {', '.join(known)}")
+    return known[preset]
+
+
+def _chosen(sections: Sequence[Section], asked: str) -> list[Section]:
+    """The section of this name with those in it, or the one setting of this name. Raises UserError."""
+    found = [section for section in sections if f"{section.name}.".startswith(f"{asked}.")]
+    for section in sections:
+        settings = tuple(setting for setting in section.settings if setting.name == asked)
+        if settings:
+            found.append(Section(section.name, section.about, settings))
+    if not found:
+        raise UserError(f"there is no section `{asked}`{_hint(sections, asked)}")
+    return found
+
+
+def _hint(sections: Sequence[Section], asked: str) -> str:
+    from facerefs.trainers.models.catalogue import MODULES
+
+    if asked in RENAMED:
+        return f" any more: it is now `{RENAMED[asked]}`"
+    if asked in MODULES:
+        return f"; of the model: facerefs settings train {asked}"
+    names = [section.name.partition(".")[0] for section in sections if section.name]
+    settings = [setting.name for section in sections for setting in section.settings]
+    close = difflib.get_close_matches(asked, [*dict.fromkeys(names), *settings], n=3)
+    if close:
+        return f"; did you mean {' or '.join(f'`{name}`' for name in close)}?"
+    return f"; known: {', '.join(dict.fromkeys(names))}"
+
+
+def _page() -> str:
+    """The whole reference: the build, and every model as its paper has it."""
+    from facerefs.trainers.models.catalogue import MODULES
+
+    parts = [_PAGE, "## facerefs build\n", as_markdown(sections_of(_build()), "###")]
+    for name in MODULES:
+        about = f"## facerefs train {name}\n\nDefaults are those of the preset `paper`.\n"
+        parts += [about, as_markdown(sections_of(_model(name, "paper")), "###")]
+    return "\n".join(parts).rstrip("\n") + "\n"

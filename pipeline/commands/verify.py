@@ -1,0 +1,43 @@
+"""`facerefs verify`: print each fault of a training set, and whether it is sound."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from facerefs.pipeline.build.build import BUILD_FILE
+from facerefs.pipeline.build.folder import open_build
+from facerefs.pipeline.build.leakage import leakage
+from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.text import plural
+from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, verify
+
+
+def verify_command(folder: Path, replay: int) -> bool:
+    """Check a training set and print each fault on a line of its own; whether it is sound."""
+    console = Console(soft_wrap=True, markup=False)
+    samples = samples_in(folder)
+    manifest = manifest_of(samples)
+    if isinstance(manifest, Fault):
+        console.print(manifest.line(), highlight=False)
+        return False
+    with StageProgress(console, "verify", len(manifest.shards), 0, "samples", "faults") as progress:
+        faults = verify(samples, manifest, replay, progress.part_done)
+    for fault in faults:
+        console.print(fault.line(), highlight=False)
+    count = sum(shard.samples for shard in manifest.shards)
+    size = sum(shard.bytes for shard in manifest.shards) / 1e6
+    verdict = f"not sound   {plural(len(faults), 'fault')} in" if faults else "sound      "
+    made = min(replay, count)
+    replayed = f"; {plural(made, 'degraded face')} made anew, the same" if made and not faults else ""
+    held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
+    console.print(f"{verdict} {held}{replayed}", highlight=False)
+    return _no_shot_twice(folder, console) and not faults
+
+
+def _no_shot_twice(folder: Path, console: Console) -> bool:
+    """Whether no shot is in two splits, which only the tables of a whole build tell; a copy of `samples` has none."""
+    if not (folder / BUILD_FILE).is_file():
+        return True
+    found = leakage(open_build(folder))
+    console.print(f"{'':<11} {found.sentence}", highlight=False)
+    return not len(found.faults)

@@ -1,0 +1,57 @@
+"""A training set opened and streamed through `import facerefs`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import facerefs
+from tests.pipeline.small_set import SIZE_PX, make_set
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_set(tmp_path_factory.mktemp("set"))
+
+
+def test_an_opened_set_says_what_it_holds(folder: Path) -> None:
+    training_set = facerefs.open_set(folder)
+    assert len(training_set) == 16
+    assert sum(training_set.splits.values()) == 16
+    assert all(count > 0 for count in training_set.splits.values())
+
+
+def test_samples_are_decoded_one_by_one(folder: Path) -> None:
+    samples = facerefs.open_set(folder).samples()
+    assert len(samples) == 16
+    sample = samples[0]
+    assert isinstance(sample, facerefs.Sample)
+    assert sample.target.image.shape == (SIZE_PX, SIZE_PX, 3)
+    assert len(sample.references) == 1
+
+
+def test_the_folder_of_a_build_stands_for_its_samples(folder: Path) -> None:
+    assert facerefs.open_set(folder.parent) == facerefs.open_set(folder)
+
+
+def test_no_set_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(
+        facerefs.StreamError, match=r"has no manifest.json: it holds no finished training set"
+    ):
+        facerefs.open_set(tmp_path)
+
+
+def test_batches_go_on_from_a_state(folder: Path) -> None:
+    drawn = facerefs.FacePreparation(seed=5, size_px=SIZE_PX, degradation="rdfr")
+    batches = facerefs.stream(folder, 2, drawn, workers=0)
+    next(batches)
+    state = batches.state_dict()
+    wanted = next(batches)
+    found = next(facerefs.stream(folder, 2, drawn, workers=0, state=state))
+    assert wanted.target.shape == (2, 3, SIZE_PX, SIZE_PX)
+    assert torch.equal(wanted.degraded, found.degraded)
+
+
+def test_a_split_is_streamed_alone(folder: Path) -> None:
+    with pytest.raises(facerefs.StreamError, match="has no samples of split 'nothing'"):
+        facerefs.stream(folder, 2, facerefs.FacePreparation(size_px=SIZE_PX), split="nothing", workers=0)

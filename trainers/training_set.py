@@ -1,0 +1,63 @@
+"""A training set that is there: its splits, and its samples one by one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from facerefs.schemas.manifest import MANIFEST_FILE
+from facerefs.trainers.stream.dataset import SampleDataset
+from facerefs.trainers.stream.errors import StreamError
+from facerefs.trainers.stream.order.sample_request import SampleRequest
+from facerefs.trainers.stream.samples.decode import decode_sample
+from facerefs.trainers.stream.samples.sample import Sample
+from facerefs.trainers.stream.shards.cache import ShardCache
+from facerefs.trainers.stream.shards.folders import folder_at
+from facerefs.trainers.stream.shards.manifest import read_manifest
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A training set by its manifest."""
+
+    place: str  # the folder or the address of its shards
+    splits: Mapping[str, int]  # samples of each split that has some
+
+    def __len__(self) -> int:
+        """The number of samples in all splits."""
+        return sum(self.splits.values())
+
+    def samples(self, split: str | None = None) -> SampleDataset[Sample]:
+        """The samples of a split (None: of all) as a sequence: decoded when they are asked for.
+
+        A corrupt sample is logged, and another one stands in for it. Raises StreamError for a split without samples.
+        """
+        return SampleDataset(self.place, _decoded, split)
+
+
+def open_set(place: str | Path) -> TrainingSet:
+    """Open a training set: the folder of a build, a folder of shards, or an address that fsspec understands.
+
+    Raises StreamError if there is no finished set.
+    """
+    shards_at = shards_of(place)
+    shards = read_manifest(folder_at(shards_at, ShardCache()))
+    if shards is None:
+        raise StreamError(f"{shards_at} has no {MANIFEST_FILE}: it holds no finished training set")
+    splits: dict[str, int] = {}
+    for shard in shards:
+        if shard.samples:
+            splits[str(shard.split)] = splits.get(str(shard.split), 0) + shard.samples
+    return TrainingSet(shards_at, splits)
+
+
+def shards_of(place: str | Path) -> str:
+    """Where the shards lie: an address as it is; of a build, its folder `samples`; else the folder itself."""
+    if "://" in str(place):
+        return str(place)
+    folder = Path(place).expanduser().absolute()
+    samples = folder / "samples"
+    return str(samples if samples.is_dir() and not any(folder.glob("*.tar")) else folder)
+
+
+def _decoded(_draw: SampleRequest, files: Mapping[str, bytes]) -> Sample:
+    return decode_sample(files)
