@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 
 from benchmarks import curate_set
 from benchmarks.paired import OUT
-from facerefs.schemas.tables import OVERRIDES
+from facerefs.schemas.tables import OVERRIDES, SOURCES
 from facerefs.stages.cluster import Cluster
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
@@ -96,7 +96,11 @@ def _near_20k(peer_python: str | None) -> list[Row]:
         script = Path(__file__).with_name("curate_peer.py")
         subprocess.run([peer_python, str(script), str(photos), str(result)], check=True)  # noqa: S603 (asked for)
         peer_s, peer_pairs = curate_set.read_pairs(result)
-        images = {"images": curate_set.hashed(photos), "overrides": OVERRIDES.empty_table()}
+        images = {
+            "images": curate_set.hashed(photos),
+            "sources": SOURCES.empty_table(),
+            "overrides": OVERRIDES.empty_table(),
+        }
     runs = [_timed(lambda: Dedupe().process(images)) for _ in range(3)]
     seconds, found = statistics.median(seconds for seconds, _ in runs), runs[0][1]
     group = dict(zip(found["key"].to_pylist(), found["group"].to_pylist(), strict=True))

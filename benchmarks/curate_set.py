@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facerefs.schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, OVERRIDES
+from facerefs.schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, LABELS, OVERRIDES
 from facerefs.stages.identities.people import UNASSIGNED
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
 from facerefs.stages.search.similarity import Floats, Ints
@@ -112,13 +112,18 @@ def tables(people: People, label: Ints | None) -> dict[str, pa.Table]:
         "crop_phash_mirror": pa.array(hashes[1]),
         "embedder": pa.repeat("arcface:synthetic", count),
     }
-    if label is not None:
-        known["label"] = _names(label)
+    labels = {
+        "face": ids,
+        "label": pa.nulls(count, pa.string()) if label is None else _names(label),
+        "reject": pa.nulls(count, pa.string()),
+        "reject_detail": pa.nulls(count, pa.string()),
+    }
     faces = pa.table({f.name: known.get(f.name, pa.nulls(count, f.type)) for f in FACES}, schema=FACES)
     own = {"face": ids, "identity": _names(people.who)}
     identities = {field.name: own.get(field.name, pa.nulls(count, field.type)) for field in IDENTITIES}
     return {
         "faces": faces.append_column("part", pa.repeat("0", count)),
+        "labels": pa.table(labels, schema=LABELS),
         "identities": pa.table(identities, schema=IDENTITIES),
         "copies": COPIES.empty_table(),
         "overrides": OVERRIDES.empty_table(),

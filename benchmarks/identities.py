@@ -25,6 +25,7 @@ from facerefs.schemas.tables import COPIES, OVERRIDES
 from facerefs.stages.cluster import Cluster
 from facerefs.stages.compare import Compare
 from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
+from facerefs.stages.join import left_join
 from tests.stages.synthetic import crowd, faces_table
 
 WRONG, SPLIT, MERGED, SECOND = "wrong label", "split name", "merged name", "second name"
@@ -128,9 +129,11 @@ def _made_up(people: int, looks: float) -> tuple[pa.Table, Truth]:
 
 
 def _of_build(build: Path) -> tuple[pa.Table, pa.Table]:
-    columns = tuple({*Cluster.reads["faces"], *Compare.reads["faces"]})
-    faces = Storage(str(build)).scan("faces", columns)
-    faces = faces.filter(pc.is_null(faces["reject"])).sort_by("id")
+    """The faces of a build with their labels, and their copies."""
+    storage = Storage(str(build))
+    faces = storage.scan("faces", tuple({*Cluster.reads["faces"], *Compare.reads["faces"]}))
+    labels = storage.scan("labels", Cluster.reads["labels"])
+    faces = left_join(faces.filter(pc.is_null(faces["reject"])), "id", labels, "face").sort_by("id")
     copies = Compare().process({"faces": faces, "overrides": OVERRIDES.empty_table()})
     return faces, copies
 
@@ -200,6 +203,7 @@ def _clustered(
 ) -> list[dict[str, object]]:
     tables = {
         "faces": faces,
+        "labels": faces.select(["id", "label"]).rename_columns(["face", "label"]),
         "copies": COPIES.empty_table() if copies is None else copies,
         "overrides": OVERRIDES.empty_table(),
     }

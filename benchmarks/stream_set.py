@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facerefs.pipeline.dataset import card
-from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import PartWorker
 from facerefs.pipeline.runner.workers import Task
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.schemas.tables import FACES, IMAGES, PAIRS, loaded
+from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES, loaded
 from facerefs.stages.shard import Shard
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import render
@@ -32,25 +32,27 @@ def make_set(folder: Path) -> Path:
     """256 samples of one reference each, in shards of about 12 MB so that workers can share them."""
     storage = Storage(str(folder))
     stage = Shard(shard_mb=12, val_share=0, test_share=0)
-    faces, images, pairs = [], [], []
+    faces, labels, sources, pairs = [], [], [], []
     for person in range(PEOPLE):
         rendered = render(draw_person(0, person), draw_view(0, person, 0), SIZE_PX)
         for number in range(PHOTOS):
             face = _face_id(person, number)
             name = f"person {person}"
             faces.append(_face(person, number, rendered.image, rendered.landmarks))
-            images.append({"key": faces[-1]["key"], "id": face[:16], "licence": "CC0"})
+            labels.append({"face": face})
+            sources.append({"key": faces[-1]["key"], "licence": "CC0"})
             reference = _face_id(person, (number + 1) % PHOTOS)
             about = {"target": face, "reference": reference, "rank": 0}
             pairs.append(about | {"identity": name, "similarity": 0.5})
     for table, rows, schema in (
         ("faces", faces, loaded(FACES)),
-        ("images", images, IMAGES),
+        ("labels", labels, LABELS),
+        ("sources", sources, SOURCES),
         ("pairs", pairs, PAIRS),
     ):
         with storage.writing(table, "part-a", "fingerprint") as part:
             part.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema))
-    plan = PlannedSamples(storage, stage)
+    plan = ShardInput(storage, stage)
     worker = PartWorker(stage, plan, storage)
     for part_name in plan.names():
         worker.work(Task(part_name, "fingerprint"))

@@ -56,6 +56,7 @@ SOURCES = pa.schema(
         *_REJECT,
     ]
 )
+"""What the source says of each photo. Tables of photos and faces do not repeat it: who needs it joins it by `key`."""
 
 DOWNLOADS = pa.schema(
     [
@@ -82,13 +83,6 @@ IMAGES = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
         ("id", pa.string()),  # SHA-256 of the bytes, hexadecimal; null if they could not be had
-        ("url", pa.string()),
-        ("page", pa.string()),
-        ("licence", pa.string()),
-        ("attribution", pa.string()),
-        ("label", pa.string()),
-        ("box", BOX),
-        ("provenance", pa.string()),
         ("format", pa.string()),  # as Pillow names it: JPEG, PNG, WEBP ...
         ("bytes", pa.int64()),
         ("width", pa.int32()),  # upright, after EXIF orientation
@@ -122,7 +116,6 @@ FACES = pa.schema(
         pa.field("id", pa.string(), nullable=False),  # first 16 digits of the photo's id, then -0, -1 ...
         ("image", pa.string()),
         ("key", pa.string()),
-        ("label", pa.string()),
         ("box", BOX),
         ("score", pa.float32()),
         ("landmarks", LANDMARKS),  # in crop pixels
@@ -147,12 +140,19 @@ FACES = pa.schema(
     ]
 )
 
+LABELS = pa.schema(
+    [
+        pa.field("face", pa.string(), nullable=False),
+        ("label", pa.string()),  # whom the source means by it; null for nobody
+        *_REJECT,
+    ]
+)
+"""Of each face that was found; a table of its own, so that other labels find no face anew."""
+
 COPIES = pa.schema(
     [
         pa.field("face", pa.string(), nullable=False),  # the smaller id of the two
         pa.field("other", pa.string(), nullable=False),
-        ("label", pa.string()),
-        ("other_label", pa.string()),
         ("kind", pa.string()),  # copy: one shot; unsure: one shot, if a person says so
         ("mirrored", pa.bool_()),
         ("hash_distance", pa.int32()),  # bits between the hashes of the crops, the nearer way round
@@ -235,6 +235,7 @@ TABLES: dict[str, pa.Schema] = {
     "images": IMAGES,
     "duplicates": DUPLICATES,
     "faces": FACES,
+    "labels": LABELS,
     "overrides": OVERRIDES,
     "copies": COPIES,
     "identities": IDENTITIES,

@@ -1,7 +1,7 @@
 """Finds the faces of each photo, aligns them, and measures all that the later stages choose by."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,7 +17,6 @@ from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landma
 from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
 from facerefs.stages.faces import geometry
 from facerefs.stages.faces.align import align
-from facerefs.stages.faces.boxes import matching
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
@@ -39,10 +38,13 @@ class _Models:
 class Analyse:
     """Photos in, faces out: at least one row per photo; a limit of null is no limit."""
 
-    reads: ClassVar[str] = "images"
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "images": ("key", "id", "photo", "reject"),
+        "duplicates": ("key", "reject"),
+    }
     writes: ClassVar[str] = "faces"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     cpus: ClassVar[float] = 1.0
 
     detector: Literal["dlib", "insightface"] = "dlib"
@@ -116,12 +118,8 @@ class Analyse:
             quality.brisque(grey)
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Analyse photos (id, key, label, said, photo as bytes) -> `FACES` with the crops as PNG bytes.
-
-        `said` is a list of struct (label, box), the photo's own label first: whom it shows and, unless box is
-        null, where. Where the source says by a box whom a label means, only the face there has the label.
-        """
-        photos = rows.select(["id", "key", "label", "said", "photo"]).to_pylist()
+        """Analyse photos (key, id, photo as bytes) -> `FACES` with the crops as PNG bytes."""
+        photos = rows.select(["key", "id", "photo"]).to_pylist()
         faces = [face for photo in photos for face in self._faces(photo)]
         self._embed([face for face in faces if "chip" in face])
         return pa.Table.from_pylist(faces, schema=loaded(FACES))
@@ -143,7 +141,7 @@ class Analyse:
 
     def _faces(self, photo: Row) -> Iterator[Row]:
         stem = (photo["id"] or hashlib.sha256(photo["key"].encode()).hexdigest())[:16]
-        common = {"image": photo["id"], "key": photo["key"], "label": photo["label"]}
+        common = {"image": photo["id"], "key": photo["key"]}
         try:
             pixels = _pixels(photo)
         except DecodeError as error:
@@ -153,9 +151,7 @@ class Analyse:
         found = self._models.detector.detect(pixels)
         if not found:
             yield common | {"id": f"{stem}-none"} | _rejected(Reject.NO_FACE, f"by {common['detector']}")
-        labels = _labels(photo["said"], [detection.box.tolist() for detection in found])
-        for number, (detection, label) in enumerate(zip(found, labels, strict=True)):
-            common["label"] = label
+        for number, detection in enumerate(found):
             face = common | {"id": f"{stem}-{number}", "box": detection.box, "score": detection.score}
             if number < self.max_faces:
                 yield face | self._face(pixels, detection)
@@ -229,20 +225,6 @@ def _pixels(photo: Row) -> npt.NDArray[np.uint8]:
     if hashlib.sha256(data).hexdigest() != photo["id"]:
         raise DecodeError(Reject.CHANGED, "the SHA-256 of its bytes is no longer its id")
     return decode(data, _ADMITTED).pixels
-
-
-def _labels(said: list[Row], found: list[list[float]]) -> list[str | None]:
-    """The label of each found face, by the labels and boxes that the photo is listed with.
-
-    Listed boxes come first. The other faces have the label that is listed without a box; none if there are
-    several such, unless nothing has a box: then the first, which the faces may yet contradict.
-    """
-    boxed = [listed for listed in said if listed["box"] is not None]
-    placed = {listed["label"] for listed in boxed}
-    loose = list(dict.fromkeys(listed["label"] for listed in said if listed["label"] not in placed))
-    other = loose[0] if len(loose) == 1 or (loose and not boxed) else None
-    meant = matching([listed["box"] for listed in boxed], found)
-    return [boxed[meant[face]]["label"] if face in meant else other for face in range(len(found))]
 
 
 def _rejected(reject: Reject, detail: str) -> Row:

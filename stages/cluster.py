@@ -30,6 +30,7 @@ from facerefs.stages.identities.people import (
 from facerefs.stages.identities.resolve_conflicts import resolve_conflicts
 from facerefs.stages.identities.same_shot import component_numbers, copy_pairs, one_per_shot
 from facerefs.stages.identities.wccn import WccnTransform, fit_wccn
+from facerefs.stages.join import left_join
 from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 
 
@@ -66,7 +67,8 @@ class Cluster:
     """How many nearest faces by cosine are looked at for each face."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "faces": ("id", "image", "key", "label", "embedding", "face_px", "embedder", "reject"),
+        "faces": ("id", "image", "key", "embedding", "face_px", "embedder", "reject"),
+        "labels": ("face", "label"),
         "copies": ("face", "other", "kind"),
         "overrides": ("line", "decision", "what", "other"),
     }
@@ -77,6 +79,7 @@ class Cluster:
         """One row of IDENTITIES per face that was not rejected, in the order of the faces' ids."""
         rows = tables["faces"]
         rows = rows.filter(pc.is_null(rows["reject"])).sort_by("id")
+        rows = left_join(rows, "id", tables["labels"].select(["face", "label"]), "face")
         if not len(rows):
             return IDENTITIES.empty_table()
         overrides = read_identity_overrides(tables["overrides"], rows)

@@ -37,7 +37,7 @@ class Compare:
     """How many nearest faces by cosine are compared with each face, besides those with a near hash."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "faces": ("id", "image", "label", *FACE_FEATURES, "embedder", "reject"),
+        "faces": ("id", "image", *FACE_FEATURES, "embedder", "reject"),
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "copies"
@@ -121,13 +121,10 @@ def _numbered(column: pa.ChunkedArray) -> Ints:
 def _rows(
     table: pa.Table, keys: Ints, pairs: PairSimilarity, kinds: Ints, certainty: Floats, why: list[str]
 ) -> pa.Table:
-    names = table.select(["id", "label"])
-    face, other = (names.take(pa.array(rows)) for rows in np.divmod(keys, len(table)))
+    face, other = (table["id"].take(pa.array(rows)) for rows in np.divmod(keys, len(table)))
     columns = {
-        "face": face["id"],
-        "other": other["id"],
-        "label": face["label"],
-        "other_label": other["label"],
+        "face": face,
+        "other": other,
         "kind": pa.array(np.where(kinds == COPY, "copy", "unsure").tolist(), pa.string()),
         "mirrored": pa.array(pairs.mirrored),
         "hash_distance": pa.array(pairs.hash_distance, pa.int32(), mask=pairs.hash_distance >= UNKNOWN_BITS),

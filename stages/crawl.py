@@ -1,6 +1,7 @@
 """Crawl: take stock of every photo of a source, and refuse what is none."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -8,11 +9,10 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.tables import IMAGES, MAX_BLOB_BYTES, SOURCES, loaded
+from facerefs.schemas.tables import IMAGES, MAX_BLOB_BYTES, loaded
 from facerefs.stages.images.decode import PILLOW_PIXELS, DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
 
-_KEPT = tuple(name for name in SOURCES.names if name in IMAGES.names and name != "photo")
 _DETAIL_CHARACTERS = 300
 
 
@@ -29,10 +29,13 @@ class Crawl:
     min_side_px: Annotated[int, Ge(1)] = DecodeLimits.min_side_px
     """Least length in pixels of the shorter side of a photo."""
 
-    reads: ClassVar[str] = "sources"
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "sources": ("key", "sha256", "photo", "modified_ns", "reject"),  # a photo that changed is read again
+        "downloads": ("key", "sha256", "photo", "reject"),
+    }
     writes: ClassVar[str] = "images"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     cpus: ClassVar[float] = 1.0
     gpus: ClassVar[float] = 0
 
@@ -40,7 +43,7 @@ class Crawl:
         """Nothing to load."""
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Rows of `SOURCES`, with the bytes in `photo` and their place in `photo_at` -> rows of `IMAGES`.
+        """Listed photos, with the bytes in `photo` and their place in `photo_at` -> rows of `IMAGES`.
 
         `photo` is the place again, or with `copy` the bytes, for storage to keep (null if refused).
         """
@@ -49,12 +52,15 @@ class Crawl:
 
     def _image(self, row: dict[str, Any]) -> dict[str, Any]:
         data, place = row["photo"], row["photo_at"]
-        image = {name: row[name] for name in _KEPT}
-        image["id"] = None if data is None else hashlib.sha256(data).hexdigest()
-        image["bytes"] = None if place is None else place["length"]
-        image["photo"] = None if self.copy else place
+        size = None if place is None else place["length"]
+        image = {
+            "key": row["key"],
+            "id": None if data is None else hashlib.sha256(data).hexdigest(),
+            "bytes": size,
+            "photo": None if self.copy else place,
+        }
         try:
-            image |= self._facts(data, image["bytes"])
+            image |= self._facts(data, size)
         except DecodeError as error:
             return image | {"reject": error.reject, "reject_detail": error.detail[:_DETAIL_CHARACTERS]}
         return image | {"photo": data} if self.copy else image

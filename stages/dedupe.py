@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facerefs.stages.copies.duplicates import dropped, duplicates
 from facerefs.stages.copies.pair_overrides import PhotoOverrides, photo_overrides
 from facerefs.stages.images.hashing import MIRRORED_DETAIL
+from facerefs.stages.join import left_join
 from facerefs.stages.search.hamming import Hashes, Ints, hamming_pairs
 
 _BEST_FIRST = (
@@ -46,22 +47,24 @@ class Dedupe:
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": (
-            *("key", "id", "label", "width", "height", "bytes"),
+            *("key", "id", "width", "height", "bytes"),
             *("phash", "phash_mirror", "detail_hash", "reject"),
         ),
+        "sources": ("key", "label"),
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "duplicates"
     version: ClassVar[int] = 1
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Rows of `IMAGES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best first; then for each
-        that an override drops.
+        """Rows of `IMAGES`, labels of `SOURCES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best
+        first; then for each that an override drops.
 
         The order of the input does not matter. The best photo has more pixels, then more bytes, then a label,
         then the smaller key.
         """
-        photos = _best_first(tables["images"])
+        labels = tables["sources"].select(["key", "label"])
+        photos = _best_first(left_join(tables["images"], "key", labels, "key"))
         overrides = photo_overrides(tables["overrides"], photos)
         best, signature, signatures = _signatures(photos, overrides)
         found = _nearest_kept(_allowed(self._copies(signatures), signature, overrides), len(best))

@@ -1,6 +1,7 @@
 """Fetch: how photos are had from the web. The work itself is done in `facerefs.stages.web`, by `Fetcher`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -55,10 +56,14 @@ class Fetch:
     total_timeout_s: Annotated[float, Gt(0), Le(600)] = WebLimits.total_timeout_s
     """Longest time in seconds for one request, up to its last byte."""
 
-    reads: ClassVar[str] = "sources"
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {"sources": ("key", "url", "sha256", "photo", "reject")}
     writes: ClassVar[str] = "downloads"
     version: ClassVar[int] = 1
     cpus: ClassVar[float] = 1.0
+    # The settings that decide what becomes of a URL; the others only how soon, and whether at this attempt.
+    rules: ClassVar[tuple[str, ...]] = (
+        *("respect_robots", "respect_opt_outs", "allow_private_hosts", "max_redirects", "max_bytes"),
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError for a contact that no header can carry."""
@@ -80,8 +85,3 @@ class Fetch:
             total_timeout_s=self.total_timeout_s,
             allow_private_hosts=self.allow_private_hosts,
         )
-
-    def rules(self) -> dict[str, object]:
-        """The settings that decide what becomes of a URL; the others only how soon, and whether at this attempt."""
-        names = ("respect_robots", "respect_opt_outs", "allow_private_hosts", "max_redirects", "max_bytes")
-        return {name: getattr(self, name) for name in names}

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE
-from facerefs.schemas.tables import BUNDLE, SAMPLES
+from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
     ImageFormat,
@@ -40,7 +40,12 @@ class Shard:
     added.
     """
 
-    reads: ClassVar[str] = "pairs"  # joined with faces and images: `facerefs.schemas.tables.SAMPLE_PLAN`
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {  # joined: `facerefs.schemas.tables.SAMPLE_PLAN`
+        "pairs": ("target", "reference", "identity", "reject", *(name for name, _ in PAIR_IN_SAMPLE)),
+        "faces": ("id", "crop", *(name for name, _ in FACE_IN_SAMPLE if name in FACES.names)),
+        "labels": ("face", "label"),
+        "sources": ("key", "url", "page", "licence", "attribution"),
+    }
     writes: ClassVar[str] = "samples"
     loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops")
     version: ClassVar[int] = 2

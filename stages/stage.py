@@ -1,6 +1,11 @@
 """What a stage is: a dataclass whose fields are its configuration, and one method that does the work.
 
 A stage knows nothing of Ray, of files or of other stages: Arrow tables in, an Arrow table out.
+
+What it writes follows from three things alone, and is done again if one of them changes: the values of the columns
+in `reads`; the settings that differ from their defaults; and `version`. So a new setting whose default does what was
+done before redoes nothing in anybody's build, and who changes a default, or what the same settings give, raises
+`version`.
 """
 
 from collections.abc import Mapping
@@ -20,10 +25,10 @@ class PartStage(Protocol):
     files, which go there side by side; or a reference to bytes that stay where they lie.
     """
 
-    reads: ClassVar[str]
+    reads: ClassVar[Mapping[str, tuple[str, ...]]]  # table -> columns; `facerefs.pipeline.inputs` joins them
     writes: ClassVar[str]
     loads: ClassVar[tuple[str, ...]]
-    version: ClassVar[int]  # raise it when the same configuration would give other rows
+    version: ClassVar[int]  # raise it for other rows from the same configuration, and for a changed default
     cpus: ClassVar[float]
 
     @property

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.fetch.fetch import run_fetch
-from facerefs.pipeline.inputs import FoundPhotos
+from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import Workers
 from facerefs.pipeline.storage.folder import Storage
@@ -51,7 +51,7 @@ def ends(ray_for_two: None, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         started = time.monotonic()
         run_fetch(settings, storage, workers, console)
         assert time.monotonic() - started < LONGEST_S
-    Runner(storage, console, workers).run_parts(Crawl(), FoundPhotos(storage))
+    Runner(storage, console, workers).run_parts(Crawl(), CrawlInput(storage))
     paths = {row["key"]: row["label"] for row in storage.scan("sources", ("key", "label")).to_pylist()}
     ends: dict[str | None, str | None] = {}
     for table in ("sources", "downloads", "images"):

@@ -11,17 +11,21 @@ from rich.console import Console
 from facerefs.pipeline.build import leakage, overrides, warnings
 from facerefs.pipeline.build.listing import bring_up_to_date
 from facerefs.pipeline.config.config import Config, to_tree
-from facerefs.pipeline.config.read_settings import differences
+from facerefs.pipeline.config.read_settings import completed, differences
 from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
-from facerefs.pipeline.inputs import FoundPhotos, KeptPhotos, PlannedSamples
+from facerefs.pipeline.inputs.analyse import AnalyseInput
+from facerefs.pipeline.inputs.crawl import CrawlInput
+from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.storage.fingerprint import changed_settings
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
+from facerefs.stages.label import Label
 from facerefs.stages.quality.basicsr import BasicsrMissingError
 from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import Source, SourceError
@@ -43,10 +47,13 @@ class Plan:
         return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
 
     def question(self) -> str:
-        """What a service is asked for: all that its list depends on, the settings of other sources left out."""
-        config, (service, _) = to_tree(self.config), service_of(self.source)
-        sections = ["rows_per_part"] if service is None else ["rows_per_part", service.settings_section]
-        settings = {name: config[name] for name in sections if name in config}
+        """What a source is asked for: all that its list depends on, as far as it is not the default."""
+        changed = changed_settings(self.config)
+        settings = {name: changed[name] for name in ("rows_per_part",) if name in changed}
+        service, _ = service_of(self.source)
+        if service is not None and service.settings_section in self.config.sources:
+            section = service.settings_section
+            settings |= {section: changed_settings(self.config.sources[section])}
         return yaml.safe_dump({"source": self.source, **settings}, sort_keys=False)
 
 
@@ -77,16 +84,17 @@ def build(
         question, again = plan.question(), retry is Retry.ALL
         bring_up_to_date(source, question, config.rows_per_part, storage, console, again)
         run_fetch(config.fetch, storage, workers, console, retry)
-        run.run_parts(config.crawl, FoundPhotos(storage))
+        run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
         _run_whole(run, config.dedupe)
-        run.run_parts(config.analyse, KeptPhotos(storage))
+        run.run_parts(config.analyse, AnalyseInput(storage))
+        run.run_whole(Label())
         for stage in (config.compare, config.cluster, config.select):
             _run_whole(run, stage)
         warnings.warn_about_unmatched_overrides(storage, console)
         warnings.warn_about_identities(storage, console)
         # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
-        run.run_parts(config.shard, PlannedSamples(storage, config.shard), partial(card.withdraw, storage))
+        run.run_parts(config.shard, ShardInput(storage, config.shard), partial(card.withdraw, storage))
     except (SourceError, MissingWeights) as error:
         if not storage.parts("sources"):
             storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
@@ -104,6 +112,8 @@ def _run_whole(run: Runner, stage: WholeStage) -> None:
 def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
     """Hold a new plan against the build that is in the folder already; yields what an update will change.
 
+    A setting that was not there yet had what is now its default.
+
     Raises UserError if the folder is of another source or, without `update`, of another configuration.
     """
     text = storage.read_text(BUILD_FILE)
@@ -114,6 +124,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         old_source, old_config = old["source"], with_new_names(old["config"])
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
+    old_config = completed(Config, old_config)
     if old_source != plan.source:
         raise UserError(
             f"{storage.root} holds a build of {old_source}, not of {plan.source}: choose another folder for --out"
@@ -138,7 +149,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
 
 
 def _other_settings(old_config: Any, plan: Plan) -> bool:
-    """Whether there were settings that are no more, or are some that were not there."""
+    """Whether there were settings that are no more."""
     return _names(old_config) != _names(to_tree(plan.config))
 
 
@@ -153,4 +164,4 @@ def _names(tree: Any) -> set[tuple[str, ...]]:
 def _is_pace(change: str) -> bool:
     """Whether it is about how photos are asked for, not about which: nothing has to be redone for it."""
     section, _, name = change.partition(":")[0].partition(".")
-    return section == "fetch" and name not in Fetch().rules()
+    return section == "fetch" and name not in Fetch.rules

@@ -14,8 +14,9 @@ from facerefs.stages.engines.calibration import lender_of
 _CROWD = 50  # faces
 _MOST_LINES_NAMED = 20
 _NAMED_IN = {
-    "images": ("key", "id", "label"),
-    "faces": ("id", "label"),
+    "sources": ("label",),
+    "images": ("key", "id"),
+    "faces": ("id",),
     "identities": ("identity",),
 }
 """The columns that hold what an override line may name."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from facerefs.stages.copies.calibrate import CalibrationResult
     from facerefs.stages.sources.source import Source
 
-_SAID = pa.list_(pa.struct([("label", pa.string()), ("box", pa.list_(pa.float32(), 4))]))
 _QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
 _NAMED = 5  # photos that look like copies of others
 
@@ -67,11 +66,12 @@ def calibrate_command(text: str, config_file: Path | None, settings: list[str], 
     console.print(f"analysed    {edits.count('')} photos with one face; {left_out} left out")
     people = {label: number for number, label in enumerate(sorted({photo.label for photo in photos}))}
     of_photo = {photo.key: number for number, photo in enumerate(photos)}
+    shown_in = np.array([of_photo[key] for key in faces["key"].to_pylist()], np.int64)
     try:
         measured = measure_calibration(
             FaceFeatures.of(faces),
-            np.array([people[label] for label in faces["label"].to_pylist()], np.int64),
-            np.array([of_photo[key] for key in faces["key"].to_pylist()], np.int64),
+            np.array([people[photos[number].label] for number in shown_in], np.int64),
+            shown_in,
             np.array(edits, np.str_),
             config.copies.rule,
         )
@@ -181,17 +181,16 @@ def _faces(photo: _Photo, analyse: Analyse) -> list[tuple[str, pa.Table]]:
 
 
 def _row(photo: _Photo, data: bytes) -> pa.Table:
-    said = pa.array([[{"label": photo.label, "box": None}]], _SAID)
-    names = {"id": hashlib.sha256(data).hexdigest(), "key": photo.key, "label": photo.label}
+    names = {"id": hashlib.sha256(data).hexdigest(), "key": photo.key}
     columns = {name: pa.array([value], pa.string()) for name, value in names.items()}
-    return pa.table({**columns, "said": said, "photo": pa.array([data], pa.large_binary())})
+    return pa.table({**columns, "photo": pa.array([data], pa.large_binary())})
 
 
 def _measured(faces: pa.Table) -> pa.Table:
     """The first face, which is the largest, without its crop."""
     from facerefs.stages.copies.face_features import FACE_FEATURES
 
-    return faces.select(["key", "label", "embedder", *FACE_FEATURES]).slice(0, 1)
+    return faces.select(["key", "embedder", *FACE_FEATURES]).slice(0, 1)
 
 
 def _lines(measured: "CalibrationResult", photos: Sequence[str], embedder: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ _NAMES = {
     "images": ("key", "id"),
     "duplicates": ("key", "id", "group"),
     "faces": ("id", "image", "key"),
+    "labels": ("face",),
     "overrides": ("what", "other"),
     "copies": ("face", "other"),
     "identities": ("face", "identity"),

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from facerefs.pipeline.config.renamed_settings import RENAMED
 from facerefs.pipeline.errors import UserError
-from facerefs.trainers.loop.settings import is_setting
+from facerefs.trainers.loop.settings import is_setting, to_dict
 
 MAX_YAML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120
@@ -53,6 +53,26 @@ def read_settings(
         return TypeAdapter(kind).validate_python(tree)
     except ValidationError as error:
         raise UserError(_sentence(error)) from None
+
+
+def completed(kind: type, tree: Any) -> Any:
+    """Settings that an earlier version wrote, with the defaults of those that it did not know.
+
+    What is no such settings comes back as it is.
+    """
+    try:
+        known = to_dict(TypeAdapter(kind).validate_python(tree))
+    except ValidationError:
+        return tree
+    return _completed(tree, known)
+
+
+def _completed(written: Any, known: Any) -> Any:
+    if isinstance(written, dict) and isinstance(known, dict):
+        return known | {key: _completed(value, known.get(key)) for key, value in written.items()}
+    if isinstance(written, list) and isinstance(known, list) and len(written) == len(known):
+        return [_completed(one, other) for one, other in zip(written, known, strict=True)]
+    return written
 
 
 def differences(old: Tree, new: Tree) -> list[str]:

@@ -9,6 +9,7 @@ from pyarrow.csv import write_csv
 
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import web_link
+from facerefs.stages.join import left_join
 
 CREDITS_FILE = "photos.csv"
 
@@ -27,8 +28,12 @@ def credited_photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table
     keys = faces.filter(pc.is_in(faces.column("id"), value_set=pa.array(sorted(used), pa.string()))).column(
         "key"
     )
-    photos = storage.scan("images", ("key", "id", "label", "page", "url", "attribution", "licence"))
+    photos = storage.scan("images", ("key", "id"))
     photos = photos.filter(pc.is_in(photos.column("key"), value_set=keys.combine_chunks()))
+    listed = storage.scan("sources", ("key", "label", "page", "url", "attribution", "licence"))
+    photos = left_join(photos, "key", listed, "key").select(
+        ["key", "id", "label", "page", "url", "attribution", "licence"]
+    )
     return photos.sort_by("key").rename_columns(
         ["key", "sha256", "label", "page", "url", "author", "licence"]
     )

@@ -8,10 +8,10 @@ from rich.console import Console
 from facerefs.pipeline.fetch.actors import fetch_parts
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
-from facerefs.pipeline.inputs import ListedUrls
+from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.workers import Workers
-from facerefs.pipeline.storage.fingerprint import rows_digest, text_digest
+from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import wait_until_alone
 from facerefs.schemas.reject import Reject
@@ -26,7 +26,7 @@ def run_fetch(
     stage: Fetch, storage: Storage, workers: Workers, console: Console, retry: Retry | None = None
 ) -> None:
     """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
-    inputs = ListedUrls(storage)
+    inputs = FetchInput(storage)
     names = list(inputs.names())
     left_over = sorted((storage.remains("downloads") | storage.journals("downloads")) - set(names))
     if not names and not left_over:
@@ -46,14 +46,16 @@ def run_fetch(
 
 
 def _tasks(
-    stage: Fetch, inputs: ListedUrls, names: Sequence[str], left_over: Sequence[str], retry: Retry | None
+    stage: Fetch, inputs: FetchInput, names: Sequence[str], left_over: Sequence[str], retry: Retry | None
 ) -> Iterator[FetchTask]:
-    storage, rules = inputs.storage, json.dumps([stage.version, stage.rules()])
+    changed = changed_settings(stage)
+    rules = {name: changed[name] for name in Fetch.rules if name in changed}
+    storage, question = inputs.storage, json.dumps([stage.version, rules])
     holder = {url: name for name in left_over for url in _urls(storage, name)}
     journals = storage.journals("downloads")
     for name in names:
         rows = inputs.read(name)
-        fingerprint = text_digest(rules, rows_digest(rows))
+        fingerprint = text_digest(question, rows_digest(rows))
         done = storage.part("downloads", name)
         is_done = done is not None and done.fingerprint == fingerprint and name not in journals
         if is_done and not _is_retried(storage, name, retry):

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from facerefs.pipeline.fetch.retry import Retry
-from facerefs.pipeline.inputs import ListedUrls
+from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.journal import Entry
 from facerefs.pipeline.storage.lock import be_present
@@ -41,7 +41,7 @@ class FetchWorker:
     """Fetches the URLs of several parts at the same time, and commits each part when its last URL has ended."""
 
     stage: Fetch
-    inputs: ListedUrls
+    inputs: FetchInput
     storage: Storage
     retry: Retry | None
 

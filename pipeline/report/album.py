@@ -14,6 +14,7 @@ from facerefs.pipeline.report.thumbnails import Budget, Picture, thumbnail
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.pipeline.text import web_link
+from facerefs.stages.join import left_join
 
 THUMBNAIL_PX = 144
 SAMPLE_PX = 288
@@ -88,7 +89,9 @@ class Album:
 
     @cached_property
     def _images(self) -> pa.Table:
-        return self._storage.scan("images", ("key", "id", "photo", "url", "page", "licence", "attribution"))
+        images = self._storage.scan("images", ("key", "id", "photo"))
+        listed = self._storage.scan("sources", ("key", "url", "page", "licence", "attribution"))
+        return left_join(images, "key", listed, "key")
 
 
 def _row(table: pa.Table, column: str, value: str) -> dict[str, Any] | None:

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +14,32 @@ from facerefs.stages.stage import PartStage, WholeStage
 
 
 def stage_digest(stage: PartStage | WholeStage) -> str:
-    """Digest of a stage's name, version and configuration."""
-    settings = json.dumps(asdict(stage), sort_keys=True)  # type: ignore[call-overload]  # a protocol cannot say "dataclass"
+    """Digest of a stage's name, version and the settings that differ from their defaults."""
+    settings = json.dumps(changed_settings(stage), sort_keys=True)
     return text_digest(type(stage).__name__, str(stage.version), settings)
+
+
+def changed_settings(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ from their defaults, as JSON has them.
+
+    So a setting that comes new with a later version, and has its default, changes no digest. A dataclass within is
+    its name and, again, what differs from its own defaults: its name, since there may be a choice of several.
+    """
+    values = {item.name: (getattr(settings, item.name), _default(item)) for item in fields(settings)}
+    return {name: _plain(value) for name, (value, default) in values.items() if value != default}
+
+
+def _default(item: Field[Any]) -> Any:
+    """What a field is if it is not set; MISSING, which equals nothing, if it has to be."""
+    return item.default if item.default_factory is MISSING else item.default_factory()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {type(value).__name__: changed_settings(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def rows_digest(rows: pa.Table) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 import yaml
 
-from facerefs.pipeline.config.read_settings import differences, read_settings, read_yaml
+from facerefs.pipeline.config.read_settings import completed, differences, read_settings, read_yaml
 from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.errors import UserError
 from facerefs.trainers.loop.settings import to_dict
@@ -102,6 +102,8 @@ def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
         raise UserError("nothing to train on: add --data with the folder of a build")
     device = chosen_device(options.device, here=options.address is None)
     job = Job(options.model, preset, model, places, run, options.resume, device)
+    if stored:
+        stored |= {"settings": completed(type(model), stored["settings"])}
     changes = differences(stored, job.tree()) if stored else []
     changes = [change.removeprefix("settings.") for change in changes]
     fixed = [change for change in changes if change.partition(":")[0] not in _CHANGEABLE]

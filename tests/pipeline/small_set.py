@@ -11,12 +11,12 @@ import pyarrow as pa
 from PIL import Image
 
 from facerefs.pipeline.dataset import card
-from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import PartWorker
 from facerefs.pipeline.runner.workers import Task
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
-from facerefs.schemas.tables import BUNDLE, FACES, IMAGES, PAIRS, SAMPLES, loaded
+from facerefs.schemas.tables import BUNDLE, FACES, LABELS, PAIRS, SAMPLES, SOURCES, loaded
 from facerefs.stages.shard import Shard
 
 SIZE_PX = 64
@@ -55,7 +55,7 @@ def crop(person: int, number: int) -> bytes:
 def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int = 1) -> Storage:
     """Faces with their crops, their photos, and as pairs the next faces of the same person."""
     storage = Storage(str(folder))
-    faces, images, pairs = [], [], []
+    faces, labels, sources, pairs = [], [], [], []
     for person in range(people):
         ids = [face_id(person, number) for number in range(photos)]
         for number, face in enumerate(ids):
@@ -69,8 +69,9 @@ def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int
                 "crop": crop(person, number),
                 "landmarks": points,
             }
-            faces.append(about | MEASURED | {"label": f"person {person}"})
-            images.append({"key": key, "id": image, "licence": "CC0"} | STATED)
+            faces.append(about | MEASURED)
+            labels.append({"face": face, "label": f"person {person}"})
+            sources.append({"key": key, "licence": "CC0"} | STATED)
             pairs += [
                 {"target": face, "reference": ids[(number + rank + 1) % photos], "rank": rank}
                 | {"identity": f"person {person}"}
@@ -79,7 +80,8 @@ def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int
             ]
     for table, rows, schema in (
         ("faces", faces, loaded(FACES)),
-        ("images", images, IMAGES),
+        ("labels", labels, LABELS),
+        ("sources", sources, SOURCES),
         ("pairs", pairs, PAIRS),
     ):
         with storage.writing(table, "part-a", "fingerprint") as part:
@@ -90,7 +92,7 @@ def write_tables(folder: Path, people: int = 8, photos: int = 2, references: int
 def make_set(folder: Path, shard: Shard = SMALL, **tables: int) -> Path:
     """Write the tables, the shards and all that lies beside them; returns the folder of the samples."""
     storage = write_tables(folder, **tables)
-    plan = PlannedSamples(storage, shard)
+    plan = ShardInput(storage, shard)
     worker = PartWorker(shard, plan, storage)
     for name in plan.names():
         worker.work(Task(name, "fingerprint"))

@@ -1,4 +1,4 @@
-"""What a build writes is what `facerefs.schemas.sample` defines, and whatever else a JSON holds is said in one sentence."""
+"""What a build writes is what `schemas.sample` defines, and whatever else a JSON holds is said in one sentence."""
 
 import copy
 import json

@@ -40,12 +40,11 @@ def faces_table(
     images: Sequence[str] | None = None,
     **columns: Sequence[object],
 ) -> pa.Table:
-    """A table of faces; face i is `face_id(i)`. Other columns are null unless given."""
+    """A table of faces with their labels; face i is `face_id(i)`. Other columns are null unless given."""
     count = len(vectors)
     given = {
         "id": [face_id(i) for i in range(count)],
         "image": images or [face_id(i)[:16] for i in range(count)],
-        "label": labels,
         "embedding": vectors.tolist(),
         "embedder": ["arcface:test"] * count,
         "face_px": [200.0] * count,
@@ -58,7 +57,13 @@ def faces_table(
     if "landmarks" in columns:
         flat = pa.array(np.asarray(columns["landmarks"], np.float32).ravel())
         arrays["landmarks"] = pa.FixedSizeListArray.from_arrays(flat, LANDMARKS.list_size)
-    return pa.table(arrays, schema=FACES)
+    label = pa.array(labels or [None] * count, pa.string())
+    return pa.table(arrays, schema=FACES).append_column("label", label)
+
+
+def labels_of(faces: pa.Table) -> pa.Table:
+    """The table of the labels of such faces."""
+    return faces.select(["id", "label"]).rename_columns(["face", "label"])
 
 
 def group_sizes(people: int, seed: int) -> NDArray[np.int64]:

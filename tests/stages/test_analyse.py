@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.tables import BOX, FACES, IMAGES, loaded
+from facerefs.schemas.tables import FACES, IMAGES, loaded
 from facerefs.stages.analyse import Analyse
 from facerefs.stages.faces import geometry
 from facerefs.stages.images.hashing import perceptual_hashes
@@ -29,24 +29,17 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-SAID = pa.list_(pa.struct([("label", pa.string()), ("box", BOX)]))
-Said = list[tuple[str, list[float] | None]]
-
-
-def photos(*contents: bytes | None, said: Said | None = None) -> pa.Table:
-    """Rows as analyse reads them, each with these labels and boxes; by default the label without a box."""
-    said = [("somebody", None)] if said is None else said
+def photos(*contents: bytes | None) -> pa.Table:
+    """Rows as analyse reads them."""
     rows = [
         {
             "id": None if data is None else hashlib.sha256(data).hexdigest(),
             "key": f"{number}.png",
-            "label": said[0][0] if said else None,
             "photo": data,
         }
         for number, data in enumerate(contents)
     ]
-    column = [[{"label": label, "box": box} for label, box in said]] * len(rows)
-    return pa.Table.from_pylist(rows, schema=loaded(IMAGES)).append_column("said", pa.array(column, SAID))
+    return pa.Table.from_pylist(rows, loaded(IMAGES)).select(["key", "id", "photo"])
 
 
 def crop_of(face: dict) -> np.ndarray:
@@ -70,7 +63,7 @@ def test_a_face_carries_all_its_figures(astronaut_face: dict) -> None:
     face = astronaut_face
     assert face["reject"] is None
     assert face["id"] == hashlib.sha256(png(astronaut())).hexdigest()[:16] + "-0"
-    assert (face["key"], face["label"], face["crop_size"]) == ("0.png", "somebody", 512)
+    assert (face["key"], face["crop_size"]) == ("0.png", 512)
     assert (face["detector"], face["landmarker"], face["embedder"]) == (
         "dlib-hog",
         "dlib-68",
@@ -256,52 +249,3 @@ def test_production_engines_analyse_wild_photos(shared_faces: Path, shared_model
     cosines = vectors @ vectors.T
     for i, j in zip(*np.triu_indices(len(paths), 1), strict=True):
         assert (cosines[i, j] >= 0.40) == (who[i] == who[j])
-
-
-@pytest.fixture(scope="module")
-def two_people() -> bytes:
-    head = astronaut()[:300, 100:350]
-    return png(np.hstack([head, head]))
-
-
-@pytest.fixture(scope="module")
-def boxes(stage: Analyse, two_people: bytes) -> list[list[float]]:
-    """Where the detector finds the two people, from left to right; and that one label means both."""
-    faces = stage.process(photos(two_people)).to_pylist()
-    assert {face["label"] for face in faces} == {"somebody"}
-    left, right = sorted(face["box"] for face in faces)
-    return [left, right]
-
-
-NOWHERE = [0.0, 0.0, 30.0, 30.0]
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ([("ann", 0), ("bob", 1)], ["ann", "bob"]),
-        ([("ann", 1), ("bob", 0)], ["bob", "ann"]),
-        ([("ann", 1)], [None, "ann"]),
-        ([("ann", 0), ("bob", None)], ["ann", "bob"]),
-        ([("bob", None), ("ann", 0)], ["ann", "bob"]),
-        ([("ann", 0), ("ann", None)], ["ann", None]),  # the box says which face is hers
-        ([("ann", 0), ("bob", None), ("cy", None)], ["ann", None]),
-        ([("ann", 0), ("bob", 0)], ["ann", None]),  # a contradiction: the kept photo's row comes first
-        ([("ann", "nowhere"), ("bob", 0)], ["bob", None]),
-        ([("ann", None), ("bob", None)], ["ann", "ann"]),
-        ([("ann", None), ("ann", None)], ["ann", "ann"]),
-        ([], [None, None]),
-    ],
-)
-def test_each_face_has_the_label_that_is_said_of_it(
-    stage: Analyse,
-    two_people: bytes,
-    boxes: list[list[float]],
-    said: list[tuple[str, int | str | None]],
-    expected: list[str | None],
-) -> None:
-    places = {None: None, "nowhere": NOWHERE, 0: boxes[0], 1: boxes[1]}
-    rows = photos(two_people, said=[(label, places[place]) for label, place in said])
-    faces = sorted(stage.process(rows).to_pylist(), key=lambda face: face["box"])
-    assert [face["box"] for face in faces] == boxes
-    assert [face["label"] for face in faces] == expected

@@ -29,8 +29,7 @@ def shots(count: int, seed: int = 0, **columns: Any) -> pa.Table:
         "crop_phash_mirror": rng.integers(0, 2**64, count, np.uint64),
     } | columns
     vectors = np.asarray(given.pop("embedding"), np.float32)
-    labels = given.pop("labels", [f"person {i}" for i in range(count)])
-    return faces_table(vectors, labels, **given)
+    return faces_table(vectors, **given)
 
 
 def compare(
@@ -70,12 +69,9 @@ PAIR = tuple(sorted((face_id(0), face_id(1))))
 
 def test_one_shot_under_two_names_is_a_copy_with_its_evidence() -> None:
     (row,) = compare(with_copy())
-    names = {face_id(0): "person 0", face_id(1): "person 1"}
     assert row == {
         "face": PAIR[0],
         "other": PAIR[1],
-        "label": names[PAIR[0]],
-        "other_label": names[PAIR[1]],
         "kind": "copy",
         "mirrored": False,
         "hash_distance": 0,

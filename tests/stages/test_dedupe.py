@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.tables import DUPLICATES, IMAGES, OVERRIDES
+from facerefs.schemas.tables import DUPLICATES, IMAGES, OVERRIDES, SOURCES
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.images.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
 from tests.hostile import portrait
 
 
 def photo(key: str, phash: int = 0, side: int = 512, **facts: Any) -> dict[str, Any]:
-    """A row of `images`; its mirror image matches nothing unless `facts` say so."""
+    """A row of `images` with its label; its mirror image matches nothing unless `facts` say so."""
     mirror = phash ^ 0xAAAA_AAAA_AAAA_AAAA
     row = {
         "key": key,
@@ -42,7 +42,10 @@ def dedupe(
         dict(zip(("line", "decision", "what", "other"), (line, *fields), strict=False))
         for line, fields in enumerate(overrides, 2)
     ]
-    tables = {"images": images, "overrides": pa.Table.from_pylist(lines, OVERRIDES)}
+    sources = pa.Table.from_pylist(
+        [{"key": one["key"], "label": one.get("label")} for one in photos], SOURCES
+    )
+    tables = {"images": images, "sources": sources, "overrides": pa.Table.from_pylist(lines, OVERRIDES)}
     rows = Dedupe(max_distance=max_distance).process(tables)
     assert rows.schema == DUPLICATES
     return {row["key"]: row for row in rows.to_pylist()}

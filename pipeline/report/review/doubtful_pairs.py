@@ -22,6 +22,7 @@ from facerefs.pipeline.report.review.paste import first_that_shows, line
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import figure
 from facerefs.schemas.reject import Reject
+from facerefs.stages.join import left_join
 
 _COPIES = (
     ("copy", "Taken for one shot", "Neither is a reference of the other; under two names, one of them goes."),
@@ -33,11 +34,19 @@ def doubtful_pairs(storage: Storage, album: Album) -> Iterator[Group]:
     """Copies of faces, sessions, copies of photos; a group may be empty."""
     copies = without_forced(storage.scan("copies"), "why")
     copies = copies.sort_by([("certainty", "ascending"), ("face", "ascending"), ("other", "ascending")])
+    copies = _labelled(copies, storage)
     for kind, title, note in _COPIES:
         own = copies.filter(pc.equal(copies["kind"], kind))
         yield Group(title, note, len(own), copies_of_faces(least_certain(own), album))
     yield _sessions(storage, album)
     yield _photos(storage, album)
+
+
+def _labelled(copies: pa.Table, storage: Storage) -> pa.Table:
+    """Rows of `copies` with `label` and `other_label`."""
+    labels = storage.scan("identities", ("face", "label"))
+    copies = left_join(copies, "face", labels, "face")
+    return left_join(copies, "other", labels.rename_columns(["face", "other_label"]), "face")
 
 
 def copies_of_faces(rows: pa.Table, album: Album) -> list[Decision]:
@@ -51,7 +60,7 @@ def _copy(row: dict[str, Any], album: Album) -> Decision:
             album,
             row[face],
             row.get(f"{prefix}split") or "labelled",
-            row.get(f"{prefix}identity") or row[f"{prefix}label"],
+            row.get(f"{prefix}identity") or row.get(f"{prefix}label"),
         )
         for face, prefix in (("face", ""), ("other", "other_"))
     ]

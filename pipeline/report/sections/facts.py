@@ -15,9 +15,11 @@ from facerefs.pipeline.report.album import Origin
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import web_link
 from facerefs.schemas.tables import TABLES
+from facerefs.stages.join import left_join
 
 _LICENCES = 24
 _ORIGINS = 3
+_ORIGIN = ("key", "url", "page", "licence", "attribution")
 _ENGINES = {"detector": "Face detector", "landmarker": "Landmarks", "embedder": "Identity embedding"}
 
 
@@ -185,10 +187,11 @@ def _said(value: Any) -> str:
 
 
 def _licences(storage: Storage) -> tuple[list[Licence], int]:
-    columns = ("key", "url", "page", "licence", "attribution", "reject")
-    photos = storage.scan("images", columns)
-    photos = photos.filter(pc.is_null(photos.column("reject")))
-    photos = photos.set_column(3, "licence", pc.fill_null(photos.column("licence"), ""))
+    photos = storage.scan("images", ("key", "reject"))
+    photos = photos.filter(pc.is_null(photos.column("reject"))).select(["key"])
+    photos = left_join(photos, "key", storage.scan("sources", _ORIGIN), "key")
+    licence = photos.column_names.index("licence")
+    photos = photos.set_column(licence, "licence", pc.fill_null(photos.column("licence"), ""))
     counts = photos.group_by("licence").aggregate([("key", "count")])
     counts = counts.sort_by([("key_count", "descending"), ("licence", "ascending")])
     licences = []

@@ -1,5 +1,6 @@
 """What a build may change of an earlier build in the same folder."""
 
+import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,11 @@ from facerefs.pipeline.build.build import BUILD_FILE, Plan, check_output
 from facerefs.pipeline.config.config import Config, read_config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.operations import Range
+from facerefs.stages.degrade.recipe import RandomNoise, Recipe, Round
 from facerefs.stages.fetch import Fetch
+from facerefs.stages.shard import Shard
+from facerefs.stages.sources.services.commons import Commons
 
 OLD = Plan("/photos", None, Config())
 
@@ -57,7 +62,6 @@ def test_a_build_of_another_version_is_updated_or_refused_in_one_sentence(tmp_pa
     storage = Storage(str(tmp_path))
     tree = OLD.tree()
     tree["config"]["shard"] |= {"samples_per_shard": 256, "image_format": "png"}
-    del tree["config"]["shard"]["shard_mb"], tree["config"]["commons"]
     storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
     with pytest.raises(
         UserError, match=r"holds a build by another version of facerefs \(.*add --update"
@@ -66,7 +70,33 @@ def test_a_build_of_another_version_is_updated_or_refused_in_one_sentence(tmp_pa
     assert "\n" not in str(error.value)
     changes = list(check_output(OLD, storage, update=True))
     assert "shard.samples_per_shard: 256 -> None" in changes
-    assert "shard.shard_mb: None -> 256.0" in changes
+    assert "shard.image_format: png -> jpeg" in changes
+    assert len(changes) == 2
+
+
+def test_a_setting_that_is_new_since_the_build_is_no_change_at_its_default(tmp_path: Path) -> None:
+    """Alone, a whole section, within a rule, and within a round of a recipe that is spelled out."""
+    storage = Storage(str(tmp_path))
+    mild = Recipe("mild", (Round(noise=RandomNoise(Range(0.0, 5.0))),))
+    plan = replace(OLD, config=Config(shard=Shard(recipe=mild)))
+    tree = json.loads(json.dumps(plan.tree()))
+    config = tree["config"]
+    del config["shard"]["shard_mb"], config["commons"], config["compare"]["rule"]["landmarks"]
+    del config["shard"]["recipe"]["rounds"][0]["noise"]["gray_chance"]
+    storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
+    assert list(check_output(plan, storage, update=False)) == []
+    smaller = replace(plan, config=replace(plan.config, shard=Shard(recipe=mild, shard_mb=64)))
+    with pytest.raises(
+        UserError, match=r"with another configuration \(shard.shard_mb: 256.0 -> 64\): add --update"
+    ):
+        list(check_output(smaller, storage, update=False))
+
+
+def test_a_service_is_not_asked_again_for_a_setting_at_its_default() -> None:
+    """A setting that comes new is not in the question either."""
+    assert yaml.safe_load(OLD.question()) == {"source": "/photos"}
+    other = replace(OLD, config=Config(rows_per_part=64, commons=Commons(category_depth=1)))
+    assert len({OLD.question(), other.question(), replace(OLD, source="/others").question()}) == 3
 
 
 def test_a_build_with_the_old_names_of_settings_is_read_by_the_new_ones(tmp_path: Path) -> None:

@@ -176,8 +176,9 @@ def put(storage: Storage, table: str, known: list[dict[str, object]]) -> None:
 
 def test_a_line_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    put(storage, "images", [{"key": "ann/1.jpg", "id": PHOTO, "label": "ann"}])
-    put(storage, "faces", [{"id": A, "label": "ann"}])
+    put(storage, "sources", [{"key": "ann/1.jpg", "label": "ann"}])
+    put(storage, "images", [{"key": "ann/1.jpg", "id": PHOTO}])
+    put(storage, "faces", [{"id": A}])
     gone = {"face": A, "identity": "ann", "why": "overrides.csv, line 12: same person"}
     put(storage, "identities", [{"face": A, "identity": "person-1"}, gone])
     known = f"keep,{A},,\nkeep,ann/1.jpg,,\ndrop,{PHOTO},,\nsame,ann,person-1,\nsame,{A},ann,\n"

@@ -58,12 +58,13 @@ def add(storage: Storage, table: str, rows: list[dict[str, Any]], part: str = "p
 
 
 def add_photos(storage: Storage, licences: list[str | None]) -> None:
-    rows = [
-        {"key": f"{i}.jpg", "id": f"{i:064x}", "licence": text, "attribution": f"Author, the {i}th"}
+    listed = [
+        {"key": f"{i}.jpg", "licence": text, "attribution": f"Author, the {i}th"}
         for i, text in enumerate(licences)
     ]
-    gone = {"key": "gone.jpg", "licence": "of a rejected photo", "reject": Reject.TOO_SMALL}
-    add(storage, "images", [*rows, gone])
+    add(storage, "sources", [*listed, {"key": "gone.jpg", "licence": "of a rejected photo"}])
+    rows = [{"key": f"{i}.jpg", "id": f"{i:064x}"} for i in range(len(licences))]
+    add(storage, "images", [*rows, {"key": "gone.jpg", "reject": Reject.TOO_SMALL}])
 
 
 def add_sample_shard(storage: Storage, name: str, people: list[tuple[str, bool]]) -> None:
@@ -268,14 +269,10 @@ def test_each_photo_of_the_shards_is_credited(folder: Path) -> None:
 
 def test_a_strangers_text_does_nothing_in_a_spreadsheet_and_little_in_markdown(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    photo = {"id": "0" * 64, "licence": "@SUM(1)\n2", "attribution": "=1+1", "page": "javascript:alert(1)"}
-    other = {
-        "key": "1.jpg",
-        "id": "1" * 64,
-        "attribution": "Conan O'Brien & <b>",
-        "url": "http://a.example/1.jpg",
-    }
-    add(storage, "images", [{"key": "0.jpg", **photo}, other])
+    photo = {"licence": "@SUM(1)\n2", "attribution": "=1+1", "page": "javascript:alert(1)"}
+    other = {"attribution": "Conan O'Brien & <b>", "url": "http://a.example/1.jpg"}
+    add(storage, "sources", [{"key": "0.jpg", **photo}, {"key": "1.jpg", **other}])
+    add(storage, "images", [{"key": f"{i}.jpg", "id": str(i) * 64} for i in range(2)])
     add(storage, "faces", [{"id": "a", "key": "0.jpg"}, {"id": "b", "key": "1.jpg"}])
     add(storage, "samples", [{"key": "s", "target": "a", "references": ["b"]}])
     card.write(storage, Shard())

@@ -1,104 +1,124 @@
-"""What analyse reads: the kept photos, with all labels and boxes that the list gives for their bytes."""
+"""What part stages read: the columns that they name, and nothing else, redoes a part."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from facerefs.pipeline.inputs import KeptPhotos
+from facerefs.pipeline.config.config import Config
+from facerefs.pipeline.inputs.analyse import AnalyseInput
+from facerefs.pipeline.inputs.crawl import CrawlInput
+from facerefs.pipeline.inputs.fetch import FetchInput
+from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.runner import PartInputs
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.tables import IMAGES
-from facerefs.stages.dedupe import Dedupe
+from facerefs.schemas.tables import TABLES
+from facerefs.stages.shard import Shard
 
-LEFT, RIGHT = [10.0, 20.0, 110.0, 140.0], [200.0, 20.0, 300.0, 140.0]
+PART = "part-a"
+FACE = "0" * 16 + "-0"
+OTHER = "1" * 16 + "-0"
+PLACE = {"path": "/photos/a.jpg", "offset": 0, "length": 9}
+TABLES_OF_ONE_PHOTO: dict[str, list[dict[str, Any]]] = {
+    "sources": [
+        {"key": "a", "url": "http://a.example/a.jpg", "label": "ann", "licence": "CC0", "modified_ns": 1}
+        | {"page": "http://a.example", "attribution": "Bob", "provenance": "{}", "box": [0.0, 0.0, 9.0, 9.0]},
+    ],
+    "downloads": [{"key": "a", "photo": PLACE, "sha256": "ab"}],
+    "images": [{"key": "a", "id": "ab", "width": 9, "height": 9, "photo": PLACE}],
+    "duplicates": [{"key": "b", "id": "ab", "kind": "exact", "reject": Reject.DUPLICATE_EXACT}],
+    "faces": [
+        {"id": face, "key": "a", "image": "ab", "yaw": 1.0, "sharpness": 9.0, "crop": PLACE}
+        for face in (FACE, OTHER)
+    ],
+    "labels": [{"face": face, "label": "ann"} for face in (FACE, OTHER)],
+    "pairs": [{"target": FACE, "reference": OTHER, "identity": "ann", "rank": 0, "target_part": PART}],
+}
+INPUTS: dict[str, Callable[[Storage], PartInputs]] = {
+    "fetch": FetchInput,
+    "crawl": CrawlInput,
+    "analyse": AnalyseInput,
+    "shard": lambda storage: ShardInput(storage, Shard(val_share=0, test_share=0)),
+}
 
 
-def image(key: str, id_: str, phash: int, label: str | None = None, **facts: Any) -> dict[str, Any]:
-    """A row of `images`; ids that differ in their hash are different photos."""
-    row = dict.fromkeys(IMAGES.names) | {"key": key, "id": id_, "label": label, "phash": phash}
-    row |= {"phash_mirror": phash ^ 0xAAAA_AAAA_AAAA_AAAA, "detail_hash": bytes(32)}
-    return row | {"width": 512, "height": 512, "bytes": 1000} | facts
-
-
-def kept_photos(folder: Path, *parts: list[dict[str, Any]]) -> KeptPhotos:
-    """The input of analyse after a crawl that gave these parts, and dedupe."""
+def write(folder: Path, table: str = "", **change: Any) -> Storage:
+    """The tables of one photo, with other values in the first row of one table."""
     storage = Storage(str(folder))
-    for number, rows in enumerate(parts):
-        with storage.writing("images", f"part-{number:05d}", "fingerprint") as part:
-            part.add(pa.Table.from_pylist(rows, IMAGES))
-    duplicates = Dedupe().process(
-        {name: storage.scan(name, columns) for name, columns in Dedupe.reads.items()}
-    )
-    with storage.writing("duplicates", "part-00000", "fingerprint") as part:
-        part.add(duplicates)
-    return KeptPhotos(storage)
+    for name, (first, *others) in TABLES_OF_ONE_PHOTO.items():
+        put(storage, name, [first | change if name == table else first, *others])
+    return storage
 
 
-def said(photos: KeptPhotos) -> dict[str, list[tuple[str, list[float] | None]]]:
-    """Key of each photo that goes on -> what is said of it."""
-    rows = pa.concat_tables(photos.read(name) for name in photos.names())
-    return {row["key"]: [(one["label"], one["box"]) for one in row["said"]] for row in rows.to_pylist()}
+def put(storage: Storage, table: str, rows: list[dict[str, Any]]) -> None:
+    schema = TABLES[table]
+    with storage.writing(table, PART, "fingerprint") as part:
+        part.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema))
 
 
-def test_a_photo_that_is_listed_for_two_people_has_both_labels_and_boxes(tmp_path: Path) -> None:
-    first = [image("a", "other", 0xFFFF, "eve"), image("ann/1", "both", 0, "ann", box=LEFT)]
-    second = [image("bob/1", "both", 0, "bob", box=RIGHT), image("z", "third", 0xFFFF_0000)]
-    photos = kept_photos(tmp_path, first, second)
-    assert said(photos) == {
-        "a": [("eve", None)],
-        "ann/1": [("ann", LEFT), ("bob", RIGHT)],
-        "z": [],
-    }
-    duplicates = {row["key"]: row["reject"] for row in photos.storage.scan("duplicates").to_pylist()}
-    assert duplicates == {"ann/1": None, "bob/1": Reject.DUPLICATE_EXACT}
+def digest(inputs: PartInputs) -> str:
+    return " ".join(f"{name} {rows_digest(inputs.read(name))}" for name in inputs.names())
 
 
-def test_the_kept_photo_speaks_first_then_its_copies_in_the_order_of_their_keys(tmp_path: Path) -> None:
-    """Parts are no order: the kept row may come after its copies, in another part."""
-    first = [image("d", "same", 0, "dan", box=RIGHT), image("c", "same", 0, "cy")]
-    second = [image("b", "same", 0), image("a", "same", 0, "ann"), image("e", "same", 0, "ann")]
-    photos = kept_photos(tmp_path, first, second)
-    assert said(photos) == {"a": [("ann", None), ("cy", None), ("dan", RIGHT), ("ann", None)]}
-    assert len(photos.read("part-00000")) == 0
-
-
-def test_near_copies_and_rejected_rows_say_nothing(tmp_path: Path) -> None:
-    rows = [
-        image("large", "large", 0, "ann", width=1024, height=1024),
-        image("small", "small", 1, "bob", box=LEFT),
-        image("small again", "small", 1, "cy", box=RIGHT),
-        image("broken", "large", 0, "dan", width=1024, height=1024, reject=Reject.UNREADABLE),
-    ]
-    assert said(kept_photos(tmp_path, rows)) == {"large": [("ann", None)]}
-
-
-def test_without_duplicates_every_photo_has_its_own_label(tmp_path: Path) -> None:
-    photos = kept_photos(tmp_path, [image("a", "a", 0, "ann", box=LEFT), image("b", "b", 0xFFFF)])
-    assert len(photos.storage.scan("duplicates")) == 0
-    assert said(photos) == {"a": [("ann", LEFT)], "b": []}
-
-
-@pytest.mark.parametrize("change", [{"label": "eve"}, {"box": LEFT}, {"box": None}, {"id": "another"}])
-def test_a_part_is_another_one_when_something_else_is_said_of_its_photos(
-    tmp_path: Path, change: dict[str, Any]
+@pytest.mark.parametrize(
+    ("table", "change", "redone"),
+    [
+        ("sources", {"label": "eve"}, set()),  # it reaches the samples through `labels`
+        ("sources", {"box": None}, set()),
+        ("sources", {"provenance": None}, set()),
+        ("sources", {"licence": "CC BY"}, {"shard"}),
+        ("sources", {"attribution": None}, {"shard"}),
+        ("sources", {"page": None}, {"shard"}),
+        ("sources", {"url": "http://b.example"}, {"fetch", "shard"}),
+        ("sources", {"modified_ns": 2}, {"crawl"}),
+        ("downloads", {"sha256": "cd"}, {"crawl"}),
+        ("downloads", {"etag": "x"}, set()),
+        ("images", {"id": "cd"}, {"analyse"}),
+        ("images", {"phash": 7}, set()),
+        ("duplicates", {"key": "a"}, {"analyse"}),
+        ("duplicates", {"label": "eve", "kept_label": "ann"}, set()),
+        ("labels", {"label": "eve"}, {"shard"}),
+        ("faces", {"yaw": 2.0}, {"shard"}),
+        ("faces", {"sharpness": 8.0}, set()),
+        ("pairs", {"similarity": 0.5}, {"shard"}),
+        ("pairs", {"target_part": "another"}, set()),
+    ],
+)
+def test_a_value_redoes_the_stages_that_read_it_and_no_other(
+    table: str, change: dict[str, Any], redone: set[str], tmp_path: Path
 ) -> None:
-    """What is said may stand in another part: the part of the photo has to be redone all the same."""
-    first, second = image("a", "same", 0, "ann", box=LEFT), image("b", "same", 0, "bob", box=RIGHT)
-    changed = second | change
-    before, same, after = (
-        rows_digest(kept_photos(tmp_path / name, [first], [row]).read("part-00000"))
-        for name, row in (("before", second), ("same", second), ("after", changed))
-    )
-    assert before == same
-    assert before != after
+    before, after = write(tmp_path / "before"), write(tmp_path / "after", table, **change)
+    changed = {name for name, inputs in INPUTS.items() if digest(inputs(before)) != digest(inputs(after))}
+    assert changed == redone
 
 
-def test_a_worker_reads_what_the_driver_read(tmp_path: Path) -> None:
-    photos = kept_photos(tmp_path, [image("a", "same", 0, "ann")], [image("b", "same", 0, "bob")])
-    rows = photos.read("part-00000")
-    assert pickle.loads(pickle.dumps(photos)).read("part-00000").equals(rows)
-    assert rows.schema.names == [*IMAGES.names, "said"]
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_stage_gets_no_column_that_it_does_not_name(name: str, tmp_path: Path) -> None:
+    stage = getattr(Config(), name)
+    assert all(set(columns) <= set(TABLES[table].names) for table, columns in stage.reads.items())
+    if name != "shard":  # whose rows have a form of their own
+        read = INPUTS[name](write(tmp_path)).read(PART)
+        assert set(read.column_names) <= {column for columns in stage.reads.values() for column in columns}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_worker_reads_what_the_driver_read(name: str, tmp_path: Path) -> None:
+    inputs = INPUTS[name](write(tmp_path))
+    rows = [inputs.read(part) for part in inputs.names()]
+    again = pickle.loads(pickle.dumps(inputs))
+    assert [again.read(part) for part in again.names()] == rows
+    assert [len(table) for table in rows] == [1]
+
+
+def test_analyse_gets_neither_rejected_photos_nor_dropped_copies(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    images = [{"key": "a", "id": "a"}, {"key": "b", "id": "a"}, {"key": "c", "reject": Reject.UNREADABLE}]
+    duplicates = [{"key": "a", "kind": "kept"}, {"key": "b", "reject": Reject.DUPLICATE_EXACT}]
+    put(storage, "images", images)
+    put(storage, "duplicates", duplicates)
+    assert AnalyseInput(storage).read(PART).to_pylist() == [{"key": "a", "id": "a", "photo": None}]

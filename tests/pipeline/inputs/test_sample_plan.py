@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import Spilled
-from facerefs.schemas.tables import FACES, IMAGES, PAIRS
+from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES
 from facerefs.stages.shard import Shard
 from tests.pipeline.small_set import make_set
 from tests.stages.synthetic import face_id
@@ -19,14 +19,15 @@ from tests.stages.synthetic import face_id
 CROP_BYTES = 400_000
 
 
-def plan(folder: Path, faces: int, shard: Shard) -> PlannedSamples:
+def plan(folder: Path, faces: int, shard: Shard) -> ShardInput:
     """Faces of people with four photos each; the reference of each face is the one before it."""
     storage = Storage(str(folder))
     ids = [face_id(i) for i in range(faces)]
     place = {"path": "faces/part-a.tar", "offset": 0, "length": CROP_BYTES}
     tables = {
         "faces": (FACES, [{"id": one, "key": one, "crop": place, "embedding": [1.0]} for one in ids]),
-        "images": (IMAGES, [{"key": one, "licence": "CC0"} for one in ids]),
+        "labels": (LABELS, [{"face": one} for one in ids]),
+        "sources": (SOURCES, [{"key": one, "licence": "CC0"} for one in ids]),
         "pairs": (
             PAIRS,
             [
@@ -40,7 +41,7 @@ def plan(folder: Path, faces: int, shard: Shard) -> PlannedSamples:
             blank = dict.fromkeys(schema.names)
             with storage.writing(table, f"part-{number:05d}", "fingerprint") as part:
                 part.add(pa.Table.from_pylist([blank | row for row in rows[start : start + 1000]], schema))
-    return PlannedSamples(storage, shard)
+    return ShardInput(storage, shard)
 
 
 @pytest.mark.parametrize("shard_mb", [5.0, 20.0, 100.0])
@@ -92,7 +93,7 @@ def test_a_new_photo_changes_one_shard(tmp_path: Path) -> None:
 
 def test_a_worker_reads_what_the_driver_read(tmp_path: Path) -> None:
     make_set(tmp_path)
-    planned = PlannedSamples(Storage(str(tmp_path)), Shard())
+    planned = ShardInput(Storage(str(tmp_path)), Shard())
     copy = pickle.loads(pickle.dumps(planned))
     for name in planned.names():
         assert copy.read(name).equals(planned.read(name))
@@ -101,7 +102,7 @@ def test_a_worker_reads_what_the_driver_read(tmp_path: Path) -> None:
 
 
 def test_nobody_is_no_shard(tmp_path: Path) -> None:
-    assert PlannedSamples(Storage(str(tmp_path)), Shard()).names() == []
+    assert ShardInput(Storage(str(tmp_path)), Shard()).names() == []
 
 
 def test_spilled_rows_come_back_by_their_keys(tmp_path: Path) -> None:

@@ -98,11 +98,10 @@ def picture(seed: int, side_px: int = 64) -> bytes:
     return encoded(portrait(side_px, side_px, seed), "PNG")
 
 
-def face_row(number: int, key: str, label: str | None = None, **more: Any) -> dict[str, Any]:
+def face_row(number: int, key: str, **more: Any) -> dict[str, Any]:
     return {
         "id": f"{number:016x}-0",
         "key": key,
-        "label": label,
         "crop": picture(number),
         "crop_size": 64,
         "yaw": float(number),
@@ -117,7 +116,7 @@ def face_row(number: int, key: str, label: str | None = None, **more: Any) -> di
 
 def photo_row(number: int, key: str, **more: Any) -> dict[str, Any]:
     data = picture(number)
-    return {"key": key, "id": hashlib.sha256(data).hexdigest(), "photo": data, "label": EVIL, **more}
+    return {"key": key, "id": hashlib.sha256(data).hexdigest(), "photo": data, **more}
 
 
 def who(number: int, **more: Any) -> dict[str, Any]:
@@ -132,8 +131,13 @@ def build(tmp_path: Path) -> Storage:
         "build.yaml", json.dumps({"source": f"/photos/{EVIL}", "config": {"select": {"references": 2}}})
     )
     links = ["https://example.org/1?a=1&b=<i>", "javascript:alert(1)", "https://example.org/\"onclick='x'"]
-    photos = [photo_row(i, f"{EVIL}/{i}.png", page=links[i % 3], licence="CC BY 4.0 <b>") for i in range(7)]
-    photos += [photo_row(50, UPSIDE_DOWN)]
+    keys = [f"{EVIL}/{i}.png" for i in range(7)]
+    add(
+        storage,
+        "sources",
+        [{"key": key, "page": links[i % 3], "licence": "CC BY 4.0 <b>"} for i, key in enumerate(keys)],
+    )
+    photos = [photo_row(i, key) for i, key in enumerate(keys)] + [photo_row(50, UPSIDE_DOWN)]
     photos += [
         {"key": f"bad-{reason}", "reject": reason, "reject_detail": f"{EVIL} {reason}"} for reason in CRAWL
     ]
@@ -163,9 +167,9 @@ def build(tmp_path: Path) -> Storage:
             },
         ],
     )
-    faces = [face_row(i, f"{EVIL}/{i}.png", EVIL) for i in range(7)]
+    faces = [face_row(i, f"{EVIL}/{i}.png") for i in range(7)]
     faces += [face_row(20 + i, f"{EVIL}/{i}.png", reject=reason) for i, reason in enumerate(ANALYSE)]
-    faces += [face_row(40 + i, f"{EVIL}/{i}.png", EVIL) for i in range(len(CLUSTER))]
+    faces += [face_row(40 + i, f"{EVIL}/{i}.png") for i in range(len(CLUSTER))]
     add(storage, "faces", faces)
     identities = [who(i, label=EVIL, identity=EVIL, decision="kept") for i in range(4)]
     identities += [who(4, label=EVIL, identity="Bob", decision="corrected", why=f"it is {EVIL}")]

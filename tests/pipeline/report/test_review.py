@@ -52,7 +52,7 @@ def storage(tmp_path: Path) -> Storage:
     """Twelve faces, and one decision of each kind."""
     storage = Storage(str(tmp_path))
     add(storage, "images", [photo_row(i, f"{i}.png") for i in range(2)])
-    add(storage, "faces", [face_row(i, f"{i}.png", NAME) for i in range(12)])
+    add(storage, "faces", [face_row(i, f"{i}.png") for i in range(12)])
     near = {"kind": "near", "distance": 7, "why": "kept is larger", "reject": Reject.DUPLICATE_NEAR}
     copy = {"key": "1.png", "id": PHOTO, "label": NAME, "kept": False, "kept_key": "0.png", **near}
     by_person = {"key": "gone", "id": PHOTO, "kept": False, "kind": "dropped", "why": "overrides.csv, line 9"}
@@ -72,8 +72,6 @@ def storage(tmp_path: Path) -> Storage:
     ]  # fmt: skip
     add(storage, "identities", identities)
     pair = {
-        "label": NAME,
-        "other_label": NAME,
         "hash_distance": 3,
         "landmark_distance": 0.01,
         "similarity": 0.97,
@@ -128,7 +126,7 @@ def test_a_name_like_the_id_of_a_photo_is_pasted_as_faces(tmp_path: Path) -> Non
         who(0, label=PHOTO, identity=OTHER, decision="merged"),
         who(1, label=OTHER, identity=OTHER, decision="kept"),
     ]
-    add(storage, "faces", [face_row(i, f"{i}.png", OTHER) for i in range(2)])
+    add(storage, "faces", [face_row(i, f"{i}.png") for i in range(2)])
     add(storage, "identities", rows)
     assert shown(storage) == [f"drop,{face(1)},,", f"different,{face(0)},{face(1)},"]
 

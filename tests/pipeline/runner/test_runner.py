@@ -12,13 +12,12 @@ from rich.console import Console
 
 from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.errors import RunError
-from facerefs.pipeline.inputs import WholeParts
 from facerefs.pipeline.runner.runner import Runner, pieces
 from facerefs.pipeline.runner.workers import Workers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import SOURCES
 from tests.pipeline.folders import contents, folder_rows
-from tests.pipeline.runner.toy import Die, Measure
+from tests.pipeline.runner.toy import Die, Listed, Measure
 
 pytestmark = pytest.mark.usefixtures("ray_for_two")
 
@@ -36,7 +35,7 @@ def run(out: Path, files: Path, workers: int = 2, stage: Measure | None = None) 
     storage = Storage(str(out))
     console = Console(record=True, width=200, file=io.StringIO())
     list_source([folder_rows(files)], 8, storage, console)
-    Runner(storage, console, Workers(workers)).run_parts(stage or Measure(), WholeParts(storage, "sources"))
+    Runner(storage, console, Workers(workers)).run_parts(stage or Measure(), Listed(storage))
     return console.export_text()
 
 
@@ -72,7 +71,7 @@ def test_a_rerun_does_nothing_and_a_new_file_redoes_one_part(tmp_path: Path, fil
 def test_a_word_goes_before_work_and_not_before_none(tmp_path: Path, files: Path) -> None:
     run(tmp_path, files)
     storage, console = Storage(str(tmp_path)), Console(file=io.StringIO())
-    inputs, seen = WholeParts(storage, "sources"), list[list[str]]()
+    inputs, seen = Listed(storage), list[list[str]]()
     runner = Runner(storage, console, Workers(1))
     before = storage.parts("images")
     runner.run_parts(Measure(), inputs, lambda: seen.append(storage.parts("images")))
@@ -82,20 +81,20 @@ def test_a_word_goes_before_work_and_not_before_none(tmp_path: Path, files: Path
     assert seen == [before]
     assert storage.parts("images") == before[1:]
     with pytest.raises(RunError):
-        runner.run_parts(Measure(label="broken"), inputs, lambda: seen.append(storage.parts("images")))
+        runner.run_parts(Measure(format="broken"), inputs, lambda: seen.append(storage.parts("images")))
     assert seen == [before, before[1:]]
 
 
 def test_another_configuration_is_noticed(tmp_path: Path, files: Path) -> None:
     run(tmp_path / "out", files)
-    said = run(tmp_path / "out", files, stage=Measure(label="other"))
+    said = run(tmp_path / "out", files, stage=Measure(format="other"))
     assert "redone" in said
-    assert set(Storage(str(tmp_path / "out")).scan("images").column("label").to_pylist()) == {"other"}
+    assert set(Storage(str(tmp_path / "out")).scan("images").column("format").to_pylist()) == {"other"}
 
 
 def test_a_fault_in_a_stage_ends_the_run_with_its_cause(tmp_path: Path, files: Path) -> None:
     with pytest.raises(RunError, match="this stage has a fault"):
-        run(tmp_path / "out", files, stage=Measure(label="broken"))
+        run(tmp_path / "out", files, stage=Measure(format="broken"))
     assert Storage(str(tmp_path / "out")).parts("images") == []
     assert not [name for name in contents(tmp_path / "out") if ".tmp-" in name]
 

@@ -24,7 +24,7 @@ class Name:
     """Gives every face its label as identity, unless a line drops it; counts its calls."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "faces": ("id", "part", "label"),
+        "labels": ("face", "part", "label"),
         "overrides": ("line", "decision", "what"),
     }
     writes: ClassVar[str] = "identities"
@@ -38,9 +38,13 @@ class Name:
         said = {row["what"]: row["line"] for row in tables["overrides"].to_pylist()}
         self.calls.append(len(said))
         rows = [
-            {"face": row["id"], "identity": self.prefix + row["label"], "why": f"line {said.get(row['id'])}"}
-            | {"reject": "dropped_by_person" if row["id"] in said else None}
-            for row in tables["faces"].to_pylist()
+            {
+                "face": row["face"],
+                "identity": self.prefix + row["label"],
+                "why": f"line {said.get(row['face'])}",
+            }
+            | {"reject": "dropped_by_person" if row["face"] in said else None}
+            for row in tables["labels"].to_pylist()
         ]
         return pa.Table.from_pylist([dict.fromkeys(IDENTITIES.names) | row for row in rows], IDENTITIES)
 
@@ -69,8 +73,8 @@ def storage(tmp_path: Path) -> Storage:
     Name.calls.clear()
     Follow.calls.clear()
     storage = Storage(str(tmp_path))
-    put(storage, "faces", "part-a", [{"id": "1", "label": "ann", "yaw": 1.0}], "first")
-    put(storage, "faces", "part-b", [{"id": "2", "label": "bob", "yaw": 2.0}], "first")
+    put(storage, "labels", "part-a", [{"face": "1", "label": "ann", "reject_detail": "1"}], "first")
+    put(storage, "labels", "part-b", [{"face": "2", "label": "bob", "reject_detail": "2"}], "first")
     return storage
 
 
@@ -126,13 +130,13 @@ def test_a_part_redone_to_the_same_values_redoes_nothing_but_a_new_value_or_part
     storage: Storage,
 ) -> None:
     run(storage)
-    put(storage, "faces", "part-a", [{"id": "1", "label": "ann", "yaw": 7.0}], "second")
+    put(storage, "labels", "part-a", [{"face": "1", "label": "ann", "reject_detail": "7"}], "second")
     run(storage)
     assert len(Name.calls) == 1
-    put(storage, "faces", "part-a", [{"id": "1", "label": "eve", "yaw": 7.0}], "second")
+    put(storage, "labels", "part-a", [{"face": "1", "label": "eve", "reject_detail": "7"}], "second")
     run(storage)
     assert len(Name.calls) == 2
-    put(storage, "faces", "part-c", [], "first")
+    put(storage, "labels", "part-c", [], "first")
     run(storage)
     assert len(Name.calls) == 3
 

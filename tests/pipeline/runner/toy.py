@@ -2,40 +2,57 @@
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 
+from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import IMAGES, loaded
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The parts of `sources`."""
+
+    storage: Storage
+
+    def names(self) -> Sequence[str]:
+        """Their names."""
+        return self.storage.parts("sources")
+
+    def read(self, name: str) -> pa.Table:
+        """The columns that the stage reads."""
+        return self.storage.read("sources", name, Measure.reads["sources"])
 
 
 @dataclass(frozen=True)
 class Measure:
     """Reads local files; rejects empty ones; keeps a copy of the others in the part's tar."""
 
-    reads: ClassVar[str] = "sources"
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {"sources": ("key", "photo")}
     writes: ClassVar[str] = "images"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
     version: ClassVar[int] = 1
     cpus: ClassVar[float] = 1
     gpus: ClassVar[float] = 0
 
-    label: str = "toy"
+    format: str = "toy"
 
     def setup(self) -> None:
         """Nothing to load."""
 
     def process(self, rows: pa.Table) -> pa.Table:
         """A row of IMAGES per file."""
-        if self.label == "broken":
+        if self.format == "broken":
             raise ValueError("this stage has a fault")
         out = []
         for row in rows.to_pylist():
             data = row["photo"]
             reject = "unreadable" if data is None else None if data else "empty"
             blank = dict.fromkeys(IMAGES.names)
-            known = {"key": row["key"], "label": self.label, "reject": reject}
+            known = {"key": row["key"], "format": self.format, "reject": reject}
             if data:
                 known |= {"id": hashlib.sha256(data).hexdigest(), "bytes": len(data), "photo": data}
             out.append(blank | known)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.tables import COPIES, OVERRIDES
 from facerefs.stages.cluster import Cluster
-from tests.stages.synthetic import embeddings, face_id
+from tests.stages.synthetic import embeddings, face_id, labels_of
 
 
 def clustered(faces: pa.Table, copies=(), overrides=(), kind="copy", **settings_of) -> pa.Table:
@@ -18,6 +18,7 @@ def clustered(faces: pa.Table, copies=(), overrides=(), kind="copy", **settings_
     ]
     tables = {
         "faces": faces,
+        "labels": labels_of(faces),
         "copies": pa.Table.from_pylist(pairs, COPIES),
         "overrides": pa.Table.from_pylist(lines, OVERRIDES),
     }

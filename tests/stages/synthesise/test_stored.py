@@ -13,7 +13,7 @@ import pytest
 import webdataset
 
 from facerefs.pipeline.dataset import card
-from facerefs.pipeline.inputs import PlannedSamples
+from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import PartWorker
 from facerefs.pipeline.runner.workers import Task
 from facerefs.pipeline.storage.folder import Storage
@@ -68,7 +68,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
         part.add(pa.Table.from_pylist([row | {"landmarks": points} for row in faces], loaded(FACES)))
     with storage.writing("pairs", "part-a", "fingerprint") as part:
         part.add(pa.Table.from_pylist(pairs, PAIRS))
-    plan = PlannedSamples(storage, shard)
+    plan = ShardInput(storage, shard)
     for name in plan.names():
         PartWorker(shard, plan, storage).work(Task(name, "fingerprint"))
     card.write(storage, shard)
@@ -128,7 +128,7 @@ def test_the_same_tables_give_the_same_bytes(sound: Path, tmp_path: Path) -> Non
 
 
 def test_a_crop_is_read_once_where_the_reference_is_made_from_it(sound: Path) -> None:
-    planned = PlannedSamples(Storage(str(sound)), SMALL)
+    planned = ShardInput(Storage(str(sound)), SMALL)
     rows = [row for name in planned.names() for row in planned.read(name).to_pylist()]
     crops = {row["key"]: row["reference_crops"] for row in rows}
     assert crops[face_id(0, 1)] == [None, None]
@@ -233,7 +233,7 @@ def test_a_synthesised_reference_of_somebody_else_is_found(folder: Path) -> None
 def test_a_face_without_sense_costs_its_sample_alone(tmp_path: Path) -> None:
     make_set(tmp_path)
     storage = Storage(str(tmp_path))
-    plan = PlannedSamples(storage, SMALL)
+    plan = ShardInput(storage, SMALL)
     planned = storage.attach(plan.read(plan.names()[0]), SMALL.loads)
     rows = planned.to_pylist()
     broken = next(row for row in rows if row["references"][0]["synthesis"])

@@ -1,0 +1,36 @@
+"""What crawl reads: the photos of the source that can be had."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.crawl import Crawl
+
+
+@dataclass(frozen=True)
+class CrawlInput:
+    """Where each photo lies: those of a local source in their places, the others as they were fetched."""
+
+    storage: Storage
+
+    def names(self) -> Sequence[str]:
+        """Names of the parts of `sources`."""
+        return self.storage.parts("sources")
+
+    def read(self, name: str) -> pa.Table:
+        """Rows of one part of `sources`, a fetched photo with the place and the SHA-256 of its bytes."""
+        listed = self.storage.read("sources", name, Crawl.reads["sources"])
+        listed = listed.filter(pc.is_null(listed["reject"])).drop_columns(["reject"])
+        if self.storage.part("downloads", name) is None:
+            return listed
+        fetched = self.storage.read("downloads", name, Crawl.reads["downloads"])
+        at = pc.index_in(listed["key"].combine_chunks(), value_set=fetched["key"].combine_chunks())
+        fetched = fetched.take(at)
+        goes_on = pc.and_(pc.is_null(fetched["reject"]), pc.is_valid(at))
+        for column in ("photo", "sha256"):
+            values = pc.if_else(pc.is_valid(at), fetched[column], listed[column])
+            listed = listed.set_column(listed.column_names.index(column), column, values)
+        return listed.filter(pc.or_(goes_on, pc.is_null(at)))

@@ -1,0 +1,27 @@
+"""What fetch reads: the rows of the source whose photos are on the web."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.fetch import Fetch
+
+
+@dataclass(frozen=True)
+class FetchInput:
+    """The rows of `sources` that have a URL and no photo."""
+
+    storage: Storage
+
+    def names(self) -> Sequence[str]:
+        """Names of the parts of `sources` that have such rows."""
+        return [name for name in self.storage.parts("sources") if len(self.read(name))]
+
+    def read(self, name: str) -> pa.Table:
+        """Their keys, URLs and expected hashes."""
+        rows = self.storage.read("sources", name, Fetch.reads["sources"])
+        remote = pc.and_(pc.is_valid(rows["url"]), pc.is_null(rows["photo"]))
+        return rows.filter(pc.and_(remote, pc.is_null(rows["reject"]))).select(["key", "url", "sha256"])

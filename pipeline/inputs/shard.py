@@ -1,0 +1,158 @@
+"""What shard reads: each target with its references, and all that a sample says of both."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.mapped_table import Spilled
+from facerefs.schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
+from facerefs.stages.shard import Shard, split_of
+
+
+@dataclass(frozen=True)
+class ShardInput:
+    """The samples of each shard, joined from pairs, faces, labels and what the source says of the photos."""
+
+    storage: Storage
+    shard: Shard
+
+    def names(self) -> Sequence[str]:
+        """Names of the shards: `train-00000` ..., each split in the order of the targets' keys.
+
+        A face's id begins with a hash: the order is a shuffled one, and the ranges hold about equally many.
+        """
+        return sorted(self._places)
+
+    def read(self, name: str) -> pa.Table:
+        """Rows of one shard, as `SAMPLE_PLAN`, in the order of their keys."""
+        pairs = self._pairs.slice(*self._places[name]).to_pylist()
+        faces = self._faces(pairs)
+        rows = [self._row(list(of_target), faces) for _, of_target in groupby(pairs, itemgetter("target"))]
+        return pa.Table.from_pylist(rows, SAMPLE_PLAN)
+
+    @cached_property
+    def _pairs(self) -> pa.Table:
+        """Accepted pairs with `split` and `shard`, in the order of shard, target and rank."""
+        pairs = self.storage.scan("pairs", Shard.reads["pairs"])
+        pairs = pairs.filter(pc.is_null(pairs.column("reject"))).sort_by(
+            [("target", "ascending"), ("rank", "ascending")]
+        )
+        splits = {name: self._split(name) for name in pairs.column("identity").unique().to_pylist()}
+        split = [splits[name] for name in pairs.column("identity").to_pylist()]
+        pairs = pairs.append_column("split", pa.array(split, pa.string()))
+        shard = pa.array(self._shard_names(pairs), pa.string())
+        return pairs.append_column("shard", shard).sort_by(
+            [("shard", "ascending"), ("target", "ascending"), ("rank", "ascending")]
+        )
+
+    @cached_property
+    def _places(self) -> Mapping[str, tuple[int, int]]:
+        """First row and number of rows of each shard in the pairs."""
+        counts = Counter(self._pairs.column("shard").to_pylist())
+        starts = accumulate(counts.values(), initial=0)
+        return {name: (start, count) for (name, count), start in zip(counts.items(), starts, strict=False)}
+
+    def _shard_names(self, pairs: pa.Table) -> list[str]:
+        """The shard of each pair: by ranges of the hash that its target begins with.
+
+        The number of shards is a power of two, so that a new photo changes few of them: all are cut anew only
+        when a split has grown to its double.
+        """
+        splits = pairs.column("split").to_numpy()
+        sizes = self._expected_bytes(pairs)
+        limit = self.shard.shard_mb * 1e6
+        counts = {split: _power_of_two(sizes[splits == split].sum() / limit) for split in np.unique(splits)}
+        hashes = pc.utf8_slice_codeunits(pairs.column("target"), 0, 8).to_pylist()
+        return [
+            f"{split}-{int(digits, 16) * counts[split] >> 32:05d}"
+            for split, digits in zip(splits, hashes, strict=True)
+        ]
+
+    def _expected_bytes(self, pairs: pa.Table) -> NDArray[np.float64]:
+        """What each pair adds to its shard: its reference, and its target with all else if it is the first."""
+        lengths = pc.struct_field(self._face_rows.column("crop"), "length").to_numpy()
+        target, reference = (
+            lengths[pc.index_in(pairs.column(end), value_set=self._face_rows.keys).to_numpy()]
+            for end in ("target", "reference")
+        )
+        targets = pairs.column("target").to_numpy()
+        first = np.append(True, targets[1:] != targets[:-1])[: len(targets)]
+        whole = self.shard.expected_bytes(0)
+        per_byte = self.shard.expected_bytes(1) - whole
+        expected: NDArray[np.float64] = per_byte * (reference + first * target) + first * whole
+        return expected
+
+    def _split(self, identity: str) -> str:
+        return split_of(identity, self.shard.seed, self.shard.val_share, self.shard.test_share)
+
+    def _faces(self, pairs: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
+        """Rows of the faces in these pairs, with crop and label, and where their photos come from."""
+        ids = {pair[end] for pair in pairs for end in ("target", "reference")}
+        faces = list(self._face_rows.rows(ids))
+        labels = {row["face"]: row for row in self._label_rows.rows(ids)}
+        photos = {row["key"]: row for row in self._source_rows.rows({face["key"] for face in faces})}
+        return {face["id"]: photos[face["key"]] | face | labels[face["id"]] for face in faces}
+
+    @cached_property
+    def _face_rows(self) -> Spilled:
+        return self._spilled("faces", "id")
+
+    @cached_property
+    def _label_rows(self) -> Spilled:
+        return self._spilled("labels", "face")
+
+    @cached_property
+    def _source_rows(self) -> Spilled:
+        return self._spilled("sources", "key")
+
+    def _spilled(self, table: str, key: str) -> Spilled:
+        columns = Shard.reads[table]
+        schema = pa.schema([TABLES[table].field(name) for name in columns])
+        parts = (
+            self.storage.read(table, name, columns).select(list(columns)).cast(schema)
+            for name in self.storage.parts(table)
+        )
+        return Spilled.of(parts, schema, key, self.storage.local_path("samples"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cached rows: each worker reads its own."""
+        return {"storage": self.storage, "shard": self.shard}
+
+    def _row(self, pairs: list[dict[str, Any]], faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        target = pairs[0]["target"]
+        references = [faces[pair["reference"]] for pair in pairs]
+        return {
+            "key": target,
+            "split": pairs[0]["split"],
+            "identity": pairs[0]["identity"],
+            "target": _pick(faces[target], FACE_IN_SAMPLE),
+            "target_crop": faces[target]["crop"],
+            "references": [
+                _pick(face, FACE_IN_SAMPLE) | _pick(pair, PAIR_IN_SAMPLE)
+                for face, pair in zip(references, pairs, strict=True)
+            ],
+            "reference_crops": [  # a synthesised reference is made from the target's crop
+                None if pair["synthesis"] is not None else face["crop"]
+                for face, pair in zip(references, pairs, strict=True)
+            ],
+        }
+
+
+def _power_of_two(wanted: float) -> int:
+    """The nearest power of two, at least 1."""
+    return 1 if wanted <= 1 else int(2 ** round(math.log2(wanted)))
+
+
+def _pick(row: Mapping[str, Any], fields: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
+    return {name: row[name] for name, _ in fields}

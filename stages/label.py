@@ -1,0 +1,90 @@
+"""Label: of each face the name under which its photo is listed, on the face that a listed box means."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from facerefs.schemas.tables import LABELS
+from facerefs.stages.faces.boxes import matching
+from facerefs.stages.join import left_join
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Give every face that was found the label that the source means for it. A whole stage, without settings.
+
+    It stands apart from the analysis so that other labels or boxes find no face anew. A photo is annotated by its
+    own row of the source, and by those of its exact copies, which the source lists for other people or other
+    faces. Near copies do not count: their pixels may differ.
+    """
+
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "sources": ("key", "label", "box"),
+        "duplicates": ("key", "id", "kind"),
+        "faces": ("id", "image", "key", "box"),
+    }
+    writes: ClassVar[str] = "labels"
+    version: ClassVar[int] = 1
+
+    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """One row of `LABELS` per face that was found, in the order of the faces' ids; null for no label."""
+        sources, faces = tables["sources"], tables["faces"]
+        listed = sources.select(["key", "label", "box"]).rename_columns(["key", "label", "listed_box"])
+        faces = left_join(faces.filter(pc.is_valid(faces["box"])), "key", listed, "key")
+        copies = _exact_copies(tables["duplicates"], sources)
+        # Nearly all photos have one label for all their faces: only the others are looked at one by one.
+        copied = pc.is_in(faces["image"], value_set=copies["id"].combine_chunks())
+        several = pc.or_(pc.is_valid(faces["listed_box"]), copied)
+        plain = faces.filter(pc.invert(several)).select(["id", "label"])
+        placed = _placed(faces.filter(several).to_pylist(), copies.to_pylist())
+        rows = pa.concat_tables([plain, pa.Table.from_pylist(placed, plain.schema)]).sort_by("id")
+        nothing = pa.nulls(len(rows), pa.string())
+        return pa.table([rows["id"], rows["label"], nothing, nothing], schema=LABELS)
+
+
+def _exact_copies(duplicates: pa.Table, sources: pa.Table) -> pa.Table:
+    """Id, label and box of the labelled rows that were dropped as exact copies, in the order of their keys."""
+    exact = duplicates.filter(pc.equal(duplicates["kind"], "exact")).select(["key", "id"])
+    copies = left_join(exact, "key", sources, "key").sort_by("key").select(["id", "label", "box"])
+    return copies.filter(pc.is_valid(copies["label"]))
+
+
+def _placed(faces: Iterable[Row], copies: Iterable[Row]) -> list[Row]:
+    """Id and label of the faces of photos that have boxes or several annotations."""
+    of_copies: dict[str, list[Row]] = {}
+    for copy in copies:
+        of_copies.setdefault(copy["id"], []).append(copy)
+    placed: list[Row] = []
+    for image, of_photo in groupby(sorted(faces, key=itemgetter("image")), itemgetter("image")):
+        found = sorted(of_photo, key=_number)
+        own = {"label": found[0]["label"], "box": found[0]["listed_box"]}
+        annotations = [*([own] if own["label"] is not None else []), *of_copies.get(image, ())]
+        labels = labels_of(annotations, [face["box"] for face in found])
+        placed += [{"id": face["id"], "label": label} for face, label in zip(found, labels, strict=True)]
+    return placed
+
+
+def labels_of(annotations: list[Row], found: list[list[float]]) -> list[str | None]:
+    """The label of each found face's box, by the labels and boxes with which the photo is listed, its own first.
+
+    Listed boxes come first. The other faces have the label that is listed without a box; none if there are
+    several such, unless nothing has a box: then the first, which the faces may yet contradict.
+    """
+    boxed = [listed for listed in annotations if listed["box"] is not None]
+    placed = {listed["label"] for listed in boxed}
+    loose = list(dict.fromkeys(listed["label"] for listed in annotations if listed["label"] not in placed))
+    other = loose[0] if len(loose) == 1 or (loose and not boxed) else None
+    meant = matching([listed["box"] for listed in boxed], found)
+    return [boxed[meant[face]]["label"] if face in meant else other for face in range(len(found))]
+
+
+def _number(face: Row) -> int:
+    """The number of a face in its photo, with which its id ends."""
+    return int(face["id"].rpartition("-")[2])
