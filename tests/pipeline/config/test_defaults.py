@@ -32,7 +32,7 @@ analyse: {version: 4, detector: dlib, landmarks: dlib, embedder: dlib, detector_
   max_niqe: null, niqe: true, max_brisque: null, brisque: false}
 compare:
   version: 2
-  rule: {hash_bits: 6, twin_hash_bits: 12, landmarks: 0.008, copy_similarity: null, twin_similarity: null,
+  rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
   neighbours: 8
 cluster: {version: 2, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
@@ -43,7 +43,7 @@ select:
   min_references: 1
   synthesise: 0
   seed: 0
-  rule: {hash_bits: 6, twin_hash_bits: 12, landmarks: 0.008, copy_similarity: null, twin_similarity: null,
+  rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
   same_session: false
   min_similarity: null
