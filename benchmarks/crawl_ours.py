@@ -7,10 +7,10 @@ from rich.console import Console
 
 from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.fetch.fetch import run_fetch
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.fetch import Fetch
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.url_list import open_url_lists
 
 CONNECTIONS = 32  # of each worker
@@ -27,8 +27,8 @@ def main(urls: str, out: str, ca_file: str) -> None:
         connections=CONNECTIONS,
     )
     storage, console = Storage(out), Console(soft_wrap=True)
-    list_source(open_url_lists([urls], Columns()).rows(), ROWS_PER_PART, storage, console)
-    run_fetch(settings, storage, Workers(os.cpu_count() or 1), console)
+    list_source(open_url_lists([urls], ColumnNames()).rows(), ROWS_PER_PART, storage, console)
+    run_fetch(settings, storage, RayWorkers(os.cpu_count() or 1), console)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from PIL import Image
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import PartWorker
-from facerefs.pipeline.runner.workers import Task
+from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES, loaded
 from facerefs.stages.shard import Shard
@@ -55,7 +55,7 @@ def make_set(folder: Path) -> Path:
     plan = ShardInput(storage, stage)
     worker = PartWorker(stage, plan, storage)
     for part_name in plan.names():
-        worker.work(Task(part_name, "fingerprint"))
+        worker.work(PartTask(part_name, "fingerprint"))
     card.write(storage, stage)
     return folder / "samples"
 

@@ -1,4 +1,4 @@
-"""Crawl: take stock of every photo of a source, and refuse what is none."""
+"""Crawl: read, check and hash every photo of a source; reject what is not a photo."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _DETAIL_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Crawl:
-    """Read, hash and decode photos; those of a local source stay where they lie unless `copy` is set."""
+    """Reads, decodes and hashes photos; those of a local source are not copied unless `copy` is set."""
 
     copy: bool = False
     """Whether photos of a local source are copied into the build; false reads them where they are."""
@@ -45,7 +45,7 @@ class Crawl:
     def process(self, rows: pa.Table) -> pa.Table:
         """Listed photos, with the bytes in `photo` and their place in `photo_at` -> rows of `IMAGES`.
 
-        `photo` is the place again, or with `copy` the bytes, for storage to keep (null if refused).
+        `photo` is the place again, or with `copy` the bytes, for storage to keep (null if rejected).
         """
         images = [self._image(row) for row in rows.to_pylist()]
         return pa.Table.from_pylist(images, loaded(IMAGES) if self.copy else IMAGES)
@@ -66,7 +66,7 @@ class Crawl:
         return image | {"photo": data} if self.copy else image
 
     def _facts(self, data: bytes | None, size: int | None) -> dict[str, Any]:
-        """What a photo is found to be. Raises DecodeError for what is none."""
+        """Format, size and hashes of a photo. Raises DecodeError if it is not one."""
         if size is not None and size > self.max_bytes:
             raise DecodeError(Reject.TOO_MANY_BYTES, f"{size} bytes, at most {self.max_bytes}")
         if data is None and size is None:

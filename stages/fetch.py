@@ -1,4 +1,4 @@
-"""Fetch: how photos are had from the web. The work itself is done in `facerefs.stages.web`, by `Fetcher`."""
+"""The settings of fetch, the stage that downloads photos. `facerefs.stages.fetcher` does the work."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _VERSION = "0.1.0"  # of the project: its metadata does not travel to the worker
 
 @dataclass(frozen=True)
 class Fetch:
-    """URLs in, photos as their hosts sent them out, or the reason why not; many URLs wait at the same time."""
+    """Downloads the photo of each URL, as its host sends it, or gives a reject reason; many URLs wait at a time."""
 
     contact: str | None = None
     """Your mail address, or the URL of a page about you, which every host is told."""
@@ -72,7 +72,7 @@ class Fetch:
 
     @property
     def user_agent(self) -> str:
-        """Who we are and whom to write to (RFC 9110, 10.1.5)."""
+        """The User-Agent header: the program and whom to write to (RFC 9110, 10.1.5)."""
         return f"facerefs/{_VERSION} ({self.contact or 'no contact given'})"
 
     @property

@@ -1,4 +1,4 @@
-"""One URL from its first attempt to its photo, or to the reason why there is none: attempts, hops, permissions."""
+"""Fetches one URL to its photo or its reject reason: attempts, redirects, robots.txt and opt-outs."""
 
 import asyncio
 import hashlib
@@ -15,14 +15,15 @@ from yarl import URL
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.images.decode import DecodeError, sniff
-from facerefs.stages.web.address import Resolve, WebError, check_url, join
-from facerefs.stages.web.budget import Budget, Share
+from facerefs.stages.web.address import Resolve, WebError, check_url, join_url
+from facerefs.stages.web.circuit_breaker import HostCircuitBreaker
 from facerefs.stages.web.client import Answer, Client, retry_after_s
-from facerefs.stages.web.failures import Failures
-from facerefs.stages.web.optout import stated_opt_out
-from facerefs.stages.web.politeness import GateLike, Turns
-from facerefs.stages.web.robots import Robots
-from facerefs.stages.web.stats import Tally
+from facerefs.stages.web.memory_budget import MemoryBudget, MemoryReservation
+from facerefs.stages.web.optout import opt_out_statement
+from facerefs.stages.web.politeness import RequestThrottle
+from facerefs.stages.web.rate_limiter import RateLimiter
+from facerefs.stages.web.robots import RobotsRules
+from facerefs.stages.web.stats import FetchStats
 from facerefs.stages.web.tdmrep import TdmRules
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -33,14 +34,14 @@ _STATUSES = {
     **dict.fromkeys((408, 425, *range(500, 600)), Reject.SERVER_ERROR),
 }
 _NO_ANSWER = frozenset({Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED, Reject.CONNECTION_LOST, Reject.TIMEOUT})
-_MAX_RULES_BYTES = 512 << 10  # of robots.txt and the like; RFC 9309 asks for 500 KiB at least
+_MAX_SITE_FILE_BYTES = 512 << 10  # of robots.txt and the like; RFC 9309 asks for 500 KiB at least
 _MAX_DETAIL = 300
 _MAX_HEADER = 1000
 
 
 @dataclass
 class Download:
-    """What became of a URL: a row of `DOWNLOADS`, its bytes in `body`; `unchanged` if the former ones stay."""
+    """The result for a URL: a row of `DOWNLOADS`, its bytes in `body`; `unchanged` if the earlier bytes stay."""
 
     key: str
     url: str
@@ -64,16 +65,16 @@ class Download:
 class Fetcher:
     """Fetches photos for one worker: as many at a time as its connections and its memory allow."""
 
-    def __init__(self, settings: Fetch, gate: GateLike, resolve: Resolve | None = None) -> None:
-        self.tally = Tally()
+    def __init__(self, settings: Fetch, rate_limiter: RateLimiter, resolve: Resolve | None = None) -> None:
+        self.stats = FetchStats()
         self._settings = settings
         self._client = Client(settings.limits, resolve, settings.ca_file)
-        self._turns = Turns(gate)
+        self._throttle = RequestThrottle(rate_limiter)
         self._connections = asyncio.Semaphore(settings.connections)
-        self._budget = Budget(settings.buffer_bytes)
-        self._failures = Failures(settings.host_failures)
-        self._robots = Robots(self._rules)
-        self._tdm = TdmRules(self._rules)
+        self._memory = MemoryBudget(settings.buffer_bytes)
+        self._circuit_breaker = HostCircuitBreaker(settings.host_failures)
+        self._robots = RobotsRules(self._site_file)
+        self._tdm_rules = TdmRules(self._site_file)
 
     async def __aenter__(self) -> "Fetcher":
         await self._client.__aenter__()
@@ -86,45 +87,45 @@ class Fetcher:
         self,
         source: Mapping[str, Any],
         keep: Callable[[Download], None],
-        before: Mapping[str, Any] | None = None,
+        previous: Mapping[str, Any] | None = None,
     ) -> None:
-        """Fetch the photo of a row of `SOURCES`, and give it to `keep`; until then its bytes are memory in use.
+        """Fetch the photo of a row of `SOURCES` and pass it to `keep`; after that its memory counts as free.
 
-        With `before`, an accepted row of `DOWNLOADS`, the host is asked only for what has changed since.
+        With `previous`, an accepted row of `DOWNLOADS`, the host sends the photo only if it has changed since.
         """
         download = Download(key=source["key"], url=source["url"])
-        conditions = _conditions(before)
-        share = Share(self._budget)
+        conditions = _conditions(previous)
+        memory = MemoryReservation(self._memory)
         try:
             try:
                 url = check_url(source["url"])
-                answer = await self._answer(url, download, conditions, share)
-                _take(download, answer, source["sha256"], conditional=bool(conditions))
+                answer = await self._answer(url, download, conditions, memory)
+                _accept(download, answer, source["sha256"], conditional=bool(conditions))
             except (WebError, DecodeError) as error:
                 download.reject, download.reject_detail = error.reject, error.detail[:_MAX_DETAIL]
             download.fetched_at = datetime.now(UTC).isoformat(timespec="seconds")
-            self.tally.ended(download.reject, len(download.body or b""))
+            self.stats.record_result(download.reject, len(download.body or b""))
             keep(download)
         finally:
-            share.free()
+            memory.free()
 
     async def _answer(
-        self, url: URL, download: Download, conditions: Mapping[str, str], share: Share
+        self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
     ) -> Answer:
-        """Try until it succeeds or there is no hope. Raises WebError or DecodeError, those of the last attempt."""
+        """The answer of the first attempt that succeeds. Raises the WebError or DecodeError of the last attempt."""
         while True:
             download.attempts += 1
             try:
-                return await self._attempt(url, download, conditions, share)
+                return await self._attempt(url, download, conditions, memory)
             except WebError as error:
-                share.free()
+                memory.free()
                 wait_s = self._wait_s(download.attempts, error)
                 if wait_s is None:
                     raise
             await asyncio.sleep(wait_s)
 
     def _wait_s(self, attempt: int, error: WebError) -> float | None:
-        """Seconds until the next attempt: exponential with jitter, or what the host asks for; None: no more."""
+        """Seconds until the next attempt: exponential backoff with jitter, or what the host asks for; None: stop."""
         asked_s = error.retry_after_s or 0.0
         hopeless = not error.reject.transient or error.reject == Reject.HOST_DOWN
         if hopeless or attempt >= self._settings.attempts or asked_s > self._settings.longest_wait_s:
@@ -134,21 +135,21 @@ class Fetcher:
         return max(asked_s, min(backoff_s, self._settings.longest_wait_s))
 
     async def _attempt(
-        self, url: URL, download: Download, conditions: Mapping[str, str], share: Share
+        self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
     ) -> Answer:
-        """The URL and where it redirects to, each hop checked like the first."""
+        """The answer for the URL after its redirects, each hop checked like the first."""
         seen = {url}
         for _ in range(self._settings.max_redirects + 1):
             download.final_url, download.status = str(url), None
-            crawl_delay_s = await self._permission(url, download)
-            async with self._turns.turn(_host(url), crawl_delay_s), self._connections:
-                self._check_rest(_host(url))
-                answer = await self._hop(url, download, conditions, share)
+            crawl_delay_s = await self._check_permission(url, download)
+            async with self._throttle.turn(_host(url), crawl_delay_s), self._connections:
+                self._check_not_blocked(_host(url))
+                answer = await self._hop(url, download, conditions, memory)
             if answer.status not in _REDIRECTS:
                 return answer
             if "Location" not in answer.headers:
                 raise WebError(Reject.BAD_ANSWER, "a redirect to nowhere", answer.status)
-            url = join(url, answer.headers["Location"])
+            url = join_url(url, answer.headers["Location"])
             if url in seen:
                 raise WebError(Reject.TOO_MANY_REDIRECTS, f"in a circle, to {url}", answer.status)
             seen.add(url)
@@ -156,38 +157,40 @@ class Fetcher:
             Reject.TOO_MANY_REDIRECTS, f"more than {self._settings.max_redirects}", download.status
         )
 
-    async def _permission(self, url: URL, download: Download) -> float:
-        """Whether the owner lets us have it, and how slowly (seconds between two requests). Raises WebError."""
-        self._check_rest(_host(url))
+    async def _check_permission(self, url: URL, download: Download) -> float:
+        """The crawl-delay of the host in seconds. Raises WebError if robots.txt or an opt-out forbids the URL."""
+        self._check_not_blocked(_host(url))
         crawl_delay_s = 0.0
         download.robots = "ignored"
         if self._settings.respect_robots:
-            verdict = await self._robots.verdict(url)
-            download.robots, crawl_delay_s = verdict.robots, verdict.crawl_delay_s
-            if verdict.robots == "disallowed":
-                raise WebError(Reject.ROBOTS, verdict.detail)
-            if verdict.robots == "unknown":
-                raise WebError(verdict.cause or Reject.ROBOTS_UNKNOWN, verdict.detail)
-        self._note_opt_out(await self._tdm.reservation(url), download)
+            decision = await self._robots.decision(url)
+            download.robots, crawl_delay_s = decision.robots, decision.crawl_delay_s
+            if decision.robots == "disallowed":
+                raise WebError(Reject.ROBOTS, decision.detail)
+            if decision.robots == "unknown":
+                raise WebError(decision.cause or Reject.ROBOTS_UNKNOWN, decision.detail)
+        self._note_opt_out(await self._tdm_rules.reservation(url), download)
         return crawl_delay_s
 
-    def _check_rest(self, host: str) -> None:
-        """Raises WebError if the host is to be left alone."""
-        resting = self._failures.resting(host)
-        if resting is not None:
-            raise WebError(Reject.HOST_DOWN, resting)
+    def _check_not_blocked(self, host: str) -> None:
+        """Raise WebError if the host may not be asked for now."""
+        reason = self._circuit_breaker.block_reason(host)
+        if reason is not None:
+            raise WebError(Reject.HOST_DOWN, reason)
 
-    def _failed(self, host: str, why: str) -> None:
-        """Count a failure of the host; if it was one too many, nobody waits for its turn any longer."""
-        self._failures.failed(host, why)
-        self._give_up_if_resting(host)
+    def _record_failure(self, host: str, why: str) -> None:
+        """Count a failure of the host; if that blocks it, end the waiting of all requests to it."""
+        self._circuit_breaker.record_failure(host, why)
+        self._give_up_if_blocked(host)
 
-    def _give_up_if_resting(self, host: str) -> None:
-        resting = self._failures.resting(host)
-        if resting is not None:
-            self._turns.give_up(host, lambda: WebError(Reject.HOST_DOWN, resting))
+    def _give_up_if_blocked(self, host: str) -> None:
+        reason = self._circuit_breaker.block_reason(host)
+        if reason is not None:
+            self._throttle.give_up(host, lambda: WebError(Reject.HOST_DOWN, reason))
 
-    async def _hop(self, url: URL, download: Download, conditions: Mapping[str, str], share: Share) -> Answer:
+    async def _hop(
+        self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
+    ) -> Answer:
         host, started = _host(url), time.monotonic()
         try:
             answer = await self._client.hop(
@@ -196,66 +199,66 @@ class Fetcher:
                 headers=conditions,
                 check_headers=lambda found: self._check_headers(found, download),
                 check_start=sniff,
-                memory=share,
+                memory=memory,
             )
         except WebError as error:
             download.status = 200 if error.reject is Reject.OPT_OUT else error.status
             if error.reject in _NO_ANSWER:
-                self._failed(host, error.detail)
+                self._record_failure(host, error.detail)
             raise
         finally:
             seconds = time.monotonic() - started
             download.ms += round(seconds * 1000)
-            self.tally.asked(host, seconds)
+            self.stats.record_request(host, seconds)
         download.status = answer.status
         await self._check_status(answer, host, download.attempts)
         self._check_headers(answer.headers, download)
         return answer
 
     async def _check_status(self, answer: Answer, host: str, attempt: int) -> None:
-        """Raises WebError for what is neither a photo nor a redirect; asks for patience on behalf of the host."""
+        """Raise WebError for what is neither a photo nor a redirect; pause or block a host that is busy."""
         is_busy = answer.status in (429, 503)
         if not is_busy:
-            self._failures.answered(host)
+            self._circuit_breaker.record_answer(host)
         if answer.status in (200, 304) or answer.status in _REDIRECTS:
             return
         asked_s = retry_after_s(answer.headers, time.time())
         detail = f"HTTP {answer.status}" + ("" if asked_s is None else f", retry after {asked_s:.0f} s")
         if is_busy and asked_s is not None and asked_s > self._settings.longest_wait_s:
-            self._failures.rest(host, asked_s, f"{host} asks to be left alone: {detail}")
-            self._give_up_if_resting(host)
+            self._circuit_breaker.block(host, asked_s, f"{host} asks to be left alone: {detail}")
+            self._give_up_if_blocked(host)
         elif is_busy:
-            self._failed(host, detail)
-            patience_s = self._settings.backoff_s * 2 ** (attempt - 1) if asked_s is None else asked_s
-            await self._turns.pause(host, min(patience_s, self._settings.longest_wait_s))
+            self._record_failure(host, detail)
+            pause_s = self._settings.backoff_s * 2 ** (attempt - 1) if asked_s is None else asked_s
+            await self._throttle.pause(host, min(pause_s, self._settings.longest_wait_s))
         raise WebError(_STATUSES.get(answer.status, Reject.HTTP_STATUS), detail, answer.status, asked_s)
 
     def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
-        """Raises WebError if they reserve the photo, before it is sent."""
-        self._note_opt_out(stated_opt_out(headers), download)
+        """Raise WebError if the headers opt out, before the photo is sent."""
+        self._note_opt_out(opt_out_statement(headers), download)
 
     def _note_opt_out(self, statement: str | None, download: Download) -> None:
-        """Record a reservation. Raises WebError if it is to be honoured."""
+        """Record an opt-out. Raises WebError if opt-outs are respected."""
         if statement is None:
             return
         download.opt_out = statement
         if self._settings.respect_opt_outs:
             raise WebError(Reject.OPT_OUT, statement)
 
-    async def _rules(self, url: URL) -> Answer:
-        """A small file in which a host says what it wants; asked for like a photo. Raises WebError."""
-        async with self._turns.turn(_host(url)), self._connections:
-            self._check_rest(_host(url))
+    async def _site_file(self, url: URL) -> Answer:
+        """The answer for robots.txt or tdmrep.json, under the limits of photos. Raises WebError."""
+        async with self._throttle.turn(_host(url)), self._connections:
+            self._check_not_blocked(_host(url))
             try:
-                return await self._client.hop(url, _MAX_RULES_BYTES)
+                return await self._client.hop(url, _MAX_SITE_FILE_BYTES)
             except WebError as error:
                 if error.reject in _NO_ANSWER:
-                    self._failed(_host(url), error.detail)
+                    self._record_failure(_host(url), error.detail)
                 raise
 
 
-def _take(download: Download, answer: Answer, expected_sha256: str | None, conditional: bool) -> None:
-    """Accept the bytes of the last answer, or that they have not changed. Raises WebError for what is no photo."""
+def _accept(download: Download, answer: Answer, expected_sha256: str | None, conditional: bool) -> None:
+    """Put the bytes of the last answer into `download`, or mark them unchanged. Raises WebError for other answers."""
     if answer.status == 304 and conditional:
         download.unchanged = True
         return
@@ -263,27 +266,27 @@ def _take(download: Download, answer: Answer, expected_sha256: str | None, condi
         raise WebError(Reject.HTTP_STATUS, f"HTTP {answer.status}", answer.status)
     if not answer.body:
         raise WebError(Reject.EMPTY, "0 bytes", answer.status)
-    download.content_type = _said(answer, "Content-Type")
-    download.etag = _said(answer, "ETag")
-    download.last_modified = _said(answer, "Last-Modified")
+    download.content_type = _header(answer, "Content-Type")
+    download.etag = _header(answer, "ETag")
+    download.last_modified = _header(answer, "Last-Modified")
     download.sha256 = hashlib.sha256(answer.body).hexdigest()
     if expected_sha256 is not None and expected_sha256.lower() != download.sha256:
         raise WebError(Reject.WRONG_HASH, f"{download.sha256}, not {expected_sha256}", answer.status)
     download.body = answer.body
 
 
-def _said(answer: Answer, name: str) -> str | None:
-    """A header that can be stored and sent back; None if it is not there, or is no text."""
+def _header(answer: Answer, name: str) -> str | None:
+    """A header that can be stored and sent back; None if it is absent, too long, or not ASCII."""
     value = answer.headers.get(name)
     return value if value is not None and value.isascii() and len(value) <= _MAX_HEADER else None
 
 
-def _conditions(before: Mapping[str, Any] | None) -> dict[str, str]:
-    """Headers that ask for a photo only if it is another one than before (RFC 9110, 13.1)."""
-    if before is None:
+def _conditions(previous: Mapping[str, Any] | None) -> dict[str, str]:
+    """Headers that ask for a photo only if it has changed (RFC 9110, 13.1)."""
+    if previous is None:
         return {}
-    asked = {"If-None-Match": before["etag"], "If-Modified-Since": before["last_modified"]}
-    return {name: value for name, value in asked.items() if value}
+    headers = {"If-None-Match": previous["etag"], "If-Modified-Since": previous["last_modified"]}
+    return {name: value for name, value in headers.items() if value}
 
 
 def _host(url: URL) -> str:

@@ -16,10 +16,10 @@ from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
     ImageFormat,
     Pixels,
-    decoded,
+    decode_image,
     degraded_files,
-    encoded,
-    encoded_pixels,
+    encode_crop,
+    encode_pixels,
     expected_share,
 )
 
@@ -102,8 +102,8 @@ class Shard:
         from facerefs.schemas.theta import to_json
         from facerefs.stages.degrade.recipes import draw, theta_seed
 
-        truths = [encoded(row["target_crop"], self.image_format, self.jpeg_quality) for row in plan]
-        pixels = [decoded(truth) for truth in truths]
+        truths = [encode_crop(row["target_crop"], self.image_format, self.jpeg_quality) for row in plan]
+        pixels = [decode_image(truth) for truth in truths]
         thetas = [
             draw(self.degradation, theta_seed(self.seed, row["key"], 0), truth.shape[0])
             for row, truth in zip(plan, pixels, strict=True)
@@ -135,9 +135,9 @@ class Shard:
             said = _face(reference)
             if "synthesis" in said:
                 pixels, said = stored_reference(truth, target, said)
-                files.append(encoded_pixels(pixels, self.image_format, self.jpeg_quality))
+                files.append(encode_pixels(pixels, self.image_format, self.jpeg_quality))
             else:
-                files.append(encoded(crop, self.image_format, self.jpeg_quality))
+                files.append(encode_crop(crop, self.image_format, self.jpeg_quality))
             described.append(said)
         return files, described
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 
 # Examples are bounded, not seconds: on a loaded machine a deadline says nothing about the code.
 settings.register_profile("facerefs", deadline=None)
@@ -48,6 +48,6 @@ def ray_for_two() -> Iterator[None]:
     """Ray in this process, with room for two workers, whichever test comes first: it starts only once."""
     import ray
 
-    Workers(2).start()
+    RayWorkers(2).start()
     yield
     ray.shutdown()

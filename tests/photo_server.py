@@ -1,4 +1,4 @@
-"""A plain web server on loopback with photos, links that are broken for a while, and a memory of who asked for what."""
+"""A plain web server on loopback that serves photos, gives errors on demand, and counts the requests."""
 
 import hashlib
 import threading
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class PhotoServer:
-    """What it serves, and what it was asked; all of it may be changed while it runs."""
+    """What the server serves, and the requests it got; all of it may be changed while it runs."""
 
     port: int = 0
     photos: dict[str, bytes] = field(default_factory=dict)
@@ -20,8 +20,8 @@ class PhotoServer:
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     delays_s: dict[str, float] = field(default_factory=dict)
     robots: str | None = None
-    asked: Counter[str] = field(default_factory=Counter)
-    given: Counter[str] = field(default_factory=Counter)  # whole photos that were sent
+    requests: Counter[str] = field(default_factory=Counter)
+    photos_sent: Counter[str] = field(default_factory=Counter)  # whole photos that were sent
     agents: set[str] = field(default_factory=set)
     times: list[float] = field(default_factory=list)  # when each request came, in seconds
     running: int = 0
@@ -32,9 +32,9 @@ class PhotoServer:
         return f"http://{host}:{self.port}{path}"
 
     @property
-    def asked_for_photos(self) -> int:
+    def photo_requests(self) -> int:
         """Requests for anything but robots.txt and its like."""
-        return sum(count for path, count in self.asked.items() if path in {*self.photos, *self.statuses})
+        return sum(count for path, count in self.requests.items() if path in {*self.photos, *self.statuses})
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def photo_server(hosts: int = 1) -> Iterator[PhotoServer]:
 
         def do_GET(self) -> None:
             with lock:
-                state.asked[self.path] += 1
+                state.requests[self.path] += 1
                 state.agents.add(self.headers["User-Agent"])
                 state.times.append(time.monotonic())
                 state.running += 1
@@ -79,7 +79,7 @@ def photo_server(hosts: int = 1) -> Iterator[PhotoServer]:
             self.wfile.write(content[:-1])
             if content:
                 with lock:  # before the last byte: whoever has the whole photo finds it counted
-                    state.given[self.path] += 1
+                    state.photos_sent[self.path] += 1
             self.wfile.write(content[-1:])
 
         def log_message(self, *_: object) -> None:

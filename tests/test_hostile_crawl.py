@@ -12,12 +12,12 @@ from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.fetch.fetch import run_fetch
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.runner.runner import Runner
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.stages.crawl import Crawl
 from facerefs.stages.fetch import Fetch
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from tests.hostile_web import BEHAVIOURS, hostile_web
 
@@ -45,9 +45,9 @@ def ends(ray_for_two: None, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             csv.writer(file).writerows([("name", "url"), *((path, web.url(path)) for path in BEHAVIOURS)])
         storage = Storage(str(folder / "out"))
         console = Console(file=io.StringIO())
-        workers = Workers(1)
+        workers = RayWorkers(1)
         settings = replace(SETTINGS, ca_file=web.ca_file)
-        list_source(open_url_lists([str(folder / "list.csv")], Columns()).rows(), 64, storage, console)
+        list_source(open_url_lists([str(folder / "list.csv")], ColumnNames()).rows(), 64, storage, console)
         started = time.monotonic()
         run_fetch(settings, storage, workers, console)
         assert time.monotonic() - started < LONGEST_S

@@ -20,7 +20,7 @@ from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import Runner
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.engines.engine import MissingWeights
@@ -28,7 +28,7 @@ from facerefs.stages.fetch import Fetch
 from facerefs.stages.label import Label
 from facerefs.stages.quality.basicsr import BasicsrMissingError
 from facerefs.stages.sources.registry import service_of
-from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
 
 BUILD_FILE = "build.yaml"
@@ -46,7 +46,7 @@ class Plan:
         """As it is written into the build's folder."""
         return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
 
-    def question(self) -> str:
+    def listing_key(self) -> str:
         """What a source is asked for: all that its list depends on, as far as it is not the default."""
         changed = changed_settings(self.config)
         settings = {name: changed[name] for name in ("rows_per_part",) if name in changed}
@@ -58,10 +58,10 @@ class Plan:
 
 
 def build(
-    source: Source,
+    source: PhotoSource,
     plan: Plan,
     storage: Storage,
-    workers: Workers,
+    workers: RayWorkers,
     console: Console,
     retry: Retry | None = None,
 ) -> None:
@@ -81,8 +81,8 @@ def build(
             replace(config.analyse).setup()
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
-        question, again = plan.question(), retry is Retry.ALL
-        bring_up_to_date(source, question, config.rows_per_part, storage, console, again)
+        listing_key, again = plan.listing_key(), retry is Retry.ALL
+        bring_up_to_date(source, listing_key, config.rows_per_part, storage, console, again)
         run_fetch(config.fetch, storage, workers, console, retry)
         run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
@@ -134,7 +134,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         {"labels_file": plan.labels_file, "config": to_tree(plan.config)},
     )
     changes = [change.removeprefix("config.") for change in changes]
-    redone = [change for change in changes if not _is_pace(change)]
+    redone = [change for change in changes if not _is_rate_setting(change)]
     if redone and not update:
         what = (
             "by another version of facerefs"
@@ -161,7 +161,7 @@ def _names(tree: Any) -> set[tuple[str, ...]]:
     }
 
 
-def _is_pace(change: str) -> bool:
-    """Whether it is about how photos are asked for, not about which: nothing has to be redone for it."""
+def _is_rate_setting(change: str) -> bool:
+    """Whether a changed setting decides only how photos are fetched, not which: nothing is made again for it."""
     section, _, name = change.partition(":")[0].partition(".")
     return section == "fetch" and name not in Fetch.rules

@@ -1,44 +1,44 @@
-"""The first table: what the source lists, cut into parts."""
+"""Makes the table `sources`: the list of photos of the source, split into parts."""
 
 from collections.abc import Iterable
 
 import pyarrow as pa
 from rich.console import Console
 
-from facerefs.pipeline.runner.partition import parts
+from facerefs.pipeline.runner.partition import split_into_parts
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.stages.sources.source import Source
+from facerefs.stages.sources.source import PhotoSource
 
 LISTED_FILE = "listed.yaml"
 
 
 def bring_up_to_date(
-    source: Source, question: str, rows_per_part: int, storage: Storage, console: Console, again: bool
+    source: PhotoSource, listing_key: str, rows_per_part: int, storage: Storage, console: Console, again: bool
 ) -> None:
-    """Bring the table `sources` up to date with what the source lists now.
+    """Update the table `sources` to what the source lists now.
 
-    What a public service has listed to its end stands for the same `question`, so that a build can be continued,
-    and is asked for anew if `again` says so.
+    A complete list of a public service is kept while `listing_key` is the same, so that a build can be continued;
+    `again` lists it anew.
     """
-    is_service = source.asked_of_service is not None
-    question = f"{question}{source.asked_of_service}\n"
-    if is_service and not again and storage.read_text(LISTED_FILE) == question:
+    is_service = source.service_query is not None
+    listing_key = f"{listing_key}{source.service_query}\n"
+    if is_service and not again and storage.read_text(LISTED_FILE) == listing_key:
         return
     list_source(source.rows(), rows_per_part, storage, console)
     for note in source.notes:
         console.print(f"{'':<11} {note}", highlight=False)
     if is_service:
-        storage.write_text(LISTED_FILE, question)
+        storage.write_text(LISTED_FILE, listing_key)
 
 
 def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storage, console: Console) -> None:
-    """Write the table `sources`, as far as it is another one than before; one part is in memory at a time."""
+    """Write the parts of the table `sources` that have changed; one part is in memory at a time."""
     names = set()
     with StageProgress(console, "list", 1, 0) as progress:
-        for name, rows in parts(batches, rows_per_part):
+        for name, rows in split_into_parts(batches, rows_per_part):
             names.add(name)
             fingerprint = rows_digest(rows)
             before = storage.part("sources", name)
@@ -46,6 +46,6 @@ def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storag
                 with storage.writing("sources", name, fingerprint) as part:
                     part.add(rows)
             progress.rows_listed(len(rows), count_rejected(rows))
-        for stale in storage.remains("sources") - names:
+        for stale in storage.started_parts("sources") - names:
             storage.remove_part("sources", stale)
         progress.part_done(0, 0)

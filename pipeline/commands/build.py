@@ -14,7 +14,7 @@ from facerefs.pipeline.config.config import ENGINES, read_config
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.report.report import write_report
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import locked
 from facerefs.stages.sources.resolve import absolute, open_source
@@ -49,7 +49,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)
-    if photos.asked_of_service is not None and config.fetch.contact is None:
+    if photos.service_query is not None and config.fetch.contact is None:
         raise UserError(
             f"{options.source} is asked from a public service, which wants to know whom to write to: "
             "add --contact with your mail address or the URL of a page about you"
@@ -62,7 +62,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
         storage = Storage(str(out))
         for change in check_output(plan, storage, options.update):
             console.print(f"changed: {change}", highlight=False)
-        workers = Workers(options.workers or os.cpu_count() or 1, options.address, options.verbose)
+        workers = RayWorkers(options.workers or os.cpu_count() or 1, options.address, options.verbose)
         try:
             build(photos, plan, storage, workers, console, _retry(options.retry))
         except KeyboardInterrupt:

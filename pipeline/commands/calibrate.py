@@ -22,7 +22,7 @@ from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 if TYPE_CHECKING:
     from facerefs.stages.copies.calibrate import CalibrationResult
-    from facerefs.stages.sources.source import Source
+    from facerefs.stages.sources.source import PhotoSource
 
 _QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
 _NAMED = 5  # photos that look like copies of others
@@ -96,7 +96,7 @@ def _photos(text: str, config: Config) -> list[_Photo]:
     from facerefs.stages.sources.resolve import open_source
 
     source = open_source(text, None, config.sources, config.fetch.limits)
-    if source.asked_of_service is not None:
+    if source.service_query is not None:
         raise _must_be_fetched(text)
     labels = [photo.label for photo in _listed(source, text)]
     people = len(set(labels))
@@ -111,7 +111,7 @@ def _photos(text: str, config: Config) -> list[_Photo]:
     return list(islice(_listed(source, text), None, None, step))
 
 
-def _listed(source: "Source", text: str) -> Iterator[_Photo]:
+def _listed(source: "PhotoSource", text: str) -> Iterator[_Photo]:
     """The photos with a label, one after the other: those of a Parquet file would not all fit into the memory."""
     for table in source.rows():
         for row in table.select(["key", "url", "label", "photo", "reject"]).to_pylist():

@@ -1,1 +1,1 @@
-"""How the table `downloads` is made: URLs fetched in parallel, journalled, committed part by part."""
+"""Making the table `downloads`: URLs are fetched in parallel, journalled, and committed part by part."""

@@ -1,4 +1,4 @@
-"""Ray actors that fetch: each has an event loop on which many parts wait at once, all share one gate per host."""
+"""Ray actors that fetch: each has an event loop on which many parts wait at once; all share one rate limiter."""
 
 import time
 import traceback
@@ -8,21 +8,21 @@ from typing import Any
 
 from facerefs.pipeline.errors import RunError
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
-from facerefs.pipeline.runner.workers import Workers, last_line
-from facerefs.stages.web.rate_limiter import Gate, GateLike, Lease
-from facerefs.stages.web.stats import Tally, total
+from facerefs.pipeline.runner.workers import RayWorkers, last_line
+from facerefs.stages.web.rate_limiter import Grant, HostRateLimiter, RateLimiter
+from facerefs.stages.web.stats import FetchStats, total
 
-_LOOK_EVERY_S = 1.0
+_REPORT_EVERY_S = 1.0
 _SLOWEST_HOSTS = 5
 _CALLS_AT_ONCE = 100_000  # all but a few of them only wait
 
 
 def fetch_parts(
-    worker: FetchWorker, tasks: Sequence[FetchTask], workers: Workers, watch: Callable[[Tally], None]
+    worker: FetchWorker, tasks: Sequence[FetchTask], workers: RayWorkers, watch: Callable[[FetchStats], None]
 ) -> Iterator[tuple[int, int]]:
-    """Results of `worker.work(task)` as the parts finish; `watch` hears about once a second how it goes.
+    """Results of `worker.work(task)` as the parts finish; `watch` is called with statistics about once a second.
 
-    Raises RunError, naming the cause, if a part fails: a bad URL is no failure, but a row.
+    Raises RunError, naming the cause, if a part fails (a bad URL is a rejected row, not a failure).
     """
     import ray
     from ray.exceptions import RayError
@@ -42,17 +42,17 @@ def fetch_parts(
 
 
 def _done(
-    actors: Sequence[Any], waiting: deque[FetchTask], watch: Callable[[Tally], None]
+    actors: Sequence[Any], waiting: deque[FetchTask], watch: Callable[[FetchStats], None]
 ) -> Iterator[tuple[int, int]]:
-    """Give a part to each actor that has room, and yield the results of those that end."""
+    """Give a part to each actor that has room, and yield the results of the parts that are done."""
     import ray
 
     ray.get([actor.open.remote() for actor in actors])
     room = {actor.has_room.remote(): actor for actor in actors}
     running: dict[Any, FetchTask] = {}
-    looked = time.monotonic()
+    reported = time.monotonic()
     while waiting or running:
-        ready, _ = ray.wait([*room, *running], num_returns=1, timeout=_LOOK_EVERY_S)
+        ready, _ = ray.wait([*room, *running], num_returns=1, timeout=_REPORT_EVERY_S)
         for reference in ready:
             if reference in room:
                 actor = room.pop(reference)
@@ -66,70 +66,72 @@ def _done(
             if failure:
                 raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
             yield rows, rejected
-        if time.monotonic() - looked > _LOOK_EVERY_S or not (waiting or running):
-            watch(total(ray.get([actor.tally.remote() for actor in actors])))
-            looked = time.monotonic()
+        if time.monotonic() - reported > _REPORT_EVERY_S or not (waiting or running):
+            watch(total(ray.get([actor.stats.remote() for actor in actors])))
+            reported = time.monotonic()
 
 
 class FetchActor:
-    """A Ray actor around a worker. The first one also keeps the gate, which the others know from afar."""
+    """A Ray actor around a worker. The first one also holds the rate limiter, which the others call."""
 
     def __init__(self, worker: FetchWorker, first: Any = None) -> None:
         stage = worker.stage
         self._worker = worker
-        self._gate: GateLike = (
-            Gate(stage.host_connections, stage.host_rate_per_s) if first is None else SharedGate(first)
+        self._rate_limiter: RateLimiter = (
+            HostRateLimiter(stage.host_connections, stage.host_rate_per_s)
+            if first is None
+            else RemoteRateLimiter(first)
         )
 
     async def open(self) -> None:
-        """Get ready."""
-        await self._worker.open(self._gate)
+        """Prepare the worker, on this actor's event loop."""
+        await self._worker.open(self._rate_limiter)
 
     async def has_room(self) -> None:
-        """Wait until another part is welcome."""
+        """Wait until the worker can take another part."""
         await self._worker.has_room()
 
     async def work(self, task: FetchTask) -> tuple[int, int, str]:
-        """Do one part; the third item is the traceback of what should never happen."""
+        """The part's rows, how many are rejected, and the traceback of an unexpected error or an empty string."""
         try:
             return *await self._worker.work(task), ""
-        except Exception as error:  # noqa: BLE001 (a fault of ours or of the disk: the driver ends the run and tells)
+        except Exception as error:  # noqa: BLE001 (an error of ours or of the disk: the driver gets it and ends the run)
             return 0, 0, "".join(traceback.format_exception(_first(error)))
 
-    async def tally(self) -> Tally:
+    async def stats(self) -> FetchStats:
         """What was fetched so far, with the slowest hosts."""
-        return self._worker.tally.slowest(_SLOWEST_HOSTS)
+        return self._worker.stats.with_slowest_hosts(_SLOWEST_HOSTS)
 
-    async def lease(self, host: str, wanted: int, min_spacing_s: float) -> Lease:
-        """See Gate."""
-        return await self._gate.lease(host, wanted, min_spacing_s)
+    async def acquire(self, host: str, wanted: int, min_spacing_s: float) -> Grant:
+        """See HostRateLimiter."""
+        return await self._rate_limiter.acquire(host, wanted, min_spacing_s)
 
-    async def end(self, lease_id: int, unused: int) -> None:
-        """See Gate."""
-        await self._gate.end(lease_id, unused)
+    async def release(self, grant_id: int, unused: int) -> None:
+        """See HostRateLimiter."""
+        await self._rate_limiter.release(grant_id, unused)
 
     async def pause(self, host: str, seconds: float) -> None:
-        """See Gate."""
-        await self._gate.pause(host, seconds)
+        """See HostRateLimiter."""
+        await self._rate_limiter.pause(host, seconds)
 
 
-class SharedGate:
-    """The gate that another actor keeps."""
+class RemoteRateLimiter:
+    """The rate limiter that another actor holds."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
-    async def lease(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Lease:
-        """See Gate."""
-        lease: Lease = await self._actor.lease.remote(host, wanted, min_spacing_s)
-        return lease
+    async def acquire(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Grant:
+        """See HostRateLimiter."""
+        grant: Grant = await self._actor.acquire.remote(host, wanted, min_spacing_s)
+        return grant
 
-    async def end(self, lease_id: int, unused: int) -> None:
-        """See Gate."""
-        await self._actor.end.remote(lease_id, unused)
+    async def release(self, grant_id: int, unused: int) -> None:
+        """See HostRateLimiter."""
+        await self._actor.release.remote(grant_id, unused)
 
     async def pause(self, host: str, seconds: float) -> None:
-        """See Gate."""
+        """See HostRateLimiter."""
         await self._actor.pause.remote(host, seconds)
 
 

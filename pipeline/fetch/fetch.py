@@ -1,4 +1,4 @@
-"""Brings the table `downloads` up to date: fetches what is missing, and never what is there."""
+"""Updates the table `downloads`: fetches the missing photos only."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,54 +10,56 @@ from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.runner.progress import StageProgress
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.lock import wait_until_alone
+from facerefs.pipeline.storage.journal import PartJournals
+from facerefs.pipeline.storage.lock import wait_for_workers
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
-from facerefs.stages.web.stats import Tally
+from facerefs.stages.web.stats import FetchStats
 
 _REASONS_SHOWN = 6
 _SLOW_HOSTS_SHOWN = 3
 
 
 def run_fetch(
-    stage: Fetch, storage: Storage, workers: Workers, console: Console, retry: Retry | None = None
+    stage: Fetch, storage: Storage, workers: RayWorkers, console: Console, retry: Retry | None = None
 ) -> None:
     """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
     inputs = FetchInput(storage)
     names = list(inputs.names())
-    left_over = sorted((storage.remains("downloads") | storage.journals("downloads")) - set(names))
-    if not names and not left_over:
-        return  # photos that lie somewhere else than on the web
-    wait_until_alone(storage.local_path("downloads"))
-    tasks = list(_tasks(stage, inputs, names, left_over, retry))
+    journals = _journals(storage)
+    old_parts = sorted((storage.started_parts("downloads") | journals.parts()) - set(names))
+    if not names and not old_parts:
+        return  # no photo of the source is on the web
+    wait_for_workers(storage.local_path("downloads"))
+    tasks = list(_tasks(stage, inputs, names, old_parts, retry))
     with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
         if tasks:
             worker = FetchWorker(stage, inputs, storage, retry)
             for rows, rejected in fetch_parts(
-                worker, tasks, workers, lambda tally: progress.say(_lines(tally, progress.seconds))
+                worker, tasks, workers, lambda stats: progress.set_details(_lines(stats, progress.seconds))
             ):
                 progress.part_done(rows, rejected)
-    for name in left_over:
+    for name in old_parts:
         storage.remove_part("downloads", name)
-    storage.remove_journals("downloads")
+    journals.remove_all()
 
 
 def _tasks(
-    stage: Fetch, inputs: FetchInput, names: Sequence[str], left_over: Sequence[str], retry: Retry | None
+    stage: Fetch, inputs: FetchInput, names: Sequence[str], old_parts: Sequence[str], retry: Retry | None
 ) -> Iterator[FetchTask]:
     changed = changed_settings(stage)
     rules = {name: changed[name] for name in Fetch.rules if name in changed}
-    storage, question = inputs.storage, json.dumps([stage.version, rules])
-    holder = {url: name for name in left_over for url in _urls(storage, name)}
-    journals = storage.journals("downloads")
+    storage, settings = inputs.storage, json.dumps([stage.version, rules])
+    holder = {url: name for name in old_parts for url in _urls(storage, name)}
+    interrupted = _journals(storage).parts()
     for name in names:
         rows = inputs.read(name)
-        fingerprint = text_digest(question, rows_digest(rows))
+        fingerprint = text_digest(settings, rows_digest(rows))
         done = storage.part("downloads", name)
-        is_done = done is not None and done.fingerprint == fingerprint and name not in journals
+        is_done = done is not None and done.fingerprint == fingerprint and name not in interrupted
         if is_done and not _is_retried(storage, name, retry):
             continue
         holders = {holder[url] for url in rows.column("url").to_pylist() if url in holder}
@@ -65,10 +67,14 @@ def _tasks(
 
 
 def _urls(storage: Storage, name: str) -> Iterator[str]:
-    """The URLs of a part that is there, or of which the journal of an interrupted run is."""
+    """The URLs of a part: those of its finished table, and those in the journal of an interrupted run."""
     if storage.part("downloads", name) is not None:
         yield from storage.read("downloads", name, ("url",)).column("url").to_pylist()
-    yield from (row["url"] for _, row in storage.journal_rows("downloads", name))
+    yield from (row["url"] for _, row in _journals(storage).rows(name))
+
+
+def _journals(storage: Storage) -> PartJournals:
+    return PartJournals(storage.local_path("downloads"))
 
 
 def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:
@@ -78,14 +84,14 @@ def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:
     return retry is Retry.ALL
 
 
-def _lines(tally: Tally, seconds: float) -> list[str]:
-    """How a crawl goes: speed, reasons, and the hosts that one waits for."""
-    lines = [f"{tally.photos / seconds:.1f} images/s, {tally.bytes / 1e6 / seconds:.2f} MB/s"]
-    if tally.reasons:
-        most = tally.reasons.most_common(_REASONS_SHOWN)
+def _lines(stats: FetchStats, seconds: float) -> list[str]:
+    """Lines below the progress line: speed, reject reasons, and the slowest hosts."""
+    lines = [f"{stats.photos / seconds:.1f} images/s, {stats.bytes / 1e6 / seconds:.2f} MB/s"]
+    if stats.reasons:
+        most = stats.reasons.most_common(_REASONS_SHOWN)
         lines.append("rejected: " + ", ".join(f"{reason} {count}" for reason, count in most))
-    if tally.hosts:
-        hosts = sorted(tally.hosts.items(), key=lambda item: item[1].mean_s, reverse=True)
+    if stats.hosts:
+        hosts = sorted(stats.hosts.items(), key=lambda item: item[1].mean_s, reverse=True)
         lines.append(
             "slowest hosts: "
             + ", ".join(

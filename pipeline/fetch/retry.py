@@ -1,10 +1,10 @@
-"""Which finished URLs a build asks for again."""
+"""Which finished URLs a build fetches again."""
 
 from enum import StrEnum
 
 
 class Retry(StrEnum):
-    """What follows `--retry`."""
+    """The values of `--retry`."""
 
-    TRANSIENT = "transient"  # those whose failure may have healed
-    ALL = "all"  # every one; photos that have not changed are not sent again
+    TRANSIENT = "transient"  # URLs that failed for a reason that may be temporary
+    ALL = "all"  # all URLs; the host does not send photos again that have not changed

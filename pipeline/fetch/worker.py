@@ -1,4 +1,4 @@
-"""One part of `downloads`: which of its URLs are still to be fetched, and how their photos reach the disk."""
+"""Fetches the missing URLs of the parts of `downloads`, and commits each part when it is complete."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,30 +10,30 @@ import pyarrow as pa
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.journal import Entry
-from facerefs.pipeline.storage.lock import be_present
+from facerefs.pipeline.storage.journal import JournalEntry, PartJournals
+from facerefs.pipeline.storage.lock import hold_worker_lock
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DOWNLOADS
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.fetcher import Download, Fetcher
-from facerefs.stages.web.rate_limiter import GateLike
-from facerefs.stages.web.stats import Tally
+from facerefs.stages.web.rate_limiter import RateLimiter
+from facerefs.stages.web.stats import FetchStats
 
 Row = Mapping[str, Any]
 
-ROWS_OPEN = 2048  # that wait or are fetched: enough that a slow host holds up none but its own URLs
+MAX_OPEN_ROWS = 2048  # waiting or being fetched: enough that a slow host delays no URLs but its own
 _COMMITS_AT_ONCE = 2
 _NOT_STORED = frozenset({"body", "unchanged"})
 
 
 @dataclass(frozen=True)
 class FetchTask:
-    """One part to do."""
+    """One part to fetch."""
 
     name: str
     fingerprint: str
     rows: int
-    left_over: tuple[str, ...]  # parts of an older list that hold some of its URLs
+    old_parts: tuple[str, ...]  # parts of an older list that hold some of its URLs
 
 
 @dataclass
@@ -45,21 +45,21 @@ class FetchWorker:
     storage: Storage
     retry: Retry | None
 
-    async def open(self, gate: GateLike) -> None:
-        """Get ready, on the event loop that will do the work."""
-        self._presence = be_present(self.storage.local_path("downloads"))
+    async def open(self, rate_limiter: RateLimiter) -> None:
+        """Prepare to fetch; must run on the event loop that will do the work."""
+        self._presence = hold_worker_lock(self.storage.local_path("downloads"))
         self._committing = asyncio.Semaphore(_COMMITS_AT_ONCE)
         self._unfinished = 0
         self._room = asyncio.Event()
-        self._fetcher = await Fetcher(self.stage, gate).__aenter__()
+        self._fetcher = await Fetcher(self.stage, rate_limiter).__aenter__()
 
     @property
-    def tally(self) -> Tally:
+    def stats(self) -> FetchStats:
         """What was fetched so far."""
-        return self._fetcher.tally
+        return self._fetcher.stats
 
     async def work(self, task: FetchTask) -> tuple[int, int]:
-        """Do one part and commit it; returns its rows and how many of them are rejected."""
+        """Fetch one part and commit it; returns its number of rows and how many of them are rejected."""
         self._unfinished += task.rows
         part = await asyncio.to_thread(self._open_part, task)
         missing = part.missing()
@@ -70,127 +70,128 @@ class FetchWorker:
         async with self._committing:
             return await asyncio.to_thread(part.commit)
 
-    async def _fetch(self, rows: list[Row], part: "PartInWork") -> None:
-        """Fetch a URL for all rows that want it."""
-        before = part.before(rows[0]) if self.retry is Retry.ALL else None
-        if before is not None and (
-            before["reject"] is not None or not is_wanted(before, rows[0], self.stage)
+    async def _fetch(self, rows: list[Row], part: "UnfinishedPart") -> None:
+        """Fetch a URL for all rows that have it."""
+        previous = part.previous(rows[0]) if self.retry is Retry.ALL else None
+        if previous is not None and (
+            previous["reject"] is not None or not is_still_allowed(previous, rows[0], self.stage)
         ):
-            before = None
+            previous = None
 
         def keep(download: Download) -> None:
             for row in rows:
-                part.note(replace(download, key=row["key"]), before)
+                part.record(replace(download, key=row["key"]), previous)
 
-        await self._fetcher.fetch(rows[0], keep, before)
+        await self._fetcher.fetch(rows[0], keep, previous)
         self._ended(len(rows))
 
     async def has_room(self) -> None:
-        """Wait until few enough URLs are left that another part is welcome."""
-        while self._unfinished >= ROWS_OPEN:
+        """Wait until few enough URLs are open that the worker can take another part."""
+        while self._unfinished >= MAX_OPEN_ROWS:
             self._room.clear()
             await self._room.wait()
 
     def _ended(self, rows: int) -> None:
         self._unfinished -= rows
-        if self._unfinished < ROWS_OPEN:
+        if self._unfinished < MAX_OPEN_ROWS:
             self._room.set()
 
-    def _open_part(self, task: FetchTask) -> "PartInWork":
-        part = PartInWork(task, self.inputs.read(task.name).to_pylist(), self.storage)
+    def _open_part(self, task: FetchTask) -> "UnfinishedPart":
+        part = UnfinishedPart(task, self.inputs.read(task.name).to_pylist(), self.storage)
         part.resume(self.stage, self.retry)
         if self.retry is not Retry.ALL:
             for rows in part.missing():
                 for row in rows:
-                    before = part.before(row)
-                    if before is not None and self._stands(before, row, part):
-                        part.take_over(row["key"], before)
+                    previous = part.previous(row)
+                    if previous is not None and self._is_still_valid(previous, row, part):
+                        part.reuse(row["key"], previous)
         return part
 
-    def _stands(self, before: Row, row: Row, part: "PartInWork") -> bool:
-        """Whether what an earlier run found is what this one would find."""
-        if before["reject"] is None:
-            return is_wanted(before, row, self.stage)
-        return part.is_same_question and not Reject(before["reject"]).transient
+    def _is_still_valid(self, previous: Row, row: Row, part: "UnfinishedPart") -> bool:
+        """Whether the result of an earlier run is still valid under the settings of this one."""
+        if previous["reject"] is None:
+            return is_still_allowed(previous, row, self.stage)
+        return part.has_same_fingerprint and not Reject(previous["reject"]).transient
 
 
-def is_wanted(before: Row, row: Row, stage: Fetch) -> bool:
-    """Whether a photo that was fetched before is one that the row and the settings allow."""
+def is_still_allowed(previous: Row, row: Row, stage: Fetch) -> bool:
+    """Whether the row and the settings still allow a photo that an earlier run has fetched."""
     return (
-        before["photo"]["length"] <= stage.max_bytes
-        and (row["sha256"] is None or row["sha256"].lower() == before["sha256"])
-        and not (stage.respect_robots and before["robots"] == "ignored")
-        and not (stage.respect_opt_outs and before["opt_out"] is not None)
+        previous["photo"]["length"] <= stage.max_bytes
+        and (row["sha256"] is None or row["sha256"].lower() == previous["sha256"])
+        and not (stage.respect_robots and previous["robots"] == "ignored")
+        and not (stage.respect_opt_outs and previous["opt_out"] is not None)
     )
 
 
-class PartInWork:
-    """The URLs of a part, what is known of each, and the journal that outlives a kill."""
+class UnfinishedPart:
+    """The URLs of a part, the results for each so far, and the journal that keeps them if the process is killed."""
 
     def __init__(self, task: FetchTask, rows: list[dict[str, Any]], storage: Storage) -> None:
         self._wanted = {row["key"]: row for row in rows}
         self._task = task
         self._storage = storage
-        self._journal = storage.journal("downloads", task.name)
-        self._done: dict[str, Entry] = {}
+        self._journals = PartJournals(storage.local_path("downloads"))
+        self._journal = self._journals.journal(task.name)
+        self._done: dict[str, JournalEntry] = {}
         former = storage.part("downloads", task.name)
-        self.is_same_question = former is not None and former.fingerprint == task.fingerprint
+        self.has_same_fingerprint = former is not None and former.fingerprint == task.fingerprint
         own = storage.rows_in("downloads", task.name, "url", {row["url"] for row in rows})
         self._by_key = {row["key"]: row for row in own}
         others = [
             row
-            for name in task.left_over
+            for name in task.old_parts
             for row in storage.rows_in("downloads", name, "url", {row["url"] for row in rows})
         ]
-        journals = [row for name in task.left_over for _, row in storage.journal_rows("downloads", name)]
+        journals = [row for name in task.old_parts for _, row in self._journals.rows(name)]
         self._by_url = {row["url"]: row for row in (*others, *journals, *own) if row["reject"] is None}
 
-    def before(self, row: Row) -> Row | None:
-        """What an earlier run found for a row, or a photo that it found for another row with the same URL."""
+    def previous(self, row: Row) -> Row | None:
+        """The result of an earlier run for a row, or else an accepted one for another row with the same URL."""
         return self._by_key.get(row["key"]) or self._by_url.get(row["url"])
 
     def resume(self, stage: Fetch, retry: Retry | None) -> None:
-        """Take up the journal of an interrupted run, as far as it answers the question of this one."""
-        for entry, row in self._storage.journal_rows("downloads", self._task.name):
+        """Load the results in the journal of an interrupted run that are still valid under these settings."""
+        for entry, row in self._journals.rows(self._task.name):
             wanted = self._wanted.get(row["key"])
             if wanted is None:
                 continue
-            same_question = entry.record["question"] == self._task.fingerprint
+            same_fingerprint = entry.record["question"] == self._task.fingerprint
             if row["reject"] is None:
-                stands = same_question or is_wanted(row, wanted, stage)
+                is_valid = same_fingerprint or is_still_allowed(row, wanted, stage)
             else:
                 healed = retry is Retry.TRANSIENT and Reject(row["reject"]).transient
-                stands = same_question and not healed
-            if stands:
+                is_valid = same_fingerprint and not healed
+            if is_valid:
                 self._done[row["key"]] = entry
 
     def missing(self) -> list[list[Row]]:
-        """Rows whose photos are still to be had; those that want the same are together, to be asked for once."""
+        """Rows without a result, grouped by URL and expected hash, so that each group is fetched once."""
         groups: dict[tuple[str, str | None], list[Row]] = {}
         for key, row in self._wanted.items():
             if key not in self._done:
                 groups.setdefault((row["url"], row["sha256"]), []).append(row)
         return list(groups.values())
 
-    def note(self, download: Download, before: Row | None) -> None:
-        """Write down what became of a URL.
+    def record(self, download: Download, previous: Row | None) -> None:
+        """Write the result for a URL into the journal.
 
-        A photo of before stays if it has not changed, and if only a transient failure says otherwise.
+        A photo of an earlier run is kept if it has not changed, and if fetching it again failed for a transient reason.
         """
         record = {name: value for name, value in vars(download).items() if name not in _NOT_STORED}
-        if before is not None and download.unchanged:
-            same = {name: before[name] for name in ("sha256", "content_type")}
-            fresh = {name: record[name] or before[name] for name in ("etag", "last_modified")}
-            self.take_over(download.key, {**before, **record, **same, **fresh})
-        elif before is not None and download.reject is not None and download.reject.transient:
-            self.take_over(download.key, before)
+        if previous is not None and download.unchanged:
+            same = {name: previous[name] for name in ("sha256", "content_type")}
+            fresh = {name: record[name] or previous[name] for name in ("etag", "last_modified")}
+            self.reuse(download.key, {**previous, **record, **same, **fresh})
+        elif previous is not None and download.reject is not None and download.reject.transient:
+            self.reuse(download.key, previous)
         else:
             self._append(record, download.body or b"")
 
-    def take_over(self, key: str, before: Row) -> None:
-        """Keep what an earlier run found; the bytes go through the journal, since their part will be replaced."""
-        record = {name: value for name, value in before.items() if name != "photo"} | {"key": key}
-        data = b"" if before["photo"] is None else self._storage.read_blob(**before["photo"])
+    def reuse(self, key: str, previous: Row) -> None:
+        """Keep the result of an earlier run; its bytes are copied to the journal, since their part will be replaced."""
+        record = {name: value for name, value in previous.items() if name != "photo"} | {"key": key}
+        data = b"" if previous["photo"] is None else self._storage.read_blob(**previous["photo"])
         if data is None:
             why = {
                 "reject": Reject.UNREADABLE,
@@ -200,7 +201,7 @@ class PartInWork:
         self._append(record, data)
 
     def commit(self) -> tuple[int, int]:
-        """Write the part in the order of its rows; the journal goes when the part is there."""
+        """Write the part, then remove its journal; returns the number of rows and how many are rejected."""
         done = [self._done[key] for key in self._wanted]
         # Each photo has its own SHA-256 in its row: one of the whole tar would only cost time.
         writing = self._storage.writing("downloads", self._task.name, self._task.fingerprint, digest=False)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.mapped_table import Spilled
+from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard, split_of
 
@@ -105,25 +105,25 @@ class ShardInput:
         return {face["id"]: photos[face["key"]] | face | labels[face["id"]] for face in faces}
 
     @cached_property
-    def _face_rows(self) -> Spilled:
+    def _face_rows(self) -> MappedTable:
         return self._spilled("faces", "id")
 
     @cached_property
-    def _label_rows(self) -> Spilled:
+    def _label_rows(self) -> MappedTable:
         return self._spilled("labels", "face")
 
     @cached_property
-    def _source_rows(self) -> Spilled:
+    def _source_rows(self) -> MappedTable:
         return self._spilled("sources", "key")
 
-    def _spilled(self, table: str, key: str) -> Spilled:
+    def _spilled(self, table: str, key: str) -> MappedTable:
         columns = Shard.reads[table]
         schema = pa.schema([TABLES[table].field(name) for name in columns])
         parts = (
             self.storage.read(table, name, columns).select(list(columns)).cast(schema)
             for name in self.storage.parts(table)
         )
-        return Spilled.of(parts, schema, key, self.storage.local_path("samples"))
+        return MappedTable.of(parts, schema, key, self.storage.local_path("samples"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the cached rows: each worker reads its own."""

@@ -1,4 +1,4 @@
-"""Cutting a source into parts, so that adding photos leaves the finished parts valid.
+"""Splits a source into parts, so that adding photos leaves the finished parts valid.
 
 Boundaries follow the content: a part ends after a photo whose key hashes below a limit, so that a new photo
 changes only the part it falls into. A part's name is the hash of its keys. Both are functions of the source
@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 from facerefs.pipeline.storage.fingerprint import text_digest
 
 PARTS_BEFORE_GROWTH = 500
-MAX_GROWN_ROWS = 1024  # what a kill may cost in the dearest stage: minutes
-MAX_BYTES = 64 << 20
+MAX_ROWS_PER_PART = 1024  # a part that a kill interrupts is done again: minutes in the slowest stage
+MAX_PART_BYTES = 64 << 20
 
 
-def parts(batches: Iterable[pa.Table], rows_per_part: int) -> Iterator[tuple[str, pa.Table]]:
-    """Named parts of a stream of rows, in its order: about `rows_per_part` rows, half to twice as many.
+def split_into_parts(batches: Iterable[pa.Table], rows_per_part: int) -> Iterator[tuple[str, pa.Table]]:
+    """Names and rows of the parts of a stream of rows, in its order; each of half to twice `rows_per_part` rows.
 
     After PARTS_BEFORE_GROWTH such parts the size doubles, and again whenever the rows before have doubled, up to
-    MAX_GROWN_ROWS. Rows that hold their photos make a part of MAX_BYTES at most, unless one of them alone has more.
+    MAX_ROWS_PER_PART. Rows that hold their photos make a part of MAX_PART_BYTES at most, unless one row has more.
     """
     waiting: list[pa.Table] = []
     count = before = volume = 0
@@ -34,7 +34,7 @@ def parts(batches: Iterable[pa.Table], rows_per_part: int) -> Iterator[tuple[str
             count += 1
             volume += length
             may_end = count >= size / 2
-            if (may_end and _ends(key, size / 2)) or count >= 2 * size or volume >= MAX_BYTES:
+            if (may_end and _ends(key, size / 2)) or count >= 2 * size or volume >= MAX_PART_BYTES:
                 waiting.append(batch.slice(start, i + 1 - start))
                 yield _named(waiting)
                 before += count
@@ -47,7 +47,7 @@ def parts(batches: Iterable[pa.Table], rows_per_part: int) -> Iterator[tuple[str
 
 
 def _lengths(batch: pa.Table) -> list[int]:
-    """Bytes of the photos that come with their rows; a reference to a photo has none."""
+    """The number of photo bytes in each row; 0 for a reference to a photo."""
     photos = batch.column("photo")
     if not pa.types.is_large_binary(photos.type):
         return [0] * len(batch)
@@ -57,7 +57,7 @@ def _lengths(batch: pa.Table) -> list[int]:
 
 def _size(rows_before: int, rows_per_part: int) -> int:
     doublings = (rows_before // (PARTS_BEFORE_GROWTH * rows_per_part)).bit_length()
-    return min(rows_per_part << doublings, max(rows_per_part, MAX_GROWN_ROWS))
+    return min(rows_per_part << doublings, max(rows_per_part, MAX_ROWS_PER_PART))
 
 
 def _named(batches: list[pa.Table]) -> tuple[str, pa.Table]:

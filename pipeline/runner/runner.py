@@ -9,43 +9,43 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from facerefs.pipeline.runner.progress import StageProgress
-from facerefs.pipeline.runner.workers import Task, Workers
+from facerefs.pipeline.runner.workers import PartTask, RayWorkers
 from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
 from facerefs.stages.stage import PartStage, WholeStage
 
 MAX_ROWS_AT_ONCE = 16
 MAX_BYTES_AT_ONCE = 256 << 20
-WHOLE = "part-00000"
+WHOLE_PART = "part-00000"
 
 
 class PartInputs(Protocol):
-    """The rows that a part stage reads, by the name of the part. Travels to the workers."""
+    """The rows that a part stage reads, by the name of the part. It is sent to the workers."""
 
     def names(self) -> Sequence[str]:
         """Names of all parts that there should be."""
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one part, blobs as references."""
+        """Rows of one part; photos and crops as references (`BLOB`), not as bytes."""
 
 
 @dataclass
 class Runner:
-    """Brings the tables of a build up to date, one stage after the other."""
+    """Updates the tables of a build, one stage after the other."""
 
     storage: Storage
     console: Console
-    workers: Workers
+    workers: RayWorkers
 
     def run_parts(
         self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
     ) -> None:
-        """Bring a part stage's table up to date: missing and changed parts are done, left-over ones removed.
+        """Update a part stage's table: make missing and changed parts, and remove parts that the input no longer has.
 
         `before_work` is called before any part changes, and not at all if none does.
         """
         names = list(inputs.names())
-        existing = self.storage.remains(stage.writes)
+        existing = self.storage.started_parts(stage.writes)
         stale = sorted(existing - set(names))
         tasks = list(self._missing(stage, inputs, names))
         if stale or tasks:
@@ -59,7 +59,7 @@ class Runner:
                 highlight=False,
             )
         if tasks:
-            # What is missing is said here, not by a dying worker. (A protocol cannot say "dataclass".)
+            # Missing weights are reported here, before workers start. (A protocol cannot say "dataclass".)
             replace(stage).setup()  # type: ignore[type-var]
         with StageProgress(self.console, _name(stage), len(tasks), len(names) - len(tasks)) as progress:
             if tasks:
@@ -67,33 +67,33 @@ class Runner:
                     progress.part_done(rows, rejected)
 
     def run_whole(self, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
-        """Bring a whole stage's table up to date.
+        """Update a whole stage's table.
 
-        It is redone if a value changed in a column that it reads, whatever was redone before it. `only` narrows
-        tables to the rows that concern the stage: the others it does not see, and they do not redo it.
+        It is made again only if a value changed in a column that it reads. `only` has filters for tables: the stage
+        does not see the other rows, and a change of those does not run it again.
         """
         only = only or {}
-        before = self.storage.part(stage.writes, WHOLE)
+        before = self.storage.part(stage.writes, WHOLE_PART)
         fingerprint = self._whole_fingerprint(stage, only)
         if before is not None and before.fingerprint == fingerprint:
             with StageProgress(self.console, _name(stage), 0, 1):
                 return
         with StageProgress(self.console, _name(stage), 1, 0) as progress:
             rows = stage.process({name: self._rows(stage, name, only) for name in stage.reads})
-            with self.storage.writing(stage.writes, WHOLE, fingerprint) as part:
+            with self.storage.writing(stage.writes, WHOLE_PART, fingerprint) as part:
                 part.add(rows)
             progress.part_done(len(rows), count_rejected(rows))
-        after = self.storage.part(stage.writes, WHOLE)
+        after = self.storage.part(stage.writes, WHOLE_PART)
         if before is not None and after is not None:
             self.console.print(f"{'':<11} {_changes(before, after)}", highlight=False)
 
-    def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[Task]:
+    def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[PartTask]:
         digest = stage_digest(stage)
         for name in names:
             fingerprint = text_digest(digest, rows_digest(inputs.read(name)))
             done = self.storage.part(stage.writes, name)
             if done is None or done.fingerprint != fingerprint:
-                yield Task(name, fingerprint)
+                yield PartTask(name, fingerprint)
 
     def _rows(self, stage: WholeStage, table: str, only: Mapping[str, pc.Expression]) -> pa.Table:
         rows = self.storage.scan(table, stage.reads[table])
@@ -116,7 +116,7 @@ class Runner:
 
 @dataclass
 class PartWorker:
-    """Does parts, one after the other: what a Ray actor holds, and all that it does."""
+    """Makes the parts of a stage's table, one after the other; it runs in a Ray actor."""
 
     stage: PartStage
     inputs: PartInputs
@@ -136,21 +136,21 @@ class PartWorker:
         """Load the stage's models."""
         self.stage.setup()
 
-    def work(self, task: Task) -> tuple[int, int]:
-        """Do one part and commit it; returns its rows and how many of them are rejected."""
+    def work(self, task: PartTask) -> tuple[int, int]:
+        """Make one part and commit it; returns its number of rows and how many of them are rejected."""
         rows = self.inputs.read(task.name)
         written = rejected = 0
         with self.storage.writing(self.stage.writes, task.name, task.fingerprint) as part:
-            for piece in pieces(rows, self.stage.loads):
-                out = self.stage.process(self.storage.attach(piece, self.stage.loads))
+            for piece in bounded_slices(rows, self.stage.loads):
+                out = self.stage.process(self.storage.load_blobs(piece, self.stage.loads))
                 part.add(out)
                 written += len(out)
                 rejected += count_rejected(out)
         return written, rejected
 
 
-def pieces(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
-    """Slices of a part whose bytes fit into memory together: few rows, and few bytes unless one row has more."""
+def bounded_slices(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
+    """Slices of a part: at most MAX_ROWS_AT_ONCE rows and MAX_BYTES_AT_ONCE bytes, or one row that has more."""
     sizes = [sum(_length(row[column]) for column in loads) for row in rows.select(list(loads)).to_pylist()]
     start = total = 0
     for i, size in enumerate(sizes):
@@ -163,7 +163,7 @@ def pieces(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def count_rejected(rows: pa.Table) -> int:
-    """How many rows do not go on."""
+    """The number of rejected rows."""
     return int(pc.sum(pc.is_valid(rows.column("reject"))).as_py() or 0)
 
 

@@ -1,4 +1,4 @@
-"""The workers that part stages run on: Ray actors, here or on a cluster, started only when there is work."""
+"""The workers that part stages run on: Ray actors, local or on a cluster, started only when there is work."""
 
 import logging
 import os
@@ -12,15 +12,15 @@ from facerefs.pipeline.errors import RunError, UserError
 
 
 @dataclass(frozen=True)
-class Task:
-    """One part to do."""
+class PartTask:
+    """One part to make."""
 
     name: str
     fingerprint: str
 
 
 class Worker(Protocol):
-    """What an actor holds."""
+    """What runs in an actor: makes one part after the other."""
 
     @property
     def cpus(self) -> float:
@@ -33,23 +33,23 @@ class Worker(Protocol):
     def setup(self) -> None:
         """Load models."""
 
-    def work(self, task: Task) -> tuple[int, int]:
-        """Do one task."""
+    def work(self, task: PartTask) -> tuple[int, int]:
+        """Make one part; returns its number of rows and how many of them are rejected."""
 
 
 @dataclass
-class Workers:
-    """`count` actors on this machine, or on the Ray cluster at `address`."""
+class RayWorkers:
+    """Runs parts on `count` Ray actors, on this machine or on the Ray cluster at `address`."""
 
     count: int
     address: str | None = None
     verbose: bool = False
 
-    def map_parts(self, worker: Worker, tasks: Sequence[Task]) -> Iterator[tuple[int, int]]:
+    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[tuple[int, int]]:
         """Results of `worker.work(task)`, in the order in which the parts finish.
 
-        Raises RunError, naming the cause, if a part fails: a bad photo is no failure, but a row; UserError if
-        there is no GPU for a worker that needs one.
+        Raises RunError, naming the cause, if a part fails (a bad photo is a rejected row, not a failure); UserError
+        if there is no GPU for a worker that needs one.
         """
         import ray
         from ray.data import ActorPoolStrategy, DataContext
@@ -77,7 +77,7 @@ class Workers:
                 compute=ActorPoolStrategy(size=size),
                 num_cpus=worker.cpus,
                 num_gpus=worker.gpus or None,
-                # Ray would start a worker that dies again and again, for ever: better an error that says so.
+                # Ray would restart a worker that dies for ever: better an error.
                 ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
             )
         try:
@@ -89,7 +89,7 @@ class Workers:
             raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
 
     def start(self) -> None:
-        """Start Ray here, or join the cluster; nothing if that has been done."""
+        """Start Ray on this machine, or join the cluster; does nothing if that has been done."""
         import ray
 
         if ray.is_initialized():
@@ -123,7 +123,7 @@ class PartActor:
         worker.setup()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        tasks = list(map(Task, batch["name"].tolist(), batch["fingerprint"].tolist()))
+        tasks = list(map(PartTask, batch["name"].tolist(), batch["fingerprint"].tolist()))
         done = [self._try(task) for task in tasks]
         return {
             "part": [task.name for task in tasks],
@@ -132,10 +132,10 @@ class PartActor:
             "failure": [failure for _, _, failure in done],
         }
 
-    def _try(self, task: Task) -> tuple[int, int, str]:
+    def _try(self, task: PartTask) -> tuple[int, int, str]:
         try:
             return *self._worker.work(task), ""
-        except Exception:  # noqa: BLE001 (a fault of ours: told in full to the driver, which ends the run)
+        except Exception:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
             return 0, 0, traceback.format_exc()
 
 
@@ -147,5 +147,5 @@ def _our_package() -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line of a traceback, which says what happened."""
+    """The last line of a traceback, which names the error."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")

@@ -1,1 +1,1 @@
-"""A build's folder on disk: tables, tars, journals, lock, fingerprints."""
+"""The folder of a build on disk: tables, tars, journals, lock, fingerprints."""

@@ -1,8 +1,8 @@
-"""What was fetched for a part that is not finished: survives a kill, so that nothing is fetched twice.
+"""The journal of an unfinished part: what was fetched for it, so that a kill causes no second download.
 
-A file of entries, each a JSON object and some bytes with their lengths and checksum in front; an entry that a kill
-cut short, or a loss of power filled with zeros, is as if it had never been, and so is what follows it. Always a
-local file, since no object store can be appended to.
+A file of entries, each a JSON object and some bytes, with their lengths and checksum in front. An entry that was cut
+short by a kill, or filled with zeros by a loss of power, is ignored, and so are all entries after it. Always a local
+file, since object stores cannot append.
 """
 
 import errno
@@ -22,8 +22,8 @@ _MAX_RECORD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One thing that is done: what is known of it, and where its bytes lie in the journal."""
+class JournalEntry:
+    """The result for one URL: its record, and where its bytes lie in the journal."""
 
     record: dict[str, Any]
     offset: int
@@ -31,15 +31,15 @@ class Entry:
 
 
 class Journal:
-    """The journal at a path; there is no file until the first entry. Only one process may have it at a time."""
+    """The journal at a path; there is no file until the first entry. Only one process may use it at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: FileIO | None = None
         self._size = 0
 
-    def append(self, record: dict[str, Any], data: bytes) -> Entry:
-        """Write an entry; it outlives this process as soon as this returns, though not yet a loss of power."""
+    def append(self, record: dict[str, Any], data: bytes) -> JournalEntry:
+        """Write an entry. After this returns, a kill does not lose it; a loss of power may."""
         file = self._file or self._open()
         head = json.dumps(record).encode()
         head = _FRAME.pack(len(head), len(data), _checksum(head, data)) + head
@@ -47,17 +47,17 @@ class Journal:
         if written < len(head) + len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._size += written
-        return Entry(record, self._size - len(data), len(data))
+        return JournalEntry(record, self._size - len(data), len(data))
 
-    def entries(self) -> list[Entry]:
-        """The whole entries, in the order in which they were written."""
+    def entries(self) -> list[JournalEntry]:
+        """The complete entries, in the order in which they were written."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
             return list(_whole_entries(file.fileno(), self.path.stat().st_size))
 
     def _open(self) -> FileIO:
-        """Open the file to write; what a kill left behind the whole entries is cut off."""
+        """Open the file to write; what a kill left after the complete entries is cut off."""
         entries = self.entries()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = FileIO(self.path, "ab")
@@ -66,8 +66,8 @@ class Journal:
         return self._file
 
     @contextmanager
-    def opened(self) -> Iterator[Callable[[Entry], bytes]]:
-        """A function that reads the bytes of an entry, as long as the block lasts."""
+    def opened(self) -> Iterator[Callable[[JournalEntry], bytes]]:
+        """A function that reads the bytes of an entry; it works until the block ends."""
         if not self.path.exists():
             yield lambda entry: b""
             return
@@ -75,14 +75,42 @@ class Journal:
             yield lambda entry: os.pread(file.fileno(), entry.length, entry.offset)
 
     def remove(self) -> None:
-        """Take the journal away, if there is one."""
+        """Remove the journal, if there is one."""
         if self._file is not None:
             self._file.close()
             self._file = None
         self.path.unlink(missing_ok=True)
 
 
-def _whole_entries(descriptor: int, size: int) -> Iterator[Entry]:
+@dataclass(frozen=True)
+class PartJournals:
+    """The journals of the parts of a table, in a local folder."""
+
+    folder: Path
+
+    def journal(self, part: str) -> Journal:
+        """The journal of a part."""
+        return Journal(self.folder / f"{part}.journal")
+
+    def rows(self, part: str) -> Iterator[tuple[JournalEntry, dict[str, Any]]]:
+        """The entries of a part's journal, each also as a row of the table, whose photo lies in the journal."""
+        journal = self.journal(part)
+        for entry in journal.entries():
+            has_photo = entry.record["reject"] is None
+            place = {"path": str(journal.path), "offset": entry.offset, "length": entry.length}
+            yield entry, entry.record | {"photo": place if has_photo else None}
+
+    def parts(self) -> set[str]:
+        """The names of the parts that have a journal: those that an interrupted run was writing."""
+        return {path.name.removesuffix(".journal") for path in self.folder.glob("*.journal")}
+
+    def remove_all(self) -> None:
+        """Remove all journals."""
+        for path in self.folder.glob("*.journal"):
+            path.unlink()
+
+
+def _whole_entries(descriptor: int, size: int) -> Iterator[JournalEntry]:
     position = 0
     while position + _FRAME.size <= size:
         head_length, length, checksum = _FRAME.unpack(os.pread(descriptor, _FRAME.size, position))
@@ -92,7 +120,7 @@ def _whole_entries(descriptor: int, size: int) -> Iterator[Entry]:
         head = os.pread(descriptor, head_length, start)
         if not head or _checksum(head, os.pread(descriptor, length, start + head_length)) != checksum:
             return
-        yield Entry(json.loads(head), start + head_length, length)
+        yield JournalEntry(json.loads(head), start + head_length, length)
         position = start + head_length + length
 
 

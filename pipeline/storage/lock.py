@@ -1,4 +1,4 @@
-"""One build at a time in one folder."""
+"""Locks on a build's folder: one build at a time writes to it."""
 
 import fcntl
 import os
@@ -16,9 +16,9 @@ _ORPHANS_END_S = 30
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system lets go of it when the process ends, however it ends.
+    """Hold the folder's lock until the block ends; the system releases it when the process ends, however it ends.
 
-    Makes the folder. Raises UserError if it cannot be written, is no folder, or another build holds it.
+    Creates the folder. Raises UserError if it cannot be written, is not a folder, or another build holds the lock.
     """
     with _open(folder) as file:
         try:
@@ -28,15 +28,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def be_present(folder: Path) -> IO[str]:
-    """What a worker holds as long as it may write to the folder, be it that its driver is dead."""
+def hold_worker_lock(folder: Path) -> IO[str]:
+    """A shared lock on the folder, which a worker holds as long as it may write there, even if its driver is dead."""
     file = _open(folder)
     fcntl.flock(file, fcntl.LOCK_SH)
     return file
 
 
-def wait_until_alone(folder: Path) -> None:
-    """Wait for the workers that a killed run left behind: they end within seconds of it. Raises UserError."""
+def wait_for_workers(folder: Path) -> None:
+    """Wait until no worker of a killed run writes to the folder; they end within seconds. Raises UserError if not."""
     with _open(folder) as file:
         for _ in range(_ORPHANS_END_S * 10):
             try:
@@ -52,7 +52,7 @@ def wait_until_alone(folder: Path) -> None:
 def _open(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Not through a link: a folder from a stranger may have one that leads to a file of ours.
+        # Not through a link: a folder from somebody else may have a link there to one of the user's files.
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         return os.fdopen(descriptor, "r+")
     except (FileExistsError, NotADirectoryError):

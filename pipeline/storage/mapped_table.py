@@ -1,4 +1,4 @@
-"""Tables that are too large for the memory of every worker, kept in a file that has no name."""
+"""A table that is too large for the memory of every worker, in a memory-mapped temporary file."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
-class Spilled:
-    """Rows by their key. The file is mapped: the system keeps in memory what is used, and can let go of it."""
+class MappedTable:
+    """Rows found by their key. The file is memory-mapped: the system loads the pages in use, and can drop them."""
 
     schema: pa.Schema
     batches: list[pa.RecordBatch]
     keys: pa.Array  # of all rows, in memory
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table], schema: pa.Schema, key: str, folder: Path) -> "Spilled":
-        """Write tables, one after the other, into a file in a folder; its space is free when nobody uses it."""
+    def of(cls, tables: Iterable[pa.Table], schema: pa.Schema, key: str, folder: Path) -> "MappedTable":
+        """A mapped table of the rows of `tables`, in a file in `folder` whose space is freed with the object."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".tmp-") as file:
             with pa.ipc.new_file(file, schema) as writer:
@@ -34,9 +34,9 @@ class Spilled:
         return cls(schema, batches, pa.concat_arrays(keys))
 
     def rows(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The rows with these keys, in no particular order. Raises KeyError if one is not there."""
+        """The rows with these keys, in no particular order. Raises KeyError if a key has no row."""
         names = pa.array(sorted(set(keys)), pa.string())
-        # Ten times as fast as looking the few up among all, which would hash all of them each time.
+        # Ten times as fast as an index of all keys, which would be hashed in each call.
         wanted = np.flatnonzero(pc.is_in(self.keys, value_set=names).to_numpy(zero_copy_only=False))
         if pc.count_distinct(self.keys.take(pa.array(wanted))).as_py() < len(names):
             raise KeyError("a row that is referred to is not there")

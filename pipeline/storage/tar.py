@@ -1,4 +1,4 @@
-"""Tars whose bytes are a pure function of their members: no clock, no user, no random names."""
+"""Writes tars whose bytes depend on their members alone: no clock, no user, no random names."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ _END = bytes(2 * BLOCK)
 
 
 class TarWriter:
-    """Writes members one after the other (USTAR, mtime 0) and says where each one lies."""
+    """Writes members one after the other (USTAR, mtime 0); `add` returns their offsets."""
 
     def __init__(self, file: BinaryIO, digest: bool = True) -> None:
         self._file = file
@@ -43,8 +43,8 @@ class TarWriter:
 def read_members(data: bytes) -> dict[str, bytes]:
     """The members of a run of tar blocks, such as one sample cut out of its shard, by their names in their order.
 
-    Raises `tarfile.ReadError` unless all of it is plain files, each once, and then nothing but zeros: a sparse member
-    could claim any size, and what follows a damaged header would be passed over without a word.
+    Raises `tarfile.ReadError` unless it holds only plain files, each once, and then zeros: a sparse member could claim
+    any size, and `tarfile` silently ignores what follows a damaged header.
     """
     members: dict[str, bytes] = {}
     end = 0

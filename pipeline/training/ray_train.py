@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from facerefs.pipeline.errors import RunError, UserError
-from facerefs.pipeline.runner.workers import Workers, last_line
+from facerefs.pipeline.runner.workers import RayWorkers, last_line
 from facerefs.pipeline.training.job import Job, write_settings
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.check import check
@@ -89,7 +89,7 @@ def train_on_ray(
         check(job.model, job.places, workers)  # Ray takes seconds to start
     except ValueError as error:
         raise CannotTrain(str(error)) from None
-    Workers(workers, address, verbose).start()
+    RayWorkers(workers, address, verbose).start()
     logging.getLogger("ray.train").setLevel(logging.INFO if verbose else logging.CRITICAL)
     _check_resources(job, workers, ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray has none here
     wire: Any = ray.remote(num_cpus=0)(Wire)

@@ -17,7 +17,7 @@ from facerefs.schemas.sample import (
     read_json,
 )
 from facerefs.schemas.theta import Theta, from_records
-from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decoded, degraded_files, encoded_pixels
+from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decode_image, degraded_files, encode_pixels
 from facerefs.stages.synthesise.stored import stored_reference
 
 _MAX_SYNTHESIS_PX = 2048
@@ -34,12 +34,14 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
     said = read_json(files[_name(files, JSON)])
     theta = from_records(said["theta"])
     try:
-        pixels = decoded(files[_name(files, GROUND_TRUTH)])
+        pixels = decode_image(files[_name(files, GROUND_TRUTH)])
         if fault := _too_much(theta, max(pixels.shape)):
             return fault
         ((name, made),) = degraded_files([pixels], [theta], stored_name == DEGRADED.name("jpg"))
         same = (
-            made == stored if name == DEGRADED.name("jpg") else np.array_equal(decoded(made), decoded(stored))
+            made == stored
+            if name == DEGRADED.name("jpg")
+            else np.array_equal(decode_image(made), decode_image(stored))
         )
     except (OSError, ValueError) as error:
         return f"cannot be degraded again ({error})"
@@ -74,8 +76,8 @@ def _name(files: Mapping[str, bytes], file: SampleFile, number: int | None = Non
 
 def _same_image(made: Pixels, stored: bytes) -> bool:
     if stored.startswith(_JPEG):
-        return any(encoded_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
-    return np.array_equal(made, decoded(stored))
+        return any(encode_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
+    return np.array_equal(made, decode_image(stored))
 
 
 def _too_much(theta: Theta, side_px: int) -> str | None:

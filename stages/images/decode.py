@@ -1,7 +1,7 @@
-"""From bytes that a stranger chose to upright sRGB pixels, or to the reason why not.
+"""Decodes untrusted bytes to upright sRGB pixels, or gives a reject reason.
 
-What a photo may do to us is bounded before a pixel is decoded: bytes, format (by content, never by name), and
-pixels as the header tells them. Pillow decodes; its errors are of many families, listed in `_PILLOW_ERRORS`.
+What a photo may cost is bounded before a pixel is decoded: its bytes, its format (by content, never by name), and its
+number of pixels by the header. Pillow decodes; its errors are of many classes, listed in `_PILLOW_ERRORS`.
 """
 
 import io
@@ -25,7 +25,7 @@ PILLOW_PIXELS = 178_956_970  # Pillow's own hard limit, twice Image.MAX_IMAGE_PI
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What is still accepted as a photo."""
+    """The limits of what is accepted as a photo."""
 
     max_bytes: Annotated[int, Ge(1)] = 64 * 2**20
     max_pixels: Annotated[int, Ge(1), Le(PILLOW_PIXELS)] = 80_000_000
@@ -33,7 +33,7 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedPhoto:
     """A photo: uint8 (H, W, 3) sRGB pixels, upright, writable; and its format as Pillow names it."""
 
     pixels: npt.NDArray[np.uint8]
@@ -51,7 +51,7 @@ class Decoded:
 
 
 class DecodeError(Exception):
-    """Why bytes are not a photo for us: the reason, and what the decoder said."""
+    """Why bytes are not accepted as a photo: the reject reason, and the decoder's message."""
 
     def __init__(self, reject: Reject, detail: str) -> None:
         super().__init__(f"{reject.sentence}: {detail}")
@@ -92,8 +92,8 @@ _PROBE = np.stack(np.meshgrid(*[np.arange(0, 256, 51, dtype=np.uint8)] * 3), axi
 _PROFILE_TOLERANCE = 2  # levels of 255: a profile that changes no colour by more is sRGB by another name
 
 
-def decode(data: bytes, limits: DecodeLimits) -> Decoded:
-    """Decode a photo: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF of one frame -> `Decoded`.
+def decode(data: bytes, limits: DecodeLimits) -> DecodedPhoto:
+    """Decode a photo: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF of one frame -> `DecodedPhoto`.
 
     EXIF orientation is applied, an embedded ICC profile is converted to sRGB (a broken one is ignored),
     transparency is composited on white, 16-bit grey is scaled to 8 bits. A JPEG that carries further pictures
@@ -116,12 +116,12 @@ def decode(data: bytes, limits: DecodeLimits) -> Decoded:
         except Image.DecompressionBombError as error:
             raise DecodeError(Reject.TOO_MANY_PIXELS, str(error)) from error
         except _PILLOW_ERRORS as error:
-            raise DecodeError(_fault(error), f"{type(error).__name__}: {error}") from error
-    return Decoded(pixels, image.format or format_)
+            raise DecodeError(_reject_reason(error), f"{type(error).__name__}: {error}") from error
+    return DecodedPhoto(pixels, image.format or format_)
 
 
 def sniff(data: bytes) -> str:
-    """Name the format that the first bytes promise, as Pillow names it. Raises DecodeError for any other."""
+    """The image format by the first bytes, as Pillow names it. Raises DecodeError for any other format."""
     for format_, magic in _MAGIC.items():
         if re.match(magic, data, re.DOTALL) and (format_ != "AVIF" or features.check("avif")):
             return format_
@@ -139,7 +139,7 @@ def _open(data: bytes, format_: str) -> Image.Image:
 
 
 def _check(image: Image.Image, limits: DecodeLimits) -> None:
-    """Refuse by the header alone; nothing is decoded yet."""
+    """Raise DecodeError for what the header alone shows; nothing is decoded yet."""
     width, height = image.size
     size = f"{width}x{height} pixels"
     if width * height > limits.max_pixels:
@@ -158,23 +158,23 @@ def _to_srgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     image.load()
     upright = _upright(image)
     profile = image.info.get("icc_profile")
-    plain = _without_alpha(upright)
-    srgb = _by_profile(plain, profile)
+    opaque = _without_alpha(upright)
+    srgb = _by_profile(opaque, profile)
     return np.array(srgb if srgb.mode == "RGB" else srgb.convert("RGB"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; read after loading, since the TIFF reader applies it itself then."""
+    """The image turned by its EXIF orientation; read after loading, since the TIFF reader applies it itself then."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except _PILLOW_ERRORS:
-        return image  # broken metadata is no fault of the picture
+        return image  # the metadata is broken, not the pixels
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:
-    """Bring an image to mode L, RGB or CMYK; what is transparent becomes white."""
+    """The image in mode L, RGB or CMYK, on white where it is transparent."""
     if image.mode in _GREY_16:
         levels = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
@@ -188,7 +188,7 @@ def _without_alpha(image: Image.Image) -> Image.Image:
 
 
 def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert to sRGB by an embedded ICC profile, if it is sound, fits the image and changes its colours."""
+    """The image in sRGB by its embedded ICC profile, if that is valid, fits the image and changes its colours."""
     if not profile:
         return image
     try:
@@ -198,7 +198,7 @@ def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
             return image
         return ImageCms.applyTransform(image, to_srgb) or image
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image  # such files are shown by their plain numbers everywhere
+        return image  # other programs ignore such a profile, too
 
 
 def _is_neutral(transform: ImageCms.ImageCmsTransform) -> bool:
@@ -206,7 +206,6 @@ def _is_neutral(transform: ImageCms.ImageCmsTransform) -> bool:
     return int(np.abs(np.asarray(changed).astype(int) - _PROBE).max()) <= _PROFILE_TOLERANCE
 
 
-def _fault(error: BaseException) -> Reject:
-    said = str(error).lower()
-    ended = isinstance(error, EOFError) or "truncated" in said
-    return Reject.TRUNCATED if ended else Reject.CORRUPT
+def _reject_reason(error: BaseException) -> Reject:
+    is_truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
+    return Reject.TRUNCATED if is_truncated else Reject.CORRUPT

@@ -1,4 +1,4 @@
-"""The image files of a sample: how ground truth and references are written and read back, and the degraded one."""
+"""The image files of a sample: encodes and decodes ground truth, references and the degraded face."""
 
 import io
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ Pixels = NDArray[np.uint8]
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 JPEG_QUALITIES = range(100, 89, -1)
-"""That ground truths and references may have."""
+"""The JPEG qualities that ground truths and references may have."""
 # Written twice as fast as method 2, 12 % larger, read as fast (benchmarks/formats.py).
 _WEBP_METHOD = 0
 _JPEG_SHARES = {90: 0.17, 95: 0.26, 98: 0.39, 100: 0.67}  # bytes per byte of the crop, by quality, likewise
 
 
-def encoded(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+def encode_crop(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> bytes:
     """A crop (PNG) as the file that a sample holds: the PNG itself, lossless WebP, or JPEG 4:4:4 of this quality."""
-    return crop if image_format == "png" else encoded_pixels(decoded(crop), image_format, jpeg_quality)
+    return crop if image_format == "png" else encode_pixels(decode_image(crop), image_format, jpeg_quality)
 
 
-def encoded_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+def encode_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int) -> bytes:
     """Pixels (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
     if image_format == "png":
         return _png(pixels)
@@ -41,7 +41,7 @@ def encoded_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int)
 
 
 def expected_share(image_format: ImageFormat, jpeg_quality: int) -> float:
-    """How many bytes such a file has per byte of the crop, on average over photos: for planning, not exact."""
+    """The bytes of such a file per byte of the crop, an average over photos: for planning shard sizes, not exact."""
     match image_format:
         case "png":
             return 1
@@ -51,8 +51,8 @@ def expected_share(image_format: ImageFormat, jpeg_quality: int) -> float:
             return float(np.interp(jpeg_quality, list(_JPEG_SHARES), list(_JPEG_SHARES.values())))
 
 
-def decoded(data: bytes) -> Pixels:
-    """(H, W, 3) RGB pixels of such a file."""
+def decode_image(data: bytes) -> Pixels:
+    """The pixels of such a file: uint8 (H, W, 3) RGB."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=[one.pillow for one in IMAGE_TYPES.values()]) as file:
@@ -62,7 +62,7 @@ def decoded(data: bytes) -> Pixels:
 def degraded_files(
     truths: Sequence[Pixels], thetas: Sequence[Theta], as_jpeg: bool
 ) -> list[tuple[str, bytes]]:
-    """Name and bytes of the degraded face of each ground truth: the very JPEG that its theta ends with, or a PNG.
+    """The file name and bytes of the degraded face of each ground truth: the JPEG that its theta ends with, or a PNG.
 
     truths: (H, W, 3) RGB of one size, as the ground-truth files decode, so that anyone can replay the degraded
     face. as_jpeg: whether every theta ends with JPEG; if not, all are PNG, so that all samples have the same files.

@@ -6,8 +6,8 @@ their median. Two choices are ours. The median is that of the 63 AC coefficients
 move it; the DC bit stays, as elsewhere, and is 1 but for a black image. And the transform is in integers, so
 that every machine gives the same hash for the same pixels, and a flat image has AC coefficients of 0.
 
-Portraits in one framing look alike to 64 bits. The detail hash, the signs of the 16x16 lowest coefficients,
-tells whether two that do are copies; and being signs, it gives that of the mirror image for nothing.
+Different portraits with the same framing may have nearly the same 64-bit hash. The detail hash, the signs of the 16x16
+lowest coefficients, tells copies from those; the hash of the mirror image follows from it by flipping bits.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ _COSINES: npt.NDArray[np.int64] = np.rint(
     2**14 * np.cos(np.pi * _FREQUENCY[:, None] * (2 * np.arange(_SIDE_PX) + 1) / (2 * _SIDE_PX))
 ).astype(np.int64)
 MIRRORED_DETAIL = bytes([0b01010101] * 32)
-"""The bits of a detail hash that are the other way round in that of the mirror image."""
+"""The bits of a detail hash that are flipped in the hash of the mirror image."""
 
 _MIRROR_SIGNS = np.where(
     _FREQUENCY[:_FREQUENCIES] % 2 == 1, -1, 1

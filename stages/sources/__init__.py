@@ -1,1 +1,1 @@
-"""Where photos come from: each source lists its photos as rows of the `sources` table."""
+"""The sources of photos: each lists its photos as rows of the `sources` table."""

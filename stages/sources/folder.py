@@ -26,15 +26,15 @@ _NAMED_IN_NOTE = 3
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Photos under a folder. Who a photo shows is said by `labels` (by relative path, else by file name), or,
-    without them, by the sub-folder of the first level; a photo beside those has no label.
+    """Photos under a folder. The label of a photo comes from `labels` (by relative path, else by file name), or,
+    without them, is the name of the sub-folder of the first level; a photo in no sub-folder has no label.
 
     Photos are the regular files with an image's extension, hidden ones excepted. Symbolic links are followed
     to files in the folder only; one that leads elsewhere is listed without a place, so that crawl rejects it
     by name, unless it leads to a folder whose photos are listed anyway.
     """
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
 
     root: Path
     labels: Mapping[str, str] | None = None
@@ -46,13 +46,13 @@ class FolderSource:
         return text_of_path(str(self.root))
 
     def rows(self) -> Iterator[pa.Table]:
-        """List the photos, sorted within each folder. Raises SourceError if a sub-folder cannot be listed."""
-        entries = _listed(self.root)
+        """The photos, sorted within each folder. Raises SourceError if a sub-folder cannot be listed."""
+        entries = _listed_entries(self.root)
         while batch := [self._row(entry) for entry in islice(entries, _ROWS_PER_TABLE)]:
             yield pa.Table.from_pylist(batch, SOURCES)
 
     def label(self, key: str) -> str | None:
-        """Who the photo with this key is said to show."""
+        """The label of the photo with this key: the person's name, or None."""
         if self.labels is not None:
             return self.labels.get(key, self.labels.get(key.rpartition("/")[2]))
         person, slash, _ = key.partition("/")
@@ -63,27 +63,27 @@ class FolderSource:
         row: dict[str, Any] = {"key": key, "label": self.label(key)}
         status = _file_status(entry, self.root)
         if status is None:
-            return row  # listed all the same: crawl rejects what has no place
+            return row  # listed without a place, so that crawl rejects it
         row["photo"] = {"path": text_of_path(entry.path), "offset": 0, "length": status.st_size}
-        # Permission is no part of the modification time: only a null lets the row change once it is granted.
+        # A change of permissions leaves the modification time as it is: with null, the row changes with them.
         row["modified_ns"] = status.st_mtime_ns if os.access(entry.path, os.R_OK) else None
         return row
 
 
 def open_folder(root: Path, labels_file: Path | None = None) -> FolderSource:
-    """Open a folder that exists. Raises NoPhotosError if it holds none, SourceError if the labels name none of them."""
+    """The photos of a folder that exists. Raises NoPhotosError if it has none, SourceError if no label fits."""
     labels = None if labels_file is None else read_labels(labels_file)
     source = FolderSource(root.resolve(), labels)
     photos = (
         entry
-        for entry in _listed(source.root)
+        for entry in _listed_entries(source.root)
         if not entry.is_symlink() or _file_status(entry, source.root) is not None
     )
     first = next(photos, None)
     if first is None:
         raise NoPhotosError(_why_empty(source))
     if labels is not None and all(
-        source.label(_key(entry, source.root)) is None for entry in _listed(source.root)
+        source.label(_key(entry, source.root)) is None for entry in _listed_entries(source.root)
     ):
         example = f"it begins with {next(iter(labels))}" if labels else "it is empty"
         raise SourceError(
@@ -94,7 +94,7 @@ def open_folder(root: Path, labels_file: Path | None = None) -> FolderSource:
 
 
 def _why_empty(source: FolderSource) -> str:
-    links = list(_listed(source.root))
+    links = list(_listed_entries(source.root))
     if not links:
         return f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like"
     target = text_of_path(os.path.realpath(links[0].path))
@@ -109,8 +109,8 @@ def _key(entry: os.DirEntry[str], root: Path) -> str:
     return text_of_path(os.path.relpath(entry.path, root))
 
 
-def _listed(root: Path) -> Iterator[os.DirEntry[str]]:
-    """The entries that get a row; without recursion, which a deep folder would exhaust."""
+def _listed_entries(root: Path) -> Iterator[os.DirEntry[str]]:
+    """The entries that get a row; without recursion, since folders may be nested deeper than Python's stack."""
     waiting = [_entries(str(root))]
     while waiting:
         entry = next(waiting[-1], None)
@@ -132,7 +132,7 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _gets_row(entry: os.DirEntry[str], root: Path) -> bool:
-    """Whether it is a photo, or a link behind which photos might be lost."""
+    """Whether an entry is a photo, or a link that would otherwise be ignored silently."""
     is_image = Path(entry.name).suffix.lower() in PHOTO_EXTENSIONS
     if not entry.is_symlink():
         return is_image and entry.is_file()
@@ -140,7 +140,7 @@ def _gets_row(entry: os.DirEntry[str], root: Path) -> bool:
         if stat.S_ISREG(entry.stat().st_mode):
             return is_image
     except OSError:
-        return True  # broken, perhaps because a disk is missing: it may have led to photos
+        return True  # broken, perhaps since a disk is missing: it may have led to photos
     target = Path(os.path.realpath(entry.path))
     return not target.is_relative_to(root) or _is_hidden(target.relative_to(root))
 
@@ -150,7 +150,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _file_status(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
-    """Size and times of a file in the folder; None for what leads elsewhere or cannot be had."""
+    """Size and times of a file in the folder; None for a link to elsewhere, and for what cannot be read."""
     if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
         return None
     try:

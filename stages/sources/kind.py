@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from facerefs.stages.sources.source import Source
+from facerefs.stages.sources.source import PhotoSource
 from facerefs.stages.web.limits import WebLimits
 
 Settings = TypeVar("Settings")
@@ -56,7 +56,7 @@ class SourceKind(Generic[Settings]):
     """Which photos that gives, in one sentence."""
     settings: type[Settings]
     """A frozen dataclass, or NoSettings."""
-    open: Callable[[Place, Settings], Source | None]
+    open: Callable[[Place, Settings], PhotoSource | None]
     """The source at a place; None if the place is of another kind. Raises SourceError for what is wrong with it."""
     section: str = ""
     """The section of its settings, if it is not its name: several kinds may share one."""

@@ -1,4 +1,4 @@
-"""Who the photos show, from a file as CelebA has it: `000001.jpg 2880` on every line."""
+"""Reads the labels of photos from a file such as CelebA's: `000001.jpg 2880` on every line."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from facerefs.stages.sources.source import SourceError
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Read lines of a file name and a label -> label by file name.
+    """The label of each file name, from lines of a file name and a label.
 
-    White space separates the two; where a line has a tab, the tab does, and both may hold blanks. Empty lines
-    do not count. Raises SourceError for an unreadable file, a malformed line, and a name with two labels.
+    White space separates the two; in a line with a tab, the tab does, and both may hold blanks. Empty lines are
+    ignored. Raises SourceError for an unreadable file, a malformed line, and a name with two labels.
     """
     labels: dict[str, str] = {}
     shown = text_of_path(str(path))

@@ -12,11 +12,18 @@ from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import MAX_BLOB_BYTES, SOURCES, loaded
 from facerefs.stages.sources.kind import Place, SourceKind
-from facerefs.stages.sources.lists.columns import NONE, ROLES, Columns, find, listing, usual_names
-from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
-from facerefs.stages.sources.lists.parquet_file import is_bytes, open_parquet_file, rows_of, texts_of
+from facerefs.stages.sources.lists.columns import (
+    NONE,
+    ROLES,
+    ColumnNames,
+    find_columns,
+    quoted_names,
+    usual_names,
+)
+from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
+from facerefs.stages.sources.lists.parquet_file import is_bytes, open_parquet_file, read_rows, text_columns
 from facerefs.stages.sources.lists.url_list import open_url_lists
-from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.sources.source import PhotoSource, SourceError
 
 _ROLES = tuple(role for role in ROLES if role != "photo")
 _USUAL = ("url", "identity", "licence", "page", "attribution")
@@ -25,14 +32,14 @@ _MAX_PATH_BYTES = 1 << 10
 
 
 @dataclass(frozen=True)
-class ParquetPhotos:
-    """Photos whose bytes are in the rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
+class ParquetSource:
+    """Photos whose bytes are in Parquet rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
-    columns: Columns
+    columns: ColumnNames
 
     @property
     def name(self) -> str:
@@ -53,8 +60,8 @@ class ParquetPhotos:
             yield from _rows_of(path, self.root, self.columns)
 
 
-def holds_photos(path: Path, columns: Columns | None = None) -> bool:
-    """Whether a Parquet file has a column of photos, by its schema, or `columns` says so.
+def holds_photos(path: Path, columns: ColumnNames | None = None) -> bool:
+    """Whether a Parquet file has a column of photos, by its schema or by `columns.photo`.
 
     Raises SourceError for a damaged file.
     """
@@ -63,9 +70,9 @@ def holds_photos(path: Path, columns: Columns | None = None) -> bool:
     return bool(_photo_columns(open_parquet_file(str(path), text_of_path(str(path))).schema_arrow))
 
 
-def open_parquet(paths: Sequence[Path], columns: Columns) -> ParquetPhotos:
-    """Open Parquet files. Raises SourceError unless each has a column of photos, and one of them a row."""
-    source = ParquetPhotos(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
+def open_parquet(paths: Sequence[Path], columns: ColumnNames) -> ParquetSource:
+    """The photos of Parquet files. Raises SourceError if one has no column of photos, or if all have no row."""
+    source = ParquetSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
     rows = 0
     for path in source.paths:
         shown = text_of_path(str(path))
@@ -77,24 +84,24 @@ def open_parquet(paths: Sequence[Path], columns: Columns) -> ParquetPhotos:
     return source
 
 
-def _rows_of(path: Path, root: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
+def _rows_of(path: Path, root: Path, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
     shown = text_of_path(str(path))
     parquet = open_parquet_file(str(path), shown)
     photo, roles = _columns(parquet.schema_arrow, columns, shown)
-    names = [photo, *texts_of(parquet.schema_arrow)]
+    names = [photo, *text_columns(parquet.schema_arrow)]
     file = text_of_path(str(path.relative_to(root)))
-    for number, said in enumerate(rows_of(parquet, names, _ROWS_PER_BATCH, shown), start=1):
-        row = bad_row("", said) if isinstance(said, str) else _row(said, photo, roles)
+    for number, raw in enumerate(read_rows(parquet, names, _ROWS_PER_BATCH, shown), start=1):
+        row = bad_row("", raw) if isinstance(raw, str) else _row(raw, photo, roles)
         yield f"row {number}", {**row, "key": f"{file}/{row['key'] or number}"}
 
 
-def _row(said: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
-    """A row whose key is the path that the file gives, or empty."""
-    value = said.pop(photo)
+def _row(annotations: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
+    """A row of SOURCES; its key is the path in the file, or empty."""
+    value = annotations.pop(photo)
     data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
     key = _key(path)
     try:
-        row = {"key": key, **described(said, roles)}
+        row = {"key": key, **source_columns(annotations, roles)}
     except BadRowError as error:
         return bad_row(key, str(error))
     if data is None:
@@ -112,22 +119,22 @@ def _key(path: Any) -> str:
     return path if len(encoded) <= _MAX_PATH_BYTES and path.isprintable() else ""
 
 
-def _columns(schema: pa.Schema, columns: Columns, shown: str) -> tuple[str, dict[str, str]]:
+def _columns(schema: pa.Schema, columns: ColumnNames, shown: str) -> tuple[str, dict[str, str]]:
     photos = _photo_columns(schema)
     if columns.photo is not None:
-        photos = list(find(_columns_of_bytes(schema), columns, shown, ("photo",)).values())
+        photos = list(find_columns(_columns_of_bytes(schema), columns, shown, ("photo",)).values())
     if not photos:
-        raise SourceError(f"{shown} has no column of photos, only {listing(schema.names)}")
+        raise SourceError(f"{shown} has no column of photos, only {quoted_names(schema.names)}")
     if len(photos) > 1:
         raise SourceError(
-            f"{shown} has {listing(photos)}, each of which may hold the photos: "
+            f"{shown} has {quoted_names(photos)}, each of which may hold the photos: "
             f"choose with --set columns.photo={photos[0]}"
         )
-    return photos[0], find(texts_of(schema), columns, shown, _ROLES, _USUAL)
+    return photos[0], find_columns(text_columns(schema), columns, shown, _ROLES, _USUAL)
 
 
 def _photo_columns(schema: pa.Schema) -> list[str]:
-    """Columns that may hold photos: structs as Hugging Face has them, else bytes under a usual name."""
+    """The columns that may hold photos: structs as Hugging Face has them, else bytes under a usual name."""
     structs = [item.name for item in schema if _is_image_struct(item.type)]
     return structs or usual_names("photo", [item.name for item in schema if is_bytes(item.type)])
 
@@ -142,7 +149,7 @@ def _is_image_struct(type_: pa.DataType) -> bool:
     return is_bytes(type_.field("bytes").type)
 
 
-def _open(place: Place, columns: Columns) -> Source | None:
+def _open(place: Place, columns: ColumnNames) -> PhotoSource | None:
     """Parquet files that hold photos, or that list their URLs."""
     files = [path for path in place.files if path.suffix.lower() == ".parquet"]
     photos = [path for path in files if holds_photos(path, columns)]
@@ -162,7 +169,7 @@ PARQUET = SourceKind(
     name="parquet",
     example="FILE.parquet",
     photos="Photos in a Parquet file or in a folder of such files, or those whose URLs they list.",
-    settings=Columns,
+    settings=ColumnNames,
     section="columns",
     open=_open,
     reads=lambda path: path.suffix.lower() == ".parquet",

@@ -9,7 +9,7 @@ from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.kind import Place
 from facerefs.stages.sources.lists.remote import shown_place
 from facerefs.stages.sources.registry import choices, local_kinds, service_of, settings_of
-from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.web.limits import WebLimits
 
 
@@ -25,7 +25,7 @@ def absolute(text: str) -> str:
 
 def open_source(
     text: str, labels_file: Path | None, settings: Mapping[str, Any], limits: WebLimits
-) -> Source:
+) -> PhotoSource:
     """The source that a person means; `registry.py` has the kinds that there are.
 
     `labels_file` belongs to a folder of photos. `settings` are those of all kinds, by section.
@@ -39,7 +39,7 @@ def open_source(
     return source
 
 
-def _open(text: str, labels_file: Path | None, settings: Mapping[str, Any], limits: WebLimits) -> Source:
+def _open(text: str, labels_file: Path | None, settings: Mapping[str, Any], limits: WebLimits) -> PhotoSource:
     service, asked = service_of(text)
     kinds = local_kinds() if service is None else [service]
     is_local = service is None and "://" not in text

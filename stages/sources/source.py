@@ -1,4 +1,4 @@
-"""What a source is."""
+"""The protocol of a photo source, and its errors."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -7,30 +7,30 @@ import pyarrow as pa
 
 
 class SourceError(ValueError):
-    """What is wrong with a source, in one sentence for the person who gave it."""
+    """What is wrong with a source, in one sentence for the user."""
 
 
 class NoPhotosError(SourceError):
-    """That a folder holds no photos: it may hold files that do, or that say where photos are."""
+    """A folder holds no photos; it may hold tars, Parquet files or lists."""
 
 
-class Source(Protocol):
-    """A place where photos are, and what it says of them."""
+class PhotoSource(Protocol):
+    """A place with photos, and with annotations of them: label, URL, licence and so on."""
 
     @property
-    def asked_of_service(self) -> str | None:
-        """What a public service is asked for, which may list other photos tomorrow; None for a local source."""
+    def service_query(self) -> str | None:
+        """What a public service is asked for; its list may change without notice. None for any other source."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """Sentences on the listing for the person who asked for it, after the last row."""
+        """Sentences about the listing for the user; complete after the last row."""
 
     @property
     def name(self) -> str:
-        """The place, as a person would write it."""
+        """The place, as a user would write it."""
 
     def rows(self) -> Iterator[pa.Table]:
         """List the photos in tables of schema `SOURCES`, always in the same order.
 
-        `photo` may hold the bytes themselves, where they lie in no place that can be referred to.
+        `photo` may hold the bytes themselves, if no reference (path, offset, length) can lead to them.
         """

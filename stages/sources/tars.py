@@ -16,8 +16,8 @@ from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, members
 from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
 from facerefs.stages.sources.kind import Place, SourceKind
-from facerefs.stages.sources.lists.columns import NONE, Columns, find
-from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, described, tables
+from facerefs.stages.sources.lists.columns import NONE, ColumnNames, find_columns
+from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
 from facerefs.stages.sources.source import SourceError
 
 _ROLES = ("url", "identity", "bbox", "sha256", "licence", "page", "attribution")
@@ -30,27 +30,29 @@ _PEEKED_SAMPLES = 100
 
 @dataclass
 class _Sample:
-    """Neighbours in a tar whose names are the same up to the first dot."""
+    """Consecutive files of a tar whose names are the same up to the first dot."""
 
     key: str
     photos: list[tuple[int, Member]] = field(default_factory=list)  # with their number in the tar
-    texts: dict[str, Member] = field(default_factory=dict)  # by the ending: `json` and that of the identity
+    texts: dict[str, Member] = field(
+        default_factory=dict
+    )  # by the extension: `json` and that of the identity
     files: int = 0
 
 
 @dataclass(frozen=True)
-class Tars:
-    """Photos that stay where they lie. What is said of one comes from the JSON beside it.
+class TarSource:
+    """Photos in tars, read where they lie. The annotations of a photo come from the JSON beside it.
 
     The JSON's `sha256` and `bbox` count only if `columns` names them: img2dataset writes those of the original,
     of which it may have kept a smaller copy.
     """
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
-    columns: Columns
+    columns: ColumnNames
 
     @property
     def name(self) -> str:
@@ -67,12 +69,12 @@ class Tars:
         return tables(row for path in self.paths for row in _rows_of(path, self.root, self.columns))
 
 
-def open_tars(paths: Sequence[Path], columns: Columns) -> Tars:
-    """Open tars. Raises SourceError for one that is compressed or none, if `columns` names what the first samples
-    do not have, and if there is no photo in any."""
+def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
+    """The photos of tars. Raises SourceError for a file that is compressed or not a tar, if `columns` names a column
+    that the first samples do not have, and if no tar holds a photo."""
     for path in paths:
         _check(path)
-    source = Tars(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
+    source = TarSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
     if not any(_has_photo(path) for path in source.paths):
         raise SourceError(
             f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like"
@@ -112,24 +114,24 @@ def _has_photo(path: Path) -> bool:
             return False
 
 
-def _check_columns(path: Path, columns: Columns) -> None:
-    """Look for the named columns in the first samples, and let `find` say what is wrong with them."""
+def _check_columns(path: Path, columns: ColumnNames) -> None:
+    """Raise SourceError if `columns` does not fit the first samples."""
     names: dict[str, None] = {}
     with _opened(path) as descriptor, suppress(TarDamagedError):
         for sample in islice(_samples(descriptor, columns), _PEEKED_SAMPLES):
             with suppress(BadRowError):  # it will be a rejected row
-                names |= dict.fromkeys(_said(descriptor, sample))
-    find(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
+                names |= dict.fromkeys(_annotations(descriptor, sample))
+    find_columns(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
 
 
-def _rows_of(path: Path, root: Path, columns: Columns) -> Iterator[tuple[str, Row]]:
+def _rows_of(path: Path, root: Path, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
     tar = text_of_path(str(path.relative_to(root)))
     place = text_of_path(str(path))
 
     @lru_cache(maxsize=64)
     def roles_in(names: tuple[str, ...]) -> dict[str, str]:
         named = {role: name if name in (*names, None) else NONE for role, name in vars(columns).items()}
-        return find(names, Columns(**named), place, _ROLES, _USUAL)
+        return find_columns(names, ColumnNames(**named), place, _ROLES, _USUAL)
 
     with _opened(path) as descriptor:
         modified_ns = os.fstat(descriptor).st_mtime_ns
@@ -151,14 +153,14 @@ def _facts(descriptor: int, sample: _Sample, roles_in: Any) -> Row:
     if not sample.photos:
         return {}
     try:
-        said = _said(descriptor, sample)
-        return described(said, roles_in(tuple(said)))
+        annotations = _annotations(descriptor, sample)
+        return source_columns(annotations, roles_in(tuple(annotations)))
     except (BadRowError, SourceError) as error:
         return bad_row("", str(error))
 
 
-def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
-    """Samples whose files stand side by side. Raises TarDamagedError after the last file that is whole."""
+def _samples(descriptor: int, columns: ColumnNames) -> Iterator[_Sample]:
+    """The samples of a tar, in its order. Raises TarDamagedError after the last complete file."""
     sample = _Sample("")
     damage: TarDamagedError | None = None
     files = enumerate(members(descriptor), start=1)
@@ -172,7 +174,7 @@ def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
             break
         name = _name(member)
         folder, _, base = name.rpartition("/")
-        stem, _, ending = base.partition(".")
+        stem, _, extension = base.partition(".")
         if not stem:
             continue  # a hidden file, as macOS adds them
         key = f"{folder}/{stem}"
@@ -182,8 +184,8 @@ def _samples(descriptor: int, columns: Columns) -> Iterator[_Sample]:
         sample.files += 1
         if _is_photo(name):
             sample.photos.append((number, member))
-        elif ending in ("json", columns.identity) and member.oddity is None:
-            sample.texts[ending] = member
+        elif extension in ("json", columns.identity) and member.oddity is None:
+            sample.texts[extension] = member
     yield sample
     if damage is not None:
         raise damage
@@ -199,29 +201,29 @@ def _is_photo(name: str) -> bool:
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in PHOTO_EXTENSIONS  # noqa: PTH122
 
 
-def _said(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
-    """What the JSON of a sample says, and under its ending, the file that says who it is."""
-    said: dict[str, Any] = {}
-    for ending, member in sample.texts.items():
-        most = _MAX_JSON_BYTES if ending == "json" else _MAX_NAME_BYTES
-        if member.length > most:
-            raise BadRowError(f"{_name(member)[-80:]} has {member.length} bytes, at most {most}")
+def _annotations(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
+    """The annotations of a sample: the fields of its JSON, and by its extension, the file with the identity."""
+    annotations: dict[str, Any] = {}
+    for extension, member in sample.texts.items():
+        limit = _MAX_JSON_BYTES if extension == "json" else _MAX_NAME_BYTES
+        if member.length > limit:
+            raise BadRowError(f"{_name(member)[-80:]} has {member.length} bytes, at most {limit}")
         data = os.pread(descriptor, member.length, member.offset)
         try:
-            said |= _object(data) if ending == "json" else {ending: data.decode()}
+            annotations |= _object(data) if extension == "json" else {extension: data.decode()}
         except (ValueError, RecursionError) as error:
             raise BadRowError(f"{_name(member)[-80:]} cannot be read: {str(error)[:200]}") from error
-    return said
+    return annotations
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    said = json.loads(data.decode("utf-8-sig"))
-    if not isinstance(said, dict):
-        raise ValueError(f"it holds a JSON {type(said).__name__}, not an object")
-    return said
+    content = json.loads(data.decode("utf-8-sig"))
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a JSON {type(content).__name__}, not an object")
+    return content
 
 
-def _open(place: Place, columns: Columns) -> Tars | None:
+def _open(place: Place, columns: ColumnNames) -> TarSource | None:
     tars = [path for path in place.files if ".tar" in path.name.lower()[-8:]]
     return open_tars(tars, columns) if tars else None
 
@@ -230,7 +232,7 @@ TARS = SourceKind(
     name="tars",
     example="FILE.tar",
     photos="Photos in a tar, or in a folder of tars, as WebDataset and img2dataset write them.",
-    settings=Columns,
+    settings=ColumnNames,
     section="columns",
     open=_open,
     reads=lambda path: path.suffix.lower() == ".tar",

@@ -1,1 +1,1 @@
-"""The web as a safe and polite crawler meets it: one hop at a time, whom it may ask, how often, and for what."""
+"""A safe and polite HTTP client: checked addresses, bounded requests, robots.txt, opt-outs, rate limits per host."""

@@ -1,4 +1,4 @@
-"""Which URLs and which network addresses may be asked at all."""
+"""Which URLs and which network addresses may be requested at all."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,8 +53,8 @@ _NAT64 = ip_network("64:ff9b::/96")
 class WebError(Exception):
     """Why there is no answer to a request, or why none was made.
 
-    `detail` is shortened to 200 characters, and control characters in it are made visible, since a stranger
-    may have written it. `status` is the HTTP status, if there was one; `retry_after_s` what the host asked for.
+    `detail` is shortened to 200 characters, and control characters in it are made visible, since it may hold text
+    from the host. `status` is the HTTP status, if there was one; `retry_after_s` what the host asked for.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ def check_url(text: str) -> URL:
     return URL(f"{scheme}://{host}{path}{query}", encoded=True)
 
 
-def join(base: URL, location: str) -> URL:
+def join_url(base: URL, location: str) -> URL:
     """Resolve the Location header of an answer from `base` (a checked URL), and check it as `check_url` does.
 
     Bytes of the header that are no UTF-8 are taken as surrogate escapes, as aiohttp gives them.
@@ -187,7 +187,7 @@ def is_allowed(address: str, allow_private: bool) -> bool:
 
     Public unicast addresses may; private, shared (CGNAT), loopback and unique local ones with `allow_private`.
     Link-local (a cloud's metadata), multicast, unspecified, documentation and other reserved ones never.
-    An IPv4 address inside an IPv6 one (mapped, 6to4, NAT64) is judged itself.
+    For an IPv6 address that holds an IPv4 one (mapped, 6to4, NAT64), the IPv4 address decides.
     """
     try:
         ip = _unwrapped(ip_address(address))

@@ -1,4 +1,4 @@
-"""The body of an answer: counted while it comes, decoded against our wish, refused at its first bytes."""
+"""The body of an answer: bounded while it arrives, decompressed if the host compressed it, checked at its start."""
 
 import asyncio
 import io
@@ -15,8 +15,8 @@ _GZIP_WBITS, _ZLIB_WBITS, _RAW_WBITS = 31, 15, -15
 _ENCODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
 
-class Body:
-    """Collects the decoded bytes, at most `max_bytes`; one copy of them, none if they come in one piece."""
+class BodyBuffer:
+    """Collects the decoded bytes, at most `max_bytes`; copies them once, or never if they come in one piece."""
 
     def __init__(self, max_bytes: int, check_start: Callable[[bytes], object] | None) -> None:
         self._max_bytes = max_bytes
@@ -26,10 +26,10 @@ class Body:
         self.size = 0
 
     def add(self, data: bytes) -> None:
-        """Raises WebError (TOO_MANY_BYTES), and what check_start raises."""
+        """Append bytes. Raises WebError (TOO_MANY_BYTES), and what check_start raises."""
         self.size += len(data)
         if self.size > self._max_bytes:
-            raise too_many_bytes(None, self._max_bytes)
+            raise too_many_bytes_error(None, self._max_bytes)
         if not self._first:
             self._first = data
         else:
@@ -38,34 +38,34 @@ class Body:
                 self._all.write(self._first)
             self._all.write(data)
         if self._check_start is not None and self.size >= START_BYTES:
-            self._judge_start()
+            self._run_check_start()
 
     def finish(self) -> bytes:
-        """All bytes. Raises what check_start raises, if they were too few to judge them earlier."""
+        """All bytes. Raises what check_start raises, if they were too few to check them earlier."""
         if self._check_start is not None and self.size:
-            self._judge_start()
+            self._run_check_start()
         return self._first if self._all is None else self._all.getvalue()
 
-    def _judge_start(self) -> None:
+    def _run_check_start(self) -> None:
         check_start, self._check_start = self._check_start, None
         if check_start is not None:
             check_start(self._first if self._all is None else self._all.getvalue())
 
 
-def too_many_bytes(announced: int | None, max_bytes: int) -> WebError:
-    """The refusal of a body that is, or is said to be, too large."""
+def too_many_bytes_error(announced: int | None, max_bytes: int) -> WebError:
+    """The error for a body that is too large, or that is announced as too large."""
     size = "it goes on after" if announced is None else f"{announced} bytes, at most"
     return WebError(Reject.TOO_MANY_BYTES, f"{size} {max_bytes} bytes", status=200)
 
 
 class Inflater:
-    """Undoes gzip (RFC 1952) or deflate (RFC 9110: zlib, but many hosts send it raw), in steps of 256 KiB."""
+    """Decompresses gzip (RFC 1952) or deflate (RFC 9110: zlib, but many hosts send it raw), in steps of 256 KiB."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._inflate = zlib.decompressobj(_GZIP_WBITS) if encoding == "gzip" else None
 
-    async def feed(self, data: bytes, body: Body) -> None:
+    async def feed(self, data: bytes, body: BodyBuffer) -> None:
         """Decode a piece into `body`. Raises WebError (BAD_ANSWER), and what `body.add` raises."""
         if self._inflate is None:
             self._inflate = zlib.decompressobj(_ZLIB_WBITS if _is_zlib(data) else _RAW_WBITS)
@@ -93,8 +93,11 @@ def _is_zlib(data: bytes) -> bool:
     return data[0] & 0x0F == 8 and data[0] >> 4 <= 7
 
 
-def inflater(encodings: Sequence[str]) -> Inflater | None:
-    """What undoes these Content-Encoding headers; None for none. Raises WebError (BAD_ANSWER) for others."""
+def inflater_for(encodings: Sequence[str]) -> Inflater | None:
+    """The decompressor for these Content-Encoding headers; None if there is nothing to decompress.
+
+    Raises WebError (BAD_ANSWER) for other encodings.
+    """
     named = [name.strip().lower() for header in encodings for name in header.split(",")]
     applied = [name for name in named if name not in ("", "identity")]
     if not applied:

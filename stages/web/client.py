@@ -1,4 +1,4 @@
-"""One HTTP hop: a GET that ends in an answer or in a reason, within its bounds, whatever the host does."""
+"""One HTTP hop: a GET that ends in an answer or in a reject reason, within its limits, whatever the host does."""
 
 import asyncio
 import re
@@ -16,8 +16,13 @@ from yarl import URL
 
 from facerefs.schemas.reject import Reject
 from facerefs.stages.web.address import Resolve, WebError
-from facerefs.stages.web.body import Body, inflater, too_many_bytes
-from facerefs.stages.web.connection import JudgedConnector, JudgedNames, StaleConnectionError, SystemNames
+from facerefs.stages.web.body import BodyBuffer, inflater_for, too_many_bytes_error
+from facerefs.stages.web.connection import (
+    CheckedConnector,
+    CheckedResolver,
+    StaleConnectionError,
+    SystemResolver,
+)
 from facerefs.stages.web.limits import WebLimits
 from facerefs.stages.web.transfer_errors import TRANSFER_ERRORS, transfer_error
 
@@ -41,13 +46,13 @@ class Answer:
 
 
 class Memory(Protocol):
-    """Bytes that a body may take."""
+    """The memory that a body may take; `MemoryReservation` is one."""
 
     def take_now(self, count: int) -> bool:
-        """Take them if that needs no waiting."""
+        """Take bytes if that needs no waiting; returns whether they were taken."""
 
     async def take(self, count: int) -> None:
-        """Wait for them and take them."""
+        """Wait for bytes and take them."""
 
 
 class Client:
@@ -67,10 +72,10 @@ class Client:
 
     async def __aenter__(self) -> Self:
         limits = self._limits
-        self._system = SystemNames()
-        self._names = JudgedNames(self._resolve or self._system.resolve, limits.allow_private_hosts)
+        self._system = SystemResolver()
+        self._names = CheckedResolver(self._resolve or self._system.resolve, limits.allow_private_hosts)
         self._session = aiohttp.ClientSession(
-            connector=JudgedConnector(limits, self._names, self._context),
+            connector=CheckedConnector(limits, self._names, self._context),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": limits.user_agent, "Accept": ACCEPT, "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(
@@ -107,7 +112,7 @@ class Client:
         check_headers sees those of an answer with a body before that is read; what it raises ends the transfer.
         check_start sees the first decoded bytes, at least 32 unless the body is shorter (never none); what it
         raises ends the transfer. memory is taken before a body is read: its length, or max_bytes where that is not
-        known before it has come; as long as there is none, the host is held off and no deadline runs.
+        known before it has come; while that waits, reading from the host is paused and no timeout runs.
 
         Raises WebError: PRIVATE_ADDRESS, HOST_UNKNOWN, CONNECT_FAILED, TLS, CONNECTION_LOST, TIMEOUT,
         BAD_ANSWER, TOO_MANY_BYTES; and what check_start and memory raise.
@@ -162,18 +167,18 @@ class Client:
     ) -> bytes:
         announced = response.content_length
         if announced is not None and announced > max_bytes:
-            raise too_many_bytes(announced, max_bytes)
-        decoder = inflater(response.headers.getall("Content-Encoding", ()))
+            raise too_many_bytes_error(announced, max_bytes)
+        decoder = inflater_for(response.headers.getall("Content-Encoding", ()))
         if memory is not None:
             size = max_bytes if announced is None or decoder is not None else announced
             if not memory.take_now(size):
                 await self._take_memory(response, memory, size, deadline)
-        body = Body(max_bytes, check_start)
+        body = BodyBuffer(max_bytes, check_start)
         received = 0
         while chunk := await self._chunk(response):
             received += len(chunk)
             if received > max_bytes:
-                raise too_many_bytes(None, max_bytes)
+                raise too_many_bytes_error(None, max_bytes)
             if decoder is None:
                 body.add(chunk)
             else:
@@ -226,7 +231,7 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a Retry-After header asks to wait: 0 to 86,400; None without one, or if it is gibberish.
+    """Seconds that a Retry-After header asks to wait: 0 to 86,400; None without one, or if it cannot be read.
 
     now: seconds since 1970. RFC 9110, section 10.2.3: whole seconds, or a date.
     """

@@ -1,4 +1,4 @@
-"""Connections that are opened only to addresses that were judged, and whose headers are bounded."""
+"""Connections that are opened only to checked addresses, and whose headers are bounded."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ from facerefs.schemas.reject import Reject
 from facerefs.stages.web.address import Resolve, WebError, is_allowed
 from facerefs.stages.web.limits import WebLimits
 
-NAMES_KEPT = 10_000
+MAX_CACHED_NAMES = 10_000
 NAME_TTL_S = 300.0
 UNKNOWN_NAME_TTL_S = 15.0
 KEEP_ALIVE_S = 15.0
@@ -37,8 +37,8 @@ class StaleConnectionError(aiohttp.ClientConnectionError):
     """The host closed a kept-alive connection just when it was used again: it has not answered at all."""
 
 
-class SystemNames:
-    """Host names as the operating system resolves them, in threads of our own, since a lookup may hang."""
+class SystemResolver:
+    """Resolves host names by the operating system, in threads of our own, since a lookup may hang."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="host-names")
@@ -50,7 +50,7 @@ class SystemNames:
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
     def close(self) -> None:
-        """Wait for nothing."""
+        """Stop, without waiting for lookups that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -60,8 +60,8 @@ class _Lookup:
     expires_s: float
 
 
-class JudgedNames(AbstractResolver):
-    """What aiohttp asks for addresses: gives the allowed ones only, and connections go to exactly these."""
+class CheckedResolver(AbstractResolver):
+    """The resolver that aiohttp uses: gives only allowed addresses, and connections go to exactly these."""
 
     def __init__(self, resolve: Resolve, allow_private: bool) -> None:
         self._ask = resolve
@@ -71,7 +71,10 @@ class JudgedNames(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises OSError for a name without addresses, WebError (PRIVATE_ADDRESS) if none of them is allowed."""
+        """The allowed addresses of a name.
+
+        Raises OSError for a name without addresses, WebError (PRIVATE_ADDRESS) if none of them is allowed.
+        """
         addresses = await self._looked_up(host)
         allowed = [address for address in addresses if is_allowed(address, self._allow_private)]
         if not addresses:
@@ -91,7 +94,7 @@ class JudgedNames(AbstractResolver):
             lookup = _Lookup(task, loop.time() + NAME_TTL_S)
             task.add_done_callback(partial(_forget_failure_soon, lookup, loop))
         self._lookups[host] = lookup
-        if len(self._lookups) > NAMES_KEPT:
+        if len(self._lookups) > MAX_CACHED_NAMES:
             self._lookups.popitem(last=False)
         return await asyncio.shield(lookup.task)  # others may wait for it too
 
@@ -158,7 +161,7 @@ class BoundedHandler(ResponseHandler):
             self.transport.abort()
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """The connection is of no use any more."""
+        """End the connection with an error: stale if it had been kept alive, broken if it was in use."""
         if isinstance(exc, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
             closed = "closed by the host, " + (
                 "within the header" if self._header_bytes else "without an answer"
@@ -168,17 +171,17 @@ class BoundedHandler(ResponseHandler):
             exc = StaleConnectionError(said) if stale else BrokenConnectionError(said)
         payload = self._payload
         if isinstance(exc, HttpProcessingError) and payload is not None and payload.exception() is None:
-            payload.set_exception(exc)  # else who waits for the body would not hear of its bad chunk
+            payload.set_exception(exc)  # else the reader of the body would wait for ever after a bad chunk
         if exc_cause is None:
             super().set_exception(exc)
         else:
             super().set_exception(exc, exc_cause)
 
 
-class JudgedConnector(aiohttp.TCPConnector):
+class CheckedConnector(aiohttp.TCPConnector):
     """Opens connections to allowed addresses only, whether from a name or from the URL, and keeps few idle ones."""
 
-    def __init__(self, limits: WebLimits, names: JudgedNames, context: ssl.SSLContext) -> None:
+    def __init__(self, limits: WebLimits, names: CheckedResolver, context: ssl.SSLContext) -> None:
         super().__init__(
             resolver=names,
             use_dns_cache=False,  # `names` has its own, which also knows failures

@@ -1,4 +1,4 @@
-"""What one request may cost, and how it introduces itself."""
+"""The bounds of one request, and its User-Agent."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the headers of an answer say against machine learning on it."""
+"""Opt-outs from machine learning in the headers of an answer."""
 
 import re
 
@@ -11,10 +11,10 @@ _NAMED = re.compile(r"\s*(?P<name>\*|[0-9]*[a-z_][^\s:]*)\s*:(?P<rest>.*)", re.D
 _VALUED = re.compile(r"unavailable_after|max-.*")  # directives that have a value behind a colon
 
 
-def stated_opt_out(headers: CIMultiDictProxy[str], agent: str = "facerefs") -> str | None:
-    """The first statement against machine learning, as `X-Robots-Tag: noai`, or None. Never raises.
+def opt_out_statement(headers: CIMultiDictProxy[str], agent: str = "facerefs") -> str | None:
+    """The first opt-out from machine learning, such as `X-Robots-Tag: noai`, or None. Never raises.
 
-    X-Robots-Tag: a list of directives; a name before a colon says for which agent those behind it are.
+    X-Robots-Tag: a list of directives; a name before a colon is the agent to which those after it apply.
     tdm-reservation (TDM Reservation Protocol, section 6.1): 1 reserves, with the policy if there is one.
     """
     left = _MAX_CHARACTERS
@@ -25,7 +25,7 @@ def stated_opt_out(headers: CIMultiDictProxy[str], agent: str = "facerefs") -> s
         left = max(0, left - len(value))
     if any(value.strip() == "1" for value in headers.getall("tdm-reservation", ())):
         policy = headers.get("tdm-policy")
-        return shown("tdm-reservation: 1" + (f", tdm-policy: {policy.strip()}" if policy else ""))
+        return printable("tdm-reservation: 1" + (f", tdm-policy: {policy.strip()}" if policy else ""))
     return None
 
 
@@ -39,12 +39,12 @@ def _directive(value: str, agent: str) -> str | None:
             else:
                 concerns_us = named["name"] in (agent, "*")
                 item = named["rest"]
-        for word in item.replace(";", " ").split() if concerns_us else ():
-            if word in _OPT_OUTS:
-                return word
+        for directive in item.replace(";", " ").split() if concerns_us else ():
+            if directive in _OPT_OUTS:
+                return directive
     return None
 
 
-def shown(text: str) -> str:
-    """A stranger's text as it can be stored: short, and without what is no character or cannot be seen."""
+def printable(text: str) -> str:
+    """A host's text as it can be stored: at most 300 characters, each unprintable one replaced by `?`."""
     return "".join(c if c.isprintable() else "?" for c in text[:_MAX_SHOWN])

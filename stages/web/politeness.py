@@ -1,4 +1,4 @@
-"""Whose turn it is: how one worker spends what the gate of the crawl lends it."""
+"""When a worker may send its next request to a host: it spends the grants of the crawl's rate limiter."""
 
 import asyncio
 from collections import deque
@@ -7,19 +7,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
-from facerefs.stages.web.rate_limiter import LEASE_S, SLACK_S, Gate, GateLike, Lease
+from facerefs.stages.web.rate_limiter import GRANT_S, SLACK_S, Grant, RateLimiter
 
-__all__ = ["Gate", "GateLike", "Lease", "Turns"]
-
-_IDLE_S = 0.05  # for which a lease without spacing is kept for the next request
+_IDLE_S = 0.05  # for which a grant without spacing is kept for the next request
 _TICK_S = 1e-6  # times that differ by less are the same
 
 
 @dataclass(eq=False, slots=True)
-class _Held:
-    """A lease in hand: `left` requests may still start, from `next_s` on and before `until_s`."""
+class _ActiveGrant:
+    """A grant that this worker has: `left` requests may still start, from `next_s` on and before `until_s`."""
 
-    lease: Lease
+    grant: Grant
     left: int
     next_s: float
     until_s: float
@@ -30,210 +28,217 @@ class _Held:
 
     def start(self, now: float) -> bool:
         """Start a request, if one may start now."""
-        lease = self.lease
-        if self.running >= lease.slots or not self.left or not self.next_s <= now + _TICK_S < self.until_s:
+        grant = self.grant
+        if self.running >= grant.slots or not self.left or not self.next_s <= now + _TICK_S < self.until_s:
             return False
         self.left -= 1
         self.running += 1
-        if lease.spacing_s:
-            self.next_s = max(self.next_s, now - SLACK_S) + lease.spacing_s
+        if grant.spacing_s:
+            self.next_s = max(self.next_s, now - SLACK_S) + grant.spacing_s
         return True
 
     def room(self) -> int:
-        """How many more requests it will let start soon."""
-        return self.left if self.lease.spacing_s else min(self.left, self.lease.slots - self.running)
+        """How many more requests may start on it soon."""
+        return self.left if self.grant.spacing_s else min(self.left, self.grant.slots - self.running)
 
     def is_over(self, now: float, wanted: bool) -> bool:
+        """Whether to give it back; `wanted`: whether a request waits."""
         if not self.left or self.until_s <= now + _TICK_S:
             return True
         if wanted:
             return False
-        return self.lease.spacing_s > 0 or (not self.running and self.idle_until_s <= now + _TICK_S)
+        return self.grant.spacing_s > 0 or (not self.running and self.idle_until_s <= now + _TICK_S)
 
 
 @dataclass(eq=False, slots=True)
-class _Place:
-    """A host as one worker sees it."""
+class _HostQueue:
+    """The requests of one worker that wait for a host, and its grants for that host."""
 
     host: str
-    held: list[_Held]
-    waiting: deque[asyncio.Future[_Held]]
+    grants: list[_ActiveGrant]
+    waiting: deque[asyncio.Future[_ActiveGrant]]
     min_spacing_s: float = 0.0
-    asking: asyncio.Task[Lease] | None = None
+    acquiring: asyncio.Task[Grant] | None = None
     timer: asyncio.TimerHandle | None = None
 
-    def start(self, now: float) -> _Held | None:
-        """Start a request on the first lease that has one."""
-        for held in self.held:
-            if held.start(now):
-                return held
+    def start(self, now: float) -> _ActiveGrant | None:
+        """Start a request on the first grant that allows one, and return that grant; None if none does."""
+        for active in self.grants:
+            if active.start(now):
+                return active
         return None
 
 
-class Turns:
-    """The turns of one worker, first come, first served. One event loop.
+class RequestThrottle:
+    """Makes the requests of one worker wait until their host may be asked; first come, first served. One event loop.
 
-    A lease is given back when nobody waits; without spacing a little later, for the next request. What a worker
-    holds when it dies comes back to the gate after `LOST_S`.
+    A grant is given back when no request waits; one without spacing a little later, for the next request. The grants
+    of a worker that dies expire after `GRANT_EXPIRES_S`.
     """
 
-    def __init__(self, gate: GateLike) -> None:
-        self._gate = gate
-        self._places: dict[str, _Place] = {}
-        self._ends: set[asyncio.Task[None]] = set()
+    def __init__(self, rate_limiter: RateLimiter) -> None:
+        self._rate_limiter = rate_limiter
+        self._queues: dict[str, _HostQueue] = {}
+        self._releases: set[asyncio.Task[None]] = set()
 
     def turn(self, host: str, min_spacing_s: float = 0.0) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn at the host; inside, one request runs. Raises what the gate raises."""
+        """A context in which one request to the host may run; entering waits. Raises what the rate limiter raises."""
         return _Turn(self, host, min_spacing_s)
 
     async def pause(self, host: str, seconds: float) -> None:
-        """Let nothing of the host start for this long: here at once, elsewhere when the leases there end."""
-        place = self._places.get(host)
-        if place is not None:
-            self._close(place, place.held)
-        await self._gate.pause(host, seconds)
-        if place is not None:
-            self._update(place)
+        """Start no request to the host for this long: in this worker at once, in others when their grants end."""
+        queue = self._queues.get(host)
+        if queue is not None:
+            self._close(queue, queue.grants)
+        await self._rate_limiter.pause(host, seconds)
+        if queue is not None:
+            self._update(queue)
 
     def give_up(self, host: str, error: Callable[[], Exception]) -> None:
-        """Let nobody wait for a turn at the host any longer; each gets an error of its own."""
-        place = self._places.get(host)
-        if place is None:
+        """End the waiting of all requests to the host; each gets an error of its own."""
+        queue = self._queues.get(host)
+        if queue is None:
             return
-        for waiter in place.waiting:
+        for waiter in queue.waiting:
             if not waiter.done():
                 waiter.set_exception(error())
-        place.waiting.clear()
-        self._update(place)
+        queue.waiting.clear()
+        self._update(queue)
 
-    async def _begin(self, host: str, min_spacing_s: float) -> tuple[_Place, _Held]:
-        place = self._places.get(host)
-        if place is None:
-            place = self._places[host] = _Place(host, [], deque())
-        if min_spacing_s > place.min_spacing_s:
-            place.min_spacing_s = min_spacing_s
-            self._close(place, [held for held in place.held if held.lease.spacing_s < min_spacing_s])
+    async def _begin(self, host: str, min_spacing_s: float) -> tuple[_HostQueue, _ActiveGrant]:
+        queue = self._queues.get(host)
+        if queue is None:
+            queue = self._queues[host] = _HostQueue(host, [], deque())
+        if min_spacing_s > queue.min_spacing_s:
+            queue.min_spacing_s = min_spacing_s
+            self._close(queue, [active for active in queue.grants if active.grant.spacing_s < min_spacing_s])
         loop = asyncio.get_running_loop()
-        held = None if place.waiting else place.start(loop.time())
-        return place, held or await self._wait(loop, place)
+        active = None if queue.waiting else queue.start(loop.time())
+        return queue, active or await self._wait(loop, queue)
 
-    async def _wait(self, loop: asyncio.AbstractEventLoop, place: _Place) -> _Held:
-        waiter: asyncio.Future[_Held] = loop.create_future()
-        place.waiting.append(waiter)
-        self._update(place)
+    async def _wait(self, loop: asyncio.AbstractEventLoop, queue: _HostQueue) -> _ActiveGrant:
+        waiter: asyncio.Future[_ActiveGrant] = loop.create_future()
+        queue.waiting.append(waiter)
+        self._update(queue)
         try:
             return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._update(place)
-            elif waiter.exception() is None:  # the turn came just as its request went away
-                self._finish(place, waiter.result())
+                self._update(queue)
+            elif waiter.exception() is None:  # granted just as the caller was cancelled
+                self._finish(queue, waiter.result())
             raise
 
-    def _finish(self, place: _Place, held: _Held) -> None:
-        held.running -= 1
+    def _finish(self, queue: _HostQueue, active: _ActiveGrant) -> None:
+        active.running -= 1
         now = asyncio.get_running_loop().time()
-        if held.closed:
-            self._end_if_idle(held)
-        elif place.waiting and not place.waiting[0].done() and held.left > 1 and held.start(now):
-            place.waiting.popleft().set_result(
-                held
-            )  # the usual case of a busy host, without a look at the rest
+        if active.closed:
+            self._release_if_idle(active)
+        elif queue.waiting and not queue.waiting[0].done() and active.left > 1 and active.start(now):
+            queue.waiting.popleft().set_result(active)  # the usual case of a busy host, without `_update`
             return
-        if not held.running:
-            held.idle_until_s = now + _IDLE_S
-        if place.waiting or not held.left or not held.running:
-            self._update(place)
+        if not active.running:
+            active.idle_until_s = now + _IDLE_S
+        if queue.waiting or not active.left or not active.running:
+            self._update(queue)
 
-    def _update(self, place: _Place) -> None:
-        """Start who may start, close what is spent, ask for what is missing, and come back in time."""
+    def _update(self, queue: _HostQueue) -> None:
+        """Start the requests that may start, close used grants, acquire what is missing, and set the timer."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        waiting = place.waiting
+        waiting = queue.waiting
         while waiting:
             if waiting[0].done():  # cancelled
                 waiting.popleft()
-            elif (held := place.start(now)) is not None:
-                waiting.popleft().set_result(held)
+            elif (active := queue.start(now)) is not None:
+                waiting.popleft().set_result(active)
             else:
                 break
-        self._close(place, [held for held in place.held if held.is_over(now, wanted=bool(waiting))])
-        missing = len(waiting) - sum(held.room() for held in place.held)
-        if missing > 0 and place.asking is None:
-            place.asking = loop.create_task(self._gate.lease(place.host, missing, place.min_spacing_s))
-            place.asking.add_done_callback(lambda task: self._answered(place, task))
-        self._set_timer(loop, place)
-        in_use = waiting or place.held or place.asking is not None
-        if not in_use and self._places.get(place.host) is place:
-            del self._places[place.host]
+        self._close(queue, [active for active in queue.grants if active.is_over(now, wanted=bool(waiting))])
+        missing = len(waiting) - sum(active.room() for active in queue.grants)
+        if missing > 0 and queue.acquiring is None:
+            queue.acquiring = loop.create_task(
+                self._rate_limiter.acquire(queue.host, missing, queue.min_spacing_s)
+            )
+            queue.acquiring.add_done_callback(lambda task: self._on_grant(queue, task))
+        self._set_timer(loop, queue)
+        in_use = waiting or queue.grants or queue.acquiring is not None
+        if not in_use and self._queues.get(queue.host) is queue:
+            del self._queues[queue.host]
 
-    def _answered(self, place: _Place, task: asyncio.Task[Lease]) -> None:
-        place.asking = None
+    def _on_grant(self, queue: _HostQueue, task: asyncio.Task[Grant]) -> None:
+        queue.acquiring = None
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            for waiter in place.waiting:
+            for waiter in queue.waiting:
                 if not waiter.done():
                     waiter.set_exception(error)
         elif not task.cancelled():
-            lease = task.result()
+            grant = task.result()
             now = asyncio.get_running_loop().time()
-            start = now + lease.delay_s
-            end = start + (lease.requests * lease.spacing_s or LEASE_S)
-            held = _Held(lease, lease.requests, start, end, now + _IDLE_S)
-            place.held.append(held)
-            if lease.spacing_s < place.min_spacing_s:
-                self._close(place, [held])
-        self._update(place)
+            start = now + grant.delay_s
+            end = start + (grant.requests * grant.spacing_s or GRANT_S)
+            active = _ActiveGrant(grant, grant.requests, start, end, now + _IDLE_S)
+            queue.grants.append(active)
+            if grant.spacing_s < queue.min_spacing_s:
+                self._close(queue, [active])
+        self._update(queue)
 
-    def _close(self, place: _Place, closing: list[_Held]) -> None:
-        """Start nothing more on these leases."""
+    def _close(self, queue: _HostQueue, closing: list[_ActiveGrant]) -> None:
+        """Start no further request on these grants."""
         if not closing:
             return
-        for held in closing:
-            held.closed = True
-            spacing_s = held.lease.spacing_s
-            held.unused = held.left
+        for active in closing:
+            active.closed = True
+            spacing_s = active.grant.spacing_s
+            active.unused = active.left
             if spacing_s:  # the time before `next_s` is used up
-                held.unused = min(held.left, int((held.until_s - held.next_s + _TICK_S) / spacing_s))
-            self._end_if_idle(held)
-        place.held = [held for held in place.held if not held.closed]
+                active.unused = min(active.left, int((active.until_s - active.next_s + _TICK_S) / spacing_s))
+            self._release_if_idle(active)
+        queue.grants = [active for active in queue.grants if not active.closed]
 
-    def _end_if_idle(self, held: _Held) -> None:
-        if not held.running:
-            task = asyncio.get_running_loop().create_task(self._gate.end(held.lease.id, max(0, held.unused)))
-            self._ends.add(task)
-            task.add_done_callback(self._ends.discard)
+    def _release_if_idle(self, active: _ActiveGrant) -> None:
+        if not active.running:
+            task = asyncio.get_running_loop().create_task(
+                self._rate_limiter.release(active.grant.id, max(0, active.unused))
+            )
+            self._releases.add(task)
+            task.add_done_callback(self._releases.discard)
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, place: _Place) -> None:
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, queue: _HostQueue) -> None:
         times = [
-            held.until_s if held.running else min(held.until_s, held.idle_until_s) for held in place.held
+            active.until_s if active.running else min(active.until_s, active.idle_until_s)
+            for active in queue.grants
         ]
-        if place.waiting:
-            times = [held.next_s if held.running < held.lease.slots else held.until_s for held in place.held]
+        if queue.waiting:
+            times = [
+                active.next_s if active.running < active.grant.slots else active.until_s
+                for active in queue.grants
+            ]
         wake = min(times, default=None)
-        if place.timer is not None and (wake is None or place.timer.when() > wake):
-            place.timer.cancel()
-            place.timer = None
-        if wake is not None and place.timer is None:
-            place.timer = loop.call_at(wake, self._wake, place)
+        if queue.timer is not None and (wake is None or queue.timer.when() > wake):
+            queue.timer.cancel()
+            queue.timer = None
+        if wake is not None and queue.timer is None:
+            queue.timer = loop.call_at(wake, self._wake, queue)
 
-    def _wake(self, place: _Place) -> None:
-        place.timer = None
-        self._update(place)
+    def _wake(self, queue: _HostQueue) -> None:
+        queue.timer = None
+        self._update(queue)
 
 
 class _Turn(AbstractAsyncContextManager[None]):
-    __slots__ = ("_held", "_host", "_min_spacing_s", "_place", "_turns")
+    __slots__ = ("_active", "_host", "_min_spacing_s", "_queue", "_throttle")
 
-    def __init__(self, turns: Turns, host: str, min_spacing_s: float) -> None:
-        self._turns = turns
+    def __init__(self, throttle: RequestThrottle, host: str, min_spacing_s: float) -> None:
+        self._throttle = throttle
         self._host = host
         self._min_spacing_s = min_spacing_s
 
     async def __aenter__(self) -> None:
-        self._place, self._held = await self._turns._begin(self._host, self._min_spacing_s)
+        self._queue, self._active = await self._throttle._begin(self._host, self._min_spacing_s)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._turns._finish(self._place, self._held)
+        self._throttle._finish(self._queue, self._active)

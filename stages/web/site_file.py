@@ -1,4 +1,4 @@
-"""A small file at a fixed path of every origin, such as robots.txt: fetched once, read, and kept for a while."""
+"""A small file at a fixed path of every origin, such as robots.txt: fetched once, parsed, and cached for a while."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ from typing import Generic, Protocol, TypeVar
 from yarl import URL
 
 from facerefs.schemas.reject import Reject
-from facerefs.stages.web.address import WebError, join
+from facerefs.stages.web.address import WebError, join_url
 from facerefs.stages.web.client import Answer
 
 Get = Callable[[URL], Awaitable[Answer]]
-"""One hop: guarded, polite and bounded by whoever gives it. Raises WebError."""
+"""One GET of a URL, with its limits and rate limits applied. Raises WebError."""
 
 MAX_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
 DAY_S = 86_400.0
@@ -30,19 +30,19 @@ _OF_THE_HOST = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class SiteAnswer:
-    """What an origin answered when asked for its file: the last HTTP status, or None if there was no answer."""
+    """What an origin answered to the request for its file: the last HTTP status, or None if there was no answer."""
 
     status: int | None
     body: bytes
-    detail: str  # one line: the file's URL and what was seen
-    cause: Reject | None = None  # why the origin itself gave no answer, and so would give none to any request
+    detail: str  # one line: the file's URL and what was found there
+    cause: Reject | None = None  # why the origin gave no answer, if that holds for every request to it
 
 
 class SiteRules(Protocol):
-    """What was read from a file; kept for `lasts_s` seconds, and costs about `weight` times 500 bytes."""
+    """The rules parsed from a file; cached for `ttl_s` seconds, in about `weight` times 500 bytes of memory."""
 
     @property
-    def lasts_s(self) -> float: ...
+    def ttl_s(self) -> float: ...
     @property
     def weight(self) -> int: ...
 
@@ -51,9 +51,9 @@ Rules = TypeVar("Rules", bound=SiteRules)
 
 
 class SiteFiles(Generic[Rules]):
-    """The file at `path` of each origin (scheme, host and port), as `read` reads it.
+    """The file at `path` of each origin (scheme, host and port), parsed by `read`.
 
-    However many ask at the same time, an origin is asked once. What is used least recently is forgotten first.
+    Many calls at the same time make one request to an origin. The least recently used files are dropped first.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SiteFiles(Generic[Rules]):
         self._coming: dict[URL, asyncio.Task[Rules]] = {}
 
     async def rules(self, url: URL) -> Rules:
-        """What the origin of a URL says."""
+        """The rules of the origin of a URL, from the cache or fetched."""
         origin = url.origin()
         kept = self._kept.pop(origin, None)
         if kept is not None:
@@ -81,7 +81,7 @@ class SiteFiles(Generic[Rules]):
                 return kept[1]
             self._weight -= kept[1].weight
         coming = self._coming.get(origin)
-        if coming is None:  # a task of its own: who asked first may be cancelled, the others still wait
+        if coming is None:  # a task of its own: the first caller may be cancelled while others still wait
             coming = self._coming[origin] = asyncio.create_task(self._fetch(origin))
         return await asyncio.shield(coming)
 
@@ -90,7 +90,7 @@ class SiteFiles(Generic[Rules]):
             rules = self._read(await self._ask(origin))
         finally:
             del self._coming[origin]
-        self._kept[origin] = (self._clock() + rules.lasts_s, rules)
+        self._kept[origin] = (self._clock() + rules.ttl_s, rules)
         self._weight += rules.weight
         while self._weight > _MAX_WEIGHT and len(self._kept) > 1:
             oldest = next(iter(self._kept))
@@ -106,7 +106,7 @@ class SiteFiles(Generic[Rules]):
                     return SiteAnswer(answer.status, answer.body, f"{first}: HTTP {answer.status}")
                 if "Location" not in answer.headers:
                     return SiteAnswer(answer.status, b"", f"{first}: a redirect to nowhere")
-                url = join(url, answer.headers["Location"])
+                url = join_url(url, answer.headers["Location"])
         except WebError as error:
             is_general = url.origin() == origin and error.reject in _OF_THE_HOST
             return SiteAnswer(None, b"", f"{first}: {error}", error.reject if is_general else None)

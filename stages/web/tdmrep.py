@@ -1,4 +1,4 @@
-"""What a host reserves from text and data mining for its whole site (TDM Reservation Protocol).
+"""Opt-outs from text and data mining for a whole site (TDM Reservation Protocol).
 
 W3C Community Group Final Report, 10 May 2024: `/.well-known/tdmrep.json` is an array of rules; the first whose
 `location` matches the path counts. Locations are patterns as in robots.txt: `*` and, at the end, `$`.
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from yarl import URL
 
-from facerefs.stages.web.optout import shown
+from facerefs.stages.web.optout import printable
 from facerefs.stages.web.site_file import DAY_S, MINUTE_S, Get, SiteAnswer, SiteFiles
 
 MAX_BYTES = 512 << 10
@@ -26,23 +26,23 @@ _ENCODED_SLASH = re.compile(r"%2f", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Rule:
-    pieces: tuple[str, ...]  # what stands between the stars
-    to_the_end: bool
-    statement: str | None  # null if nothing is reserved
+    pieces: tuple[str, ...]  # the literal texts between the `*`
+    to_the_end: bool  # whether the pattern ends in `$`
+    statement: str | None  # None if nothing is reserved
 
 
 @dataclass(frozen=True, eq=False)
 class _TdmFile:
     rules: tuple[_Rule, ...]
-    lasts_s: float = DAY_S
+    ttl_s: float = DAY_S
     weight: int = _WEIGHT
 
 
 class TdmRules:
     """Finds reservations in the tdmrep.json of an origin, which is fetched through `get` and kept for a day.
 
-    A file that is missing, malformed, longer than `MAX_BYTES` or cannot be had reserves nothing: whoever cannot
-    give it "does not implement this protocol".
+    A file that is missing, malformed, longer than `MAX_BYTES` or cannot be fetched reserves nothing: a host without it
+    "does not implement this protocol".
     """
 
     def __init__(self, get: Get, clock: Callable[[], float] = time.monotonic) -> None:
@@ -83,19 +83,19 @@ def _rule(item: object) -> _Rule | None:
     if item.get("tdm-reservation") in (1, "1"):
         policy = item.get("tdm-policy")
         statement = f"tdmrep.json: {location.strip()} reserved"
-        statement = shown(statement + (f", policy {policy}" if isinstance(policy, str) else ""))
+        statement = printable(statement + (f", policy {policy}" if isinstance(policy, str) else ""))
     pieces = tuple(_plain(piece) for piece in pattern.removesuffix("$").split("*"))
     return _Rule(pieces, pattern.endswith("$"), statement)
 
 
 def _plain(path: str) -> str:
-    """One spelling for all ways to percent-encode a path."""
+    """A path in one normal form of percent-encoding."""
     kept = _ENCODED_SLASH.sub("%252F", path)
     return quote(unquote_to_bytes(kept.encode(errors="replace")), safe="/")
 
 
 def _matches(rule: _Rule, path: str) -> bool:
-    """Whether the path begins as the pattern says; takes time in proportion to both."""
+    """Whether the path matches the pattern; takes time in proportion to both."""
     first, *others = rule.pieces
     if not path.startswith(first):
         return False

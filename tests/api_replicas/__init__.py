@@ -1,6 +1,6 @@
 """Replicas of the APIs of Wikimedia Commons, Wikidata and Openverse, on the loopback interface.
 
-They answer in the documented shapes, give real photos, and watch whether they are asked with good manners.
+They answer in the documented formats, serve real photos, and record violations of the APIs' etiquette.
 `python -m tests.api_replicas --port 8123 --photos FOLDER` serves the photos of a folder with one sub-folder per
 person.
 """

@@ -15,10 +15,10 @@ def main() -> None:
     parser.add_argument(
         "--rough", action="store_true", help="begin with a lagged answer, an HTTP 429 and a 503"
     )
-    asked = parser.parse_args()
-    world = world_of_folder(asked.photos)
-    with Replica(world, asked.port) as replica:
-        replica.faults += ["maxlag", "429", "503"] if asked.rough else []
+    options = parser.parse_args()
+    world = world_of_folder(options.photos)
+    with Replica(world, options.port) as replica:
+        replica.faults += ["maxlag", "429", "503"] if options.rough else []
         print(f"commons.api={replica.commons_api}")
         print(f"commons.wikidata_api={replica.wikidata_api}")
         print(f"openverse.api={replica.openverse_api}")

@@ -12,8 +12,8 @@ _MAX_TRANSFORMS = 50  # of ApiQueryImageInfo
 
 
 class CommonsReplica:
-    """Answers to the queries that lead to files. `infos_per_answer`: for how many files one answer has room;
-    `search_ends_at`: where CirrusSearch gives up."""
+    """Answers the queries that lead to files. `infos_per_answer`: how many files one answer describes at most;
+    `search_ends_at`: the number of results after which CirrusSearch returns an error."""
 
     def __init__(self, world: World, violations: list[str]) -> None:
         self.infos_per_answer = _MAX_TRANSFORMS
@@ -68,7 +68,7 @@ class CommonsReplica:
         return entity if now == id_ else entity | {"redirects": {"from": id_, "to": now}}
 
     def _watch(self, query: dict[str, str]) -> None:
-        """maxlag, the format that this replica speaks, and continuations sent back as they were given."""
+        """Record a violation unless the query has maxlag, the right format, and a continuation that was given."""
         for name, value in {"maxlag": "5", "format": "json", "formatversion": "2"}.items():
             if query.get(name) != value:
                 self._violations.append(f"{name} is {query.get(name)}, not {value}")
@@ -181,9 +181,9 @@ def _info(file: File, uploaded: str, width: int | None, query: dict[str, str], u
             original = f"{url}/wikipedia/commons/{name}{tracking}thumbnail_unscaled"
             info |= {"thumburl": original, "thumbwidth": file.size[0], "thumbheight": file.size[1]}
     version = name if uploaded == file.uploads[0] else f"archive/{uploaded}!{name}"
-    asked = query["iiextmetadatafilter"].split("|")
+    wanted = query["iiextmetadatafilter"].split("|")
     source = {"source": "commons-desc-page"}  # https://www.mediawiki.org/wiki/Extension:CommonsMetadata
-    metadata = {part: {"value": text, **source} for part, text in file.metadata.items() if part in asked}
+    metadata = {part: {"value": text, **source} for part, text in file.metadata.items() if part in wanted}
     return info | {
         "url": f"{url}/wikipedia/commons/{version}{tracking}original",
         "descriptionurl": f"{url}/wiki/File:{name}",

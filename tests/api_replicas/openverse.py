@@ -23,13 +23,13 @@ class OpenverseReplica:
             self._violations.append(f"page {page} of {size} results is beyond anonymous use")
             return 401, {"detail": f"Ensure this value is less than or equal to {_PAGE_SIZE}."}
         found = self._found(query)
-        reachable = found[:_RESULTS]  # what it says there is, too
+        reachable = found[:_RESULTS]  # and as many it counts
         results = [_result(one, url) for one in reachable[(page - 1) * size : page * size]]
         about = {"result_count": len(reachable), "page_count": -(-len(reachable) // size), "page_size": size}
         return 200, {**about, "page": page, "results": results}
 
     def _found(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        """Results of one of the licences, and those marked `stray`: an index may be out of date."""
+        """Results with one of the licences, and those marked `stray`, as an outdated index gives them."""
         licences = query["license"].split(",")
         known = self._world.openverse.get(query["q"].strip('"').lower(), [])
         return [one for one in known if one["license"] in licences or one.get("stray")]

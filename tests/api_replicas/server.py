@@ -1,4 +1,4 @@
-"""The server: routes, faults on demand, and the manners of those who ask."""
+"""The server: routes, faults on demand, and a record of violations of the APIs' etiquette."""
 
 import asyncio
 import io
@@ -30,8 +30,8 @@ MAXLAG = {  # https://www.mediawiki.org/wiki/Manual:Maxlag_parameter
 class Replica:
     """Serves a world in a thread of its own, as `with Replica(world) as replica`.
 
-    `violations` holds what was done against the etiquette of the APIs; `requests` the parameters of each request
-    to an API; `faults` what happens to the next requests, one each (see `_spoilt`).
+    `violations` has the violations of the etiquette of the APIs; `requests` the parameters of each request to an API;
+    `faults` the faults of the next answers, one for each request (see `_faulty_answer`).
     """
 
     def __init__(self, world: World, port: int = 0) -> None:
@@ -103,9 +103,9 @@ class Replica:
             try:
                 await asyncio.sleep(0.002)  # so that requests side by side would meet
                 fault = self.faults.pop(0) if self.faults else None
-                spoilt = None if fault is None else await self._spoilt(fault, request)
-                if spoilt is not None:
-                    return spoilt
+                faulty = None if fault is None else await self._faulty_answer(fault, request)
+                if faulty is not None:
+                    return faulty
                 status, content = answer(dict(request.query), self.url)
                 if fault == "warning":  # https://www.mediawiki.org/wiki/API:Errors_and_warnings
                     content["warnings"] = {"main": {"warnings": "Unrecognized parameter: gsrsort."}}
@@ -130,13 +130,13 @@ class Replica:
         if len(request.query) != len(set(request.query)):
             self.violations.append(f"a parameter is given twice: {request.query_string}")
 
-    async def _spoilt(self, fault: str, request: web.Request) -> web.StreamResponse | None:
-        """The answer with a fault: its name is an HTTP status or says what is wrong. None: the true one follows."""
+    async def _faulty_answer(self, fault: str, request: web.Request) -> web.StreamResponse | None:
+        """The answer with this fault: an HTTP status, or the name of what is wrong. None: the right answer follows."""
         if fault == "reset":
             assert request.transport is not None
             request.transport.abort()
         if fault == "slow":
-            self._under_way -= 1  # who has lost patience may come again
+            self._under_way -= 1  # a client that has timed out may ask again
             try:
                 await asyncio.sleep(1.0)
             finally:

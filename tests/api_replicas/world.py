@@ -1,4 +1,4 @@
-"""What there is to be found: files, who they depict, categories, people, and what Openverse knows."""
+"""The content of the replicas: files, whom they depict, categories, people, and the results of Openverse."""
 
 import io
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ OPENVERSE_LICENCES = (
 
 @dataclass
 class File:
-    """A file of Commons. `state`: "" if it is there, "lost" if only its page is, "hidden" if it was suppressed."""
+    """A file of Commons. `state`: "" if it exists, "lost" if only its page exists, "hidden" if it was suppressed."""
 
     pageid: int
     name: str  # without `File:`
@@ -50,7 +50,7 @@ class File:
 
 @dataclass
 class World:
-    """All that the replicas know."""
+    """Everything that the replicas serve."""
 
     files: dict[str, File] = field(default_factory=dict)  # by title
     depicted: dict[str, list[str]] = field(default_factory=dict)  # item -> titles, oldest first
@@ -75,7 +75,7 @@ class World:
 
 
 def jpeg(seed: int, size: tuple[int, int] = (64, 48)) -> bytes:
-    """A photo that is unlike any other."""
+    """A JPEG of random pixels, another one for each seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=80)

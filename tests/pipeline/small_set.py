@@ -13,7 +13,7 @@ from PIL import Image
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import PartWorker
-from facerefs.pipeline.runner.workers import Task
+from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.schemas.tables import BUNDLE, FACES, LABELS, PAIRS, SAMPLES, SOURCES, loaded
@@ -95,7 +95,7 @@ def make_set(folder: Path, shard: Shard = SMALL, **tables: int) -> Path:
     plan = ShardInput(storage, shard)
     worker = PartWorker(shard, plan, storage)
     for name in plan.names():
-        worker.work(Task(name, "fingerprint"))
+        worker.work(PartTask(name, "fingerprint"))
     card.write(storage, shard)
     return folder / "samples"
 

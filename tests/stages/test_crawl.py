@@ -36,7 +36,7 @@ def by_key(images: pa.Table) -> dict[str, dict[str, object]]:
     return {row["key"]: row for row in images.to_pylist()}
 
 
-def test_a_photo_is_described_and_stays_where_it_lies(tmp_path: Path) -> None:
+def test_a_photo_is_described_and_referenced_where_it_lies(tmp_path: Path) -> None:
     data = encoded(portrait(), "PNG")
     images = crawl(tmp_path, {"1.png": data})
     assert images.schema == IMAGES
@@ -101,7 +101,7 @@ def test_limits_are_configuration(tmp_path: Path, stage: Crawl, reject: Reject) 
     assert row["reject"] == reject
 
 
-def test_a_file_too_large_to_load_is_said_to_be_so() -> None:
+def test_a_file_too_large_to_load_is_rejected_as_such() -> None:
     """Storage need not load what the listing already shows to be too large."""
     place = {"path": "/huge.jpg", "offset": 0, "length": 10**12}
     sources = pa.table(

@@ -20,7 +20,7 @@ from facerefs.schemas.sample import IMAGE_TYPES
 from facerefs.schemas.tables import SAMPLE_PLAN
 from facerefs.schemas.theta import from_json
 from facerefs.stages.degrade.apply_theta import degrade_exactly
-from facerefs.stages.images.encode import ImageFormat, decoded, encoded
+from facerefs.stages.images.encode import ImageFormat, decode_image, encode_crop
 from facerefs.stages.shard import Shard
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set
@@ -84,11 +84,11 @@ def test_faces_are_the_crops_exactly_or_nearly(samples: Path) -> None:
         said = json.loads(files["json"])
         faces = [key, *(reference["face"] for reference in said["references"])]
         for kind, face in zip(("gt", "ref0", "ref1"), faces, strict=True):
-            pixels = decoded(files[f"{kind}.{ending}"])
+            pixels = decode_image(files[f"{kind}.{ending}"])
             if ending == "jpg":
-                assert psnr_db(pixels, decoded(CROPS[face])) > 42
+                assert psnr_db(pixels, decode_image(CROPS[face])) > 42
             else:
-                assert np.array_equal(pixels, decoded(CROPS[face]))
+                assert np.array_equal(pixels, decode_image(CROPS[face]))
 
 
 def test_the_degraded_face_is_made_from_the_stored_ground_truth(samples: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_degraded_face_is_made_from_the_stored_ground_truth(samples: Path) -
         theta = from_json(json.dumps(json.loads(files["json"])["theta"]))
         stored, first = (
             degrade_exactly(
-                torch.from_numpy(decoded(data).copy()).permute(2, 0, 1)[None].float() / 255, [theta]
+                torch.from_numpy(decode_image(data).copy()).permute(2, 0, 1)[None].float() / 255, [theta]
             )
             for data in (files[f"gt.{ending}"], CROPS[key])
         )
@@ -119,10 +119,10 @@ def test_every_decoder_reads_the_same_ground_truth(samples: Path) -> None:
 
 
 def test_jpegs_keep_all_of_the_colour() -> None:
-    data = encoded(CROPS[face_id(0, 0)], "jpeg", 95)
+    data = encode_crop(CROPS[face_id(0, 0)], "jpeg", 95)
     assert simplejpeg.decode_jpeg_header(data)[3] == "444"
-    assert len(encoded(CROPS[face_id(0, 0)], "jpeg", 100)) > len(data)
-    assert encoded(CROPS[face_id(0, 0)], "png", 95) == CROPS[face_id(0, 0)]
+    assert len(encode_crop(CROPS[face_id(0, 0)], "jpeg", 100)) > len(data)
+    assert encode_crop(CROPS[face_id(0, 0)], "png", 95) == CROPS[face_id(0, 0)]
     assert IMAGE_TYPES.keys() == set(FORMATS)
 
 

@@ -1,4 +1,4 @@
-"""Which column of a list says what."""
+"""Finds the columns of a list: which one holds the URL, the identity, the box and so on."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from facerefs.stages.sources.source import SourceError
 _MOST_COMPARED = 1000
 
 NONE = "none"
-"""Instead of a column's name: nothing in this list says it."""
+"""Instead of a column's name: the list has no such column."""
 
 _WELL_KNOWN = {
     "url": (
@@ -51,11 +51,11 @@ _WELL_KNOWN = {
         *("image_bytes", "img_bytes", "photo_bytes", "jpg_bytes", "image_data", "image_content"),
     ),
 }
-"""Names by which a column is found, in any spelling of case, `_`, `-` and blanks."""
+"""Usual names of the column of each role; upper case, `_`, `-` and blanks make no difference."""
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """The names of a list's columns; null finds one by its usual names, `none` says that the list has none."""
 
     url: str | None = None
@@ -76,46 +76,48 @@ class Columns:
     """Column of a Parquet file that holds the bytes of the photo itself."""
 
 
-ROLES = tuple(item.name for item in fields(Columns))
+ROLES = tuple(item.name for item in fields(ColumnNames))
 
 
-def find(
+def find_columns(
     names: Sequence[str],
-    columns: Columns,
+    columns: ColumnNames,
     shown: str,
     roles: Sequence[str],
     usual: Sequence[str] | None = None,
 ) -> dict[str, str]:
-    """Find the column of each role that the list has -> name by role.
+    """The name of the column of each role that the list has, by role.
 
-    Roles that are not in `usual` (null: all are) are found only if `columns` names them. Raises SourceError for
-    a named column that is not there, and for two columns that might be meant.
+    `shown`: the list's name for messages. Roles that are not in `usual` (None: all are) are found only if `columns`
+    names them. Raises SourceError for a named column that does not exist, and if two columns fit a role.
     """
     found = {role: _find(role, names, columns, shown, usual is None or role in usual) for role in roles}
     return {role: name for role, name in found.items() if name is not None}
 
 
 def usual_names(role: str, names: Sequence[str]) -> list[str]:
-    """Those names that a column of this role usually has."""
+    """Those of the names that a column of this role usually has."""
     known = {_plain(name) for name in _WELL_KNOWN[role]}
     return [name for name in names if _plain(name) in known]
 
 
-def listing(names: Sequence[str]) -> str:
-    """Names of columns for a sentence, of many only the first."""
+def quoted_names(names: Sequence[str]) -> str:
+    """Names of columns for a message, of many only the first 20."""
     valid = (name[:40].encode(errors="backslashreplace").decode() for name in names[:20])
     shown = ", ".join(f"`{name}`" for name in valid)
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"
 
 
-def _find(role: str, names: Sequence[str], columns: Columns, shown: str, usual: bool) -> str | None:
+def _find(role: str, names: Sequence[str], columns: ColumnNames, shown: str, usual: bool) -> str | None:
     named = getattr(columns, role)
     if named == NONE:
         return None
     if named is not None:
         if named not in names:
             close = difflib.get_close_matches(named, names[:_MOST_COMPARED], n=20, cutoff=0.0)
-            raise SourceError(f"{shown} has no column `{named}` (columns.{role}); it has {listing(close)}")
+            raise SourceError(
+                f"{shown} has no column `{named}` (columns.{role}); it has {quoted_names(close)}"
+            )
         return str(named)
     if not usual:
         return None
@@ -123,13 +125,13 @@ def _find(role: str, names: Sequence[str], columns: Columns, shown: str, usual: 
     found = [name for name in usual_names(role, names) if name not in others]
     if len(found) > 1:
         raise SourceError(
-            f"{shown} has {listing(found)}, each of which may hold the {role}: "
+            f"{shown} has {quoted_names(found)}, each of which may hold the {role}: "
             f"choose with --set columns.{role}={found[0]} (or {NONE})"
         )
     return found[0] if found else None
 
 
-def _named_for_other_roles(role: str, columns: Columns) -> set[str]:
+def _named_for_other_roles(role: str, columns: ColumnNames) -> set[str]:
     settings: Mapping[str, str | None] = vars(columns)
     return {name for other, name in settings.items() if other != role and name is not None}
 

@@ -1,4 +1,4 @@
-"""Which texts of a long stream came before, in 8 bytes a text."""
+"""A set of keys in 8 bytes each, to find duplicates in a list of millions."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ import numpy.typing as npt
 _Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 
-class Seen:
-    """A growing set of texts, kept as sorted runs of 64-bit hashes, each less than half as long as the one before.
+class KeySet:
+    """A growing set of keys, kept as sorted runs of 64-bit hashes, each less than half as long as the one before.
 
-    Of ten million texts, two that differ are taken for one with a probability of 3e-6.
+    Among ten million different keys, the probability that any two have the same hash is 3e-6.
     """
 
     def __init__(self) -> None:
         self._runs: list[_Hashes] = []
 
-    def add(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Add texts -> bool (N,): which of them were there before, or stand further up in `texts`."""
-        hashes = _hashes(texts)
+    def add(self, keys: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Add keys; returns bool (N,): which of them were added before, or stand earlier in `keys`."""
+        hashes = _hashes(keys)
         distinct, first = np.unique(hashes, return_index=True)
         known = np.zeros(len(distinct), dtype=bool)
         for run in self._runs:
@@ -40,6 +40,6 @@ class Seen:
             self._runs.append(run)
 
 
-def _hashes(texts: Sequence[str]) -> _Hashes:
-    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+def _hashes(keys: Sequence[str]) -> _Hashes:
+    digests = (hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
     return np.frombuffer(b"".join(digests), dtype=np.uint64)

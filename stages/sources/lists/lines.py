@@ -1,4 +1,4 @@
-"""The lines of a text file that a stranger may have written: unpacked on the way, none held that is too long."""
+"""Reads the lines of an untrusted text file: decompressed as a stream, and never more of a line than a bound."""
 
 import bz2
 import gzip
@@ -13,12 +13,12 @@ from facerefs.stages.sources.lists.remote import open_remote, shown_place
 from facerefs.stages.sources.source import SourceError
 
 MAX_LINE_BYTES = 1 << 20
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+COMPRESSION_EXTENSIONS = (".gz", ".bz2", ".xz", ".zst")
 _BUFFER_BYTES = 1 << 18
 
 
 @contextmanager
-def opened(place: str) -> Iterator[BinaryIO]:
+def open_binary(place: str) -> Iterator[BinaryIO]:
     """Open a local path, or an address that fsspec understands, to read its bytes as they are.
 
     Raises SourceError if it cannot be opened, or fails while it is read.
@@ -34,14 +34,14 @@ def opened(place: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def unpacked(place: str) -> Iterator[BinaryIO]:
-    """As `opened`, but unpacked if the name ends in .gz, .bz2, .xz or .zst."""
-    with opened(place) as packed, _unpack(packed, place) as file:
+def open_decompressed(place: str) -> Iterator[BinaryIO]:
+    """As `open_binary`, but decompressed if the name ends in .gz, .bz2, .xz or .zst."""
+    with open_binary(place) as packed, _unpack(packed, place) as file:
         yield file
 
 
-def lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """Lines with their ends; None for one of more than MAX_LINE_BYTES, which is passed over."""
+def read_lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """Lines with their line ends; None in place of a line of more than MAX_LINE_BYTES."""
     while line := file.readline(MAX_LINE_BYTES):
         if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
             yield line
@@ -52,9 +52,11 @@ def lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def without_compression(name: str) -> str:
-    """A file's name without the ending of a compression."""
-    ending = next((ending for ending in COMPRESSED if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)]
+    """A file's name without a final .gz, .bz2, .xz or .zst."""
+    extension = next(
+        (extension for extension in COMPRESSION_EXTENSIONS if name.lower().endswith(extension)), ""
+    )
+    return name[: len(name) - len(extension)]
 
 
 def _unpack(packed: BinaryIO, place: str) -> BinaryIO:

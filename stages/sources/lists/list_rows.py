@@ -1,4 +1,4 @@
-"""From what a list says of one photo to a row of `SOURCES`, and from such rows to tables."""
+"""Makes rows of `SOURCES` from the annotations of photos in a list, and tables from such rows."""
 
 import json
 import math
@@ -12,7 +12,7 @@ import pyarrow as pa
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources.lists.columns import NONE
-from facerefs.stages.sources.lists.key_set import Seen
+from facerefs.stages.sources.lists.key_set import KeySet
 
 Row: TypeAlias = dict[str, Any]
 
@@ -37,60 +37,60 @@ _SIZES = (("left", "top", "width", "height"), ("x", "y", "width", "height"), ("x
 
 
 class BadRowError(ValueError):
-    """Why a row of a list cannot be understood, in one sentence."""
+    """Why a row of a list is not valid, in one sentence."""
 
 
-def described(said: Mapping[str, Any], roles: Mapping[str, str]) -> Row:
-    """What a list says of a photo, and which of its columns has which role -> columns of `SOURCES`.
+def source_columns(annotations: Mapping[str, Any], roles: Mapping[str, str]) -> Row:
+    """The columns of `SOURCES` for the annotations of a photo; `roles` gives the column of each role.
 
-    All that has no role becomes `provenance`; what is empty counts as not said. Raises BadRowError.
+    All columns without a role become `provenance`; an empty value counts as missing. Raises BadRowError.
     """
     row: Row = {}
     for column, role in _COLUMN.items():
-        text = _text(said.get(roles[role]), roles[role], _MAX_BYTES[column]) if role in roles else None
+        text = _text(annotations.get(roles[role]), roles[role], _MAX_BYTES[column]) if role in roles else None
         row[column] = text if text is None else _SECRET.sub(r"\1***@", text)
-    row["sha256"] = _sha256(said.get(roles["sha256"])) if "sha256" in roles else None
-    row["box"] = _box(said.get(roles["bbox"])) if "bbox" in roles else None
+    row["sha256"] = _sha256(annotations.get(roles["sha256"])) if "sha256" in roles else None
+    row["box"] = _box(annotations.get(roles["bbox"])) if "bbox" in roles else None
     taken = set(roles.values())
-    row["provenance"] = _provenance({name: value for name, value in said.items() if name not in taken})
+    row["provenance"] = _provenance({name: value for name, value in annotations.items() if name not in taken})
     return row
 
 
-def list_row(where: str, said: Mapping[str, Any] | str, roles: Mapping[str, str]) -> Row:
-    """A row for the photo at a URL. `where` names it in the list; `said` may be a sentence about its fault.
+def list_row(place: str, raw: Mapping[str, Any] | str, roles: Mapping[str, str]) -> Row:
+    """A row for the photo at a URL. `place` names the row in the list; `raw` may be a sentence about an error in it.
 
     The key is `LABEL/URL`, and with a box also a media fragment: `#xywh=LEFT,TOP,WIDTH,HEIGHT`
     (W3C Media Fragments URI 1.0, section 4.2.2).
     """
-    if isinstance(said, str):
-        return bad_row(where, said)
+    if isinstance(raw, str):
+        return bad_row(place, raw)
     try:
-        row = described(said, roles)
+        row = source_columns(raw, roles)
         if row["url"] is None:
             raise BadRowError("there is no URL in it")
     except BadRowError as error:
-        return bad_row(where, str(error))
+        return bad_row(place, str(error))
     label = "" if row["label"] is None else f"{row['label']}/"
     return {"key": f"{label}{row['url']}{_fragment(row['box'])}", **row}
 
 
 def bad_row(key: str, detail: str) -> Row:
-    """A row that is rejected because it cannot be understood."""
+    """A row that is rejected because it is not valid."""
     return {"key": key, "reject": Reject.BAD_ROW.value, "reject_detail": detail}
 
 
 def tables(
-    rows: Iterable[tuple[str, Row]], schema: pa.Schema = SOURCES, twice: Reject | None = None
+    rows: Iterable[tuple[str, Row]], schema: pa.Schema = SOURCES, duplicate: Reject | None = None
 ) -> Iterator[pa.Table]:
-    """Tables of rows, each row with its place in the source, which makes a key unique that came before.
+    """Tables of rows; each row comes with its place in the source, which is added to a key that came before.
 
-    With `twice`, rows whose key came before are rejected.
+    With `duplicate`, rows whose key came before are rejected with this reason.
     """
-    seen = Seen()
+    keys = KeySet()
     for places, batch in _batches(rows):
-        for i in _make_unique(places, batch, seen):
-            if twice is not None and batch[i].get("reject") is None:
-                batch[i] |= {"reject": twice.value, "reject_detail": f"it is {places[i]}"}
+        for i in _make_unique(places, batch, keys):
+            if duplicate is not None and batch[i].get("reject") is None:
+                batch[i] |= {"reject": duplicate.value, "reject_detail": f"it is {places[i]}"}
         columns = [pa.array([row.get(item.name) for row in batch], item.type) for item in schema]
         places.clear()  # or the rows would stay until the next ones are there
         batch.clear()
@@ -112,12 +112,12 @@ def _batches(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[list[str], list[
         yield places, batch
 
 
-def _make_unique(places: Sequence[str], batch: Sequence[Row], seen: Seen) -> list[int]:
-    """Add its place to each key that came before -> the rows that had one."""
+def _make_unique(places: Sequence[str], batch: Sequence[Row], keys: KeySet) -> list[int]:
+    """Add its place to each key that came before; returns the indices of those rows."""
     changed: list[int] = []
     waiting = list(range(len(batch)))
     while waiting:
-        before = seen.add([batch[i]["key"] for i in waiting])
+        before = keys.add([batch[i]["key"] for i in waiting])
         waiting = [i for i, came in zip(waiting, before, strict=True) if came]
         for i in waiting:
             batch[i]["key"] += f" ({places[i]})"
@@ -153,7 +153,7 @@ def _sha256(value: Any) -> str | None:
 
 
 def _box(value: Any) -> list[float] | None:
-    """Left, top, right, bottom from a text, a list, or a mapping of corners or of a corner and a size."""
+    """[left, top, right, bottom] from a text, a list, or a mapping with two corners or with a corner and a size."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
@@ -188,8 +188,8 @@ def _fragment(box: Sequence[float] | None) -> str:
     return "#xywh=" + ",".join(f"{number:.10g}" for number in (left, top, right - left, bottom - top))
 
 
-def _provenance(said: Mapping[str, Any]) -> str | None:
-    kept = {name: _plain(value) for name, value in said.items()}
+def _provenance(annotations: Mapping[str, Any]) -> str | None:
+    kept = {name: _plain(value) for name, value in annotations.items()}
     kept = {name: value for name, value in kept.items() if value is not None and value != ""}
     if not kept:
         return None

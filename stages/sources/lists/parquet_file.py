@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, a few at a time."""
+"""Reads the rows of a Parquet file, a few at a time."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facerefs.stages.sources.lists.text_rows import Said, check_names
+from facerefs.stages.sources.lists.text_rows import RawRow, check_names
 from facerefs.stages.sources.source import SourceError
 
 _BATCH_BYTES = 8 << 20
@@ -16,8 +16,8 @@ _FAULTS = (pa.ArrowException, ValueError, OverflowError, OSError)
 
 
 @contextmanager
-def sound(shown: str) -> Iterator[None]:
-    """Raise SourceError for what pyarrow says of a damaged file."""
+def parquet_errors(shown: str) -> Iterator[None]:
+    """Turn pyarrow's errors for a damaged file into SourceError."""
     try:
         yield
     except SourceError:
@@ -27,52 +27,52 @@ def sound(shown: str) -> Iterator[None]:
 
 
 def open_parquet_file(file: BinaryIO | str, shown: str) -> pq.ParquetFile:
-    """Read the footer. Raises SourceError for a damaged one, and as `check_names` does."""
-    with sound(shown):
+    """An open Parquet file, its footer read. Raises SourceError for a damaged one, and as `check_names` does."""
+    with parquet_errors(shown):
         parquet = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
         names = parquet.schema_arrow.names
     check_names(names, shown)
     return parquet
 
 
-def texts_of(schema: pa.Schema) -> list[str]:
-    """The columns that can be written as text: all in which there are no bytes."""
+def text_columns(schema: pa.Schema) -> list[str]:
+    """The names of the columns without bytes, whose values can be written as text."""
     return [item.name for item in schema if not _holds_bytes(item.type)]
 
 
-def read_parquet(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_parquet(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """The columns of a Parquet file that hold no bytes, and its rows."""
     parquet = open_parquet_file(file, shown)
-    names = texts_of(parquet.schema_arrow)
-    return names, rows_of(parquet, names, 1000, shown)
+    names = text_columns(parquet.schema_arrow)
+    return names, read_rows(parquet, names, 1000, shown)
 
 
-def rows_of(parquet: pq.ParquetFile, names: Sequence[str], most_rows: int, shown: str) -> Iterator[Said]:
-    """Rows with these columns, read about 8 MB at a time, and never more than `most_rows`."""
-    with sound(shown):
+def read_rows(parquet: pq.ParquetFile, names: Sequence[str], max_rows: int, shown: str) -> Iterator[RawRow]:
+    """The rows with these columns, read about 8 MB and at most `max_rows` rows at a time."""
+    with parquet_errors(shown):
         for group in range(parquet.num_row_groups):
             facts = parquet.metadata.row_group(group)
             fitting = _BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)
-            size = max(1, min(most_rows, fitting))
+            size = max(1, min(max_rows, fitting))
             for batch in parquet.iter_batches(size, row_groups=[group], columns=list(names)):
-                yield from _said(batch)
+                yield from _batch_rows(batch)
 
 
-def _said(batch: pa.RecordBatch) -> Iterator[Said]:
+def _batch_rows(batch: pa.RecordBatch) -> Iterator[RawRow]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except _FAULTS:
-        yield from map(_one, (batch.slice(i, 1) for i in range(len(batch))))
+        yield from map(_single_row, (batch.slice(i, 1) for i in range(len(batch))))
     else:
         yield from rows
 
 
-def _one(row: pa.RecordBatch) -> Said:
+def _single_row(row: pa.RecordBatch) -> RawRow:
     try:
-        said: dict[str, Any] = row.to_pylist()[0]
+        values: dict[str, Any] = row.to_pylist()[0]
     except _FAULTS as error:
         return f"one of its values cannot be read: {str(error)[:200]}"
-    return said
+    return values
 
 
 def _holds_bytes(type_: pa.DataType) -> bool:

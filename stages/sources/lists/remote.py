@@ -1,4 +1,4 @@
-"""A file at an address that fsspec understands: how it is shown, and what goes wrong with it, in a sentence."""
+"""Opens a file at an address that fsspec understands; its errors become sentences that show no secrets."""
 
 import io
 import re
@@ -18,12 +18,12 @@ _ADDRESS_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
 
 
 def shown_place(place: str) -> str:
-    """A path or an address as it may be shown and stored: an address without user info, query and fragment."""
+    """A path or an address for messages and for storage: an address without user info, query and fragment."""
     return _QUERY.sub("", _USER.sub("", place)) if "://" in place else text_of_path(place)
 
 
 def without_secrets(text: str, address: str) -> str:
-    """What somebody else says of an address, in one line that can be shown."""
+    """A message about an address, in one line without the address's secrets."""
     secrets = [found[0].removesuffix("@") for found in _USER.finditer(address)]
     secrets += [found[0][1:] for found in _QUERY.finditer(address)]
     text = text.replace(address, shown_place(address))
@@ -34,7 +34,7 @@ def without_secrets(text: str, address: str) -> str:
 
 
 def open_remote(address: str) -> BinaryIO:
-    """Open a file to read its bytes as they are. Raises SourceError, now and while it is read."""
+    """A file to read, its bytes as they are. Raises SourceError, now and while it is read."""
     import fsspec
 
     with _failures(address):
@@ -42,7 +42,7 @@ def open_remote(address: str) -> BinaryIO:
 
 
 class _Remote(io.RawIOBase):
-    """A file of fsspec, whose failures become SourceError."""
+    """A file of fsspec whose errors become SourceError."""
 
     def __init__(self, file: BinaryIO, address: str) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def _failures(address: str) -> Iterator[None]:
 
 
 def _sentence(error: Exception, address: str) -> str:
-    """fsspec calls a file absent, whatever kept it from asking; the cause behind it tells."""
+    """The sentence for an error; fsspec raises FileNotFoundError for any error, so its cause decides."""
     shown = shown_place(address)
     cause: BaseException | None = error
     while isinstance(cause, (FileNotFoundError, LookupError)):

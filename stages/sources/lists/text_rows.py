@@ -1,16 +1,16 @@
-"""Rows of text files: with a header and separators, as JSON objects, or one URL on each line."""
+"""Reads the rows of text files: csv with a header, JSON lines, or one URL on each line."""
 
 import csv
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
-from facerefs.stages.sources.lists.columns import listing
-from facerefs.stages.sources.lists.lines import MAX_LINE_BYTES, lines
+from facerefs.stages.sources.lists.columns import quoted_names
+from facerefs.stages.sources.lists.lines import MAX_LINE_BYTES, read_lines
 from facerefs.stages.sources.source import SourceError
 
-Said: TypeAlias = dict[str, Any] | str
-"""What a row says, by column; or the sentence that says why it cannot be read."""
+RawRow: TypeAlias = dict[str, Any] | str
+"""The values of a row by column; or the sentence that says why it cannot be read."""
 
 _BOM = b"\xef\xbb\xbf"
 _BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -19,13 +19,13 @@ _PEEKED_ROWS = 100
 _PEEKED_BYTES = 4 << 20
 
 
-def read_separated(separator: str, file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_separated(separator: str, file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """The header and the rows of csv or tsv (RFC 4180, line ends of any kind but a lone CR, UTF-8).
 
     A .csv whose header has tabs or semicolons and no comma is read with those. Raises SourceError for a header
     that cannot be read or names a column twice.
     """
-    feed = _Feed(lines(file), shown)
+    feed = _Feed(read_lines(file), shown)
     try:
         header = next((line for line in feed if line.strip()), "")
     except _TooLongError as error:
@@ -43,15 +43,15 @@ def read_separated(separator: str, file: BinaryIO, shown: str) -> tuple[list[str
 
 
 def check_names(names: Sequence[str], shown: str) -> None:
-    """Raise SourceError if there are two columns of the same name, or more than anybody would want."""
+    """Raise SourceError for two columns of the same name, and for more than 1000 columns."""
     if len(names) > _MAX_COLUMNS:
         raise SourceError(f"{shown} has {len(names)} columns, at most {_MAX_COLUMNS}: is it a list of URLs?")
     for name in names:
         if names.count(name) > 1:
-            raise SourceError(f"{shown} has two columns {listing([name])}: give one another name")
+            raise SourceError(f"{shown} has two columns {quoted_names([name])}: give one another name")
 
 
-def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """The names in the first hundred rows, in order, and the rows: one JSON object a line, blank lines apart."""
     numbered = (
         (i, line) for i, line in enumerate(_lines(file, shown), start=1) if line is None or line.strip()
@@ -65,40 +65,42 @@ def read_json_lines(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Sai
             break
     names: dict[str, None] = {}
     for i, line in head:
-        said = _object(line, i)
-        if not isinstance(said, str):
-            names |= dict.fromkeys(said)
-    rest = (_object(line, i) for i, line in numbered)
+        values = _json_object(line, i)
+        if not isinstance(values, str):
+            names |= dict.fromkeys(values)
+    rest = (_json_object(line, i) for i, line in numbered)
     return list(names), _chain(head, rest)
 
 
-def read_urls(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[Said]]:
+def read_urls(file: BinaryIO, shown: str) -> tuple[list[str], Iterator[RawRow]]:
     """One URL on each line, in a column `url`; blank lines apart."""
     numbered = enumerate(_lines(file, shown), start=1)
     return ["url"], (_url(line, i) for i, line in numbered if line is None or line.strip())
 
 
-def _chain(head: Sequence[tuple[int, bytes | None]], rest: Iterator[Said]) -> Iterator[Said]:
+def _chain(head: Sequence[tuple[int, bytes | None]], rest: Iterator[RawRow]) -> Iterator[RawRow]:
     for i, line in head:
-        yield _object(line, i)
+        yield _json_object(line, i)
     yield from rest
 
 
-def _object(line: bytes | None, number: int) -> Said:
+def _json_object(line: bytes | None, number: int) -> RawRow:
     if line is None:
         return _too_long(number)
     try:
-        said = json.loads(line.decode())
+        values = json.loads(line.decode())
     except UnicodeDecodeError:
         return f"line {number} is no UTF-8 text"
     except (ValueError, RecursionError) as error:
         return f"line {number} is no JSON that we can read: {str(error)[:200]}"
     return (
-        said if isinstance(said, dict) else f"line {number} holds a JSON {type(said).__name__}, not an object"
+        values
+        if isinstance(values, dict)
+        else f"line {number} holds a JSON {type(values).__name__}, not an object"
     )
 
 
-def _url(line: bytes | None, number: int) -> Said:
+def _url(line: bytes | None, number: int) -> RawRow:
     if line is None:
         return _too_long(number)
     try:
@@ -113,7 +115,7 @@ def _too_long(number: int) -> str:
 
 def _lines(file: BinaryIO, shown: str) -> Iterator[bytes | None]:
     """Lines without a byte order mark. Raises SourceError for UTF-16."""
-    for i, line in enumerate(lines(file)):
+    for i, line in enumerate(read_lines(file)):
         if i == 0 and line is not None:
             if line.startswith(_BOMS_16):
                 raise SourceError(f"{shown} is UTF-16 text: save it as UTF-8")
@@ -122,11 +124,11 @@ def _lines(file: BinaryIO, shown: str) -> Iterator[bytes | None]:
 
 
 class _TooLongError(Exception):
-    """A record that grows without end."""
+    """A record that is longer than MAX_LINE_BYTES."""
 
 
 class _Feed:
-    """The lines of a file for `csv.reader`, which asks for further ones while a quoted field is open."""
+    """The lines of a file for `csv.reader`, which reads further lines while a quoted field is open."""
 
     def __init__(self, raw: Iterator[bytes | None], shown: str) -> None:
         self._raw = raw
@@ -163,18 +165,18 @@ class _Feed:
             return raw.decode(errors="surrogateescape")
 
     def put_back(self, line: str) -> None:
-        """Let this line come next, again."""
+        """Make this line the next one again."""
         self._put_back = line
 
     def begin(self) -> None:
-        """A new record begins."""
+        """Start a new record: reset its length and its error."""
         self._record_bytes = 0
         self.fault = None
 
 
 def _records(feed: _Feed, separator: str) -> Iterator[list[str] | str]:
-    """Records, or sentences about their faults; after a fault, the next line begins the next record."""
-    # strict: a quote that is out of place is a fault, not a guess, and so is one that is open at the end.
+    """Records, or sentences about their errors; after an error, the next line begins the next record."""
+    # strict: a quote that is out of place is an error, not a guess, and so is one that is open at the end.
     reader = csv.reader(feed, delimiter=separator, strict=True)
     while True:
         try:
@@ -199,7 +201,7 @@ def _why(error: csv.Error) -> str:
     return str(error)
 
 
-def _named(names: Sequence[str], record: list[str] | str) -> Said:
+def _named(names: Sequence[str], record: list[str] | str) -> RawRow:
     if isinstance(record, str):
         return record
     if len(record) != len(names):

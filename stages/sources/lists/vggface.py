@@ -15,9 +15,9 @@ import pyarrow as pa
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
 from facerefs.stages.sources.kind import NoSettings, Place, SourceKind
-from facerefs.stages.sources.lists.lines import lines, opened
+from facerefs.stages.sources.lists.lines import open_binary, read_lines
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
-from facerefs.stages.sources.lists.text_rows import Said
+from facerefs.stages.sources.lists.text_rows import RawRow
 from facerefs.stages.sources.source import SourceError
 
 _AFTER_URL = ("left", "top", "right", "bottom", "pose", "detection_score", "curation")
@@ -26,10 +26,10 @@ _FILES_TRIED = 5
 
 
 @dataclass(frozen=True)
-class VggFace:
-    """One file per person; the file's name is the label, the line's box is where that person is."""
+class VggFaceSource:
+    """Photos listed in one file per person; the file's name is the label, the box in a line shows that person."""
 
-    asked_of_service: ClassVar[str | None] = None
+    service_query: ClassVar[str | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path
@@ -41,23 +41,23 @@ class VggFace:
 
     def rows(self) -> Iterator[pa.Table]:
         """The lines of all files, in the order of their names."""
-        return tables(self._rows(), twice=Reject.LISTED_TWICE)
+        return tables(self._rows(), duplicate=Reject.LISTED_TWICE)
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         for path in _people(self.root):
             label = text_of_path(path.stem)
-            with opened(str(path)) as file:
-                for number, line in enumerate(lines(file), start=1):
+            with open_binary(str(path)) as file:
+                for number, line in enumerate(read_lines(file), start=1):
                     if line is None or line.strip():
                         place = f"{text_of_path(path.name)} row {number}"
-                        yield place, list_row(place, _said(line, label), _ROLES)
+                        yield place, list_row(place, _parse_line(line, label), _ROLES)
 
 
-def open_vggface(root: Path) -> VggFace:
-    """Open the folder of the files, or the one above it as it was published. Raises SourceError for any other."""
+def open_vggface(root: Path) -> VggFaceSource:
+    """The photos of the folder of the files, or of the folder above it. Raises SourceError for any other folder."""
     for folder in (root, root / "files"):
         if _has_lists(folder):
-            return VggFace(folder.resolve())
+            return VggFaceSource(folder.resolve())
     raise SourceError(f"{text_of_path(str(root))} holds no lists as VGG Face has them")
 
 
@@ -71,10 +71,10 @@ def _has_lists(folder: Path) -> bool:
 
 
 def _begins_well(path: Path) -> bool:
-    with opened(str(path)) as file:
-        first = next(lines(file), None)
-    said = _said(first, "")
-    return not isinstance(said, str) and said["url"].strip().startswith(("http://", "https://"))
+    with open_binary(str(path)) as file:
+        first = next(read_lines(file), None)
+    values = _parse_line(first, "")
+    return not isinstance(values, str) and values["url"].strip().startswith(("http://", "https://"))
 
 
 def _people(folder: Path) -> Iterator[Path]:
@@ -87,7 +87,7 @@ def _people(folder: Path) -> Iterator[Path]:
         raise SourceError(f"cannot list {text_of_path(str(folder))}: {error.strerror}") from error
 
 
-def _said(line: bytes | None, label: str) -> Said:
+def _parse_line(line: bytes | None, label: str) -> RawRow:
     if line is None:
         return "the line is too long"
     try:
@@ -102,7 +102,7 @@ def _said(line: bytes | None, label: str) -> Said:
     return {"id": id_, "url": url, "identity": label, "bbox": box, **said}
 
 
-def _open(place: Place, _: NoSettings) -> VggFace | None:
+def _open(place: Place, _: NoSettings) -> VggFaceSource | None:
     if place.folder is None or len(place.files) < 2 or not looks_like_vggface(place.folder):
         return None
     return open_vggface(place.folder)

@@ -1,4 +1,4 @@
-"""A web API that answers in JSON: asked for one thing at a time, slowly, and again when it is busy."""
+"""A client of web APIs that answer in JSON: one request at a time, with pauses, and retries while the API is busy."""
 
 import asyncio
 import json
@@ -28,13 +28,13 @@ _WAYS_OUT = {
 
 
 class Api:
-    """A connection to APIs, used as `with Api(limits) as api`; one request at a time, on one event loop.
+    """A client of APIs, used as `with Api(limits) as api`; one request at a time, on one event loop.
 
-    Before each request it waits until `spacing_s` seconds have passed since the last answer. What is busy
-    (HTTP 408, 425, 429 and 5xx, a time-out, a lost connection) is asked up to `attempts` times, each time after
-    a longer pause, which is what the API asks for (Retry-After) if that is more; if that is more than
-    `longest_wait_s`, it is not asked again; nor is a host to which the
-    first connection fails. `ways_out` says what to do about an HTTP status.
+    Before each request it waits until `spacing_s` seconds have passed since the last answer. While the API is busy
+    (HTTP 408, 425, 429 and 5xx, a timeout, a lost connection) a request is sent up to `attempts` times, each time after
+    a longer pause, or after the one that the API asks for (Retry-After) if that is longer. If that is more than
+    `longest_wait_s`, there is no further attempt, and neither if the first connection to a host fails.
+    `ways_out`: for an HTTP status, what the user can do about it.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Api:
         parameters: Mapping[str, str],
         busy: Callable[[dict[str, Any]], str | None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Ask for `url` with these parameters -> the JSON object of the answer.
+        """The JSON object that the API answers for `url` with these parameters.
 
-        `busy` tells why an answer is none yet, for APIs that say so in what they answer. Raises SourceError for
-        a refusal, for what is no JSON object or larger than 16 MB, and when it stays busy.
+        `busy` returns why an answer means "busy", for APIs that say so in the JSON. Raises SourceError for an answer
+        that refuses, is not a JSON object or is larger than 16 MB, and if the API stays busy.
         """
         try:
             address = check_url(url).update_query(parameters)
@@ -113,7 +113,7 @@ class Api:
         )
 
     def _wait_s(self, attempt: int, error: "_BusyError", url: URL) -> float:
-        """Seconds until the next attempt. Raises SourceError if the API asks for more than we have."""
+        """Seconds until the next attempt. Raises SourceError if the API asks for more than `longest_wait_s`."""
         asked_s = error.asked_s or 0.0
         if asked_s > self._longest_wait_s:
             raise SourceError(
@@ -156,7 +156,7 @@ class Api:
 
 
 class _BusyError(Exception):
-    """The API wants to be asked again, after `asked_s` seconds if it says so."""
+    """The API is busy; it may be asked again after `asked_s` seconds, if it gives a number."""
 
     def __init__(self, why: str, asked_s: float | None) -> None:
         super().__init__(why)

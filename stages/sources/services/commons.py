@@ -1,4 +1,4 @@
-"""Wikimedia Commons: photos that depict a person (by the person's id on Wikidata), or that are in a category."""
+"""Wikimedia Commons as a source: photos that depict a person (by the id on Wikidata), or that are in a category."""
 
 import re
 from collections import Counter
@@ -28,8 +28,8 @@ _NAMED_IN_NOTE = 5
 
 
 @dataclass(frozen=True)
-class Commons:
-    """What is taken from Wikimedia Commons."""
+class CommonsSettings:
+    """Which photos are taken from Wikimedia Commons, and how its API is asked."""
 
     api: str = "https://commons.wikimedia.org/w/api.php"
     """Address of the API of Wikimedia Commons."""
@@ -50,7 +50,7 @@ class Commons:
 
 @dataclass(frozen=True)
 class CommonsSource:
-    """Photos of Wikimedia Commons; `notes` says, after the last row, what a person should know of the listing.
+    """Photos of Wikimedia Commons; after the last row, `notes` has sentences about the listing for the user.
 
     A photo of two people is listed for each; one that is found twice for the same label, once. Files that are
     no photos (drawings, documents, films, sounds) are not listed.
@@ -58,17 +58,17 @@ class CommonsSource:
 
     name: str
     wanted: tuple[Wanted, ...]
-    settings: Commons
+    settings: CommonsSettings
     connect: Callable[[], "Api"]
     notes: list[str] = field(default_factory=list)
 
     @property
-    def asked_of_service(self) -> str:
+    def service_query(self) -> str:
         """The people or categories, and their labels."""
         return repr(self.wanted)
 
     def rows(self) -> Iterator[pa.Table]:
-        """List the photos in the order of the API: by their upload for people, by title for a category.
+        """The photos in the order of the API: by their upload for people, by title for a category.
 
         Raises SourceError if the API refuses or stays busy, and if there is no photo at all.
         """
@@ -88,7 +88,7 @@ class CommonsSource:
             raise SourceError(f"Wikimedia Commons has no photo for {self.name}: " + "; ".join(self.notes))
 
     def _named(self, wikidata: MediaWiki) -> Iterator[tuple[str, list[Wanted]]]:
-        """The labels, and who or what has each of them."""
+        """Each label, with the people and categories that have it."""
         groups = _by_label(self.wanted)
         given = {label for label, _ in groups if label is not None}
         for start in range(0, len(groups), _PEOPLE_PER_REQUEST):
@@ -107,7 +107,7 @@ class CommonsSource:
                     yield named.label, [named]
 
     def _people(self, wikidata: MediaWiki, ids: Sequence[str]) -> dict[str, Wanted]:
-        """Ids -> the id, or `new|old` where two were merged, and `English name (id)` or else the id as label.
+        """For each id: the id, or `new|old` if it was merged into another, and as label `English name (id)`, or the id.
 
         https://www.wikidata.org/w/api.php?action=help&modules=wbgetentities
         """
@@ -117,7 +117,7 @@ class CommonsSource:
             "languages": "en|mul",
             "ids": "|".join(ids),
         }
-        entities = wikidata.ask(parameters).get("entities")
+        entities = wikidata.query(parameters).get("entities")
         people = {}
         for id_ in ids:
             entity = entities.get(id_) if isinstance(entities, dict) else None
@@ -161,10 +161,10 @@ class CommonsSource:
             self._note(f"Commons has no photo of {shown}")
 
 
-def open_commons(text: str, settings: Commons, limits: WebLimits) -> CommonsSource:
-    """Open what follows `commons:`: `Q76`, `Q76,Q30`, `Category:Barack Obama`, or `@FILE` of one of these a line.
+def open_commons(text: str, settings: CommonsSettings, limits: WebLimits) -> CommonsSource:
+    """The source for the text after `commons:`: `Q76`, `Q76,Q30`, `Category:Barack Obama`, or `@FILE` with one a line.
 
-    Asks nothing yet. Raises SourceError for anything else.
+    Sends no request yet. Raises SourceError for any other text.
     """
 
     def connect() -> "Api":
@@ -186,7 +186,7 @@ def open_commons(text: str, settings: Commons, limits: WebLimits) -> CommonsSour
 
 
 def _subject(text: str) -> str:
-    """`Q76` or `Category:Barack Obama`, as the wikis write them."""
+    """`Q76` or `Category:Barack Obama`, as the wikis write them. Raises SourceError for any other text."""
     prefix, colon, name = text.replace("_", " ").partition(":")
     name = " ".join(name.split())
     if colon and prefix.strip().lower() == "category" and name:
@@ -200,7 +200,7 @@ def _subject(text: str) -> str:
 
 
 def _by_label(wanted: Sequence[Wanted]) -> list[tuple[str | None, list[Wanted]]]:
-    """Who gets which label, in the order of the first; ids without one stay alone, for Wikidata to name."""
+    """Each label with its people and categories, in the order of the first; None for an id that Wikidata must name."""
     groups: dict[tuple[str | None, str], list[Wanted]] = {}
     for one in dict.fromkeys(wanted):
         category = one.text.removeprefix(CATEGORY) if one.text.startswith(CATEGORY) else None
@@ -211,8 +211,8 @@ def _by_label(wanted: Sequence[Wanted]) -> list[tuple[str | None, list[Wanted]]]
 
 def _name(entity: Mapping[str, Any]) -> str | None:
     labels = entity.get("labels")
-    said = labels.get("en") or labels.get("mul") if isinstance(labels, dict) else None
-    return " ".join(str(said.get("value", "")).split()) or None if isinstance(said, dict) else None
+    label = labels.get("en") or labels.get("mul") if isinstance(labels, dict) else None
+    return " ".join(str(label.get("value", "")).split()) or None if isinstance(label, dict) else None
 
 
 def _split(text: str) -> list[str]:
@@ -224,7 +224,7 @@ COMMONS = SourceKind(
     example="commons:Q76",
     photos="Photos of Wikimedia Commons that show a person, by the person's id on Wikidata; or those of a category, "
     "commons:Category:NAME; or of each line of a file, commons:@FILE.",
-    settings=Commons,
+    settings=CommonsSettings,
     open=lambda place, settings: open_commons(place.text, settings, place.limits),
     is_service=True,
 )

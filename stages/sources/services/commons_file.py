@@ -1,4 +1,4 @@
-"""A file of Wikimedia Commons, as its API describes it, made a row of `SOURCES`.
+"""Makes a row of `SOURCES` from a file of Wikimedia Commons, as its API describes it.
 
 https://www.mediawiki.org/wiki/API:Imageinfo and https://www.mediawiki.org/wiki/Extension:CommonsMetadata
 """
@@ -29,7 +29,7 @@ _MAX_TEXT = 500
 
 
 def is_photo(page: Mapping[str, Any]) -> bool:
-    """Whether the file is one, or may have been one before it was lost; not drawings, documents, films, sounds."""
+    """Whether the file is a photo, or may have been one before it was lost; no drawing, document, film or sound."""
     mime = _info(page).get("mime")
     return mime is None or mime in PHOTO_TYPES
 
@@ -41,34 +41,34 @@ def row_of_file(
     thumbnail: bool,
     licences: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """A page with `imageinfo` -> a row; rejected if there is no file to be had, or its licence is not wanted.
+    """The row of a page with `imageinfo`; rejected if its file is gone, or its licence is not one of `licences`.
 
-    `listed_by` goes into the provenance. `thumbnail`: take the thumbnail's address, not the file's.
+    `listed_by` goes into the provenance. `thumbnail`: take the URL of the thumbnail, not of the file.
     """
     info = _info(page)
-    said = _metadata(info)
+    metadata = _metadata(info)
     page_url = _text(info.get("descriptionurl"))
     url = _without_tracking(_text(info.get("thumburl" if thumbnail else "url")))
-    licence = " ".join(part for part in (said.get("licence_name"), said.get("licence_url")) if part)
+    licence = " ".join(part for part in (metadata.get("licence_name"), metadata.get("licence_url")) if part)
     facts = {name: info[name] for name in _FACTS if isinstance(info.get(name), str | int)}
     title = str(page.get("title"))
-    provenance = {"title": title, "pageid": page.get("pageid"), **listed_by, **facts, **said}
+    provenance = {"title": title, "pageid": page.get("pageid"), **listed_by, **facts, **metadata}
     row = {
         "key": f"{label}/{url or page_url or title}",
         "url": url,
         "page": page_url,
         "licence": licence or None,
-        "attribution": said.get("attribution") or said.get("artist") or said.get("credit"),
+        "attribution": metadata.get("attribution") or metadata.get("artist") or metadata.get("credit"),
         "label": label,
         "provenance": json.dumps(provenance, ensure_ascii=False, sort_keys=True),
     }
-    return row | _rejected(page, info, url, said.get("licence_name"), licences)
+    return row | _rejected(page, info, url, metadata.get("licence_name"), licences)
 
 
 def is_licence_wanted(name: str | None, licences: Sequence[str] | None) -> bool:
     """Whether a licence is one of `licences` or a version of it: `CC BY` is CC BY 4.0, but not CC BY-SA 4.0.
 
-    One that ends in * is any that begins so.
+    A name that ends in * stands for all licences that begin with it.
     """
     if licences is None:
         return True
@@ -105,16 +105,16 @@ def _info(page: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _metadata(info: Mapping[str, Any]) -> dict[str, str]:
-    """The known fields of extmetadata that say something, as text; their values are HTML."""
+    """The known fields of extmetadata that are not empty, as text; the API gives their values as HTML."""
     fields = info.get("extmetadata")
-    said = {}
+    metadata = {}
     for name, ours in METADATA.items():
         field = fields.get(name) if isinstance(fields, dict) else None
         value = field.get("value") if isinstance(field, dict) else None
         text = plain_text(str(value), _MAX_TEXT) if isinstance(value, str | int | float) else ""
         if text:
-            said[ours] = text
-    return said
+            metadata[ours] = text
+    return metadata
 
 
 def _text(value: object) -> str | None:
@@ -122,7 +122,7 @@ def _text(value: object) -> str | None:
 
 
 def _without_tracking(url: str | None) -> str | None:
-    """The API appends utm_ parameters that tell how the address was found: they name no other file."""
+    """The URL without the utm_ parameters that the API appends; the file is the same."""
     if url is None:
         return None
     address, _, query = url.partition("?")

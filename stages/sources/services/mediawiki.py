@@ -1,4 +1,4 @@
-"""The API of a wiki: queries that go on until they are complete, and what it says when it will not answer.
+"""A client of the MediaWiki API: queries with their continuations, warnings and errors.
 
 https://www.mediawiki.org/wiki/API:Etiquette (one request at a time, maxlag) and, for the continuation,
 https://www.mediawiki.org/wiki/API:Continue
@@ -19,8 +19,8 @@ _BUSY = ("maxlag", "ratelimited", "readonly", "cirrussearch-backend-error", "cir
 _FAULT = "internal_api_error_"  # of the server, followed by its name
 
 
-class RefusedError(SourceError):
-    """The wiki answered with an error, whose name is `code`."""
+class MediaWikiError(SourceError):
+    """The wiki answered with an error; `code` is its name."""
 
     def __init__(self, sentence: str, code: str) -> None:
         super().__init__(sentence)
@@ -36,21 +36,21 @@ class MediaWiki:
         self._shown = shown_place(url)
         self._note = note
 
-    def ask(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """One answer. Raises RefusedError for an error that waiting does not heal, and SourceError as Api does."""
+    def query(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """One answer. Raises MediaWikiError for an error that a retry cannot help, and SourceError as Api does."""
         answer = self._api.get_json(self._url, {**_ALWAYS, **parameters}, _why_busy)
         for module, warning in _items(answer.get("warnings")):
-            self._note(f"{self._shown} warns ({module}): {_said(warning, 'warnings')}")
+            self._note(f"{self._shown} warns ({module}): {_field(warning, 'warnings')}")
         if "error" in answer:
-            code = _said(answer["error"], "code")
-            raise RefusedError(f"{self._shown} refuses: {_said(answer['error'], 'info')} ({code})", code)
+            code = _field(answer["error"], "code")
+            raise MediaWikiError(f"{self._shown} refuses: {_field(answer['error'], 'info')} ({code})", code)
         return answer
 
-    def answers(self, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def query_all(self, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """All answers of a query, one after the other."""
         more: dict[str, str] = {}
         while True:
-            answer = self.ask({**parameters, **more})
+            answer = self.query({**parameters, **more})
             yield answer
             before, more = more, {name: str(value) for name, value in _items(answer.get("continue"))}
             if not more:
@@ -58,15 +58,15 @@ class MediaWiki:
             if more == before:
                 raise SourceError(f"{self._shown} gives the same answer again and again: try again later")
 
-    def batches(self, parameters: Mapping[str, str]) -> Iterator[list[Page]]:
+    def page_batches(self, parameters: Mapping[str, str]) -> Iterator[list[Page]]:
         """The pages of a query with a generator, with all properties asked for, in the generator's order.
 
         The properties of a batch may come in several answers. Of a list that is there already (upload history:
         the continuation of a single file leads to its older versions) the first one is kept.
         """
         pages: dict[str, Page] = {}
-        for answer in self.answers(parameters):
-            for page in self.found(answer, "pages"):
+        for answer in self.query_all(parameters):
+            for page in self.items(answer, "pages"):
                 title = str(page.get("title"))
                 pages[title] = page | pages.get(title, {})
             if answer.get("batchcomplete") or "continue" not in answer:
@@ -74,8 +74,8 @@ class MediaWiki:
                     yield sorted(pages.values(), key=_position)
                 pages = {}
 
-    def found(self, answer: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
-        """The list `what` of an answer to a query; empty if it is not there. Raises SourceError for another shape."""
+    def items(self, answer: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+        """The list `what` of an answer; empty if absent. Raises SourceError for an answer in another form."""
         query = answer.get("query", {})
         items = query.get(what, []) if isinstance(query, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -84,19 +84,22 @@ class MediaWiki:
 
 
 def _why_busy(answer: Mapping[str, Any]) -> str | None:
-    """https://www.mediawiki.org/wiki/Manual:Maxlag_parameter: an error in an answer with HTTP status 200."""
+    """Why the wiki is busy: an error in an answer with HTTP status 200; None if it is not.
+
+    https://www.mediawiki.org/wiki/Manual:Maxlag_parameter
+    """
     if "error" not in answer:
         return None
-    code = _said(answer["error"], "code")
-    return f"{code}: {_said(answer['error'], 'info')}" if code in _BUSY or code.startswith(_FAULT) else None
+    code = _field(answer["error"], "code")
+    return f"{code}: {_field(answer['error'], 'info')}" if code in _BUSY or code.startswith(_FAULT) else None
 
 
-def _said(said: object, name: str) -> str:
-    return str(said.get(name, "")) if isinstance(said, dict) else str(said)
+def _field(value: object, name: str) -> str:
+    return str(value.get(name, "")) if isinstance(value, dict) else str(value)
 
 
-def _items(said: object) -> list[tuple[str, Any]]:
-    return list(said.items()) if isinstance(said, dict) else []
+def _items(value: object) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
 
 
 def _position(page: Page) -> int:

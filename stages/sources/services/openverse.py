@@ -1,7 +1,7 @@
-"""Openverse: openly licensed photos that a search for a person's name finds; who they show is a guess.
+"""Openverse as a source: openly licensed photos that a search for a person's name finds; the label is a guess.
 
-https://api.openverse.org/v1/. Its terms forbid to scrape the catalogue: this source asks what anonymous use may
-ask (20 results a page, 240 of a search, 20 requests a minute, 200 a day) and refuses to begin what needs more.
+https://api.openverse.org/v1/. Its terms forbid scraping the catalogue: this source stays within the limits of anonymous
+use (20 results a page, 240 of a search, 20 requests a minute, 200 a day) and refuses a search that needs more.
 """
 
 import json
@@ -24,8 +24,8 @@ from facerefs.stages.web.limits import WebLimits
 if TYPE_CHECKING:
     from facerefs.stages.sources.services.api import Api
 
-RESULTS_OF_A_SEARCH = 240
-REQUESTS_A_DAY = 200
+MAX_RESULTS_PER_SEARCH = 240
+MAX_REQUESTS_PER_DAY = 200
 _MAX_QUERY = 200  # characters
 _MAX_TEXT = 1000
 _MAX_PAGES = 500  # of Openverse on one's own machine
@@ -52,8 +52,8 @@ _WAYS_OUT = {
 
 
 @dataclass(frozen=True)
-class Openverse:
-    """What is taken from Openverse."""
+class OpenverseSettings:
+    """Which photos are taken from Openverse, and how its API is asked."""
 
     api: str = "https://api.openverse.org/v1"
     """Address of the API of Openverse."""
@@ -71,24 +71,24 @@ class Openverse:
 
 @dataclass(frozen=True)
 class OpenverseSource:
-    """Photos that Openverse finds for names; `notes` says, after the last row, what a person should know.
+    """Photos that Openverse finds for names; after the last row, `notes` has sentences about the listing for the user.
 
-    The label is the name: `cluster.labels=check` drops those who are somebody else.
+    The label is the name that was searched for: `cluster.labels=check` drops photos of other people.
     """
 
     name: str
     wanted: tuple[Wanted, ...]
-    settings: Openverse
+    settings: OpenverseSettings
     connect: Callable[[], "Api"]
     notes: list[str] = field(default_factory=list)
 
     @property
-    def asked_of_service(self) -> str:
+    def service_query(self) -> str:
         """The people or categories, and their labels."""
         return repr(self.wanted)
 
     def rows(self) -> Iterator[pa.Table]:
-        """List the photos in the order of the API. Raises SourceError if it refuses, or finds nothing at all."""
+        """The photos in the order of the API. Raises SourceError if it refuses, or finds nothing at all."""
         self.notes.clear()
         seen, accepted = set[str](), dict.fromkeys((one.label or one.text for one in self.wanted), 0)
         with self.connect() as api:
@@ -122,7 +122,7 @@ class OpenverseSource:
                     f"{shown_place(self.settings.api)} does not answer as Openverse does: is that its address?"
                 )
             reachable = pages * self.settings.page_size
-            if page == 1 and (total >= RESULTS_OF_A_SEARCH or total > reachable):
+            if page == 1 and (total >= MAX_RESULTS_PER_SEARCH or total > reachable):
                 self.notes.append(
                     f"Openverse gives {min(total, reachable)} results for {name} and no more: it may have others"
                 )
@@ -131,7 +131,10 @@ class OpenverseSource:
                 return
 
     def _query(self, name: str, page: int) -> dict[str, str]:
-        """https://api.openverse.org/v1/#tag/images/operation/images_search; in quotes: the words side by side."""
+        """The query of a search; quotes mean the words side by side.
+
+        https://api.openverse.org/v1/#tag/images/operation/images_search
+        """
         settings = self.settings
         query = {"q": f'"{name}"', "license": ",".join(_codes(settings)), "page": str(page)}
         query["page_size"] = str(settings.page_size)
@@ -166,10 +169,10 @@ class OpenverseSource:
         return row
 
 
-def open_openverse(text: str, settings: Openverse, limits: WebLimits) -> OpenverseSource:
-    """Open what follows `openverse:`: a name, several separated by `;`, or `@FILE` of names, one a line.
+def open_openverse(text: str, settings: OpenverseSettings, limits: WebLimits) -> OpenverseSource:
+    """The source for the text after `openverse:`: a name, several separated by `;`, or `@FILE` with one a line.
 
-    Asks nothing yet. Raises SourceError for no name, unknown licences, and for more than a day's requests.
+    Sends no request yet. Raises SourceError for no name, unknown licences, and for more than a day's requests.
     """
 
     def connect() -> "Api":
@@ -189,7 +192,7 @@ def open_openverse(text: str, settings: Openverse, limits: WebLimits) -> Openver
     return OpenverseSource(f"openverse:{text}", names, settings, connect)
 
 
-def _check(names: Sequence[Wanted], settings: Openverse) -> None:
+def _check(names: Sequence[Wanted], settings: OpenverseSettings) -> None:
     for one in names:
         if len(one.text) > _MAX_QUERY - 2:
             raise SourceError(
@@ -200,15 +203,17 @@ def _check(names: Sequence[Wanted], settings: Openverse) -> None:
         raise SourceError(
             f"openverse.licences: {settings.licences!r} should hold codes of {', '.join(_LICENCE_NAMES)}"
         )
-    pages = -(-min(settings.max_photos or RESULTS_OF_A_SEARCH, RESULTS_OF_A_SEARCH) // settings.page_size)
-    if settings.api == Openverse.api and len(names) * pages > REQUESTS_A_DAY:
+    pages = -(
+        -min(settings.max_photos or MAX_RESULTS_PER_SEARCH, MAX_RESULTS_PER_SEARCH) // settings.page_size
+    )
+    if settings.api == OpenverseSettings.api and len(names) * pages > MAX_REQUESTS_PER_DAY:
         raise SourceError(
-            f"{len(names)} names of up to {pages} pages each may take more than the {REQUESTS_A_DAY} requests a day "
-            "that Openverse allows without a key: name fewer people, or lower openverse.max_photos"
+            f"{len(names)} names of up to {pages} pages each may take more than the {MAX_REQUESTS_PER_DAY} requests "
+            "a day that Openverse allows without a key: name fewer people, or lower openverse.max_photos"
         )
 
 
-def _codes(settings: Openverse) -> list[str]:
+def _codes(settings: OpenverseSettings) -> list[str]:
     return [code.strip().lower() for code in settings.licences.split(",") if code.strip()]
 
 
@@ -221,7 +226,7 @@ OPENVERSE = SourceKind(
     name="openverse",
     example="openverse:NAME",
     photos="Openly licensed photos that Openverse finds for a name, or for each line of a file, openverse:@FILE.",
-    settings=Openverse,
+    settings=OpenverseSettings,
     open=lambda place, settings: open_openverse(place.text, settings, place.limits),
     is_service=True,
 )

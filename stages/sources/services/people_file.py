@@ -1,4 +1,4 @@
-"""People to look for, from a file: one of them a line, and after a tab the label that they get."""
+"""Reads the people to search for from a file: one on each line, perhaps with a tab and a label."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,17 @@ from facerefs.stages.sources.source import SourceError
 
 @dataclass(frozen=True)
 class Wanted:
-    """Who is looked for (an id, a category, a name), and the label of the photos if it is another one."""
+    """What to search for (an id, a category, a name), and the label of its photos, if that is another text.
+
+    `listed.yaml` of a build holds its repr: another class or field name would make services list everything again.
+    """
 
     text: str
     label: str | None = None
 
 
 def read_people(path: Path) -> list[Wanted]:
-    """Read the lines of a file, empty ones excepted.
+    """The people in the lines of a file, without empty lines.
 
     Raises SourceError for a file that cannot be read or is empty, and for a line with more than one tab.
     """

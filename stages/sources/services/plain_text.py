@@ -1,4 +1,4 @@
-"""HTML that strangers wrote, as one line of text."""
+"""Untrusted HTML as one line of text."""
 
 from contextlib import suppress
 from html.parser import HTMLParser
@@ -12,7 +12,7 @@ _UNSEEN = frozenset({"script", "style", "template"})
 
 
 def plain_text(html: str, max_characters: int) -> str:
-    """What a reader sees of HTML, in one line without control characters; cut (...) where it is too long."""
+    """The visible text of HTML, in one line without control characters; cut, with `...`, if it is too long."""
     reader = _Reader()
     with suppress(AssertionError):  # what the parser raises for a declaration that it does not know
         reader.feed(_start(html))
@@ -22,7 +22,7 @@ def plain_text(html: str, max_characters: int) -> str:
 
 
 def _start(html: str) -> str:
-    """As much as is read of it, not cut within a tag."""
+    """The first _MAX_HTML characters, not cut within a tag."""
     start = html[:_MAX_HTML]
     return (
         start[: start.rfind("<")] if len(html) > _MAX_HTML and start.rfind("<") > start.rfind(">") else start

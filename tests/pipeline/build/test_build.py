@@ -93,10 +93,10 @@ def test_a_setting_that_is_new_since_the_build_is_no_change_at_its_default(tmp_p
 
 
 def test_a_service_is_not_asked_again_for_a_setting_at_its_default() -> None:
-    """A setting that comes new is not in the question either."""
-    assert yaml.safe_load(OLD.question()) == {"source": "/photos"}
+    """A setting that comes new is not in the listing key either."""
+    assert yaml.safe_load(OLD.listing_key()) == {"source": "/photos"}
     other = replace(OLD, config=Config(rows_per_part=64, commons=Commons(category_depth=1)))
-    assert len({OLD.question(), other.question(), replace(OLD, source="/others").question()}) == 3
+    assert len({OLD.listing_key(), other.listing_key(), replace(OLD, source="/others").listing_key()}) == 3
 
 
 def test_a_build_with_the_old_names_of_settings_is_read_by_the_new_ones(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from rich.console import Console
 from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.fetch.fetch import run_fetch
 from facerefs.pipeline.fetch.retry import Retry
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.journal import PartJournals
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from tests.photo_server import PhotoServer, photo_server
 from tests.pipeline.folders import contents
@@ -76,9 +77,9 @@ def fetch(
 ) -> str:
     storage = Storage(str(out))
     console = Console(record=True, width=300, file=io.StringIO())
-    source = open_url_lists([str(write_list(out.with_suffix(".csv"), urls))], Columns())
+    source = open_url_lists([str(write_list(out.with_suffix(".csv"), urls))], ColumnNames())
     list_source(source.rows(), rows_per_part, storage, console)
-    run_fetch(settings, storage, Workers(workers), console, retry)
+    run_fetch(settings, storage, RayWorkers(workers), console, retry)
     return console.export_text()
 
 
@@ -103,14 +104,14 @@ def test_photos_reach_the_disk_as_they_were_sent_by_one_or_two_workers(
     tmp_path: Path, server: PhotoServer
 ) -> None:
     urls = all_urls(server)
-    said = fetch(tmp_path / "out", urls, workers=2)
+    output = fetch(tmp_path / "out", urls, workers=2)
     assert photos(tmp_path / "out") == {url: server.photos["/" + url.rpartition("/")[2]] for url in urls}
     row = rows(tmp_path / "out")[urls[0]]
     assert (row["status"], row["attempts"], row["robots"], row["final_url"]) == (200, 1, "none", urls[0])
     assert row["reject"] is None
-    assert f"{PHOTOS} rows" in said
-    assert "images/s" in said
-    assert "slowest hosts: 127.0.0." in said
+    assert f"{PHOTOS} rows" in output
+    assert "images/s" in output
+    assert "slowest hosts: 127.0.0." in output
     assert all("facerefs" in agent for agent in server.agents)
     fetch(tmp_path / "one", urls, workers=1)
     assert downloaded_tars(tmp_path / "one") == downloaded_tars(tmp_path / "out")
@@ -119,12 +120,12 @@ def test_photos_reach_the_disk_as_they_were_sent_by_one_or_two_workers(
 def test_a_longer_list_fetches_only_what_is_new(tmp_path: Path, server: PhotoServer) -> None:
     urls = all_urls(server)
     fetch(tmp_path / "out", urls[:-5])
-    assert server.asked_for_photos == PHOTOS - 5
+    assert server.photo_requests == PHOTOS - 5
     fetch(tmp_path / "out", [urls[-1], *urls[:-1]])  # which shifts the names of others too
-    assert server.asked_for_photos == PHOTOS
+    assert server.photo_requests == PHOTOS
     assert photos(tmp_path / "out").keys() == set(urls)
     fetch(tmp_path / "out", urls[:7])
-    assert server.asked_for_photos == PHOTOS
+    assert server.photo_requests == PHOTOS
     assert photos(tmp_path / "out").keys() == set(urls[:7])
 
 
@@ -138,22 +139,22 @@ def test_retry_transient_asks_only_for_what_may_have_healed(tmp_path: Path, serv
         Reject.NOT_FOUND,
     }
     server.statuses = {}
-    server.asked.clear()
+    server.requests.clear()
     fetch(tmp_path / "out", urls)
-    assert server.asked_for_photos == 0
+    assert server.photo_requests == 0
     fetch(tmp_path / "out", urls, retry=Retry.TRANSIENT)
-    assert {path: count for path, count in server.asked.items() if path.endswith("jpg")} == {"/003.jpg": 1}
+    assert {path: count for path, count in server.requests.items() if path.endswith("jpg")} == {"/003.jpg": 1}
     assert len(photos(tmp_path / "out")) == PHOTOS - 1
 
 
 def test_retry_all_downloads_only_what_has_changed(tmp_path: Path, server: PhotoServer) -> None:
     urls = all_urls(server)
     fetch(tmp_path / "out", urls)
-    server.given.clear()
+    server.photos_sent.clear()
     server.photos["/005.jpg"] = jpeg(1000)
     server.statuses["/006.jpg"] = 410
     fetch(tmp_path / "out", urls, retry=Retry.ALL)
-    assert server.given == {"/005.jpg": 1}
+    assert server.photos_sent == {"/005.jpg": 1}
     kept = photos(tmp_path / "out")
     assert kept[urls[5]] == jpeg(1000)
     assert kept[urls[4]] == server.photos["/004.jpg"]
@@ -169,34 +170,34 @@ def test_retry_all_keeps_photos_of_a_host_that_is_down(tmp_path: Path, server: P
     assert {row["status"] for row in rows(tmp_path / "out").values()} == {200}
 
 
-def test_a_host_that_asks_to_be_left_alone_is_asked_no_more(tmp_path: Path, server: PhotoServer) -> None:
+def test_a_host_that_asks_for_a_long_wait_is_not_asked_again(tmp_path: Path, server: PhotoServer) -> None:
     server.statuses = dict.fromkeys(server.photos, 429)
     server.headers = {path: {"Retry-After": "3600"} for path in server.photos}
     urls = [server.url(path) for path in server.photos]
     fetch(tmp_path / "out", urls, replace(QUICK, host_connections=2))
-    assert server.asked_for_photos <= 4
+    assert server.photo_requests <= 4
     reasons = [row["reject"] for row in rows(tmp_path / "out").values()]
     assert set(reasons) == {Reject.RATE_LIMITED, Reject.HOST_DOWN}
 
 
-def test_a_busy_host_that_names_no_time_gets_time(tmp_path: Path, server: PhotoServer) -> None:
+def test_a_busy_host_without_retry_after_is_given_pauses(tmp_path: Path, server: PhotoServer) -> None:
     server.statuses = dict.fromkeys(server.photos, 429)
     urls = [server.url(path) for path in server.photos]
     fetch(tmp_path / "out", urls, replace(QUICK, host_connections=2, backoff_s=0.1, host_failures=5))
-    assert server.asked_for_photos <= 5 + 2
+    assert server.photo_requests <= 5 + 2
     assert server.times[-1] - server.times[0] > 0.2
 
 
 def test_one_url_of_several_names_is_asked_for_once(tmp_path: Path, server: PhotoServer) -> None:
     urls = [server.url("/000.jpg")] * 15  # two names: "Person 0" and "Person 1"
     fetch(tmp_path / "out", urls, rows_per_part=64)
-    assert server.asked["/000.jpg"] == 1
+    assert server.requests["/000.jpg"] == 1
     table = Storage(str(tmp_path / "out")).scan("downloads").to_pylist()
     assert len(table) == 2
     assert all(row["photo"] is not None for row in table)
 
 
-def test_a_journal_is_believed_only_where_it_answers_the_same_question(
+def test_a_journal_is_used_only_as_far_as_it_is_valid_for_the_same_settings(
     tmp_path: Path, server: PhotoServer
 ) -> None:
     out, urls = tmp_path / "out", all_urls(server)[:6]
@@ -204,7 +205,7 @@ def test_a_journal_is_believed_only_where_it_answers_the_same_question(
     (name,) = Storage(str(out)).parts("downloads")
     known = {row["key"]: row for row in Storage(str(out)).scan("downloads").to_pylist()}
     shutil.rmtree(out / "downloads")
-    journal = Storage(str(out)).journal("downloads", name)
+    journal = PartJournals(out / "downloads").journal(name)
     records = [{**row, "photo": None, "question": "another"} for row in known.values()]
     journal.append({**records[0], "reject": "private_address"}, b"")
     journal.append({**records[1], "robots": "ignored"}, b"another photo")
@@ -229,10 +230,12 @@ def test_what_was_fetched_before_a_list_changed_is_not_fetched_again(
     data = [storage.read_blob(**row["photo"]) for row in kept]
     shutil.rmtree(out / "downloads")
     for row, photo in zip(kept, data, strict=True):
-        storage.journal("downloads", name).append({**row, "photo": None, "question": "?"}, photo or b"")
-    server.asked.clear()
+        PartJournals(out / "downloads").journal(name).append(
+            {**row, "photo": None, "question": "?"}, photo or b""
+        )
+    server.requests.clear()
     fetch(out, [*urls, server.url("/059.jpg")], rows_per_part=64)
-    assert {path for path in server.asked if path.endswith("jpg")} == {"/059.jpg"}
+    assert {path for path in server.requests if path.endswith("jpg")} == {"/059.jpg"}
     assert len(photos(out)) == 7
 
 
@@ -253,7 +256,7 @@ def test_robots_and_opt_outs_are_honoured_and_recorded(tmp_path: Path, server: P
     fetch(tmp_path / "out", urls)
     found = rows(tmp_path / "out")
     assert [found[url]["reject"] for url in urls] == [Reject.ROBOTS, Reject.OPT_OUT, None]
-    assert server.asked["/000.jpg"] == 0
+    assert server.requests["/000.jpg"] == 0
     assert found[urls[1]]["opt_out"] == "X-Robots-Tag: noai"
     assert [found[url]["robots"] for url in urls] == ["disallowed", "allowed", "allowed"]
 
@@ -292,16 +295,16 @@ def test_a_killed_crawl_fetches_nothing_twice(tmp_path: Path, server: PhotoServe
         f"slow = replace(QUICK, host_connections=1); fetch(Path({str(tmp_path / 'out')!r}), {urls!r}, slow)"
     )
     for _ in range(kills):
-        done = server.given.total()
+        done = server.photos_sent.total()
         child = subprocess.Popen([sys.executable, "-c", script])
-        while server.given.total() < done + 5:
+        while server.photos_sent.total() < done + 5:
             assert child.poll() is None, "it should not have ended before it is killed"
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    assert server.given.total() < PHOTOS
+    assert server.photos_sent.total() < PHOTOS
     server.delays_s = {}
     fetch(tmp_path / "out", urls)
     assert photos(tmp_path / "out") == {url: server.photos["/" + url.rpartition("/")[2]] for url in urls}
     in_flight = 3 * kills  # one request to each host may have been answered as the kill came
-    assert server.given.total() <= PHOTOS + in_flight
+    assert server.photos_sent.total() <= PHOTOS + in_flight

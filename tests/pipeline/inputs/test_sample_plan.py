@@ -10,7 +10,7 @@ import pytest
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.mapped_table import Spilled
+from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES
 from facerefs.stages.shard import Shard
 from tests.pipeline.small_set import make_set
@@ -105,18 +105,18 @@ def test_nobody_is_no_shard(tmp_path: Path) -> None:
     assert ShardInput(Storage(str(tmp_path)), Shard()).names() == []
 
 
-def test_spilled_rows_come_back_by_their_keys(tmp_path: Path) -> None:
+def test_rows_of_a_mapped_table_are_found_by_their_keys(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     keys = [f"key {i}" for i in range(500)]
     values = rng.normal(size=500).tolist()
     whole = pa.table({"key": keys, "value": values})
     tables = [whole.slice(start, 70) for start in range(0, 500, 70)]
-    spilled = Spilled.of(tables, whole.schema, "key", tmp_path / "folder")
+    mapped = MappedTable.of(tables, whole.schema, "key", tmp_path / "folder")
     for wanted in ([], ["key 0"], ["key 499", "key 70", "key 69", "key 70"], keys):
-        assert {row["key"]: row["value"] for row in spilled.rows(wanted)} == {
+        assert {row["key"]: row["value"] for row in mapped.rows(wanted)} == {
             key: values[int(key[4:])] for key in wanted
         }
-    assert spilled.column("value").to_pylist() == values
+    assert mapped.column("value").to_pylist() == values
     assert list((tmp_path / "folder").iterdir()) == []
     with pytest.raises(KeyError):
-        list(spilled.rows(["key 500"]))
+        list(mapped.rows(["key 500"]))

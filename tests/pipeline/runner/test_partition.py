@@ -1,10 +1,10 @@
-"""Cutting a source into parts: nothing is lost, parts are bounded, and additions stay local."""
+"""Splitting a source into parts: no row is lost, parts are bounded, and a new photo changes few parts."""
 
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerefs.pipeline.runner.partition import MAX_BYTES, PARTS_BEFORE_GROWTH, parts
+from facerefs.pipeline.runner.partition import MAX_PART_BYTES, PARTS_BEFORE_GROWTH, split_into_parts
 from facerefs.schemas.tables import SOURCES, loaded
 
 KEYS = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=200)
@@ -15,7 +15,9 @@ def table(keys: list[str]) -> pa.Table:
 
 
 def cut(keys: list[str], rows_per_part: int) -> dict[str, list[str]]:
-    return {name: rows.column("key").to_pylist() for name, rows in parts([table(keys)], rows_per_part)}
+    return {
+        name: rows.column("key").to_pylist() for name, rows in split_into_parts([table(keys)], rows_per_part)
+    }
 
 
 @given(KEYS, st.integers(1, 20), st.integers(1, 30))
@@ -27,7 +29,9 @@ def test_every_row_is_in_one_part_whatever_the_batches(
     assert all(len(part) <= 2 * rows_per_part for part in whole.values())
     assert all(2 * len(part) >= rows_per_part for part in list(whole.values())[:-1])
     batches = [table(keys[start : start + batch]) for start in range(0, len(keys), batch)]
-    in_batches = {name: rows.column("key").to_pylist() for name, rows in parts(batches, rows_per_part)}
+    in_batches = {
+        name: rows.column("key").to_pylist() for name, rows in split_into_parts(batches, rows_per_part)
+    }
     assert in_batches == whole
 
 
@@ -49,6 +53,6 @@ def test_parts_of_a_long_list_grow() -> None:
 
 
 def test_photos_that_come_with_their_rows_bound_a_part() -> None:
-    rows = [{"key": f"{i}.jpg", "photo": bytes(MAX_BYTES // 4)} for i in range(10)]
+    rows = [{"key": f"{i}.jpg", "photo": bytes(MAX_PART_BYTES // 4)} for i in range(10)]
     batch = pa.Table.from_pylist(rows, loaded(SOURCES))
-    assert [len(part) for _, part in parts([batch], 32)] == [4, 4, 2]
+    assert [len(part) for _, part in split_into_parts([batch], 32)] == [4, 4, 2]

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from facerefs.pipeline.build.listing import list_source
 from facerefs.pipeline.errors import RunError
-from facerefs.pipeline.runner.runner import Runner, pieces
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.runner import Runner, bounded_slices
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import SOURCES
 from tests.pipeline.folders import contents, folder_rows
@@ -35,7 +35,7 @@ def run(out: Path, files: Path, workers: int = 2, stage: Measure | None = None) 
     storage = Storage(str(out))
     console = Console(record=True, width=200, file=io.StringIO())
     list_source([folder_rows(files)], 8, storage, console)
-    Runner(storage, console, Workers(workers)).run_parts(stage or Measure(), Listed(storage))
+    Runner(storage, console, RayWorkers(workers)).run_parts(stage or Measure(), Listed(storage))
     return console.export_text()
 
 
@@ -68,11 +68,11 @@ def test_a_rerun_does_nothing_and_a_new_file_redoes_one_part(tmp_path: Path, fil
     assert contents(out / "images") == contents(tmp_path / "fresh" / "images")
 
 
-def test_a_word_goes_before_work_and_not_before_none(tmp_path: Path, files: Path) -> None:
+def test_before_work_is_called_once_if_there_is_work_and_else_not(tmp_path: Path, files: Path) -> None:
     run(tmp_path, files)
     storage, console = Storage(str(tmp_path)), Console(file=io.StringIO())
     inputs, seen = Listed(storage), list[list[str]]()
-    runner = Runner(storage, console, Workers(1))
+    runner = Runner(storage, console, RayWorkers(1))
     before = storage.parts("images")
     runner.run_parts(Measure(), inputs, lambda: seen.append(storage.parts("images")))
     assert seen == []
@@ -123,7 +123,7 @@ def test_pieces_hold_few_bytes_unless_one_row_has_more() -> None:
     rows = SOURCES.empty_table().from_pydict(
         {name: [None] * 5 for name in SOURCES.names} | {"key": keys, "photo": photos}, schema=SOURCES
     )
-    assert [len(piece) for piece in pieces(rows, ("photo",))] == [2, 1, 1, 1]
+    assert [len(piece) for piece in bounded_slices(rows, ("photo",))] == [2, 1, 1, 1]
 
 
 def test_a_worker_that_dies_ends_the_run(tmp_path: Path, files: Path) -> None:

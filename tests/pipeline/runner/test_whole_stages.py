@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from facerefs.pipeline.runner.runner import Runner
-from facerefs.pipeline.runner.workers import Workers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import COPIES, IDENTITIES, OVERRIDES, TABLES, loaded
 
@@ -35,15 +35,15 @@ class Name:
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """A row of IDENTITIES per face."""
-        said = {row["what"]: row["line"] for row in tables["overrides"].to_pylist()}
-        self.calls.append(len(said))
+        line_of = {row["what"]: row["line"] for row in tables["overrides"].to_pylist()}
+        self.calls.append(len(line_of))
         rows = [
             {
                 "face": row["face"],
                 "identity": self.prefix + row["label"],
-                "why": f"line {said.get(row['face'])}",
+                "why": f"line {line_of.get(row['face'])}",
             }
-            | {"reject": "dropped_by_person" if row["face"] in said else None}
+            | {"reject": "dropped_by_person" if row["face"] in line_of else None}
             for row in tables["labels"].to_pylist()
         ]
         return pa.Table.from_pylist([dict.fromkeys(IDENTITIES.names) | row for row in rows], IDENTITIES)
@@ -51,7 +51,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Follow:
-    """Reads who is who, and not why."""
+    """Reads identities, but not the column `why`."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "identities": ("face", "identity", "reject"),
@@ -85,11 +85,11 @@ def put(storage: Storage, table: str, part: str, rows: Rows, fingerprint: str) -
 
 
 def run(storage: Storage, *lines: tuple[int, str, str], name: Name | None = None) -> str:
-    """Both stages, with these overrides; returns what was said."""
+    """Run both stages with these overrides; returns the console's output."""
     rows: Rows = [dict(zip(OVERRIDES.names, line, strict=False)) for line in lines]
     put(storage, "overrides", "part-00000", rows, str(lines))
     console = Console(record=True, width=200, file=io.StringIO())
-    runner = Runner(storage, console, Workers(1))
+    runner = Runner(storage, console, RayWorkers(1))
     runner.run_whole(name or Name(), {"overrides": pc.field("decision") == "drop"})
     runner.run_whole(Follow())
     return console.export_text()
@@ -109,21 +109,21 @@ def test_a_line_of_another_decision_redoes_nothing(storage: Storage) -> None:
 
 def test_a_line_redoes_its_stage_and_what_reads_the_rows_that_changed(storage: Storage) -> None:
     run(storage)
-    said = run(storage, (2, "drop", "1"))
+    output = run(storage, (2, "drop", "1"))
     assert (Name.calls, len(Follow.calls)) == ([0, 1], 2)
-    assert "changed: why, reject" in said
+    assert "changed: why, reject" in output
     run(storage)
     assert (Name.calls, len(Follow.calls)) == ([0, 1, 0], 3)
 
 
 def test_a_change_of_what_the_next_stage_does_not_read_ends_there(storage: Storage) -> None:
     run(storage, (2, "drop", "1"))
-    said = run(storage, (3, "drop", "1"))
+    output = run(storage, (3, "drop", "1"))
     assert (len(Name.calls), len(Follow.calls)) == (2, 1)
-    assert "changed: why" in said
-    said = run(storage, (3, "drop", "1"), (4, "drop", "unknown"))
+    assert "changed: why" in output
+    output = run(storage, (3, "drop", "1"), (4, "drop", "unknown"))
     assert (len(Name.calls), len(Follow.calls)) == (3, 1)
-    assert "its rows are the same as before" in said
+    assert "its rows are the same as before" in output
 
 
 def test_a_part_redone_to_the_same_values_redoes_nothing_but_a_new_value_or_part_does(

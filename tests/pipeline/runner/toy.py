@@ -61,7 +61,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Die(Measure):
-    """A stage whose worker dies without a word, as by a fault in native code."""
+    """A stage whose worker dies without an error message, as by a crash of native code."""
 
     def process(self, rows: pa.Table) -> pa.Table:
         """Nothing comes back."""

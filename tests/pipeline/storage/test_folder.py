@@ -1,4 +1,4 @@
-"""Storage: parts are there whole or not at all, bytes come back as they went in, tars have no clock."""
+"""Storage: a part is complete or does not exist, bytes are read back unchanged, tars hold no time of their making."""
 
 import io
 import tarfile
@@ -33,7 +33,7 @@ def write(storage: Storage, rows: pa.Table, table: str = "images", name: str = "
 def test_bytes_come_back_with_their_rows(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     write(storage, image_rows([b"first", None, b"", b"x" * 1000]))
-    back = storage.attach(storage.read("images", "part-a"), ("photo",))
+    back = storage.load_blobs(storage.read("images", "part-a"), ("photo",))
     assert back.column("photo").to_pylist() == [b"first", None, b"", b"x" * 1000]
     assert back.column("photo_at").to_pylist()[0]["path"] == "images/part-a.tar"
 
@@ -45,11 +45,11 @@ def test_photos_that_lie_elsewhere_are_read_there_and_must_not_have_changed(tmp_
     place = {"path": str(photo), "offset": 0, "length": 5}
     rows = pa.Table.from_pylist([dict.fromkeys(IMAGES.names) | {"key": "k", "photo": place}], IMAGES)
     write(storage, rows)
-    assert storage.attach(rows, ("photo",)).column("photo").to_pylist() == [b"12345"]
+    assert storage.load_blobs(rows, ("photo",)).column("photo").to_pylist() == [b"12345"]
     photo.write_bytes(b"123456")
-    assert storage.attach(rows, ("photo",)).column("photo").to_pylist() == [None]
+    assert storage.load_blobs(rows, ("photo",)).column("photo").to_pylist() == [None]
     photo.unlink()
-    assert storage.attach(rows, ("photo",)).column("photo").to_pylist() == [None]
+    assert storage.load_blobs(rows, ("photo",)).column("photo").to_pylist() == [None]
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:

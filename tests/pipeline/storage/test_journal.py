@@ -1,4 +1,4 @@
-"""The journal holds what was written whole, wherever a kill cut it off."""
+"""The journal holds every complete entry, wherever a kill cut it off."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ def write(journal: Journal, entries: list[tuple[dict[str, str | None], bytes]]) 
 
 
 @given(ENTRIES, st.data())
-def test_a_cut_journal_holds_its_whole_entries_and_goes_on_behind_them(
+def test_a_cut_journal_holds_its_complete_entries_and_is_continued_after_them(
     entries: list[tuple[dict[str, str | None], bytes]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -39,7 +39,7 @@ def test_a_cut_journal_holds_its_whole_entries_and_goes_on_behind_them(
         if entries:
             with journal.path.open("r+b") as file:
                 file.truncate(cut)
-        journal = Journal(journal.path)  # a cut is that of a process which is no more
+        journal = Journal(journal.path)  # as after a kill: the process that wrote it has ended
         whole = sum(size <= cut for size in sizes) - 1 if entries else 0
         assert content(journal) == entries[:whole]
         write(journal, entries[whole:])

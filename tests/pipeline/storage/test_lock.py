@@ -1,4 +1,4 @@
-"""The lock: one command at a time writes to a folder, and a killed one does not stand in the way."""
+"""The lock: one command at a time writes to a folder, and a killed one leaves no lock behind."""
 
 import signal
 import subprocess
@@ -39,8 +39,8 @@ def held_elsewhere(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def refused(folder: Path, said: str) -> None:
-    with pytest.raises(UserError, match=said), locked(folder):
+def refused(folder: Path, message: str) -> None:
+    with pytest.raises(UserError, match=message), locked(folder):
         pytest.fail("two hold one lock")
 
 

@@ -24,7 +24,7 @@ from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.verify.sample import sample_faults
 from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, verify
 from facerefs.schemas.manifest import Manifest, parse, written
-from facerefs.stages.images.encode import ImageFormat, decoded
+from facerefs.stages.images.encode import ImageFormat, decode_image
 from tests.pipeline.commands.test_cli import facerefs
 from tests.pipeline.small_set import SIZE_PX, SMALL, Files, files_of, make_set, rewrite
 
@@ -341,7 +341,7 @@ def test_webdataset_reads_every_format(shards: list[Path]) -> None:
             if kind == "json":
                 assert sample[kind] == json.loads(data)
             else:
-                assert np.array_equal(sample[kind], decoded(data))
+                assert np.array_equal(sample[kind], decode_image(data))
 
 
 def test_hugging_face_datasets_reads_every_format(shards: list[Path], tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_hugging_face_datasets_reads_every_format(shards: list[Path], tmp_path: 
         count += 1
         stored = samples[sample["__key__"]]
         (truth,) = (kind for kind in stored if kind.startswith("gt."))
-        assert np.array_equal(np.asarray(sample[truth].convert("RGB")), decoded(stored[truth]))
+        assert np.array_equal(np.asarray(sample[truth].convert("RGB")), decode_image(stored[truth]))
         assert sample["json"]["key"] == sample["__key__"]
     assert count == len(samples)
 

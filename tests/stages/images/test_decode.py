@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from facerefs.schemas.reject import Reject
-from facerefs.stages.images.decode import Decoded, DecodeError, DecodeLimits, decode
+from facerefs.stages.images.decode import DecodedPhoto, DecodeError, DecodeLimits, decode
 from tests.hostile import encoded, hostile_files, odd_photos, oriented, png_bomb, portrait
 
 LIMITS = DecodeLimits()
@@ -19,7 +19,7 @@ HOSTILE = hostile_files()
 MUTABLE = sorted(data for data in ODD.values() if len(data) < 50_000)
 
 
-def mean_difference(photo: Decoded, image: Image.Image) -> float:
+def mean_difference(photo: DecodedPhoto, image: Image.Image) -> float:
     return float(np.abs(photo.pixels.astype(int) - np.asarray(image.convert("RGB"))).mean())
 
 

@@ -139,7 +139,7 @@ def test_an_answer_may_say_itself_that_it_is_none(replica: Replica) -> None:
         ("418", r"HTTP 418\): it was asked for http"),
     ],
 )
-def test_a_refusal_is_said_at_once(replica: Replica, fault: str, sentence: str) -> None:
+def test_a_refusal_is_reported_at_once(replica: Replica, fault: str, sentence: str) -> None:
     replica.faults += [fault]
     with pytest.raises(SourceError, match=sentence):
         ask(replica, ways_out={403: "ask Ada"})
@@ -216,7 +216,7 @@ def test_no_sentence_shows_the_secrets_of_an_address(replica: Replica, fault: st
 @pytest.mark.parametrize(
     "url", ["https://u:SECRET@127.0.0.1/?key=SECRET", "ftp://127.0.0.1/?key=SECRET", "http://[/?key=SECRET\0"]
 )
-def test_what_is_no_address_is_said_without_its_secrets(url: str) -> None:
+def test_an_invalid_address_is_reported_without_its_secrets(url: str) -> None:
     with Api(LIMITS) as api, pytest.raises(SourceError, match="is not the address of an API") as caught:
         api.get_json(url, {})
     assert "SECRET" not in str(caught.value)

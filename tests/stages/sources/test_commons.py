@@ -18,7 +18,7 @@ from PIL import Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources.services.api import Api
-from facerefs.stages.sources.services.commons import Commons, CommonsSource, open_commons
+from facerefs.stages.sources.services.commons import CommonsSettings, CommonsSource, open_commons
 from facerefs.stages.sources.services.commons_file import is_licence_wanted
 from facerefs.stages.sources.services.plain_text import plain_text
 from facerefs.stages.sources.source import SourceError
@@ -53,7 +53,7 @@ def add(world: World, count: int, *items: str, name: str = "Ada", **about: Any) 
 
 
 def opened(replica: Replica, text: str, clock: Clock | None = None, **settings: Any) -> CommonsSource:
-    wanted = Commons(api=replica.commons_api, wikidata_api=replica.wikidata_api, **settings)
+    wanted = CommonsSettings(api=replica.commons_api, wikidata_api=replica.wikidata_api, **settings)
     source = open_commons(text, wanted, LIMITS)
     clock = clock or Clock()
     return replace(source, connect=lambda: Api(LIMITS, sleep=clock.sleep, clock=clock.time))
@@ -79,7 +79,7 @@ def test_a_photo_with_its_author_licence_and_page(replica: Replica) -> None:
     (file,) = add(replica.world, 1, "Q7259", data=jpeg(1))
     source = opened(replica, "Q7259")
     (row,) = rows_of(source)
-    assert source.asked_of_service
+    assert source.service_query
     assert source.name == "commons:Q7259"
     assert row["label"] == ADA
     assert row["url"] == f"{replica.url}/wikipedia/commons/Ada_8999.jpg"  # without the utm_ parameters
@@ -173,7 +173,9 @@ def test_categories_and_their_sub_categories(replica: Replica, depth: int, found
         replica.world.categories[f"Category:{name}"] = files + [f"Category:{other}" for other in names]
     rows = rows_of(opened(replica, "category:a", category_depth=depth))
     begun = [
-        asked["gcmtitle"] for asked in replica.requests if "gcmtitle" in asked and "continue" not in asked
+        request["gcmtitle"]
+        for request in replica.requests
+        if "gcmtitle" in request and "continue" not in request
     ]
     assert begun == [f"Category:{name}" for name in found]
     assert {row["label"] for row in rows} == {"A"}
@@ -217,7 +219,7 @@ def test_only_the_licences_asked_for(replica: Replica) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "verdict"),
+    ("name", "wanted", "expected"),
     [
         ("CC BY 4.0", "CC BY", True),
         ("CC BY-SA 4.0", "CC BY", False),
@@ -229,8 +231,8 @@ def test_only_the_licences_asked_for(replica: Replica) -> None:
         (None, "*", False),
     ],
 )
-def test_which_licences_are_meant(name: str | None, wanted: str, verdict: bool) -> None:
-    assert is_licence_wanted(name, [wanted]) is verdict
+def test_which_licences_are_meant(name: str | None, wanted: str, expected: bool) -> None:
+    assert is_licence_wanted(name, [wanted]) is expected
     assert is_licence_wanted(name, None)
 
 
@@ -280,7 +282,7 @@ def test_warnings_are_noted_once(replica: Replica) -> None:
     assert source.notes == [api.replace("/w/api", "/wikidata/w/api"), api]
 
 
-def test_an_error_is_said(replica: Replica) -> None:
+def test_an_error_is_reported(replica: Replica) -> None:
     add(replica.world, 1, "Q7259")
     replica.faults += ["denied"]
     with pytest.raises(SourceError, match=r"refuses: You need read permission .* \(readapidenied\)"):
@@ -304,7 +306,7 @@ def test_says_where_the_search_ends(replica: Replica) -> None:
     assert "100 of 130 photos that depict Q7259 are listed" in note
 
 
-def test_who_has_no_photo_is_said(replica: Replica) -> None:
+def test_people_without_photos_are_reported(replica: Replica) -> None:
     add(replica.world, 1, "Q7259")
     source = opened(replica, "Q7259," + ",".join(f"Q{n}" for n in range(10, 17)))
     replica.world.names |= {f"Q{n}": {} for n in range(10, 17)}
@@ -333,9 +335,9 @@ def test_a_listing_can_be_left_early(replica: Replica) -> None:
     add(replica.world, 200, "Q7259")
     rows = opened(replica, "Q7259").rows()
     next(rows)
-    asked = len(replica.requests)
+    sent = len(replica.requests)
     rows.close()  # type: ignore[attr-defined]
-    assert len(replica.requests) == asked == 2
+    assert len(replica.requests) == sent == 2
 
 
 @pytest.mark.parametrize(
@@ -353,7 +355,7 @@ def test_a_listing_can_be_left_early(replica: Replica) -> None:
 )
 def test_what_is_neither_person_nor_category(text: str, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence):
-        open_commons(text, Commons(), LIMITS)
+        open_commons(text, CommonsSettings(), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +366,7 @@ def test_a_malformed_file_of_people(tmp_path: Path, content: bytes, sentence: st
     path = tmp_path / "people.txt"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=sentence):
-        open_commons(f"@{path}", Commons(), LIMITS)
+        open_commons(f"@{path}", CommonsSettings(), LIMITS)
 
 
 @pytest.mark.parametrize(

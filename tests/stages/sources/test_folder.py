@@ -14,11 +14,11 @@ from facerefs.stages.sources import folder
 from facerefs.stages.sources.folder import open_folder
 from facerefs.stages.sources.registry import default_settings
 from facerefs.stages.sources.resolve import open_source
-from facerefs.stages.sources.source import Source, SourceError
+from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.web.limits import WebLimits
 
 
-def opened(text: str, labels_file: Path | None = None) -> Source:
+def opened(text: str, labels_file: Path | None = None) -> PhotoSource:
     return open_source(text, labels_file, default_settings(), WebLimits("facerefs (tests)"))
 
 
@@ -100,7 +100,7 @@ def test_links_in_the_folder_lead_to_files_and_not_round_in_circles(tmp_path: Pa
     assert None not in places(root).values()
 
 
-def test_no_photo_behind_a_link_is_lost_unsaid_or_read_from_outside(tmp_path: Path) -> None:
+def test_no_photo_behind_a_link_is_silently_ignored_or_read_from_outside(tmp_path: Path) -> None:
     outside = plant(tmp_path / "outside", "secret.jpg", "notes.txt")
     root = plant(tmp_path / "root", "a/1.jpg", ".store/x/2.jpg")
     (root / "a/secret.jpg").symlink_to(outside / "secret.jpg")
@@ -121,8 +121,8 @@ def test_a_folder_of_nothing_but_links_is_told_so(tmp_path: Path, linked: str) -
     root = plant(tmp_path / "root", "README.txt")
     for name in ("ann.jpg", "bob.jpg"):
         (root / name).symlink_to(outside / linked)
-    said = rf"only symbolic links .*\(2, such as ann.jpg to {outside / linked}\): give the folder"
-    with pytest.raises(SourceError, match=said):
+    message = rf"only symbolic links .*\(2, such as ann.jpg to {outside / linked}\): give the folder"
+    with pytest.raises(SourceError, match=message):
         opened(str(root))
 
 
@@ -228,7 +228,7 @@ def test_a_file_can_say_who_the_photos_show(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("1.jpg 7\n2.jpg\n", "line 2: expected a file name and a label, found '2.jpg'"),
         ("202599\n1.jpg 7\n", "line 1: expected a file name and a label"),
@@ -239,9 +239,9 @@ def test_a_file_can_say_who_the_photos_show(tmp_path: Path) -> None:
         ("", "names none of the photos in .*: it is empty"),
     ],
 )
-def test_a_wrong_file_of_labels_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_file_of_labels_is_named(tmp_path: Path, text: str, message: str) -> None:
     plant(tmp_path, "1.jpg")
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         opened(str(tmp_path), labels_file(tmp_path, text))
 
 
@@ -256,12 +256,12 @@ def test_unreadable_labels_are_named(tmp_path: Path) -> None:
 
 def test_mistakes_get_one_sentence(tmp_path: Path) -> None:
     plant(tmp_path, "empty/README.txt", "1.jpg")
-    for text, said in [
+    for text, message in [
         (str(tmp_path / "missing"), "there is no file or folder"),
         (str(tmp_path / "1.jpg"), "is neither a folder of photos nor a file that we know"),
         (str(tmp_path / "empty"), "holds no photos"),
         ("x" * 5000, "cannot look into"),
     ]:
-        with pytest.raises(SourceError, match=said) as caught:
+        with pytest.raises(SourceError, match=message) as caught:
             opened(text)
         assert "\n" not in str(caught.value)

@@ -1,16 +1,16 @@
-"""Finding what came before in a long stream."""
+"""The set of keys that finds duplicates in a long list."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerefs.stages.sources.lists.key_set import Seen
+from facerefs.stages.sources.lists.key_set import KeySet
 
 TEXTS = st.lists(st.lists(st.text("abé\0", max_size=3), max_size=20), max_size=20)
 
 
 @given(TEXTS)
-def test_it_says_what_a_set_would_say(batches: list[list[str]]) -> None:
-    seen, known = Seen(), set[str]()
+def test_it_agrees_with_a_python_set(batches: list[list[str]]) -> None:
+    seen, known = KeySet(), set[str]()
     for batch in batches:
         expected = []
         for text in batch:
@@ -19,8 +19,8 @@ def test_it_says_what_a_set_would_say(batches: list[list[str]]) -> None:
         assert seen.add(batch).tolist() == expected
 
 
-def test_it_keeps_eight_bytes_a_text_in_few_runs() -> None:
-    seen = Seen()
+def test_it_keeps_eight_bytes_a_key_in_few_runs() -> None:
+    seen = KeySet()
     for start in range(0, 100_000, 1000):
         assert not seen.add([str(i) for i in range(start, start + 1000)]).any()
     assert sum(run.nbytes for run in seen._runs) == 800_000

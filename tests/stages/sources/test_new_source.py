@@ -49,7 +49,7 @@ class AtticSource:
     notes: tuple[str, ...] = ()
 
     @property
-    def asked_of_service(self) -> str:
+    def service_query(self) -> str:
         return self.name
 
     def rows(self) -> Iterator[pa.Table]:

@@ -13,7 +13,7 @@ import pytest
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources.services.api import Api
-from facerefs.stages.sources.services.openverse import Openverse, OpenverseSource, open_openverse
+from facerefs.stages.sources.services.openverse import OpenverseSettings, OpenverseSource, open_openverse
 from facerefs.stages.sources.source import SourceError
 from tests.api_replicas import Replica, World, jpeg
 from tests.api_replicas.world import OPENVERSE_LICENCES
@@ -37,7 +37,7 @@ def add(world: World, name: str, count: int, **about: Any) -> None:
 
 
 def opened(replica: Replica, text: str, clock: Clock | None = None, **settings: Any) -> OpenverseSource:
-    source = open_openverse(text, Openverse(api=replica.openverse_api, **settings), LIMITS)
+    source = open_openverse(text, OpenverseSettings(api=replica.openverse_api, **settings), LIMITS)
     clock = clock or Clock()
     return replace(source, connect=lambda: Api(LIMITS, sleep=clock.sleep, clock=clock.time))
 
@@ -50,7 +50,7 @@ def rows_of(source: OpenverseSource) -> list[Row]:
     return rows
 
 
-def test_what_is_not_openverse_is_said_without_the_secrets_of_its_address(replica: Replica) -> None:
+def test_another_api_is_reported_without_the_secrets_of_its_address(replica: Replica) -> None:
     source = opened(replica, "Ada")
     other = replace(source.settings, api=f"{replica.commons_api}?key=SECRET&x=")
     with pytest.raises(SourceError, match="does not answer as Openverse does") as caught:
@@ -63,7 +63,7 @@ def test_a_photo_with_its_licence_and_author(replica: Replica) -> None:
     add(replica.world, "Ada Lovelace", 1, data=jpeg(1))
     source = opened(replica, " Ada  Lovelace ")
     (row,) = rows_of(source)
-    assert source.asked_of_service
+    assert source.service_query
     assert source.name == "openverse:Ada  Lovelace"
     assert row["label"] == "Ada Lovelace"
     assert row["key"] == f"Ada Lovelace/{row['url']}"
@@ -153,7 +153,7 @@ def test_names_of_a_file_with_labels(replica: Replica, tmp_path: Path) -> None:
     assert [row["label"] for row in rows] == ["Ada", "Ada", "Ada King", "Ada King"]
 
 
-def test_who_is_not_found_is_said(replica: Replica) -> None:
+def test_people_without_results_are_reported(replica: Replica) -> None:
     add(replica.world, "Ada", 1)
     source = opened(replica, "Ada; Nobody")
     rows_of(source)
@@ -163,7 +163,7 @@ def test_who_is_not_found_is_said(replica: Replica) -> None:
 
 
 def test_a_refusal_says_what_to_do(replica: Replica) -> None:
-    source = open_openverse("Ada", Openverse(api=replica.openverse_api), LIMITS)
+    source = open_openverse("Ada", OpenverseSettings(api=replica.openverse_api), LIMITS)
     replica.faults += ["401"]
     with pytest.raises(SourceError, match=r"HTTP 401\): it wants a key .*openverse\.max_photos"):
         list(source.rows())
@@ -179,24 +179,24 @@ def test_what_is_not_openverse(replica: Replica, fault: str) -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "sentence"),
     [
-        ("", Openverse(), "wants a name"),
-        (" ; ", Openverse(), "wants a name"),
-        ("@nowhere.txt", Openverse(), "cannot read nowhere.txt"),
-        ("x" * 199, Openverse(), "longer than Openverse's 200 characters"),
-        ("Ada", Openverse(licences="by,cc9"), "should hold codes of by, by-sa"),
-        ("Ada", Openverse(licences=" "), "should hold codes of by, by-sa"),
+        ("", OpenverseSettings(), "wants a name"),
+        (" ; ", OpenverseSettings(), "wants a name"),
+        ("@nowhere.txt", OpenverseSettings(), "cannot read nowhere.txt"),
+        ("x" * 199, OpenverseSettings(), "longer than Openverse's 200 characters"),
+        ("Ada", OpenverseSettings(licences="by,cc9"), "should hold codes of by, by-sa"),
+        ("Ada", OpenverseSettings(licences=" "), "should hold codes of by, by-sa"),
         (
             ";".join(f"Person {n}" for n in range(17)),
-            Openverse(),
+            OpenverseSettings(),
             "17 names of up to 12 pages .* 200 requests a day",
         ),
     ],
 )
-def test_what_cannot_be_asked(text: str, settings: Openverse, sentence: str) -> None:
+def test_what_cannot_be_asked(text: str, settings: OpenverseSettings, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence):
         open_openverse(text, settings, LIMITS)
 
 
 def test_fewer_photos_of_more_people_fit_into_a_day() -> None:
     names = ";".join(f"Person {n}" for n in range(100))
-    assert len(open_openverse(names, Openverse(max_photos=40), LIMITS).wanted) == 100
+    assert len(open_openverse(names, OpenverseSettings(max_photos=40), LIMITS).wanted) == 100

@@ -12,7 +12,7 @@ import pytest
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES, loaded
 from facerefs.stages.sources import parquet
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.parquet import holds_photos, open_parquet
 from facerefs.stages.sources.source import SourceError
 
@@ -25,7 +25,7 @@ def write(path: Path, **columns: Any) -> Path:
 
 
 def listing(*paths: Path, **columns: str) -> list[dict[str, Any]]:
-    tables = list(open_parquet(paths, Columns(**columns)).rows())
+    tables = list(open_parquet(paths, ColumnNames(**columns)).rows())
     assert all(table.schema == loaded(SOURCES) for table in tables)
     rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
     assert len({row["key"] for row in rows}) == len(rows)
@@ -62,19 +62,19 @@ def test_the_struct_of_hugging_face_gives_the_key_too(tmp_path: Path) -> None:
 def test_a_list_of_urls_holds_no_photos(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", url=["http://a"], image=["a.jpg"], embedding=[b"1"])
     assert not holds_photos(path)
-    assert holds_photos(path, Columns(photo="embedding"))
+    assert holds_photos(path, ColumnNames(photo="embedding"))
     with pytest.raises(SourceError, match="no column of photos, only `url`, `image`, `embedding`"):
-        open_parquet([path], Columns())
+        open_parquet([path], ColumnNames())
     assert listing(path, photo="embedding")[0]["photo"] == b"1"
     with pytest.raises(SourceError, match="no column `imge`"):
-        open_parquet([path], Columns(photo="imge"))
+        open_parquet([path], ColumnNames(photo="imge"))
 
 
 def test_two_columns_of_photos_end_in_a_sentence(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", image=[b"1"], jpg=[b"2"])
     assert holds_photos(path)
     with pytest.raises(SourceError, match=r"columns\.photo=image"):
-        open_parquet([path], Columns())
+        open_parquet([path], ColumnNames())
     (row,) = listing(path, photo="jpg")
     assert (row["photo"], row["provenance"]) == (b"2", None)
 
@@ -118,14 +118,14 @@ def test_a_path_that_is_none_is_not_used_as_a_key(tmp_path: Path, hostile: str) 
 def test_several_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     paths = [write(tmp_path / name, image=[b"1"]) for name in ("b.parquet", "a.parquet")]
     assert [row["key"] for row in listing(*paths)] == ["a.parquet/1", "b.parquet/1"]
-    assert open_parquet(paths, Columns()).name == str(tmp_path)
-    assert open_parquet(paths[:1], Columns()).name == str(paths[0])
+    assert open_parquet(paths, ColumnNames()).name == str(tmp_path)
+    assert open_parquet(paths[:1], ColumnNames()).name == str(paths[0])
 
 
 def test_damaged_and_empty_files_end_in_a_sentence(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", image=pa.array([], pa.binary()))
     with pytest.raises(SourceError, match="no row"):
-        open_parquet([path], Columns())
+        open_parquet([path], ColumnNames())
     write(path, image=[bytes([i]) * 1000 for i in range(100)])
     whole = path.read_bytes()
     for data in (b"", whole[:-9], whole[:4] + b"\xff" * 300 + whole[304:]):
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         images = [i.to_bytes(4, "big") * 10_000 for i in range(count)]
         pq.write_table(pa.table({"image": images}), tmp_path / "x.parquet", row_group_size=100)
         del images
-        source = open_parquet([tmp_path / "x.parquet"], Columns())
+        source = open_parquet([tmp_path / "x.parquet"], ColumnNames())
         tracemalloc.start()
         before = pa.total_allocated_bytes()
         most = max(pa.total_allocated_bytes() - before for _ in source.rows())

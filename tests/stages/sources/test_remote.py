@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.remote import shown_place, without_secrets
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from facerefs.stages.sources.source import SourceError
@@ -72,18 +72,18 @@ def server() -> Iterator[str]:
 
 
 def read(address: str) -> int:
-    return sum(len(table) for table in open_url_lists([address], Columns()).rows())
+    return sum(len(table) for table in open_url_lists([address], ColumnNames()).rows())
 
 
 @pytest.mark.parametrize(("name", "rows"), [("l.csv", 90_000), ("l.csv.gz", 90_000), ("l.parquet", 1)])
 def test_a_list_is_read_with_its_secrets_and_named_without(server: str, name: str, rows: int) -> None:
     address = f"http://u:secret@{server}/{name}?sig=SECRET"
     assert read(address) == rows
-    assert open_url_lists([address], Columns()).name == f"http://{server}/{name}"
+    assert open_url_lists([address], ColumnNames()).name == f"http://{server}/{name}"
 
 
 @pytest.mark.parametrize(
-    ("path", "says"),
+    ("path", "sentence"),
     [
         ("broken/l.csv", "cannot read .*not completed"),
         ("broken/l.csv.gz", "cannot read .*not completed"),
@@ -95,8 +95,8 @@ def test_a_list_is_read_with_its_secrets_and_named_without(server: str, name: st
         ("missing.csv", "there is no row in"),
     ],
 )
-def test_what_goes_wrong_is_said_without_secrets(server: str, path: str, says: str) -> None:
-    with pytest.raises(SourceError, match=says) as caught:
+def test_errors_are_reported_without_secrets(server: str, path: str, sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence) as caught:
         read(f"http://u:secret@{server}/{path}?sig=SECRET")
     sentence = str(caught.value)
     assert f"http://{server}/{path}" in sentence
@@ -105,7 +105,7 @@ def test_what_goes_wrong_is_said_without_secrets(server: str, path: str, says: s
 
 
 @pytest.mark.parametrize(
-    ("address", "says"),
+    ("address", "sentence"),
     [
         (
             "http://u:secret@127.0.0.1:1/l.csv?sig=SECRET",
@@ -116,16 +116,16 @@ def test_what_goes_wrong_is_said_without_secrets(server: str, path: str, says: s
         ("memory://no/such.csv?sig=SECRET", r"there is no file memory://no/such\.csv"),
     ],
 )
-def test_an_address_that_leads_nowhere(address: str, says: str) -> None:
-    with pytest.raises(SourceError, match=says) as caught:
-        open_url_lists([address], Columns())
+def test_an_address_that_leads_nowhere(address: str, sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence) as caught:
+        open_url_lists([address], ColumnNames())
     assert "secret" not in str(caught.value).lower()
 
 
 def test_what_others_say_of_an_address_is_shown_without_secrets() -> None:
     address = "https://u:pass@h.example/l.csv?sig=SECRET&x=1"
-    said = f"no\n {address} for 'u:pass' (sig=SECRET&x=1, https://v:w@other.example/?token=abc)"
-    assert without_secrets(said, address) == (
+    message = f"no\n {address} for 'u:pass' (sig=SECRET&x=1, https://v:w@other.example/?token=abc)"
+    assert without_secrets(message, address) == (
         "no https://h.example/l.csv for '***' (***, https://other.example/"
     )
 

@@ -46,14 +46,14 @@ def test_files_and_folders(tmp_path: Path, photo: Path) -> None:
     for name in ("Ann", "Bob"):
         (folders["vgg"] / f"{name}.txt").write_text("00000001 http://a.example/1.jpg 1 2 30 40 3 2.5 1\n")
     assert {name: opened(str(folder)) for name, folder in folders.items()} == {
-        "tars": "Tars",
-        "lists": "UrlLists",
-        "bytes": "ParquetPhotos",
-        "urls": "UrlLists",
-        "vgg": "VggFace",
+        "tars": "TarSource",
+        "lists": "UrlListSource",
+        "bytes": "ParquetSource",
+        "urls": "UrlListSource",
+        "vgg": "VggFaceSource",
     }
-    assert opened(str(folders["tars"] / "0.tar")) == "Tars"
-    assert opened(str(folders["lists"] / "people.csv")) == "UrlLists"
+    assert opened(str(folders["tars"] / "0.tar")) == "TarSource"
+    assert opened(str(folders["lists"] / "people.csv")) == "UrlListSource"
     assert opened(str(photo.parents[1])) == "FolderSource"
 
 

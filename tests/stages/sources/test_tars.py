@@ -1,4 +1,4 @@
-"""Tars with photos: what lies where in them, what is said of it, and tars that were made to do harm."""
+"""Tars with photos: where their bytes lie, which annotations they have, and tars that were made to do harm."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from facerefs.schemas.paths import path_of_text
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.source import SourceError
 from facerefs.stages.sources.tars import open_tars
 
@@ -35,7 +35,7 @@ def write(path: Path, *files: tuple[str, bytes], format_: int = tarfile.USTAR_FO
 
 
 def listing(*paths: Path, **columns: str) -> list[Row]:
-    tables = list(open_tars(paths, Columns(**columns)).rows())
+    tables = list(open_tars(paths, ColumnNames(**columns)).rows())
     assert all(table.schema == SOURCES for table in tables)
     rows: list[Row] = pa.concat_tables(tables).to_pylist()
     assert len({row["key"] for row in rows}) == len(rows)
@@ -48,15 +48,15 @@ def data_of(row: Row) -> bytes:
         return file.read(row["photo"]["length"])
 
 
-def as_json(**said: object) -> bytes:
-    return json.dumps(said).encode()
+def as_json(**content: object) -> bytes:
+    return json.dumps(content).encode()
 
 
 def test_a_row_says_where_the_bytes_lie_and_what_the_json_beside_them_says(tmp_path: Path) -> None:
-    said = as_json(
+    content = as_json(
         url="http://a", caption="Zoë", sha256="of the original", person="Ann", license="CC0", key="0"
     )
-    path = write(tmp_path / "00000.tar", ("0.jpg", b"photo"), ("0.json", said), ("0.txt", b"Zo"))
+    path = write(tmp_path / "00000.tar", ("0.jpg", b"photo"), ("0.json", content), ("0.txt", b"Zo"))
     (row,) = listing(path)
     assert row["key"] == "00000.tar/0.jpg"
     assert data_of(row) == b"photo"
@@ -115,13 +115,13 @@ def test_a_named_column_that_some_samples_lack_is_not_replaced(tmp_path: Path) -
 def test_a_named_column_that_none_has_ends_in_a_sentence(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tar", ("0.jpg", b"1"), ("0.json", as_json(person="Ann")))
     with pytest.raises(SourceError, match=r"no column `persn`.*`person`"):
-        open_tars([path], Columns(identity="persn"))
+        open_tars([path], ColumnNames(identity="persn"))
 
 
 def test_two_names_for_the_person_end_in_a_sentence(tmp_path: Path) -> None:
     path = write(tmp_path / "x.tar", ("0.jpg", b"1"), ("0.json", as_json(person="Ann", label="7")))
     with pytest.raises(SourceError, match=r"columns\.identity=person"):
-        open_tars([path], Columns())
+        open_tars([path], ColumnNames())
 
 
 def test_two_names_further_down_reject_their_photo_only(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_several_tars_are_read_in_the_order_of_their_names(tmp_path: Path) -> No
     (tmp_path / "sub").mkdir()
     paths = [write(tmp_path / name, ("0.jpg", b"1")) for name in ("b.tar", "a.tar", "sub/a.tar")]
     assert [row["key"] for row in listing(*paths)] == ["a.tar/0.jpg", "b.tar/0.jpg", "sub/a.tar/0.jpg"]
-    assert open_tars(paths, Columns()).name == str(tmp_path)
-    assert open_tars(paths[:1], Columns()).name == str(paths[0])
+    assert open_tars(paths, ColumnNames()).name == str(tmp_path)
+    assert open_tars(paths[:1], ColumnNames()).name == str(paths[0])
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1, max_size=150)
@@ -308,7 +308,7 @@ def test_a_truncated_tar_gives_the_whole_members(
     path.write_bytes(whole[:length])
     if length < 512 + 700:
         with pytest.raises(SourceError, match="no photos"):
-            open_tars([path], Columns())
+            open_tars([path], ColumnNames())
         return
     rows = listing(path)
     photos = [row for row in rows if row["reject"] is None]
@@ -333,10 +333,10 @@ def test_no_byte_that_is_changed_does_harm(
 
 
 @pytest.mark.parametrize(
-    "said", [b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (1 << 20) + b"{}", as_json(name=["Ann"])]
+    "content", [b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (1 << 20) + b"{}", as_json(name=["Ann"])]
 )
-def test_json_that_makes_no_sense_rejects_its_photo(tmp_path: Path, said: bytes) -> None:
-    files = [("0.jpg", b"1"), ("0.json", said), ("1.jpg", b"2"), ("1.json", as_json(name="Bob"))]
+def test_json_that_makes_no_sense_rejects_its_photo(tmp_path: Path, content: bytes) -> None:
+    files = [("0.jpg", b"1"), ("0.json", content), ("1.jpg", b"2"), ("1.json", as_json(name="Bob"))]
     rows = listing(write(tmp_path / "x.tar", *files))
     assert [(row["key"], row["reject"]) for row in rows] == [
         ("x.tar/0.jpg", Reject.BAD_ROW),
@@ -349,19 +349,19 @@ def test_a_compressed_tar_ends_in_a_sentence_with_a_way_out(tmp_path: Path, name
     with tarfile.open(tmp_path / name, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("0.jpg"))
     with pytest.raises(SourceError, match="gunzip"):
-        open_tars([tmp_path / name], Columns())
+        open_tars([tmp_path / name], ColumnNames())
 
 
 @pytest.mark.parametrize("data", [b"", b"short", b"x" * 5000, bytes(1024), header("0.txt") + END])
 def test_what_is_no_tar_with_photos_ends_in_a_sentence(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.tar").write_bytes(data)
     with pytest.raises(SourceError, match=r"x\.tar"):
-        open_tars([tmp_path / "x.tar"], Columns())
+        open_tars([tmp_path / "x.tar"], ColumnNames())
 
 
 def test_a_missing_tar_ends_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot read"):
-        open_tars([tmp_path / "x.tar"], Columns())
+        open_tars([tmp_path / "x.tar"], ColumnNames())
 
 
 def test_memory_does_not_grow_with_the_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +371,7 @@ def test_memory_does_not_grow_with_the_members(tmp_path: Path, monkeypatch: pyte
     peaks = []
     for count in (3_000, 13_000):
         path.write_bytes(b"".join(header(f"{i}.jpg") for i in range(count)) + END)
-        source = open_tars([path], Columns())
+        source = open_tars([path], ColumnNames())
         tracemalloc.start()
         assert sum(len(table) for table in source.rows()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -1,4 +1,4 @@
-"""Lists of URLs: every format says the same, and whatever is wrong with a row or a list is said."""
+"""Lists of URLs: every format gives the same rows, and errors in a row or a list are reported."""
 
 import bz2
 import csv
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
-from facerefs.stages.sources.lists.columns import Columns
+from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from facerefs.stages.sources.source import SourceError
 
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 def listing(path: Path | str, **columns: str) -> list[Row]:
-    tables = list(open_url_lists([str(path)], Columns(**columns)).rows())
+    tables = list(open_url_lists([str(path)], ColumnNames(**columns)).rows())
     assert all(table.schema == SOURCES and 0 < len(table) <= 10_000 for table in tables)
     rows: list[Row] = pa.concat_tables(tables).to_pylist()
     assert len({row["key"] for row in rows}) == len(rows)
@@ -39,7 +39,7 @@ def write(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def said(row: Row) -> Row:
+def annotations_of(row: Row) -> Row:
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -53,7 +53,7 @@ def test_the_files_of_facescrub_are_read_as_published(tmp_path: Path) -> None:
         f"Aaron Eckhart\t1\t1\thttp://a.example/x.jpg\t53,177,418,542\t{'AB' * 32}\n",
     )
     (row,) = listing(path)
-    assert said(row) == {
+    assert annotations_of(row) == {
         "key": "Aaron Eckhart/http://a.example/x.jpg#xywh=53,177,365,365",
         "url": "http://a.example/x.jpg",
         "label": "Aaron Eckhart",
@@ -100,7 +100,7 @@ def test_boxes_are_read_in_every_form(tmp_path: Path, box: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "broken",
     [
         {"bbox": "1,2,3"},
         {"bbox": "1,2,3,4,5"},
@@ -128,8 +128,8 @@ def test_boxes_are_read_in_every_form(tmp_path: Path, box: object) -> None:
         {"caption": "\udfff"},
     ],
 )
-def test_a_row_that_makes_no_sense_is_rejected_and_the_next_is_not(tmp_path: Path, said: Row) -> None:
-    lines = [{"url": "http://a"} | said, {"url": "http://b"}]
+def test_a_row_that_makes_no_sense_is_rejected_and_the_next_is_not(tmp_path: Path, broken: Row) -> None:
+    lines = [{"url": "http://a"} | broken, {"url": "http://b"}]
     names = {"bbox": "bbox", "sha256": "sha256", "identity": "name"}
     both = "".join(json.dumps({"bbox": "", "sha256": "", "name": ""} | line) + "\n" for line in lines)
     bad, good = listing(write(tmp_path / "l.jsonl", both), **names)
@@ -229,7 +229,7 @@ def test_a_list_may_lie_at_an_address_of_fsspec() -> None:
     with fsspec.open(address, "wb") as file:
         file.write(gzip.compress(b"url\nhttp://a\n"))
     assert [row["url"] for row in listing(address)] == ["http://a"]
-    assert open_url_lists([address], Columns()).name == address
+    assert open_url_lists([address], ColumnNames()).name == address
     with fsspec.open("memory://lists/l.parquet", "wb") as file:
         pq.write_table(pa.table({"url": ["http://b"]}), file)
     assert [row["url"] for row in listing("memory://lists/l.parquet")] == ["http://b"]
@@ -238,7 +238,7 @@ def test_a_list_may_lie_at_an_address_of_fsspec() -> None:
 @pytest.mark.parametrize("address", ["memory://no/such.csv", "nosuchscheme://x/l.csv"])
 def test_an_address_without_a_list_ends_in_a_sentence(address: str) -> None:
     with pytest.raises(SourceError):
-        open_url_lists([address], Columns())
+        open_url_lists([address], ColumnNames())
 
 
 def test_text_with_bom_crlf_and_line_breaks_in_quotes(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_a_list_that_cannot_be_used_ends_in_a_sentence(
     tmp_path: Path, name: str, text: str, says: str
 ) -> None:
     with pytest.raises(SourceError, match=says) as caught:
-        open_url_lists([str(write(tmp_path / name, text))], Columns())
+        open_url_lists([str(write(tmp_path / name, text))], ColumnNames())
     assert "\n" not in str(caught.value)
     str(caught.value).encode()
 
@@ -390,21 +390,21 @@ def test_utf16_is_named(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there_names_the_closest_first(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "url,person,note\nhttp://a,b,c\n")
     with pytest.raises(SourceError, match=r"no column `persn`.*it has `person`"):
-        open_url_lists([str(path)], Columns(identity="persn"))
+        open_url_lists([str(path)], ColumnNames(identity="persn"))
 
 
 def test_a_missing_file_and_a_folder_end_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for name in ("missing.csv", "folder.csv"):
         with pytest.raises(SourceError, match=name):
-            open_url_lists([str(tmp_path / name)], Columns())
+            open_url_lists([str(tmp_path / name)], ColumnNames())
 
 
 def test_several_lists_are_read_as_one(tmp_path: Path) -> None:
     write(tmp_path / "b.txt", "name\turl\nAnn\thttp://a\nAnn\n")
     write(tmp_path / "a.csv", "url,name\nhttp://a,Ann\nhttp://b\n")
     write(tmp_path / "empty.csv", "url\n")
-    source = open_url_lists([str(tmp_path / name) for name in ("b.txt", "empty.csv", "a.csv")], Columns())
+    source = open_url_lists([str(tmp_path / name) for name in ("b.txt", "empty.csv", "a.csv")], ColumnNames())
     assert source.name == str(tmp_path)
     rows = pa.concat_tables(source.rows()).to_pylist()
     assert [(row["key"], row["reject"]) for row in rows] == [
@@ -416,14 +416,16 @@ def test_several_lists_are_read_as_one(tmp_path: Path) -> None:
 
 
 def test_the_same_list_is_read_the_same_again(tmp_path: Path) -> None:
-    source = open_url_lists([str(write(tmp_path / "l.txt", "http://a\n\nhttp://b\nhttp://a\n"))], Columns())
+    source = open_url_lists(
+        [str(write(tmp_path / "l.txt", "http://a\n\nhttp://b\nhttp://a\n"))], ColumnNames()
+    )
     first, again = (pa.concat_tables(source.rows()) for _ in range(2))
     assert first.equals(again)
     assert source.name == str(tmp_path / "l.txt")
 
 
 def peak_bytes(path: Path) -> int:
-    source = open_url_lists([str(path)], Columns())
+    source = open_url_lists([str(path)], ColumnNames())
     tracemalloc.start()
     try:
         assert all(len(table) <= 10_000 for table in source.rows())
@@ -453,7 +455,7 @@ def test_memory_does_not_grow_with_the_list(
 def test_rows_of_full_length_make_smaller_tables(tmp_path: Path) -> None:
     line = json.dumps({"url": "http://a/{}", "caption": "x" * 60_000}) + "\n"
     path = write(tmp_path / "l.jsonl", "".join(line.replace("{}", str(i)) for i in range(500)))
-    assert max(len(table) for table in open_url_lists([str(path)], Columns()).rows()) < 200
+    assert max(len(table) for table in open_url_lists([str(path)], ColumnNames()).rows()) < 200
 
 
 def test_a_password_in_a_url_goes_no_further_than_the_list(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import webdataset
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import PartWorker
-from facerefs.pipeline.runner.workers import Task
+from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, PAIRS, loaded
-from facerefs.stages.images.encode import ImageFormat, decoded, encoded_pixels
+from facerefs.stages.images.encode import ImageFormat, decode_image, encode_pixels
 from facerefs.stages.synthesise.parameters import Synthesis, draw, draw_json
 from facerefs.stages.synthesise.reference import reference
 from facerefs.stages.synthetic_people.person import draw_person
@@ -52,7 +52,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
     shard = replace(SMALL, image_format=image_format, val_share=0, test_share=0, shard_mb=1)
     storage = write_tables(folder, people=PEOPLE)
     points = landmarks_of(draw_person(5, 0), View(), SIZE_PX).ravel().tolist()
-    faces = storage.attach(storage.read("faces", "part-a"), ("crop",)).to_pylist()
+    faces = storage.load_blobs(storage.read("faces", "part-a"), ("crop",)).to_pylist()
     pairs = []
     for person in range(PEOPLE):
         first, second = face_id(person, 0), face_id(person, 1)
@@ -70,7 +70,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
         part.add(pa.Table.from_pylist(pairs, PAIRS))
     plan = ShardInput(storage, shard)
     for name in plan.names():
-        PartWorker(shard, plan, storage).work(Task(name, "fingerprint"))
+        PartWorker(shard, plan, storage).work(PartTask(name, "fingerprint"))
     card.write(storage, shard)
     return folder
 
@@ -99,7 +99,7 @@ def test_a_sample_holds_what_its_pair_says(any_set: Path) -> None:
     files = samples(any_set)[face]
     said = json.loads(files["json"])
     (ending,) = {name.partition(".")[2] for name in files if name.startswith("gt")}
-    truth = decoded(files[f"gt.{ending}"])
+    truth = decode_image(files[f"gt.{ending}"])
     for rank in range(2):
         drawn = draw(0, face, rank)
         entry = said["references"][rank]
@@ -110,7 +110,7 @@ def test_a_sample_holds_what_its_pair_says(any_set: Path) -> None:
         made, landmarks = reference(truth, said["target"]["landmarks"], drawn)
         assert np.allclose(entry["landmarks"], landmarks, atol=1e-3)
         assert entry["yaw"] != said["target"]["yaw"]
-        stored = decoded(files[f"ref{rank}.{ending}"]).astype(int)
+        stored = decode_image(files[f"ref{rank}.{ending}"]).astype(int)
         assert np.abs(stored - made).mean() < (2 if ending == "jpg" else 1e-9)
         assert np.abs(stored - truth).mean() > 4
 
@@ -180,9 +180,9 @@ def forged(row: dict[str, Any], files: Files) -> None:
 
 def touched_up(row: dict[str, Any], files: Files) -> None:
     if "synthesis" in json.loads(files["json"])["references"][0]:
-        pixels = decoded(files["ref0.jpg"]).copy()
+        pixels = decode_image(files["ref0.jpg"]).copy()
         pixels[30:34, 30:34] = 0
-        files["ref0.jpg"] = encoded_pixels(pixels, "jpeg", 98)
+        files["ref0.jpg"] = encode_pixels(pixels, "jpeg", 98)
 
 
 @pytest.mark.parametrize(

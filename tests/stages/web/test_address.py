@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from facerefs.schemas.reject import Reject
-from facerefs.stages.web.address import WebError, check_url, is_allowed, join
+from facerefs.stages.web.address import WebError, check_url, is_allowed, join_url
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 URL_LIKE = st.builds(
@@ -203,7 +203,7 @@ def test_every_spelling_of_loopback_is_an_internal_address(host: str) -> None:
     ],
 )
 def test_locations_are_joined(location: str, target: str) -> None:
-    assert str(join(URL("http://a.com/x/y?q"), location)) == target
+    assert str(join_url(URL("http://a.com/x/y?q"), location)) == target
 
 
 @given(ANY_TEXT | URL_LIKE)
@@ -211,7 +211,7 @@ def test_locations_are_joined(location: str, target: str) -> None:
 @example("//[")
 @example("/a\tb")
 def test_any_location_is_joined_or_refused(location: str) -> None:
-    target = checked(lambda: join(URL("https://a.com/x/y"), location))
+    target = checked(lambda: join_url(URL("https://a.com/x/y"), location))
     assert target is None or target.scheme in ("http", "https")
 
 
@@ -219,7 +219,9 @@ def test_any_location_is_joined_or_refused(location: str) -> None:
     ("addresses", "plainly", "with_private"),
     [(PUBLIC, True, True), (INTERNAL, False, True), (NEVER, False, False)],
 )
-def test_addresses_are_judged(addresses: tuple[str, ...], plainly: bool, with_private: bool) -> None:
+def test_addresses_are_allowed_or_refused(
+    addresses: tuple[str, ...], plainly: bool, with_private: bool
+) -> None:
     assert {address: is_allowed(address, allow_private=False) for address in addresses} == dict.fromkeys(
         addresses, plainly
     )
@@ -229,7 +231,7 @@ def test_addresses_are_judged(addresses: tuple[str, ...], plainly: bool, with_pr
 
 
 @given(st.ip_addresses(v=4))
-def test_ipv4_is_judged_as_python_does_and_the_same_inside_ipv6(ip: IPv4Address) -> None:
+def test_ipv4_is_allowed_as_python_says_and_the_same_inside_ipv6(ip: IPv4Address) -> None:
     public = ip.is_global and not (ip.is_multicast or ip.is_reserved or any(ip in net for net in OURS_ALONE))
     assert is_allowed(str(ip), allow_private=False) == public
     internal = ip.is_private and not (ip.is_link_local or ip.is_reserved or ip.is_unspecified)
@@ -261,7 +263,7 @@ def test_other_text_is_no_allowed_address(text: str) -> None:
         assert ":" in text or not is_allowed(text, allow_private=True)
 
 
-def test_an_error_shows_what_a_stranger_said_without_harm() -> None:
+def test_an_error_shows_what_a_host_sent_without_control_characters() -> None:
     error = WebError(Reject.BAD_ANSWER, "\x1b[2J\u202e\udcff" + "x" * 1000, 200, 3.0)
     assert error.detail.startswith("\\x1b[2J\\u202e\\udcffx")
     assert len(error.detail) == 200

@@ -125,7 +125,7 @@ def test_a_hop_ends_in_its_reason(path: str, outcomes: dict[str, Outcome]) -> No
 
 
 @pytest.mark.parametrize("path", SEEN_LATER)
-def test_what_others_have_to_judge_is_answered(path: str, outcomes: dict[str, Outcome]) -> None:
+def test_what_later_checks_have_to_reject_is_answered(path: str, outcomes: dict[str, Outcome]) -> None:
     answer = outcomes[path].answer
     assert answer is not None
     assert answer.status == 200 or answer.body == b""
@@ -262,7 +262,7 @@ def test_the_start_of_a_body_can_end_its_transfer(path: str, web: HostileWeb) ->
     assert len(starts[0]) >= 32 or path == "/short.jpg"
 
 
-def test_the_start_of_nothing_is_not_judged(web: HostileWeb) -> None:
+def test_the_start_of_an_empty_body_is_not_checked(web: HostileWeb) -> None:
     starts: list[bytes] = []
 
     async def test(client: Client) -> None:
@@ -374,7 +374,7 @@ def test_a_name_that_is_rebound_to_loopback_gets_no_packet(
         assert reasons[0] is Reject.CONNECT_FAILED
         assert set(reasons[1:]) == {Reject.CONNECT_FAILED if ttl_s else Reject.PRIVATE_ADDRESS}
         assert len(asked) == (1 if ttl_s else 3)
-        assert tried == ["8.8.8.8"] * (3 if ttl_s else 1)  # judged once, and exactly this is connected to
+        assert tried == ["8.8.8.8"] * (3 if ttl_s else 1)  # checked once, and exactly this is connected to
 
     in_client(web, test, PUBLIC_ONLY, resolve=resolve)
 
@@ -399,10 +399,10 @@ def test_the_name_is_asked_once_for_many_and_its_failure_is_remembered_shortly(w
 
 def test_few_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve, asked = resolving(["8.8.8.8"])
-    monkeypatch.setattr(connection, "NAMES_KEPT", 2)
+    monkeypatch.setattr(connection, "MAX_CACHED_NAMES", 2)
 
     async def test() -> None:
-        names = connection.JudgedNames(resolve, allow_private=False)
+        names = connection.CheckedResolver(resolve, allow_private=False)
         for host in ("a", "b", "a", "c", "a", "b"):
             await names.resolve(host, 80)
         assert asked == ["a", "b", "c", "b"]

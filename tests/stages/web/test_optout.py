@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from facerefs.stages.web.optout import stated_opt_out
+from facerefs.stages.web.optout import opt_out_statement
 
 
 def stated(*headers: tuple[str, str]) -> str | None:
-    return stated_opt_out(CIMultiDictProxy(CIMultiDict(headers)))
+    return opt_out_statement(CIMultiDictProxy(CIMultiDict(headers)))
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerefs.stages.web.politeness import Gate, GateLike, Lease, Turns
-from facerefs.stages.web.rate_limiter import LEASE_S, LOST_S, SLACK_S
+from facerefs.stages.web.politeness import RequestThrottle
+from facerefs.stages.web.rate_limiter import (
+    GRANT_EXPIRES_S,
+    GRANT_S,
+    SLACK_S,
+    Grant,
+    HostRateLimiter,
+    RateLimiter,
+)
 from tests.stages.web.simulated_time import simulate
 
 
-class FarGate:
-    """A gate in another process: each message takes its time. Counts them."""
+class DelayedRateLimiter:
+    """A rate limiter in another process, whose messages take some time and are counted."""
 
-    def __init__(self, gate: Gate, latency_s: Callable[[], float]) -> None:
-        self.gate = gate
+    def __init__(self, limiter: HostRateLimiter, latency_s: Callable[[], float]) -> None:
+        self.limiter = limiter
         self.messages = 0
         self._latency_s = latency_s
 
@@ -30,19 +37,19 @@ class FarGate:
         self.messages += 1
         await asyncio.sleep(self._latency_s())
 
-    async def lease(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Lease:
+    async def acquire(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Grant:
         await self._travel()
-        lease = await self.gate.lease(host, wanted, min_spacing_s)
+        grant = await self.limiter.acquire(host, wanted, min_spacing_s)
         await asyncio.sleep(self._latency_s())
-        return lease
+        return grant
 
-    async def end(self, lease_id: int, unused: int) -> None:
+    async def release(self, grant_id: int, unused: int) -> None:
         await self._travel()
-        await self.gate.end(lease_id, unused)
+        await self.limiter.release(grant_id, unused)
 
     async def pause(self, host: str, seconds: float) -> None:
         await self._travel()
-        await self.gate.pause(host, seconds)
+        await self.limiter.pause(host, seconds)
 
 
 @dataclass
@@ -72,11 +79,11 @@ def assert_rate(starts: list[float], rate: float, late_s: float) -> None:
             assert count <= rate * (end - begin + SLACK_S + late_s) + 2 + 1e-6
 
 
-async def all_given_back(gate: Gate, *purses: Turns) -> None:
-    await asyncio.sleep(LEASE_S + 1)
-    assert not gate._given
-    assert not gate._hosts
-    assert not any(turns._places for turns in purses)
+async def all_given_back(limiter: HostRateLimiter, *throttles: RequestThrottle) -> None:
+    await asyncio.sleep(GRANT_S + 1)
+    assert not limiter._issued
+    assert not limiter._hosts
+    assert not any(throttle._queues for throttle in throttles)
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,34 +112,36 @@ def test_no_host_sees_more_than_its_limits(
     chance = random.Random(seed)
     server = Server()
 
-    async def client(turns: Turns, worker: int) -> None:
+    async def client(throttle: RequestThrottle, worker: int) -> None:
         for _ in range(6):
             host = f"h{chance.randrange(hosts)}"
-            async with turns.turn(host, crawl_delay_s):
+            async with throttle.turn(host, crawl_delay_s):
                 await server.answer(host, request_s * chance.choice([0, 0.1, 1, 3]), worker)
             await asyncio.sleep(chance.choice([0, 0, 0.05]))
 
-    async def impatient(turns: Turns, worker: int) -> None:
+    async def impatient(throttle: RequestThrottle, worker: int) -> None:
         """Goes away at any moment: while it waits, as its turn comes, while its request runs."""
         for _ in range(4):
             try:
                 async with asyncio.timeout(chance.choice([0.0, 0.001, 0.1, 0.5, 1.0])):
-                    await client(turns, worker)
+                    await client(throttle, worker)
             except TimeoutError:
                 pass
 
     async def crawl() -> None:
-        gate = Gate(connections, rate, asyncio.get_running_loop().time)
-        far: GateLike = FarGate(gate, lambda: chance.uniform(0, latency_s)) if latency_s else gate
-        purses = [Turns(far) for _ in range(workers)]
+        limiter = HostRateLimiter(connections, rate, asyncio.get_running_loop().time)
+        far: RateLimiter = (
+            DelayedRateLimiter(limiter, lambda: chance.uniform(0, latency_s)) if latency_s else limiter
+        )
+        throttles = [RequestThrottle(far) for _ in range(workers)]
         async with asyncio.TaskGroup() as group:
-            for worker, turns in enumerate(purses):
+            for worker, throttle in enumerate(throttles):
                 for number in range(clients):
-                    group.create_task((client, impatient)[number % 3 == 2](turns, worker))
-        await all_given_back(gate, *purses)
+                    group.create_task((client, impatient)[number % 3 == 2](throttle, worker))
+        await all_given_back(limiter, *throttles)
         assert asyncio.get_running_loop().time() < 1e8
 
-    with patch("facerefs.stages.web.rate_limiter.LOST_S", 1e9):  # whatever is lost shows
+    with patch("facerefs.stages.web.rate_limiter.GRANT_EXPIRES_S", 1e9):  # whatever is lost shows
         simulate(crawl())
     for host, starts in server.starts.items():
         assert server.most[host] <= connections
@@ -146,23 +155,23 @@ def test_no_host_sees_more_than_its_limits(
 def throughput(
     connections: int, rate: float | None, workers: int, clients: int, request_s: float, hosts: int = 1
 ) -> tuple[Server, float, float]:
-    """What the server saw, starts per second, and messages to the gate per request, within a minute."""
+    """What the server saw, starts per second, and messages to the limiter per request, within a minute."""
     chance, server = random.Random(0), Server()
 
     async def crawl() -> float:
         loop = asyncio.get_running_loop()
-        far = FarGate(Gate(connections, rate, loop.time), lambda: 0.001)
+        far = DelayedRateLimiter(HostRateLimiter(connections, rate, loop.time), lambda: 0.001)
 
-        async def client(turns: Turns, worker: int, host: str) -> None:
+        async def client(throttle: RequestThrottle, worker: int, host: str) -> None:
             while loop.time() < 60:
-                async with turns.turn(host):
+                async with throttle.turn(host):
                     await server.answer(host, request_s * chance.uniform(0.5, 1.5), worker)
 
-        purses = [Turns(far) for _ in range(workers)]
+        throttles = [RequestThrottle(far) for _ in range(workers)]
         async with asyncio.TaskGroup() as group:
-            for worker, turns in enumerate(purses):
+            for worker, throttle in enumerate(throttles):
                 for number in range(clients):
-                    group.create_task(client(turns, worker, f"h{number % hosts}"))
+                    group.create_task(client(throttle, worker, f"h{number % hosts}"))
         return far.messages / server.by_worker.total()
 
     messages = simulate(crawl())
@@ -194,7 +203,9 @@ def test_limits_are_used_and_shared(
 
 
 @pytest.mark.parametrize(("workers", "clients", "request_s"), [(1, 50, 0.05), (4, 10, 0.05), (8, 1, 0.05)])
-def test_wide_limits_need_few_words_with_the_gate(workers: int, clients: int, request_s: float) -> None:
+def test_wide_limits_need_few_messages_to_the_rate_limiter(
+    workers: int, clients: int, request_s: float
+) -> None:
     _, _, messages_per_request = throughput(64, None, workers, clients, request_s)
     assert messages_per_request < 0.1
 
@@ -202,13 +213,13 @@ def test_wide_limits_need_few_words_with_the_gate(workers: int, clients: int, re
 def test_hosts_do_not_wait_for_each_other() -> None:
     async def crawl() -> float:
         loop = asyncio.get_running_loop()
-        turns = Turns(Gate(1, None, loop.time))
-        await turns.pause("paused", 1000)
-        async with turns.turn("slow"):
-            stuck = [asyncio.create_task(_enter(turns, host)) for host in ("slow", "paused") * 5]
+        throttle = RequestThrottle(HostRateLimiter(1, None, loop.time))
+        await throttle.pause("paused", 1000)
+        async with throttle.turn("slow"):
+            stuck = [asyncio.create_task(_enter(throttle, host)) for host in ("slow", "paused") * 5]
             await asyncio.sleep(1)
             start = loop.time()
-            async with turns.turn("free"):
+            async with throttle.turn("free"):
                 took_s = loop.time() - start
             for task in stuck:
                 task.cancel()
@@ -217,8 +228,8 @@ def test_hosts_do_not_wait_for_each_other() -> None:
     assert simulate(crawl()) == 0
 
 
-async def _enter(turns: Turns, host: str, min_spacing_s: float = 0.0) -> float:
-    async with turns.turn(host, min_spacing_s):
+async def _enter(throttle: RequestThrottle, host: str, min_spacing_s: float = 0.0) -> float:
+    async with throttle.turn(host, min_spacing_s):
         return asyncio.get_running_loop().time()
 
 
@@ -228,14 +239,14 @@ def test_a_pause_holds_everybody(rate: float | None) -> None:
 
     async def crawl() -> tuple[float, list[float], list[float]]:
         loop = asyncio.get_running_loop()
-        gate = Gate(8, rate, loop.time)
-        here, there = Turns(gate), Turns(gate)
-        starts: dict[Turns, list[float]] = {here: [], there: []}
+        limiter = HostRateLimiter(8, rate, loop.time)
+        here, there = RequestThrottle(limiter), RequestThrottle(limiter)
+        starts: dict[RequestThrottle, list[float]] = {here: [], there: []}
 
-        async def client(turns: Turns) -> None:
+        async def client(throttle: RequestThrottle) -> None:
             while loop.time() < 100:
-                async with turns.turn("h"):
-                    starts[turns].append(loop.time())
+                async with throttle.turn("h"):
+                    starts[throttle].append(loop.time())
                     await server.answer("h", 0.05)
 
         async def ask_for_patience() -> float:
@@ -244,12 +255,12 @@ def test_a_pause_holds_everybody(rate: float | None) -> None:
             return loop.time()
 
         pausing = asyncio.create_task(ask_for_patience())
-        await asyncio.gather(*(client(turns) for turns in starts for _ in range(3)))
+        await asyncio.gather(*(client(throttle) for throttle in starts for _ in range(3)))
         return await pausing, starts[here], starts[there]
 
     paused, here, there = simulate(crawl())
     assert not [start for start in here if paused < start < paused + 60]
-    assert not [start for start in there if paused + LEASE_S < start < paused + 60]
+    assert not [start for start in there if paused + GRANT_S < start < paused + 60]
     for starts in (here, there):
         assert min(starts) < 1
         assert min(start for start in starts if start > paused + 60) < paused + 62
@@ -257,65 +268,65 @@ def test_a_pause_holds_everybody(rate: float | None) -> None:
 
 def test_a_paused_host_is_remembered_when_nobody_wants_it() -> None:
     async def crawl() -> float:
-        gate = Gate(4, 1.0, asyncio.get_running_loop().time)
-        await gate.pause("h", 50)
-        await gate.pause("h", 10)  # does not shorten it
-        return await _enter(Turns(gate), "h")
+        limiter = HostRateLimiter(4, 1.0, asyncio.get_running_loop().time)
+        await limiter.pause("h", 50)
+        await limiter.pause("h", 10)  # does not shorten it
+        return await _enter(RequestThrottle(limiter), "h")
 
     assert simulate(crawl()) == pytest.approx(50, abs=0.01)
 
 
 def test_a_crawl_delay_that_is_learnt_later_counts_at_once() -> None:
     async def crawl() -> list[float]:
-        turns = Turns(Gate(4, None, asyncio.get_running_loop().time))
-        await _enter(turns, "h")  # robots.txt
-        return sorted(await asyncio.gather(*(_enter(turns, "h", 5.0) for _ in range(4))))
+        throttle = RequestThrottle(HostRateLimiter(4, None, asyncio.get_running_loop().time))
+        await _enter(throttle, "h")  # robots.txt
+        return sorted(await asyncio.gather(*(_enter(throttle, "h", 5.0) for _ in range(4))))
 
     assert simulate(crawl()) == pytest.approx([0, 5, 10, 15], abs=0.01)
 
 
-def test_a_crawl_delay_that_is_learnt_while_a_lease_is_on_its_way_counts() -> None:
+def test_a_crawl_delay_that_is_learnt_while_a_grant_is_on_its_way_counts() -> None:
     async def crawl() -> list[float]:
-        turns = Turns(Gate(8, None, asyncio.get_running_loop().time))
-        return sorted(await asyncio.gather(*(_enter(turns, "h", delay_s) for delay_s in (0.0, 5.0, 5.0))))
+        throttle = RequestThrottle(HostRateLimiter(8, None, asyncio.get_running_loop().time))
+        return sorted(await asyncio.gather(*(_enter(throttle, "h", delay_s) for delay_s in (0.0, 5.0, 5.0))))
 
     assert simulate(crawl()) == pytest.approx([0, 5, 10], abs=0.01)
 
 
 @pytest.mark.parametrize("rate", [None, 30.0])
-def test_a_turn_that_comes_as_its_request_goes_away_is_not_lost(rate: float | None) -> None:
+def test_a_turn_that_comes_as_its_request_is_cancelled_is_not_lost(rate: float | None) -> None:
     async def crawl() -> None:
-        gate = Gate(1, rate, asyncio.get_running_loop().time)
-        turns = Turns(gate)
+        limiter = HostRateLimiter(1, rate, asyncio.get_running_loop().time)
+        throttle = RequestThrottle(limiter)
         for _ in range(5):
-            async with turns.turn("h"):
-                waits = [asyncio.create_task(_enter(turns, "h")) for _ in range(3)]
+            async with throttle.turn("h"):
+                waits = [asyncio.create_task(_enter(throttle, "h")) for _ in range(3)]
                 await asyncio.sleep(0.5)
-            waits[0].cancel()  # its turn has come, but it has not heard of it
+            waits[0].cancel()  # its turn has come, but it has not run since
             await asyncio.gather(*waits, return_exceptions=True)
-        await all_given_back(gate, turns)
+        await all_given_back(limiter, throttle)
         assert asyncio.get_running_loop().time() < 10
 
     simulate(crawl())
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_a_lease_that_is_granted_as_its_asker_goes_away_is_not_lost(early: bool) -> None:
+def test_a_grant_that_comes_as_its_caller_is_cancelled_is_not_lost(early: bool) -> None:
     async def crawl() -> None:
-        gate = Gate(1, None, asyncio.get_running_loop().time)
-        held = await gate.lease("h", 1)
-        going, staying = (asyncio.create_task(gate.lease("h", 1)) for _ in range(2))
+        limiter = HostRateLimiter(1, None, asyncio.get_running_loop().time)
+        held = await limiter.acquire("h", 1)
+        going, staying = (asyncio.create_task(limiter.acquire("h", 1)) for _ in range(2))
         await asyncio.sleep(0)
         if early:
             going.cancel()
-        await gate.end(held.id, 0)
+        await limiter.release(held.id, 0)
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
             await going
         async with asyncio.timeout(1):
-            lease = await staying
-        await gate.end(lease.id, 0)
-        await all_given_back(gate)
+            grant = await staying
+        await limiter.release(grant.id, 0)
+        await all_given_back(limiter)
 
     simulate(crawl())
 
@@ -326,46 +337,46 @@ def test_time_that_requests_leave_unused_is_not_made_up_for() -> None:
             self.lent: list[float] = []
             self.unused: list[int] = []
 
-        async def lease(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Lease:
+        async def acquire(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Grant:
             self.lent.append(asyncio.get_running_loop().time())
             await asyncio.sleep(0.0 if len(self.lent) == 1 else 6.0)
-            return Lease(len(self.lent), slots=1, requests=5, delay_s=0.0, spacing_s=1.0)
+            return Grant(len(self.lent), slots=1, requests=5, delay_s=0.0, spacing_s=1.0)
 
-        async def end(self, lease_id: int, unused: int) -> None:
+        async def release(self, grant_id: int, unused: int) -> None:
             self.unused.append(unused)
 
         async def pause(self, host: str, seconds: float) -> None: ...
 
     async def crawl(requests: int) -> tuple[list[float], list[int]]:
-        gate, server = Generous(), Server()
-        turns = Turns(gate)
+        limiter, server = Generous(), Server()
+        throttle = RequestThrottle(limiter)
 
         async def request() -> None:
-            async with turns.turn("h"):
+            async with throttle.turn("h"):
                 await server.answer("h", 2.6)
 
         await asyncio.gather(*(request() for _ in range(requests)))
         await asyncio.sleep(0)
-        return server.starts["h"], gate.unused
+        return server.starts["h"], limiter.unused
 
     starts, unused = simulate(crawl(2))
     assert starts == pytest.approx([0, 2.6])  # the second is late, and moves the third to 3.6 - SLACK_S
     assert unused == [1]
     starts, unused = simulate(crawl(3))
-    assert starts[2] > 5.2  # the time of the first lease was over at 5
+    assert starts[2] > 5.2  # the interval of the first grant was over at 5
     assert len(unused) == 2
 
 
 def test_unused_time_is_given_back() -> None:
     async def crawl() -> tuple[float, float, float]:
-        gate = Gate(4, 1.0, asyncio.get_running_loop().time)
-        first = await gate.lease("h", 1, 0.0)
-        second = await gate.lease("h", 1, 0.0)
-        await gate.end(first.id, 1)  # somebody has borrowed behind it
-        third = await gate.lease("h", 1, 0.0)
+        limiter = HostRateLimiter(4, 1.0, asyncio.get_running_loop().time)
+        first = await limiter.acquire("h", 1, 0.0)
+        second = await limiter.acquire("h", 1, 0.0)
+        await limiter.release(first.id, 1)  # a later interval is granted already
+        third = await limiter.acquire("h", 1, 0.0)
         at_third = asyncio.get_running_loop().time() + third.delay_s
-        await gate.end(third.id, 1)
-        fourth = await gate.lease("h", 1, 0.0)
+        await limiter.release(third.id, 1)
+        fourth = await limiter.acquire("h", 1, 0.0)
         return second.delay_s, at_third, asyncio.get_running_loop().time() + fourth.delay_s
 
     second_delay_s, at_third, at_fourth = simulate(crawl())
@@ -373,31 +384,31 @@ def test_unused_time_is_given_back() -> None:
     assert (at_third, at_fourth) == pytest.approx((2, 2))
 
 
-def test_what_a_dead_worker_held_comes_back() -> None:
+def test_the_grants_of_a_dead_worker_expire() -> None:
     async def crawl() -> float:
-        gate = Gate(2, None, asyncio.get_running_loop().time)
-        await gate.lease("h", 2)
-        await gate.lease("h", 2)
-        moment = await _enter(Turns(gate), "h")
-        await gate.end(1, 0)  # from the grave
-        await asyncio.sleep(LEASE_S)
-        assert not gate._hosts
+        limiter = HostRateLimiter(2, None, asyncio.get_running_loop().time)
+        await limiter.acquire("h", 2)
+        await limiter.acquire("h", 2)
+        moment = await _enter(RequestThrottle(limiter), "h")
+        await limiter.release(1, 0)  # the dead worker gives it back after all
+        await asyncio.sleep(GRANT_S)
+        assert not limiter._hosts
         return moment
 
-    assert simulate(crawl()) == pytest.approx(LOST_S, abs=1)
+    assert simulate(crawl()) == pytest.approx(GRANT_EXPIRES_S, abs=1)
 
 
-def test_a_broken_gate_is_heard_of() -> None:
+def test_an_error_of_the_rate_limiter_reaches_the_caller() -> None:
     class Broken:
-        async def lease(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Lease:
-            raise ConnectionError("the gate is gone")
+        async def acquire(self, host: str, wanted: int, min_spacing_s: float = 0.0) -> Grant:
+            raise ConnectionError("the rate limiter is gone")
 
-        async def end(self, lease_id: int, unused: int) -> None: ...
+        async def release(self, grant_id: int, unused: int) -> None: ...
         async def pause(self, host: str, seconds: float) -> None: ...
 
     async def crawl() -> list[float | BaseException]:
-        turns = Turns(Broken())
-        return await asyncio.gather(*(_enter(turns, "h") for _ in range(3)), return_exceptions=True)
+        throttle = RequestThrottle(Broken())
+        return await asyncio.gather(*(_enter(throttle, "h") for _ in range(3)), return_exceptions=True)
 
     assert all(isinstance(result, ConnectionError) for result in simulate(crawl()))
 
@@ -405,32 +416,37 @@ def test_a_broken_gate_is_heard_of() -> None:
 @pytest.mark.parametrize("rate", [None, 0.5])
 def test_hosts_that_are_no_longer_used_are_forgotten(rate: float | None) -> None:
     async def crawl() -> tuple[int, int]:
-        gate = Gate(4, rate, asyncio.get_running_loop().time)
-        turns = Turns(gate)
+        limiter = HostRateLimiter(4, rate, asyncio.get_running_loop().time)
+        throttle = RequestThrottle(limiter)
         most = 0
         for number in range(5000):
-            await _enter(turns, f"h{number}")
+            await _enter(throttle, f"h{number}")
             await asyncio.sleep(0.01)
-            known = len(gate._hosts) + len(gate._given) + len(gate._resting) + len(gate._rest_ends)
-            most = max(most, known + len(turns._places))
-        await all_given_back(gate, turns)
-        await _enter(turns, "last")
-        return most, len(gate._resting)
+            known = (
+                len(limiter._hosts)
+                + len(limiter._issued)
+                + len(limiter._idle_hosts)
+                + len(limiter._idle_ends)
+            )
+            most = max(most, known + len(throttle._queues))
+        await all_given_back(limiter, throttle)
+        await _enter(throttle, "last")
+        return most, len(limiter._idle_hosts)
 
-    most, resting = simulate(crawl())
+    most, idle = simulate(crawl())
     assert most < 1000
-    assert resting <= 1
+    assert idle <= 1
 
 
-def test_resting_hosts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facerefs.stages.web.rate_limiter._MAX_RESTING", 100)
+def test_idle_hosts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facerefs.stages.web.rate_limiter._MAX_IDLE_HOSTS", 100)
 
     async def crawl() -> int:
-        gate = Gate(4, None, asyncio.get_running_loop().time)
+        limiter = HostRateLimiter(4, None, asyncio.get_running_loop().time)
         for number in range(1000):
-            await gate.pause(f"h{number}", 1e6)
-            await gate.lease("h", 1)
-        return len(gate._resting)
+            await limiter.pause(f"h{number}", 1e6)
+            await limiter.acquire("h", 1)
+        return len(limiter._idle_hosts)
 
     assert simulate(crawl()) <= 101
 
@@ -439,16 +455,18 @@ def test_in_real_time() -> None:
     server = Server()
 
     async def crawl() -> float:
-        gate = Gate(6, 150.0)
-        purses = [Turns(gate) for _ in range(4)]
+        limiter = HostRateLimiter(6, 150.0)
+        throttles = [RequestThrottle(limiter) for _ in range(4)]
         start = time.monotonic()
 
-        async def client(turns: Turns, worker: int) -> None:
+        async def client(throttle: RequestThrottle, worker: int) -> None:
             for _ in range(5):
-                async with turns.turn("h"):
+                async with throttle.turn("h"):
                     await server.answer("h", random.uniform(0, 0.02), worker)
 
-        await asyncio.gather(*(client(turns, n) for n, turns in enumerate(purses) for _ in range(10)))
+        await asyncio.gather(
+            *(client(throttle, n) for n, throttle in enumerate(throttles) for _ in range(10))
+        )
         return time.monotonic() - start
 
     took_s = asyncio.run(crawl())
@@ -459,13 +477,13 @@ def test_in_real_time() -> None:
 
 def test_a_turn_costs_little() -> None:
     async def crawl() -> float:
-        turns = Turns(Gate(64, None))
-        async with turns.turn("h"):  # so that the lease is never idle
+        throttle = RequestThrottle(HostRateLimiter(64, None))
+        async with throttle.turn("h"):  # so that the grant is never idle
             best = float("inf")
             for _ in range(20):
                 start = time.process_time()
                 for _ in range(100):
-                    async with turns.turn("h"):
+                    async with throttle.turn("h"):
                         pass
                 best = min(best, time.process_time() - start)
         return best / 100

@@ -13,7 +13,7 @@ from yarl import URL
 from facerefs.schemas.reject import Reject
 from facerefs.stages.web.address import WebError, check_url
 from facerefs.stages.web.client import Answer
-from facerefs.stages.web.robots import Robots, Verdict
+from facerefs.stages.web.robots import RobotsDecision, RobotsRules
 
 Get = Callable[[URL], Awaitable[Answer]]
 
@@ -36,9 +36,9 @@ class Site:
         return answer(url, *self._answer)
 
 
-def judged(body: bytes | str, path: str = "/photos/1.jpg", status: int = 200) -> Verdict:
+def decision_for(body: bytes | str, path: str = "/photos/1.jpg", status: int = 200) -> RobotsDecision:
     data = body.encode() if isinstance(body, str) else body
-    return asyncio.run(Robots(Site(status, data)).verdict(check_url(f"https://host.example{path}")))
+    return asyncio.run(RobotsRules(Site(status, data)).decision(check_url(f"https://host.example{path}")))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def judged(body: bytes | str, path: str = "/photos/1.jpg", status: int = 200) ->
     ],
 )
 def test_rules(text: str, path: str, robots: str) -> None:
-    assert judged(text, path).robots == robots
+    assert decision_for(text, path).robots == robots
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_rules(text: str, path: str, robots: str) -> None:
     ],
 )
 def test_bytes_are_read_leniently(body: bytes) -> None:
-    assert judged(body).robots == "disallowed"
+    assert decision_for(body).robots == "disallowed"
 
 
 def test_what_is_too_long_ends_at_a_lines_end() -> None:
     start = b"User-agent: *\nDisallow: /secret\n"
     filler = b"# filler, nothing else\n" * 30_000
-    assert judged(start + filler, "/secret/1").robots == "disallowed"
+    assert decision_for(start + filler, "/secret/1").robots == "disallowed"
     cut = start + b"#" * ((500 << 10) - len(start) - 12) + b"\nDisallow: /photos/of/the/king\n"
-    assert judged(cut, "/photos/1").robots == "allowed"
+    assert decision_for(cut, "/photos/1").robots == "allowed"
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_what_is_too_long_ends_at_a_lines_end() -> None:
     ],
 )
 def test_other_answers(status: int, robots: str) -> None:
-    verdict = judged("", status=status)
-    assert verdict.robots == robots
-    assert verdict.detail.startswith(f"https://host.example/robots.txt: HTTP {status}")
+    decision = decision_for("", status=status)
+    assert decision.robots == robots
+    assert decision.detail.startswith(f"https://host.example/robots.txt: HTTP {status}")
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,18 @@ def test_without_an_answer_nothing_is_allowed(reject: Reject) -> None:
     async def fail(url: URL) -> Answer:
         raise WebError(reject, "why")
 
-    verdict = asyncio.run(Robots(fail).verdict(URL("http://host.example/a.jpg")))
-    assert verdict.robots == "unknown"
-    assert "http://host.example/robots.txt" in verdict.detail
-    assert "why" in verdict.detail
+    decision = asyncio.run(RobotsRules(fail).decision(URL("http://host.example/a.jpg")))
+    assert decision.robots == "unknown"
+    assert "http://host.example/robots.txt" in decision.detail
+    assert "why" in decision.detail
 
 
 @pytest.mark.parametrize(
-    ("said", "delay_s"),
+    ("value", "delay_s"),
     [("2", 2.0), ("0.5", 0.5), ("1e9", 300.0), ("-1", 0.0), ("soon", 0.0), ("nan", 0.0), ("inf", 0.0)],
 )
-def test_crawl_delay_is_bounded(said: str, delay_s: float) -> None:
-    assert judged(f"User-agent: *\nCrawl-delay: {said}\nDisallow: /x").crawl_delay_s == delay_s
+def test_crawl_delay_is_bounded(value: str, delay_s: float) -> None:
+    assert decision_for(f"User-agent: *\nCrawl-delay: {value}\nDisallow: /x").crawl_delay_s == delay_s
 
 
 def test_redirects_are_followed_hop_by_hop() -> None:
@@ -151,8 +151,8 @@ def test_redirects_are_followed_hop_by_hop() -> None:
             return answer(url, 301, location=location)
         return answer(url, body=b"User-agent: *\nDisallow: /")
 
-    verdict = asyncio.run(Robots(get).verdict(URL("http://host.example/a.jpg")))
-    assert verdict.robots == "disallowed"
+    decision = asyncio.run(RobotsRules(get).decision(URL("http://host.example/a.jpg")))
+    assert decision.robots == "disallowed"
     assert asked == [*hops, "https://www.host.example/robots.txt"]
 
 
@@ -161,30 +161,30 @@ def test_redirects_are_followed_hop_by_hop() -> None:
 )
 def test_bad_redirects_end_in_unknown(location: str | None, requests: int) -> None:
     site = Site(302, location=location)
-    assert asyncio.run(Robots(site).verdict(URL("http://host.example/a"))).robots == "unknown"
+    assert asyncio.run(RobotsRules(site).decision(URL("http://host.example/a"))).robots == "unknown"
     assert len(site.asked) == requests
 
 
 def test_a_hundred_urls_ask_once_and_origins_are_apart() -> None:
     site = Site(200, b"User-agent: *\nDisallow: /x")
 
-    async def ask() -> list[Verdict]:
-        robots = Robots(site)
+    async def ask() -> list[RobotsDecision]:
+        robots = RobotsRules(site)
         urls = [URL(f"{origin}/{n}") for n in range(100) for origin in origins]
-        return await asyncio.gather(*(robots.verdict(url) for url in urls))
+        return await asyncio.gather(*(robots.decision(url) for url in urls))
 
     origins = ["http://host.example", "https://host.example", "http://host.example:8080", "http://b.example"]
-    assert {verdict.robots for verdict in asyncio.run(ask())} == {"allowed"}
+    assert {decision.robots for decision in asyncio.run(ask())} == {"allowed"}
     assert sorted(site.asked) == sorted(f"{origin}/robots.txt" for origin in origins)
 
 
-def test_one_who_goes_away_does_not_take_the_others_along() -> None:
+def test_a_cancelled_caller_does_not_cancel_the_others() -> None:
     site = Site(200, b"User-agent: *\nDisallow: /")
 
-    async def ask() -> Verdict:
-        robots = Robots(site)
-        first = asyncio.create_task(robots.verdict(URL("http://host.example/1")))
-        second = asyncio.create_task(robots.verdict(URL("http://host.example/2")))
+    async def ask() -> RobotsDecision:
+        robots = RobotsRules(site)
+        first = asyncio.create_task(robots.decision(URL("http://host.example/1")))
+        second = asyncio.create_task(robots.decision(URL("http://host.example/2")))
         await asyncio.sleep(0)
         first.cancel()
         return await second
@@ -193,14 +193,14 @@ def test_one_who_goes_away_does_not_take_the_others_along() -> None:
     assert len(site.asked) == 1
 
 
-@pytest.mark.parametrize(("status", "lasts_s"), [(200, 86_400), (404, 86_400), (500, 60)])
-def test_how_long_it_is_kept(status: int, lasts_s: int) -> None:
+@pytest.mark.parametrize(("status", "ttl_s"), [(200, 86_400), (404, 86_400), (500, 60)])
+def test_how_long_it_is_kept(status: int, ttl_s: int) -> None:
     site, now = Site(status, b"User-agent: *\nDisallow: /"), [0.0]
 
     async def ask() -> list[int]:
-        robots, counts = Robots(site, clock=lambda: now[0]), []
-        for now[0] in (0.0, lasts_s - 1.0, lasts_s + 1.0):
-            await robots.verdict(URL("http://host.example/a"))
+        robots, counts = RobotsRules(site, clock=lambda: now[0]), []
+        for now[0] in (0.0, ttl_s - 1.0, ttl_s + 1.0):
+            await robots.decision(URL("http://host.example/a"))
             counts.append(len(site.asked))
         return counts
 
@@ -211,10 +211,10 @@ def test_memory_is_bounded_and_what_is_used_stays() -> None:
     site = Site(200, b"User-agent: *\n" + b"".join(b"Disallow: /%d\n" % n for n in range(2000)))
 
     async def ask() -> int:
-        robots = Robots(site)
+        robots = RobotsRules(site)
         for n in range(150):
-            await robots.verdict(URL(f"http://h{n}.example/a"))
-            await robots.verdict(URL("http://used.example/a"))
+            await robots.decision(URL(f"http://h{n}.example/a"))
+            await robots.decision(URL("http://used.example/a"))
         return robots._files._weight
 
     assert asyncio.run(ask()) <= 200_000
@@ -247,12 +247,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_do_not_stall(name: str) -> None:
     async def ask() -> tuple[float, float]:
-        robots = Robots(Site(200, HOSTILE[name]))
+        robots = RobotsRules(Site(200, HOSTILE[name]))
         url = URL("http://host.example/" + "a" * 8000, encoded=True)
         times = []
         for _ in range(3):
             start = time.process_time()
-            await robots.verdict(url)
+            await robots.decision(url)
             times.append(time.process_time() - start)
         return times[0], min(times[1:])
 
@@ -262,5 +262,5 @@ def test_hostile_files_do_not_stall(name: str) -> None:
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
-def test_any_bytes_give_a_verdict(body: bytes) -> None:
-    assert judged(b"User-agent: *\n" + body).robots in ("allowed", "disallowed", "none", "unknown")
+def test_any_bytes_give_a_decision(body: bytes) -> None:
+    assert decision_for(b"User-agent: *\n" + body).robots in ("allowed", "disallowed", "none", "unknown")

@@ -60,7 +60,7 @@ def test_the_cache_is_torch_hubs_and_nothing_is_fetched_for_it(
     checkpoints.mkdir(parents=True)
     (checkpoints / NAME).touch()
     assert find_file("cache", NAME, url) == checkpoints / NAME
-    assert not server.asked
+    assert not server.requests
 
 
 def test_download_fetches_once_into_the_cache(checkpoints: Path, server: PhotoServer) -> None:
@@ -68,7 +68,7 @@ def test_download_fetches_once_into_the_cache(checkpoints: Path, server: PhotoSe
     for _ in range(2):
         assert find_file("download", NAME, server.url(f"/{NAME}")) == checkpoints / NAME
     assert (checkpoints / NAME).read_bytes() == DATA
-    assert server.given[f"/{NAME}"] == 1
+    assert server.photos_sent[f"/{NAME}"] == 1
     assert find_file("cache", NAME, "https://example.org/x") == checkpoints / NAME
 
 

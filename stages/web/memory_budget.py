@@ -1,11 +1,11 @@
-"""Memory that all photos on their way may take together."""
+"""A bound on the memory of all photos that are being downloaded at the same time."""
 
 import asyncio
 from collections import deque
 
 
-class Budget:
-    """`size` bytes, shared by many; who asks for more than there is waits, first come, first served."""
+class MemoryBudget:
+    """`size` bytes, shared by all downloads; one that needs more than is free waits, first come, first served."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -13,14 +13,14 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def take_now(self, count: int) -> bool:
-        """Take bytes if there are so many and nobody waits for them."""
+        """Take bytes if so many are free and no download waits; returns whether they were taken."""
         if self._waiting or self._used + min(count, self._size) > self._size:
             return False
         self._used += min(count, self._size)
         return True
 
     async def take(self, count: int) -> None:
-        """Wait for bytes, or for all of them if that is fewer, and take them."""
+        """Wait for `count` bytes, or for the whole budget if that is less, and take them."""
         if self.take_now(count):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -33,7 +33,7 @@ class Budget:
             raise
 
     def give(self, count: int) -> None:
-        """Give bytes back that were taken by the same count."""
+        """Give back bytes that were taken with the same `count`."""
         self._used -= min(count, self._size)
         while self._waiting and self._used + self._waiting[0][0] <= self._size:
             wanted, turn = self._waiting.popleft()
@@ -42,15 +42,15 @@ class Budget:
                 turn.set_result(None)
 
 
-class Share:
-    """What one photo has taken: once before its body is read, so that no two can wait for each other."""
+class MemoryReservation:
+    """The bytes that one photo has taken: once, before its body is read, so that no two can block each other."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self._taken = 0
 
     def take_now(self, count: int) -> bool:
-        """Take bytes if that needs no waiting."""
+        """Take bytes if that needs no waiting; returns whether they were taken."""
         if not self._budget.take_now(count):
             return False
         self._taken += count

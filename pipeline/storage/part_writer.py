@@ -1,0 +1,111 @@
+"""Writes one part of a table: its Parquet file, and the tar beside it that holds the bytes of its rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facerefs.pipeline.storage.file_store import FileStore
+from facerefs.pipeline.storage.fingerprint import column_digests
+from facerefs.pipeline.storage.tar import TarWriter
+from facerefs.schemas.tables import BLOB, BUNDLE, TABLES
+
+# In the metadata of the Parquet file.
+FINGERPRINT_KEY = b"facerefs.fingerprint"
+COLUMNS_KEY = b"facerefs.columns"
+TAR_KEY = b"facerefs.tar"
+_EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
+
+
+@dataclass(frozen=True)
+class PartTar:
+    """The path, size and hash of a part's tar, as they stand in the footer of its Parquet file."""
+
+    path: str  # relative to the build's folder
+    size: int
+    sha256: str | None  # None where each row has the hash of its own bytes
+
+
+class PartWriter:
+    """Collects the rows of one part, and writes their bytes into the part's tar as they come."""
+
+    def __init__(self, storage: FileStore, table: str, name: str, digest: bool) -> None:
+        self._storage = storage
+        self._digest = digest
+        self._table = table
+        self._schema = TABLES[table]
+        self._parquet = f"{table}/{name}.parquet"
+        self._tar = f"{table}/{name}.tar"
+        self._temporary = {path: storage.temporary_name(path) for path in (self._parquet, self._tar)}
+        self._file: BinaryIO | None = None
+        self._writer: TarWriter | None = None
+        self._rows: list[pa.Table] = []
+        self._members = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows; a blob column may hold bytes, bundles of files, or references that are kept."""
+        for column in (item.name for item in self._schema if item.type == BLOB):
+            index = rows.column_names.index(column)
+            rows = rows.set_column(index, column, self._stored(column, rows.column(column)))
+        self._rows.append(rows.select(self._schema.names).cast(self._schema))
+
+    def commit(self, fingerprint: str) -> None:
+        """Finish the part: give the tar, then the Parquet file, its name."""
+        metadata = {FINGERPRINT_KEY: fingerprint.encode()}
+        self._storage.remove_file(self._parquet)  # first, since a part with one counts as finished
+        self._storage.remove_file(self._tar)
+        if self._writer is not None and self._file is not None:
+            facts = PartTar(path=self._tar, sha256=self._writer.close(), size=self._writer.size)
+            self._file.close()
+            self._storage.commit_file(self._temporary[self._tar], self._tar)
+            metadata[TAR_KEY] = json.dumps(facts.__dict__, sort_keys=True).encode()
+        rows = pa.concat_tables(self._rows or [self._schema.empty_table()]).combine_chunks()
+        metadata[COLUMNS_KEY] = json.dumps(column_digests(rows)).encode()
+        temporary = self._temporary[self._parquet]
+        with self._storage.open_output(temporary) as file:
+            pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
+        self._storage.commit_file(temporary, self._parquet)
+
+    def abandon(self) -> None:
+        """Remove the temporary files; after a commit there are none."""
+        if self._file is not None and not self._file.closed:
+            self._file.close()
+        for temporary in self._temporary.values():
+            self._storage.remove_file(temporary)
+
+    def _stored(self, column: str, values: pa.ChunkedArray) -> pa.Array:
+        if values.type == BLOB:
+            return values.combine_chunks()
+        places: list[Mapping[str, str | int] | None] = []
+        for value in values:
+            if not value.is_valid:
+                places.append(None)
+            elif values.type == BUNDLE:
+                places.append(self._put_bundle(value.as_py()))
+            else:
+                places.append(self.put(column, memoryview(value.as_buffer())))
+        return pa.array(places, BLOB)
+
+    def put(self, column: str, data: bytes | memoryview) -> Mapping[str, str | int]:
+        """Write bytes into the part's tar; returns the reference to them, a `BLOB`."""
+        start = bytes(data[:4])
+        extension = next((e for magic, e in _EXTENSIONS.items() if start.startswith(magic)), "bin")
+        offset = self._open().add(f"{self._members:05d}.{column}.{extension}", data)
+        self._members += 1
+        return {"path": self._tar, "offset": offset, "length": len(data)}
+
+    def _put_bundle(self, files: list[dict[str, bytes]]) -> Mapping[str, str | int]:
+        tar = self._open()
+        start = tar.size
+        for file in files:
+            tar.add(str(file["name"]), file["data"])
+        return {"path": self._tar, "offset": start, "length": tar.size - start}
+
+    def _open(self) -> TarWriter:
+        if self._writer is None:
+            self._file = self._storage.open_output(self._temporary[self._tar])
+            self._writer = TarWriter(self._file, self._digest)
+        return self._writer
