@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facerefs.schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, LABELS, OVERRIDES
-from facerefs.stages.identities.people import NOBODY
+from facerefs.stages.identities.people import UNASSIGNED
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
 from facerefs.stages.search.similarity import Floats, Ints
 
@@ -88,7 +88,7 @@ def mislabelled(who: Ints, share: float, seed: int) -> Ints:
 
 
 def tables(people: People, label: Ints | None) -> dict[str, pa.Table]:
-    """What Cluster and Select read. label: a number per face, NOBODY for none, or None for no labels at all."""
+    """What Cluster and Select read. label: a number per face, UNASSIGNED for none, or None for no labels at all."""
     rng = np.random.default_rng(0)
     count = len(people.who)
     ids = pa.array([f"{number:016x}-0" for number in range(count)])
@@ -131,9 +131,9 @@ def tables(people: People, label: Ints | None) -> dict[str, pa.Table]:
 
 
 def numbers(identities: pa.Table) -> Ints:
-    """The identity of each face as a number, NOBODY for none, in the order of the faces' ids."""
+    """The identity of each face as a number, UNASSIGNED for none, in the order of the faces' ids."""
     column = identities.sort_by("face")["identity"].combine_chunks().dictionary_encode().indices
-    return np.asarray(column.fill_null(NOBODY).to_numpy(), np.int64)
+    return np.asarray(column.fill_null(UNASSIGNED).to_numpy(), np.int64)
 
 
 def read_pairs(path: Path) -> tuple[float, set[tuple[int, int]]]:
@@ -175,7 +175,7 @@ def _write(folder: Path, number: int, image: NDArray[np.uint8], quality: int) ->
 
 def _names(numbers_: Ints) -> pa.Array:
     names = pa.array([f"person {number:07d}" for number in range(int(numbers_.max()) + 1)])
-    return names.take(pa.array(numbers_, mask=numbers_ == NOBODY))
+    return names.take(pa.array(numbers_, mask=numbers_ == UNASSIGNED))
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Cluster: who is who. Faces in, one identity (or the reason for none) per face out."""
+"""Cluster: assign an identity to each face, or the reason why it has none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,17 +12,24 @@ from annotated_types import Ge, Gt, Lt
 from facerefs.schemas.tables import IDENTITIES
 from facerefs.stages.engines.calibration import calibration_of
 from facerefs.stages.identities.by_label import by_label
-from facerefs.stages.identities.centroids import cores_of
-from facerefs.stages.identities.cluster_unlabelled import by_looks
+from facerefs.stages.identities.centroids import centroids_of
+from facerefs.stages.identities.cluster_unlabelled import cluster_unlabelled
 from facerefs.stages.identities.groups import label_groups
-from facerefs.stages.identities.label_check import Sizes, check_labels
+from facerefs.stages.identities.label_check import ClusterLimits, check_labels
 from facerefs.stages.identities.operating_point import OperatingPoint, operating_point
-from facerefs.stages.identities.overrides.apply import apply
-from facerefs.stages.identities.overrides.lines import Words, read_words
-from facerefs.stages.identities.people import NOBODY, Faces, Outcome, gather, likeness, nearest_other
-from facerefs.stages.identities.resolve_conflicts import one_name
-from facerefs.stages.identities.same_shot import copy_pairs, joined, one_per_shot
-from facerefs.stages.identities.wccn import Whitening, whitening
+from facerefs.stages.identities.overrides.apply import apply_overrides
+from facerefs.stages.identities.overrides.lines import IdentityOverrides, read_identity_overrides
+from facerefs.stages.identities.people import (
+    UNASSIGNED,
+    Faces,
+    IdentityAssignment,
+    nearest_other,
+    person_similarity,
+    sum_by_person,
+)
+from facerefs.stages.identities.resolve_conflicts import resolve_conflicts
+from facerefs.stages.identities.same_shot import component_numbers, copy_pairs, one_per_shot
+from facerefs.stages.identities.wccn import WccnTransform, fit_wccn
 from facerefs.stages.join import left_join
 from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 
@@ -31,16 +38,17 @@ from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
 class Cluster:
     """Give every face that was not rejected an identity. A whole stage.
 
-    `same` is measured on the labels with `check` (see `operating_point`); where that cannot be, it is the embedder's
-    calibration. People with more faces than `neighbours` are still found whole, through each other's neighbours.
+    `same` is measured on the labels with `check` (see `operating_point`); where that is not possible, it is taken from
+    the embedder's calibration. People with more faces than `neighbours` are still found whole, through each other's
+    neighbours.
 
-    Wherever numbers decide, copies of a shot (`copies`) count once. One shot under two names stays with the person
-    whom it suits best. What a person said in `overrides` goes before all else.
+    Copies of a shot (`copies`) count once wherever faces are counted. One shot under two names stays with the person
+    it suits best. Lines of `overrides` come before all else.
 
     `similarity` and `other_similarity` are cosines to centres of the embeddings as they are; the figures in
-    `why` are mean cosines to a person's faces, of embeddings whitened where the labels allow (`whitening`).
-    `certainty` is the distance, in mean cosine, to the nearest other decision, as a share of half of what lies
-    between usual strangers and usual faces of one person; 1 from there on, and where nothing was weighed.
+    `why` are mean cosines to a person's faces, of embeddings after WCCN where the labels allow it (`fit_wccn`).
+    `certainty` is the distance, in mean cosine, to the nearest other decision, as a share of half the distance
+    between the median cosines of different people and of one person; at most 1, and 1 where nothing was compared.
 
     Raises ValueError if the faces come from several embedders.
     """
@@ -74,64 +82,68 @@ class Cluster:
         rows = left_join(rows, "id", tables["labels"].select(["face", "label"]), "face")
         if not len(rows):
             return IDENTITIES.empty_table()
-        words = read_words(tables["overrides"], rows)
+        overrides = read_identity_overrides(tables["overrides"], rows)
         faces = _faces(rows, tables["copies"])
         embedder = one_embedder(rows["embedder"])
         same = calibration_of(embedder).same if self.same is None else self.same
-        outcome, vectors, point = self._decide(faces, words, same)
-        cores = cores_of(vectors, faces.shot, outcome.core, len(outcome.names))
-        outcome = apply(outcome, words, faces, cores)
-        return _table(faces, one_name(outcome, faces, cores, point, words))
+        assignment, vectors, point = self._decide(faces, overrides, same)
+        centroids = centroids_of(vectors, faces.shot, assignment.centroid_of, len(assignment.names))
+        assignment = apply_overrides(assignment, overrides, faces, centroids)
+        return _table(faces, resolve_conflicts(assignment, faces, centroids, point, overrides))
 
-    def _decide(self, faces: Faces, words: Words, same: float) -> tuple[Outcome, Floats, OperatingPoint]:
-        """By one face per shot and label. Also returns the vectors that were weighed, and the working point."""
+    def _decide(
+        self, faces: Faces, overrides: IdentityOverrides, same: float
+    ) -> tuple[IdentityAssignment, Floats, OperatingPoint]:
+        """The assignment, decided on one face per shot and label; the embeddings it rests on; the operating point."""
         if self.labels == "ignore":
-            faces = replace(faces, label=np.full(len(faces.id), NOBODY), names=[])
-        few, weighed, number = one_per_shot(faces)
-        words = words.renumbered(number)
-        point = operating_point(few.vectors, few.label, few.image, same, measure=self._measures)
+            faces = replace(faces, label=np.full(len(faces.id), UNASSIGNED), names=[])
+        shots, representatives, number = one_per_shot(faces)
+        overrides = overrides.renumbered(number)
+        point = operating_point(shots.vectors, shots.label, shots.image, same, measure=self._measures)
         vectors = faces.vectors
         match self.labels:
             case "trust":
-                outcome = by_label(few, words, point)
+                assignment = by_label(shots, overrides, point)
             case "ignore":
-                outcome = by_looks(few, words, point, self.neighbours, self.min_faces)
+                assignment = cluster_unlabelled(shots, overrides, point, self.neighbours, self.min_faces)
             case "check":
-                white = self._whitening(few, point)
-                if white is not None:
-                    whitened = replace(few, vectors=white(few.vectors))
-                    sharper = operating_point(whitened.vectors, few.label, few.image, same, measure=True)
+                wccn = self._wccn(shots, point)
+                if wccn is not None:
+                    transformed = replace(shots, vectors=wccn(shots.vectors))
+                    sharper = operating_point(
+                        transformed.vectors, shots.label, shots.image, same, measure=True
+                    )
                     if sharper.separation > point.separation:
-                        few, point, vectors = whitened, sharper, white(vectors)
-                outcome = check_labels(
-                    few, point, words, Sizes(self.neighbours, self.min_faces, self.min_split)
+                        shots, point, vectors = transformed, sharper, wccn(vectors)
+                assignment = check_labels(
+                    shots, point, overrides, ClusterLimits(self.neighbours, self.min_faces, self.min_split)
                 )
-        outcome = outcome.take(number)
-        core = np.full(len(number), NOBODY)
-        core[weighed] = outcome.core[weighed]
-        return replace(outcome, core=core), vectors, point
+        assignment = assignment.take(number)
+        centroid_of = np.full(len(number), UNASSIGNED)
+        centroid_of[representatives] = assignment.centroid_of[representatives]
+        return replace(assignment, centroid_of=centroid_of), vectors, point
 
     @property
     def _measures(self) -> bool:
         return self.same is None and self.labels == "check"
 
-    def _whitening(self, faces: Faces, point: OperatingPoint) -> Whitening | None:
+    def _wccn(self, faces: Faces, point: OperatingPoint) -> WccnTransform | None:
         if not self._measures or not point.separation:
             return None
         _, core = label_groups(faces, faces.label, self.neighbours, point.same)
-        return whitening(faces.vectors, np.where(core, faces.label, NOBODY))
+        return fit_wccn(faces.vectors, np.where(core, faces.label, UNASSIGNED))
 
 
 def _faces(rows: pa.Table, copies: pa.Table) -> Faces:
     labels = rows["label"].combine_chunks().dictionary_encode()
     names = labels.dictionary.to_pylist()
     order = np.argsort(np.array(names, object)) if names else np.zeros(0, np.int64)
-    number = np.append(np.argsort(order), NOBODY)
+    number = np.append(np.argsort(order), UNASSIGNED)
     count = len(rows)
     return Faces(
         id=rows["id"].to_pylist(),
         image=np.asarray(rows["image"].combine_chunks().dictionary_encode().indices.to_numpy(), np.int64),
-        shot=joined(*copy_pairs(copies, rows["id"]), count),
+        shot=component_numbers(*copy_pairs(copies, rows["id"]), count),
         label=number[labels.indices.fill_null(len(names)).to_numpy()],
         names=sorted(names),
         vectors=matrix(rows["embedding"]),
@@ -139,31 +151,31 @@ def _faces(rows: pa.Table, copies: pa.Table) -> Faces:
     )
 
 
-def _table(faces: Faces, outcome: Outcome) -> pa.Table:
-    own = np.where(outcome.person != NOBODY, outcome.person, outcome.asked)
-    people = gather(faces.vectors, outcome.core, len(outcome.names))
-    other, other_likeness = nearest_other(faces.vectors, own, people, unit=True)
-    similarity = likeness(faces.vectors, own, people, unit=True)
-    forced = outcome.line > 0
-    why = outcome.why.copy()
-    why[forced] = [f"overrides.csv, line {line}" for line in outcome.line[forced]]
+def _table(faces: Faces, assignment: IdentityAssignment) -> pa.Table:
+    own = np.where(assignment.person != UNASSIGNED, assignment.person, assignment.labelled_as)
+    people = sum_by_person(faces.vectors, assignment.centroid_of, len(assignment.names))
+    other, other_similarity = nearest_other(faces.vectors, own, people, unit=True)
+    similarity = person_similarity(faces.vectors, own, people, unit=True)
+    forced = assignment.override_line > 0
+    why = assignment.why.copy()
+    why[forced] = [f"overrides.csv, line {line}" for line in assignment.override_line[forced]]
     return pa.table(
         {
             "face": faces.id,
             "label": _named(faces.names, faces.label),
-            "identity": _named(outcome.names, outcome.person),
-            "decision": outcome.decision,
+            "identity": _named(assignment.names, assignment.person),
+            "decision": assignment.decision,
             "similarity": pa.array(similarity, from_pandas=True),
-            "other": _named(outcome.names, other),
-            "other_similarity": pa.array(other_likeness, from_pandas=True),
-            "certainty": np.where(forced, np.float32(1), outcome.certainty),
+            "other": _named(assignment.names, other),
+            "other_similarity": pa.array(other_similarity, from_pandas=True),
+            "certainty": np.where(forced, np.float32(1), assignment.certainty),
             "forced": forced,
             "why": why,
-            "reject": outcome.reject,
+            "reject": assignment.reject,
         },
         schema=IDENTITIES,
     )
 
 
 def _named(names: list[str], number: Ints) -> pa.Array:
-    return pa.array(names, pa.string()).take(pa.array(number, mask=number == NOBODY))
+    return pa.array(names, pa.string()).take(pa.array(number, mask=number == UNASSIGNED))

@@ -1,4 +1,4 @@
-"""Compare: which faces of the whole set show one shot, under whatever names."""
+"""Compare: find the faces of the whole set that show one shot, whatever their labels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from facerefs.schemas.tables import COPIES
 from facerefs.stages.copies.copy_rule import COPY, UNKNOWN_BITS, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import FACE_FEATURES, FaceFeatures, PairSimilarity
-from facerefs.stages.copies.pair_overrides import said_of_pairs
+from facerefs.stages.copies.pair_overrides import pair_overrides
 from facerefs.stages.search.hamming import hamming_blocks
 from facerefs.stages.search.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
 from facerefs.stages.stage import SHARED
@@ -24,10 +24,10 @@ _MOST_PAIRS_PER_FACE = 64
 class Compare:
     """Find the copies of faces in the whole set. A whole stage.
 
-    Candidates are pairs whose crop hashes, upright or mirrored, are at most `rule.hash_bits` apart, and, for crops
-    and other backgrounds, which escape the hashes, each face with its `neighbours` nearest by cosine; `rule` decides
-    what they are. Faces of one photo are no copies, unless a person says so. Of a face that may have over 64 copies, as
-    in frames of a video, the 64 most alike are looked at, and the first one: pairs of pairs would fill the memory.
+    Candidates are pairs whose crop hashes, upright or mirrored, are at most `rule.hash_bits` apart, and each face with
+    its `neighbours` nearest by cosine, for crops and other backgrounds, which the hashes miss; `rule` decides which
+    are copies. Faces of one photo are no copies, unless an override line says so. Of a face with over 64 possible
+    copies, as in frames of a video, the 64 most similar and the first one are compared, to bound the memory.
 
     Raises ValueError if the faces come from several embedders, or if one lacks landmarks or embedding.
     """
@@ -51,12 +51,12 @@ class Compare:
             return COPIES.empty_table()
         rule = self.rule.calibrated(one_embedder(table["embedder"]))
         features = FaceFeatures.of(table)
-        said = said_of_pairs(tables["overrides"], table["id"])
+        overrides = pair_overrides(tables["overrides"], table["id"])
         found = self._candidates(features, _numbered(table["image"]), rule)
-        found = found[~np.isin(found, said.key)]
+        found = found[~np.isin(found, overrides.key)]
         decided = [self._by_rule(table, features, found, rule)]
-        if said.copy.any():
-            forced = said.take(said.copy)
+        if overrides.copy.any():
+            forced = overrides.take(overrides.copy)
             why = [f"overrides.csv, line {line}" for line in forced.line]
             kinds, certainty = np.full(len(why), COPY), np.ones(len(why), np.float32)
             decided.append(_rows(table, forced.key, _pairs(features, forced.key), kinds, certainty, why))
@@ -91,7 +91,7 @@ def _keys(a: Ints, b: Ints, features: FaceFeatures, image: Ints, rule: CopyRule)
 
 
 def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
-    """Of the pairs of each `a` the most alike, and that with the smallest `b`, which joins what is one shot."""
+    """Indices of each `a`'s most similar pairs, and of its pair with the smallest `b`, which joins all of a shot."""
     kept = []
     for first in (-similarity, b):
         order = np.lexsort((b, first, a))
@@ -101,11 +101,11 @@ def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
 
 
 def _near_hashes(features: FaceFeatures, rule: CopyRule) -> Iterator[tuple[Ints, Ints]]:
-    """In blocks: aligned faces crowd in hash space, and what the cosines refute need not be kept."""
+    """Pairs of rows with near hashes, in blocks: there are many, and most of them fail by their cosine."""
     rows = np.flatnonzero(features.hashed)
     phash = features.phash[rows]
-    for asked in (phash, features.phash_mirror[rows]):
-        for i, j, _ in hamming_blocks(asked, phash, rule.hash_bits, crowded=True):
+    for queries in (phash, features.phash_mirror[rows]):
+        for i, j, _ in hamming_blocks(queries, phash, rule.hash_bits, crowded=True):
             yield rows[i], rows[j]
 
 

@@ -1,7 +1,7 @@
-"""Dedupe: of every photo keep the best copy, and say of the others why they go.
+"""Dedupe: keep the best copy of every photo, and reject the others with the reason.
 
 Copies have the same bytes, or perceptual hashes a few bits apart, upright or mirrored. A photo is compared
-with the photos that are *kept*, best first: a chain of resemblances never drops a photo that resembles none
+with the photos that are *kept*, best first: a chain of similar photos never drops a photo that is similar to none
 of those.
 """
 
@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from facerefs.stages.copies.duplicates import dropped, duplicates
-from facerefs.stages.copies.pair_overrides import PhotosSaid, said_of_photos
+from facerefs.stages.copies.pair_overrides import PhotoOverrides, photo_overrides
 from facerefs.stages.images.hashing import MIRRORED_DETAIL
 from facerefs.stages.join import left_join
 from facerefs.stages.search.hamming import Hashes, Ints, hamming_pairs
@@ -35,8 +35,8 @@ class Dedupe:
     """Group copies of a photo: the perceptual hash finds what may be one, the detail hash tells copies from other
     photos of one scene.
 
-    A person has the last word: who is to be kept goes only as the same bytes, who is to be dropped goes whatever
-    it resembles, and of two copies the worse goes with the better one.
+    Lines of `overrides` come first: a photo to keep is dropped only for one of the same bytes, a photo to drop is
+    always dropped, and of two photos called copies the worse one is dropped.
     """
 
     max_distance: Annotated[int, Ge(0), Le(32)] = 10
@@ -58,28 +58,28 @@ class Dedupe:
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Rows of `IMAGES`, labels of `SOURCES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best
-        first; then for each that a person dropped.
+        first; then for each that an override drops.
 
-        The order of the input does not matter. Best is what has more pixels, then more bytes, then a label,
+        The order of the input does not matter. The best photo has more pixels, then more bytes, then a label,
         then the smaller key.
         """
         labels = tables["sources"].select(["key", "label"])
         photos = _best_first(left_join(tables["images"], "key", labels, "key"))
-        said = said_of_photos(tables["overrides"], photos)
-        best, look, looks = _looks(photos, said)
-        found = _nearest_kept(_allowed(self._copies(looks), look, said), len(best))
-        keeper = best[found.better][look]
-        for row in sorted(said.copies):  # the better one lies further up: its keeper is known
-            keeper[row] = keeper[said.copies[row][0]]
+        overrides = photo_overrides(tables["overrides"], photos)
+        best, signature, signatures = _signatures(photos, overrides)
+        found = _nearest_kept(_allowed(self._copies(signatures), signature, overrides), len(best))
+        keeper = best[found.better][signature]
+        for row in sorted(overrides.copies):  # the better one has a smaller row: its keeper is known
+            keeper[row] = keeper[overrides.copies[row][0]]
         copies = np.bincount(keeper, minlength=len(photos))[keeper] > 1
         rows = np.flatnonzero(copies)
         rows = rows[np.argsort(keeper[rows], kind="stable")]
-        how = found.take(look[rows])
-        listed = duplicates(photos, rows, keeper[rows], how.distance, how.mirrored, said)
-        return pa.concat_tables([listed, dropped(photos, said)])
+        how = found.take(signature[rows])
+        listed = duplicates(photos, rows, keeper[rows], how.distance, how.mirrored, overrides)
+        return pa.concat_tables([listed, dropped(photos, overrides)])
 
-    def _copies(self, looks: Hashes) -> "_Pairs":
-        phash, mirrored, detail = looks[:, 0], looks[:, 1], looks[:, 2:]
+    def _copies(self, signatures: Hashes) -> "_Pairs":
+        phash, mirrored, detail = signatures[:, 0], signatures[:, 1], signatures[:, 2:]
         upright = _Pairs.found(hamming_pairs(phash, phash, self.max_distance), mirrored=False)
         flipped = _Pairs.found(hamming_pairs(mirrored, phash, self.max_distance), mirrored=True)
         pairs = upright.followed_by(flipped)
@@ -89,12 +89,12 @@ class Dedupe:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Pairs of looks, numbered best first, and how they resemble each other: arrays of one length."""
+    """Pairs of signatures, numbered best first, and how they match: arrays of one length."""
 
     better: Ints
     worse: Ints
     distance: Ints  # bits between the perceptual hashes
-    mirrored: NDArray[np.bool_]  # it is the mirror image of the worse one that resembles the better one
+    mirrored: NDArray[np.bool_]  # the mirror image of the worse one matches the better one
 
     @classmethod
     def found(cls, pairs: tuple[Ints, Ints, Ints], mirrored: bool) -> "_Pairs":
@@ -109,7 +109,7 @@ class _Pairs:
         return _Pairs(*(column[rows] for column in vars(self).values()))
 
     def differing_bits(self, detail: Hashes) -> Ints:
-        """Bits between the detail hashes, uint64 (looks, 4)."""
+        """Bits between the detail hashes of each pair. detail: uint64 (signatures, 4)."""
         flip = np.where(self.mirrored[:, None], _MIRRORED, np.uint64(0))
         bits = np.bitwise_count(detail[self.better] ^ detail[self.worse] ^ flip)
         return np.asarray(bits.sum(axis=1), np.int64)
@@ -124,33 +124,38 @@ def _best_first(images: pa.Table) -> pa.Table:
     )
 
 
-def _looks(photos: pa.Table, said: PhotosSaid) -> tuple[Ints, Ints, Hashes]:
-    """Photos of equal hashes share their neighbours, hence their fate: only the best of them is looked at.
-    Photos that a person spoke of have a look of their own, which they share with the same bytes only.
+def _signatures(photos: pa.Table, overrides: PhotoOverrides) -> tuple[Ints, Ints, Hashes]:
+    """The distinct signatures of the photos: those with equal hashes have one, and only the best is compared.
 
-    Returns the row of the best photo of each look, best first; the look of each row; and the hashes of each
-    look, uint64 (looks, 6): perceptual, that of the mirror image, and the detail hash.
+    Photos that an override line names share a signature with the same bytes only.
+
+    Returns the row of the best photo of each signature, best first; the signature of each row; and the hashes of
+    each signature, uint64 (signatures, 6): perceptual, that of the mirror image, and the detail hash.
     """
     detail = np.frombuffer(b"".join(photos.column("detail_hash").to_pylist()), np.uint64).reshape(-1, 4)
     hashes = [np.asarray(photos.column(name).to_numpy(), np.uint64) for name in ("phash", "phash_mirror")]
-    looks = np.column_stack([*hashes, detail])
+    hashed = np.column_stack([*hashes, detail])
     alone = np.zeros((len(photos), 1), np.uint64)
-    for row, first_of_bytes in said.named.items():
-        alone[row] = 1 + (len(photos) + row if row in said.dropped else first_of_bytes)
-    _, first, look = np.unique(np.hstack([looks, alone]), axis=0, return_index=True, return_inverse=True)
+    for row, first_of_bytes in overrides.named.items():
+        alone[row] = 1 + (len(photos) + row if row in overrides.dropped else first_of_bytes)
+    _, first, signature = np.unique(
+        np.hstack([hashed, alone]), axis=0, return_index=True, return_inverse=True
+    )
     best = np.sort(first)
-    return best, np.searchsorted(best, first[look.ravel()]), looks[best]
+    return best, np.searchsorted(best, first[signature.ravel()]), hashed[best]
 
 
-def _allowed(pairs: _Pairs, look: Ints, said: PhotosSaid) -> _Pairs:
-    """Without the pairs that a person overruled: what is kept is no copy, and the others are decided already."""
-    decided, kept = (look[list(rows)] for rows in ((*said.dropped, *said.copies), said.kept))
+def _allowed(pairs: _Pairs, signature: Ints, overrides: PhotoOverrides) -> _Pairs:
+    """The pairs without those that overrides decide: a photo to keep is no copy, and the others are decided already."""
+    decided, kept = (
+        signature[list(rows)] for rows in ((*overrides.dropped, *overrides.copies), overrides.kept)
+    )
     overruled = np.isin(pairs.better, decided) | np.isin(pairs.worse, decided) | np.isin(pairs.worse, kept)
     return pairs.take(~overruled)
 
 
 def _nearest_kept(pairs: _Pairs, count: int) -> _Pairs:
-    """For each of `count` looks, in order, its pair with the nearest kept look, or with itself if kept."""
+    """For each of `count` signatures, in order, its pair with the nearest kept one, or with itself if kept."""
     own = np.arange(count)
     itself = _Pairs(own, own, np.zeros(count, np.int64), np.zeros(count, bool))
     pairs = pairs.take(_kept(count, pairs.better, pairs.worse)[pairs.better]).followed_by(itself)
@@ -161,9 +166,9 @@ def _nearest_kept(pairs: _Pairs, count: int) -> _Pairs:
 
 
 def _kept(count: int, better: Ints, worse: Ints) -> NDArray[np.bool_]:
-    """Which looks are kept, if each is unless a better one that is kept is its copy.
+    """True for the signatures that are kept: those that are no copy of a better one that is kept.
 
-    In rounds: who has no undecided better copy is kept, and drops its worse copies.
+    In rounds: a signature without an undecided better copy is kept, and its worse copies are dropped.
     """
     kept, undecided = np.zeros(count, bool), np.ones(count, bool)
     while undecided.any():

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
 from facerefs.pipeline.build.listing import bring_up_to_date
-from facerefs.pipeline.build.unmatched import warn
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.config.read_settings import completed, differences
 from facerefs.pipeline.config.renamed_settings import with_new_names
@@ -86,14 +85,14 @@ def build(
         bring_up_to_date(source, listing_key, config.rows_per_part, storage, console, again)
         run_fetch(config.fetch, storage, workers, console, retry)
         run.run_parts(config.crawl, CrawlInput(storage))
-        overrides.bring_up_to_date(storage, lines)
+        overrides.update(storage, lines)
         _run_whole(run, config.dedupe)
         run.run_parts(config.analyse, AnalyseInput(storage))
         run.run_whole(Label())
         for stage in (config.compare, config.cluster, config.select):
             _run_whole(run, stage)
-        warn(storage, console)
-        warnings.tell(storage, console)
+        warnings.warn_about_unmatched_overrides(storage, console)
+        warnings.warn_about_identities(storage, console)
         # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
         run.run_parts(config.shard, ShardInput(storage, config.shard), partial(card.withdraw, storage))
     except (SourceError, MissingWeights) as error:
@@ -107,7 +106,7 @@ def build(
 
 
 def _run_whole(run: Runner, stage: WholeStage) -> None:
-    run.run_whole(stage, {"overrides": overrides.heeded_by(stage.writes)})
+    run.run_whole(stage, {"overrides": overrides.relevant_to(stage.writes)})
 
 
 def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:

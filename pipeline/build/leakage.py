@@ -1,4 +1,4 @@
-"""Whether one shot is in two splits, or under two names: every pair of `copies`, held against the set as it is."""
+"""Leakage: copies of one shot in two splits or under two names, checked for every pair of `copies`."""
 
 from dataclasses import dataclass
 
@@ -15,35 +15,35 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Leakage:
-    """Pairs of copies of which both faces go on: rows of `copies` with each face's identity and split.
+    """Pairs of copies that are in two splits or under two names, as rows of `copies` with further columns.
 
-    Columns besides those of `copies`: `identity`, `other_identity`, `split`, `other_split` (null for a face of which
-    no sample was made), `forced`: a person decided what becomes of one of the two.
+    Those are `identity`, `other_identity`, `split`, `other_split` (null for a face that is in no sample), and `forced`:
+    an override line decided about one of the two faces.
     """
 
-    pairs: int  # of copies, in all
+    pairs: int  # all pairs of copies
     two_names: pa.Table
     two_splits: pa.Table
 
     @property
     def faults(self) -> pa.Table:
-        """The rows of `two_splits` that no person decided: there must be none."""
+        """The rows of `two_splits` that no override line caused: there must be none."""
         return self.two_splits.filter(pc.invert(self.two_splits["forced"]))
 
     @property
     def sentence(self) -> str:
-        """How many shots are in two splits."""
+        """A sentence: how many shots are in two splits."""
         number = len(self.two_splits)
         return f"{plural(number, 'shot')} {'is' if number == 1 else 'are'} in two splits ({self.evidence})"
 
     @property
     def evidence(self) -> str:
-        """What was looked at."""
+        """What was checked, in words."""
         return f"{plural(self.pairs, 'pair')} of copies held against the samples"
 
 
 def leakage(storage: Storage) -> Leakage:
-    """Hold the copies against identities and samples."""
+    """The leakage of a build: its copies compared with its identities and samples."""
     copies = storage.scan("copies")
     copies = copies.filter(pc.equal(copies["kind"], "copy"))
     known = storage.scan("identities", ("face", "identity", "forced", "reject"))
@@ -59,14 +59,14 @@ def leakage(storage: Storage) -> Leakage:
         )
         forced.append(pc.fill_null(known["forced"].take(at), False))
     copies = copies.append_column("forced", pc.or_(*forced))
-    two_names, two_splits = (  # null, and so not there, where not both go on
+    two_names, two_splits = (  # null, and so left out, unless both faces are in the set
         copies.filter(pc.not_equal(copies[own], copies[f"other_{own}"])) for own in ("identity", "split")
     )
     return Leakage(len(copies), two_names, two_splits)
 
 
 def check(storage: Storage, console: Console) -> None:
-    """Say that no shot is in two splits. Raises RunError if one is that no person put there."""
+    """Print how many shots are in two splits. Raises RunError if one is that no override line put there."""
     found = leakage(storage)
     if len(found.faults):
         some = found.faults.slice(0, _NAMED).to_pylist()
@@ -85,7 +85,7 @@ def check(storage: Storage, console: Console) -> None:
 
 
 def _splits(storage: Storage) -> tuple[pa.Array, pa.Array]:
-    """Every face that is in a sample, as target or as reference, and its split."""
+    """Each face that is in a sample, as target or as reference, and its split."""
     samples = storage.scan("samples", ("split", "target", "references", "reject"))
     samples = samples.filter(pc.is_null(samples["reject"]))
     split, targets, references = (

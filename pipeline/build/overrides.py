@@ -1,4 +1,4 @@
-"""`overrides.csv` in the build's folder: what a person decided, over all that the stages decide."""
+"""`overrides.csv` in the build's folder: a person's decisions, which come before those of the stages."""
 
 import csv
 import re
@@ -27,7 +27,7 @@ _FORMS = {
     "different": "different,FACE or NAME,FACE or NAME,",
     "copy": "copy,FACE,FACE, or copy,PHOTO,PHOTO,",
 }
-"""What a line of each decision may look like."""
+"""The forms of a line, for each decision."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Override:
     other: str | None
 
 
-def bring_up_to_date(storage: Storage, lines: Sequence[Override]) -> None:
-    """Write the table `overrides` if the lines are others than it holds."""
+def update(storage: Storage, lines: Sequence[Override]) -> None:
+    """Write the table `overrides` if the lines have changed."""
     rows = [dict.fromkeys(OVERRIDES.names) | asdict(line) for line in lines]
     table = pa.Table.from_pylist(rows, OVERRIDES)
     fingerprint = rows_digest(table)
@@ -75,32 +75,32 @@ def _lines(storage: Storage) -> Iterator[Override]:
         elif tuple(fields) == HEADER:
             seen_header = True
         else:
-            way_out = f"make the first line {','.join(HEADER)}, with commas there and in all others"
-            raise _mistake(number, f"begins with {_short(line)}", way_out)
+            fix = f"make the first line {','.join(HEADER)}, with commas there and in all others"
+            raise _mistake(number, f"begins with {_short(line)}", fix)
 
 
-def heeded_by(table: str) -> pc.Expression:
-    """The rows that concern the stage which writes a table: of other lines it knows nothing, so they never redo it."""
+def relevant_to(table: str) -> pc.Expression:
+    """The rows for the stage that writes `table`. It does not see other lines, so a change of them never redoes it."""
     decision, of_face = pc.field("decision"), pc.match_substring_regex(pc.field("what"), _FACE)
     alone = pc.field("other").is_null()
-    heeded = {
+    rows = {
         "duplicates": decision.isin(["keep", "drop", "copy"]) & ~of_face,
         "copies": decision.isin(["keep", "copy"]) & of_face & ~alone,
         "identities": decision.isin(["same", "different", "drop"]) | ((decision == "keep") & alone),
         "pairs": decision.isin(["keep", "copy"]) & of_face & ~alone,
     }
-    return heeded[table]
+    return rows[table]
 
 
-def lines_named(why: pa.ChunkedArray) -> Counter[int]:
-    """The lines of the file that these sentences name as the reason, and how many sentences name each."""
+def lines_cited(why: pa.ChunkedArray) -> Counter[int]:
+    """The lines of the file that these sentences cite as their reason, and how many sentences cite each."""
     named = why.filter(pc.fill_null(pc.match_substring(why, FILE), False))
     pattern = re.compile(rf"{re.escape(FILE)}, line (\d+)")
     return Counter(int(number) for text in named.to_pylist() for number in pattern.findall(text)[:1])
 
 
-def is_understood(text: str) -> bool:
-    """Whether this is a line that the file may hold, below its header."""
+def is_valid_line(text: str) -> bool:
+    """True if the file may hold this line below its header."""
     try:
         _override(_fields(text, 1), 1)
     except UserError:
@@ -109,7 +109,7 @@ def is_understood(text: str) -> bool:
 
 
 def is_face(text: str) -> bool:
-    """Whether this is written as the id of a face is."""
+    """True if the text has the form of a face's id."""
     return re.search(_FACE, text) is not None
 
 
@@ -128,7 +128,7 @@ def _bytes(storage: Storage) -> bytes:
 
 
 def _fields(line: str, number: int) -> list[str]:
-    """The fields of a line, without empty ones beyond the last, which spreadsheets add; none of a blank line."""
+    """The fields of a line, without the empty ones that spreadsheets add at its end; none for a blank line."""
     try:
         (fields,) = csv.reader([line], strict=True)
     except csv.Error as error:
@@ -145,13 +145,13 @@ def _override(fields: list[str], number: int) -> Override:
     decision, what, other, _ = (*fields, *[""] * (len(HEADER) - len(fields)))
     if decision not in _FORMS:
         raise _mistake(number, f"decides {_short(decision)}", f"choose {', '.join(_FORMS)}")
-    if not _fits(decision, what, other):
+    if not _is_possible(decision, what, other):
         raise _mistake(number, f"is {_short(','.join(fields[:3]))}", f"write {_FORMS[decision]}")
     return Override(number, decision, what, other or None)
 
 
-def _fits(decision: str, what: str, other: str) -> bool:
-    """Whether a decision can be about these two. Only whole builds tell keys of photos from names."""
+def _is_possible(decision: str, what: str, other: str) -> bool:
+    """True if a decision can be about these two. Keys of photos and names cannot be told apart without the build."""
     if not what or what == other:
         return False
     faces = is_face(what), is_face(other)
@@ -166,8 +166,8 @@ def _fits(decision: str, what: str, other: str) -> bool:
             return bool(other) and not any(re.search(_PHOTO, text) for text in (what, other))
 
 
-def _mistake(number: int, what: str, way_out: str) -> UserError:
-    return UserError(f"{FILE}, line {number} {what}: {way_out}")
+def _mistake(number: int, what: str, fix: str) -> UserError:
+    return UserError(f"{FILE}, line {number} {what}: {fix}")
 
 
 def _short(text: str) -> str:

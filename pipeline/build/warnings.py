@@ -1,25 +1,74 @@
-"""Reasons to doubt a build that is about to be done, as warnings: nothing is wrong with it that a rule could tell."""
+"""Warnings at the end of a build: what a person should check, though no rule says that it is wrong."""
 
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
+from facerefs.pipeline.build.overrides import FILE, lines_cited
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import shown
 from facerefs.stages.engines.calibration import lender_of
 
 _CROWD = 50  # faces
+_MOST_LINES_NAMED = 20
+_NAMED_IN = {
+    "sources": ("label",),
+    "images": ("key", "id"),
+    "faces": ("id",),
+    "identities": ("identity",),
+}
+"""The columns that hold what an override line may name."""
 
 
-def tell(storage: Storage, console: Console) -> None:
-    """Say what a person should look at before believing who is who."""
+def warn_about_unmatched_overrides(storage: Storage, console: Console) -> None:
+    """Print the lines of `overrides.csv` that name no face, photo, label or identity of the build.
+
+    Photos come and go, so these lines are warnings, not errors. The first 20 are printed in full.
+    """
+    lines = list(_unmatched(storage))
+    for line in lines[:_MOST_LINES_NAMED]:
+        console.print(f"warning     {line}", highlight=False)
+    if len(lines) > _MOST_LINES_NAMED:
+        console.print(
+            f"warning     and {len(lines) - _MOST_LINES_NAMED} more lines of {FILE}", highlight=False
+        )
+
+
+def warn_about_identities(storage: Storage, console: Console) -> None:
+    """Print reasons to doubt the identities: an embedder that was not calibrated, or most faces as one person."""
     for doubt in (*_borrowed(storage), *_crowd(storage)):
         console.print(f"warning     {doubt}", highlight=False)
 
 
+def _unmatched(storage: Storage) -> Iterator[str]:
+    rows = storage.scan("overrides")
+    if not len(rows):
+        return
+    named = pa.chunked_array([*rows["what"].chunks, *rows["other"].chunks]).drop_null()
+    found = {
+        text for table, columns in _NAMED_IN.items() for text in _present(storage, table, columns, named)
+    }
+    # An identity found without a label is gone once a line merges it into another: that line did decide something.
+    cited = lines_cited(storage.scan("identities", ("why",))["why"])
+    for row in rows.to_pylist():
+        missing = [text for text in (row["what"], row["other"]) if text is not None and text not in found]
+        if missing and row["line"] not in cited:
+            what = " and ".join(repr(shown(text)) for text in missing)
+            yield f"{FILE}, line {row['line']}: no face, photo, label or identity is {what}: the line does nothing"
+
+
+def _present(storage: Storage, table: str, columns: tuple[str, ...], named: pa.ChunkedArray) -> Iterator[str]:
+    for name in storage.parts(table):
+        part = storage.read(table, name, columns)
+        for column in columns:
+            values = pc.unique(part[column])
+            yield from values.filter(pc.is_in(values, value_set=named.combine_chunks())).to_pylist()
+
+
 def _borrowed(storage: Storage) -> Iterator[str]:
-    """Embedders whose cosines nobody measured."""
+    """A warning for each embedder that uses the calibration of another one."""
     for embedder in pc.unique(storage.scan("faces", ("embedder",))["embedder"]).to_pylist():
         if embedder is not None and (lender := lender_of(embedder)):
             yield (
@@ -29,7 +78,7 @@ def _borrowed(storage: Storage) -> Iterator[str]:
 
 
 def _crowd(storage: Storage) -> Iterator[str]:
-    """A person, found by looks alone, who is most of all that were found."""
+    """A warning if one person has most of the faces that were clustered without labels."""
     rows = storage.scan("identities", ("identity", "decision"))
     found = rows.filter(pc.equal(rows["decision"], "discovered"))["identity"]
     if not len(found):

@@ -21,7 +21,7 @@ from facerefs.stages.copies.copy_augmentations import EDITS, edited
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 if TYPE_CHECKING:
-    from facerefs.stages.copies.calibrate import Measured
+    from facerefs.stages.copies.calibrate import CalibrationResult
     from facerefs.stages.sources.source import PhotoSource
 
 _QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
@@ -51,7 +51,7 @@ def calibrate_command(text: str, config_file: Path | None, settings: list[str], 
 
     `text` is a source as the person wrote it. Raises UserError for a mistake of the user.
     """
-    from facerefs.stages.copies.calibrate import measure
+    from facerefs.stages.copies.calibrate import measure_calibration
     from facerefs.stages.copies.face_features import FaceFeatures
     from facerefs.stages.sources.source import SourceError
 
@@ -68,7 +68,7 @@ def calibrate_command(text: str, config_file: Path | None, settings: list[str], 
     of_photo = {photo.key: number for number, photo in enumerate(photos)}
     shown_in = np.array([of_photo[key] for key in faces["key"].to_pylist()], np.int64)
     try:
-        measured = measure(
+        measured = measure_calibration(
             FaceFeatures.of(faces),
             np.array([people[photos[number].label] for number in shown_in], np.int64),
             shown_in,
@@ -193,7 +193,7 @@ def _measured(faces: pa.Table) -> pa.Table:
     return faces.select(["key", "embedder", *FACE_FEATURES]).slice(0, 1)
 
 
-def _lines(measured: "Measured", photos: Sequence[str], embedder: str) -> Iterator[str]:
+def _lines(measured: "CalibrationResult", photos: Sequence[str], embedder: str) -> Iterator[str]:
     """What was measured, as a person reads it, and the lines of YAML."""
     yield f"embedder    {embedder}"
     yield ""
@@ -227,16 +227,16 @@ def _cells(name: str, *values: object) -> str:
     return f"{name:<28}" + "".join(f"{value!s:>9}" for value in values)
 
 
-def _facts(measured: "Measured") -> str:
+def _facts(measured: "CalibrationResult") -> str:
     pairs = len(measured.one_person), len(measured.two_people), len(measured.copies)
     return "{} pairs of one person, {} of two people and {} edited copies".format(*pairs)
 
 
-def _settings(measured: "Measured") -> dict[str, Any]:
+def _settings(measured: "CalibrationResult") -> dict[str, Any]:
     figures = measured.calibration
     rule = {
         "copy_similarity": figures.copy,
-        "twin_similarity": figures.twin,
+        "same_shot_similarity": figures.same_shot,
         "session_similarity": figures.session,
     }
     return {"cluster": {"same": figures.same}, "copies": {"rule": rule}}

@@ -9,6 +9,8 @@ RENAMED = {
     "select.copy_distance": "copies.rule.hash_bits",
     "select.copy_landmarks": "copies.rule.landmarks",
     "select.copy_similarity": "copies.rule.copy_similarity",
+    "copies.rule.twin_hash_bits": "copies.rule.same_shot_hash_bits",
+    "copies.rule.twin_similarity": "copies.rule.same_shot_similarity",
 }
 """The old name of a setting or of a group of settings, and the name that it has now."""
 

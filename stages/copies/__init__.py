@@ -1,1 +1,1 @@
-"""Copies: when two photos or faces show one shot, and what is measured to tell."""
+"""Copies: the rule by which two photos or faces show one shot, and what it measures."""

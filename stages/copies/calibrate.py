@@ -1,4 +1,4 @@
-"""What the cosines of an embedder mean, measured on photos whose people are known and on edited copies of them."""
+"""Calibrate an embedder: measure its cosines on photos of known people and on edited copies of the photos."""
 
 import math
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _RARE_COPY, _RARE_SHOTS = 0.005, 0.995
 
 
 @dataclass(frozen=True)
-class Kinds:
-    """Of how many pairs the rule, with what was measured, says what."""
+class KindCounts:
+    """How many pairs the copy rule, with the measured cosines, takes for copies, unsure pairs and sessions."""
 
     pairs: int
     copies: int
@@ -29,34 +29,34 @@ class Kinds:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The calibration, the cosines it was read from, and what the rule makes of them."""
+class CalibrationResult:
+    """The calibration, the cosines it was measured on, and the kinds of pairs that the copy rule finds with it."""
 
     calibration: Calibration
     one_person: Floats  # two photos of one person
     two_people: Floats
     copies: Floats  # a photo and its edited copy
-    by_edit: dict[str, Kinds]
-    edits: Kinds  # all of them
-    shots: Kinds  # all pairs of two photos, none of which should be a copy
+    by_edit: dict[str, KindCounts]
+    edits: KindCounts  # all of them
+    shots: KindCounts  # all pairs of two photos, none of which should be a copy
     taken_for_copies: tuple[
         tuple[int, int], ...
-    ]  # photos of the set that look like copies of each other: left out
+    ]  # pairs of photos of the set that are copies of each other, which were left out
 
 
-def measure(
+def measure_calibration(
     features: FaceFeatures, person: Ints, photo: Ints, edit: NDArray[np.str_], rule: CopyRule
-) -> Measured:
-    """Measure on N faces: of photos as they are, where `edit` is empty, and of their edited copies.
+) -> CalibrationResult:
+    """The calibration measured on N faces: of photos as they are, where `edit` is empty, and of their edited copies.
 
     person: int64 (N,); photo: int64 (N,), the same for a photo and its copies. `rule` says which crops and landmarks
-    are near; its cosines do not matter.
+    are near; its cosines are not used.
 
     same: where the share of pairs of one person above it exceeds that of pairs of two the most (Youden's J), in the
-    middle of the plateau. twin: a quarter of the way from the most alike two shots to the median copy. copy: as far
-    below the cosine that 99.5 % of the copies reach as that is below 1, but no lower than 95 % of the pairs of one
+    middle of the plateau. same_shot: a quarter of the way from the most similar two shots to the median copy. copy: as
+    far below the cosine that 99.5 % of the copies reach as that is below 1, but no lower than 95 % of the pairs of one
     person, and above all two shots whose crops are near. session: above 99.5 % of the pairs of one person, between
-    copy and twin. All rounded up to a thousandth. The fractions are choices, made on the two embedders of
+    copy and same_shot. All rounded up to a thousandth. The fractions are choices, made on the two embedders of
     `facerefs.stages.engines.calibration`.
 
     Raises ValueError with fewer than 5 people, 40 photos, or 40 copies, or if no person has two photos.
@@ -65,7 +65,7 @@ def measure(
     _check(person[original], len(edit) - len(original))
     a, b = (original[rows] for rows in np.triu_indices(len(original), 1))
     shots = features.pairs(a, b)
-    alike = _look_like_copies(shots, rule)
+    alike = _unplanned_copies(shots, rule)
     one = person[a] == person[b]
     within, between = shots.similarity[one & ~alike], shots.similarity[~one & ~alike]
     if not len(within):
@@ -75,14 +75,14 @@ def measure(
     calibration = _calibration(within, between, shots.take(~alike), copies.similarity, rule)
     decided = CopyRule(
         rule.hash_bits,
-        rule.twin_hash_bits,
+        rule.same_shot_hash_bits,
         rule.landmarks,
         copy_similarity=calibration.copy,
-        twin_similarity=calibration.twin,
+        same_shot_similarity=calibration.same_shot,
         session_similarity=calibration.session,
     )
     of = edit[copied]
-    return Measured(
+    return CalibrationResult(
         calibration=calibration,
         one_person=within,
         two_people=between,
@@ -103,13 +103,13 @@ def _check(person: Ints, copies: int) -> None:
         )
 
 
-def _look_like_copies(shots: PairSimilarity, rule: CopyRule) -> NDArray[np.bool_]:
-    """Photos of the set that are copies of each other, whatever the embedder says: crops and landmarks are near."""
+def _unplanned_copies(shots: PairSimilarity, rule: CopyRule) -> NDArray[np.bool_]:
+    """True for photos of the set that are copies of each other: crop hashes and landmarks are near."""
     return (shots.hash_distance <= rule.hash_bits) & (shots.landmark_distance <= rule.landmarks)
 
 
 def _copies(photo: Ints, edit: NDArray[np.str_], original: Ints) -> tuple[Ints, Ints]:
-    """The rows of the edited copies whose photo has a face too, and the rows of those photos."""
+    """The rows of the edited copies, and the rows of their photos; copies of photos without a face are left out."""
     row_of = dict(zip(photo[original].tolist(), original.tolist(), strict=True))
     copied = [row for row in np.flatnonzero(edit != "").tolist() if int(photo[row]) in row_of]
     return np.array(copied, np.int64), np.array([row_of[int(photo[row])] for row in copied], np.int64)
@@ -119,20 +119,20 @@ def _calibration(
     within: Floats, between: Floats, shots: PairSimilarity, copies: Floats, rule: CopyRule
 ) -> Calibration:
     most_alike, median = float(shots.similarity.max()), float(np.median(copies))
-    twin = most_alike + max(0.0, median - most_alike) / 4
+    same_shot = most_alike + max(0.0, median - most_alike) / 4
     rare = float(np.quantile(copies, _RARE_COPY))
     copy = max(2 * rare - 1, float(np.quantile(within, 0.95)))
     near = shots.similarity[shots.hash_distance <= rule.hash_bits]
     if len(near):
         copy = max(copy, float(np.nextafter(near.max(), np.float32(2))))
-    twin = max(twin, copy)
-    session = float(np.clip(np.quantile(within, _RARE_SHOTS), copy, twin))
-    figures = (_youden(within, between), copy, session, twin)
+    same_shot = max(same_shot, copy)
+    session = float(np.clip(np.quantile(within, _RARE_SHOTS), copy, same_shot))
+    figures = (_youden(within, between), copy, session, same_shot)
     return Calibration(*(math.ceil(figure * 1000 - 1e-6) / 1000 for figure in figures))
 
 
 def _youden(within: Floats, between: Floats) -> float:
-    """The middle of where J, the share of `within` less that of `between` from a cosine on, is nearly the largest."""
+    """The cosine in the middle of the plateau of Youden's J: the shares of `within` less `between` above it."""
     steps = np.linspace(-1, 1, 4001)
     above = [1 - np.searchsorted(np.sort(cosines), steps) / len(cosines) for cosines in (within, between)]
     youden = above[0] - above[1]
@@ -140,6 +140,6 @@ def _youden(within: Floats, between: Floats) -> float:
     return float((plateau[0] + plateau[-1]) / 2)
 
 
-def _kinds(pairs: PairSimilarity, rule: CopyRule) -> Kinds:
+def _kinds(pairs: PairSimilarity, rule: CopyRule) -> KindCounts:
     kinds = rule.kinds(*pairs.evidence)
-    return Kinds(len(kinds), *(int((kinds == kind).sum()) for kind in (COPY, UNSURE, SESSION)))
+    return KindCounts(len(kinds), *(int((kinds == kind).sum()) for kind in (COPY, UNSURE, SESSION)))

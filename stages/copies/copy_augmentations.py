@@ -1,4 +1,4 @@
-"""Eight edits after which a photo still shows the same shot, as the web makes them: to measure how alike copies are."""
+"""Eight edits, as found on the web, that make copies of a photo: to measure how similar copies are."""
 
 import io
 from collections.abc import Callable

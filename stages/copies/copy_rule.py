@@ -1,4 +1,4 @@
-"""What two faces are to each other: copies of one shot, shots of one session, or neither."""
+"""The copy rule: whether two faces are copies of one shot, shots of one session, or neither."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -14,32 +14,33 @@ Cosine = Annotated[float, Ge(-1), Le(1)]
 Bits = Annotated[int, Ge(0), Le(64)]
 
 NEITHER, SESSION, UNSURE, COPY = range(4)
-"""Of a pair of faces, in ascending order of resemblance. UNSURE: one shot in another guise, or two of one session."""
+"""Kinds of pairs of faces, in ascending order of similarity. UNSURE: one shot with edits, or two of a session."""
 
 UNKNOWN_BITS = 65
-"""How far apart crop hashes are of which one is unknown: more than any."""
+"""The distance of two crop hashes if one is unknown: more than any other."""
 
 
 @dataclass(frozen=True)
 class CopyRule:
-    """When two faces are copies or of one session. A cosine of null is that of the embedder's calibration.
+    """When two faces are copies or of one session. A cosine of null is taken from the embedder's calibration.
 
-    Copies: a cosine of at least `copy_similarity` and crop hashes at most `hash_bits` bits apart, the nearer way
-    round; or a cosine of at least `twin_similarity`, which two shots hardly reach, and hashes at most
-    `twin_hash_bits` bits apart, as after a crop, or landmarks at most `landmarks` of the crop's side apart, as with
-    another background. Unsure: `copy_similarity` and `landmarks`, or a crop hash that is unknown (nobody is called
-    a copy by what was not seen, and nobody is a reference by it). A session: `session_similarity`.
+    Copies: a cosine of at least `copy_similarity` and crop hashes at most `hash_bits` bits apart, mirrored or not; or
+    a cosine of at least `same_shot_similarity`, which two shots hardly reach, and either hashes at most
+    `same_shot_hash_bits` bits apart (as after a crop) or landmarks at most `landmarks` of the crop's side apart (as
+    with another background). Unsure: a cosine of at least `copy_similarity`, and landmarks at most `landmarks` apart or
+    a crop hash that is unknown: what was not measured makes no pair a copy, and no reference. A session: a cosine of
+    at least `session_similarity`.
     """
 
     hash_bits: Bits = 6
     """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `copy_similarity`."""
-    twin_hash_bits: Bits = 12
-    """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `twin_similarity`."""
+    same_shot_hash_bits: Bits = 12
+    """Most bits, of the 64 of the crop's hash, between two copies whose cosine is at least `same_shot_similarity`."""
     landmarks: Annotated[float, Ge(0)] = 0.008
     """Largest mean distance of the landmarks at which they count as the same, as a share of the crop's side."""
     copy_similarity: Cosine | None = None
     """Cosine of the embeddings from which two faces may be copies; null takes that of the embedder's calibration."""
-    twin_similarity: Cosine | None = None
+    same_shot_similarity: Cosine | None = None
     """Cosine of the embeddings that two shots hardly reach; null takes that of the embedder's calibration."""
     session_similarity: Cosine | None = None
     """Cosine of the embeddings from which two faces are of one session; null takes that of the embedder's
@@ -47,7 +48,7 @@ class CopyRule:
 
     def calibrated(self, embedder: str) -> "CopyRule":
         """The rule with every cosine filled in. Raises ValueError if one is unknown for this embedder."""
-        if None not in (self.copy_similarity, self.twin_similarity, self.session_similarity):
+        if None not in (self.copy_similarity, self.same_shot_similarity, self.session_similarity):
             return self
         known = calibration_of(embedder)
 
@@ -57,39 +58,40 @@ class CopyRule:
         return replace(
             self,
             copy_similarity=filled(self.copy_similarity, known.copy),
-            twin_similarity=filled(self.twin_similarity, known.twin),
+            same_shot_similarity=filled(self.same_shot_similarity, known.same_shot),
             session_similarity=filled(self.session_similarity, known.session),
         )
 
     def kinds(self, similarity: Floats, hash_distance: Ints, landmark_distance: Floats) -> Ints:
         """NEITHER, SESSION, UNSURE or COPY for each pair; arrays of any one shape. The rule must be calibrated."""
-        copy, twin, session = self._cosines
+        copy, same_shot, session = self._cosines
         agree = landmark_distance <= self.landmarks
         likely = (hash_distance <= self.hash_bits) & (similarity >= copy)
-        certain = ((hash_distance <= self.twin_hash_bits) | agree) & (similarity >= twin)
+        certain = ((hash_distance <= self.same_shot_hash_bits) | agree) & (similarity >= same_shot)
         unsure = (agree | (hash_distance >= UNKNOWN_BITS)) & (similarity >= copy)
         return np.select([likely | certain, unsure, similarity >= session], [COPY, UNSURE, SESSION], NEITHER)
 
     @property
     def least_similarity(self) -> float:
         """The cosine below which no pair is a copy or unsure. The rule must be calibrated."""
-        copy, twin, _ = self._cosines
-        return min(copy, twin)
+        copy, same_shot, _ = self._cosines
+        return min(copy, same_shot)
 
     def certainty(
         self, kinds: Ints, similarity: Floats, hash_distance: Ints, landmark_distance: Floats
     ) -> Floats:
-        """How far each COPY or UNSURE pair of `kinds` is from being none, float32 from 0 to 1.
+        """The certainty of each COPY or UNSURE pair of `kinds`: how far it is from being neither, float32 from 0 to 1.
 
-        The smallest margin of the conditions that decided; where several ways lead to it, of the surest. The margin
-        of a cosine is its way from the threshold as a share of half the way to 1; that of a distance, its way from
-        the threshold as a share of half the way to 0. UNSURE halves it (choice): it is a question to a person.
+        The smallest margin of the conditions that decided; of several sets of conditions that hold, the largest.
+        The margin of a cosine is its distance from the threshold as a share of half the way to 1; that of a distance,
+        its distance from the threshold as a share of half the way to 0. UNSURE halves it (choice), since a person
+        must decide.
         """
-        copy, twin, _ = self._cosines
+        copy, same_shot, _ = self._cosines
         agree = _under(landmark_distance, self.landmarks)
         likely = np.minimum(_over(similarity, copy), _under(hash_distance, self.hash_bits + 1))
-        crop = _under(hash_distance, self.twin_hash_bits + 1)
-        certain = np.minimum(_over(similarity, twin), np.maximum(crop, agree))
+        crop = _under(hash_distance, self.same_shot_hash_bits + 1)
+        certain = np.minimum(_over(similarity, same_shot), np.maximum(crop, agree))
         agree = np.where(hash_distance >= UNKNOWN_BITS, 1, agree)
         unsure = np.minimum(_over(similarity, copy), agree) / 2
         return np.where(kinds == COPY, np.maximum(likely, certain), unsure).astype(np.float32)
@@ -97,13 +99,13 @@ class CopyRule:
     def why(
         self, kinds: Ints, similarity: Floats, hash_distance: Ints, landmark_distance: Floats
     ) -> list[str]:
-        """The figures that decided, and their limits, for each COPY or UNSURE pair; arrays (N,)."""
-        copy, twin, _ = self._cosines
+        """A sentence with the figures that decided, and their limits, for each COPY or UNSURE pair; arrays (N,)."""
+        copy, same_shot, _ = self._cosines
         columns = (kinds, similarity, hash_distance, landmark_distance)
         sentences = []
         for kind, cosine, bits, points in zip(*(column.tolist() for column in columns), strict=True):
             sure = kind == COPY and not (bits <= self.hash_bits and cosine >= copy)
-            least, near = (twin, self.twin_hash_bits) if sure else (copy, self.hash_bits)
+            least, near = (same_shot, self.same_shot_hash_bits) if sure else (copy, self.hash_bits)
             hashes = f"{bits} bits apart (up to {near} is near)" if bits < UNKNOWN_BITS else "unknown"
             sentences.append(
                 f"crop hashes {hashes}, landmarks {points:.4f} (up to {self.landmarks:g} is near), "
@@ -113,10 +115,10 @@ class CopyRule:
 
     @property
     def _cosines(self) -> tuple[float, float, float]:
-        copy, twin, session = self.copy_similarity, self.twin_similarity, self.session_similarity
-        if copy is None or twin is None or session is None:
+        copy, same_shot, session = self.copy_similarity, self.same_shot_similarity, self.session_similarity
+        if copy is None or same_shot is None or session is None:
             raise ValueError("the rule has no cosines yet: call calibrated() first")
-        return copy, twin, session
+        return copy, same_shot, session
 
 
 def _over(values: Floats, threshold: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The rows of `DUPLICATES`: what became of photos that have copies, or that a person dropped, and why."""
+"""The rows of `DUPLICATES`: photos that have copies or that an override drops, whether they are kept, and why."""
 
 from typing import Any
 
@@ -8,16 +8,22 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DUPLICATES
-from facerefs.stages.copies.pair_overrides import PhotosSaid
+from facerefs.stages.copies.pair_overrides import PhotoOverrides
 from facerefs.stages.search.hamming import Ints
 
 
 def duplicates(
-    photos: pa.Table, rows: Ints, keeper: Ints, distance: Ints, mirrored: NDArray[np.bool_], said: PhotosSaid
+    photos: pa.Table,
+    rows: Ints,
+    keeper: Ints,
+    distance: Ints,
+    mirrored: NDArray[np.bool_],
+    overrides: PhotoOverrides,
 ) -> pa.Table:
-    """Some `rows` of `photos`, in their order; and row by row what is kept for each and how they resemble.
+    """The rows of `DUPLICATES` for some `rows` of `photos`, in their order.
 
-    distance: bits between the perceptual hashes; mirrored: those of one photo and of the other's mirror image.
+    keeper: the row of the photo that is kept for each. distance: bits between their perceptual hashes; mirrored:
+    True if one of the two hashes is that of the mirror image.
     """
     columns = (
         photos.take(rows).to_pylist(),
@@ -25,13 +31,15 @@ def duplicates(
         distance.tolist(),
         mirrored.tolist(),
     )
-    listed = zip(*columns, _lines(said, rows), strict=True)
+    listed = zip(*columns, _lines(overrides, rows), strict=True)
     return pa.Table.from_pylist([_duplicate(*row) for row in listed], DUPLICATES)
 
 
-def dropped(photos: pa.Table, said: PhotosSaid) -> pa.Table:
-    """The photos that a person dropped, by key."""
-    rows = photos.select(["key", "id", "label"]).take(pa.array(list(said.dropped), pa.int64())).to_pylist()
+def dropped(photos: pa.Table, overrides: PhotoOverrides) -> pa.Table:
+    """The rows of `DUPLICATES` for photos that an override drops, sorted by key."""
+    rows = (
+        photos.select(["key", "id", "label"]).take(pa.array(list(overrides.dropped), pa.int64())).to_pylist()
+    )
     dropped = [
         row
         | {
@@ -40,14 +48,14 @@ def dropped(photos: pa.Table, said: PhotosSaid) -> pa.Table:
             "why": f"overrides.csv, line {line}",
             "reject": Reject.DROPPED_BY_PERSON,
         }
-        for row, line in zip(rows, said.dropped.values(), strict=True)
+        for row, line in zip(rows, overrides.dropped.values(), strict=True)
     ]
     return pa.Table.from_pylist(dropped, DUPLICATES).sort_by("key")
 
 
-def _lines(said: PhotosSaid, rows: Ints) -> list[int | None]:
-    """For each row the line by which a person decided that it is a copy, or is kept."""
-    lines = said.kept | {row: line for row, (_, line) in said.copies.items()}
+def _lines(overrides: PhotoOverrides, rows: Ints) -> list[int | None]:
+    """For each row the override line by which it is a copy or is kept; None if there is none."""
+    lines = overrides.kept | {row: line for row, (_, line) in overrides.copies.items()}
     return [lines.get(row) for row in rows.tolist()]
 
 

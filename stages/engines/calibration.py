@@ -17,7 +17,7 @@ class Calibration:
     same: float  # one person
     copy: float  # one shot, if their crops look alike
     session: float  # shots of one session, however they look
-    twin: float  # one shot, if their crops look somewhat alike or their landmarks agree; two shots hardly reach it
+    same_shot: float  # one shot, if crop hashes are fairly near or landmarks agree; two shots hardly reach it
 
 
 CALIBRATIONS = {
@@ -25,11 +25,11 @@ CALIBRATIONS = {
     # Copies, 0/1/5/50 %: 0.985, 0.989, 0.992, 0.999; mirrored ones 0.985, 0.985, 0.988, 0.994. The three pairs of
     # one session: 0.992, 0.993, 0.993; the next pair 0.987. Between edits of different photos: 0.994 at most.
     # dlib's own rule for one person, distance < 0.6 before scaling to unit length, is cosine 0.924.
-    "dlib-resnet-128": Calibration(same=0.924, copy=0.984, session=0.99, twin=0.995),
+    "dlib-resnet-128": Calibration(same=0.924, copy=0.984, session=0.99, same_shot=0.995),
     # MobileFaceNet. One person, 5/50/95/99/100 %: 0.52, 0.75, 0.85, 0.88, 0.96. Two people, 50/99/100 %: 0.02, 0.28,
     # 0.41. Copies, 0/1/5/50 %: 0.925, 0.950, 0.965, 0.995; mirrored ones 0.925, 0.939, 0.949, 0.974. The three pairs
     # of one session: 0.930, 0.950, 0.964; the next pair 0.899. Between edits of different photos: 0.968 at most.
-    "arcface:arcface_mobilefacenet_128d": Calibration(same=0.40, copy=0.90, session=0.92, twin=0.97),
+    "arcface:arcface_mobilefacenet_128d": Calibration(same=0.40, copy=0.90, session=0.92, same_shot=0.97),
 }
 """By the embedder's name."""
 

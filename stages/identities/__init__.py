@@ -1,1 +1,1 @@
-"""Who is who: what the cluster stage weighs labels and embeddings with."""
+"""Which faces show one person: how the cluster stage decides from labels and embeddings."""

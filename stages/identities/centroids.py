@@ -1,10 +1,10 @@
-"""The faces by which people are known, and how like them others are."""
+"""The centroid of each person, and the similarity of faces to it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from facerefs.stages.identities.people import NOBODY, People, gather
+from facerefs.stages.identities.people import UNASSIGNED, People, sum_by_person
 from facerefs.stages.search.similarity import Floats, Ints, inner, nearest
 
 _CANDIDATES = 4
@@ -12,64 +12,70 @@ _NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """The nearest person to each face, and how like that one and the next are; NOBODY and NaN where none is."""
+class NearestPerson:
+    """For each face the nearest person and the mean cosines to that one and the next; UNASSIGNED, NaN if none."""
 
-    who: Ints
-    likeness: Floats
-    next: Floats
+    person: Ints
+    similarity: Floats
+    next_similarity: Floats  # to the second nearest
 
 
 @dataclass(frozen=True)
-class Cores:
-    """Of each person some faces, one per shot. A face is never compared with copies of itself."""
+class Centroids:
+    """The mean embedding of each person, over one face per shot. A face is never compared with copies of itself."""
 
     people: People
     vectors: Floats  # of all faces
     shot: Ints  # of all faces
-    key: Ints  # of the core faces: person * shots + shot, ascending
-    row: Ints  # of the core faces
+    key: Ints  # of the faces in the centroids: person * shots + shot, ascending
+    row: Ints  # of the faces in the centroids
 
-    def likeness(self, person: Ints) -> Floats:
+    def similarity(self, person: Ints) -> Floats:
         """The mean cosine of face i to the other shots of person[i], float32 (N,); NaN if there are none.
 
-        So it is of people who have no core and of those who came after, with higher numbers.
+        NaN also for people without a centroid, and for people added later, who have higher numbers.
         """
-        return self.likeness_of(np.arange(len(person)), person)
+        return self.similarity_of(np.arange(len(person)), person)
 
-    def likeness_of(self, rows: Ints, person: Ints) -> Floats:
-        """The `likeness` of some faces to a person each."""
-        person = np.where(person < len(self.people.sizes), person, NOBODY)
+    def similarity_of(self, rows: Ints, person: Ints) -> Floats:
+        """The `similarity` of the faces in `rows` to one person each."""
+        person = np.where(person < len(self.people.sizes), person, UNASSIGNED)
         total = inner(self.people.sums, self.vectors, person, rows)
         return self._without_own_shot(total, self.people.sizes[person], rows, person)
 
-    def nearest_others(self, own: Ints, at_least: int, barred: tuple[Ints, Ints] = _NO_PAIRS) -> Nearest:
-        """The nearest people to each face who are not its own.
+    def nearest_others(
+        self, own: Ints, at_least: int, excluded: tuple[Ints, Ints] = _NO_PAIRS
+    ) -> NearestPerson:
+        """For each face the nearest person other than its own.
 
-        at_least: the fewest shots by which a person is known. barred: faces, and who each of them is not.
+        at_least: people with fewer shots are left out. excluded: pairs of a face and a person it does not show.
         """
         there = np.flatnonzero(self.people.sizes >= at_least)
         count, people = len(own), len(self.people.sizes)
-        k = _CANDIDATES + int(np.bincount(barred[0]).max(initial=0))
+        k = _CANDIDATES + int(np.bincount(excluded[0]).max(initial=0))
         similarity, found = nearest(self.people.means[there], k, queries=self.vectors)
         if found.shape[1] < 2:  # two columns at least, so that there is a second
             similarity = np.pad(similarity, ((0, 0), (0, 2 - found.shape[1])))
             found = np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
-            there = np.append(there, NOBODY)
+            there = np.append(there, UNASSIGNED)
         person = there[found]
         rows, flat = np.repeat(np.arange(count), person.shape[1]), person.ravel()
         size = self.people.sizes[flat]
         values = self._without_own_shot(similarity.ravel() * size, size, rows, flat)
-        values[(flat == own[rows]) | np.isin(rows * people + flat, barred[0] * people + barred[1])] = np.nan
+        values[(flat == own[rows]) | np.isin(rows * people + flat, excluded[0] * people + excluded[1])] = (
+            np.nan
+        )
         ranked = np.where(np.isnan(values), -np.inf, values).reshape(person.shape)
         first, second = np.argsort(-ranked, axis=1, kind="stable")[:, :2].T
         one, two = (np.take_along_axis(ranked, column[:, None], 1)[:, 0] for column in (first, second))
-        who = np.where(np.isinf(one), NOBODY, np.take_along_axis(person, first[:, None], 1)[:, 0])
+        nearest_person = np.where(
+            np.isinf(one), UNASSIGNED, np.take_along_axis(person, first[:, None], 1)[:, 0]
+        )
         one, two = (np.where(np.isinf(values), np.nan, values).astype(np.float32) for values in (one, two))
-        return Nearest(who, one, two)
+        return NearestPerson(nearest_person, one, two)
 
     def _without_own_shot(self, total: Floats, size: Ints, rows: Ints, person: Ints) -> Floats:
-        """Mean cosines from sums of cosines, less what the face's own shot adds."""
+        """Mean cosines from sums of cosines, without the share of the face's own shot."""
         key = person * _shots(self.shot) + self.shot[rows]
         at = np.minimum(np.searchsorted(self.key, key), max(len(self.key) - 1, 0))
         there = np.flatnonzero(self.key[at] == key) if len(self.key) else np.zeros(0, np.int64)
@@ -79,14 +85,17 @@ class Cores:
         return np.where(size > 0, total / np.maximum(size, 1), np.nan).astype(np.float32)
 
 
-def cores_of(vectors: Floats, shot: Ints, person: Ints, count: int) -> Cores:
-    """The faces with a person (numbers below `count`, or NOBODY): of each shot of a person the first."""
+def centroids_of(vectors: Floats, shot: Ints, person: Ints, count: int) -> Centroids:
+    """The centroids of `count` people, from the first face of each of their shots.
+
+    person: int64 (N,), a number below `count`, or UNASSIGNED for faces that are in no centroid.
+    """
     rows = np.flatnonzero(person >= 0)
     key, first = np.unique(person[rows] * _shots(shot) + shot[rows], return_index=True)
     row = rows[first]
-    chosen = np.full(len(person), NOBODY)
+    chosen = np.full(len(person), UNASSIGNED)
     chosen[row] = person[row]
-    return Cores(gather(vectors, chosen, count), vectors, shot, key, row)
+    return Centroids(sum_by_person(vectors, chosen, count), vectors, shot, key, row)
 
 
 def _shots(shot: Ints) -> int:

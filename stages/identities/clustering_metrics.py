@@ -1,19 +1,19 @@
-"""How well a grouping of faces agrees with the truth: pairwise and BCubed.
+"""Metrics of a clustering of faces against the truth: pairwise and BCubed.
 
-Arguments are int64 (N,): the number of each face's true and of its found group. NOBODY (-1) is a group of its own
-for every such face: it is in no pair, and so leaving faces out lowers recall, not precision.
+Arguments are int64 (N,): the number of each face's true and of its found group. UNASSIGNED (-1) is a group of its own
+for every such face. It is in no pair, so leaving faces out lowers recall, not precision.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from facerefs.stages.identities.people import NOBODY
+from facerefs.stages.identities.people import UNASSIGNED
 from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
-class Agreement:
+class PrecisionRecall:
     """Precision, recall, and their harmonic mean `f`; each 0 to 1."""
 
     precision: float
@@ -26,33 +26,33 @@ class Agreement:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def pairwise(truth: Ints, found: Ints) -> Agreement:
-    """Of the pairs put together how many belong together, and the other way round; 1 where there are none."""
-    right, true, said = (
+def pairwise(truth: Ints, found: Ints) -> PrecisionRecall:
+    """Precision and recall over pairs of faces in one group; 1 where there are no pairs."""
+    right, true, predicted = (
         _pairs(np.unique(groups, return_counts=True)[1]) for groups in _numbered(truth, found)
     )
-    return Agreement(right / said if said else 1.0, right / true if true else 1.0)
+    return PrecisionRecall(right / predicted if predicted else 1.0, right / true if true else 1.0)
 
 
-def bcubed(truth: Ints, found: Ints) -> Agreement:
-    """The mean over faces of the share of its group that is right, itself included (Bagga and Baldwin 1998).
+def bcubed(truth: Ints, found: Ints) -> PrecisionRecall:
+    """The mean over faces of the precision and recall of the face's group, itself included (Bagga and Baldwin 1998).
 
     Raises ValueError without faces.
     """
-    together, true, said = (np.bincount(groups)[groups] for groups in _numbered(truth, found))
+    together, true, predicted = (np.bincount(groups)[groups] for groups in _numbered(truth, found))
     if not len(together):
         raise ValueError("BCubed of no faces")
-    return Agreement(float((together / said).mean()), float((together / true).mean()))
+    return PrecisionRecall(float((together / predicted).mean()), float((together / true).mean()))
 
 
 def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
-    """Each face's number of the pair of groups, of the true group and of the found one, from 0 without gaps."""
-    true, said = (
-        np.unique(np.where(groups == NOBODY, -1 - np.arange(len(groups)), groups), return_inverse=True)[1]
+    """For each face the numbers of its pair of groups, its true group and its found group, from 0 without gaps."""
+    true, predicted = (
+        np.unique(np.where(groups == UNASSIGNED, -1 - np.arange(len(groups)), groups), return_inverse=True)[1]
         for groups in (np.asarray(truth, np.int64), np.asarray(found, np.int64))
     )
-    joint = np.unique(true * (said.max(initial=0) + 1) + said, return_inverse=True)[1]
-    return joint, true, said
+    joint = np.unique(true * (predicted.max(initial=0) + 1) + predicted, return_inverse=True)[1]
+    return joint, true, predicted
 
 
 def _pairs(sizes: Ints) -> float:

@@ -1,4 +1,4 @@
-"""Unknown faces into groups of one person each, with thresholds that the size of the crowd sets."""
+"""Cluster unlabelled faces into groups of one person each, with thresholds that depend on the number of faces."""
 
 from statistics import NormalDist
 
@@ -11,7 +11,7 @@ _FEWEST_PAIRS = 1000
 _CROWD = 0.95  # of random pairs are strangers
 _STRANGERS_PER_FACE = 1.0  # above what two groups need
 _STRANGERS_PER_LONE_FACE = 0.05  # above what two single faces need
-_CORE = 3  # faces
+_CORE = 3  # faces, at least
 _FEWEST_CORES = 20
 _ROUNDS = 4
 _CLEARLY = 0.9
@@ -19,34 +19,36 @@ _STRANGERS_AMONG_JOINING = 0.4
 
 
 def communities(vectors: Floats, same: float, neighbours: int) -> Ints:
-    """Group faces by average linkage on the graph of nearest neighbours, then let single ones join groups.
+    """The group of each face: average linkage on the graph of nearest neighbours, then single faces join groups.
 
-    Among N faces each has N strangers, and the more there are the more alike the nearest is: so two groups
-    merge at a mean cosine that one stranger per face exceeds, two single faces at what one in 20 faces finds
-    (`_levels`), and none below `same`. Then leftovers join (`_joined`).
+    Among N faces each face has N strangers, and the more there are, the more similar is the nearest one. So two
+    groups merge from the mean cosine on that one stranger per face exceeds, two single faces from the cosine on that
+    a stranger of one in 20 faces exceeds (`_thresholds`), and none below `same`. Then leftovers join
+    (`_join_leftovers`).
 
     vectors: float32 (N, D), unit length, in an order that says nothing about the person. Returns int64 (N,):
     for each row the smallest row of its group.
     """
     count = len(vectors)
-    group, lone = _levels(vectors, same)
+    group, lone = _thresholds(vectors, same)
     a, b = neighbour_pairs(vectors, neighbours, group)
     found = average_linkage(vectors, np.ones(count, np.int64), a, b, group, lone)
     for _ in range(_ROUNDS):
-        joined = _joined(vectors, found, same)
+        joined = _join_leftovers(vectors, found, same)
         if np.array_equal(joined, found):
             break
         found = joined
     return _by_smallest_row(found)
 
 
-def _levels(vectors: Floats, same: float) -> tuple[float, float]:
-    """Cosines that strangers rarely exceed, for groups and for single faces; `same` where it cannot be known.
+def _thresholds(vectors: Floats, same: float) -> tuple[float, float]:
+    """Cosines that strangers rarely exceed, for groups and for single faces; `same` where that cannot be measured.
 
-    Strangers are random pairs below `same`. If those are fewer than 95 % the set is of few people, and no crowd, or
-    the embedder finds all alike. Angles of strangers are about normal; the median and the 99 % of the far side,
-    where no pair of one person is, give the tail on the near side (choice). Of 7,000 pairs of synthetic faces with the
-    quantiles of MobileFaceNet's it foresees 0.47 as the most alike; real faces had 0.37: it errs on the safe side.
+    Strangers are random pairs below `same`. If those are fewer than 95 % of all pairs, the set has few people, or
+    the embedder sees all faces as similar, and `same` is returned. The angles of strangers are
+    about normally distributed: their median and the 99 % quantile of the far side, where no pair of one person is, give
+    the tail on the near side (choice). Of 7,000 pairs of synthetic faces with the
+    quantiles of MobileFaceNet's it predicts 0.47 as the largest cosine; real faces had 0.37: it errs on the safe side.
     """
     count = len(vectors)
     rng = np.random.default_rng(0)
@@ -67,14 +69,14 @@ def _levels(vectors: Floats, same: float) -> tuple[float, float]:
     return exceeded_by(_STRANGERS_PER_FACE), exceeded_by(_STRANGERS_PER_LONE_FACE)
 
 
-def _joined(vectors: Floats, found: Ints, same: float) -> Ints:
-    """Let faces outside the cores (groups of 3 or more) join one, by their mean cosine to its faces.
+def _join_leftovers(vectors: Floats, found: Ints, same: float) -> Ints:
+    """The groups after faces outside the cores (groups of 3 or more) joined one, by their mean cosine to its faces.
 
-    That must be at least `same`, clearly more than to the next core, and more than strangers reach: as such
-    count the nearest other cores of faces within cores. Storey (2002): the level is the lowest at which the
-    strangers foreseen above it are at most a share of all leftovers above it; there are twice as many strangers as
-    leftovers below the strangers' median. So a set of single faces sets a high bar, or lets nobody in, and a
-    set of people with many faces sets a low one.
+    That must be at least `same`, clearly more than to the next core, and more than strangers reach. The strangers'
+    cosines are taken from faces within cores: those to the nearest other core. Storey (2002): the threshold is the
+    lowest one at which the expected number of strangers above it is at most a share of all leftovers above it; the
+    number of strangers is estimated as twice the leftovers below the strangers' median. So in a set of single faces
+    the threshold is high, or nobody joins, and in a set of people with many faces it is low.
     """
     roots, member, sizes = np.unique(found, return_inverse=True, return_counts=True)
     cores = np.flatnonzero(sizes >= _CORE)
@@ -87,16 +89,16 @@ def _joined(vectors: Floats, found: Ints, same: float) -> Ints:
     means = np.asarray(sums[cores] / sizes[cores][:, None], np.float32)
 
     probes = within[:: 1 + len(within) // (1 << 15)]
-    likeness, nearest_cores = nearest(means, 2, queries=vectors[probes])
-    strangers = np.where(cores[nearest_cores[:, 0]] == member[probes], likeness[:, 1], likeness[:, 0])
-    likeness, nearest_cores = nearest(means, 2, queries=vectors[left])
-    best = likeness[:, 0]
+    similarity, nearest_cores = nearest(means, 2, queries=vectors[probes])
+    strangers = np.where(cores[nearest_cores[:, 0]] == member[probes], similarity[:, 1], similarity[:, 0])
+    similarity, nearest_cores = nearest(means, 2, queries=vectors[left])
+    best = similarity[:, 0]
     unknown = min(len(left), 2 * int(np.count_nonzero(best < np.median(strangers))))
     level = np.sort(best[best >= same])
     above = np.arange(len(level), 0, -1)
-    foreseen = unknown * (1 - np.searchsorted(np.sort(strangers), level) / len(strangers))
-    few = level[foreseen <= _STRANGERS_AMONG_JOINING * above]
-    joins = (best >= few.min(initial=2)) & (likeness[:, 1] <= _CLEARLY * best)
+    expected = unknown * (1 - np.searchsorted(np.sort(strangers), level) / len(strangers))
+    allowed = level[expected <= _STRANGERS_AMONG_JOINING * above]
+    joins = (best >= allowed.min(initial=2)) & (similarity[:, 1] <= _CLEARLY * best)
     joined = found.copy()
     joined[left[joins]] = roots[cores[nearest_cores[joins, 0]]]
     return joined

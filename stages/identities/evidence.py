@@ -1,13 +1,13 @@
-"""What the check of labels weighed for each face, and what came of it."""
+"""The figures behind the check of labels, and its result."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.identities.centroids import Cores
+from facerefs.stages.identities.centroids import Centroids
 from facerefs.stages.identities.groups import Groups
-from facerefs.stages.identities.merging import Merged
+from facerefs.stages.identities.merging import MergedNames
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.people import People
 from facerefs.stages.search.similarity import Floats, Ints
@@ -15,27 +15,29 @@ from facerefs.stages.search.similarity import Floats, Ints
 
 @dataclass(frozen=True)
 class Evidence:
-    """Mean cosines of each face to the core of its own person and of the nearest other one, and what they say."""
+    """For each face the mean cosines to its own person and the nearest other one, and the margins that follow."""
 
-    own: Floats
-    other: Ints
-    other_likeness: Floats
-    to_stay: Floats  # by how much it may stay where its label puts it; negative: it may not
-    to_move: Floats  # by how much it may move to the other
-    enough: float  # mean cosine to its person's core from which on a face may stay
+    own_similarity: Floats
+    other: Ints  # the nearest other person
+    other_similarity: Floats
+    stay_margin: (
+        Floats  # how far the face is from having to leave its labelled person; negative: it must leave
+    )
+    move_margin: Floats  # how far the face is beyond the threshold for a move to `other`; negative: no move
+    stay_threshold: float  # lowest mean cosine to its person's centroid at which a face may stay
 
 
 @dataclass(frozen=True)
-class Checked:
-    """The result as numbers of names, NOBODY for nobody, and what it rests on."""
+class LabelCheck:
+    """The result of the label check and its evidence. People are numbers of names, or UNASSIGNED."""
 
     point: OperatingPoint
-    people: People  # by name, before names that are one person were joined
-    cores: Cores  # by person, after that
-    merged: Merged
+    people: People  # by name, before names were merged
+    centroids: Centroids  # by person, after names were merged
+    merged: MergedNames
     groups: Groups
-    asked: Ints  # after names were joined
+    labelled_as: Ints  # the person whom the label names, after names were merged
     person: Ints  # after wrong labels were dropped or corrected
-    again: NDArray[np.bool_]  # nobody, because another face of the photo suits the person better
-    core_of: Ints
+    second_face: NDArray[np.bool_]  # unassigned, because another face of the photo suits the person better
+    centroid_of: Ints  # the person whose centroid the face is part of
     evidence: Evidence

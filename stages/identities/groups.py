@@ -1,4 +1,4 @@
-"""The groups into which the faces of a label fall: the core, and further ones that may be another person."""
+"""The groups of faces within a label: the core, and further groups that may show another person."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.stages.identities.operating_point import OperatingPoint
-from facerefs.stages.identities.people import NOBODY, Faces, gather, pairs_within, second_faces
+from facerefs.stages.identities.people import UNASSIGNED, Faces, pairs_within, second_faces, sum_by_person
 from facerefs.stages.search.similarity import Floats, Ints, average_linkage, nearest
 
 Flags = NDArray[np.bool_]
@@ -15,32 +15,32 @@ Flags = NDArray[np.bool_]
 _CANDIDATES = 4
 _FEW = 3
 
-LEAST_KNOWN = 2
-"""The fewest shots of a person against whom others are held."""
+MIN_SHOTS_TO_COMPARE = 2
+"""The fewest shots of a person with whom other faces are compared."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The G further groups of labels that are large enough to be people, and so have names of their own."""
+    """The G groups beside the cores that are large enough to be people, each with a name of its own."""
 
-    names: list[str]  # all names; those of the groups are the last
+    names: list[str]  # all names; those of the groups come last
     first: int  # the number of the first group's name
-    name: Ints  # of each face the name by which its group goes: the group's own, the label's, or NOBODY
-    owner: Ints  # (G,) the label
+    name: Ints  # for each face the name of its group: the group's own, the label's, or UNASSIGNED
+    owner: Ints  # (G,) the label that the group is part of
     size: Ints  # (G,) shots
-    own: Floats  # (G,) mean cosine to the label's core, -1 if it has none
-    other: Floats  # (G,) mean cosine to the nearest other core
+    own_similarity: Floats  # (G,) mean cosine to the label's core, -1 if it has none
+    other_similarity: Floats  # (G,) mean cosine to the nearest other core
     within: Floats  # (G,) mean cosine of the group's pairs
-    belongs: Flags  # (G,)
+    belongs: Flags  # (G,) True if the group shows the person of its label
 
     def owner_of(self, name: Ints) -> Ints:
-        """The label of which each name is a further group, or NOBODY."""
+        """The label that each name is a further group of, or UNASSIGNED."""
         further = name - self.first
-        owner = np.append(self.owner, NOBODY)
+        owner = np.append(self.owner, UNASSIGNED)
         return np.asarray(owner[np.where(further < 0, -1, further)])
 
-    def apart(self, pairs: Iterable[tuple[int, int]]) -> "Groups":
-        """The same, where groups of which a person said that they are not their label do not belong to it."""
+    def separated(self, pairs: Iterable[tuple[int, int]]) -> "Groups":
+        """The same groups, but those in `pairs` (two names that an override separates) do not belong to their label."""
         belongs = self.belongs.copy()
         for one, other in pairs:
             low, high = min(one, other), max(one, other) - self.first
@@ -49,52 +49,55 @@ class Groups:
         return replace(self, belongs=belongs)
 
 
-def label_groups(faces: Faces, start: Ints, neighbours: int, same: float) -> tuple[Ints, Flags]:
-    """The groups into which the faces of each label (number in `start`) fall, and which faces are the core.
+def label_groups(faces: Faces, initial: Ints, neighbours: int, same: float) -> tuple[Ints, Flags]:
+    """The group of each face, int64 (N,), and whether it is in the core of its label.
 
-    The core is the group with most photos, the more coherent of two equal ones. A group has one face per photo:
-    nobody is twice in a photo, so a second face, however alike, says nothing for the label and stands alone.
+    initial: int64 (N,), the label of each face, UNASSIGNED for none. The core is the group with most photos, of two
+    equal ones the more coherent. A group has one face per photo: nobody is twice in a photo, so a second face,
+    however similar, is no evidence for the label and forms a group of its own.
     """
-    count = len(start)
+    count = len(initial)
     vectors = faces.vectors
-    pairs = pairs_within(vectors, start, neighbours, same)
+    pairs = pairs_within(vectors, initial, neighbours, same)
     group = average_linkage(vectors, np.ones(count, np.int64), *pairs, same)
     second = second_faces(vectors, faces.image, group, count)
     _, row, group = np.unique(
         np.where(second, count + np.arange(count), group), return_index=True, return_inverse=True
     )
-    return group, _core(vectors, start, group, start[row])
+    return group, _core(vectors, initial, group, initial[row])
 
 
-def _core(vectors: Floats, start: Ints, group: Ints, label: Ints) -> Flags:
-    """label: of each group, whose faces are all of different photos."""
-    people = gather(vectors, group, len(label))
+def _core(vectors: Floats, initial: Ints, group: Ints, label: Ints) -> Flags:
+    """True for the faces of the core of each label. label: of each group; its faces are of different photos."""
+    people = sum_by_person(vectors, group, len(label))
     sizes, coherence = people.sizes[:-1], np.linalg.norm(people.means[:-1], axis=1)
     order = np.lexsort((-coherence, -sizes, label))
     first = np.ones(len(order), bool)
     first[1:] = label[order[1:]] != label[order[:-1]]
     chosen = order[first]
     chosen = chosen[label[chosen] >= 0]
-    label_size = np.bincount(start[start >= 0], minlength=1)
+    label_size = np.bincount(initial[initial >= 0], minlength=1)
     chosen = chosen[(sizes[chosen] > 1) | (label_size[label[chosen]] == 1)]
     return np.isin(group, chosen)
 
 
-def unclaimed(faces: Faces, start: Ints, group: Ints, core: Flags, point: OperatingPoint) -> Flags:
-    """The cores, but where one is somebody else's, the group of the label that is nobody else's.
+def replace_foreign_cores(
+    faces: Faces, initial: Ints, group: Ints, core: Flags, point: OperatingPoint
+) -> Flags:
+    """True for the faces of the cores, after replacing each core that shows the person of another label.
 
-    Wrong labels can outnumber the right ones of a small label. Some photos of a known person, and others that agree
-    on someone whom nobody knows: the latter are whom the label names.
+    Wrong labels can outnumber the right ones of a small label. If one group of a label shows the person of another
+    label and a second group shows nobody known, the second group is taken as the label's core.
     """
     row = np.unique(group, return_index=True)[1]
-    people = gather(faces.vectors, group, len(row))
-    size, within, label, is_core = people.sizes[:-1], people.within[:-1], start[row], core[row]
+    people = sum_by_person(faces.vectors, group, len(row))
+    size, within, label, is_core = people.sizes[:-1], people.within[:-1], initial[row], core[row]
     cores = np.flatnonzero(is_core)
-    held_by = np.full(int(start.max(initial=-1)) + 2, NOBODY)
+    held_by = np.full(int(initial.max(initial=-1)) + 2, UNASSIGNED)
     held_by[label[cores]] = cores
     held = held_by[label]
-    agrees = (size >= LEAST_KNOWN) & ((within >= _coherence(size, point)) | (size == size[held]))
-    rivals = np.flatnonzero(~is_core & (label >= 0) & (held != NOBODY) & agrees)
+    agrees = (size >= MIN_SHOTS_TO_COMPARE) & ((within >= _coherence(size, point)) | (size == size[held]))
+    rivals = np.flatnonzero(~is_core & (label >= 0) & (held != UNASSIGNED) & agrees)
     rivals = rivals[np.einsum("ij,ij->i", people.means[rivals], people.means[held[rivals]]) < point.belong]
 
     def is_foreign(groups: Ints) -> Flags:
@@ -111,58 +114,59 @@ def unclaimed(faces: Faces, start: Ints, group: Ints, core: Flags, point: Operat
 
 
 def _coherence(size: Ints, point: OperatingPoint) -> Floats:
-    """How alike the faces of a group must be within to be a person: three `strong`, more of them less (choice)."""
+    """The mean cosine within a group from which on it can be a person: `strong` for three, less for more (choice)."""
     share = np.minimum(_FEW / np.maximum(size, 1), 1)
     return np.asarray(point.same + share * (point.strong - point.same), np.float32)
 
 
 def further_groups(
     faces: Faces,
-    start: Ints,
+    initial: Ints,
     group: Ints,
     core: Flags,
     names: list[str],
     min_split: int,
     point: OperatingPoint,
-    enough: float,
+    stay_threshold: float,
 ) -> Groups:
     """The groups of at least `min_split` shots beside the core of a label, largest first.
 
-    A few strangers can be `same` on average by chance, where a label has many: `_coherence`. A group belongs to the
-    label if its mean cosine to the core is `enough`, and no smaller than to any other core.
+    In a label with many strangers, a few can reach `same` on average by chance, so `_coherence` asks for more. A group
+    belongs to the label if its mean cosine to the core is `stay_threshold` or more, and no smaller than to any other
+    core.
     """
     row = np.unique(group, return_index=True)[1]
-    people = gather(faces.vectors, group, len(row))
-    labelled = (start[row] >= 0) & (start[row] < len(faces.names))
+    people = sum_by_person(faces.vectors, group, len(row))
+    labelled = (initial[row] >= 0) & (initial[row] < len(faces.names))
     within = people.within[:-1]
     size = people.sizes[:-1]
     coherent = within >= _coherence(size, point)
     large = np.flatnonzero(labelled & ~core[row] & (size >= min_split) & coherent)
-    large = large[np.lexsort((row[large], -people.sizes[large], start[row[large]]))]
-    owner, size = start[row[large]], people.sizes[large]
-    cores = gather(faces.vectors, np.where(core, start, NOBODY), len(names))
+    large = large[np.lexsort((row[large], -people.sizes[large], initial[row[large]]))]
+    owner, size = initial[row[large]], people.sizes[large]
+    cores = sum_by_person(faces.vectors, np.where(core, initial, UNASSIGNED), len(names))
     own = np.where(cores.sizes[owner] > 0, np.einsum("ij,ij->i", people.means[large], cores.means[owner]), -1)
-    there = np.flatnonzero(cores.sizes >= LEAST_KNOWN)
+    there = np.flatnonzero(cores.sizes >= MIN_SHOTS_TO_COMPARE)
     similarity, found = nearest(cores.means[there], 2, queries=people.means[large])
     other = np.where(there[found] == owner[:, None], -1, similarity).max(axis=1, initial=-1)
-    number = np.full(len(row), NOBODY)
+    number = np.full(len(row), UNASSIGNED)
     number[large] = len(names) + np.arange(len(large))
-    name = np.where(number[group] != NOBODY, number[group], start)
+    name = np.where(number[group] != UNASSIGNED, number[group], initial)
     return Groups(
         names=names + _numbered(names, owner),
         first=len(names),
         name=name,
         owner=owner,
         size=size,
-        own=own.astype(np.float32),
-        other=other.astype(np.float32),
+        own_similarity=own.astype(np.float32),
+        other_similarity=other.astype(np.float32),
         within=within[large],
-        belongs=(own >= enough) & (own >= other),
+        belongs=(own >= stay_threshold) & (own >= other),
     )
 
 
 def _numbered(names: list[str], owner: Ints) -> list[str]:
-    """For each group its label with a number: from 2, as far as the names are free."""
+    """For each group its label with a number, from 2 on, that makes a name which is not taken."""
     taken = set(names)
     more: list[str] = []
     for label in owner:

@@ -1,137 +1,174 @@
-"""Labels taken as hearsay: which faces keep theirs, which are someone else's, which labels are one person or two."""
+"""Check labels against embeddings: keep, correct or drop each face, merge labels of one person, split labels of two."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.identities.centroids import Cores, cores_of
-from facerefs.stages.identities.evidence import Checked, Evidence
-from facerefs.stages.identities.groups import LEAST_KNOWN, Groups, further_groups, label_groups, unclaimed
-from facerefs.stages.identities.label_decisions import verdicts
-from facerefs.stages.identities.merging import Merged, one_person
+from facerefs.stages.identities.centroids import Centroids, centroids_of
+from facerefs.stages.identities.evidence import Evidence, LabelCheck
+from facerefs.stages.identities.groups import (
+    MIN_SHOTS_TO_COMPARE,
+    Groups,
+    further_groups,
+    label_groups,
+    replace_foreign_cores,
+)
+from facerefs.stages.identities.label_decisions import label_decisions
+from facerefs.stages.identities.merging import MergedNames, merge_names
 from facerefs.stages.identities.operating_point import OperatingPoint
-from facerefs.stages.identities.overrides.lines import Words
-from facerefs.stages.identities.people import NOBODY, Faces, Outcome, discover, gather, one_per_photo
+from facerefs.stages.identities.overrides.lines import IdentityOverrides
+from facerefs.stages.identities.people import (
+    UNASSIGNED,
+    Faces,
+    IdentityAssignment,
+    discover,
+    not_best_in_photo,
+    sum_by_person,
+)
 from facerefs.stages.search.similarity import Floats, Ints
 
 Flags = NDArray[np.bool_]
-Barred = tuple[Ints, Ints]  # faces, and who each of them is not
+Excluded = tuple[Ints, Ints]  # pairs of a face (row) and a person it does not show
 
 _LEAST_TO_CORRECT = 3  # shots of the person to whom a face is moved
 _MANY_PEOPLE = 20
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """neighbours: of each face that are looked at. The fewest shots that make a person: min_faces of those nobody
-    labelled, min_split of those labelled as another."""
+class ClusterLimits:
+    """The settings of `Cluster` that the check needs.
+
+    neighbours: nearest faces compared with each face. min_faces: fewest shots of a person found without labels.
+    min_split: fewest shots for a person of their own among faces labelled as somebody else.
+    """
 
     neighbours: int
     min_faces: int
     min_split: int
 
 
-def check_labels(faces: Faces, point: OperatingPoint, words: Words, sizes: Sizes) -> Outcome:
+def check_labels(
+    faces: Faces, point: OperatingPoint, overrides: IdentityOverrides, limits: ClusterLimits
+) -> IdentityAssignment:
     """Decide for every face whether its label is right. The faces of a label must be of different shots.
 
     1. Faces of a label fall into groups (average linkage at `point.same`); the one with most photos is the
-       core, unless it is somebody else's and another group is not (`unclaimed`). A label of several faces has none
-       if no two of different photos agree. Unlabelled faces form people by looks.
-    2. Another group of `min_split` shots or more belongs to the label (another age, another look) if it is alike
-       enough to the core, and no nearer to any other core. To be nearest to one's own of many people is evidence
-       enough: a stranger is so one time in as many. If it does not belong, it is a person of its own.
-    3. People whose cores are as alike across as within are one (`one_person`), whatever their labels.
-    4. A face of a core stays unless it is clearly nearer to another person. Any other one stays by the rule of 2.
+       core, unless it shows somebody else and another group does not (`replace_foreign_cores`). A label of
+       several faces has no core if no two of different photos agree. Unlabelled faces are clustered.
+    2. Another group of `min_split` shots or more belongs to the label (another age or style) if it is similar
+       enough to the core, and no nearer to any other core. Among many people, being nearest to its own label is
+       strong evidence: by chance that happens once in as many people. A group that does not belong becomes a
+       person of its own.
+    3. People are merged if they are as similar to each other as within themselves (`merge_names`), whatever their
+       labels.
+    4. A face of a core stays unless it is clearly nearer to another person. Other faces stay by the rule of 2.
     5. A face that does not stay moves to another person only if it is nearer to that core than to its own by a
-       margin, and as alike to it as faces of one person usually are, or else much nearer than to anybody else.
-       Otherwise it is dropped. But the last one of a label none of whose faces agree stays.
+       margin, and as similar to it as faces of one person usually are, or much nearer to it than to anybody else.
+       Otherwise it is dropped. But the last face of a label none of whose faces agree stays.
     6. Nobody is twice in a photo: the face that suits best stays.
 
-    What `words` say of names holds in 3, and who a face is not in 4 and 5.
+    Override lines about names apply in 3, lines that say who a face is not in 4 and 5.
     """
-    unlabelled = np.flatnonzero(faces.label == NOBODY)
-    found, found_names = discover(faces, unlabelled, point.same, sizes.neighbours, sizes.min_faces)
+    unlabelled = np.flatnonzero(faces.label == UNASSIGNED)
+    found, found_names = discover(faces, unlabelled, point.same, limits.neighbours, limits.min_faces)
     labels = len(faces.names)
-    start = np.where(found >= 0, found + labels, faces.label)
-    group, core = label_groups(faces, start, sizes.neighbours, point.same)
-    core = unclaimed(faces, start, group, core, point)
-    many = len(np.unique(start[core])) >= _MANY_PEOPLE
-    enough = point.different if many else point.belong
+    initial = np.where(found >= 0, found + labels, faces.label)
+    group, core = label_groups(faces, initial, limits.neighbours, point.same)
+    core = replace_foreign_cores(faces, initial, group, core, point)
+    many = len(np.unique(initial[core])) >= _MANY_PEOPLE
+    stay_threshold = point.median_different if many else point.belong
     groups = further_groups(
-        faces, start, group, core, [*faces.names, *found_names], sizes.min_split, point, enough
+        faces, initial, group, core, [*faces.names, *found_names], limits.min_split, point, stay_threshold
     )
-    said = words.said_of(groups.names)
-    groups = groups.apart([pair[:2] for pair in said.apart])
-    takes_part = np.concatenate([np.ones(groups.first, bool), ~groups.belongs, [False]])
-    known = (core | (groups.name >= groups.first)) & takes_part[groups.name]
-    people = gather(faces.vectors, np.where(known, groups.name, NOBODY), len(groups.names))
-    merged = _with_belonging(one_person(people, range(labels, groups.first), takes_part, said, point), groups)
-    asked = merged.lead[groups.name]
-    core_of = np.where(known, asked, NOBODY)
-    cores = cores_of(faces.vectors, faces.shot, core_of, len(groups.names))
-    barred = words.barred(groups.names, merged.lead)
-    evidence = _evidence(cores, asked, known, group, point, enough, barred)
-    person, again = _decided(faces, asked, cores, evidence)
-    return verdicts(
-        faces, Checked(point, people, cores, merged, groups, asked, person, again, core_of, evidence)
+    name_overrides = overrides.name_overrides(groups.names)
+    groups = groups.separated([pair[:2] for pair in name_overrides.cannot_link])
+    mergeable = np.concatenate([np.ones(groups.first, bool), ~groups.belongs, [False]])
+    known = (core | (groups.name >= groups.first)) & mergeable[groups.name]
+    people = sum_by_person(faces.vectors, np.where(known, groups.name, UNASSIGNED), len(groups.names))
+    merged = _with_belonging(
+        merge_names(people, range(labels, groups.first), mergeable, name_overrides, point), groups
+    )
+    labelled_as = merged.merged_into[groups.name]
+    centroid_of = np.where(known, labelled_as, UNASSIGNED)
+    centroids = centroids_of(faces.vectors, faces.shot, centroid_of, len(groups.names))
+    excluded = overrides.excluded(groups.names, merged.merged_into)
+    evidence = _evidence(centroids, labelled_as, known, group, point, stay_threshold, excluded)
+    person, second_face = _assign(faces, labelled_as, centroids, evidence)
+    return label_decisions(
+        faces,
+        LabelCheck(
+            point, people, centroids, merged, groups, labelled_as, person, second_face, centroid_of, evidence
+        ),
     )
 
 
-def _with_belonging(merged: Merged, groups: Groups) -> Merged:
-    merged.lead[groups.first : -1][groups.belongs] = merged.lead[groups.owner[groups.belongs]]
+def _with_belonging(merged: MergedNames, groups: Groups) -> MergedNames:
+    merged.merged_into[groups.first : -1][groups.belongs] = merged.merged_into[groups.owner[groups.belongs]]
     return merged
 
 
 def _evidence(
-    cores: Cores, asked: Ints, core: Flags, group: Ints, point: OperatingPoint, enough: float, barred: Barred
+    centroids: Centroids,
+    labelled_as: Ints,
+    core: Flags,
+    group: Ints,
+    point: OperatingPoint,
+    stay_threshold: float,
+    excluded: Excluded,
 ) -> Evidence:
-    own = cores.likeness(asked)
-    other = cores.nearest_others(asked, LEAST_KNOWN, barred)
-    near, following = np.nan_to_num(other.likeness, nan=-1), np.nan_to_num(other.next, nan=-1)
-    # The only shot of a label is as good as one that just agrees; one of no core is like nobody.
+    own = centroids.similarity(labelled_as)
+    other = centroids.nearest_others(labelled_as, MIN_SHOTS_TO_COMPARE, excluded)
+    near, following = np.nan_to_num(other.similarity, nan=-1), np.nan_to_num(other.next_similarity, nan=-1)
+    # The only shot of a label counts as just agreeing, a face without a core to compare with as similar to nobody.
     usual = np.where(core, np.nan_to_num(own, nan=point.same), np.nan_to_num(own, nan=-1))
     size = np.bincount(group)
     of_group = (np.bincount(group, usual) / size)[group]
     other_of_group = (np.bincount(group, near) / size)[group]
-    belongs = np.where(core, 1, np.minimum(of_group - enough, of_group - other_of_group))
+    belongs = np.where(core, 1, np.minimum(of_group - stay_threshold, of_group - other_of_group))
     foreign = np.where(near >= point.same, near - usual - point.margin, -1)
-    gain = near - np.nan_to_num(own, nan=point.different)
-    to_move = np.minimum(_says_so(near, near - following, point), gain - point.margin)
-    to_move[cores.people.sizes[other.who] < _LEAST_TO_CORRECT] = -1
-    to_stay = np.where(asked >= 0, np.minimum(belongs, -foreign), -1)
-    faces, not_these = barred
-    to_stay[faces[asked[faces] == not_these]] = -np.inf
+    gain = near - np.nan_to_num(own, nan=point.median_different)
+    move_margin = np.minimum(_identification_margin(near, near - following, point), gain - point.margin)
+    move_margin[centroids.people.sizes[other.person] < _LEAST_TO_CORRECT] = -1
+    stay_margin = np.where(labelled_as >= 0, np.minimum(belongs, -foreign), -1)
+    faces, not_these = excluded
+    stay_margin[faces[labelled_as[faces] == not_these]] = -np.inf
     return Evidence(
-        own, other.who, other.likeness, to_stay.astype(np.float32), to_move.astype(np.float32), enough
+        own,
+        other.person,
+        other.similarity,
+        stay_margin.astype(np.float32),
+        move_margin.astype(np.float32),
+        stay_threshold,
     )
 
 
-def _says_so(near: Floats, lead: Floats, point: OperatingPoint) -> Floats:
-    """By how much its looks suffice to say who a face is. lead: over the next person.
+def _identification_margin(near: Floats, gap: Floats, point: OperatingPoint) -> Floats:
+    """How far a face is beyond the threshold for being identified as its nearest person; negative: it is not.
 
-    A stranger's nearest of many people is near, too, but hardly nearer than the next (choice, on made-up faces).
+    near: mean cosine to the nearest person; gap: by how much that exceeds the mean cosine to the next person. Among
+    many people a stranger's nearest is near, too, but hardly nearer than the next (choice, on synthetic faces).
     """
-    alike = np.minimum(near - point.strong, lead - point.margin / 4)
-    alone = np.minimum(near - point.same, lead - 3 * point.margin / 4)
+    alike = np.minimum(near - point.strong, gap - point.margin / 4)
+    alone = np.minimum(near - point.same, gap - 3 * point.margin / 4)
     return np.asarray(np.maximum(alike, alone))
 
 
-def _decided(faces: Faces, asked: Ints, cores: Cores, evidence: Evidence) -> tuple[Ints, Flags]:
-    """Who each face is, and which faces are nobody because another one of their photo suits better."""
-    stays = evidence.to_stay >= 0
-    moves = ~stays & (evidence.to_move >= 0)
-    stays |= _last_of_label(asked, moves | np.isinf(evidence.to_stay), cores.people.sizes)
-    person = np.where(stays, asked, np.where(moves, evidence.other, NOBODY))
-    fitness = np.where(stays, np.nan_to_num(evidence.own, nan=1.0), evidence.other_likeness)
-    again = one_per_photo(faces.image, person, fitness)
-    return np.where(again, NOBODY, person), again
+def _assign(faces: Faces, labelled_as: Ints, centroids: Centroids, evidence: Evidence) -> tuple[Ints, Flags]:
+    """The person of each face, and which faces are unassigned because another face of their photo suits better."""
+    stays = evidence.stay_margin >= 0
+    moves = ~stays & (evidence.move_margin >= 0)
+    stays |= _last_of_label(labelled_as, moves | np.isinf(evidence.stay_margin), centroids.people.sizes)
+    person = np.where(stays, labelled_as, np.where(moves, evidence.other, UNASSIGNED))
+    fitness = np.where(stays, np.nan_to_num(evidence.own_similarity, nan=1.0), evidence.other_similarity)
+    second_face = not_best_in_photo(faces.image, person, fitness)
+    return np.where(second_face, UNASSIGNED, person), second_face
 
 
-def _last_of_label(asked: Ints, leaves: Flags, sizes: Ints) -> Flags:
-    """Faces whose label has no core, and whose others have all turned out to be someone else."""
-    left = np.flatnonzero(~leaves & (asked >= 0) & (sizes[asked] == 0))
-    count = np.bincount(asked[left], minlength=len(sizes))
-    last = np.zeros(len(asked), bool)
-    last[left] = count[asked[left]] == 1
+def _last_of_label(labelled_as: Ints, leaves: Flags, sizes: Ints) -> Flags:
+    """True for faces whose label has no core, where all other faces of the label turned out to be someone else."""
+    left = np.flatnonzero(~leaves & (labelled_as >= 0) & (sizes[labelled_as] == 0))
+    count = np.bincount(labelled_as[left], minlength=len(sizes))
+    last = np.zeros(len(labelled_as), bool)
+    last[left] = count[labelled_as[left]] == 1
     return last

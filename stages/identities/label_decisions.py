@@ -1,73 +1,78 @@
-"""What is said of each face whose label was checked: the decision, why, and how certain it is."""
+"""The decision about each face whose label was checked, the reason, and its certainty."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.schemas.reject import Reject
-from facerefs.stages.identities.evidence import Checked
-from facerefs.stages.identities.people import NOBODY, Faces, Outcome, Texts
+from facerefs.stages.identities.evidence import LabelCheck
+from facerefs.stages.identities.people import UNASSIGNED, Faces, IdentityAssignment, Texts
 from facerefs.stages.search.similarity import Floats
 
 _DECISIONS = np.array(["dropped", "discovered", "kept", "merged", "corrected", "split"], object)
 _DROPPED, _DISCOVERED, _KEPT, _MERGED, _CORRECTED, _SPLIT = range(len(_DECISIONS))
 
 
-def verdicts(faces: Faces, checked: Checked) -> Outcome:
-    """The result in words. Certainty is the distance to the nearest other decision, in units of half of what
-    lies between usual strangers and usual faces of one person; 1 from there on."""
-    labelled = faces.label != NOBODY
+def label_decisions(faces: Faces, checked: LabelCheck) -> IdentityAssignment:
+    """The identity assignment that follows from the check of labels.
+
+    Certainty is the distance to the nearest other decision, as a share of half the distance between the median
+    cosines of different people and of one person; at most 1.
+    """
+    labelled = faces.label != UNASSIGNED
     code = _codes(faces, checked)
     reject = np.full(len(code), None, object)
     reject[code == _DROPPED] = np.where(labelled, Reject.WRONG_LABEL, Reject.NO_IDENTITY)[code == _DROPPED]
-    return Outcome(
+    return IdentityAssignment(
         names=checked.groups.names,
-        lead=checked.merged.lead,
+        merged_into=checked.merged.merged_into,
         person=checked.person,
-        asked=checked.asked,
+        labelled_as=checked.labelled_as,
         decision=_DECISIONS[code],
         reject=reject,
         why=_why(faces, checked, code),
         certainty=_certainty(faces, checked, code),
-        line=np.where(checked.asked >= 0, _line(checked), 0),
-        core=checked.core_of,
+        override_line=np.where(checked.labelled_as >= 0, _override_line(checked), 0),
+        centroid_of=checked.centroid_of,
     )
 
 
-def _line(checked: Checked) -> NDArray[np.int64]:
-    """Of `overrides.csv`, where it decided that a face goes by another name, or by its own."""
-    stayed = (checked.person >= 0) & (checked.person == checked.asked)
-    return np.where(stayed, checked.merged.line[checked.groups.name], 0)
+def _override_line(checked: LabelCheck) -> NDArray[np.int64]:
+    """For each face the line of `overrides.csv` that decided which name it has; 0 if none did."""
+    stayed = (checked.person >= 0) & (checked.person == checked.labelled_as)
+    return np.where(stayed, checked.merged.override_line[checked.groups.name], 0)
 
 
-def _codes(faces: Faces, checked: Checked) -> NDArray[np.int64]:
-    home, label = checked.person, faces.label
-    lead = np.where(label != NOBODY, checked.merged.lead[label], NOBODY)
-    as_group = (checked.groups.name >= checked.groups.first) & (home == checked.asked)
-    new = home >= checked.groups.first
+def _codes(faces: Faces, checked: LabelCheck) -> NDArray[np.int64]:
+    person, label = checked.person, faces.label
+    merged_into = np.where(label != UNASSIGNED, checked.merged.merged_into[label], UNASSIGNED)
+    as_group = (checked.groups.name >= checked.groups.first) & (person == checked.labelled_as)
+    new = person >= checked.groups.first
     return np.select(
         [
-            home == NOBODY,
-            label == NOBODY,
-            home == label,
-            home == lead,
-            as_group & new & (checked.groups.owner_of(home) == label),
+            person == UNASSIGNED,
+            label == UNASSIGNED,
+            person == label,
+            person == merged_into,
+            as_group & new & (checked.groups.owner_of(person) == label),
         ],
         [_DROPPED, _DISCOVERED, _KEPT, _MERGED, _SPLIT],
         _CORRECTED,
     )
 
 
-def _certainty(faces: Faces, checked: Checked, code: NDArray[np.int64]) -> Floats:
+def _certainty(faces: Faces, checked: LabelCheck, code: NDArray[np.int64]) -> Floats:
     point, evidence, groups, merged = checked.point, checked.evidence, checked.groups, checked.merged
-    stay, move = evidence.to_stay, evidence.to_move
+    stay, move = evidence.stay_margin, evidence.move_margin
     name = groups.name
     further = name - groups.first
-    as_group = (further >= 0) & (checked.person == checked.asked)
-    joined = np.nan_to_num(merged.across - merged.wanted, nan=1)[name]
-    joined[name < 0] = 1
-    far = np.maximum(np.maximum(evidence.enough, groups.other) - groups.own, 0)
+    as_group = (further >= 0) & (checked.person == checked.labelled_as)
+    merge_margin = np.nan_to_num(merged.similarity - merged.threshold, nan=1)[name]
+    merge_margin[name < 0] = 1
+    far = np.maximum(np.maximum(evidence.stay_threshold, groups.other_similarity) - groups.own_similarity, 0)
     foreign = far[np.maximum(further, 0)] if len(far) else np.zeros(len(name))
-    new = (point.strong - groups.other)[np.maximum(further, 0)] if len(far) else np.zeros(len(name))
+    new = (
+        (point.strong - groups.other_similarity)[np.maximum(further, 0)] if len(far) else np.zeros(len(name))
+    )
     found = name >= len(faces.names)
     margin = np.select(
         [
@@ -78,95 +83,98 @@ def _certainty(faces: Faces, checked: Checked, code: NDArray[np.int64]) -> Float
             code == _MERGED,
             (code == _DISCOVERED) & found,
             code == _DISCOVERED,
-            faces.label == NOBODY,
+            faces.label == UNASSIGNED,
         ],
         [
             np.minimum(foreign, new),
-            np.minimum(foreign, joined),
+            np.minimum(foreign, merge_margin),
             np.minimum(move, -stay),
-            _kept(checked),
-            np.minimum(_kept(checked), joined),
-            np.nan_to_num(evidence.own - point.same),
+            _keep_margin(checked),
+            np.minimum(_keep_margin(checked), merge_margin),
+            np.nan_to_num(evidence.own_similarity - point.same),
             move,
             -move,
         ],
         np.minimum(-stay, -move),
     )
-    margin[checked.again] = 0
+    margin[checked.second_face] = 0
     return np.asarray(np.clip(margin / (2 * point.margin), 0, 1), np.float32)
 
 
-def _kept(checked: Checked) -> Floats:
-    """By how much a face may keep its name. Of the core, too, as if it had to show that it belongs."""
-    own = np.nan_to_num(checked.evidence.own, nan=checked.point.same)
-    shown = np.minimum(checked.evidence.to_stay, own - checked.evidence.enough)
-    return np.where(checked.evidence.to_stay >= 0, shown, -checked.evidence.to_move)
+def _keep_margin(checked: LabelCheck) -> Floats:
+    """How far a face is from losing its name. A face of the core, too, is held against `stay_threshold`."""
+    own = np.nan_to_num(checked.evidence.own_similarity, nan=checked.point.same)
+    shown = np.minimum(checked.evidence.stay_margin, own - checked.evidence.stay_threshold)
+    return np.where(checked.evidence.stay_margin >= 0, shown, -checked.evidence.move_margin)
 
 
-def _why(faces: Faces, checked: Checked, code: NDArray[np.int64]) -> Texts:
+def _why(faces: Faces, checked: LabelCheck, code: NDArray[np.int64]) -> Texts:
     why = np.full(len(code), None, object)
-    carried = _carried(faces, checked)
+    labelled_in_photo = _labelled_person_in_photo(faces, checked)
     sentences: dict[tuple[int, int], str] = {}
     for row in np.flatnonzero((code != _KEPT) & (code != _DISCOVERED)).tolist():
         person, name = int(checked.person[row]), int(checked.groups.name[row])
         if code[row] == _DROPPED:
-            why[row] = _dropped(row, bool(carried[row]), faces, checked)
-        elif code[row] == _CORRECTED and not (name >= checked.groups.first and person == checked.asked[row]):
-            why[row] = f"it is {checked.groups.names[person]!r}" + _figures(row, checked)
+            why[row] = _drop_sentence(row, bool(labelled_in_photo[row]), faces, checked)
+        elif code[row] == _CORRECTED and not (
+            name >= checked.groups.first and person == checked.labelled_as[row]
+        ):
+            why[row] = f"it is {checked.groups.names[person]!r}" + _evidence_sentence(row, checked)
         else:
             if (name, person) not in sentences:
-                sentences[name, person] = _of_names(name, person, faces, checked)
+                sentences[name, person] = _name_sentence(name, person, faces, checked)
             why[row] = sentences[name, person]
     return why
 
 
-def _carried(faces: Faces, checked: Checked) -> NDArray[np.bool_]:
-    """True where a face of the photo is whom the label names."""
+def _labelled_person_in_photo(faces: Faces, checked: LabelCheck) -> NDArray[np.bool_]:
+    """True for a face if a face of its photo was assigned to the person whom the label names."""
     count = len(checked.groups.names) + 1
     there = checked.person >= 0
-    carried = faces.image[there] * count + checked.person[there]
-    return np.isin(faces.image * count + checked.asked, carried) & (checked.asked >= 0)
+    assigned = faces.image[there] * count + checked.person[there]
+    return np.isin(faces.image * count + checked.labelled_as, assigned) & (checked.labelled_as >= 0)
 
 
-def _dropped(row: int, carried: bool, faces: Faces, checked: Checked) -> str:
-    if carried:
-        unlike = "another face of the same photo suits the person better"
-    elif faces.label[row] != NOBODY:
-        unlike = "it does not go with the other faces of the label"
+def _drop_sentence(row: int, labelled_in_photo: bool, faces: Faces, checked: LabelCheck) -> str:
+    if labelled_in_photo:
+        reason = "another face of the same photo suits the person better"
+    elif faces.label[row] != UNASSIGNED:
+        reason = "it does not go with the other faces of the label"
     else:
-        unlike = "too few faces are like it"
-    return unlike + _figures(row, checked)
+        reason = "too few faces are like it"
+    return reason + _evidence_sentence(row, checked)
 
 
-def _figures(row: int, checked: Checked) -> str:
-    """The evidence in words: mean cosines to the faces of the labelled and of the nearest other person."""
-    names, sizes, evidence = checked.groups.names, checked.cores.people.sizes, checked.evidence
-    asked, other = int(checked.asked[row]), int(evidence.other[row])
+def _evidence_sentence(row: int, checked: LabelCheck) -> str:
+    """The evidence as text: mean cosines to the faces of the labelled and of the nearest other person."""
+    names, sizes, evidence = checked.groups.names, checked.centroids.people.sizes, checked.evidence
+    labelled_as, other = int(checked.labelled_as[row]), int(evidence.other[row])
     parts = []
-    if asked != NOBODY and sizes[asked] == 0:
-        parts.append(f"no two photos of {names[asked]!r} agree")
-    elif asked != NOBODY and not np.isnan(evidence.own[row]):
-        parts.append(f"{evidence.own[row]:.2f} alike on average to {sizes[asked]} faces of {names[asked]!r}")
-    if other != NOBODY:
-        parts.append(f"{evidence.other_likeness[row]:.2f} to {sizes[other]} of {names[other]!r}")
+    if labelled_as != UNASSIGNED and sizes[labelled_as] == 0:
+        parts.append(f"no two photos of {names[labelled_as]!r} agree")
+    elif labelled_as != UNASSIGNED and not np.isnan(evidence.own_similarity[row]):
+        own = evidence.own_similarity[row]
+        parts.append(f"{own:.2f} alike on average to {sizes[labelled_as]} faces of {names[labelled_as]!r}")
+    if other != UNASSIGNED:
+        parts.append(f"{evidence.other_similarity[row]:.2f} to {sizes[other]} of {names[other]!r}")
     return f": {', '.join(parts)}" if parts else ""
 
 
-def _of_names(name: int, person: int, faces: Faces, checked: Checked) -> str:
-    """Why all faces of a label, or of a further group of one, are somebody of another name."""
+def _name_sentence(name: int, person: int, faces: Faces, checked: LabelCheck) -> str:
+    """The reason why all faces of a label, or of one of its further groups, have another name."""
     people, groups, names = checked.people, checked.groups, checked.groups.names
     further = name - groups.first
     if further >= 0 and not groups.belongs[further]:
         label = names[groups.owner[further]]
         text = f"{groups.size[further]} faces of {label!r} are another person, {names[person]!r}"
         figures = f"{groups.within[further]:.2f} alike on average among themselves"
-        if groups.own[further] > -1:
-            figures += f", {groups.own[further]:.2f} to the others of {label!r}"
+        if groups.own_similarity[further] > -1:
+            figures += f", {groups.own_similarity[further]:.2f} to the others of {label!r}"
         if name != person and people.sizes[person]:
             across = float(people.means[name] @ people.means[person])
             figures += f", {across:.2f} to {people.sizes[person]} faces of {names[person]!r}"
-        elif groups.other[further] > -1:
-            figures += f", {groups.other[further]:.2f} at most to anybody else"
+        elif groups.other_similarity[further] > -1:
+            figures += f", {groups.other_similarity[further]:.2f} at most to anybody else"
         return f"{text}: {figures}"
     label = int(groups.owner[further]) if further >= 0 else name
     pairs = int(people.sizes[label] * people.sizes[person])

@@ -1,4 +1,4 @@
-"""Which names are one person: by their faces, within what a person said of the names."""
+"""Merge names that are one person, by their faces and by the override lines about names."""
 
 from dataclasses import dataclass
 
@@ -6,68 +6,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.stages.identities.operating_point import OperatingPoint
-from facerefs.stages.identities.overrides.names import NamesSaid
-from facerefs.stages.identities.people import NOBODY, People
+from facerefs.stages.identities.overrides.names import NameOverrides
+from facerefs.stages.identities.people import UNASSIGNED, People
 from facerefs.stages.search.similarity import Floats, Ints, average_linkage, inner, nearest
 
 _LEAST_TO_MERGE = 2  # shots of each of two names that are one person
 _AS_WITHIN = 0.65
-_AS_WITHIN_UNLABELLED = 0.5  # nobody said that they are two
+_AS_WITHIN_UNLABELLED = 0.5  # no labels say that they are two
 _USUAL_PAIRS = 3
 _CANDIDATES = 16  # names with which a name is compared
 
 
 @dataclass(frozen=True)
-class Merged:
-    """Of each name, and of NOBODY, the last: whose name it takes, and why."""
+class MergedNames:
+    """For each name, the name it merges into and why; the last row is UNASSIGNED."""
 
-    lead: Ints
-    across: Floats  # mean cosine of its faces to those of the lead; NaN for a lead
-    wanted: Floats  # what that must be at least
-    line: Ints  # of `overrides.csv` that decided it, or 0
+    merged_into: Ints
+    similarity: Floats  # mean cosine of its faces to those of that name; NaN if it keeps its own
+    threshold: Floats  # the lowest mean cosine at which they merge
+    override_line: Ints  # the line of `overrides.csv` that decided it, or 0
 
 
-def one_person(
-    people: People, unlabelled: range, takes_part: NDArray[np.bool_], said: NamesSaid, point: OperatingPoint
-) -> Merged:
-    """Join the names that are one person.
+def merge_names(
+    people: People,
+    unlabelled: range,
+    mergeable: NDArray[np.bool_],
+    overrides: NameOverrides,
+    point: OperatingPoint,
+) -> MergedNames:
+    """Merge the names that are one person.
 
-    Two are one if the mean cosine across is two thirds of the way from `same` to the mean within them, or more. Where
-    one has no name (`unlabelled`; labels come before them), nobody said that they are two: half-way to the looser one
-    is enough. Both hold for people whom the embedder sees as alike as for people whom it sees well apart.
-    Larger groups must go on to be `same` on average over all pairs, so that no chain and no weak link joins them.
+    Two names merge if the mean cosine across them is at least 0.65 of the way from `same` to the mean within them.
+    If one of them was found without a label (`unlabelled`; the labels come before these), no label says that they
+    are two: then half of the way to the looser of the two is enough. Both rules adapt to embedders that see all
+    people as similar. Larger groups must stay at `same` on average over all pairs, so that no chain and no weak link
+    joins them. mergeable: False for names that take no part.
     """
     count = len(people.sizes) - 1
-    group = said.joined(count)
-    part = np.flatnonzero(takes_part[:count])
+    group = overrides.linked(count)
+    part = np.flatnonzero(mergeable[:count])
     sums, sizes = np.zeros_like(people.sums[:-1]), np.zeros(count, np.int64)
     np.add.at(sums, group[part], people.sums[part])
     np.add.at(sizes, group[part], people.sizes[part])
     joint = People(sums, sizes)
     large = np.flatnonzero(sizes >= _LEAST_TO_MERGE)
-    likeness, found = nearest(joint.means[large], _CANDIDATES)
+    similarity, found = nearest(joint.means[large], _CANDIDATES)
     a, b = np.repeat(large, found.shape[1]), large[found.ravel()] if found.size else large[:0]
-    near = likeness.ravel() >= _wanted(joint, a, b, unlabelled, point)
+    near = similarity.ravel() >= _merge_threshold(joint, a, b, unlabelled, point)
     a, b = a[near], b[near]
-    free = average_linkage(sums, sizes, a, b, point.same)[group]
-    apart = [(int(group[one]), int(group[other])) for one, other, _ in said.apart]
-    broken = [pair for pair in apart if free[pair[0]] == free[pair[1]]]
-    final = _without(broken, free, group, sums, sizes, (a, b), point.same) if broken else free
-    lead = np.append(_leads(final, people.sizes[:-1], unlabelled.start, said), NOBODY)
-    across = inner(people.means, people.means, np.arange(count + 1), lead)
-    across[(lead == np.arange(count + 1)) | ~takes_part | ~takes_part[lead] | (people.sizes[lead] == 0)] = (
-        np.nan
+    unconstrained = average_linkage(sums, sizes, a, b, point.same)[group]
+    apart = [(int(group[one]), int(group[other])) for one, other, _ in overrides.cannot_link]
+    broken = [pair for pair in apart if unconstrained[pair[0]] == unconstrained[pair[1]]]
+    final = (
+        _regroup(broken, unconstrained, group, sums, sizes, (a, b), point.same) if broken else unconstrained
     )
-    wanted = _wanted(people, np.arange(count + 1), lead, unlabelled, point)
-    return Merged(lead, across, wanted, _lines(said, lead, free, unlabelled.stop))
+    merged_into = np.append(_merged_into(final, people.sizes[:-1], unlabelled.start, overrides), UNASSIGNED)
+    similarity = inner(people.means, people.means, np.arange(count + 1), merged_into)
+    similarity[
+        (merged_into == np.arange(count + 1))
+        | ~mergeable
+        | ~mergeable[merged_into]
+        | (people.sizes[merged_into] == 0)
+    ] = np.nan
+    threshold = _merge_threshold(people, np.arange(count + 1), merged_into, unlabelled, point)
+    return MergedNames(
+        merged_into,
+        similarity,
+        threshold,
+        _override_lines(overrides, merged_into, unconstrained, unlabelled.stop),
+    )
 
 
-def _wanted(people: People, a: Ints, b: Ints, unlabelled: range, point: OperatingPoint) -> Floats:
+def _merge_threshold(people: People, a: Ints, b: Ints, unlabelled: range, point: OperatingPoint) -> Floats:
+    """The mean cosine across names a and b from which on they merge, float32."""
     within, usual = people.within, _usual_within(people, point)
-    free = [(side >= unlabelled.start) & (side < unlabelled.stop) for side in (a, b)]
+    found = [(side >= unlabelled.start) & (side < unlabelled.stop) for side in (a, b)]
     looser, halfway = np.fmin(within[a], within[b]), (usual[a] + usual[b]) / 2
     level = np.where(
-        free[0] | free[1],
+        found[0] | found[1],
         point.same + _AS_WITHIN_UNLABELLED * (looser - point.same),
         point.same + _AS_WITHIN * (halfway - point.same),
     )
@@ -75,27 +91,27 @@ def _wanted(people: People, a: Ints, b: Ints, unlabelled: range, point: Operatin
 
 
 def _usual_within(people: People, point: OperatingPoint) -> Floats:
-    """The mean cosine of each one's pairs; of few pairs (choice: as if there were three more of usual ones)."""
+    """The mean cosine within each name, drawn towards the usual one where pairs are few (choice: three usual pairs)."""
     pairs = people.sizes * (people.sizes - 1) / 2
-    total = pairs * np.nan_to_num(people.within) + _USUAL_PAIRS * point.alike
+    total = pairs * np.nan_to_num(people.within) + _USUAL_PAIRS * point.median_same
     return np.asarray(total / (pairs + _USUAL_PAIRS), np.float32)
 
 
-def _without(
+def _regroup(
     apart: list[tuple[int, int]],
-    free: Ints,
+    unconstrained: Ints,
     group: Ints,
     sums: Floats,
     sizes: Ints,
     near: tuple[Ints, Ints],
     same: float,
 ) -> Ints:
-    """The groups anew for those in which two are that a person keeps apart: few and small, so pair by pair."""
-    final = free.copy()
-    for name in {int(free[one]) for one, _ in apart}:
-        members = np.unique(group[free == name])
+    """The groups after splitting those that join two names which an override keeps apart: few, so pair by pair."""
+    final = unconstrained.copy()
+    for name in {int(unconstrained[one]) for one, _ in apart}:
+        members = np.unique(group[unconstrained == name])
         inside = np.isin(near[0], members) & np.isin(near[1], members)
-        parts = _apart(
+        parts = _merge_pairwise(
             [{int(m)} for m in members],
             set(zip(*(side[inside].tolist() for side in near), strict=True)),
             apart,
@@ -108,7 +124,7 @@ def _without(
     return final
 
 
-def _apart(
+def _merge_pairwise(
     parts: list[set[int]],
     near: set[tuple[int, int]],
     apart: list[tuple[int, int]],
@@ -116,7 +132,7 @@ def _apart(
     sizes: Ints,
     same: float,
 ) -> list[set[int]]:
-    def likeness(one: set[int], other: set[int]) -> float:
+    def mean_cosine(one: set[int], other: set[int]) -> float:
         both = one | other
         if any(a in both and b in both for a, b in apart):
             return -np.inf
@@ -127,36 +143,39 @@ def _apart(
         return total / float(sizes[left].sum() * sizes[right].sum())
 
     while True:
-        pairs = [(likeness(x, y), i, j) for i, x in enumerate(parts) for j, y in enumerate(parts[:i])]
+        pairs = [(mean_cosine(x, y), i, j) for i, x in enumerate(parts) for j, y in enumerate(parts[:i])]
         best, i, j = max(pairs, default=(-np.inf, 0, 0))
         if best < same:
             return parts
         parts = [part for k, part in enumerate(parts) if k not in (i, j)] + [parts[i] | parts[j]]
 
 
-def _leads(group: Ints, sizes: Ints, labels: int, said: NamesSaid) -> Ints:
-    """The name that each takes: as a person said; else a label before a made-up name, the larger, the first."""
+def _merged_into(group: Ints, sizes: Ints, labels: int, overrides: NameOverrides) -> Ints:
+    """The name that each merges into: by override, else a label before a generated name, the larger, the first."""
     count = len(group)
     order = np.lexsort((np.arange(count), -sizes, np.arange(count) >= labels, group))
-    lead = np.empty(count, np.int64)
+    merged_into = np.empty(count, np.int64)
     first = np.ones(count, bool)
     first[1:] = group[order[1:]] != group[order[:-1]]
-    lead[group[order[first]]] = order[first]
-    for name in said.chosen():
-        lead[group[name]] = name
-    return lead[group]
+    merged_into[group[order[first]]] = order[first]
+    for name in overrides.final_names():
+        merged_into[group[name]] = name
+    return merged_into[group]
 
 
-def _lines(said: NamesSaid, lead: Ints, free: Ints, labels: int) -> Ints:
-    """The lines that decided whose name each takes. Of further groups of a label (from `labels` on) a line that says
-    that they are not their label does so, too, where their looks would have said the same."""
-    line = np.zeros(len(lead), np.int64)
-    for one, other, number in said.together:
+def _override_lines(overrides: NameOverrides, merged_into: Ints, unconstrained: Ints, labels: int) -> Ints:
+    """For each name the line that decided which name it merges into, or 0.
+
+    For further groups of a label (from `labels` on) a line that separates them from their label counts even where
+    the embeddings would have decided the same.
+    """
+    line = np.zeros(len(merged_into), np.int64)
+    for one, other, number in overrides.must_link:
         for name in (one, other):
-            if lead[name] != name:
+            if merged_into[name] != name:
                 line[name] = max(line[name], number)
-    for one, other, number in said.apart:
+    for one, other, number in overrides.cannot_link:
         for name in (one, other):
-            if free[one] == free[other] or name >= labels:
+            if unconstrained[one] == unconstrained[other] or name >= labels:
                 line[name] = max(line[name], number)
     return line

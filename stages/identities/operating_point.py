@@ -1,4 +1,4 @@
-"""How alike two faces must be to be one person: the working point of an embedder on a given set."""
+"""The cosines from which on two faces show one person, measured on a set: the operating point of its embedder."""
 
 from dataclasses import dataclass
 
@@ -19,30 +19,30 @@ _STRIDES = range(1, 9)
 class OperatingPoint:
     """Cosines, in ascending order of evidence that two faces show one person."""
 
-    different: float  # median of pairs of different people
-    belong: float  # enough for a face to stay where its label puts it
-    same: float  # enough to say that unlabelled faces are one person; between `different` and `alike`
-    alike: float  # median of pairs of one person
+    median_different: float  # median of pairs of different people
+    belong: float  # from which on a face may stay with its label
+    same: float  # from which on unlabelled faces are one person; between `median_different` and `median_same`
+    median_same: float  # median of pairs of one person
     separation: float  # Youden's J of the labels at `same`, 0 to 1; 0 if it could not be measured
 
     @property
     def strong(self) -> float:
-        """Enough to act against a label: half-way from `same` to what is usual for one person."""
-        return (self.same + self.alike) / 2
+        """Strong enough to act against a label: half-way from `same` to the median of one person."""
+        return (self.same + self.median_same) / 2
 
     @property
     def margin(self) -> float:
-        """How much nearer one person must be than another to be clearly nearer."""
-        return (self.alike - self.different) / 4
+        """By how much the mean cosine to one person must exceed that to another to be clearly nearer."""
+        return (self.median_same - self.median_different) / 4
 
 
 def operating_point(
     vectors: Floats, label: Ints, image: Ints, same: float, *, measure: bool
 ) -> OperatingPoint:
-    """Measure the point on the labels, though many of them may be wrong.
+    """The operating point measured on the labels, of which many may be wrong.
 
     A calibrated threshold fails on people whom the embedder was not made for: rendered, of one family, of one
-    age. The labels tell better. `same` is where the share of within-label pairs above it exceeds that of
+    age. Labels are the better source. `same` is where the share of within-label pairs above it exceeds that of
     between-label pairs above it the most (Youden's J, the Kolmogorov-Smirnov distance). A share e of wrong
     pairs within the labels turns the within-distribution S into (1-e)S + eD, and so J into (1-e)(S-D): lower,
     but with the same maximum. So wrong labels do not move the threshold. Where J is flat (people well apart),
@@ -53,14 +53,14 @@ def operating_point(
     With fewer than 5 labels or 40 pairs, or labels that mean nothing (J below 0.3), the given `same` holds.
 
     vectors: float32 (N, D), unit length; label: int64 (N,), -1 where there is none; image: int64 (N,).
-    same: the embedder's calibration, or (measure=False) the user's own: then only the rest is measured.
+    same: from the embedder's calibration, or (measure=False) set by the user: then only the rest is measured.
     """
     within = _cosines(vectors, *_within(label, image))
     between = _cosines(vectors, *_between(label))
     labels = len(np.unique(label[label >= 0]))
     separation = 0.0
     if labels >= _FEWEST_LABELS and min(len(within), len(between)) >= _FEWEST_PAIRS:
-        youden, found = _youden(within, between)
+        youden, found = _youden_maximum(within, between)
         if youden >= _LEAST_SEPARATION:
             separation = youden
             same = found if measure else same
@@ -75,7 +75,7 @@ def _within(label: Ints, image: Ints) -> tuple[Ints, Ints]:
     order = np.argsort(label, kind="stable")
     order = order[label[order] >= 0]
     pairs = [(order[:-stride], order[stride:]) for stride in _STRIDES if stride < len(order)]
-    a, b = _joined(pairs)
+    a, b = _concatenated(pairs)
     right = (label[a] == label[b]) & (image[a] != image[b])
     return a[right], b[right]
 
@@ -83,12 +83,12 @@ def _within(label: Ints, image: Ints) -> tuple[Ints, Ints]:
 def _between(label: Ints) -> tuple[Ints, Ints]:
     rows = np.flatnonzero(label >= 0)
     pairs = [(rows[:-stride], rows[stride:]) for stride in _STRIDES if stride < len(rows)]
-    a, b = _joined(pairs)
+    a, b = _concatenated(pairs)
     right = label[a] != label[b]
     return a[right], b[right]
 
 
-def _joined(pairs: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+def _concatenated(pairs: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
     none = np.zeros(0, np.int64)
     return np.concatenate([none, *(a for a, _ in pairs)]), np.concatenate([none, *(b for _, b in pairs)])
 
@@ -97,7 +97,7 @@ def _cosines(vectors: Floats, a: Ints, b: Ints) -> Floats:
     return inner(vectors, vectors, a, b)
 
 
-def _youden(within: NDArray[np.float32], between: NDArray[np.float32]) -> tuple[float, float]:
+def _youden_maximum(within: NDArray[np.float32], between: NDArray[np.float32]) -> tuple[float, float]:
     """The largest J and the middle of the thresholds at which J is nearly that."""
     thresholds = np.unique(np.concatenate([within, between]))
     above_within = 1 - np.searchsorted(np.sort(within), thresholds) / len(within)

@@ -1,4 +1,4 @@
-"""Faces and the people they belong to, as arrays: what every way of clustering starts from and ends with."""
+"""Faces, people and identity assignments as arrays: the input and output of every way of clustering."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from facerefs.stages.search.similarity import Floats, Ints, inner, nearest, neig
 
 Texts = NDArray[np.object_]  # str or None
 
-NOBODY = -1
+UNASSIGNED = -1
 _ALL_PAIRS_UP_TO = 512
 
 
 @dataclass(frozen=True)
 class Faces:
-    """N faces that were not rejected, in the order of their ids (which are hashes: so in no order)."""
+    """N faces that were not rejected, in the order of their ids (hashes, so the order says nothing of the person)."""
 
     id: list[str]
     image: Ints  # number of the photo
-    shot: Ints  # number of what the face is a picture of: copies of one shot share it
-    label: Ints  # number of the label in `names`, NOBODY where there is none
+    shot: Ints  # number of the shot; copies of one shot share it
+    label: Ints  # number of the label in `names`, UNASSIGNED where there is none
     names: list[str]  # of the labels, sorted
     vectors: Floats  # (N, D), unit length
     size_px: Floats
@@ -31,13 +31,13 @@ class Faces:
 
 @dataclass(frozen=True)
 class People:
-    """P people as the sums of their faces' vectors: a mean cosine to all faces of a person is one product.
+    """The sum of the embeddings of each of P people: the mean cosine to all faces of a person is one product.
 
-    The last of them has no faces and is NOBODY (-1), so that any number of a person is an index.
+    The last one has no faces and stands for UNASSIGNED (-1), so that every person's number is an index.
     """
 
     sums: Floats  # (P, D)
-    sizes: Ints  # (P,)
+    sizes: Ints  # (P,), faces
 
     @cached_property
     def means(self) -> Floats:
@@ -60,28 +60,33 @@ class People:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Who each face is, and why: arrays of length N. `person`, `asked` and `core` are numbers in `names`, or NOBODY."""
+class IdentityAssignment:
+    """The identity of each face, and why: arrays of length N.
+
+    `person`, `labelled_as` and `centroid_of` are numbers in `names`, or UNASSIGNED.
+    """
 
     names: list[str]
-    lead: Ints  # of each name whose it takes, and of NOBODY, the last, NOBODY
-    person: Ints  # whom the face belongs to
-    asked: Ints  # whom its label names
+    merged_into: Ints  # for each name the name it merges into; the last row is UNASSIGNED
+    person: Ints  # the identity that the face is assigned to
+    labelled_as: Ints  # the identity that its label names
     decision: Texts
     reject: Texts
     why: Texts
     certainty: Floats  # 0 to 1
-    line: Ints  # of `overrides.csv` that decided it, or 0
-    core: Ints  # whose centre the face is part of
+    override_line: Ints  # the line of `overrides.csv` that decided it, or 0
+    centroid_of: Ints  # the identity whose centroid the face is part of
 
-    def take(self, rows: Ints) -> "Outcome":
-        """Of each of `rows` what was decided of it."""
-        arrays = {name: array[rows] for name, array in vars(self).items() if name not in {"names", "lead"}}
-        return Outcome(self.names, self.lead, **arrays)
+    def take(self, rows: Ints) -> "IdentityAssignment":
+        """The assignment of the faces in `rows`."""
+        arrays = {
+            name: array[rows] for name, array in vars(self).items() if name not in {"names", "merged_into"}
+        }
+        return IdentityAssignment(self.names, self.merged_into, **arrays)
 
 
-def gather(vectors: Floats, person: Ints, count: int) -> People:
-    """Sum the faces of each of `count` people, and of NOBODY none."""
+def sum_by_person(vectors: Floats, person: Ints, count: int) -> People:
+    """The embedding sums of `count` people. person: int64 (N,), UNASSIGNED for faces to leave out."""
     rows = np.flatnonzero(person >= 0)
     rows = rows[np.argsort(person[rows], kind="stable")]
     sizes = np.bincount(person[rows], minlength=count + 1)
@@ -96,19 +101,19 @@ def gather(vectors: Floats, person: Ints, count: int) -> People:
 def discover(
     faces: Faces, rows: Ints, same: float, neighbours: int, min_faces: int
 ) -> tuple[Ints, list[str]]:
-    """Find the people among some faces, of which nothing is known but how they look (`communities`).
+    """Find the people among the faces in `rows` by their embeddings alone (`communities`).
 
-    same: the calibration of the embedder, or the user's own: the least that two faces of a person are alike.
-    Returns int64 (N,), the number of each face's person (NOBODY if it resembles faces of too few photos, or is
-    not among `rows`), and the people's names: stable, from a hash of the smallest id of a face. A person may
+    same: the lowest cosine at which two faces can be one person, from the calibration or the user.
+    Returns int64 (N,), the number of each face's person (UNASSIGNED if its group is of fewer than `min_faces` photos,
+    or if it is not in `rows`), and the people's names: stable, from a hash of the smallest id of a face. A person may
     have several faces of one photo (`second_faces`), which count as one.
     """
     group = communities(faces.vectors[rows], same, neighbours)
-    person = np.full(len(faces.id), NOBODY)
+    person = np.full(len(faces.id), UNASSIGNED)
     first, member = np.unique(group, return_inverse=True)
     seen_in = np.unique(np.stack([member, faces.image[rows]]), axis=1)[0]
     kept = np.bincount(seen_in, minlength=len(first)) >= min_faces
-    number = np.where(kept, np.cumsum(kept) - 1, NOBODY)
+    number = np.where(kept, np.cumsum(kept) - 1, UNASSIGNED)
     person[rows] = number[member]
     return person, [_name(faces.id[rows[row]]) for row in first[kept]]
 
@@ -118,7 +123,7 @@ def _name(face: str) -> str:
 
 
 def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float) -> tuple[Ints, Ints]:
-    """The pairs of rows of one group: all of them, or each row's nearest ones in a group of over 512 rows."""
+    """Pairs of rows within each group: all of them, or with each row's nearest ones in a group of over 512 rows."""
     order = np.argsort(group, kind="stable")
     order = order[group[order] >= 0]
     bounds = np.flatnonzero(np.diff(group[order])) + 1
@@ -132,10 +137,10 @@ def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float)
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
-def likeness(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Floats:
-    """How like its person each face is, float32 (N,); NaN if that is NOBODY or has no faces.
+def person_similarity(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Floats:
+    """The similarity of each face to its person, float32 (N,); NaN if that is UNASSIGNED or has no faces.
 
-    Likeness is the mean cosine to the person's faces, or (unit) the cosine to the person's centre.
+    It is the mean cosine to the person's faces, or (unit) the cosine to the person's centre.
     """
     targets = people.centres if unit else people.means
     values = inner(targets, vectors, person, np.arange(len(person)))
@@ -144,41 +149,43 @@ def likeness(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Fl
 
 
 def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> tuple[Ints, Floats]:
-    """The nearest person to each face who is not its own, and its `likeness`; NOBODY and NaN if none is."""
+    """For each face the nearest person but its own, and the `person_similarity` to it; UNASSIGNED and NaN if none."""
     there = np.flatnonzero(people.sizes)
     targets = (people.centres if unit else people.means)[there]
     similarity, found = nearest(targets, 2, queries=vectors)
     count = len(vectors)
-    other, how_like = np.full(count, NOBODY), np.full(count, np.nan, np.float32)
+    other, similarity_to_other = np.full(count, UNASSIGNED), np.full(count, np.nan, np.float32)
     for column in reversed(range(found.shape[1])):  # the nearest is written last
         candidate = there[found[:, column]]
         free = candidate != own
-        other[free], how_like[free] = candidate[free], similarity[free, column]
-    return other, how_like
+        other[free], similarity_to_other[free] = candidate[free], similarity[free, column]
+    return other, similarity_to_other
 
 
 def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits their common group (of `count`) better.
 
-    Where two people who look alike share photos, their group's centre lies between them and would choose now
-    one, now the other. So the choice starts from a single face, the most typical, and so from one of them.
+    If two similar people share photos, the centre of their group lies between them and would choose now one, now
+    the other. So the choice starts from a single face, the most typical one, which shows one of them.
     """
     rows = np.arange(len(group))
 
     def suits(chosen: NDArray[np.bool_]) -> Floats:
-        return inner(gather(vectors, np.where(chosen, group, NOBODY), count).sums, vectors, group, rows)
+        return inner(
+            sum_by_person(vectors, np.where(chosen, group, UNASSIGNED), count).sums, vectors, group, rows
+        )
 
     order = np.lexsort((rows, -suits(group >= 0), group))
     typical = np.ones(len(group), bool)
     typical[order[1:]] = group[order[1:]] != group[order[:-1]]
-    like_one = ~one_per_photo(image, group, suits(typical))
-    return one_per_photo(image, group, suits(like_one))
+    similar_to_typical = ~not_best_in_photo(image, group, suits(typical))
+    return not_best_in_photo(image, group, suits(similar_to_typical))
 
 
-def one_per_photo(image: Ints, person: Ints, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
+def not_best_in_photo(image: Ints, person: Ints, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits the same person better."""
     order = np.lexsort((np.arange(len(person)), -fitness, image, person))
-    again = np.zeros(len(person), bool)
+    worse = np.zeros(len(person), bool)
     sorted_person, sorted_image = person[order], image[order]
-    again[order[1:]] = (sorted_person[1:] == sorted_person[:-1]) & (sorted_image[1:] == sorted_image[:-1])
-    return again & (person >= 0)
+    worse[order[1:]] = (sorted_person[1:] == sorted_person[:-1]) & (sorted_image[1:] == sorted_image[:-1])
+    return worse & (person >= 0)

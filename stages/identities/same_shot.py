@@ -1,4 +1,4 @@
-"""Copies are no independent evidence: which faces show one shot, one face to stand for it, and one name for it."""
+"""Faces of one shot: copies are no independent evidence, so one face stands for all, and the shot has one name."""
 
 from dataclasses import replace
 
@@ -22,19 +22,19 @@ def copy_pairs(copies: pa.Table, ids: pa.ChunkedArray) -> tuple[Ints, Ints]:
     return a[known].astype(np.int64), b[known].astype(np.int64)
 
 
-def joined(a: Ints, b: Ints, count: int) -> Ints:
-    """Numbers for `count` things, equal for those that pairs join, directly or through others."""
+def component_numbers(a: Ints, b: Ints, count: int) -> Ints:
+    """The connected component of each of `count` nodes, int64 (count,). a, b: the nodes that each edge joins."""
     graph = coo_array((np.ones(len(a), np.int8), (a, b)), (count, count))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def one_per_shot(faces: Faces) -> tuple[Faces, Ints, Ints]:
-    """One face, the largest, for all that show one shot under one label.
+    """One face, the largest, for all faces of one shot with one label.
 
-    Returns these M faces, their rows among the N, and int64 (N,) the number among the M that stands for each. The
-    `image` of the M is the photo as it was taken: copies of one photo under one label are one. Their `id` is the
-    smallest of those for whom they stand, by which they are sorted: people who are named after a face keep that
-    name whatever is said of its copies.
+    Returns these M faces, their rows among the N, and int64 (N,) the number among the M of the face that stands for
+    each. Copies of one photo under one label share one `image`. The `id` of each of the M is the smallest id of the
+    faces for which it stands, and they are sorted by it: so a person who is named after a face keeps that name
+    whatever override lines decide about copies of it.
     """
     count = len(faces.id)
     key = _numbers(faces.shot, faces.label)
@@ -45,7 +45,7 @@ def one_per_shot(faces: Faces) -> tuple[Faces, Ints, Ints]:
     number = np.empty(len(rows), np.int64)
     number[by_id] = np.arange(len(rows))
     photo = _photos(faces)
-    few = replace(
+    representatives = replace(
         faces,
         id=[faces.id[row] for row in smallest[by_id]],
         image=_numbers(photo, faces.label)[rows],
@@ -54,13 +54,15 @@ def one_per_shot(faces: Faces) -> tuple[Faces, Ints, Ints]:
         vectors=faces.vectors[rows],
         size_px=faces.size_px[rows],
     )
-    return few, rows, number[key]
+    return representatives, rows, number[key]
 
 
 def _photos(faces: Faces) -> Ints:
     """For each face the number of its photo, the same for photos that share a shot."""
     images = int(faces.image.max(initial=-1)) + 1
-    together = joined(faces.image, images + faces.shot, images + int(faces.shot.max(initial=-1)) + 1)
+    together = component_numbers(
+        faces.image, images + faces.shot, images + int(faces.shot.max(initial=-1)) + 1
+    )
     return together[faces.image]
 
 
@@ -71,9 +73,9 @@ def _numbers(one: Ints, two: Ints) -> Ints:
 
 
 def second_names(shot: Ints, person: Ints, fitness: NDArray[np.floating]) -> tuple[Ints, Ints]:
-    """The faces whose shot suits another person better, and for each the face that shows so.
+    """The faces whose shot is another person by a face that suits better, and those faces: rows, of one length.
 
-    Where a shot has several people (`person`, NOBODY aside), that of its fittest face keeps it.
+    If the faces of a shot have several people (`person`, UNASSIGNED apart), the shot keeps that of its fittest face.
     """
     rows = np.flatnonzero(person >= 0)
     order = rows[np.lexsort((rows, -fitness[rows], shot[rows]))]

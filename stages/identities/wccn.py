@@ -1,4 +1,6 @@
-"""Embeddings rescaled so that what varies within people counts less, learned from the set's own labels.
+"""Within-class covariance normalisation (WCCN): embeddings rescaled so that variation within people counts less.
+
+It is learned from the labels of the set itself.
 
 BLAS runs in one thread here: with another number of them it rounds differently, and the same set must give the same
 bytes.
@@ -9,37 +11,37 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from facerefs.stages.identities.people import gather
+from facerefs.stages.identities.people import sum_by_person
 from facerefs.stages.search.similarity import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Whitening:
-    """A linear map of embeddings."""
+class WccnTransform:
+    """The linear map of embeddings that `fit_wccn` learns."""
 
     centre: Floats  # (D,)
     axes: Floats  # (D, D)
 
     def __call__(self, vectors: Floats) -> Floats:
-        """float32 (N, D) of unit length in, the same out."""
+        """The mapped embeddings, float32 (N, D), unit length. vectors: float32 (N, D), unit length."""
         with threadpool_limits(1, "blas"):
-            white = (vectors - self.centre) @ self.axes
-        return np.asarray(white / np.linalg.norm(white, axis=1, keepdims=True), np.float32)
+            mapped = (vectors - self.centre) @ self.axes
+        return np.asarray(mapped / np.linalg.norm(mapped, axis=1, keepdims=True), np.float32)
 
 
-def whitening(vectors: Floats, person: Ints) -> Whitening | None:
-    """Within-class covariance normalisation, learned from float32 (N, D) of unit length.
+def fit_wccn(vectors: Floats, person: Ints) -> WccnTransform | None:
+    """The WCCN transform for embeddings float32 (N, D) of unit length; None if there are too few faces to learn it.
 
     An embedder was trained on some population. On another (rendered people, one family, one age) all faces
     share a direction, and few directions of pose and light dominate: cosines crowd together. Subtracting the
     mean and dividing by the covariance within people undoes both (Hatch, Kajarekar and Stolcke, Interspeech
-    2006). The covariance is shrunk towards a multiple of the identity, which weighs as much as D faces.
+    2006). The covariance is shrunk towards a multiple of the identity matrix, which weighs as much as D faces.
 
-    person: int64 (N,), -1 for faces to leave out of the estimate. Returns None where it would rest on too
-    little: fewer faces, less one per person, than a quarter of the dimensions.
+    person: int64 (N,), -1 for faces to leave out of the estimate. Too few: the number of faces, less one per person,
+    is below a quarter of the dimensions.
     """
     dimensions = vectors.shape[1]
-    people = gather(vectors, person, int(person.max(initial=-1)) + 1)
+    people = sum_by_person(vectors, person, int(person.max(initial=-1)) + 1)
     rows = np.flatnonzero(person >= 0)
     freedom = len(rows) - np.count_nonzero(people.sizes)
     if freedom < dimensions / 4:
@@ -51,4 +53,4 @@ def whitening(vectors: Floats, person: Ints) -> Whitening | None:
         covariance = (scatter + dimensions * typical * np.eye(dimensions)) / (freedom + dimensions)
         variance, axes = np.linalg.eigh(covariance)
     centre = people.means[people.sizes > 0].mean(axis=0)
-    return Whitening(centre, (axes / np.sqrt(variance)).astype(np.float32))
+    return WccnTransform(centre, (axes / np.sqrt(variance)).astype(np.float32))

@@ -1,1 +1,1 @@
-"""How faces of one person are compared and which become references; `stages/select.py` puts it together."""
+"""Choose reference photos for each face: compare the faces of a person, apply the limits, rank the rest."""

@@ -1,4 +1,4 @@
-"""Which candidates a target gets: the best by a score, or those that differ most from each other."""
+"""Choose the references of a target: the best by a score, or those that differ most from each other."""
 
 from dataclasses import dataclass, fields
 
@@ -7,50 +7,50 @@ from numpy.typing import NDArray
 
 from facerefs.stages.references.comparison import Compared
 from facerefs.stages.references.face_arrays import Block
-from facerefs.stages.references.reasons import COPY, FREE, SESSION, Reasons
+from facerefs.stages.references.reasons import ALLOWED, COPY, SESSION, Reasons
 from facerefs.stages.search.similarity import Floats, Ints, inner_products
 
 Scores = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Pairs as arrays of one length: references, and shots of the target that would have been references."""
+class ChosenPairs:
+    """Pairs as arrays of one length: references, and copies and session shots that would have been references."""
 
-    target: Ints  # place among the portraits
+    target: Ints  # row in `FaceArrays`
     reference: Ints
-    rank: Ints  # -1 for a refused one
-    place: Ints  # rank; of a refused one what its rank were if it were none's shot
-    reason: Reasons  # FREE, SESSION, UNSURE, COPY
+    rank: Ints  # 0 is the best; -1 for a refused one
+    place: Ints  # the rank, or the rank that a refused one would have had
+    reason: Reasons  # ALLOWED, SESSION, UNSURE, COPY
     landmark_distance: Floats
     similarity: Floats
     pose_gap: Floats
     hash_distance: Ints
 
-    def take(self, rows: NDArray[np.bool_]) -> "Chosen":
+    def take(self, rows: NDArray[np.bool_]) -> "ChosenPairs":
         """The pairs for which `rows` is true."""
-        return Chosen(*(getattr(self, column.name)[rows] for column in fields(Chosen)))
+        return ChosenPairs(*(getattr(self, column.name)[rows] for column in fields(ChosenPairs)))
 
     @classmethod
-    def joined(cls, parts: list["Chosen"]) -> "Chosen":
-        """The pairs of all parts; there must be one part."""
+    def concatenated(cls, parts: list["ChosenPairs"]) -> "ChosenPairs":
+        """The pairs of all parts, of which there must be at least one."""
         return cls(
             *(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls))
         )
 
 
-def chosen(
+def chosen_pairs(
     block: Block, pairs: Compared, why: Reasons, picks: Ints, refused: tuple[Ints, Ints, Ints, Ints]
-) -> Chosen:
-    """The pairs of a block that go on. why: (P, t, n). picks: (P, t, k), from `best` or `farthest`."""
+) -> ChosenPairs:
+    """The chosen and the refused pairs of a block. why: (P, t, n). picks: (P, t, k), from `best` or `farthest`."""
     person, target, rank = np.nonzero(picks >= 0)
     free = person, target, picks[person, target, rank], rank
     person, target, reference, place = (np.concatenate(both) for both in zip(free, refused, strict=True))
     at = person, target, reference
-    return Chosen(
+    return ChosenPairs(
         target=block.target(person, target),
         reference=block.reference(person, reference),
-        rank=np.where(why[at] == FREE, place, -1),
+        rank=np.where(why[at] == ALLOWED, place, -1),
         place=place,
         reason=why[at],
         landmark_distance=pairs.landmark_distance[at],
@@ -61,25 +61,25 @@ def chosen(
 
 
 def best(score: Scores, why: Reasons, k: int) -> Ints:
-    """The k free candidates of each target with the smallest score, (P, t, k), -1 where there are fewer.
+    """The k allowed candidates of each target with the smallest score, (P, t, k), -1 where there are fewer.
 
-    score and why: (P, t, n). Of equal ones the first is better.
+    score and why: (P, t, n). Of candidates with equal scores the first is better.
     """
-    order = np.argsort(np.where(why == FREE, score, np.inf), axis=2, kind="stable")[:, :, :k]
-    return np.where(np.take_along_axis(why, order, axis=2) == FREE, order, -1)
+    order = np.argsort(np.where(why == ALLOWED, score, np.inf), axis=2, kind="stable")[:, :, :k]
+    return np.where(np.take_along_axis(why, order, axis=2) == ALLOWED, order, -1)
 
 
 def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
-    """k free candidates of each target by farthest-point sampling, (P, t, k), -1 where there are fewer.
+    """k allowed candidates of each target by farthest-point sampling, (P, t, k), -1 where there are fewer.
 
-    The first is that with the smallest score, each further one that whose largest cosine to those before is the
-    smallest; of equal ones the first. score and why: (P, t, n); vectors: float32 (P, n, D), unit length.
+    The first is the one with the smallest score; each further one has the smallest largest cosine to those before it;
+    of equal ones the first. score and why: (P, t, n); vectors: float32 (P, n, D), unit length.
     """
     people, targets, size = why.shape
     person, target = np.ogrid[:people, :targets]
-    nearest = np.where(why == FREE, np.float32(-np.inf), np.float32(np.inf))
+    nearest = np.where(why == ALLOWED, np.float32(-np.inf), np.float32(np.inf))
     picks = np.full((people, targets, min(k, size)), -1)
-    pick = np.where(why == FREE, score, np.inf).argmin(axis=2)
+    pick = np.where(why == ALLOWED, score, np.inf).argmin(axis=2)
     for rank in range(picks.shape[2]):
         if rank:
             last = vectors[person, picks[:, :, rank - 1]]
@@ -92,13 +92,13 @@ def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
 
 
 def refused(score: Scores, why: Reasons, k: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """Person, target, candidate and place of the target's own shots that would have been among its k best.
+    """Person, target, candidate and place of the copies and session shots that would have been among the k best.
 
     score and why: (P, t, n). Four arrays of one length.
     """
     person, target = np.nonzero((why >= SESSION).any(axis=2))
     score, why = score[person, target], why[person, target]
-    barred = (why != FREE) & (why < SESSION)
+    barred = (why != ALLOWED) & (why < SESSION)
     order = np.argsort(np.where(barred, np.inf, score), axis=1, kind="stable")[:, :k]
     why = np.take_along_axis(why, order, axis=1)
     row, place = np.nonzero((why >= SESSION) & (why <= COPY))

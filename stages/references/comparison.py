@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.stages.copies.face_features import hash_distance, landmark_distance
-from facerefs.stages.references.face_arrays import Block, Portraits
+from facerefs.stages.references.face_arrays import Block, FaceArrays
 from facerefs.stages.search.similarity import Floats, Ints, inner_products
 
 
@@ -21,19 +21,19 @@ class Compared:
     same_photo: NDArray[np.bool_]  # a face is in the same photo as itself
 
 
-def compared(portraits: Portraits, block: Block) -> Compared:
+def compared(faces: FaceArrays, block: Block) -> Compared:
     """All targets of a block with all faces of their persons."""
 
     def gap(values: Floats) -> Floats:
         return np.asarray(np.abs(block.targets(values)[:, :, None] - block.references(values)[:, None]))
 
-    targets = portraits.features.view(lambda values: block.targets(values)[:, :, None])
-    references = portraits.features.view(lambda values: block.references(values)[:, None])
-    image = portraits.image
+    targets = faces.features.view(lambda values: block.targets(values)[:, :, None])
+    references = faces.features.view(lambda values: block.references(values)[:, None])
+    image = faces.image
     return Compared(
         landmark_distance=landmark_distance(targets.landmarks, references.landmarks),
         similarity=inner_products(targets.vectors, references.vectors),
-        pose_gap=np.maximum(gap(portraits.yaw), gap(portraits.pitch)),
+        pose_gap=np.maximum(gap(faces.yaw), gap(faces.pitch)),
         hash_distance=hash_distance(targets, references),
         same_photo=block.targets(image)[:, :, None] == block.references(image)[:, None],
     )

@@ -1,4 +1,4 @@
-"""How well the eyes and the mouth of one face fit those of another after an affine map each (ASFFNet)."""
+"""The distance between the eyes and mouths of two faces after an affine map of each component (ASFFNet)."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ Doubles = NDArray[np.float64]
 EYES_AND_BROWS = (*range(17, 27), *range(36, 48))
 MOUTH = tuple(range(48, 68))
 EYE_WEIGHT, MOUTH_WEIGHT = 1.01, 1.49
-_FLAT = 1e-6  # points this much nearer to a line than they are long lie on it, as far as float32 can tell
+_FLAT = 1e-6  # points are on a line if their spread across it is below this share of that along it
 
 
 def fit_distance(landmarks: Floats, block: Block) -> Doubles:
     """The score of ASFFNet (Li et al., CVPR 2020) for each pair of a block, (P, t, n): less is better.
 
-    landmarks: float32 (N, 68, 2) of all portraits, as a share of the crop's side.
+    landmarks: float32 (N, 68, 2) of all faces, as a share of the crop's side.
     1.01 x the residual of eyes and brows + 1.49 x that of the mouth, after the affine map of the reference's
     points to the target's that is best by least squares; a residual is the root of the sum of squares over the
     points, as the authors' ASFFNet512 has it (the paper learns weights of squares), as a share of the crop's side.
@@ -46,10 +46,10 @@ class _Component:
 
 
 def _residual(target: _Component, reference: _Component) -> Doubles:
-    """Roots of the squares that remain, (P, t, n), by Pythagoras: all squares less those of the projections.
+    """The residuals (P, t, n): roots of the sum of squares less the squares of the projections.
 
-    Affine images of the reference's points are the linear combinations of their x, their y and a constant. About
-    their centre the constant is gone, and an orthonormal basis of x and y spans the rest.
+    Affine maps of the reference's points are the linear combinations of their x, their y and a constant. With the
+    points centred the constant is 0, and an orthonormal basis of x and y spans the rest.
     """
     rest = (_square(target.x) + _square(target.y))[:, :, None]
     for direction in _basis(reference):
@@ -59,14 +59,14 @@ def _residual(target: _Component, reference: _Component) -> Doubles:
 
 
 def _basis(reference: _Component) -> tuple[Doubles, Doubles]:
-    """Orthonormal directions (P, n, m) that span x and y; zero where there are fewer."""
+    """Two orthonormal directions (P, n, m) that span x and y; zero if the points lie on a line or are one point."""
     first = _unit(reference.x, _square(reference.x))
     upright = reference.y - np.sum(reference.y * first, axis=-1, keepdims=True) * first
     return first, _unit(upright, _square(reference.x) + _square(reference.y))
 
 
 def _unit(direction: Doubles, size: Doubles) -> Doubles:
-    """Of length 1; 0 if it is nothing beside a length whose square is `size`."""
+    """The direction at length 1; 0 if its length is negligible beside the root of `size`."""
     length = np.sqrt(_square(direction))[..., None]
     there = length > _FLAT * np.sqrt(size)[..., None]
     return np.where(there, direction / np.where(there, length, 1), 0)

@@ -1,4 +1,4 @@
-"""The faces that may be targets and references, as arrays in which a person's faces lie side by side."""
+"""The faces that may be targets and references, as arrays in which the faces of a person are neighbours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
-class Portraits:
-    """N faces that are not rejected and have an identity: by how many faces their person has, by person, by id.
+class FaceArrays:
+    """N faces that are not rejected and have an identity, sorted by number of faces of the person, person and id.
 
     Arrays of length N. An unknown figure is NaN.
     """
@@ -25,8 +25,8 @@ class Portraits:
     id: pa.ChunkedArray
     part: pa.ChunkedArray
     identity: pa.ChunkedArray
-    order: Ints  # of the ids: 0 for the smallest
-    size: Ints  # how many faces the person has
+    order: Ints  # rank of the id: 0 for the smallest
+    size: Ints  # number of faces of the person
     image: Ints
     features: FaceFeatures
     crop_size: Floats  # pixels
@@ -42,8 +42,8 @@ class Portraits:
         return len(self.order)
 
 
-def portraits(faces: pa.Table, identities: pa.Table) -> Portraits:
-    """The faces in use.
+def face_arrays(faces: pa.Table, identities: pa.Table) -> FaceArrays:
+    """The arrays of all faces that are not rejected and have an identity.
 
     Raises ValueError if they come from several embedders, or if one lacks landmarks or embedding.
     """
@@ -58,7 +58,7 @@ def portraits(faces: pa.Table, identities: pa.Table) -> Portraits:
     def figures(name: str) -> Floats:
         return np.asarray(faces[name].to_numpy()[rows], np.float32)
 
-    return Portraits(
+    return FaceArrays(
         id=faces["id"].take(pa.array(rows)),
         part=faces["part"].take(pa.array(rows)),
         identity=pa.chunked_array([names.take(pa.array(person[rows]))]),
@@ -76,34 +76,34 @@ def portraits(faces: pa.Table, identities: pa.Table) -> Portraits:
 
 @dataclass(frozen=True)
 class Block:
-    """Of P people who have n faces each some, the targets (t a person), which are compared with all n."""
+    """P people with n faces each, and t of the n as targets, which are compared with all n."""
 
-    first: int  # the first person's first face
-    people: int
-    size: int
-    start: int
+    first: int  # row of the first person's first face
+    people: int  # P
+    size: int  # n
+    start: int  # the targets are faces start to stop of each person
     stop: int
 
     def references(self, values: NDArray[Value]) -> NDArray[Value]:
-        """All faces' values, (P, n, ...), from those of all portraits; a view."""
+        """The values of the faces of the block, (P, n, ...), from the values of all N faces; a view."""
         last = self.first + self.people * self.size
         return values[self.first : last].reshape(self.people, self.size, *values.shape[1:])
 
     def targets(self, values: NDArray[Value]) -> NDArray[Value]:
-        """The targets' values, (P, t, ...); a view."""
+        """The values of the targets of the block, (P, t, ...); a view."""
         return self.references(values)[:, self.start : self.stop]
 
     def target(self, person: Ints, number: Ints) -> Ints:
-        """The places among all portraits of the block's targets [person, number]."""
+        """The rows among all N faces of the targets [person, number] of the block."""
         return self.reference(person, self.start + number)
 
     def reference(self, person: Ints, number: Ints) -> Ints:
-        """The places among all portraits of faces [person, number]."""
+        """The rows among all N faces of the faces [person, number] of the block."""
         return self.first + person * self.size + number
 
 
 def blocks(sizes: Ints, pairs: int) -> Iterator[Block]:
-    """All faces as targets once, about `pairs` pairs at a time. sizes: `Portraits.size`, ascending."""
+    """Blocks of about `pairs` pairs in which every face is a target once. sizes: `FaceArrays.size`, ascending."""
     for size, first, count in zip(*np.unique(sizes, return_index=True, return_counts=True), strict=True):
         together = max(1, pairs // size**2)
         targets = max(1, min(size, pairs // size))
@@ -114,7 +114,7 @@ def blocks(sizes: Ints, pairs: int) -> Iterator[Block]:
 
 
 def _people(faces: pa.Table, identities: pa.Table) -> tuple[Ints, pa.Array]:
-    """For each face the number of its person, -1 if it is not in use; and the names of the persons."""
+    """For each face the number of its person, -1 if it is rejected or has none; and the names of the persons."""
     known = identities.filter(pc.and_(pc.is_null(identities["reject"]), pc.is_valid(identities["identity"])))
     numbers, names = _codes(known["identity"])
     place = pc.index_in(faces["id"], value_set=known["face"].combine_chunks())

@@ -1,4 +1,4 @@
-"""What a person decided about pairs of faces in `overrides.csv`, over what the rule says."""
+"""Lines of `overrides.csv` about pairs of faces, which come before the copy rule."""
 
 from dataclasses import dataclass
 
@@ -7,43 +7,43 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facerefs.stages.copies.copy_rule import COPY, NEITHER
-from facerefs.stages.copies.pair_overrides import PairsSaid, said_of_pairs
+from facerefs.stages.copies.pair_overrides import PairOverrides, pair_overrides
 from facerefs.stages.references.face_arrays import Block
 from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """Pairs of N portraits, whichever way round."""
+class PairOverrideLookup:
+    """The override lines about pairs of N faces, looked up in either order."""
 
-    said: PairsSaid  # by places among the portraits
-    judged: NDArray[np.bool_]  # (N,), whether a portrait is in any pair
+    overrides: PairOverrides  # by rows in `FaceArrays`
+    mentioned: NDArray[np.bool_]  # (N,), True if a face is in any pair
 
-    def over(self, block: Block, kinds: Ints) -> Ints:
-        """The kinds of all pairs of a block, (P, t, n), with what the person decided in their place."""
-        if not block.targets(self.judged).any():
+    def applied_to(self, block: Block, kinds: Ints) -> Ints:
+        """The kinds of all pairs of a block, (P, t, n), replaced where an override line decides."""
+        if not block.targets(self.mentioned).any():
             return kinds
-        place = np.arange(len(self.judged))
-        found = self._find(block.targets(place)[:, :, None], block.references(place)[:, None])
-        return np.where(found >= 0, np.where(self.said.copy[found], COPY, NEITHER), kinds)
+        row = np.arange(len(self.mentioned))
+        found = self._find(block.targets(row)[:, :, None], block.references(row)[:, None])
+        return np.where(found >= 0, np.where(self.overrides.copy[found], COPY, NEITHER), kinds)
 
     def lines(self, a: Ints, b: Ints) -> Ints:
-        """The line about each pair of places; 0 if there is none."""
-        if not len(self.said.key):
+        """The line about each pair of rows; 0 if there is none."""
+        if not len(self.overrides.key):
             return np.zeros(len(a), np.int64)
         found = self._find(a, b)
-        return np.where(found >= 0, self.said.line[found], 0)
+        return np.where(found >= 0, self.overrides.line[found], 0)
 
     def _find(self, a: Ints, b: Ints) -> Ints:
-        """Where pairs stand among those of which something is said, -1 if nowhere."""
-        keys = np.minimum(a, b) * len(self.judged) + np.maximum(a, b)
-        found = np.minimum(np.searchsorted(self.said.key, keys), len(self.said.key) - 1)
-        return np.where(self.said.key[found] == keys, found, -1)
+        """The index of each pair in `overrides`, -1 if it is not there."""
+        keys = np.minimum(a, b) * len(self.mentioned) + np.maximum(a, b)
+        found = np.minimum(np.searchsorted(self.overrides.key, keys), len(self.overrides.key) - 1)
+        return np.where(self.overrides.key[found] == keys, found, -1)
 
 
-def verdicts(overrides: pa.Table, ids: pa.ChunkedArray) -> Verdicts:
-    """What is said of the portraits with these ids."""
-    said = said_of_pairs(overrides, ids)
-    judged = np.zeros(len(ids), bool)
-    judged[said.key // len(ids)] = judged[said.key % len(ids)] = True
-    return Verdicts(said, judged)
+def pair_override_lookup(overrides: pa.Table, ids: pa.ChunkedArray) -> PairOverrideLookup:
+    """The lookup for the faces with these ids."""
+    found = pair_overrides(overrides, ids)
+    mentioned = np.zeros(len(ids), bool)
+    mentioned[found.key // len(ids)] = mentioned[found.key % len(ids)] = True
+    return PairOverrideLookup(found, mentioned)

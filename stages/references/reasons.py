@@ -1,4 +1,4 @@
-"""Why a face is not another one's reference."""
+"""The reasons why a face is not the reference of another one."""
 
 import numpy as np
 import pyarrow as pa
@@ -11,40 +11,53 @@ from facerefs.stages.copies.copy_rule import UNSURE as UNSURE_KIND
 
 Reasons = NDArray[np.uint8]
 
-FREE, SAME_PHOTO, SMALL, SOFT, NIQE, BRISQUE, TURNED, UNLIKE, ALIKE, SESSION, UNSURE, COPY = range(12)
-"""In the order in which they are looked at. From SESSION on: a reference, were it not the target's own shot."""
+(
+    ALLOWED,
+    SAME_PHOTO,
+    SMALL,
+    NOT_SHARP,
+    NIQE,
+    BRISQUE,
+    POSE_TOO_FAR,
+    TOO_DIFFERENT,
+    TOO_SIMILAR,
+    SESSION,
+    UNSURE,
+    COPY,
+) = range(12)
+"""In the order in which they are checked. From SESSION on, only the copy rule stands against the reference."""
 
-_WORDS = {
+_PHRASES = {
     SAME_PHOTO: "in the same photo",
     SMALL: "too small for its crop",
-    SOFT: "not sharp enough",
+    NOT_SHARP: "not sharp enough",
     NIQE: "of too high a NIQE",
     BRISQUE: "of too high a BRISQUE",
-    TURNED: "turned too far from it",
-    UNLIKE: "not alike enough",
-    ALIKE: "too much alike",
+    POSE_TOO_FAR: "turned too far from it",
+    TOO_DIFFERENT: "not alike enough",
+    TOO_SIMILAR: "too much alike",
     SESSION: "of its session",
     UNSURE: "perhaps copies of it",
     COPY: "copies of it",
 }
 
 
-def of_kinds(kinds: NDArray[np.integer], same_session: bool) -> Reasons:
-    """The reasons that the kinds of `facerefs.stages.copies.copy_rule` are; a session is none if it may be."""
+def reasons_of_kinds(kinds: NDArray[np.integer], same_session: bool) -> Reasons:
+    """The reason for each kind of `facerefs.stages.copies.copy_rule`; `same_session` allows shots of one session."""
     reasons = np.zeros(4, np.uint8)
-    reasons[[NEITHER_KIND, SESSION_KIND, UNSURE_KIND, COPY_KIND]] = FREE, SESSION, UNSURE, COPY
+    reasons[[NEITHER_KIND, SESSION_KIND, UNSURE_KIND, COPY_KIND]] = ALLOWED, SESSION, UNSURE, COPY
     if same_session:
-        reasons[SESSION_KIND] = FREE
+        reasons[SESSION_KIND] = ALLOWED
     return np.asarray(reasons[kinds])
 
 
-def counted(why: Reasons) -> NDArray[np.int32]:
-    """How often each reason occurs in each row: (M, n) to (M, reasons)."""
+def count_reasons(why: Reasons) -> NDArray[np.int32]:
+    """The number of times each reason occurs in each row, (M, reasons). why: (M, n)."""
     return np.stack([(why == reason).sum(axis=1, dtype=np.int32) for reason in range(COPY + 1)], axis=1)
 
 
-def sentences(counts: NDArray[np.int32], least: int) -> pa.Array:
-    """Why faces have fewer than `least` references, from the number of candidates that each reason refused."""
+def reason_sentences(counts: NDArray[np.int32], least: int) -> pa.Array:
+    """Sentences that say why faces have fewer than `least` references. counts: candidates refused for each reason."""
     if not len(counts):
         return pa.array([], pa.string())
     different, which = np.unique(counts, axis=0, return_inverse=True)
@@ -58,7 +71,7 @@ def _sentence(counts: NDArray[np.int32], least: int) -> str:
         return "the only photo of the person"
     numbers = dict(enumerate(counts.tolist()))
     numbers[SAME_PHOTO] -= 1
-    free = numbers.pop(FREE)
-    parts = [f"{free} could be its reference, but at least {least} are asked for"] if free else []
-    parts += [f"{number} {_WORDS[reason]}" for reason, number in numbers.items() if number]
+    allowed = numbers.pop(ALLOWED)
+    parts = [f"{allowed} could be its reference, but at least {least} are asked for"] if allowed else []
+    parts += [f"{number} {_PHRASES[reason]}" for reason, number in numbers.items() if number]
     return f"of {others} other faces of the person: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""The rows of `pairs`, from what was chosen."""
+"""The rows of the table `pairs`, from the chosen pairs."""
 
 from collections.abc import Mapping
 
@@ -11,27 +11,27 @@ from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
 from facerefs.stages.copies.copy_rule import UNSURE as UNSURE_KIND
 from facerefs.stages.copies.copy_rule import CopyRule
-from facerefs.stages.references.choice import Chosen
-from facerefs.stages.references.face_arrays import Portraits
-from facerefs.stages.references.pair_overrides import Verdicts
+from facerefs.stages.references.choice import ChosenPairs
+from facerefs.stages.references.face_arrays import FaceArrays
+from facerefs.stages.references.pair_overrides import PairOverrideLookup
 from facerefs.stages.references.reasons import COPY, SESSION, UNSURE
 from facerefs.stages.search.similarity import Ints
 
-_AFTER_REFERENCES = 1 << 32  # more than there are ranks
+_AFTER_REFERENCES = 1 << 32  # larger than any rank
 
 Columns = Mapping[str, pa.Array | pa.ChunkedArray]
 
 
-def joined(portraits: Portraits, parts: list[pa.Table]) -> pa.Table:
-    """`PAIRS` in the order of the targets' ids, then of `place`, from tables of the functions below."""
+def assemble(faces: FaceArrays, parts: list[pa.Table]) -> pa.Table:
+    """The table `PAIRS` in the order of the targets' ids, then of `place`, from the tables of the functions below."""
     rows = pa.concat_tables(parts, promote_options="default")
     target = rows["target"].to_numpy()
-    order = np.lexsort((rows["place"].to_numpy(), portraits.order[target]))
+    order = np.lexsort((rows["place"].to_numpy(), faces.order[target]))
     target = pa.array(target[order])
     columns: dict[str, pa.ChunkedArray] = {
-        "target": portraits.id.take(target),
-        "identity": portraits.identity.take(target),
-        "target_part": portraits.part.take(target),
+        "target": faces.id.take(target),
+        "identity": faces.identity.take(target),
+        "target_part": faces.part.take(target),
     }
     rows = rows.take(pa.array(order))
     for name in PAIRS.names:
@@ -40,13 +40,13 @@ def joined(portraits: Portraits, parts: list[pa.Table]) -> pa.Table:
     return pa.table(columns).select(PAIRS.names).cast(PAIRS)
 
 
-def of_photos(portraits: Portraits, chosen: Chosen, detail: pa.Array, strategy: str) -> pa.Table:
-    """References, and after them the refused shots of the target, with `detail` saying why."""
+def photo_rows(faces: FaceArrays, chosen: ChosenPairs, detail: pa.Array, strategy: str) -> pa.Table:
+    """Rows of the references, and after them of the refused copies and session shots, with the reasons in `detail`."""
     refused = chosen.rank < 0
     reject = np.where(chosen.reason == COPY, Reject.COPY.value, Reject.SESSION.value)
     columns = {
-        "reference": portraits.id.take(pa.array(chosen.reference)),
-        "reference_part": portraits.part.take(pa.array(chosen.reference)),
+        "reference": faces.id.take(pa.array(chosen.reference)),
+        "reference_part": faces.part.take(pa.array(chosen.reference)),
         "rank": pa.array(chosen.rank, pa.int32(), mask=refused),
         "landmark_distance": pa.array(chosen.landmark_distance, pa.float32()),
         "similarity": pa.array(chosen.similarity, pa.float32()),
@@ -57,48 +57,50 @@ def of_photos(portraits: Portraits, chosen: Chosen, detail: pa.Array, strategy: 
     return _rows(chosen.target, chosen.place + np.where(refused, _AFTER_REFERENCES, 0), strategy, columns)
 
 
-def without(targets: Ints, why: pa.Array, strategy: str) -> pa.Table:
-    """The faces that have no reference, one row each."""
+def unreferenced_rows(targets: Ints, why: pa.Array, strategy: str) -> pa.Table:
+    """One row for each face that has no reference."""
     reject = pa.repeat(Reject.NO_REFERENCE.value, len(targets))
     last = np.full(len(targets), np.iinfo(np.int64).max)
     return _rows(targets, last, strategy, {"reject": reject, "reject_detail": why})
 
 
-def synthesised(portraits: Portraits, targets: Ints, number: int, seed: int) -> pa.Table:
-    """`number` references of each of these faces that are made from the face itself."""
+def synthesised_rows(faces: FaceArrays, targets: Ints, number: int, seed: int) -> pa.Table:
+    """Rows of `number` synthesised references for each target, made from the target itself."""
     from facerefs.stages.synthesise.parameters import draw_json
 
     target, rank = np.repeat(targets, number), np.tile(np.arange(number), len(targets))
-    ids = portraits.id.take(pa.array(target))
+    ids = faces.id.take(pa.array(target))
     drawn = [draw_json(seed, face, at) for face, at in zip(ids.to_pylist(), rank.tolist(), strict=True)]
     columns = {
         "reference": ids,
-        "reference_part": portraits.part.take(pa.array(target)),
+        "reference_part": faces.part.take(pa.array(target)),
         "rank": pa.array(rank, pa.int32()),
         "synthesis": pa.array(drawn, pa.string()),
     }
     return _rows(target, rank, "synthesised", columns)
 
 
-def evidence(portraits: Portraits, refused: Chosen, rule: CopyRule, verdicts: Verdicts) -> pa.Array:
-    """Why each of these was refused."""
+def refusal_details(
+    faces: FaceArrays, refused: ChosenPairs, rule: CopyRule, overrides: PairOverrideLookup
+) -> pa.Array:
+    """A sentence for each refused pair that says why."""
     texts = np.full(len(refused.rank), "", object)
-    alike, shot = refused.reason == SESSION, refused.reason != SESSION
-    texts[alike] = [
+    session, shot = refused.reason == SESSION, refused.reason != SESSION
+    texts[session] = [
         f"one session: cosine {cosine:.3f} (from {rule.session_similarity:.3f})"
-        for cosine in refused.similarity[alike].tolist()
+        for cosine in refused.similarity[session].tolist()
     ]
-    texts[shot] = _of_shots(portraits, refused.take(shot), rule)
+    texts[shot] = _of_shots(faces, refused.take(shot), rule)
     unsure = refused.reason == UNSURE
     texts[unsure] = "perhaps one shot: " + texts[unsure]
-    lines = verdicts.lines(refused.target, refused.reference)
+    lines = overrides.lines(refused.target, refused.reference)
     texts[lines > 0] = [f"overrides.csv, line {line}" for line in lines[lines > 0].tolist()]
     return pa.array(texts, pa.string())
 
 
-def _of_shots(portraits: Portraits, shots: Chosen, rule: CopyRule) -> list[str]:
+def _of_shots(faces: FaceArrays, shots: ChosenPairs, rule: CopyRule) -> list[str]:
     kinds: NDArray[np.int64] = np.where(shots.reason == COPY, COPY_KIND, UNSURE_KIND)
-    landmarks = portraits.features.landmark_distance(shots.target, shots.reference)
+    landmarks = faces.features.landmark_distance(shots.target, shots.reference)
     return rule.why(kinds, shots.similarity, shots.hash_distance, landmarks)
 
 

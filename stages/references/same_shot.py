@@ -1,18 +1,20 @@
-"""Which faces of a person show the target's own shot or session, by the rule and by what a person said."""
+"""Which faces of a person show the target's own shot or session, by the copy rule and by override lines."""
 
 import numpy as np
 
 from facerefs.stages.copies.copy_rule import COPY, CopyRule
 from facerefs.stages.references.comparison import Compared
-from facerefs.stages.references.face_arrays import Block, Portraits
-from facerefs.stages.references.pair_overrides import Verdicts
+from facerefs.stages.references.face_arrays import Block, FaceArrays
+from facerefs.stages.references.pair_overrides import PairOverrideLookup
 from facerefs.stages.search.similarity import Ints
 
 
-def kinds(faces: Portraits, block: Block, pairs: Compared, rule: CopyRule, said: Verdicts) -> Ints:
+def pair_kinds(
+    faces: FaceArrays, block: Block, pairs: Compared, rule: CopyRule, overrides: PairOverrideLookup
+) -> Ints:
     """The kinds of `facerefs.stages.copies.copy_rule` of all pairs of a block, (P, t, n). The rule must be calibrated.
 
-    The landmarks are compared as they are and, where more resemblance would say more, mirrored.
+    The landmarks are compared as they are and, where a nearer match could change the kind, mirrored.
     """
     landmarks = pairs.landmark_distance
     found = rule.kinds(pairs.similarity, pairs.hash_distance, landmarks)
@@ -24,4 +26,4 @@ def kinds(faces: Portraits, block: Block, pairs: Compared, rule: CopyRule, said:
             block.target(person, target), block.reference(person, reference)
         )
         found = rule.kinds(pairs.similarity, pairs.hash_distance, landmarks)
-    return said.over(block, found)
+    return overrides.applied_to(block, found)

@@ -1,1 +1,1 @@
-"""Nearest neighbours: by FAISS, by cosine in blocks, by Hamming distance."""
+"""Nearest-neighbour search: with FAISS, by cosine in blocks, and by Hamming distance."""

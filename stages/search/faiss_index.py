@@ -1,4 +1,4 @@
-"""Which vectors are nearest to which: FAISS, exact for thousands, inverted lists for millions, on CPU or GPU."""
+"""Nearest vectors with FAISS: exact for thousands, inverted lists for millions, on CPU or GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Numbers = NDArray[np.int32]
 EXACT_UP_TO = 50_000
 _QUERIES_PER_BLOCK = 8192
 _LISTS_PER_ROOT = 2
-_LISTS_LOOKED_AT = 24
+_LISTS_SEARCHED = 24
 _TRAINED_ON_PER_LIST = 48
 _ROUNDS = 8
 
@@ -24,11 +24,11 @@ def nearest_blocks(vectors: Floats, queries: Floats, k: int) -> Iterator[tuple[i
     vectors: float32 (N, D) of about unit length; queries: float32 (M, D). Yields the first query's number,
     similarity float32 (m, K) and index int32 (m, K), where K is k or N, if fewer; index -1 and similarity -2
     stand where fewer were found. Up to 50,000 vectors every one is compared, as float32. Beyond, vectors are
-    kept as float16 in 2 sqrt(N) lists, of which a query looks at the nearest 24. Of 89,000 synthetic faces
+    kept as float16 in 2 sqrt(N) lists, of which a query searches the nearest 24. Of 89,000 synthetic faces
     (128-d, k 64) that finds, of pairs of one person, 0.998 of those with a cosine of at least 0.4 and 0.999 of
     those from 0.52 on; of strangers, who are scattered, 0.77 and 0.93. An HNSW graph (M 32, ef 64) found 0.9995
     of one person's from 0.4 on, but took longer to build than this to build and search, and FAISS does not promise that
-    several threads build it alike.
+    several threads build the same graph.
 
     Lists are trained from a fixed seed, without BLAS, and each query is answered by one thread: the result does
     not depend on how many there are. With a GPU build of FAISS and a GPU the same index lies there;
@@ -73,7 +73,7 @@ def _lists(count: int, dimensions: int) -> Any:
         inner_product,
         False,  # the vectors themselves, not what is left of them after their list's centre
     )
-    index.nprobe = _LISTS_LOOKED_AT
+    index.nprobe = _LISTS_SEARCHED
     index.cp.niter = _ROUNDS
     index.cp.spherical = True
     return index
@@ -91,7 +91,9 @@ def _row_by_row() -> Iterator[None]:
     import faiss
 
     usual = faiss.cvar.distance_compute_blas_threshold
-    faiss.cvar.distance_compute_blas_threshold = 2**31 - 1  # queries at once, from which on it calls BLAS
+    faiss.cvar.distance_compute_blas_threshold = (
+        2**31 - 1
+    )  # the number of queries at once from which on it calls BLAS
     try:
         yield
     finally:
@@ -99,7 +101,7 @@ def _row_by_row() -> Iterator[None]:
 
 
 def _placed(index: Any) -> Any:
-    """The index on the first GPU, if FAISS was built for GPUs and there is one, else where it is."""
+    """The index on the first GPU, if FAISS was built for GPUs and there is one, else the index as it is."""
     import faiss
 
     if faiss.get_num_gpus() == 0:

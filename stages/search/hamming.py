@@ -1,4 +1,4 @@
-"""Neighbours in Hamming distance among 64-bit hashes: exact, with FAISS, in bounded memory."""
+"""Neighbours by Hamming distance among 64-bit hashes: exact, with FAISS, in bounded memory."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ Ints = NDArray[np.int64]
 _QUERIES_PER_BLOCK, _CROWDED_QUERIES_PER_BLOCK = 8192, 1024
 _FLAT_UP_TO = 1 << 17
 _TABLES, _BITS_PER_TABLE = 3, 21
-_MOST_FLIPS = 2  # per table; with three there are 1,562 buckets to look into
+_MOST_FLIPS = 2  # per table; with three there are 1,562 buckets to search
 
 
 def hamming_pairs(queries: Hashes, base: Hashes, max_distance: int) -> tuple[Ints, Ints, Ints]:
@@ -22,7 +22,7 @@ def hamming_pairs(queries: Hashes, base: Hashes, max_distance: int) -> tuple[Int
     of the query), j (index in base), distance (bits). Memory grows with the pairs found, not with N times M.
 
     Every hash is compared, but for over 131,072 base hashes and at most 8 bits: of three thirds of 21 bits at
-    least one then differs in at most two bits, so 3 hash tables asked with two flips each miss nothing. With a
+    least one then differs in at most two bits, so 3 hash tables queried with two flips each miss nothing. With a
     million hashes that takes half the time; 4 tables of 16 bits with one flip take longer and end at 7 bits.
     """
     found = hamming_blocks(queries, base, max_distance)
@@ -33,10 +33,10 @@ def hamming_pairs(queries: Hashes, base: Hashes, max_distance: int) -> tuple[Int
 def hamming_blocks(
     queries: Hashes, base: Hashes, max_distance: int, *, crowded: bool = False
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """The same, some thousands of queries at a time.
+    """The pairs of `hamming_pairs` in blocks of some thousands of queries.
 
-    crowded: the hashes are alike, as those of aligned faces, so that the buckets of tables are full: every hash is
-    compared. For a million made-up ones with the bits of 800 faces that takes half the time.
+    crowded: many hashes are near each other, as those of aligned faces, so that the buckets of tables are full: every
+    hash is compared. For a million synthetic hashes with the bits of 800 faces that takes half the time.
     """
     index = _index(base, max_distance, crowded)
     together = _CROWDED_QUERIES_PER_BLOCK if crowded else _QUERIES_PER_BLOCK

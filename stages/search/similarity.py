@@ -14,7 +14,7 @@ _ROWS_AT_ONCE = 65_536
 
 
 def matrix(column: pa.ChunkedArray) -> Floats:
-    """A column of equally long lists as float32 (N, D).
+    """A column of lists of one length as float32 (N, D).
 
     Raises ValueError if a list is null or if the lists differ in length.
     """
@@ -54,7 +54,7 @@ def rows_of_matrix(column: pa.ChunkedArray, rows: Ints) -> Floats:
 
 
 def one_embedder(column: pa.ChunkedArray) -> str:
-    """The embedder that made all vectors. Raises ValueError if there are several."""
+    """The name of the embedder that made all vectors. Raises ValueError if there are several."""
     embedders = sorted(str(name) for name in column.unique().to_pylist())
     if len(embedders) != 1:
         raise ValueError(
@@ -67,31 +67,31 @@ def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Flo
     """The k rows of `vectors` with the largest inner product, best first, as `stages.search.faiss_index` finds them.
 
     vectors: float32 (N, D), unit length where the result is to be a cosine. queries: float32 (M, D); without
-    them every vector asks for its neighbours, and is not its own neighbour.
+    them every vector is a query, and not its own neighbour.
     Returns similarity float32 (M, K) and index int32 (M, K), where K is k or as many as there are, if fewer;
     where an index of over 50,000 vectors found fewer, index -1 and similarity -2.
     """
-    alone = queries is None
-    asked = vectors if queries is None else queries
-    count = min(k + alone, len(vectors)) - alone
-    similarity = np.zeros((len(asked), max(count, 0)), np.float32)
+    is_self = queries is None
+    searched = vectors if queries is None else queries
+    count = min(k + is_self, len(vectors)) - is_self
+    similarity = np.zeros((len(searched), max(count, 0)), np.float32)
     index = np.zeros(similarity.shape, np.int32)
     if count > 0:
-        for start, near, found in nearest_blocks(vectors, asked, count + alone):
+        for start, near, found in nearest_blocks(vectors, searched, count + is_self):
             rows = slice(start, start + len(near))
-            similarity[rows], index[rows] = _without_itself(start, near, found) if alone else (near, found)
+            similarity[rows], index[rows] = _without_itself(start, near, found) if is_self else (near, found)
     return similarity, index
 
 
 def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Ints]:
     """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`.
 
-    Only these pairs are held, 8 bytes each while they are gathered, not k neighbours of every row.
+    Memory holds only these pairs, 8 bytes each while they are collected, not k neighbours of every row.
     """
     count = len(vectors)
     keys = [np.zeros(0, np.int64)]
-    for start, most, their in nearest_blocks(vectors, vectors, min(k + 1, count)) if count else ():
-        near, found = _without_itself(start, most, their)
+    for start, similarity, neighbours in nearest_blocks(vectors, vectors, min(k + 1, count)) if count else ():
+        near, found = _without_itself(start, similarity, neighbours)
         row, column = np.nonzero(near >= at_least)
         a, b = (start + row).astype(np.int64), found[row, column].astype(np.int64)
         keys.append(np.unique(np.minimum(a, b) * count + np.maximum(a, b)))
@@ -100,7 +100,7 @@ def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Int
 
 
 def _without_itself(start: int, similarity: Floats, found: Numbers) -> tuple[Floats, Numbers]:
-    """Among exact copies the row itself may not come first, or not come at all: then the last one goes."""
+    """The neighbours without the row itself, or without the last one if exact copies pushed the row itself out."""
     own = found == np.arange(start, start + len(found), dtype=np.int32)[:, None]
     own[~own.any(axis=1), -1] = True
     return similarity[~own].reshape(len(found), -1), found[~own].reshape(len(found), -1)
@@ -134,15 +134,15 @@ def inner_products(left: Floats, right: Floats) -> Floats:
 def average_linkage(
     sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: float, lone: float | None = None
 ) -> Ints:
-    """Groups whose members are alike on average, so that no weak link and no chain joins two groups.
+    """Groups by average linkage: the members are similar on average, so no weak link and no chain joins two groups.
 
     Two groups merge while the mean cosine over all their cross pairs is at least `threshold`, best first.
     That mean is the inner product of the groups' mean vectors, so no matrix of pairs is needed. Average
     linkage is reducible (Bruynooghe 1978): merging all mutually nearest groups at once gives the same tree as
     merging one pair at a time, and a pair below the threshold can be forgotten.
 
-    lone: what two single faces need instead of `threshold`: few cosines say less than many. A group of m and one
-    of n need `threshold` and (1/m + 1/n) / 2 of the difference.
+    lone: the threshold for two single faces, as one cosine is weaker evidence than many. A group of m and one of n
+    need `threshold` plus (1/m + 1/n) / 2 of the difference.
     sums: float32 (N, D), the sum of the unit vectors of each starting group; sizes: int64 (N,), how many.
     a, b: the pairs that may merge, directly or once their groups have grown; others never do.
     Returns int64 (N,): for each row the smallest row of its group.
@@ -180,7 +180,7 @@ def _mean_cosine(sums: Floats, sizes: Ints, a: Ints, b: Ints) -> Floats:
 
 
 def _mutually_nearest(a: Ints, b: Ints, similarity: Floats, count: int) -> tuple[Ints, Ints]:
-    """The pairs that are each other's most similar; the order of the pairs decides between equals."""
+    """The pairs in which each is the most similar to the other; of equal pairs the first."""
     rank = np.empty(len(a), np.int64)
     rank[np.argsort(-similarity, kind="stable")] = np.arange(len(a))
     best = np.full(count, len(a))

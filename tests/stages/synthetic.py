@@ -1,4 +1,4 @@
-"""Made-up faces whose cosines are as ArcFace's of real people: 5/50/95 % of the same 0.43/0.67/0.82.
+"""Synthetic faces whose cosines are as ArcFace's of real people: 5/50/95 % of the same 0.43/0.67/0.82.
 
 Drawn here (1,000 people x 10): 0.43/0.66/0.85; of strangers 50/99/99.9/100 %: 0.00/0.31/0.41/0.70. Real strangers:
 -0.02/0.31/-/0.37 of 7,000 pairs; of as many pairs of 10 people drawn here the largest is 0.42.
@@ -23,14 +23,14 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def embeddings(people: int, faces_each: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Who each face shows, and its embedding (128): the person's centre plus noise, more or less of it."""
+    """The person of each face, and its embedding (128): the person's centre plus noise, more or less of it."""
     rng = np.random.default_rng(seed)
     centres = np.zeros((people, 128))
     centres[:, :32] = unit(rng.normal(size=(people, 32)))  # so that strangers' cosines reach 0.31 at 99 %
-    who = np.repeat(np.arange(people), faces_each)
-    clear = np.clip(rng.normal(0.67, 0.17, len(who)), 0.15, 0.95)[:, None]
-    return who, unit(
-        np.sqrt(clear) * centres[who] + np.sqrt(1 - clear) * unit(rng.normal(size=(len(who), 128)))
+    person = np.repeat(np.arange(people), faces_each)
+    clear = np.clip(rng.normal(0.67, 0.17, len(person)), 0.15, 0.95)[:, None]
+    return person, unit(
+        np.sqrt(clear) * centres[person] + np.sqrt(1 - clear) * unit(rng.normal(size=(len(person), 128)))
     )
 
 
@@ -75,24 +75,24 @@ def group_sizes(people: int, seed: int) -> NDArray[np.int64]:
 def crowd(
     sizes: NDArray[np.int64], seed: int, varied: float = 0.0
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Who each face shows, and its embedding (128), float32, in no order; person i has sizes[i] faces.
+    """The person of each face, and its embedding (128), float32, in no order; person i has sizes[i] faces.
 
-    varied: the share of people who have two or three looks, of which each face shows one: the mean cosine is
-    0.67 within a look and 0.47 across.
+    varied: the share of people who have two or three styles, of which each face shows one: the mean cosine is
+    0.67 within a style and 0.47 across.
     """
     rng = np.random.default_rng(seed)
     people = len(sizes)
     centres = unit(rng.normal(size=(people, 32)))
-    looks = np.where(rng.random(people) < varied, rng.integers(2, 4, people), 1)
-    first = np.cumsum(looks) - looks
-    person_of_look = np.repeat(np.arange(people), looks)
-    own = np.where(looks > 1, np.sqrt(0.7), 1)[person_of_look][:, None]
+    styles = np.where(rng.random(people) < varied, rng.integers(2, 4, people), 1)
+    first = np.cumsum(styles) - styles
+    person_of_style = np.repeat(np.arange(people), styles)
+    own = np.where(styles > 1, np.sqrt(0.7), 1)[person_of_style][:, None]
     seen = unit(
-        own * centres[person_of_look] + np.sqrt(1 - own**2) * unit(rng.normal(size=(looks.sum(), 32)))
+        own * centres[person_of_style] + np.sqrt(1 - own**2) * unit(rng.normal(size=(styles.sum(), 32)))
     )
-    who = rng.permutation(np.repeat(np.arange(people), sizes))
-    look = first[who] + rng.integers(0, looks[who])
-    clear = np.clip(rng.normal(0.67, 0.17, len(who)), 0.15, 0.95).astype(np.float32)[:, None]
-    vectors = np.sqrt(1 - clear) * unit(rng.standard_normal((len(who), 128), np.float32))
-    vectors[:, :32] += np.sqrt(clear) * seen[look]
-    return who, unit(vectors)
+    person = rng.permutation(np.repeat(np.arange(people), sizes))
+    style = first[person] + rng.integers(0, styles[person])
+    clear = np.clip(rng.normal(0.67, 0.17, len(person)), 0.15, 0.95).astype(np.float32)[:, None]
+    vectors = np.sqrt(1 - clear) * unit(rng.standard_normal((len(person), 128), np.float32))
+    vectors[:, :32] += np.sqrt(clear) * seen[style]
+    return person, unit(vectors)

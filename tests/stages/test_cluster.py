@@ -12,7 +12,7 @@ MODES = ("trust", "check", "ignore")
 
 
 def two_alike(faces_each: int, seed: int) -> np.ndarray:
-    """Two people whom the embedder hardly tells apart: cosines of 0.98 within, and 0.93 across, a person."""
+    """Two people whom the embedder can hardly distinguish: cosines of 0.98 within, and 0.93 across, a person."""
     rng = np.random.default_rng(seed)
     common, *own = np.linalg.qr(rng.normal(size=(128, 3)))[0].T
     centres = np.sqrt(0.93) * common + np.sqrt(0.05) * np.array(own)
@@ -21,14 +21,14 @@ def two_alike(faces_each: int, seed: int) -> np.ndarray:
 
 
 def pairwise_f(truth: list, found: list) -> float:
-    """F of the pairs said to be one person; a face without an identity is in no pair."""
+    """F of the pairs found to be one person; a face without an identity is in no pair."""
     together = np.equal.outer(np.array(truth), np.array(truth))
-    said = np.equal.outer(np.array(found, object), np.array(found, object))
-    said &= np.array([one is not None for one in found])
+    predicted = np.equal.outer(np.array(found, object), np.array(found, object))
+    predicted &= np.array([one is not None for one in found])
     np.fill_diagonal(together, False)
-    np.fill_diagonal(said, False)
-    both = (together & said).sum()
-    return 2 * both / (together.sum() + said.sum())
+    np.fill_diagonal(predicted, False)
+    both = (together & predicted).sum()
+    return 2 * both / (together.sum() + predicted.sum())
 
 
 # trust
@@ -67,17 +67,17 @@ def test_trust_gives_the_label_to_the_largest_face_where_no_photo_has_one_face()
 
 @pytest.mark.parametrize("squeeze", [0, 0.8], ids=["spread", "squeezed"])
 def test_check_finds_wrong_labels_and_merges_split_names(squeeze):
-    """Also where the embedder finds all alike (cosines of strangers around 0.8), as no calibration knows."""
-    who, vectors, labels = people(60, 10)
+    """Also if the embedder sees all faces as similar (cosines of strangers around 0.8), as no calibration expects."""
+    truth, vectors, labels = people(60, 10)
     rng = np.random.default_rng(5)
     common = unit(rng.normal(size=(1, vectors.shape[1])))
     vectors = unit(np.sqrt(1 - squeeze) * vectors + np.sqrt(squeeze) * common)
     for person in (3, 7, 30):
-        for face in np.flatnonzero(who == person)[:4]:
+        for face in np.flatnonzero(truth == person)[:4]:
             labels[face] += " (alias)"
-    wrong = rng.choice(len(who), 60, replace=False)
+    wrong = rng.choice(len(truth), 60, replace=False)
     for face in wrong:
-        labels[face] = f"person {(who[face] + rng.integers(1, 60)) % 60:03d}"
+        labels[face] = f"person {(truth[face] + rng.integers(1, 60)) % 60:03d}"
 
     rows = rows_by_face(clustered(faces_table(vectors, labels)))
     flagged = {i for i, row in enumerate(rows) if row["decision"] in {"dropped", "corrected"}}
@@ -85,10 +85,10 @@ def test_check_finds_wrong_labels_and_merges_split_names(squeeze):
     assert len(flagged & set(wrong)) / len(flagged) >= 0.95
     corrected = [i for i, row in enumerate(rows) if row["decision"] == "corrected"]
     assert len(corrected) >= 40
-    assert np.mean([rows[i]["identity"] == f"person {who[i]:03d}" for i in corrected]) >= 0.97
+    assert np.mean([rows[i]["identity"] == f"person {truth[i]:03d}" for i in corrected]) >= 0.97
     merged = {(row["label"], row["identity"]) for row in rows if row["decision"] == "merged"}
     assert merged == {(f"person {p:03d} (alias)", f"person {p:03d}") for p in (3, 7, 30)}
-    assert pairwise_f(who, [row["identity"] for row in rows]) >= 0.97
+    assert pairwise_f(truth, [row["identity"] for row in rows]) >= 0.97
 
 
 def test_every_decision_against_a_label_says_why_with_figures():
@@ -164,33 +164,33 @@ def test_a_person_found_in_photos_of_a_couple_is_one_of_the_two(mode, labels, se
     assert there in ([True] * 5 + [False] * 5, [False] * 5 + [True] * 5)
 
 
-def test_all_looks_of_a_person_stay_not_only_the_largest():
-    """A person of two looks, whose cosine across (0.25) is below what makes strangers one person."""
+def test_all_groups_of_a_person_stay_not_only_the_largest():
+    """A person of two styles, whose cosine across (0.25) is below what makes strangers one person."""
     _, vectors, labels = people(30, 10, seed=3)
     rng = np.random.default_rng(0)
     young = vectors[0] / 2 + np.sqrt(3) / 2 * unit(rng.normal(size=(1, 128)))
-    looks = np.concatenate([np.repeat(vectors[:1], 6, axis=0), np.repeat(unit(young), 4, axis=0)])
-    looks = unit(looks + 0.07 * rng.normal(size=looks.shape))
-    across = (looks[:6] @ looks[6:].T).mean()
+    styles = np.concatenate([np.repeat(vectors[:1], 6, axis=0), np.repeat(unit(young), 4, axis=0)])
+    styles = unit(styles + 0.07 * rng.normal(size=styles.shape))
+    across = (styles[:6] @ styles[6:].T).mean()
     assert 0.2 < across < 0.35
-    rows = rows_by_face(clustered(faces_table(np.concatenate([looks, vectors[10:]]), labels)))
+    rows = rows_by_face(clustered(faces_table(np.concatenate([styles, vectors[10:]]), labels)))
     assert [row["identity"] for row in rows[:10]] == ["person 000"] * 10
 
 
 def test_what_varies_within_people_is_learned_from_the_labels():
-    """Pose and light, in four directions that all people share, outweigh who it is; the labels tell so."""
-    who, vectors, labels = people(60, 12, seed=1)
+    """Pose and light, in four directions that all people share, outweigh the identity; the labels show that."""
+    truth, vectors, labels = people(60, 12, seed=1)
     rng = np.random.default_rng(0)
     vectors[:, -4:] += 0.45 * rng.normal(size=(len(vectors), 4))
     vectors = unit(vectors)
-    wrong = rng.choice(len(who), 40, replace=False)
+    wrong = rng.choice(len(truth), 40, replace=False)
     for face in wrong:
-        labels[face] = f"person {(who[face] + rng.integers(1, 60)) % 60:03d}"
+        labels[face] = f"person {(truth[face] + rng.integers(1, 60)) % 60:03d}"
     rows = rows_by_face(clustered(faces_table(vectors, labels)))
     flagged = {i for i, row in enumerate(rows) if row["reject"] or row["decision"] == "corrected"}
     assert len(flagged & set(wrong)) / len(wrong) >= 0.95
     assert len(flagged & set(wrong)) / len(flagged) >= 0.9
-    assert pairwise_f(who, [row["identity"] for row in rows]) >= 0.95
+    assert pairwise_f(truth, [row["identity"] for row in rows]) >= 0.95
 
 
 def test_a_label_of_one_face_stays_unless_the_face_is_clearly_someone_else():
@@ -218,10 +218,10 @@ def test_another_face_of_a_labelled_photo_is_dropped_or_given_to_its_person():
 
 
 def test_unlabelled_faces_join_the_person_they_show_or_form_new_ones():
-    who, vectors, labels = people(22, 10)
-    unlabelled = [None if person >= 20 or i % 10 < 3 else labels[i] for i, person in enumerate(who)]
+    truth, vectors, labels = people(22, 10)
+    unlabelled = [None if person >= 20 or i % 10 < 3 else labels[i] for i, person in enumerate(truth)]
     rows = rows_by_face(clustered(faces_table(vectors, unlabelled)))
-    assert pairwise_f(who, [row["identity"] for row in rows]) > 0.95
+    assert pairwise_f(truth, [row["identity"] for row in rows]) > 0.95
     new = {row["identity"] for row in rows[200:]} - {None}
     assert len(new) == 2
     assert all(name.startswith("person-") for name in new)
@@ -233,21 +233,21 @@ def test_unlabelled_faces_join_the_person_they_show_or_form_new_ones():
 # ignore
 
 
-def test_ignore_finds_people_by_their_looks_alone():
-    who, vectors, labels = people(100, 10)
+def test_ignore_finds_people_by_their_embeddings_alone():
+    truth, vectors, labels = people(100, 10)
     rows = rows_by_face(clustered(faces_table(vectors, labels[::-1]), labels="ignore"))
-    assert pairwise_f(who, [row["identity"] for row in rows]) > 0.95
+    assert pairwise_f(truth, [row["identity"] for row in rows]) > 0.95
     assert {row["decision"] for row in rows if row["identity"]} == {"discovered"}
     assert all((row["identity"] is None) == (row["reject"] == Reject.NO_IDENTITY) for row in rows)
 
 
 def test_ignore_finds_people_with_more_faces_than_neighbours_whole():
-    who, vectors = embeddings(3, 60, seed=4)
+    truth, vectors = embeddings(3, 60, seed=4)
     rows = rows_by_face(clustered(faces_table(vectors), labels="ignore", neighbours=5))
-    assert pairwise_f(who, [row["identity"] for row in rows]) > 0.97
+    assert pairwise_f(truth, [row["identity"] for row in rows]) > 0.97
 
 
-def test_groups_below_min_faces_are_nobody():
+def test_groups_below_min_faces_are_unassigned():
     _, vectors = embeddings(1, 4, seed=0)
     alone = embeddings(3, 1, seed=6)[1]
     table = faces_table(np.concatenate([vectors, alone]))
@@ -277,7 +277,7 @@ def test_nobody_is_twice_in_a_photo():
     assert sorted(row["identity"] is None for row in rows[4:]) == [False, True]
 
 
-# whatever the way
+# in all modes
 
 
 @settings(max_examples=80, deadline=None)
@@ -301,8 +301,11 @@ def test_every_face_that_goes_on_has_one_row_and_the_order_of_rows_does_not_matt
     copies = [pair for pair in data.draw(st.lists(st.tuples(face, face), max_size=4)) if pair[0] != pair[1]]
     someone = st.one_of(face.map(face_id), st.sampled_from(["Ann", "Bob", "Zoe"]))
     line = st.tuples(st.sampled_from(["keep", "drop", "same", "different"]), someone, someone)
-    said = data.draw(st.lists(line.filter(lambda line: line[1] != line[2]), max_size=4))
-    lines = [(word, what, other if word in {"same", "different"} else None) for word, what, other in said]
+    drawn_lines = data.draw(st.lists(line.filter(lambda line: line[1] != line[2]), max_size=4))
+    lines = [
+        (decision, what, other if decision in {"same", "different"} else None)
+        for decision, what, other in drawn_lines
+    ]
     identities = clustered(table, copies, lines, labels=mode)
     assert identities.schema == IDENTITIES
     entered = [row["id"] for row in table.to_pylist() if row["reject"] is None]
@@ -334,7 +337,7 @@ def test_the_order_of_many_rows_does_not_matter(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_faces_that_nobody_labelled_and_nobody_resembles_are_nobody(mode):
+def test_unlabelled_faces_that_are_similar_to_no_others_are_unassigned(mode):
     _, vectors = embeddings(3, 1, seed=6)
     assert {row["reject"] for row in rows_by_face(clustered(faces_table(vectors), labels=mode))} == {
         Reject.UNLABELLED if mode == "trust" else Reject.NO_IDENTITY

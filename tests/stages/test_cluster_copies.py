@@ -8,7 +8,7 @@ from tests.stages.identities.clustering import clustered, people, rows_by_face
 from tests.stages.synthetic import embeddings, faces_table, unit
 
 
-def like(vector, seed=0, noise=0.05):
+def near_copy(vector, seed=0, noise=0.05):
     """A copy of a face: nearly the same embedding."""
     rng = np.random.default_rng(seed)
     return unit(vector[None] + noise * unit(rng.normal(size=(1, len(vector)))))
@@ -17,7 +17,7 @@ def like(vector, seed=0, noise=0.05):
 def test_three_copies_of_a_wrong_photo_do_not_outvote_two_right_ones():
     _, vectors, labels = people(20, 10)
     stranger = embeddings(21, 1, seed=9)[1][20:]
-    copies = [stranger, like(stranger[0], 1), like(stranger[0], 2)]
+    copies = [stranger, near_copy(stranger[0], 1), near_copy(stranger[0], 2)]
     _, own = embeddings(1, 2, seed=77)
     table = faces_table(np.concatenate([vectors, own, *copies]), labels + ["Zoe"] * 5)
     rows = rows_by_face(clustered(table, copies=[(202, 203), (202, 204), (203, 204)]))
@@ -29,7 +29,7 @@ def test_three_copies_of_a_wrong_photo_do_not_outvote_two_right_ones():
 
 def test_copies_do_not_make_up_the_fewest_faces_of_a_person():
     _, vectors = embeddings(2, 2, seed=3)
-    table = faces_table(np.concatenate([vectors[:1], like(vectors[0]), vectors[2:]]))
+    table = faces_table(np.concatenate([vectors[:1], near_copy(vectors[0]), vectors[2:]]))
     assert [row["identity"] is None for row in rows_by_face(clustered(table, same=0.3))] == [False] * 4
     rows = rows_by_face(clustered(table, copies=[(0, 1)], same=0.3))
     assert [row["identity"] is None for row in rows] == [True, True, False, False]
@@ -37,11 +37,12 @@ def test_copies_do_not_make_up_the_fewest_faces_of_a_person():
     assert [row["identity"] is None for row in rows] == [True, True, False, False]
 
 
-def test_a_copy_follows_the_shot_that_was_weighed_for_it():
+def test_a_copy_gets_the_decision_about_its_shot():
     _, vectors, labels = people(20, 10)
     labels[3] = "person 011"
     table = faces_table(
-        np.concatenate([vectors, like(vectors[3]), like(vectors[5])]), [*labels, labels[3], labels[5]]
+        np.concatenate([vectors, near_copy(vectors[3]), near_copy(vectors[5])]),
+        [*labels, labels[3], labels[5]],
     )
     rows = rows_by_face(clustered(table, copies=[(3, 200), (5, 201)]))
     assert [(rows[i]["identity"], rows[i]["decision"]) for i in (3, 200)] == [("person 000", "corrected")] * 2
@@ -53,7 +54,7 @@ def test_a_shot_under_two_names_stays_with_the_person_whom_it_suits(mode):
     _, vectors, labels = people(20, 10)
     rows = rows_by_face(
         clustered(
-            faces_table(np.concatenate([vectors, like(vectors[0])]), [*labels, "person 007"]),
+            faces_table(np.concatenate([vectors, near_copy(vectors[0])]), [*labels, "person 007"]),
             [(0, 200)],
             labels=mode,
         )
@@ -82,10 +83,10 @@ def test_a_shot_that_suits_neither_of_two_names_better_is_uncertain():
     assert all(row["certainty"] < 0.3 for row in rows[200:])
 
 
-def test_a_person_is_not_known_by_copies_of_the_face_that_is_compared():
-    """A wrong label of one photo, a copy of Ann's: it says nothing against Ann's own."""
+def test_a_face_is_not_compared_with_copies_of_itself():
+    """A wrong label on a copy of a person's photo is no evidence against that photo."""
     _, vectors, labels = people(20, 10)
-    table = faces_table(np.concatenate([vectors, like(vectors[0])]), [*labels, "Eve"])
+    table = faces_table(np.concatenate([vectors, near_copy(vectors[0])]), [*labels, "Eve"])
     rows = rows_by_face(clustered(table, [(0, 200)]))
     assert rows[0]["identity"] == "person 000"
     assert rows[200]["identity"] == "person 000"
@@ -97,7 +98,7 @@ def test_no_shot_is_in_two_identities(mode):
     rng = np.random.default_rng(1)
     _, vectors, labels = people(30, 8)
     pairs = [(int(a), 240 + i) for i, a in enumerate(rng.choice(240, 60, replace=False))]
-    copies = np.concatenate([like(vectors[a], i) for i, (a, _) in enumerate(pairs)])
+    copies = np.concatenate([near_copy(vectors[a], i) for i, (a, _) in enumerate(pairs)])
     more = [str(rng.choice(labels)) if i % 2 else labels[a] for i, (a, _) in enumerate(pairs)]
     rows = rows_by_face(
         clustered(
@@ -110,6 +111,6 @@ def test_no_shot_is_in_two_identities(mode):
 
 def test_a_pair_that_is_unsure_is_no_copy():
     _, vectors, labels = people(20, 10)
-    table = faces_table(np.concatenate([vectors, like(vectors[0])]), [*labels, "person 007"])
+    table = faces_table(np.concatenate([vectors, near_copy(vectors[0])]), [*labels, "person 007"])
     rows = rows_by_face(clustered(table, [(0, 200)], kind="unsure", labels="trust"))
     assert rows[200]["identity"] == "person 007"

@@ -1,4 +1,4 @@
-"""A label of two people is split, a chain of likenesses merges nobody, and every decision says how certain it is."""
+"""A label of two people is split, a chain of similar labels merges nobody, and every decision has a certainty."""
 
 from itertools import pairwise
 
@@ -60,8 +60,8 @@ def test_strangers_under_one_label_are_no_second_person():
     assert not [row for row in rows if row["decision"] == "split"]
 
 
-def test_a_chain_of_likenesses_merges_nobody():
-    """Each label is as alike to the next as to itself, nearly; the ends are strangers."""
+def test_a_chain_of_similar_labels_merges_nobody():
+    """Each label is nearly as similar to the next as to itself; the ends are strangers."""
     _, vectors, labels = people(20, 10)
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.normal(size=(128, 128)))[0]
@@ -75,7 +75,7 @@ def test_a_chain_of_likenesses_merges_nobody():
     assert all(max(found) - min(found) <= 3 for found in links)
 
 
-def test_of_a_label_of_two_photos_that_disagree_the_one_that_is_nobody_else_stays():
+def test_of_a_label_of_two_photos_that_disagree_the_one_that_shows_nobody_else_stays():
     _, vectors, labels = people(20, 10)
     clear = int((vectors[:10] @ vectors[:10].T).sum(axis=1).argmax())
     own = embeddings(21, 2, seed=9)[1][40:]
@@ -125,8 +125,8 @@ def test_certainty_lies_between_0_and_1_and_clear_cases_near_1(mode):
     assert np.median(certainty) > 0.8
 
 
-def test_certainty_falls_towards_the_edge_at_which_a_face_is_decided_otherwise():
-    """A face labelled as one person and moved step by step towards another: kept, nobody's, the other's."""
+def test_certainty_falls_towards_the_point_where_the_decision_changes():
+    """A face labelled as one person and moved step by step towards another: kept, dropped, corrected."""
     _, vectors, labels = people(20, 10)
     one, other = (unit(vectors[rows].mean(axis=0, keepdims=True)) for rows in (slice(10), slice(10, 20)))
     seen = []
@@ -147,14 +147,14 @@ def test_certainty_falls_towards_the_edge_at_which_a_face_is_decided_otherwise()
 
 
 def test_the_faces_that_are_decided_wrongly_are_among_the_least_certain():
-    who, vectors, labels = people(100, 10, seed=4)
+    truth, vectors, labels = people(100, 10, seed=4)
     rng = np.random.default_rng(0)
     vectors = unit(vectors + 0.9 * unit(rng.normal(size=vectors.shape)))
     wrong = rng.choice(1000, 200, replace=False)
     for face in wrong:
-        labels[face] = f"person {(who[face] + rng.integers(1, 100)) % 100:03d}"
+        labels[face] = f"person {(truth[face] + rng.integers(1, 100)) % 100:03d}"
     rows = rows_by_face(clustered(faces_table(vectors, labels)))
-    right = [row["identity"] == f"person {who[i]:03d}" for i, row in enumerate(rows)]
+    right = [row["identity"] == f"person {truth[i]:03d}" for i, row in enumerate(rows)]
     certainty = np.array([row["certainty"] for row in rows])
     assert right.count(False) > 20
     assert certainty[~np.array(right)].mean() < 0.5 * certainty[right].mean()

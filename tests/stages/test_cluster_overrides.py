@@ -1,4 +1,4 @@
-"""What a person said in `overrides.csv` goes before everything else."""
+"""Lines of `overrides.csv` come before every decision of the cluster stage."""
 
 from itertools import pairwise
 
@@ -31,7 +31,7 @@ def is_forced(row, line, decision):
     assert row["why"] == f"overrides.csv, line {line}"
 
 
-def test_nothing_is_forced_where_nobody_said_anything(crowd):
+def test_without_lines_nothing_is_forced(crowd):
     assert not any(row["forced"] for row in decided(crowd))
 
 
@@ -69,7 +69,7 @@ def test_keep_of_a_photo_keeps_the_face_that_suits_the_label_best(crowd):
     assert rows[200]["identity"] is None
 
 
-def test_keep_where_labels_are_ignored_gives_the_label_to_a_face_of_nobody(crowd):
+def test_keep_where_labels_are_ignored_gives_the_label_to_an_unassigned_face(crowd):
     row = decided(crowd, ("keep", face_id(200), None), labels="ignore")[200]
     assert row["identity"] == ANN
     assert row["forced"]
@@ -83,7 +83,7 @@ def test_drop_drops_a_face(crowd, what, mode):
     assert (row["identity"], row["reject"]) == (None, Reject.DROPPED_BY_PERSON)
 
 
-def test_drop_of_a_name_drops_all_of_that_label_and_all_who_are_that_person(crowd):
+def test_drop_of_a_name_drops_all_faces_of_that_label_and_of_that_person(crowd):
     vectors, labels = crowd
     labels = [*labels[:15], "person 009", *labels[16:]]  # a face of Bob
     rows = decided((vectors, labels), ("drop", BOB, None))
@@ -104,7 +104,7 @@ def test_same_moves_a_face_to_a_person_or_to_the_person_of_a_face(crowd):
     assert rows[4]["identity"] == BOB
 
 
-def test_same_of_two_faces_of_nobody_makes_a_person_of_them(crowd):
+def test_same_of_two_unassigned_faces_makes_a_person_of_them(crowd):
     vectors, labels = crowd
     strangers = embeddings(40, 1, seed=12)[1][30:32]
     more = (np.concatenate([vectors, strangers]), [*labels, ANN, BOB])
@@ -113,7 +113,7 @@ def test_same_of_two_faces_of_nobody_makes_a_person_of_them(crowd):
     assert rows[201]["identity"].startswith("person-")
 
 
-def test_a_line_may_rest_on_a_later_one(crowd):
+def test_a_line_may_depend_on_a_later_one(crowd):
     rows = decided(crowd, ("same", face_id(200), face_id(4)), ("same", face_id(4), "person 007"))
     assert rows[200]["identity"] == rows[4]["identity"] == "person 007"
 
@@ -128,7 +128,7 @@ def test_same_makes_one_person_of_two_names_under_the_second(crowd, mode):
     assert ANN not in {row["identity"] for row in rows}
 
 
-def test_same_joins_people_who_were_found_by_their_looks(crowd):
+def test_same_merges_people_who_were_found_without_labels(crowd):
     before = decided(crowd, labels="ignore")
     one, other = before[0]["identity"], before[10]["identity"]
     rows = decided(crowd, ("same", one, other), labels="ignore")
@@ -176,7 +176,7 @@ def test_a_split_is_undone_or_confirmed(crowd):
         is_forced(rows[i], 2, "split")
 
 
-def test_different_sends_a_face_elsewhere_or_away(crowd):
+def test_different_moves_a_face_to_another_person_or_drops_it(crowd):
     away = decided(crowd, ("different", face_id(4), ANN))[4]
     is_forced(away, 2, "dropped")
     assert away["reject"] == Reject.WRONG_LABEL
@@ -217,7 +217,7 @@ def test_later_lines_win(crowd):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_a_person_said_does_not_depend_on_the_order_of_the_faces(crowd, mode):
+def test_overrides_do_not_depend_on_the_order_of_the_faces(crowd, mode):
     vectors, labels = crowd
     table = faces_table(vectors, labels, key=[f"{i}.jpg" for i in range(201)])
     lines = [("keep", "200.jpg", None), ("same", face_id(4), BOB), ("different", face_id(11), face_id(12))]
@@ -225,7 +225,7 @@ def test_what_a_person_said_does_not_depend_on_the_order_of_the_faces(crowd, mod
     assert clustered(shuffled, overrides=lines, labels=mode) == clustered(table, overrides=lines, labels=mode)
 
 
-def test_a_person_may_say_which_name_a_shot_has(crowd):
+def test_an_override_may_decide_which_name_a_shot_has(crowd):
     vectors, labels = crowd
     copy = unit(vectors[:1] + 0.01)
     table = faces_table(np.concatenate([vectors, copy]), [*labels, BOB])
@@ -244,7 +244,7 @@ def test_a_chain_of_faces_is_one_person_however_long_and_whichever_way_it_is_wri
         assert rows[0]["identity"] is not None
 
 
-def test_who_is_one_person_with_two_faces_is_with_both(crowd):
+def test_a_face_linked_with_two_faces_joins_both(crowd):
     rows = decided(crowd, ("same", face_id(0), face_id(10)), ("same", face_id(0), face_id(20)))
     assert {rows[i]["identity"] for i in (0, 10, 20)} == {"person 002"}
     rows = decided(
@@ -256,8 +256,8 @@ def test_who_is_one_person_with_two_faces_is_with_both(crowd):
     assert [rows[i]["identity"] for i in (0, 10, 20)] == ["person 002", BOB, "person 002"]
 
 
-def test_what_a_person_says_of_a_face_renames_nobody(crowd):
-    """People found by looks are named after their smallest face, which may be a copy of a larger one."""
+def test_a_line_about_a_face_renames_no_identity(crowd):
+    """People found without labels are named after their smallest face, which may be a copy of a larger one."""
     vectors, labels = crowd
     before = decided(crowd, labels="ignore")
     of_one = [i for i, row in enumerate(before) if row["identity"] == before[0]["identity"]]
@@ -286,7 +286,7 @@ def test_a_line_about_one_of_two_copies_takes_nothing_from_the_other(crowd, mode
 
 
 @pytest.mark.parametrize("mode", ["trust", "check"])
-def test_who_is_not_somebody_is_not_so_in_a_copy_of_the_shot_either(crowd, mode):
+def test_different_applies_to_copies_of_the_shot_too(crowd, mode):
     vectors, labels = crowd
     vectors, labels = np.concatenate([vectors, vectors[3:4]]), [*labels, labels[3]]
     line = ("different", face_id(3), ANN)

@@ -14,12 +14,12 @@ from facerefs.stages.faces.landmarks import MIRRORED_68
 from tests.stages.synthetic import face_id, faces_table, unit
 
 SIDE_PX = 64
-RULE = CopyRule(copy_similarity=0.9, twin_similarity=0.97, session_similarity=0.92)
+RULE = CopyRule(copy_similarity=0.9, same_shot_similarity=0.97, session_similarity=0.92)
 FAR = 0x5A5A_5A5A_5A5A_5A5A
 
 
 def shots(count: int, seed: int = 0, **columns: Any) -> pa.Table:
-    """Faces that are nothing to each other, unless told."""
+    """Faces that are not similar to each other, unless `columns` make them so."""
     rng = np.random.default_rng(seed)
     given = {
         "embedding": unit(rng.normal(size=(count, 32))),
@@ -33,24 +33,24 @@ def shots(count: int, seed: int = 0, **columns: Any) -> pa.Table:
 
 
 def compare(
-    faces: pa.Table, said: Sequence[tuple[str, ...]] = (), stage: Compare | None = None
+    faces: pa.Table, overrides: Sequence[tuple[str, ...]] = (), stage: Compare | None = None
 ) -> list[dict[str, Any]]:
-    """`said`: lines of `overrides.csv`, from line 2 on."""
-    words = [
-        dict(zip(("line", "decision", "what", "other"), (line, *word), strict=False))
-        for line, word in enumerate(said, 2)
+    """`overrides`: lines of `overrides.csv`, from line 2 on."""
+    rows = [
+        dict(zip(("line", "decision", "what", "other"), (line, *fields), strict=False))
+        for line, fields in enumerate(overrides, 2)
     ]
     tables = {
         "faces": faces.select(Compare.reads["faces"]),
-        "overrides": pa.Table.from_pylist(words, OVERRIDES),
+        "overrides": pa.Table.from_pylist(rows, OVERRIDES),
     }
     copies = (stage or Compare(RULE)).process(tables)
     assert copies.schema == COPIES
     return copies.to_pylist()
 
 
-def twice(seed: int = 0, **columns: Any) -> pa.Table:
-    """Three faces, the second one shot with the first."""
+def with_copy(seed: int = 0, **columns: Any) -> pa.Table:
+    """Three faces; the second is a copy of the first, except for `columns`."""
     faces = shots(3, seed)
     rows = faces.to_pylist()
     for name in ("embedding", "landmarks", "crop_phash", "crop_phash_mirror"):
@@ -68,7 +68,7 @@ PAIR = tuple(sorted((face_id(0), face_id(1))))
 
 
 def test_one_shot_under_two_names_is_a_copy_with_its_evidence() -> None:
-    (row,) = compare(twice())
+    (row,) = compare(with_copy())
     assert row == {
         "face": PAIR[0],
         "other": PAIR[1],
@@ -86,12 +86,12 @@ def test_one_shot_under_two_names_is_a_copy_with_its_evidence() -> None:
 
 
 def test_of_a_mirrored_copy_the_points_are_mirrored_too() -> None:
-    faces = twice()
+    faces = with_copy()
     points = np.array(faces["landmarks"][0].as_py()).reshape(68, 2)
     turned = points[MIRRORED_68] * [-1, 1] + [SIDE_PX - 1, 0]
     phash = faces["crop_phash"][0].as_py(), faces["crop_phash_mirror"][0].as_py()
     (row,) = compare(
-        twice(
+        with_copy(
             landmarks=(turned + 0.1).ravel().tolist(),
             crop_phash=phash[1] ^ 1,
             crop_phash_mirror=phash[0] ^ FAR,
@@ -103,51 +103,51 @@ def test_of_a_mirrored_copy_the_points_are_mirrored_too() -> None:
 
 
 def test_a_crop_that_escapes_the_hashes_is_found_among_the_nearest() -> None:
-    faces = twice()
+    faces = with_copy()
     phash = faces["crop_phash"][0].as_py()
-    cropped = twice(crop_phash=phash ^ 0x3FF, crop_phash_mirror=FAR)  # 10 bits
+    cropped = with_copy(crop_phash=phash ^ 0x3FF, crop_phash_mirror=FAR)  # 10 bits
     assert [row["kind"] for row in compare(cropped)] == ["copy"]
     assert compare(cropped, stage=Compare(RULE, neighbours=0)) == []
 
 
-def test_one_shot_before_another_background_is_for_a_person_to_decide() -> None:
-    vector = np.array(twice()["embedding"][0].as_py())
+def test_one_shot_with_another_background_is_unsure() -> None:
+    vector = np.array(with_copy()["embedding"][0].as_py())
     other = unit(np.random.default_rng(9).normal(size=(1, 32)))[0]
     changed = unit((vector + 0.35 * other)[None])[0].tolist()
-    phash = twice()["crop_phash"][0].as_py() ^ FAR
-    (row,) = compare(twice(embedding=changed, crop_phash=phash))
+    phash = with_copy()["crop_phash"][0].as_py() ^ FAR
+    (row,) = compare(with_copy(embedding=changed, crop_phash=phash))
     assert 0.9 < row["similarity"] < 0.97
     assert row["kind"] == "unsure"
     assert row["hash_distance"] > 12
     assert row["certainty"] <= 0.5
 
 
-def test_a_face_whose_hash_is_unknown_is_for_a_person_to_decide() -> None:
+def test_a_face_whose_hash_is_unknown_is_unsure() -> None:
     points = shots(3, seed=5)["landmarks"][1].as_py()
-    (row,) = compare(twice(crop_phash=None, landmarks=points))
+    (row,) = compare(with_copy(crop_phash=None, landmarks=points))
     assert (row["kind"], row["hash_distance"], row["mirrored"]) == ("unsure", None, False)
     assert row["why"].startswith("crop hashes unknown, landmarks 0.")
     assert row["certainty"] <= 0.5
 
 
 def test_faces_of_one_photo_and_rejected_ones_are_no_copies() -> None:
-    assert compare(twice(image=twice()["image"][0].as_py())) == []
-    assert compare(twice(reject="face_blurred")) == []
+    assert compare(with_copy(image=with_copy()["image"][0].as_py())) == []
+    assert compare(with_copy(reject="face_blurred")) == []
 
 
-def test_what_a_person_said_stands_over_the_rule() -> None:
-    (row,) = compare(twice(), [("keep", face_id(0), face_id(1)), ("copy", face_id(2), face_id(0))])
+def test_overrides_come_before_the_rule() -> None:
+    (row,) = compare(with_copy(), [("keep", face_id(0), face_id(1)), ("copy", face_id(2), face_id(0))])
     assert pair_of(row) == tuple(sorted((face_id(0), face_id(2))))
     assert (row["kind"], row["certainty"], row["why"]) == ("copy", 1, "overrides.csv, line 3")
     assert row["similarity"] < 0.9
 
 
-def test_a_later_line_wins_and_lines_about_others_say_nothing() -> None:
+def test_a_later_line_wins_and_lines_about_other_faces_are_ignored() -> None:
     back = [("copy", face_id(0), face_id(1)), ("keep", face_id(1), face_id(0))]
-    assert compare(twice(), back) == []
-    assert [row["why"] for row in compare(twice(), back[::-1])] == ["overrides.csv, line 3"]
+    assert compare(with_copy(), back) == []
+    assert [row["why"] for row in compare(with_copy(), back[::-1])] == ["overrides.csv, line 3"]
     others = [("keep", face_id(0)), ("copy", face_id(0), "0" * 16 + "-0"), ("same", face_id(0), face_id(2))]
-    assert compare(twice(), others) == compare(twice())
+    assert compare(with_copy(), others) == compare(with_copy())
 
 
 def test_of_many_frames_of_one_shot_not_all_pairs_are_kept_but_all_are_joined() -> None:
@@ -174,7 +174,7 @@ def test_faces_of_two_embedders_cannot_be_compared() -> None:
         compare(shots(2, embedder=["a", "b"]))
 
 
-def slowly(faces: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+def by_brute_force(faces: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
     """Every pair by the rule, one after the other, if its hashes are near; all have different photos."""
 
     def points(row: dict[str, Any]) -> np.ndarray:
@@ -217,7 +217,7 @@ def test_all_are_compared_with_all_in_blocks_of_any_size(
         crop_phash=phash,
         crop_phash_mirror=mirror,
     )
-    expected = slowly(faces.to_pylist())
+    expected = by_brute_force(faces.to_pylist())
     assert len(expected) > 30
     rows = compare(faces, stage=Compare(RULE, neighbours=0))
     assert {pair_of(row): row["kind"] for row in rows} == expected

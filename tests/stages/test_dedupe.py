@@ -1,4 +1,4 @@
-"""Dedupe: the best copy is kept, nothing goes that no kept photo resembles, and order does not matter."""
+"""Dedupe: the best copy is kept, only copies of a kept photo go, and the order does not matter."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tests.hostile import portrait
 
 
 def photo(key: str, phash: int = 0, side: int = 512, **facts: Any) -> dict[str, Any]:
-    """A row of `images`, with the label of its row of `sources`; its mirror image resembles nothing unless told."""
+    """A row of `images` with its label; its mirror image matches nothing unless `facts` say so."""
     mirror = phash ^ 0xAAAA_AAAA_AAAA_AAAA
     row = {
         "key": key,
@@ -34,18 +34,18 @@ def photo(key: str, phash: int = 0, side: int = 512, **facts: Any) -> dict[str, 
 
 
 def dedupe(
-    photos: Sequence[dict[str, Any]], max_distance: int = 4, said: Sequence[tuple[str, ...]] = ()
+    photos: Sequence[dict[str, Any]], max_distance: int = 4, overrides: Sequence[tuple[str, ...]] = ()
 ) -> dict[str, dict[str, Any]]:
-    """`said`: lines of `overrides.csv`, from line 2 on."""
+    """`overrides`: lines of `overrides.csv`, from line 2 on."""
     images = pa.Table.from_pylist(list(photos), IMAGES).select(Dedupe.reads["images"])
-    words = [
-        dict(zip(("line", "decision", "what", "other"), (line, *word), strict=False))
-        for line, word in enumerate(said, 2)
+    lines = [
+        dict(zip(("line", "decision", "what", "other"), (line, *fields), strict=False))
+        for line, fields in enumerate(overrides, 2)
     ]
     sources = pa.Table.from_pylist(
         [{"key": one["key"], "label": one.get("label")} for one in photos], SOURCES
     )
-    tables = {"images": images, "sources": sources, "overrides": pa.Table.from_pylist(words, OVERRIDES)}
+    tables = {"images": images, "sources": sources, "overrides": pa.Table.from_pylist(lines, OVERRIDES)}
     rows = Dedupe(max_distance=max_distance).process(tables)
     assert rows.schema == DUPLICATES
     return {row["key"]: row for row in rows.to_pylist()}
@@ -117,7 +117,7 @@ def test_photos_that_differ_in_detail_are_no_copies() -> None:
 
 
 def test_a_chain_is_not_followed() -> None:
-    """The middle resembles both ends, which do not resemble each other: only the middle goes."""
+    """The middle is a copy of both ends, which are no copies of each other: only the middle goes."""
     rows = dedupe([photo("1", 0, 900), photo("2", 0b1111, 800), photo("3", 0b1111_1111, 700)])
     assert set(rows) == {"1", "2"}
     assert rows["2"]["kept_key"] == "1"
@@ -142,14 +142,14 @@ def test_a_photo_under_two_names_is_evidence_of_both() -> None:
     assert (rows["bob/1"]["label"], rows["bob/1"]["kept_label"]) == ("bob", "ann")
 
 
-def test_what_a_person_keeps_stays_beside_a_better_copy_and_drops_its_own() -> None:
+def test_a_photo_to_keep_stays_beside_a_better_copy_and_its_worse_copies_go() -> None:
     photos = [
         photo("best", 0, 900),
         photo("mine", 0, 800),
         photo("small", 0, 700),
         photo("far", 0b11111, 600),
     ]
-    rows = dedupe(photos, said=[("keep", "mine")])
+    rows = dedupe(photos, overrides=[("keep", "mine")])
     assert {key: row["kept_key"] for key, row in rows.items()} == {"best": "best", "small": "best"}
     rows = dedupe(photos, 5, [("keep", "id-mine"), ("drop", "best")])
     assert rows["best"]["reject"] == Reject.DROPPED_BY_PERSON
@@ -159,14 +159,14 @@ def test_what_a_person_keeps_stays_beside_a_better_copy_and_drops_its_own() -> N
     assert rows["mine"]["why"] == "overrides.csv, line 2"
 
 
-def test_the_same_bytes_are_kept_once_even_if_a_person_keeps_them() -> None:
-    rows = dedupe([photo("a", id="x"), photo("b", id="x"), photo("c", 1, 900)], said=[("keep", "b")])
+def test_the_same_bytes_are_kept_once_even_if_an_override_keeps_them() -> None:
+    rows = dedupe([photo("a", id="x"), photo("b", id="x"), photo("c", 1, 900)], overrides=[("keep", "b")])
     assert {key: row["reject"] for key, row in rows.items()} == {"a": None, "b": Reject.DUPLICATE_EXACT}
 
 
-def test_what_a_person_drops_goes_and_its_copies_do_without_it() -> None:
+def test_a_dropped_photo_goes_and_its_copies_stay() -> None:
     rows = dedupe(
-        [photo("1", 0, 900), photo("2", 0, 800), photo("3")], said=[("drop", "1"), ("drop", "id-3")]
+        [photo("1", 0, 900), photo("2", 0, 800), photo("3")], overrides=[("drop", "1"), ("drop", "id-3")]
     )
     assert set(rows) == {"1", "3"}
     assert rows["1"] == {
@@ -182,14 +182,14 @@ def test_what_a_person_drops_goes_and_its_copies_do_without_it() -> None:
 
 def test_a_key_drops_its_own_row_and_an_id_all_rows_of_these_bytes() -> None:
     twice = [photo("ann/1", id="x", label="ann"), photo("bob/1", id="x", label="bob")]
-    assert set(dedupe(twice, said=[("drop", "ann/1")])) == {"ann/1"}
-    assert set(dedupe(twice, said=[("drop", "x")])) == {"ann/1", "bob/1"}
+    assert set(dedupe(twice, overrides=[("drop", "ann/1")])) == {"ann/1"}
+    assert set(dedupe(twice, overrides=[("drop", "x")])) == {"ann/1", "bob/1"}
 
 
-def test_of_two_copies_by_a_persons_word_the_worse_goes() -> None:
+def test_of_two_copies_by_override_the_worse_goes() -> None:
     small = photo("small", 0, 400, phash_mirror=0)
     photos = [small, photo("large", 2**64 - 1, 900), photo("larger", 2**64 - 2, 1000)]
-    rows = dedupe(photos, said=[("copy", "small", "id-large")])
+    rows = dedupe(photos, overrides=[("copy", "small", "id-large")])
     assert {key: row["kept_key"] for key, row in rows.items()} == dict.fromkeys(
         ["small", "large", "larger"], "larger"
     )
@@ -199,23 +199,23 @@ def test_of_two_copies_by_a_persons_word_the_worse_goes() -> None:
 
 def test_a_later_line_wins() -> None:
     photos = [photo("1", 0, 900), photo("2", 0, 800)]
-    assert dedupe(photos, said=[("drop", "2"), ("keep", "2")]) == {}
-    assert set(dedupe(photos, said=[("keep", "2"), ("drop", "2")])) == {"2"}
-    assert set(dedupe(photos, said=[("keep", "2"), ("copy", "1", "2")])) == {"1", "2"}
-    assert dedupe(photos, said=[("copy", "1", "2"), ("keep", "2")]) == {}
-    assert set(dedupe(photos, said=[("copy", "1", "2"), ("drop", "1")])) == {"1"}
+    assert dedupe(photos, overrides=[("drop", "2"), ("keep", "2")]) == {}
+    assert set(dedupe(photos, overrides=[("keep", "2"), ("drop", "2")])) == {"2"}
+    assert set(dedupe(photos, overrides=[("keep", "2"), ("copy", "1", "2")])) == {"1", "2"}
+    assert dedupe(photos, overrides=[("copy", "1", "2"), ("keep", "2")]) == {}
+    assert set(dedupe(photos, overrides=[("copy", "1", "2"), ("drop", "1")])) == {"1"}
 
 
-def test_lines_about_other_things_say_nothing() -> None:
+def test_lines_about_other_things_change_nothing() -> None:
     photos = [photo("1", 0, 900), photo("2", 0, 800)]
-    for word in [("drop", "ann"), ("copy", "1", "gone"), ("copy", "1", "id-1"), ("same", "1", "2")]:
-        assert dedupe(photos, said=[word]) == dedupe(photos)
+    for line in [("drop", "ann"), ("copy", "1", "gone"), ("copy", "1", "id-1"), ("same", "1", "2")]:
+        assert dedupe(photos, overrides=[line]) == dedupe(photos)
 
 
 HASHES = st.sampled_from([0, 1, 3, 7, 0xF, 0x1F, 0xFF, 0xFF00, 2**64 - 1]) | st.integers(0, 2**64 - 1)
 DETAILS = st.sampled_from([bytes(32), bytes([7] * 32), MIRRORED_DETAIL, bytes([0xFF] * 32)])
-LOOKS = st.tuples(HASHES, HASHES, DETAILS, st.sampled_from([100, 200]), st.integers(0, 3))
-PHOTOS = st.lists(LOOKS, max_size=12).map(
+SIGNATURES = st.tuples(HASHES, HASHES, DETAILS, st.sampled_from([100, 200]), st.integers(0, 3))
+PHOTOS = st.lists(SIGNATURES, max_size=12).map(
     lambda rows: [
         photo(f"k{i}", phash, side, phash_mirror=mirror, detail_hash=detail, id=str(rows[i]), bytes=bytes_)
         for i, (phash, mirror, detail, side, bytes_) in enumerate(rows)
@@ -224,7 +224,7 @@ PHOTOS = st.lists(LOOKS, max_size=12).map(
 NEVER = 1000
 
 
-def resemblance(row: dict[str, Any], kept: dict[str, Any], max_distance: int) -> int:
+def copy_distance(row: dict[str, Any], kept: dict[str, Any], max_distance: int) -> int:
     """Bits between the hashes of copies, upright or mirrored; NEVER if they are none."""
     detail = int.from_bytes(row["detail_hash"]) ^ int.from_bytes(kept["detail_hash"])
     ways = [("phash", detail), ("phash_mirror", detail ^ int.from_bytes(MIRRORED_DETAIL))]
@@ -238,7 +238,7 @@ def greedy(photos: list[dict[str, Any]], max_distance: int) -> dict[str, str]:
     kept: list[dict[str, Any]] = []
     keeper = {}
     for row in sorted(photos, key=lambda row: (-row["width"], -row["bytes"], row["key"])):
-        distances = [resemblance(row, other, max_distance) for other in kept]
+        distances = [copy_distance(row, other, max_distance) for other in kept]
         nearest = min(range(len(kept)), key=distances.__getitem__, default=None)
         if nearest is None or distances[nearest] == NEVER:
             kept.append(row)
@@ -257,8 +257,10 @@ def test_photos_go_as_if_taken_one_after_the_other(
     rows = dedupe(photos, max_distance)
     shuffled = random.sample(photos, len(photos))
     assert list(dedupe(shuffled, max_distance).items()) == list(rows.items())
-    lonely = [key for key, kept in expected.items() if list(expected.values()).count(kept) == 1]
-    assert {key: row["kept_key"] for key, row in rows.items()} | {key: key for key in lonely} == expected
+    without_copy = [key for key, kept in expected.items() if list(expected.values()).count(kept) == 1]
+    assert {key: row["kept_key"] for key, row in rows.items()} | {
+        key: key for key in without_copy
+    } == expected
     for row in rows.values():
         assert row["kept"] == (row["reject"] is None) == (row["kind"] == "kept")
         assert row["distance"] <= max_distance

@@ -21,7 +21,7 @@ EYES_AND_BROWS = [*range(17, 27), *range(36, 48)]
 MOUTH = list(range(48, 68))
 
 
-def portraits(number: int, seed: int = 0, **columns) -> pa.Table:
+def random_faces(number: int, seed: int = 0, **columns) -> pa.Table:
     """Faces with random landmarks in crops of 256 px, far hashes, and cosines near 0.5."""
     rng = np.random.default_rng(seed)
     given_columns = {
@@ -51,7 +51,7 @@ def identified(identities: list[str | None]) -> pa.Table:
     )
 
 
-def overrides(*rows: tuple[str, str, str | None]) -> pa.Table:
+def override_lines(*rows: tuple[str, str, str | None]) -> pa.Table:
     """Lines 2, 3 ... of the file."""
     named = [
         dict(zip(("line", "decision", "what", "other"), (line, *row), strict=True))
@@ -60,9 +60,9 @@ def overrides(*rows: tuple[str, str, str | None]) -> pa.Table:
     return pa.Table.from_pylist(named, OVERRIDES)
 
 
-def selected(faces: pa.Table, identities: pa.Table, said: pa.Table | None = None, **settings_of) -> pa.Table:
-    said = OVERRIDES.empty_table() if said is None else said
-    return Select(**settings_of).process({"faces": faces, "identities": identities, "overrides": said})
+def selected(faces: pa.Table, identities: pa.Table, lines: pa.Table | None = None, **settings_of) -> pa.Table:
+    lines = OVERRIDES.empty_table() if lines is None else lines
+    return Select(**settings_of).process({"faces": faces, "identities": identities, "overrides": lines})
 
 
 def references(pairs: pa.Table, target: int) -> list[str]:
@@ -124,7 +124,7 @@ def bits_apart(face: dict, target: dict) -> int:
 
 
 def kind_of(face: dict, target: dict, rule: CopyRule) -> int:
-    """What two faces are to each other, by the rule alone."""
+    """The kind of a pair of faces, by the rule alone."""
     first, second = sorted((face, target), key=lambda one: one["id"])
     near = min(landmark_distance(first, second), landmark_distance(first["mirrored"], second))
     cosine = np.dot(np.array(face["embedding"], np.float32), np.array(target["embedding"], np.float32))
@@ -133,7 +133,7 @@ def kind_of(face: dict, target: dict, rule: CopyRule) -> int:
 
 
 def fails(value: float | None, least: float | None = None, most: float | None = None) -> bool:
-    """Whether a figure is beyond its limit; an unknown one is, if there is a limit."""
+    """True if a figure is beyond its limit; an unknown one is, if there is a limit."""
     if least is not None and (value is None or value < least):
         return True
     return most is not None and (value is None or value > most)
@@ -154,8 +154,8 @@ def within_limits(face: dict, target: dict, select: Select) -> bool:
     )
 
 
-def by_hand(faces: list[dict], identity: dict[str, str], select: Select, said: dict) -> list[tuple]:
-    """The rules of Select, one face after the other; said: kinds of pairs of ids."""
+def by_hand(faces: list[dict], identity: dict[str, str], select: Select, decided: dict) -> list[tuple]:
+    """The rules of Select, one face after the other; decided: kinds of pairs of ids, by override lines."""
     rejects = {COPY: Reject.COPY, SESSION: Reject.SESSION, UNSURE: Reject.SESSION, NEITHER: None}
     fit = affine_fit if select.strategy == "component_affine" else landmark_distance
     expected = []
@@ -168,7 +168,7 @@ def by_hand(faces: list[dict], identity: dict[str, str], select: Select, said: d
                 continue
             if not within_limits(face, target, select):
                 continue
-            kind = said.get(frozenset((face["id"], target["id"])), kind_of(face, target, select.rule))
+            kind = decided.get(frozenset((face["id"], target["id"])), kind_of(face, target, select.rule))
             if kind == SESSION and select.same_session:
                 kind = NEITHER
             candidates.append((fit(face, target), face["id"], kind, face))
@@ -209,7 +209,7 @@ def cosines(*values: float | None):
             CopyRule,
             landmarks=st.sampled_from([0.0, 0.3, 0.6]),
             copy_similarity=cosines(-1.0, 0.5, 0.9),
-            twin_similarity=cosines(0.4, 0.9),
+            same_shot_similarity=cosines(0.4, 0.9),
             session_similarity=cosines(0.55, 1.0),
         ),
         same_session=st.booleans(),
@@ -229,7 +229,7 @@ def test_the_pairs_are_those_that_the_rules_give_one_by_one(data, number, select
     seed = data.draw(st.integers(0, 1000))
     hashes = [0, 3, 255, 0x7FFF, ALL_BITS]  # 2, 6, 7, 8, 13, 15 and more bits apart
     landmarks = np.random.default_rng(seed).integers(0, 256, (number, 136))
-    faces = portraits(
+    faces = random_faces(
         number,
         seed=seed,
         # Of several faces the same landmarks, so that distances are often equal.
@@ -245,11 +245,14 @@ def test_the_pairs_are_those_that_the_rules_give_one_by_one(data, number, select
         yaw=drawn([None, 0.0, 10.0, 35.0]),
     )
     identities = identified(drawn(["Ann", "Bob", "Cy", None]))
-    judged = data.draw(
+    decisions = data.draw(
         st.lists(st.tuples(st.sampled_from(["copy", "keep"]), *[st.integers(0, number - 1)] * 2), max_size=6)
     )
-    lines = overrides(*((word, face_id(a), face_id(b)) for word, a, b in judged if a != b))
-    said = {frozenset(map(face_id, (a, b))): COPY if word == "copy" else NEITHER for word, a, b in judged}
+    lines = override_lines(*((decision, face_id(a), face_id(b)) for decision, a, b in decisions if a != b))
+    decided = {
+        frozenset(map(face_id, (a, b))): COPY if decision == "copy" else NEITHER
+        for decision, a, b in decisions
+    }
 
     pairs = selected(faces, identities, lines, **vars(select))
     assert pairs.schema == PAIRS
@@ -257,7 +260,7 @@ def test_the_pairs_are_those_that_the_rules_give_one_by_one(data, number, select
         tuple(row[name] for name in ("target", "reference", "rank", "reject")) for row in pairs.to_pylist()
     ]
     known = {row["face"]: row["identity"] for row in identities.to_pylist() if row["identity"]}
-    assert rows == by_hand(faces.to_pylist(), known, select, said)
+    assert rows == by_hand(faces.to_pylist(), known, select, decided)
 
     image = dict(zip(faces["id"].to_pylist(), faces["image"].to_pylist(), strict=True))
     for row in pairs.to_pylist():
@@ -278,9 +281,9 @@ def test_the_size_of_the_blocks_changes_no_byte(strategy, pairs_per_block, monke
     number = 70
     rng = np.random.default_rng(3)
     vectors = unit(unit(rng.normal(size=(number, 67))) * 0.35 + unit(rng.normal(size=(1, 67))))
-    faces = portraits(number, vectors=vectors, crop_phash=rng.integers(0, 2**12, number).astype(np.uint64))
+    faces = random_faces(number, vectors=vectors, crop_phash=rng.integers(0, 2**12, number).astype(np.uint64))
     identities = identified(["Ann"] * 41 + ["Bob"] * 13 + ["Cy"] * 13 + ["Di", None, "Ed"])
-    rule = CopyRule(copy_similarity=0.9, twin_similarity=0.95, session_similarity=0.89)
+    rule = CopyRule(copy_similarity=0.9, same_shot_similarity=0.95, session_similarity=0.89)
     chosen = {"strategy": strategy, "references": 5, "rule": rule}
     whole = selected(faces, identities, **chosen)
     assert {Reject.COPY, Reject.SESSION, Reject.NO_REFERENCE} <= set(whole["reject"].to_pylist())
@@ -289,7 +292,7 @@ def test_the_size_of_the_blocks_changes_no_byte(strategy, pairs_per_block, monke
 
 
 def test_a_row_holds_the_figures_and_where_the_faces_lie():
-    faces = portraits(4, yaw=[0, 10, 20, 30], pitch=[0, -15, 0, 0], crop_size=[256, 512, 256, 256])
+    faces = random_faces(4, yaw=[0, 10, 20, 30], pitch=[0, -15, 0, 0], crop_size=[256, 512, 256, 256])
     pairs = selected(faces, identified(["Ann", "Ann", None, "Bob"]))
     rows = faces.to_pylist()
     (row,) = of_target(pairs, 0)
@@ -329,7 +332,7 @@ def test_an_affine_map_of_the_eyes_and_another_of_the_mouth_fit_without_residual
     moved[EYES_AND_BROWS] = target[EYES_AND_BROWS] @ [[0.5, 0.1], [-0.2, 0.7]] + [40, 9]
     moved[MOUTH] = target[MOUTH] @ [[1.2, -0.3], [0.4, 0.5]] - [70, 2]
     near = target + rng.uniform(-9, 9, (68, 2))
-    faces = portraits(3, landmarks=np.stack([target, moved, near]).reshape(3, 136))
+    faces = random_faces(3, landmarks=np.stack([target, moved, near]).reshape(3, 136))
     identities = identified(["Ann"] * 3)
     assert references(selected(faces, identities), 0) == [face_id(2)]
     assert references(selected(faces, identities, strategy="component_affine"), 0) == [face_id(1)]
@@ -346,7 +349,7 @@ def test_points_on_a_line_are_fitted_as_well_as_they_can_be(reference):
     }
     shape = shapes[reference]
     target, other = rng.uniform(100, 140, (2, 68, 2))
-    faces = portraits(3, landmarks=np.stack([target, shape, other]).reshape(3, 136))
+    faces = random_faces(3, landmarks=np.stack([target, shape, other]).reshape(3, 136))
     rows = faces.to_pylist()
     better = min((1, 2), key=lambda i: affine_fit(rows[i], rows[0]))
     chosen = selected(faces, identified(["Ann"] * 3), strategy="component_affine")
@@ -357,8 +360,8 @@ def test_diverse_references_are_as_far_from_each_other_as_they_can_be():
     angles = np.radians([0, 10, 12, 80, 45, 14])
     vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     landmarks = np.array([[0], [1], [2], [3], [4], [5]]) * np.ones(136) * 20
-    faces = portraits(6, vectors=vectors, landmarks=landmarks)
-    rule = CopyRule(session_similarity=1, twin_similarity=1, copy_similarity=1)
+    faces = random_faces(6, vectors=vectors, landmarks=landmarks)
+    rule = CopyRule(session_similarity=1, same_shot_similarity=1, copy_similarity=1)
     pairs = selected(faces, identified(["Ann"] * 6), strategy="diverse", references=5, rule=rule)
     assert references(pairs, 0) == [face_id(i) for i in (1, 3, 4, 5, 2)]
     assert set(pairs["strategy"].to_pylist()) == {"diverse"}
@@ -366,7 +369,7 @@ def test_diverse_references_are_as_far_from_each_other_as_they_can_be():
 
 def random_ranks(number: int, seed: int, names: list[str]) -> dict[str, list[str]]:
     pairs = selected(
-        portraits(number), identified(names), strategy="random", references=64, seed=seed
+        random_faces(number), identified(names), strategy="random", references=64, seed=seed
     ).to_pylist()
     ranks: dict[str, list[str]] = {}
     for row in pairs:
@@ -375,7 +378,7 @@ def random_ranks(number: int, seed: int, names: list[str]) -> dict[str, list[str
     return ranks
 
 
-def test_chance_depends_on_the_seed_and_the_two_faces_alone():
+def test_the_random_order_depends_on_the_seed_and_the_two_faces_alone():
     all_of_one = random_ranks(40, 5, ["Ann"] * 40)
     assert random_ranks(40, 5, ["Ann"] * 40) == all_of_one
     assert random_ranks(40, 6, ["Ann"] * 40) != all_of_one
@@ -384,7 +387,7 @@ def test_chance_depends_on_the_seed_and_the_two_faces_alone():
         assert chosen == [face for face in all_of_one[target] if face in chosen]
 
 
-def test_chance_is_fair():
+def test_the_random_order_is_uniform():
     """Every other face is equally often the first; 5 standard deviations of a binomial either way."""
     number, seeds = 8, 100
     first = np.zeros((number, number), int)
@@ -397,7 +400,7 @@ def test_chance_is_fair():
     assert off.max() < 5 * np.sqrt(seeds * share * (1 - share))
 
 
-def test_texts_of_any_length_have_numbers_of_their_own():
+def test_texts_of_any_length_have_different_hashes():
     texts = ["", "a", "b", "ab", "a" * 8, "a" * 16, "a" * 17, "é", *(face_id(i) for i in range(500))]
     numbers = hashed(pa.chunked_array([texts]))
     assert len(set(numbers.tolist())) == len(texts)
@@ -410,7 +413,7 @@ def test_a_copy_is_no_reference_though_its_landmarks_are_nearest(mirrored):
     landmarks[1] = 90 if mirrored else 1  # the landmarks of a mirror image lie elsewhere
     landmarks[2] = 100
     vectors = unit(np.array([[1, 0, 0], [1, 0.1, 0], [1, 0, 1]]))
-    faces = portraits(
+    faces = random_faces(
         3,
         landmarks=landmarks,
         vectors=vectors,
@@ -427,13 +430,13 @@ def test_a_copy_is_no_reference_though_its_landmarks_are_nearest(mirrored):
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_copy_whose_hash_went_astray_is_known_by_its_landmarks(mirrored):
+def test_a_copy_whose_hash_is_far_is_found_by_its_landmarks(mirrored):
     landmarks = np.random.default_rng(0).uniform(20, 200, (3, 136))
     landmarks[1] = landmarks[0] + 0.5  # of 256 px, in x and in y: 0.4 % together
     if mirrored:
         landmarks[1] = mirror_image({"landmarks": landmarks[1], "crop_size": 256})["landmarks"]
     hashes = {"crop_phash": [0, 2**40 - 1, 2**50 - 1], "crop_phash_mirror": [ALL_BITS] * 3}
-    faces = portraits(3, landmarks=landmarks, vectors=unit(np.array([[1, 0], [1, 0.1], [1, 1]])), **hashes)
+    faces = random_faces(3, landmarks=landmarks, vectors=unit(np.array([[1, 0], [1, 0.1], [1, 1]])), **hashes)
     rows = of_target(selected(faces, identified(["Ann"] * 3), references=2), 0)
     assert [(row["reference"], row["reject"]) for row in rows] == [
         (face_id(2), None),
@@ -447,10 +450,10 @@ def session_shots() -> pa.Table:
     vectors = unit(np.array([[1, 0], [1, 0.3], [1, 0.02], [0.5, -1]]))
     landmarks = np.array([[0], [40], [1.2], [80]]) * np.ones(136)  # 2.4 of 256 px: 0.9 %
     hashes = {"crop_phash": [0, 2**20 - 1, 2**30 - 1, 2**40 - 1], "crop_phash_mirror": [ALL_BITS] * 4}
-    return portraits(4, vectors=vectors, landmarks=landmarks, **hashes)
+    return random_faces(4, vectors=vectors, landmarks=landmarks, **hashes)
 
 
-SHOTS = CopyRule(landmarks=0.01, copy_similarity=0.9, twin_similarity=1, session_similarity=0.93)
+SHOTS = CopyRule(landmarks=0.01, copy_similarity=0.9, same_shot_similarity=1, session_similarity=0.93)
 
 
 def test_shots_of_one_session_are_not_each_others_references():
@@ -465,14 +468,14 @@ def test_shots_of_one_session_are_not_each_others_references():
     assert session == "one session: cosine 0.958 (from 0.930)"
 
 
-def test_shots_of_one_session_may_be_allowed_and_then_doubtful_ones_still_are_not():
+def test_shots_of_one_session_may_be_allowed_and_unsure_ones_still_are_not():
     pairs = selected(session_shots(), identified(["Ann"] * 4), rule=SHOTS, references=3, same_session=True)
     assert references(pairs, 0) == [face_id(1), face_id(3)]
     assert [row["reject"] for row in of_target(pairs, 0)] == [None, None, Reject.SESSION]
 
 
-def test_a_person_says_which_faces_are_copies_and_which_are_two_shots():
-    said = overrides(
+def test_overrides_decide_which_faces_are_copies_and_which_are_two_shots():
+    lines = override_lines(
         ("copy", face_id(0), face_id(3)),
         ("keep", face_id(2), face_id(0)),
         ("copy", face_id(0), face_id(1)),
@@ -482,7 +485,7 @@ def test_a_person_says_which_faces_are_copies_and_which_are_two_shots():
         ("copy", "Ann", "Bob"),
         ("copy", face_id(2), "0123456789abcdef-0"),
     )
-    pairs = selected(session_shots(), identified(["Ann"] * 4), said, rule=SHOTS, references=3)
+    pairs = selected(session_shots(), identified(["Ann"] * 4), lines, rule=SHOTS, references=3)
     assert references(pairs, 0) == [face_id(2), face_id(1)]
     row = of_target(pairs, 0)[2]
     assert (row["reference"], row["reject"], row["reject_detail"]) == (
@@ -490,27 +493,27 @@ def test_a_person_says_which_faces_are_copies_and_which_are_two_shots():
         Reject.COPY,
         "overrides.csv, line 2",
     )
-    turned = said.slice(2, 2).set_column(0, "line", pa.array([5, 4], pa.int32()))
+    turned = lines.slice(2, 2).set_column(0, "line", pa.array([5, 4], pa.int32()))
     pairs = selected(session_shots(), identified(["Ann"] * 4), turned, rule=SHOTS, references=4)
     assert "overrides.csv, line 5" in [row["reject_detail"] for row in of_target(pairs, 0)]
 
 
-def test_what_a_person_says_does_not_lift_the_limits():
-    said = overrides(("keep", face_id(0), face_id(2)))
+def test_overrides_do_not_lift_the_limits():
+    lines = override_lines(("keep", face_id(0), face_id(2)))
     names = identified(["Ann"] * 4)
-    kept = selected(session_shots(), names, said, rule=SHOTS, max_similarity=0.95)
+    kept = selected(session_shots(), names, lines, rule=SHOTS, max_similarity=0.95)
     assert references(kept, 0) == [face_id(3)]
 
 
 def test_near_hashes_of_unlike_faces_and_alike_faces_of_far_hashes_are_no_copies():
     vectors = unit(np.array([[1, 0, 0], [1, 0.8, 0], [1, 0, 0]]))
-    faces = portraits(3, vectors=vectors, crop_phash=[0, 0, 2**40 - 1], crop_phash_mirror=[ALL_BITS] * 3)
+    faces = random_faces(3, vectors=vectors, crop_phash=[0, 0, 2**40 - 1], crop_phash_mirror=[ALL_BITS] * 3)
     pairs = selected(faces, identified(["Ann"] * 3), references=2, same_session=True)
     assert not [row for row in pairs.to_pylist() if row["reject"]]
 
 
 def test_a_face_whose_hash_is_unknown_is_no_reference_if_it_is_as_alike_as_a_copy():
-    faces = portraits(2, vectors=unit(np.ones((2, 3))), crop_phash=[None, 5], crop_phash_mirror=[None, 6])
+    faces = random_faces(2, vectors=unit(np.ones((2, 3))), crop_phash=[None, 5], crop_phash_mirror=[None, 6])
     pairs = selected(faces, identified(["Ann"] * 2)).to_pylist()
     assert [row["reject"] for row in pairs] == [Reject.SESSION, Reject.NO_REFERENCE] * 2
     assert pairs[0]["reject_detail"].startswith("perhaps one shot: crop hashes unknown, landmarks")
@@ -521,7 +524,7 @@ def test_a_face_without_reference_says_why():
     vectors = np.tile([1.0, 1.0], (number, 1))
     vectors[0] = 1, 0
     vectors[3], vectors[4], vectors[5], vectors[10] = (1, 5), (1, 0.15), (1, 0.3), (1, 0.01)
-    faces = portraits(
+    faces = random_faces(
         number,
         vectors=unit(vectors),
         images=["a", "a", *(f"photo {i}" for i in range(2, number))],
@@ -555,7 +558,7 @@ def test_a_face_without_reference_says_why():
     assert why[face_id(0)]["rank"] is None
 
 
-def test_the_only_photo_of_a_person_and_a_doubtful_copy_are_said_to_be_so():
+def test_the_only_photo_of_a_person_and_an_unsure_copy_are_reported():
     faces = session_shots()
     why = [
         row["reject_detail"]
@@ -567,7 +570,7 @@ def test_the_only_photo_of_a_person_and_a_doubtful_copy_are_said_to_be_so():
 
 
 def test_a_face_with_too_few_references_has_none():
-    faces, names = portraits(5), identified(["Ann"] * 3 + ["Bob"] * 2)
+    faces, names = random_faces(5), identified(["Ann"] * 3 + ["Bob"] * 2)
     pairs = selected(faces, names, references=3, min_references=2).to_pylist()
     assert sorted(row["rank"] for row in pairs if row["reference"]) == [0, 0, 0, 1, 1, 1]
     without = [row for row in pairs if row["reference"] is None]
@@ -596,7 +599,7 @@ def test_a_face_without_reference_gets_synthesised_ones_where_they_are_asked_for
     assert Reject.NO_REFERENCE not in pairs["reject"].to_pylist()
 
 
-def test_too_few_photos_are_made_up_for_as_a_whole_and_refused_shots_stay_as_evidence():
+def test_synthesised_references_replace_too_few_photos_and_refused_shots_stay():
     names = identified(["Ann", None, "Ann", "Ann"])
     pairs = selected(session_shots(), names, rule=SHOTS, synthesise=9, references=2, min_references=2)
     found = [(row["strategy"], row["rank"], row["reject"]) for row in of_target(pairs, 0)]
@@ -605,7 +608,7 @@ def test_too_few_photos_are_made_up_for_as_a_whole_and_refused_shots_stay_as_evi
 
 
 def test_an_unknown_pose_is_no_reference_where_the_pose_is_limited():
-    faces = portraits(
+    faces = random_faces(
         3, yaw=[0, None, 5], pitch=[0, 0, 0], landmarks=np.array([[0], [1], [9]]) * np.ones(136)
     )
     assert references(selected(faces, identified(["Ann"] * 3)), 0) == [face_id(1)]
@@ -614,7 +617,7 @@ def test_an_unknown_pose_is_no_reference_where_the_pose_is_limited():
 
 def test_a_person_of_more_pairs_than_a_block_is_compared_whole():
     number = 300  # 90,000 pairs, in blocks of at most 4,096
-    faces = portraits(
+    faces = random_faces(
         number, landmarks=np.arange(number)[::-1, None] * np.ones(136), crop_size=[1024] * number
     )
     pairs = selected(faces, identified(["Ann"] * number), references=1, same_session=True)
@@ -625,14 +628,14 @@ def test_a_person_of_more_pairs_than_a_block_is_compared_whole():
 
 
 def test_rejected_faces_are_neither_target_nor_reference():
-    faces = portraits(3, reject=[None, "face_blurred", None])
+    faces = random_faces(3, reject=[None, "face_blurred", None])
     pairs = selected(faces, identified(["Ann"] * 3))
     assert set(pairs["target"].to_pylist()) == {face_id(0), face_id(2)}
     assert references(pairs, 0) == [face_id(2)]
 
 
 def test_faces_of_several_embedders_are_refused():
-    faces = portraits(2, embedder=["arcface:a", "arcface:b"])
+    faces = random_faces(2, embedder=["arcface:a", "arcface:b"])
     with pytest.raises(ValueError, match="several embedders cannot be compared"):
         selected(faces, identified(["Ann"] * 2))
 
@@ -643,5 +646,5 @@ def test_limits_that_nothing_can_meet_are_refused(limits):
         Select(**limits)
 
 
-def test_nobody_identified_is_no_pairs():
-    assert selected(portraits(3), identified([None] * 3)).equals(PAIRS.empty_table())
+def test_without_identities_there_are_no_pairs():
+    assert selected(random_faces(3), identified([None] * 3)).equals(PAIRS.empty_table())

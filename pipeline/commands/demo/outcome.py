@@ -10,7 +10,7 @@ from facerefs.pipeline.commands.demo.plant import Photo
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
-from facerefs.stages.identities.people import NOBODY
+from facerefs.stages.identities.people import UNASSIGNED
 from facerefs.stages.search.similarity import Ints
 
 
@@ -80,7 +80,7 @@ def score_people(storage: Storage, truth: list[Photo]) -> PeopleScore:
     )
     return PeopleScore(
         people=len(np.unique(true)),
-        identities=len(np.unique(found[found != NOBODY])),
+        identities=len(np.unique(found[found != UNASSIGNED])),
         pairwise_f=pairwise(true, found).f,
         bcubed_f=bcubed(true, found).f,
     )
@@ -88,7 +88,7 @@ def score_people(storage: Storage, truth: list[Photo]) -> PeopleScore:
 
 def _numbered(names: list[str | None]) -> Ints:
     numbers = np.unique(np.array([name or "" for name in names], str), return_inverse=True)[1]
-    return np.where([name is None for name in names], NOBODY, numbers)
+    return np.where([name is None for name in names], UNASSIGNED, numbers)
 
 
 def faces_of(storage: Storage, truth: dict[str, Photo]) -> Iterable[Face]:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from facerefs.pipeline.build.overrides import is_understood
+from facerefs.pipeline.build.overrides import is_valid_line
 from facerefs.pipeline.text import shown
 
 
@@ -20,4 +20,4 @@ def first_that_shows(lines: Iterable[str]) -> str | None:
 
     Names with characters that cannot be seen would be pasted wrongly, and one may look like the id of a photo.
     """
-    return next((text for text in lines if shown(text) == text and is_understood(text)), None)
+    return next((text for text in lines if shown(text) == text and is_valid_line(text)), None)

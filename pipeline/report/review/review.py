@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from facerefs.pipeline.build.leakage import Leakage, leakage
-from facerefs.pipeline.build.overrides import lines_named
+from facerefs.pipeline.build.overrides import lines_cited
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.review.decision import Decision, Group
 from facerefs.pipeline.report.review.doubtful_pairs import copies_of_faces, doubtful_pairs
@@ -63,6 +63,6 @@ def _decided(storage: Storage) -> dict[int, Counter[str]]:
     """How many rows of each table each line decided, from what they say of why they are as they are."""
     decided: dict[int, Counter[str]] = {}
     for table, column in _WHY.items():
-        for number, rows in lines_named(storage.scan(table, (column,))[column]).items():
+        for number, rows in lines_cited(storage.scan(table, (column,))[column]).items():
             decided.setdefault(number, Counter())[table] += rows
     return decided

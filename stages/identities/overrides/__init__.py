@@ -1,1 +1,1 @@
-"""What `overrides.csv` decides about identities, and how it is applied."""
+"""The lines of `overrides.csv` about identities, and how they are applied to the clusters."""

@@ -1,4 +1,4 @@
-"""What becomes of faces by what a person said of them in `overrides.csv`."""
+"""Apply the lines of `overrides.csv` about faces to the identities that clustering assigned."""
 
 import hashlib
 from dataclasses import replace
@@ -6,171 +6,181 @@ from dataclasses import replace
 import numpy as np
 
 from facerefs.schemas.reject import Reject
-from facerefs.stages.identities.centroids import Cores
-from facerefs.stages.identities.overrides.lines import FaceWord, Words, numbers
-from facerefs.stages.identities.people import NOBODY, Faces, Outcome
+from facerefs.stages.identities.centroids import Centroids
+from facerefs.stages.identities.overrides.lines import FaceOverride, IdentityOverrides, person_numbers
+from facerefs.stages.identities.people import UNASSIGNED, Faces, IdentityAssignment
 
 _MAX_PASSES = 10
 
 
-def apply(outcome: Outcome, words: Words, faces: Faces, cores: Cores) -> Outcome:
-    """The outcome as a person corrected it. Rows that a line decided carry its number in `line`."""
-    if not words.of_faces:
-        return outcome
-    desk = _Desk(outcome, faces, cores)
+def apply_overrides(
+    assignment: IdentityAssignment, overrides: IdentityOverrides, faces: Faces, centroids: Centroids
+) -> IdentityAssignment:
+    """The assignment after a person's corrections. `override_line` holds the line that decided a face."""
+    if not overrides.face_lines:
+        return assignment
+    corrector = _Corrector(assignment, faces, centroids)
     for _ in range(_MAX_PASSES):  # a line about two faces may precede the one that says where the second goes
-        before = desk.person.copy()
-        desk.heed_all(words)
-        if (before == desk.person).all():
+        before = corrector.person.copy()
+        corrector.apply_all(overrides)
+        if (before == corrector.person).all():
             break
-    return desk.outcome()
+    return corrector.assignment()
 
 
-class _Desk:
-    """The decisions while lines are heeded one after another."""
+class _Corrector:
+    """The state of the assignment while override lines are applied one after another."""
 
-    def __init__(self, outcome: Outcome, faces: Faces, cores: Cores) -> None:
-        self._before, self._faces, self._cores = outcome, faces, cores
-        self._label = {name: number for number, name in enumerate(faces.names)}
-        self._one: dict[int, set[int]] = {}  # the faces that are said to be one person with each, so far
-        self.names = list(outcome.names)
-        self._own = {name: number for number, name in enumerate(outcome.names)}
-        self.number = numbers(outcome.names, outcome.lead)
-        self.person, self.line = outcome.person.copy(), outcome.line.copy()
+    def __init__(self, assignment: IdentityAssignment, faces: Faces, centroids: Centroids) -> None:
+        self._before, self._faces, self._centroids = assignment, faces, centroids
+        self._label_numbers = {name: number for number, name in enumerate(faces.names)}
+        self._linked: dict[int, set[int]] = {}  # face -> all faces linked with it by `same` so far
+        self.names = list(assignment.names)
+        self._name_numbers = {name: number for number, name in enumerate(assignment.names)}
+        self.person_numbers = person_numbers(assignment.names, assignment.merged_into)
+        self.person, self.override_line = assignment.person.copy(), assignment.override_line.copy()
         self.dropped = np.zeros(len(self.person), bool)
 
-    def heed_all(self, words: Words) -> None:
-        """Do what the lines say, one after another."""
-        self._one.clear()
-        for word in words.of_faces:
-            self._heed(word)
+    def apply_all(self, overrides: IdentityOverrides) -> None:
+        """Apply all lines in their order."""
+        self._linked.clear()
+        for override in overrides.face_lines:
+            self._apply(override)
 
-    def _heed(self, word: FaceWord) -> None:
-        match word.decision:
+    def _apply(self, override: FaceOverride) -> None:
+        match override.decision:
             case "drop":
-                self._drop(word)
+                self._drop(override)
             case "keep":
-                self._keep(word)
+                self._keep(override)
             case "same":
-                self._same(word)
+                self._same(override)
             case "different":
-                self._different(word)
+                self._different(override)
 
     def _set(self, row: int, person: int, line: int, *, dropped: bool = False) -> None:
-        self.person[row], self.line[row], self.dropped[row] = person, line, dropped
+        self.person[row], self.override_line[row], self.dropped[row] = person, line, dropped
 
-    def _alone(self, row: int) -> None:
-        """A later line about a face itself: it goes no longer where others go."""
-        self._one.pop(row, {row}).discard(row)
+    def _unlink(self, row: int) -> None:
+        """Take a face out of its linked faces, since a later line decides about it alone."""
+        self._linked.pop(row, {row}).discard(row)
 
-    def _drop(self, word: FaceWord) -> None:
-        rows = list(word.rows)
-        if not rows and word.name is not None:
-            label, person = self._label.get(word.name), self._own.get(word.name)
+    def _drop(self, override: FaceOverride) -> None:
+        rows = list(override.rows)
+        if not rows and override.name is not None:
+            label, person = self._label_numbers.get(override.name), self._name_numbers.get(override.name)
             named = np.zeros(len(self.person), bool)
-            for numbered, number in ((self._faces.label, label), (self.person, person)):
+            for numbers, number in ((self._faces.label, label), (self.person, person)):
                 if number is not None:
-                    named |= numbered == number
+                    named |= numbers == number
             rows = np.flatnonzero(named).tolist()
         for row in rows:
-            self._alone(row)
-            self._set(row, NOBODY, word.line, dropped=True)
+            self._unlink(row)
+            self._set(row, UNASSIGNED, override.line, dropped=True)
 
-    def _keep(self, word: FaceWord) -> None:
-        rows = np.array(word.rows)
-        homes = np.array([self._home(row) for row in word.rows])
-        fitness = np.nan_to_num(self._cores.likeness_of(rows, homes), nan=-1)
-        there = self.person[rows] == homes
+    def _keep(self, override: FaceOverride) -> None:
+        rows = np.array(override.rows)
+        targets = np.array([self._person_to_keep(row) for row in override.rows])
+        fitness = np.nan_to_num(self._centroids.similarity_of(rows, targets), nan=-1)
+        there = self.person[rows] == targets
         best = int(np.lexsort((rows, -self._faces.size_px[rows], -fitness, ~there))[0])
-        self._alone(int(rows[best]))
-        self._set(int(rows[best]), int(homes[best]), word.line)
+        self._unlink(int(rows[best]))
+        self._set(int(rows[best]), int(targets[best]), override.line)
 
-    def _home(self, row: int) -> int:
-        """Where a face stays that is to be kept: with its label, or else with whom it is, or by itself."""
+    def _person_to_keep(self, row: int) -> int:
+        """The person of a face to keep: that of its label, else the one it is assigned to, else a new one."""
         label = int(self._faces.label[row])
-        if label != NOBODY and self._faces.names[label] in self.number:
-            return self.number[self._faces.names[label]]
-        if self.person[row] != NOBODY:
+        if label != UNASSIGNED and self._faces.names[label] in self.person_numbers:
+            return self.person_numbers[self._faces.names[label]]
+        if self.person[row] != UNASSIGNED:
             return int(self.person[row])
-        return self._named(self._faces.names[label] if label != NOBODY else new_name(self._faces.id[row]))
+        return self._number_of(
+            self._faces.names[label] if label != UNASSIGNED else new_name(self._faces.id[row])
+        )
 
-    def _named(self, name: str) -> int:
-        if name not in self.number:
-            self.number[name] = len(self.names)
+    def _number_of(self, name: str) -> int:
+        if name not in self.person_numbers:
+            self.person_numbers[name] = len(self.names)
             self.names.append(name)
-        return self.number[name]
+        return self.person_numbers[name]
 
-    def _same(self, word: FaceWord) -> None:
-        row = word.rows[0]
-        home, together = NOBODY, self._one.get(row, {row})
-        if word.name is not None:
-            home = self.number.get(word.name, NOBODY)
-        elif word.other is not None:
-            together = together | self._one.get(word.other, {word.other})
-            self._one |= dict.fromkeys(together, together)
-            homes = [int(self.person[face]) for face in (word.other, row) if self.person[face] != NOBODY]
-            home = homes[0] if homes else self._named(new_name(self._faces.id[word.other]))
-        if home != NOBODY:
-            for face in together:
-                self._set(face, home, word.line)
+    def _same(self, override: FaceOverride) -> None:
+        row = override.rows[0]
+        target, linked = UNASSIGNED, self._linked.get(row, {row})
+        if override.name is not None:
+            target = self.person_numbers.get(override.name, UNASSIGNED)
+        elif override.other is not None:
+            linked = linked | self._linked.get(override.other, {override.other})
+            self._linked |= dict.fromkeys(linked, linked)
+            assigned = [
+                int(self.person[face]) for face in (override.other, row) if self.person[face] != UNASSIGNED
+            ]
+            target = assigned[0] if assigned else self._number_of(new_name(self._faces.id[override.other]))
+        if target != UNASSIGNED:
+            for face in linked:
+                self._set(face, target, override.line)
 
-    def _different(self, word: FaceWord) -> None:
-        row = word.rows[0]
-        if word.name is not None:
-            if word.name in self.number:
-                for face in self._copies(row):
+    def _different(self, override: FaceOverride) -> None:
+        row = override.rows[0]
+        if override.name is not None:
+            if override.name in self.person_numbers:
+                for face in self._same_shot_rows(row):
                     person = int(self.person[face])
-                    self._alone(face)
-                    self._set(face, NOBODY if person == self.number[word.name] else person, word.line)
-        elif word.other is not None and self.person[row] == self.person[word.other] != NOBODY:
-            two = np.array([row, word.other])
-            fitness = np.nan_to_num(self._cores.likeness_of(two, self.person[two]), nan=-1)
-            leaves = int(two[np.lexsort((-two, fitness, self.line[two] > 0))[0]])
-            self._alone(leaves)
-            self._set(leaves, NOBODY, word.line)
+                    self._unlink(face)
+                    self._set(
+                        face,
+                        UNASSIGNED if person == self.person_numbers[override.name] else person,
+                        override.line,
+                    )
+        elif override.other is not None and self.person[row] == self.person[override.other] != UNASSIGNED:
+            two = np.array([row, override.other])
+            fitness = np.nan_to_num(self._centroids.similarity_of(two, self.person[two]), nan=-1)
+            leaves = int(two[np.lexsort((-two, fitness, self.override_line[two] > 0))[0]])
+            self._unlink(leaves)
+            self._set(leaves, UNASSIGNED, override.line)
 
-    def _copies(self, row: int) -> list[int]:
-        """The faces that show the shot under the label: what is not somebody there, is not here."""
+    def _same_shot_rows(self, row: int) -> list[int]:
+        """The faces of the same shot and label as a face: what holds for one holds for all."""
         shot, label = self._faces.shot, self._faces.label
         return np.flatnonzero((shot == shot[row]) & (label == label[row])).tolist()
 
-    def outcome(self) -> Outcome:
-        """What has become of it all."""
+    def assignment(self) -> IdentityAssignment:
+        """The corrected assignment."""
         before = self._before
         decision, reject, why = before.decision.copy(), before.reject.copy(), before.why.copy()
-        for row in np.flatnonzero(self.line):
+        for row in np.flatnonzero(self.override_line):
             person, label = int(self.person[row]), int(self._faces.label[row])
-            name = None if label == NOBODY else self._faces.names[label]
+            name = None if label == UNASSIGNED else self._faces.names[label]
             decision[row] = self._decision(name, person, str(before.decision[row]))
             reject[row] = None
-            if person == NOBODY:
+            if person == UNASSIGNED:
                 lost = Reject.NO_IDENTITY if name is None else Reject.WRONG_LABEL
                 reject[row] = Reject.DROPPED_BY_PERSON if self.dropped[row] else lost
         more = np.arange(len(before.names), len(self.names))
-        lead = np.concatenate([before.lead[:-1], more, [NOBODY]])
+        merged_into = np.concatenate([before.merged_into[:-1], more, [UNASSIGNED]])
         return replace(
             before,
             names=self.names,
-            lead=lead,
+            merged_into=merged_into,
             person=self.person,
             decision=decision,
             reject=reject,
             why=why,
-            line=self.line,
+            override_line=self.override_line,
         )
 
     def _decision(self, label: str | None, person: int, before: str) -> str:
-        if person == NOBODY:
+        if person == UNASSIGNED:
             return "dropped"
         if label == self.names[person]:
             return "kept"
-        if label is None or label not in self.number:
+        if label is None or label not in self.person_numbers:
             return "discovered"
-        if self.number[label] == person:
+        if self.person_numbers[label] == person:
             return "merged"
         return before if before == "split" else "corrected"
 
 
 def new_name(face: str) -> str:
-    """The name of a person known by this face alone."""
+    """The name of a new person who is known by this one face."""
     return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The lines of `overrides.csv` that concern who is who, by the rows of the faces and the names they are about."""
+"""The lines of `overrides.csv` about identities, with faces as row numbers."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,89 +7,89 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerefs.stages.identities.overrides.names import NamesSaid, consistent
+from facerefs.stages.identities.overrides.names import NameOverrides, consistent_overrides
 from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
-class FaceWord:
-    """One line about faces: `keep` or `drop` them, or they are the `same` as, or `different` from, somebody."""
+class FaceOverride:
+    """One line about faces: `keep` or `drop` them, or they show the `same` or a `different` person."""
 
     line: int
     decision: str
-    rows: tuple[int, ...]  # none: the line is about a name
-    other: int | None = None  # a face
-    name: str | None = None
+    rows: tuple[int, ...]  # empty if the line is about a name
+    other: int | None = None  # the row of another face
+    name: str | None = None  # of a label or an identity
 
 
 @dataclass(frozen=True)
-class Words:
-    """All lines that concern these faces, in their order."""
+class IdentityOverrides:
+    """All lines about a table of faces and about names, in the order of the file."""
 
-    of_names: tuple[tuple[int, str, str, str], ...]  # line, `same` or `different`, name, name
-    of_faces: tuple[FaceWord, ...]
+    name_lines: tuple[tuple[int, str, str, str], ...]  # line, `same` or `different`, name, name
+    face_lines: tuple[FaceOverride, ...]
 
     @property
     def rows(self) -> Ints:
-        """The faces that any line is about."""
-        rows = {row for word in self.of_faces for row in (*word.rows, word.other) if row is not None}
+        """The rows of all faces that a line is about."""
+        rows = {row for line in self.face_lines for row in (*line.rows, line.other) if row is not None}
         return np.array(sorted(rows), np.int64)
 
-    def said_of(self, names: list[str]) -> NamesSaid:
-        """What is said of names, as pairs of their numbers. Later lines win."""
-        return consistent(self.of_names, {name: number for number, name in enumerate(names)})
+    def name_overrides(self, names: list[str]) -> NameOverrides:
+        """The lines about two names, as pairs of their numbers in `names`. Later lines win."""
+        return consistent_overrides(self.name_lines, {name: number for number, name in enumerate(names)})
 
-    def renumbered(self, number: Ints) -> "Words":
-        """The same about other rows: row i has become number[i]."""
+    def renumbered(self, number: Ints) -> "IdentityOverrides":
+        """The same lines with row i replaced by number[i]."""
         moved = tuple(
             replace(
-                word,
-                rows=tuple(int(number[row]) for row in word.rows),
-                other=None if word.other is None else int(number[word.other]),
+                line,
+                rows=tuple(int(number[row]) for row in line.rows),
+                other=None if line.other is None else int(number[line.other]),
             )
-            for word in self.of_faces
+            for line in self.face_lines
         )
-        return Words(self.of_names, moved)
+        return IdentityOverrides(self.name_lines, moved)
 
-    def barred(self, names: list[str], lead: Ints) -> tuple[Ints, Ints]:
-        """Faces, and who each of them is said not to be."""
-        number = numbers(names, lead)
+    def excluded(self, names: list[str], merged_into: Ints) -> tuple[Ints, Ints]:
+        """Pairs of a face and a person who it does not show, by `different` lines: rows and numbers of persons."""
+        number = person_numbers(names, merged_into)
         pairs = {
-            (row, number[word.name])
-            for word in self.of_faces
-            if word.decision == "different" and word.name in number
-            for row in word.rows
+            (row, number[line.name])
+            for line in self.face_lines
+            if line.decision == "different" and line.name in number
+            for row in line.rows
         }
         table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
 
-def read_words(overrides: pa.Table, rows: pa.Table) -> Words:
-    """The lines of `overrides` that concern clustering, about the faces `rows` (id, image, key) by row number."""
+def read_identity_overrides(overrides: pa.Table, rows: pa.Table) -> IdentityOverrides:
+    """The lines of the table `overrides` that concern clustering. rows: the faces, with columns id, image, key."""
     lines = overrides.sort_by("line").to_pylist()
-    where = _Where(lines, rows)
-    of_names, of_faces = [], []
+    index = _RowIndex(lines, rows)
+    name_lines, face_lines = [], []
     for line in lines:
         number, decision, what, other = (line[column] for column in ("line", "decision", "what", "other"))
         if decision in {"keep", "drop"} and other is None:
-            faces = where.face(what) or where.photo(what)
+            faces = index.face(what) or index.photo(what)
             if faces or decision == "drop":
-                of_faces.append(FaceWord(number, decision, faces, name=None if faces else what))
+                face_lines.append(FaceOverride(number, decision, faces, name=None if faces else what))
         elif decision in {"same", "different"} and other is not None:
-            one, two = where.face(what), where.face(other)
+            one, two = index.face(what), index.face(other)
             if one:
-                of_faces.append(
-                    FaceWord(number, decision, one, two[0] if two else None, None if two else other)
+                face_lines.append(
+                    FaceOverride(number, decision, one, two[0] if two else None, None if two else other)
                 )
             elif two:
-                of_faces.append(FaceWord(number, decision, two, name=what))
+                face_lines.append(FaceOverride(number, decision, two, name=what))
             else:
-                of_names.append((number, decision, what, other))
-    return Words(tuple(of_names), tuple(of_faces))
+                name_lines.append((number, decision, what, other))
+    return IdentityOverrides(tuple(name_lines), tuple(face_lines))
 
 
-class _Where:
-    """In which rows the faces and photos are that lines are about."""
+class _RowIndex:
+    """The rows of the faces and photos that the lines name."""
 
     def __init__(self, lines: list[dict[str, Any]], rows: pa.Table) -> None:
         wanted = pa.array([line[side] for line in lines for side in ("what", "other")], pa.string())
@@ -111,6 +111,6 @@ def _rows_of(column: pa.ChunkedArray, wanted: pa.Array) -> dict[str, tuple[int, 
     return found
 
 
-def numbers(names: list[str], lead: Ints) -> dict[str | None, int]:
-    """The number of the person whom each name means."""
-    return {name: int(lead[number]) for number, name in enumerate(names)}
+def person_numbers(names: list[str], merged_into: Ints) -> dict[str | None, int]:
+    """For each name the number of the person it stands for, after names were merged."""
+    return {name: int(merged_into[number]) for number, name in enumerate(names)}

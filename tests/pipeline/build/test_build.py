@@ -1,4 +1,4 @@
-"""What a build may change of the one that is in its folder already."""
+"""What a build may change of an earlier build in the same folder."""
 
 import json
 import tomllib
@@ -31,7 +31,7 @@ def with_fetch(fetch: Fetch) -> Plan:
     return replace(OLD, config=replace(OLD.config, fetch=fetch))
 
 
-def test_another_pace_takes_effect_at_once(storage: Storage) -> None:
+def test_another_request_rate_takes_effect_at_once(storage: Storage) -> None:
     plan = with_fetch(Fetch(contact="a@b.example", host_rate_per_s=1.0))
     assert list(check_output(plan, storage, update=False)) == [
         "fetch.contact: None -> a@b.example",
@@ -39,14 +39,14 @@ def test_another_pace_takes_effect_at_once(storage: Storage) -> None:
     ]
 
 
-def test_other_rules_need_a_word(storage: Storage) -> None:
+def test_other_rules_need_update(storage: Storage) -> None:
     plan = with_fetch(Fetch(respect_robots=False, attempts=5))
     with pytest.raises(UserError, match=r"\(fetch.respect_robots: True -> False\): add --update"):
         list(check_output(plan, storage, update=False))
     assert len(list(check_output(plan, storage, update=True))) == 2
 
 
-def test_hosts_are_told_the_version_of_the_project() -> None:
+def test_the_user_agent_names_the_version_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert Fetch().user_agent == f"facerefs/{project['version']} (no contact given)"
 

@@ -1,4 +1,4 @@
-"""`overrides.csv`: what is understood, what is refused in one sentence, and which lines are about nothing."""
+"""`overrides.csv`: what is understood, what is refused in one sentence, and which lines match nothing."""
 
 import io
 import os
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from facerefs.pipeline.build import overrides
-from facerefs.pipeline.build.overrides import FILE, Override, bring_up_to_date, heeded_by, read
-from facerefs.pipeline.build.unmatched import warn
+from facerefs.pipeline.build.overrides import FILE, Override, read, relevant_to, update
+from facerefs.pipeline.build.warnings import warn_about_unmatched_overrides
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import TABLES, loaded
@@ -23,7 +23,7 @@ PHOTO, OTHER_PHOTO = "ab" * 32, "cd" * 32
 HEADER = "decision,what,other,comment\n"
 
 
-def said(folder: Path, text: str | bytes, header: str = HEADER) -> list[Override]:
+def read_lines(folder: Path, text: str | bytes, header: str = HEADER) -> list[Override]:
     data = text if isinstance(text, bytes) else (header + text).encode()
     (folder / FILE).write_bytes(data)
     return read(Storage(str(folder)))
@@ -33,9 +33,9 @@ def rows(storage: Storage) -> pa.Table:
     return storage.scan("overrides", ("line", "decision", "what", "other"))
 
 
-def test_no_file_says_nothing(tmp_path: Path) -> None:
+def test_without_a_file_there_are_no_lines(tmp_path: Path) -> None:
     assert read(Storage(str(tmp_path))) == []
-    bring_up_to_date(Storage(str(tmp_path)), read(Storage(str(tmp_path))))
+    update(Storage(str(tmp_path)), read(Storage(str(tmp_path))))
     assert len(Storage(str(tmp_path)).scan("overrides")) == 0
 
 
@@ -47,8 +47,8 @@ def test_every_form_of_every_decision_is_understood(tmp_path: Path) -> None:
     ]  # fmt: skip
     text = "".join(f'{decision},{what},"{other or ""}",a comment\n' for decision, what, other in lines)
     expected = [Override(i, *line) for i, line in enumerate(lines, 2)]
-    assert said(tmp_path, text) == expected
-    bring_up_to_date(Storage(str(tmp_path)), read(Storage(str(tmp_path))))
+    assert read_lines(tmp_path, text) == expected
+    update(Storage(str(tmp_path)), read(Storage(str(tmp_path))))
     assert rows(Storage(str(tmp_path))).to_pylist() == [vars(line) for line in expected]
 
 
@@ -58,18 +58,18 @@ def test_blank_lines_comments_missing_commas_and_other_line_ends_do_not_matter(t
         + A.encode()
         + b"\r\n  \r\n"
     )
-    assert said(tmp_path, text) == [Override(5, "keep", A, None)]
+    assert read_lines(tmp_path, text) == [Override(5, "keep", A, None)]
 
 
 def test_what_a_spreadsheet_adds_does_not_matter(tmp_path: Path) -> None:
     text = f'"# mine, and why",,,,\r\n{HEADER[:-1]},,\r\n,,,\r\ndrop,"#ann, née Bo",,,,\r\n,,,\r\n'
-    assert said(tmp_path, text, header="") == [Override(4, "drop", "#ann, née Bo", None)]
+    assert read_lines(tmp_path, text, header="") == [Override(4, "drop", "#ann, née Bo", None)]
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_other_separators_are_refused_with_the_way_out(separator: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"line 1 begins with .* with commas there and in all others"):
-        said(tmp_path, HEADER.replace(",", separator) + f"drop{separator}ann\n", header="")
+        read_lines(tmp_path, HEADER.replace(",", separator) + f"drop{separator}ann\n", header="")
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_other_separators_are_refused_with_the_way_out(separator: str, tmp_path:
 )
 def test_a_line_that_makes_no_sense_is_one_sentence(line: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        said(tmp_path, f"drop,x,,\n{line}\n")
+        read_lines(tmp_path, f"drop,x,,\n{line}\n")
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400
 
 
-def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_form_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"line 1 begins with 'drop,x,,': make the first line decision,what"):
-        said(tmp_path, "drop,x,,\n", header="")
+        read_lines(tmp_path, "drop,x,,\n", header="")
     with pytest.raises(UserError, match=r"line 3 is not UTF-8 .* save the file as UTF-8"):
-        said(tmp_path, HEADER.encode() + b"drop,a,,\ndrop,\xff,,\n")
+        read_lines(tmp_path, HEADER.encode() + b"drop,a,,\ndrop,\xff,,\n")
     monkeypatch.setattr(overrides, "MAX_BYTES", 100)
     with pytest.raises(UserError, match="has more than"):
-        said(tmp_path, "drop,x,,\n" * 20)
+        read_lines(tmp_path, "drop,x,,\n" * 20)
     (tmp_path / FILE).unlink()
     for number, make in enumerate((Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere"))):
         folder = tmp_path / str(number)
@@ -119,7 +119,7 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path, monkeypatch: pyt
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_understood_or_refused(data: bytes) -> None:
     try:
-        lines, refusal = read(_Said(HEADER.encode() + data)), FILE
+        lines, refusal = read(_OneFile(HEADER.encode() + data)), FILE
     except UserError as error:
         lines, refusal = [], str(error)
     assert refusal.isprintable()
@@ -127,7 +127,7 @@ def test_any_bytes_are_understood_or_refused(data: bytes) -> None:
     assert all(line.decision in ("keep", "drop", "same", "different", "copy") for line in lines)
 
 
-class _Said(Storage):
+class _OneFile(Storage):
     """A storage that holds nothing but the file."""
 
     def __init__(self, data: bytes) -> None:
@@ -139,14 +139,14 @@ class _Said(Storage):
 
 def test_the_table_is_written_only_if_what_the_file_says_has_changed(tmp_path: Path) -> None:
     storage, part = Storage(str(tmp_path)), tmp_path / "overrides" / "part-00000.parquet"
-    said(tmp_path, "drop,x,,\n")
-    bring_up_to_date(storage, read(storage))
+    read_lines(tmp_path, "drop,x,,\n")
+    update(storage, read(storage))
     first, before = part.stat(), part.read_bytes()  # not its time of access: reading is no writing
-    said(tmp_path, "drop,x,,for a reason\n\n# another comment\n")
-    bring_up_to_date(storage, read(storage))
+    read_lines(tmp_path, "drop,x,,for a reason\n\n# another comment\n")
+    update(storage, read(storage))
     assert (part.stat().st_ino, part.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
-    said(tmp_path, "drop,y,,\n")
-    bring_up_to_date(storage, read(storage))
+    read_lines(tmp_path, "drop,y,,\n")
+    update(storage, read(storage))
     assert part.read_bytes() != before
 
 
@@ -155,12 +155,12 @@ def test_a_stage_sees_the_lines_that_concern_it(tmp_path: Path) -> None:
         f"keep,{A},,", "keep,a.jpg,,", f"keep,{A},{B},", f"drop,{A},,", f"drop,{PHOTO},,", "same,a,b,",
         f"different,{A},b,", f"copy,{A},{B},", f"copy,{PHOTO},b.jpg,",
     ]  # fmt: skip
-    said(tmp_path, "\n".join(lines))
+    read_lines(tmp_path, "\n".join(lines))
     storage = Storage(str(tmp_path))
-    bring_up_to_date(storage, read(storage))
+    update(storage, read(storage))
 
     def concern(table: str) -> list[str]:
-        return [lines[row["line"] - 2] for row in rows(storage).filter(heeded_by(table)).to_pylist()]
+        return [lines[row["line"] - 2] for row in rows(storage).filter(relevant_to(table)).to_pylist()]
 
     assert concern("duplicates") == [lines[1], lines[4], lines[8]]
     assert concern("copies") == [lines[2], lines[7]]
@@ -174,7 +174,7 @@ def put(storage: Storage, table: str, known: list[dict[str, object]]) -> None:
         part.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in known], schema))
 
 
-def test_a_line_about_nothing_is_told(tmp_path: Path) -> None:
+def test_a_line_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     put(storage, "sources", [{"key": "ann/1.jpg", "label": "ann"}])
     put(storage, "images", [{"key": "ann/1.jpg", "id": PHOTO}])
@@ -184,25 +184,27 @@ def test_a_line_about_nothing_is_told(tmp_path: Path) -> None:
     known = f"keep,{A},,\nkeep,ann/1.jpg,,\ndrop,{PHOTO},,\nsame,ann,person-1,\nsame,{A},ann,\n"
     unknown = f"drop,\u202ebob,,\ndifferent,{B},ann,\nsame,x,y,\n"
     filler = "# nothing\n" * 2
-    said(tmp_path, known + unknown + filler + "same,person-2,ann,\nsame,person-3,ann,\n")
-    bring_up_to_date(storage, read(storage))
+    read_lines(tmp_path, known + unknown + filler + "same,person-2,ann,\nsame,person-3,ann,\n")
+    update(storage, read(storage))
     console = Console(file=io.StringIO(), width=200, record=True)
-    warn(storage, console)
-    told = console.export_text().splitlines()
-    assert [line.split(":")[0] for line in told] == [f"warning     {FILE}, line {n}" for n in (7, 8, 9, 13)]
-    assert "is '\N{REPLACEMENT CHARACTER}bob': the line does nothing" in told[0]
-    assert f"'{B}'" in told[1]
-    assert "'x' and 'y'" in told[2]
+    warn_about_unmatched_overrides(storage, console)
+    printed = console.export_text().splitlines()
+    assert [line.split(":")[0] for line in printed] == [
+        f"warning     {FILE}, line {n}" for n in (7, 8, 9, 13)
+    ]
+    assert "is '\N{REPLACEMENT CHARACTER}bob': the line does nothing" in printed[0]
+    assert f"'{B}'" in printed[1]
+    assert "'x' and 'y'" in printed[2]
 
 
-def test_not_all_of_a_thousand_lines_about_nothing_are_told(tmp_path: Path) -> None:
+def test_of_a_thousand_lines_that_match_nothing_only_the_first_are_printed(tmp_path: Path) -> None:
     storage, console = Storage(str(tmp_path)), Console(file=io.StringIO(), width=200, record=True)
-    said(tmp_path, "".join(f"drop,{n},,\n" for n in range(1000)))
-    bring_up_to_date(storage, read(storage))
-    warn(storage, console)
-    told = console.export_text().splitlines()
-    assert len(told) == 21
-    assert told[-1] == f"warning     and 980 more lines of {FILE}"
+    read_lines(tmp_path, "".join(f"drop,{n},,\n" for n in range(1000)))
+    update(storage, read(storage))
+    warn_about_unmatched_overrides(storage, console)
+    printed = console.export_text().splitlines()
+    assert len(printed) == 21
+    assert printed[-1] == f"warning     and 980 more lines of {FILE}"
 
 
 def test_the_command_refuses_before_it_works(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A decision overturned: a line of the report, pasted into `overrides.csv`, and a rebuild of no more than it must."""
+"""A line of the report, pasted into `overrides.csv`, changes a decision, and the rebuild redoes only what follows."""
 
 import html
 import re
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.slow
 
 
 def build(photos: Path, out: Path) -> dict[str, str]:
-    """Build; returns the first words that each stage said, by its name."""
+    """Build; returns the last line that each stage printed, by its name."""
     result = facerefs("build", photos, "--out", out, *SETTINGS)
     assert result.returncode == 0, result.stderr
-    said = [line.split(maxsplit=1) for line in result.stdout.splitlines() if line.strip()]
-    return {words[0]: words[1] for words in said if len(words) == 2}
+    printed = [line.split(maxsplit=1) for line in result.stdout.splitlines() if line.strip()]
+    return {words[0]: words[1] for words in printed if len(words) == 2}
 
 
 def times(out: Path, table: str) -> dict[str, int]:
@@ -47,7 +47,7 @@ def test_a_line_of_the_report_overturns_a_decision_and_taking_it_away_brings_it_
     lines = re.findall(r"<code>(drop,[^<]*)</code>", (out / "report.html").read_text())
     face = lines[0].split(",")[1]
     (out / "overrides.csv").write_text(f"decision,what,other,comment\n{html.unescape(lines[0])}\n")
-    said = build(photos, out)
+    printed = build(photos, out)
     (row,) = [row for row in storage.scan("identities").to_pylist() if row["face"] == face]
     assert (row["reject"], row["forced"], row["certainty"]) == (Reject.DROPPED_BY_PERSON, True, 1)
     assert "overrides.csv, line 2" in row["why"]
@@ -59,9 +59,9 @@ def test_a_line_of_the_report_overturns_a_decision_and_taking_it_away_brings_it_
     assert lines[0] in report
 
     for stage in ("crawl", "dedupe", "analyse", "compare"):
-        assert said[stage].startswith("nothing to do"), (stage, said[stage])
+        assert printed[stage].startswith("nothing to do"), (stage, printed[stage])
     for stage in ("cluster", "select", "shard"):
-        assert said[stage].startswith("part "), (stage, said[stage])
+        assert printed[stage].startswith("part "), (stage, printed[stage])
     after = {table: times(out, table) for table in before}
     for table in ("duplicates", "faces", "copies"):
         assert after[table] == before[table]

@@ -9,13 +9,13 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 import yaml
-from facerefs.trainers.loop.plain import plain
 
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.storage.fingerprint import changed_settings, text_digest
 from facerefs.stages.degrade import recipe
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.stages.fetch import Fetch
+from facerefs.trainers.loop.settings import to_dict
 
 PARTS_OF_RECIPES = (
     *(recipe.Recipe, recipe.Round, recipe.BlurKinds, recipe.RandomBlur, recipe.RandomResize),
@@ -32,7 +32,7 @@ analyse: {version: 4, detector: dlib, landmarks: dlib, embedder: dlib, detector_
   max_niqe: null, niqe: true, max_brisque: null, brisque: false}
 compare:
   version: 2
-  rule: {hash_bits: 6, twin_hash_bits: 12, landmarks: 0.008, copy_similarity: null, twin_similarity: null,
+  rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
   neighbours: 8
 cluster: {version: 2, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
@@ -43,7 +43,7 @@ select:
   min_references: 1
   synthesise: 0
   seed: 0
-  rule: {hash_bits: 6, twin_hash_bits: 12, landmarks: 0.008, copy_similarity: null, twin_similarity: null,
+  rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
   same_session: false
   min_similarity: null
@@ -120,6 +120,8 @@ def now() -> dict[str, Any]:
     tree = to_tree(config)
     tree["fetch"] = {name: tree["fetch"][name] for name in Fetch.rules}
     tree["shard"] |= {part.__name__: defaults(part) for part in PARTS_OF_RECIPES}
+    for stage in ("compare", "select"):
+        tree[stage]["rule"] = tree["copies"]["rule"]
     # What a name stands for is as good as a default: no digest says it.
     tree["shard"]["named recipes"] = {
         name: text_digest(json.dumps(changed_settings(known)))[:8] for name, known in RECIPES.items()
@@ -129,7 +131,7 @@ def now() -> dict[str, Any]:
 
 
 def defaults(part: Any) -> dict[str, Any]:
-    return {one.name: plain(one.default) for one in fields(part) if one.default is not MISSING}
+    return {one.name: to_dict(one.default) for one in fields(part) if one.default is not MISSING}
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

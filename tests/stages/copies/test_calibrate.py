@@ -1,11 +1,11 @@
-"""What a calibration measures, on made-up faces whose cosines are known."""
+"""What a calibration measures, on synthetic faces whose cosines are known."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from facerefs.stages.copies.calibrate import measure
+from facerefs.stages.copies.calibrate import measure_calibration
 from facerefs.stages.copies.copy_rule import CopyRule
 from facerefs.stages.copies.face_features import FaceFeatures
 from tests.stages.synthetic import unit
@@ -38,30 +38,30 @@ def world(seed: int = 0) -> tuple[FaceFeatures, np.ndarray, np.ndarray, np.ndarr
 
 
 def test_all_four_figures_lie_where_the_cosines_say() -> None:
-    measured = measure(*world(), CopyRule())
+    measured = measure_calibration(*world(), CopyRule())
     figures = measured.calibration
     assert measured.two_people.max() < figures.same < measured.one_person.min()
-    assert figures.same < figures.copy <= figures.session <= figures.twin
+    assert figures.same < figures.copy <= figures.session <= figures.same_shot
     assert np.quantile(measured.one_person, 0.95) <= figures.copy <= measured.copies.min()
-    assert measured.one_person.max() < figures.twin < np.median(measured.copies)
+    assert measured.one_person.max() < figures.same_shot < np.median(measured.copies)
     assert (len(measured.one_person), len(measured.copies)) == (PEOPLE * SHOTS * (SHOTS - 1) // 2, 96)
 
 
 def test_all_copies_are_found_and_none_that_is_false() -> None:
-    measured = measure(*world(), CopyRule())
+    measured = measure_calibration(*world(), CopyRule())
     assert set(measured.by_edit) == set(EDITS)
     assert [kinds.copies for kinds in measured.by_edit.values()] == [48, 48]
     assert measured.edits.copies == measured.edits.pairs == 96
     assert measured.shots.copies == 0
 
 
-def test_two_shots_that_look_alike_raise_the_bar() -> None:
+def test_two_similar_shots_raise_the_threshold() -> None:
     """Photos 0 and 1 of one person: near crops, other landmarks, and as alike as copies are."""
     features, person, photo, edit = world()
-    before = measure(features, person, photo, edit, CopyRule())
+    before = measure_calibration(features, person, photo, edit, CopyRule())
     features.vectors[1] = unit(features.vectors[:1] + 0.02 * features.vectors[40:41])[0]
     features.phash[1] = features.phash[0]
-    measured = measure(features, person, photo, edit, CopyRule())
+    measured = measure_calibration(features, person, photo, edit, CopyRule())
     assert before.calibration.copy < 0.99 < measured.calibration.copy
     assert measured.shots.copies == 0
     assert measured.edits.copies < before.edits.copies
@@ -71,37 +71,43 @@ def test_copies_among_the_photos_are_named_and_left_out() -> None:
     features, person, photo, edit = world()
     for column in (features.vectors, features.landmarks, features.phash, features.phash_mirror):
         column[1] = column[0]
-    measured = measure(features, person, photo, edit, CopyRule())
+    measured = measure_calibration(features, person, photo, edit, CopyRule())
     assert measured.taken_for_copies == ((0, 1),)
     assert measured.one_person.max() < 0.99
 
 
-def test_faces_that_the_copies_lack_change_nothing_else() -> None:
+def test_copies_without_a_face_change_nothing_else() -> None:
     """A photo without a copy, as when an engine finds no face after an edit."""
     features, person, photo, edit = world()
     rows = np.delete(np.arange(len(photo)), [60, 100])
     fewer = FaceFeatures(*(column[rows] for column in vars(features).values()))
-    measured = measure(fewer, person[rows], photo[rows], edit[rows], CopyRule())
+    measured = measure_calibration(fewer, person[rows], photo[rows], edit[rows], CopyRule())
     assert measured.edits.pairs == 94
-    assert measured.calibration.same == measure(features, person, photo, edit, CopyRule()).calibration.same
+    assert (
+        measured.calibration.same
+        == measure_calibration(features, person, photo, edit, CopyRule()).calibration.same
+    )
 
 
 def test_too_few_people_or_photos_are_refused_in_a_sentence() -> None:
     features, person, photo, edit = world()
     with pytest.raises(ValueError, match="4 people, 48 photos"):
-        measure(features, person // 2, photo, edit, CopyRule())
+        measure_calibration(features, person // 2, photo, edit, CopyRule())
     rows = np.flatnonzero(photo >= 10)
     fewer = FaceFeatures(*(column[rows] for column in vars(features).values()))
     with pytest.raises(ValueError, match="38 photos and 76 edited copies"):
-        measure(fewer, person[rows], photo[rows], edit[rows], CopyRule())
+        measure_calibration(fewer, person[rows], photo[rows], edit[rows], CopyRule())
 
 
 def test_people_of_one_photo_each_are_refused() -> None:
     features, _, photo, edit = world()
     with pytest.raises(ValueError, match="no person has two photos"):
-        measure(features, photo, photo, edit, CopyRule())
+        measure_calibration(features, photo, photo, edit, CopyRule())
 
 
-def test_the_rules_own_cosines_do_not_matter() -> None:
-    strict = replace(CopyRule(), copy_similarity=1.0, session_similarity=1.0, twin_similarity=1.0)
-    assert measure(*world(), strict).calibration == measure(*world(), CopyRule()).calibration
+def test_the_cosines_of_the_rule_are_not_used() -> None:
+    strict = replace(CopyRule(), copy_similarity=1.0, session_similarity=1.0, same_shot_similarity=1.0)
+    assert (
+        measure_calibration(*world(), strict).calibration
+        == measure_calibration(*world(), CopyRule()).calibration
+    )

@@ -1,4 +1,4 @@
-"""What two faces are to each other, against the rule written out for one pair."""
+"""The kinds of pairs of faces, against the rule written out for one pair."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ from facerefs.stages.copies.copy_rule import COPY, NEITHER, SESSION, UNSURE, Cop
 from facerefs.stages.copies.face_features import FaceFeatures
 from facerefs.stages.engines.calibration import CALIBRATIONS
 
-RULE = CopyRule(6, 12, 0.008, copy_similarity=0.9, twin_similarity=0.97, session_similarity=0.92)
+RULE = CopyRule(6, 12, 0.008, copy_similarity=0.9, same_shot_similarity=0.97, session_similarity=0.92)
 PAIRS = st.lists(
     st.tuples(
         st.sampled_from([0.5, 0.89, 0.9, 0.91, 0.92, 0.95, 0.97, 0.99, 1.0]),
@@ -49,7 +49,7 @@ def test_the_kind_of_each_pair_is_that_of_the_rule_written_out(pairs: list[tuple
 
 
 @given(pairs=PAIRS)
-def test_certainty_is_between_0_and_1_and_a_question_is_never_surer_than_a_half(
+def test_certainty_is_between_0_and_1_and_at_most_a_half_for_unsure_pairs(
     pairs: list[tuple[float, int, float]],
 ) -> None:
     kinds = RULE.kinds(*columns(pairs))
@@ -66,7 +66,7 @@ def certainty_of(*pair: float) -> float:
 
 def test_a_clear_copy_is_certain_and_one_on_the_edge_is_not() -> None:
     assert certainty_of(0.99, 2, 0.003) == 1
-    assert certainty_of(0.9, 0, 0.02) == 0  # a little less alike, and it were none
+    assert certainty_of(0.9, 0, 0.02) == 0  # with a slightly lower cosine it is no copy
     assert certainty_of(0.925, 0, 0.02) == pytest.approx(0.5)
     assert certainty_of(0.99, 6, 0.02) == pytest.approx(2 / 7, abs=0.8)
     assert certainty_of(0.94, 6, 0.02) == pytest.approx(2 / 7)  # bits decide
@@ -87,8 +87,8 @@ def test_the_reason_holds_the_figures_and_the_limits_that_decided() -> None:
 
 def test_the_cosines_are_the_embedders_unless_given() -> None:
     known = CALIBRATIONS["dlib-resnet-128"]
-    rule = CopyRule(twin_similarity=0.999).calibrated("dlib-resnet-128")
-    assert (rule.copy_similarity, rule.twin_similarity, rule.session_similarity) == (
+    rule = CopyRule(same_shot_similarity=0.999).calibrated("dlib-resnet-128")
+    assert (rule.copy_similarity, rule.same_shot_similarity, rule.session_similarity) == (
         known.copy,
         0.999,
         known.session,

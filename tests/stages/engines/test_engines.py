@@ -262,7 +262,7 @@ def test_missing_dlib_and_fan_weights_are_one_sentence(monkeypatch, tmp_path: Pa
 
 def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:
     for name, known in CALIBRATIONS.items():
-        assert 0 < known.same < known.copy < known.session < known.twin < 1
+        assert 0 < known.same < known.copy < known.session < known.same_shot < 1
         assert calibration_of(name) is known
         assert lender_of(name) is None
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Made-up people, and what the cluster stage makes of them."""
+"""Synthetic people, and the cluster stage run on them."""
 
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -34,6 +34,6 @@ def rows_by_face(identities: pa.Table) -> list[dict]:
 
 
 def people(number: int, faces_each: int, seed: int = 0) -> tuple[NDArray, NDArray, list[str]]:
-    """Who each face shows, its embedding, and its label: `person 000` and so on."""
-    who, vectors = embeddings(number, faces_each, seed)
-    return who, vectors, [f"person {person:03d}" for person in who]
+    """The person of each face, its embedding, and its label: `person 000` and so on."""
+    person, vectors = embeddings(number, faces_each, seed)
+    return person, vectors, [f"person {number:03d}" for number in person]

@@ -1,4 +1,4 @@
-"""Metrics of a grouping against scikit-learn's and a literal BCubed."""
+"""Metrics of a clustering against scikit-learn's and a literal BCubed."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_bcubed_is_that_of_its_definition(groupings):
     assert result.f == pytest.approx(2 * p * r / (p + r))
 
 
-def test_faces_of_nobody_are_each_alone():
+def test_unassigned_faces_are_each_a_group():
     truth = np.array([0, 0, 0, 1, 1])
     found = np.array([5, 5, -1, -1, -1])
     assert (pairwise(truth, found).precision, pairwise(truth, found).recall) == (1, 1 / 4)

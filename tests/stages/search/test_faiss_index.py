@@ -1,4 +1,4 @@
-"""Nearest neighbours: what the lists find of what exact search finds, and that threads do not show."""
+"""Nearest neighbours: inverted lists against exact search, and the same result for any number of threads."""
 
 import subprocess
 import sys
@@ -13,11 +13,11 @@ from tests.stages.synthetic import crowd, group_sizes
 
 HASH_OF_PAIRS = """
 import sys, hashlib, faiss
-from stages import index
+from facerefs.stages.search import faiss_index
 from facerefs.stages.search.similarity import nearest
 from tests.stages.synthetic import crowd, group_sizes
 faiss.omp_set_num_threads(int(sys.argv[1]))
-index.EXACT_UP_TO = int(sys.argv[2])
+faiss_index.EXACT_UP_TO = int(sys.argv[2])
 result = nearest(crowd(group_sizes(400, 0), 0)[1], 16)
 print(hashlib.sha256(b"".join(array.tobytes() for array in result)).hexdigest())
 """
@@ -28,11 +28,11 @@ def faces(people: int = 600) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_lists_find_nearly_all_strong_pairs_of_one_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    who, vectors = faces()
+    person, vectors = faces()
     exact = set(zip(*neighbour_pairs(vectors, 32, 0.4), strict=True))
     monkeypatch.setattr(faiss_index, "EXACT_UP_TO", 1000)
     found = set(zip(*neighbour_pairs(vectors, 32, 0.4), strict=True))
-    true = {pair for pair in exact if who[pair[0]] == who[pair[1]]}
+    true = {pair for pair in exact if person[pair[0]] == person[pair[1]]}
     assert len(true & found) >= 0.995 * len(true)
 
 
@@ -51,7 +51,7 @@ def test_similarities_are_cosines_of_the_rows_named(
 
 
 @pytest.mark.parametrize("exact_up_to", [1000, 10**6])
-def test_blocks_do_not_show(exact_up_to: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_result(exact_up_to: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _, vectors = faces(200)
     monkeypatch.setattr(faiss_index, "EXACT_UP_TO", exact_up_to)
     whole = nearest(vectors, 8)
@@ -64,7 +64,7 @@ def test_blocks_do_not_show(exact_up_to: int, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("exact_up_to", [1000, 10**6])
-def test_threads_do_not_show(exact_up_to: int) -> None:
+def test_the_number_of_threads_does_not_change_the_result(exact_up_to: int) -> None:
     results = {
         subprocess.run(
             [sys.executable, "-c", HASH_OF_PAIRS, str(threads), str(exact_up_to)],

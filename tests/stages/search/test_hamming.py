@@ -1,4 +1,4 @@
-"""Hamming neighbours against brute force."""
+"""Neighbours by Hamming distance against brute force."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_pairs_are_those_of_brute_force(queries: np.ndarray, base: np.ndarray, m
     assert [column.tolist() for column in found] == [i.tolist(), j.tolist(), distances[i, j].tolist()]
 
 
-def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
     whole = hamming_pairs(hashes, hashes, 20)
     monkeypatch.setattr(hamming, "_QUERIES_PER_BLOCK", 7)

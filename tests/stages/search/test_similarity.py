@@ -151,5 +151,5 @@ def test_two_single_faces_need_more_than_two_groups():
     sizes, a, b = np.array([1, 1, 2, 2]), np.array([0, 2]), np.array([1, 3])
     apart = float(np.cos(np.radians(50)))
     assert average_linkage(sums, sizes, a, b, 0.5, lone=0.8).tolist() == [0, 1, 2, 3]
-    assert average_linkage(sums, sizes, a, b, 0.5, lone=0.7).tolist() == [0, 1, 2, 2]  # asked 0.7 and 0.6
+    assert average_linkage(sums, sizes, a, b, 0.5, lone=0.7).tolist() == [0, 1, 2, 2]  # they need 0.7 and 0.6
     assert average_linkage(sums, sizes, a, b, 0.5, lone=apart).tolist() == [0, 0, 2, 2]
