@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Gt, Lt
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.schemas.tables import IDENTITIES
 from facerefs.stages.engines.calibration import calibration_of
 from facerefs.stages.identities.by_label import by_label
@@ -23,7 +24,7 @@ from facerefs.stages.identities.people import NOBODY, Faces, Outcome, gather, li
 from facerefs.stages.identities.resolve_conflicts import one_name
 from facerefs.stages.identities.same_shot import copy_pairs, joined, one_per_shot
 from facerefs.stages.identities.wccn import Whitening, whitening
-from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
+from facerefs.stages.search.similarity import matrix, one_embedder
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Cluster:
         outcome = apply(outcome, words, faces, cores)
         return _table(faces, one_name(outcome, faces, cores, point, words))
 
-    def _decide(self, faces: Faces, words: Words, same: float) -> tuple[Outcome, Floats, OperatingPoint]:
+    def _decide(self, faces: Faces, words: Words, same: float) -> tuple[Outcome, Float32s, OperatingPoint]:
         """By one face per shot and label. Also returns the vectors that were weighed, and the working point."""
         if self.labels == "ignore":
             faces = replace(faces, label=np.full(len(faces.id), NOBODY), names=[])
@@ -159,5 +160,5 @@ def _table(faces: Faces, outcome: Outcome) -> pa.Table:
     )
 
 
-def _named(names: list[str], number: Ints) -> pa.Array:
+def _named(names: list[str], number: Int64s) -> pa.Array:
     return pa.array(names, pa.string()).take(pa.array(number, mask=number == NOBODY))

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Le
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.schemas.tables import COPIES
 from facerefs.stages.copies.copy_rule import COPY, UNKNOWN_BITS, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import LOOKS, Alike, Looks
 from facerefs.stages.copies.pair_overrides import said_of_pairs
 from facerefs.stages.search.hamming import hamming_blocks
-from facerefs.stages.search.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
+from facerefs.stages.search.similarity import inner, neighbour_pairs, one_embedder
 
 _MOST_PAIRS_PER_FACE = 64
 
@@ -60,7 +61,7 @@ class Compare:
             decided.append(_rows(table, forced.key, _alike(looks, forced.key), kinds, certainty, why))
         return pa.concat_tables(decided).sort_by([("face", "ascending"), ("other", "ascending")])
 
-    def _candidates(self, looks: Looks, image: Ints, rule: CopyRule) -> Ints:
+    def _candidates(self, looks: Looks, image: Int64s, rule: CopyRule) -> Int64s:
         """Pairs a < b of different photos whose cosine may be that of a copy, as keys a * N + b."""
         found = [_keys(*pairs, looks, image, rule) for pairs in _near_hashes(looks, rule)]
         if self.neighbours:
@@ -68,7 +69,7 @@ class Compare:
             found.append(_keys(*pairs, looks, image, rule))
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
-    def _by_rule(self, table: pa.Table, looks: Looks, keys: Ints, rule: CopyRule) -> pa.Table:
+    def _by_rule(self, table: pa.Table, looks: Looks, keys: Int64s, rule: CopyRule) -> pa.Table:
         alike = _alike(looks, keys)
         kinds = rule.kinds(*alike.evidence)
         stay = kinds >= UNSURE
@@ -77,7 +78,7 @@ class Compare:
         return _rows(table, keys, alike, kinds, certainty, why)
 
 
-def _keys(a: Ints, b: Ints, looks: Looks, image: Ints, rule: CopyRule) -> Ints:
+def _keys(a: Int64s, b: Int64s, looks: Looks, image: Int64s, rule: CopyRule) -> Int64s:
     apart = image[a] != image[b]
     a, b = a[apart], b[apart]
     similarity = inner(looks.vectors, looks.vectors, a, b)
@@ -88,7 +89,7 @@ def _keys(a: Ints, b: Ints, looks: Looks, image: Ints, rule: CopyRule) -> Ints:
     return np.asarray(np.minimum(a, b) * len(image) + np.maximum(a, b))
 
 
-def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
+def _few_of_each(a: Int64s, b: Int64s, similarity: Float32s) -> Int64s:
     """Of the pairs of each `a` the most alike, and that with the smallest `b`, which joins what is one shot."""
     kept = []
     for first in (-similarity, b):
@@ -98,7 +99,7 @@ def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
     return np.unique(np.concatenate(kept))
 
 
-def _near_hashes(looks: Looks, rule: CopyRule) -> Iterator[tuple[Ints, Ints]]:
+def _near_hashes(looks: Looks, rule: CopyRule) -> Iterator[tuple[Int64s, Int64s]]:
     """In blocks: aligned faces crowd in hash space, and what the cosines refute need not be kept."""
     rows = np.flatnonzero(looks.hashed)
     phash = looks.phash[rows]
@@ -107,17 +108,17 @@ def _near_hashes(looks: Looks, rule: CopyRule) -> Iterator[tuple[Ints, Ints]]:
             yield rows[i], rows[j]
 
 
-def _alike(looks: Looks, keys: Ints) -> Alike:
+def _alike(looks: Looks, keys: Int64s) -> Alike:
     return looks.alike(*np.divmod(keys, len(looks.phash)))
 
 
-def _numbered(column: pa.ChunkedArray) -> Ints:
+def _numbered(column: pa.ChunkedArray) -> Int64s:
     indices = column.combine_chunks().dictionary_encode("encode").indices
     return np.asarray(indices.to_numpy(), np.int64)
 
 
 def _rows(
-    table: pa.Table, keys: Ints, alike: Alike, kinds: Ints, certainty: Floats, why: list[str]
+    table: pa.Table, keys: Int64s, alike: Alike, kinds: Int64s, certainty: Float32s, why: list[str]
 ) -> pa.Table:
     names = table.select(["id", "label"])
     face, other = (names.take(pa.array(rows)) for rows in np.divmod(keys, len(table)))

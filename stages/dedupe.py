@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.copies.duplicates import dropped, duplicates
 from facerefs.stages.copies.pair_overrides import PhotosSaid, said_of_photos
 from facerefs.stages.images.hashing import MIRRORED_DETAIL
-from facerefs.stages.search.hamming import Hashes, Ints, hamming_pairs
+from facerefs.stages.search.hamming import Hashes, hamming_pairs
 
 _BEST_FIRST = (
     ("pixels", "descending"),
@@ -86,13 +87,13 @@ class Dedupe:
 class _Pairs:
     """Pairs of looks, numbered best first, and how they resemble each other: arrays of one length."""
 
-    better: Ints
-    worse: Ints
-    distance: Ints  # bits between the perceptual hashes
+    better: Int64s
+    worse: Int64s
+    distance: Int64s  # bits between the perceptual hashes
     mirrored: NDArray[np.bool_]  # it is the mirror image of the worse one that resembles the better one
 
     @classmethod
-    def found(cls, pairs: tuple[Ints, Ints, Ints], mirrored: bool) -> "_Pairs":
+    def found(cls, pairs: tuple[Int64s, Int64s, Int64s], mirrored: bool) -> "_Pairs":
         worse, better, distance = pairs
         return cls(better, worse, distance, np.full(len(worse), mirrored))
 
@@ -103,7 +104,7 @@ class _Pairs:
     def take(self, rows: NDArray[Any]) -> "_Pairs":
         return _Pairs(*(column[rows] for column in vars(self).values()))
 
-    def differing_bits(self, detail: Hashes) -> Ints:
+    def differing_bits(self, detail: Hashes) -> Int64s:
         """Bits between the detail hashes, uint64 (looks, 4)."""
         flip = np.where(self.mirrored[:, None], _MIRRORED, np.uint64(0))
         bits = np.bitwise_count(detail[self.better] ^ detail[self.worse] ^ flip)
@@ -119,7 +120,7 @@ def _best_first(images: pa.Table) -> pa.Table:
     )
 
 
-def _looks(photos: pa.Table, said: PhotosSaid) -> tuple[Ints, Ints, Hashes]:
+def _looks(photos: pa.Table, said: PhotosSaid) -> tuple[Int64s, Int64s, Hashes]:
     """Photos of equal hashes share their neighbours, hence their fate: only the best of them is looked at.
     Photos that a person spoke of have a look of their own, which they share with the same bytes only.
 
@@ -137,7 +138,7 @@ def _looks(photos: pa.Table, said: PhotosSaid) -> tuple[Ints, Ints, Hashes]:
     return best, np.searchsorted(best, first[look.ravel()]), looks[best]
 
 
-def _allowed(pairs: _Pairs, look: Ints, said: PhotosSaid) -> _Pairs:
+def _allowed(pairs: _Pairs, look: Int64s, said: PhotosSaid) -> _Pairs:
     """Without the pairs that a person overruled: what is kept is no copy, and the others are decided already."""
     decided, kept = (look[list(rows)] for rows in ((*said.dropped, *said.copies), said.kept))
     overruled = np.isin(pairs.better, decided) | np.isin(pairs.worse, decided) | np.isin(pairs.worse, kept)
@@ -155,7 +156,7 @@ def _nearest_kept(pairs: _Pairs, count: int) -> _Pairs:
     return pairs.take(np.unique(pairs.worse, return_index=True)[1])
 
 
-def _kept(count: int, better: Ints, worse: Ints) -> NDArray[np.bool_]:
+def _kept(count: int, better: Int64s, worse: Int64s) -> NDArray[np.bool_]:
     """Which looks are kept, if each is unless a better one that is kept is its copy.
 
     In rounds: who has no undecided better copy is kept, and drops its worse copies.

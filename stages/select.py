@@ -9,6 +9,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import CopyRule, Cosine
 from facerefs.stages.references import rows
@@ -34,7 +35,6 @@ from facerefs.stages.references.reasons import (
     sentences,
 )
 from facerefs.stages.references.same_shot import kinds
-from facerefs.stages.search.similarity import Ints
 
 PAIRS_PER_BLOCK = 4096
 Strategy = Literal["landmark_nearest", "component_affine", "diverse", "random"]
@@ -181,7 +181,7 @@ class Select:
         return chosen(block, pairs, why, picks, refused(score, why, self.references))
 
 
-def _but_for(without: Ints, pairs: Chosen, faces: int) -> Chosen:
+def _but_for(without: Int64s, pairs: Chosen, faces: int) -> Chosen:
     """The pairs without the references of faces that have too few of them; refused shots stay, as evidence."""
     enough = np.ones(faces, bool)
     enough[without] = False

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Le
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import BUNDLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
     ENDINGS,
     ImageFormat,
-    Pixels,
     decoded,
     degraded_files,
     encoded,
@@ -102,7 +102,7 @@ class Shard:
             for row, truth, shown, theta, lq in zip(plan, truths, pixels, thetas, degraded, strict=True)
         ]
 
-    def _sample(self, row: Row, truth: bytes, pixels: Pixels, theta: str, lq_name: str, lq: bytes) -> Row:
+    def _sample(self, row: Row, truth: bytes, pixels: UInt8Image, theta: str, lq_name: str, lq: bytes) -> Row:
         ending = ENDINGS[self.image_format]
         try:
             references, described = self._references(row, pixels)
@@ -113,7 +113,7 @@ class Shard:
         named = [{"name": f"{row['key']}.{name}", "data": files[name]} for name in sorted(files)]
         return self._row(row, theta=theta, files=named)
 
-    def _references(self, row: Row, truth: Pixels) -> tuple[list[bytes], list[dict[str, Any]]]:
+    def _references(self, row: Row, truth: UInt8Image) -> tuple[list[bytes], list[dict[str, Any]]]:
         """The file of each reference, and what the sample's JSON says of it."""
         from facerefs.stages.synthesise.stored import stored_reference
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facerefs.pipeline.text import figure
+from facerefs.schemas.arrays import Float64s
 
 WIDTH = 360.0
 HEIGHT = 150.0
@@ -16,8 +17,6 @@ _BOTTOM = 22.0  # and for the figures of the axis
 _TICKS = 5
 _BINS_PER_TICK = 5
 _NARROWEST = 1e-200  # the smallest floats cannot be divided
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Series:
     """Values of one kind; `name` is empty if there is only one."""
 
     name: str
-    values: Floats
+    values: Float64s
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def histogram(
     )
 
 
-def _edges(low: float, high: float) -> tuple[Floats, float]:
+def _edges(low: float, high: float) -> tuple[Float64s, float]:
     """Edges of the bins at round numbers, and the step of the ticks, a multiple of the bins' width."""
     size = max(abs(low), abs(high))
     # Bins much narrower than the values themselves could not be told apart as floats.
@@ -125,13 +124,15 @@ def _round_step(step: float) -> float:
     return min((factor * power for factor in (1, 2, 5, 10)), key=lambda near: abs(math.log(near / step)))
 
 
-def _ticks(edges: Floats, step: float) -> list[float]:
+def _ticks(edges: Float64s, step: float) -> list[float]:
     first = math.ceil(edges[0] / step - 1e-9)
     last = math.floor(edges[-1] / step + 1e-9)
     return [k * step for k in range(first, last + 1)]
 
 
-def _drawn(series: Series, numbers: npt.NDArray[np.int64], edges: Floats, tallest: int, digits: int) -> Drawn:
+def _drawn(
+    series: Series, numbers: npt.NDArray[np.int64], edges: Float64s, tallest: int, digits: int
+) -> Drawn:
     room = HEIGHT - _TOP - _BOTTOM
     width = edges[1] - edges[0]
     bars = [
@@ -151,7 +152,7 @@ def _drawn(series: Series, numbers: npt.NDArray[np.int64], edges: Floats, talles
     return Drawn(series.name, bars, len(series.values), median, low, high)
 
 
-def _x(value: float, edges: Floats) -> float:
+def _x(value: float, edges: Float64s) -> float:
     return float(round((value - edges[0]) / (edges[-1] - edges[0]) * WIDTH, 2))
 
 

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facerefs.pipeline.config.config import ENGINES
 from facerefs.pipeline.errors import UserError
+from facerefs.schemas.arrays import UInt8Image
 
 if TYPE_CHECKING:
     from facerefs.stages.engines.engine import Detector, Landmarker
     from facerefs.trainers.restore import AlignedFace
 
-Pixels = npt.NDArray[np.uint8]
 _FACE_BOX = (0.19, 0.31, 0.79, 0.92)  # in FFHQ's crop: the median of dlib's boxes on 38 aligned photos
 
 
@@ -67,7 +66,7 @@ def load_engines(name: str, where: Any) -> Engines:
     )
 
 
-def _pixels(path: Path) -> Pixels:
+def _pixels(path: Path) -> UInt8Image:
     from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
     try:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.operations import Resize
 from facerefs.schemas.theta import Theta, from_json
-from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decoded, degraded_files, encoded_pixels
+from facerefs.stages.images.encode import JPEG_QUALITIES, decoded, degraded_files, encoded_pixels
 from facerefs.stages.synthesise.stored import stored_reference
 
 _MAX_OPERATIONS = 200  # 8 rounds of at most 10, and an ending
@@ -40,7 +41,7 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
     return _synthesis_fault(files, pixels, said)
 
 
-def _synthesis_fault(files: Mapping[str, bytes], truth: Pixels, said: Mapping[str, Any]) -> str | None:
+def _synthesis_fault(files: Mapping[str, bytes], truth: UInt8Image, said: Mapping[str, Any]) -> str | None:
     """What differs in the first synthesised reference that is not what its ground truth and synthesis give."""
     for number, reference in enumerate(said["references"]):
         if "synthesis" not in reference:
@@ -58,7 +59,7 @@ def _synthesis_fault(files: Mapping[str, bytes], truth: Pixels, said: Mapping[st
     return None
 
 
-def _same_image(made: Pixels, stored: bytes) -> bool:
+def _same_image(made: UInt8Image, stored: bytes) -> bool:
     if stored.startswith(_JPEG):
         return any(encoded_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
     return np.array_equal(made, decoded(stored))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import COPY, SESSION, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import Alike, Looks
 from facerefs.stages.engines.calibration import Calibration
-from facerefs.stages.search.similarity import Floats, Ints
 
 FEWEST_PEOPLE, FEWEST_PHOTOS = 5, 40
 MOST_PHOTOS = 2000  # of which all pairs are compared
@@ -33,9 +33,9 @@ class Measured:
     """The calibration, the cosines it was read from, and what the rule makes of them."""
 
     calibration: Calibration
-    one_person: Floats  # two photos of one person
-    two_people: Floats
-    copies: Floats  # a photo and its edited copy
+    one_person: Float32s  # two photos of one person
+    two_people: Float32s
+    copies: Float32s  # a photo and its edited copy
     by_edit: dict[str, Kinds]
     edits: Kinds  # all of them
     shots: Kinds  # all pairs of two photos, none of which should be a copy
@@ -44,7 +44,7 @@ class Measured:
     ]  # photos of the set that look like copies of each other: left out
 
 
-def measure(looks: Looks, person: Ints, photo: Ints, edit: NDArray[np.str_], rule: CopyRule) -> Measured:
+def measure(looks: Looks, person: Int64s, photo: Int64s, edit: NDArray[np.str_], rule: CopyRule) -> Measured:
     """Measure on N faces: of photos as they are, where `edit` is empty, and of their edited copies.
 
     person: int64 (N,); photo: int64 (N,), the same for a photo and its copies. `rule` says which crops and landmarks
@@ -92,7 +92,7 @@ def measure(looks: Looks, person: Ints, photo: Ints, edit: NDArray[np.str_], rul
     )
 
 
-def _check(person: Ints, copies: int) -> None:
+def _check(person: Int64s, copies: int) -> None:
     people = len(np.unique(person))
     if people < FEWEST_PEOPLE or min(len(person), copies) < FEWEST_PHOTOS:
         raise ValueError(
@@ -106,7 +106,7 @@ def _look_like_copies(shots: Alike, rule: CopyRule) -> NDArray[np.bool_]:
     return (shots.hash_distance <= rule.hash_bits) & (shots.landmark_distance <= rule.landmarks)
 
 
-def _copies(photo: Ints, edit: NDArray[np.str_], original: Ints) -> tuple[Ints, Ints]:
+def _copies(photo: Int64s, edit: NDArray[np.str_], original: Int64s) -> tuple[Int64s, Int64s]:
     """The rows of the edited copies whose photo has a face too, and the rows of those photos."""
     row_of = dict(zip(photo[original].tolist(), original.tolist(), strict=True))
     copied = [row for row in np.flatnonzero(edit != "").tolist() if int(photo[row]) in row_of]
@@ -114,7 +114,7 @@ def _copies(photo: Ints, edit: NDArray[np.str_], original: Ints) -> tuple[Ints, 
 
 
 def _calibration(
-    within: Floats, between: Floats, shots: Alike, copies: Floats, rule: CopyRule
+    within: Float32s, between: Float32s, shots: Alike, copies: Float32s, rule: CopyRule
 ) -> Calibration:
     most_alike, median = float(shots.similarity.max()), float(np.median(copies))
     twin = most_alike + max(0.0, median - most_alike) / 4
@@ -129,7 +129,7 @@ def _calibration(
     return Calibration(*(math.ceil(figure * 1000 - 1e-6) / 1000 for figure in figures))
 
 
-def _youden(within: Floats, between: Floats) -> float:
+def _youden(within: Float32s, between: Float32s) -> float:
     """The middle of where J, the share of `within` less that of `between` from a cosine on, is nearly the largest."""
     steps = np.linspace(-1, 1, 4001)
     above = [1 - np.searchsorted(np.sort(cosines), steps) / len(cosines) for cosines in (within, between)]

@@ -6,14 +6,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DUPLICATES
 from facerefs.stages.copies.pair_overrides import PhotosSaid
-from facerefs.stages.search.hamming import Ints
 
 
 def duplicates(
-    photos: pa.Table, rows: Ints, keeper: Ints, distance: Ints, mirrored: NDArray[np.bool_], said: PhotosSaid
+    photos: pa.Table,
+    rows: Int64s,
+    keeper: Int64s,
+    distance: Int64s,
+    mirrored: NDArray[np.bool_],
+    said: PhotosSaid,
 ) -> pa.Table:
     """Some `rows` of `photos`, in their order; and row by row what is kept for each and how they resemble.
 
@@ -45,7 +50,7 @@ def dropped(photos: pa.Table, said: PhotosSaid) -> pa.Table:
     return pa.Table.from_pylist(dropped, DUPLICATES).sort_by("key")
 
 
-def _lines(said: PhotosSaid, rows: Ints) -> list[int | None]:
+def _lines(said: PhotosSaid, rows: Int64s) -> list[int | None]:
     """For each row the line by which a person decided that it is a copy, or is kept."""
     lines = said.kept | {row: line for row, (_, line) in said.copies.items()}
     return [lines.get(row) for row in rows.tolist()]

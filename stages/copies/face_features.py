@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
 from facerefs.stages.faces.landmarks import mirrored
 from facerefs.stages.search.hamming import Hashes
-from facerefs.stages.search.similarity import Floats, Ints, inner, matrix
+from facerefs.stages.search.similarity import inner, matrix
 
 LOOKS = ("landmarks", "crop_size", "embedding", "crop_phash", "crop_phash_mirror")
 """The columns of `faces` that are needed."""
@@ -23,12 +24,12 @@ _PAIRS_PER_BLOCK = 65_536
 class Alike:
     """How alike the faces of pairs are: arrays of one length."""
 
-    similarity: Floats  # cosine
+    similarity: Float32s  # cosine
     hash_distance: (
-        Ints  # bits between the hashes of the crops, the nearer way round; UNKNOWN_BITS if one is unknown
+        Int64s  # bits between the hashes of the crops, the nearer way round; UNKNOWN_BITS if one is unknown
     )
     landmark_distance: (
-        Floats  # mean over 68 points of |dx| + |dy|, as a share of the crop's side, that way round
+        Float32s  # mean over 68 points of |dx| + |dy|, as a share of the crop's side, that way round
     )
     mirrored: NDArray[np.bool_]  # the hashes are nearer if one of the two is mirrored
 
@@ -37,7 +38,7 @@ class Alike:
         return Alike(*(column[rows] for column in vars(self).values()))
 
     @property
-    def evidence(self) -> tuple[Floats, Ints, Floats]:
+    def evidence(self) -> tuple[Float32s, Int64s, Float32s]:
         """What a `CopyRule` judges by, in its order."""
         return self.similarity, self.hash_distance, self.landmark_distance
 
@@ -46,9 +47,9 @@ class Alike:
 class Looks:
     """N faces, as arrays of length N."""
 
-    landmarks: Floats  # (N, 68, 2), as a share of the crop's side
-    last: Floats  # x of the centre of a row's last pixel, in the same unit
-    vectors: Floats  # (N, D), unit length
+    landmarks: Float32s  # (N, 68, 2), as a share of the crop's side
+    last: Float32s  # x of the centre of a row's last pixel, in the same unit
+    vectors: Float32s  # (N, D), unit length
     phash: Hashes
     phash_mirror: Hashes
     hashed: NDArray[np.bool_]
@@ -72,7 +73,7 @@ class Looks:
             ).to_numpy(),
         )
 
-    def alike(self, a: Ints, b: Ints) -> Alike:
+    def alike(self, a: Int64s, b: Int64s) -> Alike:
         """How alike faces a and b are, pair by pair; the order of the two changes nothing."""
         a, b = np.minimum(a, b), np.maximum(a, b)
         upright = np.bitwise_count(self.phash[a] ^ self.phash[b])
@@ -88,7 +89,7 @@ class Looks:
             mirrored=(flipped < upright) & known,
         )
 
-    def _landmark_distance(self, a: Ints, b: Ints) -> Floats:
+    def _landmark_distance(self, a: Int64s, b: Int64s) -> Float32s:
         """Of the two as they are, or with a mirrored if that is less, block by block."""
         distance = np.empty(len(a), np.float32)
         for start in range(0, len(a), _PAIRS_PER_BLOCK):

@@ -20,9 +20,9 @@ from typing import Literal, cast
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
-from numpy.typing import NDArray
 from torch import Tensor
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.operations import Jpeg
 from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.apply_operation import apply
@@ -31,7 +31,6 @@ from facerefs.stages.degrade.operations.padded_batch import Canvas, Sizes, sizes
 from facerefs.stages.degrade.operations.resize import resize
 from facerefs.stages.degrade.program import Program, Run, compile_thetas
 
-Pixels = NDArray[np.uint8]
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 _ON_A_CPU = 1  # image at once: more gain nothing there, and share a canvas as large as the largest of them
 
@@ -75,7 +74,7 @@ def restored(canvas: Canvas, height: int, width: int) -> Tensor:
 class Degraded:
     """A degraded face at its low resolution, as theta's last operation left it."""
 
-    image: Pixels  # (h, w, 3) RGB
+    image: UInt8Image  # (h, w, 3) RGB
     jpeg: bytes | None  # the file that decodes to `image`, if the last operation was JPEG
 
 
@@ -171,13 +170,13 @@ def _exactly(image: Tensor, theta: Theta) -> Degraded:
     return Degraded(_pixels(image), jpeg)
 
 
-def _pixels(image: Tensor) -> Pixels:
+def _pixels(image: Tensor) -> UInt8Image:
     """(1, 3, H, W) in about [0, 1] to (H, W, 3) uint8, rounding halves to even, as OpenCV does."""
     rounded = (image[0].clamp(0, 1) * 255).round().to(torch.uint8)
-    pixels: Pixels = rounded.permute(1, 2, 0).contiguous().cpu().numpy()
+    pixels: UInt8Image = rounded.permute(1, 2, 0).contiguous().cpu().numpy()
     return pixels
 
 
-def _tensor(image: Pixels) -> Tensor:
+def _tensor(image: UInt8Image) -> Tensor:
     """(H, W, 3) uint8 to (1, 3, H, W) float64 in [0, 1]."""
     return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double() / 255

@@ -12,18 +12,10 @@ import dlib
 import numpy as np
 from onnxruntime import InferenceSession
 
+from facerefs.schemas.arrays import Float32s, UInt8Image
 from facerefs.stages.engines.dlib_layers import read_resnet
 from facerefs.stages.engines.dlib_onnx import CHIP_PX, resnet_onnx
-from facerefs.stages.engines.engine import (
-    Detection,
-    MissingWeights,
-    Pixels,
-    Points,
-    largest_first,
-    looks,
-    reduced,
-    unit,
-)
+from facerefs.stages.engines.engine import Detection, MissingWeights, largest_first, looks, reduced, unit
 from facerefs.stages.engines.session import one_core, provider, run_all
 from facerefs.stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, named, packaged
 
@@ -52,7 +44,7 @@ class HogDetector:
         self._min_face_px = min_face_px
         self._detector = dlib.get_frontal_face_detector()
 
-    def detect(self, image: Pixels) -> list[Detection]:
+    def detect(self, image: UInt8Image) -> list[Detection]:
         """Find all faces, the largest first; the score is the distance from the SVM's plane."""
         for side_px in looks(image, self._side_px, self._min_face_px, _SHOWN_PX):
             small, scale = reduced(image, side_px)
@@ -76,7 +68,7 @@ class Dlib68:
         self.name = named("dlib-68", weights)
         self._predictor = _load(dlib.shape_predictor, packaged(weights, DLIB_LANDMARKS))
 
-    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
+    def landmarks(self, image: UInt8Image, box: Float32s, five: Float32s | None = None) -> Float32s:
         """The points of the face in `box`.
 
         The predictor knows square boxes only, as HOG's are; another box is made square, of the same area. HOG's lie
@@ -87,11 +79,11 @@ class Dlib68:
         if five is not None:
             centre, side = five.mean(axis=0), _OF_BOX * side
         fits = np.stack([self._fit(image, centre + start * side, side) for start in _STARTS])
-        mean: Points = fits.mean(axis=0)
+        mean: Float32s = fits.mean(axis=0)
         apart = np.linalg.norm(fits - mean, axis=2).mean() / side
         return mean if apart <= _AGREE else fits[0]
 
-    def _fit(self, image: Pixels, centre: Points, side: float) -> Points:
+    def _fit(self, image: UInt8Image, centre: Float32s, side: float) -> Float32s:
         first, last = centre - side / 2 + 0.5, centre + side / 2 - 0.5  # centres of the outermost pixels
         square = dlib.rectangle(*np.rint([*first, *last]).astype(int).tolist())
         parts = self._predictor(image, square).parts()
@@ -110,27 +102,27 @@ class DlibResnet:
         model = resnet_onnx(read_resnet(packaged(weights, DLIB_EMBEDDER)))
         self._session = InferenceSession(model, one_core(), providers=[provider("cpu")])
 
-    def chip(self, image: Pixels, landmarks: Points) -> Pixels:
+    def chip(self, image: UInt8Image, landmarks: Float32s) -> UInt8Image:
         """The face, aligned by these landmarks as dlib does it, 150 x 150."""
         parts = [dlib.point(x, y) for x, y in np.rint(landmarks).astype(int).tolist()]
         left, top = np.floor(landmarks.min(axis=0)).astype(int).tolist()
         right, bottom = np.ceil(landmarks.max(axis=0)).astype(int).tolist()
         shape = dlib.full_object_detection(dlib.rectangle(left, top, right, bottom), parts)
-        chip: Pixels = dlib.get_face_chip(np.ascontiguousarray(image), shape, CHIP_PX, _PADDING)
+        chip: UInt8Image = dlib.get_face_chip(np.ascontiguousarray(image), shape, CHIP_PX, _PADDING)
         return chip
 
-    def embed_chips(self, chips: Sequence[Pixels]) -> Points:
+    def embed_chips(self, chips: Sequence[UInt8Image]) -> Float32s:
         """Chips (150, 150, 3) to (N, 128)."""
         levels = np.stack(chips).transpose(0, 3, 1, 2).astype(np.float32)
         return unit(run_all(self._session, levels, "cpu"))
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
+    def embed(self, image: UInt8Image, landmarks: Float32s) -> Float32s:
         """The face with these landmarks."""
-        vector: Points = self.embed_chips([self.chip(image, landmarks)])[0]
+        vector: Float32s = self.embed_chips([self.chip(image, landmarks)])[0]
         return vector
 
 
-def _edges(box: dlib.rectangle, scale: Points) -> Points:
+def _edges(box: dlib.rectangle, scale: Float32s) -> Float32s:
     """dlib's pixels are inclusive: the box reaches from the first one's outer edge to the last one's."""
     outer = np.array([[box.left(), box.top()], [box.right() + 1, box.bottom() + 1]])
     return (outer * scale - 0.5).astype(np.float32).ravel()

@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from facerefs.schemas.arrays import Float32s
 
 MOST_BYTES = 64 * 2**20  # the face ResNet has 22 MB
 _SPECIAL_EXPONENT = 32000  # from here on: infinity and not a number
@@ -68,7 +67,7 @@ class DlibReader:
         if (found := tuple(self.integer() for _ in wanted)) != wanted:
             raise WrongFile(f"{what} has {found}, not {wanted}")
 
-    def tensor(self) -> Floats:
+    def tensor(self) -> Float32s:
         """Version 2: four sides, then float32 from the lowest byte on; flat here."""
         self.expect_integers("the version of a tensor", 2)
         sides = [self.integer() for _ in range(4)]
@@ -79,7 +78,7 @@ class DlibReader:
             raise WrongFile("a weight is not finite")
         return values
 
-    def parameters(self, count: int) -> Floats:
+    def parameters(self, count: int) -> Float32s:
         if (values := self.tensor()).size != count:
             raise WrongFile(f"a layer has {values.size} parameters, not {count}")
         return values

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facerefs.stages.engines.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
+from facerefs.schemas.arrays import Float32s
+from facerefs.stages.engines.dlib_file import MOST_BYTES, DlibReader, WrongFile
 from facerefs.stages.engines.engine import MissingWeights
 
 _MOST_VERSIONS = 1000
@@ -38,8 +39,8 @@ DIMENSIONS = 128
 class Convolution:
     """weight: (out, in, side, side); bias: (out,). The affine layer that follows is within them."""
 
-    weight: Floats
-    bias: Floats
+    weight: Float32s
+    bias: Float32s
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class ResnetWeights:
 
     mean_rgb: tuple[float, float, float]
     convolutions: tuple[Convolution, ...]
-    embedding: Floats
+    embedding: Float32s
 
 
 def read_resnet(path: Path) -> ResnetWeights:
@@ -150,7 +151,7 @@ def _pool(reader: DlibReader, name: str, side: int, stride: int) -> None:
     reader.end_of_layer()
 
 
-def _embedding(reader: DlibReader, channels: int) -> Floats:
+def _embedding(reader: DlibReader, channels: int) -> Float32s:
     reader.expect("fc_2")
     reader.expect_integers("the last layer", DIMENSIONS, channels)
     values = reader.parameters(channels * DIMENSIONS)

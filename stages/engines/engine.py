@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
-Points = npt.NDArray[np.float32]
+from facerefs.schemas.arrays import Float32s, UInt8Image
 
 
 class MissingWeights(Exception):  # noqa: N818  it is an answer to a person, not a fault of the program
@@ -28,9 +27,9 @@ class Detection:
     points: (5, 2) eyes, nose tip and mouth corners, where the detector gives them.
     """
 
-    box: Points
+    box: Float32s
     score: float
-    points: Points | None = None
+    points: Float32s | None = None
 
     @property
     def area(self) -> float:
@@ -43,7 +42,7 @@ class Detector(Protocol):
 
     name: str
 
-    def detect(self, image: Pixels) -> list[Detection]:
+    def detect(self, image: UInt8Image) -> list[Detection]:
         """Find all faces of a photo, the largest first."""
 
 
@@ -52,7 +51,7 @@ class Landmarker(Protocol):
 
     name: str
 
-    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
+    def landmarks(self, image: UInt8Image, box: Float32s, five: Float32s | None = None) -> Float32s:
         """The points of the face in `box` (4,): float32 (68, 2) in photo pixels.
 
         five: (5, 2) as in `Detection`, if the detector gave them.
@@ -64,13 +63,13 @@ class Embedder(Protocol):
 
     name: str
 
-    def chip(self, image: Pixels, landmarks: Points) -> Pixels:
+    def chip(self, image: UInt8Image, landmarks: Float32s) -> UInt8Image:
         """The face with these landmarks (68, 2) as the network wants it: uint8 (S, S, 3)."""
 
-    def embed_chips(self, chips: Sequence[Pixels]) -> Points:
+    def embed_chips(self, chips: Sequence[UInt8Image]) -> Float32s:
         """One or more chips -> float32 (N, D) of unit length, whose bits depend on each chip alone."""
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
+    def embed(self, image: UInt8Image, landmarks: Float32s) -> Float32s:
         """The face with these landmarks (68, 2) in the photo: float32 (D,) of unit length."""
 
 
@@ -79,7 +78,7 @@ def largest_first(detections: list[Detection]) -> list[Detection]:
     return sorted(detections, key=lambda d: (-d.area, float(d.box[0]), float(d.box[1])))
 
 
-def reduced(image: Pixels, side_px: int, sharp: bool = True) -> tuple[Pixels, Points]:
+def reduced(image: UInt8Image, side_px: int, sharp: bool = True) -> tuple[UInt8Image, Float32s]:
     """Shrink a photo until its longer side is at most side_px; and the factors that take (x, y) back.
 
     sharp: with a Lanczos filter, which HOG needs; else by averages of areas, in a tenth of the time.
@@ -102,7 +101,7 @@ def reduced(image: Pixels, side_px: int, sharp: bool = True) -> tuple[Pixels, Po
     return small, np.array([width / size[0], height / size[1]], dtype=np.float32)
 
 
-def looks(image: Pixels, most_px: int, face_px: float, shown_px: int) -> list[int]:
+def looks(image: UInt8Image, most_px: int, face_px: float, shown_px: int) -> list[int]:
     """The longer sides to which a photo is reduced, in turn, until a face is found in it.
 
     First that at which faces of face_px in the photo are shown with shown_px, then most_px, for faces that are
@@ -112,8 +111,8 @@ def looks(image: Pixels, most_px: int, face_px: float, shown_px: int) -> list[in
     return [enough_px, most_px] if enough_px < most_px else [most_px]
 
 
-def unit(vectors: npt.NDArray[np.floating]) -> Points:
+def unit(vectors: npt.NDArray[np.floating]) -> Float32s:
     """Scale vectors (..., D) to unit length."""
     exact = np.asarray(vectors, dtype=np.float64)
-    scaled: Points = (exact / np.linalg.norm(exact, axis=-1, keepdims=True)).astype(np.float32)
+    scaled: Float32s = (exact / np.linalg.norm(exact, axis=-1, keepdims=True)).astype(np.float32)
     return scaled

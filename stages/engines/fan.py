@@ -16,7 +16,8 @@ from face_alignment.api import models_urls
 from face_alignment.models import FAN
 from face_alignment.utils import crop, flip
 
-from facerefs.stages.engines.engine import MissingWeights, Pixels, Points
+from facerefs.schemas.arrays import Float32s, UInt8Image
+from facerefs.stages.engines.engine import MissingWeights
 
 _URL = models_urls["2DFAN-4"]
 _HOURGLASSES = 4
@@ -41,7 +42,7 @@ class Fan:
         self._device = device
 
     @torch.no_grad()
-    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
+    def landmarks(self, image: UInt8Image, box: Float32s, five: Float32s | None = None) -> Float32s:
         """The points of the face in `box`, from the mean heat maps of the crop and its mirror image."""
         left, top, right, bottom = (
             np.asarray(box, dtype=np.float64) + 0.5
@@ -52,7 +53,7 @@ class Fan:
         pixels = torch.from_numpy(face).to(self._device, torch.float32) / 255
         heat = self._heat(pixels) + flip(self._heat(flip(pixels)), is_label=True)
         share = _peaks(heat[0].cpu().numpy())
-        points: Points = (centre + (share - 0.5) * (scale * _CROP_PX_PER_SCALE) - 0.5).astype(np.float32)
+        points: Float32s = (centre + (share - 0.5) * (scale * _CROP_PX_PER_SCALE) - 0.5).astype(np.float32)
         return points
 
     def _heat(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -12,16 +12,8 @@ import numpy as np
 from insightface.model_zoo import get_model
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
 
-from facerefs.stages.engines.engine import (
-    Detection,
-    MissingWeights,
-    Pixels,
-    Points,
-    largest_first,
-    looks,
-    reduced,
-    unit,
-)
+from facerefs.schemas.arrays import Float32s, UInt8Image
+from facerefs.stages.engines.engine import Detection, MissingWeights, largest_first, looks, reduced, unit
 from facerefs.stages.engines.session import Device, one_core, provider, run_all
 from facerefs.stages.engines.weights import DEFAULT_PACK, onnx_files
 from facerefs.stages.faces import geometry
@@ -51,7 +43,7 @@ class Scrfd:
         self._min_face_px = min_face_px
         self.name = f"scrfd:{file}"
 
-    def detect(self, image: Pixels) -> list[Detection]:
+    def detect(self, image: UInt8Image) -> list[Detection]:
         """Find all faces, the largest first, with their five points; the score is a probability.
 
         Where some are found, others whose FFHQ square is smaller than min_face_px may be missed.
@@ -61,7 +53,7 @@ class Scrfd:
                 return largest_first(found)
         return []
 
-    def _look(self, image: Pixels, side_px: int) -> list[Detection]:
+    def _look(self, image: UInt8Image, side_px: int) -> list[Detection]:
         small, scale = reduced(image, side_px, sharp=False)
         sizes = [_input_size(small, px) for px in sorted({_CLOSE_PX, side_px}) if _has_pixels(small, px)]
         if not sizes:
@@ -87,22 +79,22 @@ class ArcFace:
         self._device = device
         self.name = f"arcface:{file}"
 
-    def chip(self, image: Pixels, landmarks: Points) -> Pixels:
+    def chip(self, image: UInt8Image, landmarks: Float32s) -> UInt8Image:
         """The face with these landmarks, aligned by eyes, nose tip and corners of the mouth."""
         side_px = self._model.input_size[0]
         target = geometry.arcface_points(side_px)
         transform = geometry.similarity_between(geometry.five_points(landmarks), target)
         return geometry.warp(image, transform, side_px).pixels
 
-    def embed_chips(self, chips: Sequence[Pixels]) -> Points:
+    def embed_chips(self, chips: Sequence[UInt8Image]) -> Float32s:
         """Chips (S, S, 3) to (N, D); S is 112 for all known files."""
         levels = np.stack(chips).transpose(0, 3, 1, 2).astype(np.float32)
         inputs = (levels - self._model.input_mean) / self._model.input_std
         return unit(run_all(self._model.session, inputs, self._device))
 
-    def embed(self, image: Pixels, landmarks: Points) -> Points:
+    def embed(self, image: UInt8Image, landmarks: Float32s) -> Float32s:
         """The face with these landmarks."""
-        vector: Points = self.embed_chips([self.chip(image, landmarks)])[0]
+        vector: Float32s = self.embed_chips([self.chip(image, landmarks)])[0]
         return vector
 
 
@@ -110,13 +102,13 @@ def _blocks(length_px: float) -> int:
     return max(1, math.ceil(length_px / _STRIDE_PX)) * _STRIDE_PX
 
 
-def _has_pixels(image: Pixels, side_px: int) -> bool:
+def _has_pixels(image: UInt8Image, side_px: int) -> bool:
     """Whether a photo that is shrunk to side_px keeps both its sides."""
     height, width = image.shape[:2]
     return bool(min(height, width) * side_px >= 2 * max(height, width))
 
 
-def _input_size(image: Pixels, side_px: int) -> tuple[int, int]:
+def _input_size(image: UInt8Image, side_px: int) -> tuple[int, int]:
     """Width and height of SCRFD's input for a photo: not square, where half of it would be empty."""
     height, width = image.shape[:2]
     sides = (side_px * side / max(width, height) for side in (width, height))
@@ -124,7 +116,7 @@ def _input_size(image: Pixels, side_px: int) -> tuple[int, int]:
     return across, down
 
 
-def _to_photo(points: Points, scale: Points) -> Points:
+def _to_photo(points: Float32s, scale: Float32s) -> Float32s:
     """SCRFD counts from the first pixel's corner."""
     return (points * scale - 0.5).astype(np.float32)
 

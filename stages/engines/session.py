@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 
-from facerefs.stages.engines.engine import MissingWeights, Points
+from facerefs.schemas.arrays import Float32s
+from facerefs.stages.engines.engine import MissingWeights
 
 Device = Literal["cpu", "cuda"]
 
@@ -27,7 +28,7 @@ def provider(device: Device) -> str:
     return name
 
 
-def run_all(session: Any, inputs: Points, device: Device) -> Points:
+def run_all(session: Any, inputs: Float32s, device: Device) -> Float32s:
     """Run a network of one input and one output: float32 (N, ...) -> float32 (N, D).
 
     Always as many at once, the last ones filled up with zeros: another batch size may give other last bits.
@@ -41,5 +42,5 @@ def run_all(session: Any, inputs: Points, device: Device) -> Points:
         session.run(None, {taken.name: filled[start : start + at_once]})[0]
         for start in range(0, len(filled), at_once)
     ]
-    rows: Points = np.concatenate(outputs)[: len(inputs)]
+    rows: Float32s = np.concatenate(outputs)[: len(inputs)]
     return rows

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-Floats = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.uint8]
+from facerefs.schemas.arrays import Float64s, UInt8Image
 
 LEFT_EYE = slice(36, 42)  # of the 68 points of iBUG 300-W; left and right as seen in the photo
 RIGHT_EYE = slice(42, 48)
@@ -35,20 +34,20 @@ _BLUR = 0.02  # FFHQ's border: blur of 2 % of the crop's side,
 _FADE = 0.3  # and a fade to the median colour over 30 % of it
 
 
-def five_points(landmarks: npt.ArrayLike) -> Floats:
+def five_points(landmarks: npt.ArrayLike) -> Float64s:
     """Centres of the eyes, nose tip and corners of the mouth (5, 2), from 68 landmarks (68, 2)."""
     points = np.asarray(landmarks, dtype=np.float64)
     eyes = [points[LEFT_EYE].mean(axis=0), points[RIGHT_EYE].mean(axis=0)]
     return np.stack([*eyes, *points[[NOSE_TIP, *MOUTH_CORNERS]]])
 
 
-def arcface_points(side_px: int) -> Floats:
+def arcface_points(side_px: int) -> Float64s:
     """Where the five points (5, 2) lie in ArcFace's crop of side_px (Deng et al. 2019), made for 112 px."""
-    points: Floats = (_ARCFACE_POINTS + 0.5) * (side_px / _ARCFACE_SIDE_PX) - 0.5
+    points: Float64s = (_ARCFACE_POINTS + 0.5) * (side_px / _ARCFACE_SIDE_PX) - 0.5
     return points
 
 
-def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Floats:
+def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Float64s:
     """The similarity that takes photo pixels to the pixels of the FFHQ-aligned crop.
 
     landmarks: (68, 2) in photo pixels. Returns float64 (2, 3). Raises ValueError where eyes and mouth lie on
@@ -71,7 +70,7 @@ def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Floats:
     return np.column_stack([rotation, (size_px - 1) / 2 - rotation @ centre])
 
 
-def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
+def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Float64s:
     """The similarity (no mirroring) that takes points (n, 2) to points (n, 2) with least squared error.
 
     Returns float64 (2, 3). Umeyama, "Least-squares estimation of transformation parameters", 1991, in the
@@ -88,24 +87,24 @@ def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def invert(transform: npt.ArrayLike) -> Floats:
+def invert(transform: npt.ArrayLike) -> Float64s:
     """The inverse of an affine transform (2, 3). Raises numpy.linalg.LinAlgError if it has none."""
     matrix = np.asarray(transform, dtype=np.float64)
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
-def compose(second: npt.ArrayLike, first: npt.ArrayLike) -> Floats:
+def compose(second: npt.ArrayLike, first: npt.ArrayLike) -> Float64s:
     """The affine transform (2, 3) that applies `first`, then `second`."""
     bottom = [0.0, 0.0, 1.0]
-    composed: Floats = np.asarray(second, dtype=np.float64) @ np.vstack([np.asarray(first), bottom])
+    composed: Float64s = np.asarray(second, dtype=np.float64) @ np.vstack([np.asarray(first), bottom])
     return composed
 
 
-def apply(transform: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
+def apply(transform: npt.ArrayLike, points: npt.ArrayLike) -> Float64s:
     """Points (..., 2) through an affine transform (2, 3)."""
     matrix = np.asarray(transform, dtype=np.float64)
-    moved: Floats = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    moved: Float64s = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
     return moved
 
 
@@ -118,11 +117,11 @@ def scale_of(transform: npt.ArrayLike) -> float:
 class Crop:
     """An aligned face. `outside` is the share of the crop, 0 to 1, that lies outside the photo."""
 
-    pixels: Pixels
+    pixels: UInt8Image
     outside: float
 
 
-def warp(image: Pixels, transform: npt.ArrayLike, size_px: int) -> Crop:
+def warp(image: UInt8Image, transform: npt.ArrayLike, size_px: int) -> Crop:
     """Cut a square out of a photo: uint8 (H, W, 3) -> uint8 (size_px, size_px, 3).
 
     `transform` (2, 3) takes photo pixels to crop pixels. What lies in the photo is resampled without aliasing
@@ -137,7 +136,7 @@ def warp(image: Pixels, transform: npt.ArrayLike, size_px: int) -> Crop:
     return Crop(_softened(crop, depth_px), float((depth_px > 0).mean()))
 
 
-def _window(image: Pixels, transform: Floats, size_px: int) -> tuple[Pixels, Floats]:
+def _window(image: UInt8Image, transform: Float64s, size_px: int) -> tuple[UInt8Image, Float64s]:
     """What the crop needs of the photo, shrunk if much larger, borders reflected; and its way to the crop."""
     import cv2
 
@@ -167,7 +166,7 @@ def _window(image: Pixels, transform: Floats, size_px: int) -> tuple[Pixels, Flo
     return window, compose(transform, to_photo)
 
 
-def _resample(window: Pixels, to_crop: Floats, size_px: int) -> Pixels:
+def _resample(window: UInt8Image, to_crop: Float64s, size_px: int) -> UInt8Image:
     """Sample by cubic convolution (Keys 1981); before that, a Lanczos filter takes away what would alias."""
     import cv2
 
@@ -183,21 +182,21 @@ def _resample(window: Pixels, to_crop: Floats, size_px: int) -> Pixels:
     return np.asarray(crop, np.uint8)
 
 
-def _lanczos(scale: float) -> Floats:
+def _lanczos(scale: float) -> Float64s:
     """Taps that sum to 1 of the Lanczos window for an image about to be shrunk to `scale`."""
     reach = math.ceil(_LANCZOS_REACH / scale)
     at = np.arange(-reach, reach + 1) * scale
     taps = np.sinc(at) * np.sinc(at / _LANCZOS_REACH) * (np.abs(at) < _LANCZOS_REACH)
-    filter_: Floats = taps / taps.sum()
+    filter_: Float64s = taps / taps.sum()
     return filter_
 
 
-def _corners(size_px: int) -> Floats:
+def _corners(size_px: int) -> Float64s:
     low, high = -0.5, size_px - 0.5
     return np.array([[low, low], [high, low], [high, high], [low, high]])
 
 
-def _depth_outside(width: int, height: int, transform: Floats, size_px: int) -> Floats | None:
+def _depth_outside(width: int, height: int, transform: Float64s, size_px: int) -> Float64s | None:
     """How far outside the photo each crop pixel lies, in crop pixels (S, S); None if none does."""
     back = invert(transform)
     low, high = np.array([-0.5, -0.5]), np.array([width - 0.5, height - 0.5])
@@ -207,11 +206,11 @@ def _depth_outside(width: int, height: int, transform: Floats, size_px: int) -> 
     at = np.arange(size_px)
     photo = [along_x * at + (along_y * at[:, None] + start) for along_x, along_y, start in back]
     x, y = (np.maximum(low[i] - photo[i], photo[i] - high[i]).clip(min=0) for i in range(2))
-    depth: Floats = np.sqrt(x * x + y * y) * scale_of(transform)  # hypot is several times slower
+    depth: Float64s = np.sqrt(x * x + y * y) * scale_of(transform)  # hypot is several times slower
     return depth
 
 
-def _softened(crop: Pixels, depth_px: Floats) -> Pixels:
+def _softened(crop: UInt8Image, depth_px: Float64s) -> UInt8Image:
     side = crop.shape[0]
     pixels = crop.copy()
     outside = depth_px > 0
@@ -225,7 +224,7 @@ def _softened(crop: Pixels, depth_px: Floats) -> Pixels:
     return pixels
 
 
-def _median(levels: Pixels) -> Floats:
+def _median(levels: UInt8Image) -> Float64s:
     """Median of each column (n, 3), as np.median has it; by counting, which is several times faster."""
     middle = [(len(levels) - 1) // 2, len(levels) // 2]
     counts = [np.bincount(column, minlength=256).cumsum() for column in levels.T]

@@ -1,9 +1,8 @@
 """The 68 points of iBUG 300-W as a mirror shows them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from facerefs.schemas.arrays import Float32s
 
 MIRRORED_68 = np.array(  # which point stands where, once left and right are exchanged
     [
@@ -19,7 +18,7 @@ MIRRORED_68 = np.array(  # which point stands where, once left and right are exc
 )
 
 
-def mirrored(points: Floats, last: Floats) -> Floats:
+def mirrored(points: Float32s, last: Float32s) -> Float32s:
     """Points float32 (N, 68, 2) of images whose last pixel centre is at x = `last` (N,), in the mirror images."""
     turned = points[:, MIRRORED_68]
     turned[:, :, 0] = last[:, None] - turned[:, :, 0]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.people import NOBODY
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Agreement:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def pairwise(truth: Ints, found: Ints) -> Agreement:
+def pairwise(truth: Int64s, found: Int64s) -> Agreement:
     """Of the pairs put together how many belong together, and the other way round; 1 where there are none."""
     right, true, said = (
         _pairs(np.unique(groups, return_counts=True)[1]) for groups in _numbered(truth, found)
@@ -34,7 +34,7 @@ def pairwise(truth: Ints, found: Ints) -> Agreement:
     return Agreement(right / said if said else 1.0, right / true if true else 1.0)
 
 
-def bcubed(truth: Ints, found: Ints) -> Agreement:
+def bcubed(truth: Int64s, found: Int64s) -> Agreement:
     """The mean over faces of the share of its group that is right, itself included (Bagga and Baldwin 1998).
 
     Raises ValueError without faces.
@@ -45,13 +45,13 @@ def bcubed(truth: Ints, found: Ints) -> Agreement:
     return Agreement(float((together / said).mean()), float((together / true).mean()))
 
 
-def normalised_mutual_information(truth: Ints, found: Ints) -> float:
+def normalised_mutual_information(truth: Int64s, found: Int64s) -> float:
     """Mutual information over the mean of the two entropies, 0 to 1; 1 if both have one group or no face."""
     joint, true, said = (_entropy(groups) for groups in _numbered(truth, found))
     return float(2 * (true + said - joint) / (true + said)) if true + said else 1.0
 
 
-def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
+def _numbered(truth: Int64s, found: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Each face's number of the pair of groups, of the true group and of the found one, from 0 without gaps."""
     true, said = (
         np.unique(np.where(groups == NOBODY, -1 - np.arange(len(groups)), groups), return_inverse=True)[1]
@@ -61,10 +61,10 @@ def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
     return joint, true, said
 
 
-def _pairs(sizes: Ints) -> float:
+def _pairs(sizes: Int64s) -> float:
     return float((sizes * (sizes - 1) // 2).sum())
 
 
-def _entropy(groups: Ints) -> float:
+def _entropy(groups: Int64s) -> float:
     share = np.unique(groups, return_counts=True)[1] / max(len(groups), 1)
     return float(-(share * np.log(share)).sum())

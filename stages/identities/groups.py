@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.people import NOBODY, Faces, gather, pairs_within, second_faces
-from facerefs.stages.search.similarity import Floats, Ints, average_linkage, nearest
+from facerefs.stages.search.similarity import average_linkage, nearest
 
 Flags = NDArray[np.bool_]
 
@@ -25,15 +26,15 @@ class Groups:
 
     names: list[str]  # all names; those of the groups are the last
     first: int  # the number of the first group's name
-    name: Ints  # of each face the name by which its group goes: the group's own, the label's, or NOBODY
-    owner: Ints  # (G,) the label
-    size: Ints  # (G,) shots
-    own: Floats  # (G,) mean cosine to the label's core, -1 if it has none
-    other: Floats  # (G,) mean cosine to the nearest other core
-    within: Floats  # (G,) mean cosine of the group's pairs
+    name: Int64s  # of each face the name by which its group goes: the group's own, the label's, or NOBODY
+    owner: Int64s  # (G,) the label
+    size: Int64s  # (G,) shots
+    own: Float32s  # (G,) mean cosine to the label's core, -1 if it has none
+    other: Float32s  # (G,) mean cosine to the nearest other core
+    within: Float32s  # (G,) mean cosine of the group's pairs
     belongs: Flags  # (G,)
 
-    def owner_of(self, name: Ints) -> Ints:
+    def owner_of(self, name: Int64s) -> Int64s:
         """The label of which each name is a further group, or NOBODY."""
         further = name - self.first
         owner = np.append(self.owner, NOBODY)
@@ -49,7 +50,7 @@ class Groups:
         return replace(self, belongs=belongs)
 
 
-def label_groups(faces: Faces, start: Ints, neighbours: int, same: float) -> tuple[Ints, Flags]:
+def label_groups(faces: Faces, start: Int64s, neighbours: int, same: float) -> tuple[Int64s, Flags]:
     """The groups into which the faces of each label (number in `start`) fall, and which faces are the core.
 
     The core is the group with most photos, the more coherent of two equal ones. A group has one face per photo:
@@ -66,7 +67,7 @@ def label_groups(faces: Faces, start: Ints, neighbours: int, same: float) -> tup
     return group, _core(vectors, start, group, start[row])
 
 
-def _core(vectors: Floats, start: Ints, group: Ints, label: Ints) -> Flags:
+def _core(vectors: Float32s, start: Int64s, group: Int64s, label: Int64s) -> Flags:
     """label: of each group, whose faces are all of different photos."""
     people = gather(vectors, group, len(label))
     sizes, coherence = people.sizes[:-1], np.linalg.norm(people.means[:-1], axis=1)
@@ -80,7 +81,7 @@ def _core(vectors: Floats, start: Ints, group: Ints, label: Ints) -> Flags:
     return np.isin(group, chosen)
 
 
-def unclaimed(faces: Faces, start: Ints, group: Ints, core: Flags, point: OperatingPoint) -> Flags:
+def unclaimed(faces: Faces, start: Int64s, group: Int64s, core: Flags, point: OperatingPoint) -> Flags:
     """The cores, but where one is somebody else's, the group of the label that is nobody else's.
 
     Wrong labels can outnumber the right ones of a small label. Some photos of a known person, and others that agree
@@ -97,7 +98,7 @@ def unclaimed(faces: Faces, start: Ints, group: Ints, core: Flags, point: Operat
     rivals = np.flatnonzero(~is_core & (label >= 0) & (held != NOBODY) & agrees)
     rivals = rivals[np.einsum("ij,ij->i", people.means[rivals], people.means[held[rivals]]) < point.belong]
 
-    def is_foreign(groups: Ints) -> Flags:
+    def is_foreign(groups: Int64s) -> Flags:
         similarity, found = nearest(people.means[cores], _CANDIDATES, queries=people.means[groups])
         other = cores[found]
         like = (similarity >= point.strong) & (label[other] != label[groups][:, None])
@@ -110,7 +111,7 @@ def unclaimed(faces: Faces, start: Ints, group: Ints, core: Flags, point: Operat
     return np.asarray(is_core[group])
 
 
-def _coherence(size: Ints, point: OperatingPoint) -> Floats:
+def _coherence(size: Int64s, point: OperatingPoint) -> Float32s:
     """How alike the faces of a group must be within to be a person: three `strong`, more of them less (choice)."""
     share = np.minimum(_FEW / np.maximum(size, 1), 1)
     return np.asarray(point.same + share * (point.strong - point.same), np.float32)
@@ -118,8 +119,8 @@ def _coherence(size: Ints, point: OperatingPoint) -> Floats:
 
 def further_groups(
     faces: Faces,
-    start: Ints,
-    group: Ints,
+    start: Int64s,
+    group: Int64s,
     core: Flags,
     names: list[str],
     min_split: int,
@@ -161,7 +162,7 @@ def further_groups(
     )
 
 
-def _numbered(names: list[str], owner: Ints) -> list[str]:
+def _numbered(names: list[str], owner: Int64s) -> list[str]:
     """For each group its label with a number: from 2, as far as the names are free."""
     taken = set(names)
     more: list[str] = []

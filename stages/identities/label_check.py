@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.centroids import Cores, cores_of
 from facerefs.stages.identities.evidence import Checked, Evidence
 from facerefs.stages.identities.groups import LEAST_KNOWN, Groups, further_groups, label_groups, unclaimed
@@ -13,10 +14,9 @@ from facerefs.stages.identities.merging import Merged, one_person
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.overrides.lines import Words
 from facerefs.stages.identities.people import NOBODY, Faces, Outcome, discover, gather, one_per_photo
-from facerefs.stages.search.similarity import Floats, Ints
 
 Flags = NDArray[np.bool_]
-Barred = tuple[Ints, Ints]  # faces, and who each of them is not
+Barred = tuple[Int64s, Int64s]  # faces, and who each of them is not
 
 _LEAST_TO_CORRECT = 3  # shots of the person to whom a face is moved
 _MANY_PEOPLE = 20
@@ -84,7 +84,13 @@ def _with_belonging(merged: Merged, groups: Groups) -> Merged:
 
 
 def _evidence(
-    cores: Cores, asked: Ints, core: Flags, group: Ints, point: OperatingPoint, enough: float, barred: Barred
+    cores: Cores,
+    asked: Int64s,
+    core: Flags,
+    group: Int64s,
+    point: OperatingPoint,
+    enough: float,
+    barred: Barred,
 ) -> Evidence:
     own = cores.likeness(asked)
     other = cores.nearest_others(asked, LEAST_KNOWN, barred)
@@ -107,7 +113,7 @@ def _evidence(
     )
 
 
-def _says_so(near: Floats, lead: Floats, point: OperatingPoint) -> Floats:
+def _says_so(near: Float32s, lead: Float32s, point: OperatingPoint) -> Float32s:
     """By how much its looks suffice to say who a face is. lead: over the next person.
 
     A stranger's nearest of many people is near, too, but hardly nearer than the next (choice, on made-up faces).
@@ -117,7 +123,7 @@ def _says_so(near: Floats, lead: Floats, point: OperatingPoint) -> Floats:
     return np.asarray(np.maximum(alike, alone))
 
 
-def _decided(faces: Faces, asked: Ints, cores: Cores, evidence: Evidence) -> tuple[Ints, Flags]:
+def _decided(faces: Faces, asked: Int64s, cores: Cores, evidence: Evidence) -> tuple[Int64s, Flags]:
     """Who each face is, and which faces are nobody because another one of their photo suits better."""
     stays = evidence.to_stay >= 0
     moves = ~stays & (evidence.to_move >= 0)
@@ -128,7 +134,7 @@ def _decided(faces: Faces, asked: Ints, cores: Cores, evidence: Evidence) -> tup
     return np.where(again, NOBODY, person), again
 
 
-def _last_of_label(asked: Ints, leaves: Flags, sizes: Ints) -> Flags:
+def _last_of_label(asked: Int64s, leaves: Flags, sizes: Int64s) -> Flags:
     """Faces whose label has no core, and whose others have all turned out to be someone else."""
     left = np.flatnonzero(~leaves & (asked >= 0) & (sizes[asked] == 0))
     count = np.bincount(asked[left], minlength=len(sizes))

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s
 from facerefs.schemas.reject import Reject
 from facerefs.stages.identities.evidence import Checked
 from facerefs.stages.identities.people import NOBODY, Faces, Outcome, Texts
-from facerefs.stages.search.similarity import Floats
 
 _DECISIONS = np.array(["dropped", "discovered", "kept", "merged", "corrected", "split"], object)
 _DROPPED, _DISCOVERED, _KEPT, _MERGED, _CORRECTED, _SPLIT = range(len(_DECISIONS))
@@ -57,7 +57,7 @@ def _codes(faces: Faces, checked: Checked) -> NDArray[np.int64]:
     )
 
 
-def _certainty(faces: Faces, checked: Checked, code: NDArray[np.int64]) -> Floats:
+def _certainty(faces: Faces, checked: Checked, code: NDArray[np.int64]) -> Float32s:
     point, evidence, groups, merged = checked.point, checked.evidence, checked.groups, checked.merged
     stay, move = evidence.to_stay, evidence.to_move
     name = groups.name
@@ -96,7 +96,7 @@ def _certainty(faces: Faces, checked: Checked, code: NDArray[np.int64]) -> Float
     return np.asarray(np.clip(margin / (2 * point.margin), 0, 1), np.float32)
 
 
-def _kept(checked: Checked) -> Floats:
+def _kept(checked: Checked) -> Float32s:
     """By how much a face may keep its name. Of the core, too, as if it had to show that it belongs."""
     own = np.nan_to_num(checked.evidence.own, nan=checked.point.same)
     shown = np.minimum(checked.evidence.to_stay, own - checked.evidence.enough)

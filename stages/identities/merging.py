@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.overrides.names import NamesSaid
 from facerefs.stages.identities.people import NOBODY, People
-from facerefs.stages.search.similarity import Floats, Ints, average_linkage, inner, nearest
+from facerefs.stages.search.similarity import average_linkage, inner, nearest
 
 _LEAST_TO_MERGE = 2  # shots of each of two names that are one person
 _AS_WITHIN = 0.65
@@ -21,10 +22,10 @@ _CANDIDATES = 16  # names with which a name is compared
 class Merged:
     """Of each name, and of NOBODY, the last: whose name it takes, and why."""
 
-    lead: Ints
-    across: Floats  # mean cosine of its faces to those of the lead; NaN for a lead
-    wanted: Floats  # what that must be at least
-    line: Ints  # of `overrides.csv` that decided it, or 0
+    lead: Int64s
+    across: Float32s  # mean cosine of its faces to those of the lead; NaN for a lead
+    wanted: Float32s  # what that must be at least
+    line: Int64s  # of `overrides.csv` that decided it, or 0
 
 
 def one_person(
@@ -62,7 +63,7 @@ def one_person(
     return Merged(lead, across, wanted, _lines(said, lead, free, unlabelled.stop))
 
 
-def _wanted(people: People, a: Ints, b: Ints, unlabelled: range, point: OperatingPoint) -> Floats:
+def _wanted(people: People, a: Int64s, b: Int64s, unlabelled: range, point: OperatingPoint) -> Float32s:
     within, usual = people.within, _usual_within(people, point)
     free = [(side >= unlabelled.start) & (side < unlabelled.stop) for side in (a, b)]
     looser, halfway = np.fmin(within[a], within[b]), (usual[a] + usual[b]) / 2
@@ -74,7 +75,7 @@ def _wanted(people: People, a: Ints, b: Ints, unlabelled: range, point: Operatin
     return np.asarray(np.fmax(level, point.same), np.float32)
 
 
-def _usual_within(people: People, point: OperatingPoint) -> Floats:
+def _usual_within(people: People, point: OperatingPoint) -> Float32s:
     """The mean cosine of each one's pairs; of few pairs (choice: as if there were three more of usual ones)."""
     pairs = people.sizes * (people.sizes - 1) / 2
     total = pairs * np.nan_to_num(people.within) + _USUAL_PAIRS * point.alike
@@ -83,13 +84,13 @@ def _usual_within(people: People, point: OperatingPoint) -> Floats:
 
 def _without(
     apart: list[tuple[int, int]],
-    free: Ints,
-    group: Ints,
-    sums: Floats,
-    sizes: Ints,
-    near: tuple[Ints, Ints],
+    free: Int64s,
+    group: Int64s,
+    sums: Float32s,
+    sizes: Int64s,
+    near: tuple[Int64s, Int64s],
     same: float,
-) -> Ints:
+) -> Int64s:
     """The groups anew for those in which two are that a person keeps apart: few and small, so pair by pair."""
     final = free.copy()
     for name in {int(free[one]) for one, _ in apart}:
@@ -112,8 +113,8 @@ def _apart(
     parts: list[set[int]],
     near: set[tuple[int, int]],
     apart: list[tuple[int, int]],
-    sums: Floats,
-    sizes: Ints,
+    sums: Float32s,
+    sizes: Int64s,
     same: float,
 ) -> list[set[int]]:
     def likeness(one: set[int], other: set[int]) -> float:
@@ -134,7 +135,7 @@ def _apart(
         parts = [part for k, part in enumerate(parts) if k not in (i, j)] + [parts[i] | parts[j]]
 
 
-def _leads(group: Ints, sizes: Ints, labels: int, said: NamesSaid) -> Ints:
+def _leads(group: Int64s, sizes: Int64s, labels: int, said: NamesSaid) -> Int64s:
     """The name that each takes: as a person said; else a label before a made-up name, the larger, the first."""
     count = len(group)
     order = np.lexsort((np.arange(count), -sizes, np.arange(count) >= labels, group))
@@ -147,7 +148,7 @@ def _leads(group: Ints, sizes: Ints, labels: int, said: NamesSaid) -> Ints:
     return lead[group]
 
 
-def _lines(said: NamesSaid, lead: Ints, free: Ints, labels: int) -> Ints:
+def _lines(said: NamesSaid, lead: Int64s, free: Int64s, labels: int) -> Int64s:
     """The lines that decided whose name each takes. Of further groups of a label (from `labels` on) a line that says
     that they are not their label does so, too, where their looks would have said the same."""
     line = np.zeros(len(lead), np.int64)

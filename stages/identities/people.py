@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.communities import communities
-from facerefs.stages.search.similarity import Floats, Ints, inner, nearest, neighbour_pairs
+from facerefs.stages.search.similarity import inner, nearest, neighbour_pairs
 
 Texts = NDArray[np.object_]  # str or None
 
@@ -21,12 +22,12 @@ class Faces:
     """N faces that were not rejected, in the order of their ids (which are hashes: so in no order)."""
 
     id: list[str]
-    image: Ints  # number of the photo
-    shot: Ints  # number of what the face is a picture of: copies of one shot share it
-    label: Ints  # number of the label in `names`, NOBODY where there is none
+    image: Int64s  # number of the photo
+    shot: Int64s  # number of what the face is a picture of: copies of one shot share it
+    label: Int64s  # number of the label in `names`, NOBODY where there is none
     names: list[str]  # of the labels, sorted
-    vectors: Floats  # (N, D), unit length
-    size_px: Floats
+    vectors: Float32s  # (N, D), unit length
+    size_px: Float32s
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,16 @@ class People:
     The last of them has no faces and is NOBODY (-1), so that any number of a person is an index.
     """
 
-    sums: Floats  # (P, D)
-    sizes: Ints  # (P,)
+    sums: Float32s  # (P, D)
+    sizes: Int64s  # (P,)
 
     @cached_property
-    def means(self) -> Floats:
+    def means(self) -> Float32s:
         """The mean vectors, float32 (P, D); zero for a person without faces."""
         return np.asarray(self.sums / np.maximum(self.sizes, 1)[:, None], np.float32)
 
     @cached_property
-    def within(self) -> Floats:
+    def within(self) -> Float32s:
         """The mean cosine of each person's pairs of faces, float32 (P,); NaN for a person with fewer than two."""
         size = self.sizes.astype(np.float64)
         squared = np.einsum("ij,ij->i", self.sums, self.sums, dtype=np.float64)
@@ -53,7 +54,7 @@ class People:
         return np.asarray(np.where(size > 1, mean, np.nan), np.float32)
 
     @cached_property
-    def centres(self) -> Floats:
+    def centres(self) -> Float32s:
         """The mean vectors at unit length, float32 (P, D); zero for a person without faces."""
         length = np.linalg.norm(self.sums, axis=1, keepdims=True)
         return np.asarray(self.sums / np.maximum(length, 1e-12), np.float32)
@@ -64,23 +65,23 @@ class Outcome:
     """Who each face is, and why: arrays of length N. `person`, `asked` and `core` are numbers in `names`, or NOBODY."""
 
     names: list[str]
-    lead: Ints  # of each name whose it takes, and of NOBODY, the last, NOBODY
-    person: Ints  # whom the face belongs to
-    asked: Ints  # whom its label names
+    lead: Int64s  # of each name whose it takes, and of NOBODY, the last, NOBODY
+    person: Int64s  # whom the face belongs to
+    asked: Int64s  # whom its label names
     decision: Texts
     reject: Texts
     why: Texts
-    certainty: Floats  # 0 to 1
-    line: Ints  # of `overrides.csv` that decided it, or 0
-    core: Ints  # whose centre the face is part of
+    certainty: Float32s  # 0 to 1
+    line: Int64s  # of `overrides.csv` that decided it, or 0
+    core: Int64s  # whose centre the face is part of
 
-    def take(self, rows: Ints) -> "Outcome":
+    def take(self, rows: Int64s) -> "Outcome":
         """Of each of `rows` what was decided of it."""
         arrays = {name: array[rows] for name, array in vars(self).items() if name not in {"names", "lead"}}
         return Outcome(self.names, self.lead, **arrays)
 
 
-def gather(vectors: Floats, person: Ints, count: int) -> People:
+def gather(vectors: Float32s, person: Int64s, count: int) -> People:
     """Sum the faces of each of `count` people, and of NOBODY none."""
     rows = np.flatnonzero(person >= 0)
     rows = rows[np.argsort(person[rows], kind="stable")]
@@ -94,8 +95,8 @@ def gather(vectors: Floats, person: Ints, count: int) -> People:
 
 
 def discover(
-    faces: Faces, rows: Ints, same: float, neighbours: int, min_faces: int
-) -> tuple[Ints, list[str]]:
+    faces: Faces, rows: Int64s, same: float, neighbours: int, min_faces: int
+) -> tuple[Int64s, list[str]]:
     """Find the people among some faces, of which nothing is known but how they look (`communities`).
 
     same: the calibration of the embedder, or the user's own: the least that two faces of a person are alike.
@@ -117,7 +118,7 @@ def _name(face: str) -> str:
     return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]
 
 
-def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float) -> tuple[Ints, Ints]:
+def pairs_within(vectors: Float32s, group: Int64s, neighbours: int, at_least: float) -> tuple[Int64s, Int64s]:
     """The pairs of rows of one group: all of them, or each row's nearest ones in a group of over 512 rows."""
     order = np.argsort(group, kind="stable")
     order = order[group[order] >= 0]
@@ -132,7 +133,7 @@ def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float)
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
-def likeness(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Floats:
+def likeness(vectors: Float32s, person: Int64s, people: People, *, unit: bool) -> Float32s:
     """How like its person each face is, float32 (N,); NaN if that is NOBODY or has no faces.
 
     Likeness is the mean cosine to the person's faces, or (unit) the cosine to the person's centre.
@@ -143,7 +144,7 @@ def likeness(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Fl
     return values
 
 
-def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> tuple[Ints, Floats]:
+def nearest_other(vectors: Float32s, own: Int64s, people: People, *, unit: bool) -> tuple[Int64s, Float32s]:
     """The nearest person to each face who is not its own, and its `likeness`; NOBODY and NaN if none is."""
     there = np.flatnonzero(people.sizes)
     targets = (people.centres if unit else people.means)[there]
@@ -157,7 +158,7 @@ def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> 
     return other, how_like
 
 
-def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArray[np.bool_]:
+def second_faces(vectors: Float32s, image: Int64s, group: Int64s, count: int) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits their common group (of `count`) better.
 
     Where two people who look alike share photos, their group's centre lies between them and would choose now
@@ -165,7 +166,7 @@ def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArr
     """
     rows = np.arange(len(group))
 
-    def suits(chosen: NDArray[np.bool_]) -> Floats:
+    def suits(chosen: NDArray[np.bool_]) -> Float32s:
         return inner(gather(vectors, np.where(chosen, group, NOBODY), count).sums, vectors, group, rows)
 
     order = np.lexsort((rows, -suits(group >= 0), group))
@@ -175,7 +176,7 @@ def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArr
     return one_per_photo(image, group, suits(like_one))
 
 
-def one_per_photo(image: Ints, person: Ints, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
+def one_per_photo(image: Int64s, person: Int64s, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits the same person better."""
     order = np.lexsort((np.arange(len(person)), -fitness, image, person))
     again = np.zeros(len(person), bool)

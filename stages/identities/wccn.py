@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.people import gather
-from facerefs.stages.search.similarity import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Whitening:
     """A linear map of embeddings."""
 
-    centre: Floats  # (D,)
-    axes: Floats  # (D, D)
+    centre: Float32s  # (D,)
+    axes: Float32s  # (D, D)
 
-    def __call__(self, vectors: Floats) -> Floats:
+    def __call__(self, vectors: Float32s) -> Float32s:
         """float32 (N, D) of unit length in, the same out."""
         with threadpool_limits(1, "blas"):
             white = (vectors - self.centre) @ self.axes
         return np.asarray(white / np.linalg.norm(white, axis=1, keepdims=True), np.float32)
 
 
-def whitening(vectors: Floats, person: Ints) -> Whitening | None:
+def whitening(vectors: Float32s, person: Int64s) -> Whitening | None:
     """Within-class covariance normalisation, learned from float32 (N, D) of unit length.
 
     An embedder was trained on some population. On another (rendered people, one family, one age) all faces

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.theta import Theta
 
-Pixels = NDArray[np.uint8]
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
@@ -25,8 +24,8 @@ def encoded(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> bytes:
     return crop if image_format == "png" else encoded_pixels(decoded(crop), image_format, jpeg_quality)
 
 
-def encoded_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int) -> bytes:
-    """Pixels (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
+def encoded_pixels(pixels: UInt8Image, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+    """UInt8Image (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
     if image_format == "png":
         return _png(pixels)
     if image_format == "jpeg":
@@ -51,7 +50,7 @@ def expected_share(image_format: ImageFormat, jpeg_quality: int) -> float:
             return float(np.interp(jpeg_quality, list(_JPEG_SHARES), list(_JPEG_SHARES.values())))
 
 
-def decoded(data: bytes) -> Pixels:
+def decoded(data: bytes) -> UInt8Image:
     """(H, W, 3) RGB pixels of such a file."""
     from PIL import Image
 
@@ -60,7 +59,7 @@ def decoded(data: bytes) -> Pixels:
 
 
 def degraded_files(
-    truths: Sequence[Pixels], thetas: Sequence[Theta], as_jpeg: bool
+    truths: Sequence[UInt8Image], thetas: Sequence[Theta], as_jpeg: bool
 ) -> list[tuple[str, bytes]]:
     """Name and bytes of the degraded face of each ground truth: the very JPEG that its theta ends with, or a PNG.
 
@@ -80,7 +79,7 @@ def degraded_files(
     ]
 
 
-def _png(pixels: Pixels) -> bytes:
+def _png(pixels: UInt8Image) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facerefs.schemas.arrays import Float32s, Float64s
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.stages.quality.natural_scene import Floats, Pixels, fit, normalised
+from facerefs.stages.quality.natural_scene import fit, normalised
 
 # Least and greatest of each feature in training, from the authors' release: a feature scales to -1 to 1 by them.
 _LEAST = np.hstack(
@@ -49,7 +50,7 @@ def brisque(image: npt.NDArray[np.uint8]) -> float | None:
     return float(model.weights @ np.exp(-model.gamma * distances) - model.rho)
 
 
-def features(image: npt.NDArray[np.uint8]) -> Floats:
+def features(image: npt.NDArray[np.uint8]) -> Float64s:
     """The features (36,) float64 of an image uint8 (H, W, 3) RGB of at least 2x2, full size first; NaN where flat.
 
     As the authors' C++ release and OpenCV's QualityBRISQUE: grey levels of BT.601, edges continued outward, the
@@ -61,7 +62,7 @@ def features(image: npt.NDArray[np.uint8]) -> Floats:
     return np.hstack([_features(luma), _features(half)])
 
 
-def _features(luma: Pixels) -> Floats:
+def _features(luma: Float32s) -> Float64s:
     normal = normalised(luma)
     own = fit(normal.reshape(1, -1))
     found = [own.shape, (own.left**2 + own.right**2) / 2]
@@ -71,7 +72,7 @@ def _features(luma: Pixels) -> Floats:
     return np.concatenate(found)
 
 
-def _moved(image: Pixels, rows: int, columns: int) -> Pixels:
+def _moved(image: Float32s, rows: int, columns: int) -> Float32s:
     """At each pixel its neighbour, that many rows below and columns to the right; 0 outside."""
     height, width = image.shape
     padded = np.pad(image, 1)
@@ -82,8 +83,8 @@ def _moved(image: Pixels, rows: int, columns: int) -> Pixels:
 class _Model:
     """A support vector regression with a Gaussian kernel."""
 
-    weights: Floats  # (V,)
-    vectors: Floats  # (V, 36), scaled features
+    weights: Float64s  # (V,)
+    vectors: Float64s  # (V, 36), scaled features
     gamma: float
     rho: float
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gamma
 
-Floats = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.float32]
+from facerefs.schemas.arrays import Float32s, Float64s
 
 _OFFSETS_PX = np.arange(-3, 4)
 _WINDOW = np.exp(-(_OFFSETS_PX**2) / (2 * (7 / 6) ** 2))
@@ -21,24 +19,24 @@ _SHAPES = np.arange(0.2, 10.001, 0.001)  # those that a fit chooses from, as the
 class Fit:
     """Asymmetric generalised Gaussians (Mittal et al. 2013, eq. 4), each (N,); NaN where a side of 0 has no values."""
 
-    shape: Floats  # 0.2 to 10; 2 is the Gaussian, 1 the Laplacian
-    left: Floats  # root mean square of the values below 0
-    right: Floats  # root mean square of the values above 0
+    shape: Float64s  # 0.2 to 10; 2 is the Gaussian, 1 the Laplacian
+    left: Float64s  # root mean square of the values below 0
+    right: Float64s  # root mean square of the values above 0
 
     @property
-    def scale(self) -> Floats:
+    def scale(self) -> Float64s:
         """beta of a side (eq. 5 and 6) is this times its root mean square."""
-        scale: Floats = np.sqrt(gamma(1 / self.shape) / gamma(3 / self.shape))
+        scale: Float64s = np.sqrt(gamma(1 / self.shape) / gamma(3 / self.shape))
         return scale
 
     @property
-    def mean(self) -> Floats:
+    def mean(self) -> Float64s:
         """Mean of the fitted distribution (eq. 8)."""
-        mean: Floats = (self.right - self.left) * self.scale * gamma(2 / self.shape) / gamma(1 / self.shape)
+        mean: Float64s = (self.right - self.left) * self.scale * gamma(2 / self.shape) / gamma(1 / self.shape)
         return mean
 
 
-def normalised(luma: Pixels) -> Pixels:
+def normalised(luma: Float32s) -> Float32s:
     """Luminance less its local mean, over its local deviation + 1 (Mittal et al. 2013, eq. 1 to 3); 0 where flat.
 
     luma: (H, W) float32, 0 to 255. The 7x7 window sees the edge continued outward. The mean is rounded to
@@ -46,11 +44,11 @@ def normalised(luma: Pixels) -> Pixels:
     """
     mean = _smooth(luma)
     deviation = np.sqrt(np.abs(_smooth(luma * luma) - mean * mean))
-    normal: Pixels = (luma - mean) / (deviation + 1)
+    normal: Float32s = (luma - mean) / (deviation + 1)
     return normal
 
 
-def fit(values: Pixels) -> Fit:
+def fit(values: Float32s) -> Fit:
     """The distribution of each row of values (N, M) float32, by its moments (Lasmar et al. 2009).
 
     Values of exactly 0 are on neither side. Where there is no fit, `shape` is 0.2 and a side is NaN.
@@ -69,20 +67,20 @@ def fit(values: Pixels) -> Fit:
     return Fit(_shape_with(moments), left, right)
 
 
-def _smooth(luma: Pixels) -> Pixels:
+def _smooth(luma: Float32s) -> Float32s:
     smooth = cv2.sepFilter2D(luma, cv2.CV_64F, _WINDOW, _WINDOW, borderType=cv2.BORDER_REPLICATE)
     return smooth.astype(np.float32)
 
 
-def _shape_with(moments: Floats) -> Floats:
+def _shape_with(moments: Float64s) -> Float64s:
     """The shape whose ratio of squared mean size to mean square is nearest; the least shape for NaN."""
-    shapes: Floats = _SHAPES[np.where(np.isnan(moments), 0, np.searchsorted(_between(), moments))]
+    shapes: Float64s = _SHAPES[np.where(np.isnan(moments), 0, np.searchsorted(_between(), moments))]
     return shapes
 
 
 @functools.cache
-def _between() -> Floats:
+def _between() -> Float64s:
     """The ratios halfway between those of neighbouring shapes: they rise with the shape."""
     ratios = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
-    between: Floats = (ratios[1:] + ratios[:-1]) / 2
+    between: Float64s = (ratios[1:] + ratios[:-1]) / 2
     return between

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facerefs.schemas.arrays import Float32s, Float64s
 from facerefs.stages.quality.basicsr import niqe_model_file
-from facerefs.stages.quality.natural_scene import Floats, Pixels, fit, normalised
+from facerefs.stages.quality.natural_scene import fit, normalised
 
 _BLOCK_PX = 96
 _SHIFTS_PX = (
@@ -46,8 +47,8 @@ def niqe(image: npt.NDArray[np.uint8]) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class _Natural:
-    mean: Floats  # (36,) features of natural images
-    covariance: Floats  # (36, 36)
+    mean: Float64s  # (36,) features of natural images
+    covariance: Float64s  # (36, 36)
 
 
 @functools.cache
@@ -56,27 +57,27 @@ def _natural() -> _Natural:
         return _Natural(file["mu_pris_param"][0], file["cov_pris_param"])
 
 
-def _luma(image: npt.NDArray[np.uint8]) -> Pixels:
+def _luma(image: npt.NDArray[np.uint8]) -> Float32s:
     """Luma rounded to whole numbers, as float32; roundings on the way are those of basicsr, for ties."""
     unit = (image.astype(np.float32) / np.float32(255)).astype(np.float64)
     luma = (cv2.transform(unit, _LUMA_OF_RGB) + 16) / 255
-    whole: Pixels = np.round(luma.astype(np.float32) * np.float32(255))
+    whole: Float32s = np.round(luma.astype(np.float32) * np.float32(255))
     return whole
 
 
-def _whole_blocks(luma: Pixels) -> Pixels:
+def _whole_blocks(luma: Float32s) -> Float32s:
     height, width = (side // _BLOCK_PX * _BLOCK_PX for side in luma.shape)
     return luma[:height, :width]
 
 
-def _halved(luma: Pixels) -> Pixels:
+def _halved(luma: Float32s) -> Float32s:
     """MATLAB's imresize(luma, 0.5): every number on the way is exact."""
     border = cv2.BORDER_REFLECT
     smooth = cv2.sepFilter2D(luma, cv2.CV_64F, _HALVING, _HALVING, anchor=(3, 3), borderType=border)
     return smooth[::2, ::2].astype(np.float32)
 
 
-def _features(luma: Pixels, side_px: int) -> Floats:
+def _features(luma: Float32s, side_px: int) -> Float64s:
     """The 18 features of each block (N, 18), NaN where a block has no texture."""
     blocks = _blocks(normalised(luma), side_px)
     own = fit(blocks.reshape(len(blocks), -1))
@@ -88,6 +89,6 @@ def _features(luma: Pixels, side_px: int) -> Floats:
     return np.stack(features, axis=1)
 
 
-def _blocks(image: Pixels, side_px: int) -> Pixels:
+def _blocks(image: Float32s, side_px: int) -> Float32s:
     rows, columns = (side // side_px for side in image.shape)
     return image.reshape(rows, side_px, columns, side_px).swapaxes(1, 2).reshape(-1, side_px, side_px)

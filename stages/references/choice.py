@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.references.comparison import Compared, inner
 from facerefs.stages.references.face_arrays import Block
 from facerefs.stages.references.reasons import COPY, FREE, SESSION, Reasons
-from facerefs.stages.search.similarity import Floats, Ints
 
 Scores = NDArray[np.floating]
 
@@ -17,15 +17,15 @@ Scores = NDArray[np.floating]
 class Chosen:
     """Pairs as arrays of one length: references, and shots of the target that would have been references."""
 
-    target: Ints  # place among the portraits
-    reference: Ints
-    rank: Ints  # -1 for a refused one
-    place: Ints  # rank; of a refused one what its rank were if it were none's shot
+    target: Int64s  # place among the portraits
+    reference: Int64s
+    rank: Int64s  # -1 for a refused one
+    place: Int64s  # rank; of a refused one what its rank were if it were none's shot
     reason: Reasons  # FREE, SESSION, UNSURE, COPY
-    landmark_distance: Floats
-    similarity: Floats
-    pose_gap: Floats
-    hash_distance: Ints
+    landmark_distance: Float32s
+    similarity: Float32s
+    pose_gap: Float32s
+    hash_distance: Int64s
 
     def take(self, rows: NDArray[np.bool_]) -> "Chosen":
         """The pairs for which `rows` is true."""
@@ -40,7 +40,7 @@ class Chosen:
 
 
 def chosen(
-    block: Block, pairs: Compared, why: Reasons, picks: Ints, refused: tuple[Ints, Ints, Ints, Ints]
+    block: Block, pairs: Compared, why: Reasons, picks: Int64s, refused: tuple[Int64s, Int64s, Int64s, Int64s]
 ) -> Chosen:
     """The pairs of a block that go on. why: (P, t, n). picks: (P, t, k), from `best` or `farthest`."""
     person, target, rank = np.nonzero(picks >= 0)
@@ -60,7 +60,7 @@ def chosen(
     )
 
 
-def best(score: Scores, why: Reasons, k: int) -> Ints:
+def best(score: Scores, why: Reasons, k: int) -> Int64s:
     """The k free candidates of each target with the smallest score, (P, t, k), -1 where there are fewer.
 
     score and why: (P, t, n). Of equal ones the first is better.
@@ -69,7 +69,7 @@ def best(score: Scores, why: Reasons, k: int) -> Ints:
     return np.where(np.take_along_axis(why, order, axis=2) == FREE, order, -1)
 
 
-def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
+def farthest(score: Scores, why: Reasons, vectors: Float32s, k: int) -> Int64s:
     """k free candidates of each target by farthest-point sampling, (P, t, k), -1 where there are fewer.
 
     The first is that with the smallest score, each further one that whose largest cosine to those before is the
@@ -90,7 +90,7 @@ def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
     return picks
 
 
-def refused(score: Scores, why: Reasons, k: int) -> tuple[Ints, Ints, Ints, Ints]:
+def refused(score: Scores, why: Reasons, k: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:
     """Person, target, candidate and place of the target's own shots that would have been among its k best.
 
     score and why: (P, t, n). Four arrays of one length.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
 from facerefs.stages.faces.landmarks import mirrored
 from facerefs.stages.references.face_arrays import Block, Portraits
-from facerefs.stages.search.similarity import Floats, Ints
 
 POINTS = 68
 
@@ -20,17 +20,17 @@ class Compared:
     Every figure of a pair is summed in an order of its own, so that it does not depend on the block.
     """
 
-    landmark_distance: Floats  # mean over 68 points of |dx| + |dy|, as a share of the crop's side
-    similarity: Floats
-    pose_gap: Floats  # degrees, NaN if unknown
-    hash_distance: Ints  # bits, of the nearer of the two mirror images; UNKNOWN_BITS if a hash is unknown
+    landmark_distance: Float32s  # mean over 68 points of |dx| + |dy|, as a share of the crop's side
+    similarity: Float32s
+    pose_gap: Float32s  # degrees, NaN if unknown
+    hash_distance: Int64s  # bits, of the nearer of the two mirror images; UNKNOWN_BITS if a hash is unknown
     same_photo: NDArray[np.bool_]  # a face is in the same photo as itself
 
 
 def compared(portraits: Portraits, block: Block) -> Compared:
     """All targets of a block with all faces of their persons."""
 
-    def gap(values: Floats) -> Floats:
+    def gap(values: Float32s) -> Float32s:
         return np.asarray(np.abs(block.targets(values)[:, :, None] - block.references(values)[:, None]))
 
     moved = gap(portraits.landmarks)
@@ -45,7 +45,7 @@ def compared(portraits: Portraits, block: Block) -> Compared:
     )
 
 
-def inner(left: Floats, right: Floats) -> Floats:
+def inner(left: Float32s, right: Float32s) -> Float32s:
     """Inner products (P, t, n) of (P, t, D) and (P, n, D).
 
     Not by a matrix product, of which BLAS may round the same pair another way in a block of another shape.
@@ -53,7 +53,7 @@ def inner(left: Floats, right: Floats) -> Floats:
     return np.asarray(np.einsum("ptd,pnd->ptn", left, right))
 
 
-def nearer_way(portraits: Portraits, a: Ints, b: Ints, landmark_distance: Floats) -> Floats:
+def nearer_way(portraits: Portraits, a: Int64s, b: Int64s, landmark_distance: Float32s) -> Float32s:
     """The landmark distances of pairs of places (M,), or those with one of the two mirrored, if that is less."""
     a, b = np.minimum(a, b), np.maximum(a, b)
     last = 1 - np.float32(1) / portraits.crop_size[a]
@@ -62,7 +62,7 @@ def nearer_way(portraits: Portraits, a: Ints, b: Ints, landmark_distance: Floats
     return np.asarray(np.minimum(landmark_distance, moved.sum(axis=1) / np.float32(POINTS)))
 
 
-def _hash_distance(portraits: Portraits, block: Block) -> Ints:
+def _hash_distance(portraits: Portraits, block: Block) -> Int64s:
     def pair(values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         return block.targets(values)[:, :, None], block.references(values)[:, None]
 

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Float64s
 from facerefs.stages.references.face_arrays import Block
-from facerefs.stages.search.similarity import Floats
-
-Doubles = NDArray[np.float64]
 
 EYES_AND_BROWS = (*range(17, 27), *range(36, 48))
 MOUTH = tuple(range(48, 68))
@@ -16,7 +13,7 @@ EYE_WEIGHT, MOUTH_WEIGHT = 1.01, 1.49
 _FLAT = 1e-6  # points this much nearer to a line than they are long lie on it, as far as float32 can tell
 
 
-def fit_distance(landmarks: Floats, block: Block) -> Doubles:
+def fit_distance(landmarks: Float32s, block: Block) -> Float64s:
     """The score of ASFFNet (Li et al., CVPR 2020) for each pair of a block, (P, t, n): less is better.
 
     landmarks: float32 (N, 136) of all portraits, as a share of the crop's side.
@@ -35,18 +32,18 @@ def fit_distance(landmarks: Floats, block: Block) -> Doubles:
 class _Component:
     """Some points of faces about their centre: x and y, each (..., m)."""
 
-    x: Doubles
-    y: Doubles
+    x: Float64s
+    y: Float64s
 
     @classmethod
-    def of(cls, landmarks: Floats, points: tuple[int, ...]) -> "_Component":
+    def of(cls, landmarks: Float32s, points: tuple[int, ...]) -> "_Component":
         """landmarks: float32 (..., 136)."""
         at = 2 * np.array(points)
         x, y = landmarks[..., at].astype(np.float64), landmarks[..., at + 1].astype(np.float64)
         return cls(x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True))
 
 
-def _residual(target: _Component, reference: _Component) -> Doubles:
+def _residual(target: _Component, reference: _Component) -> Float64s:
     """Roots of the squares that remain, (P, t, n), by Pythagoras: all squares less those of the projections.
 
     Affine images of the reference's points are the linear combinations of their x, their y and a constant. About
@@ -59,19 +56,19 @@ def _residual(target: _Component, reference: _Component) -> Doubles:
     return np.sqrt(np.maximum(rest, 0))
 
 
-def _basis(reference: _Component) -> tuple[Doubles, Doubles]:
+def _basis(reference: _Component) -> tuple[Float64s, Float64s]:
     """Orthonormal directions (P, n, m) that span x and y; zero where there are fewer."""
     first = _unit(reference.x, _square(reference.x))
     upright = reference.y - np.sum(reference.y * first, axis=-1, keepdims=True) * first
     return first, _unit(upright, _square(reference.x) + _square(reference.y))
 
 
-def _unit(direction: Doubles, size: Doubles) -> Doubles:
+def _unit(direction: Float64s, size: Float64s) -> Float64s:
     """Of length 1; 0 if it is nothing beside a length whose square is `size`."""
     length = np.sqrt(_square(direction))[..., None]
     there = length > _FLAT * np.sqrt(size)[..., None]
     return np.where(there, direction / np.where(there, length, 1), 0)
 
 
-def _square(values: Doubles) -> Doubles:
+def _square(values: Float64s) -> Float64s:
     return np.asarray((values**2).sum(axis=-1))

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
+from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.stages.search.similarity import matrix, one_embedder
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -26,18 +27,18 @@ class Portraits:
     id: pa.ChunkedArray
     part: pa.ChunkedArray
     identity: pa.ChunkedArray
-    order: Ints  # of the ids: 0 for the smallest
-    size: Ints  # how many faces the person has
-    image: Ints
-    landmarks: Floats  # (N, 136), as a share of the crop's side
-    vectors: Floats  # (N, D), unit length
-    crop_size: Floats  # pixels
-    face_px: Floats
-    yaw: Floats  # degrees
-    pitch: Floats
-    sharpness: Floats
-    niqe: Floats
-    brisque: Floats
+    order: Int64s  # of the ids: 0 for the smallest
+    size: Int64s  # how many faces the person has
+    image: Int64s
+    landmarks: Float32s  # (N, 136), as a share of the crop's side
+    vectors: Float32s  # (N, D), unit length
+    crop_size: Float32s  # pixels
+    face_px: Float32s
+    yaw: Float32s  # degrees
+    pitch: Float32s
+    sharpness: Float32s
+    niqe: Float32s
+    brisque: Float32s
     phash: NDArray[np.uint64]
     phash_mirror: NDArray[np.uint64]
     phash_known: NDArray[np.bool_]
@@ -60,7 +61,7 @@ def portraits(faces: pa.Table, identities: pa.Table) -> Portraits:
     side_by_side = np.lexsort((order, person[rows], sizes))
     rows = rows[side_by_side]
 
-    def figures(name: str) -> Floats:
+    def figures(name: str) -> Float32s:
         return np.asarray(faces[name].to_numpy()[rows], np.float32)
 
     def hashes(name: str) -> NDArray[np.uint64]:
@@ -107,16 +108,16 @@ class Block:
         """The targets' values, (P, t, ...); a view."""
         return self.references(values)[:, self.start : self.stop]
 
-    def target(self, person: Ints, number: Ints) -> Ints:
+    def target(self, person: Int64s, number: Int64s) -> Int64s:
         """The places among all portraits of the block's targets [person, number]."""
         return self.reference(person, self.start + number)
 
-    def reference(self, person: Ints, number: Ints) -> Ints:
+    def reference(self, person: Int64s, number: Int64s) -> Int64s:
         """The places among all portraits of faces [person, number]."""
         return self.first + person * self.size + number
 
 
-def blocks(sizes: Ints, pairs: int) -> Iterator[Block]:
+def blocks(sizes: Int64s, pairs: int) -> Iterator[Block]:
     """All faces as targets once, about `pairs` pairs at a time. sizes: `Portraits.size`, ascending."""
     for size, first, count in zip(*np.unique(sizes, return_index=True, return_counts=True), strict=True):
         together = max(1, pairs // size**2)
@@ -127,7 +128,7 @@ def blocks(sizes: Ints, pairs: int) -> Iterator[Block]:
                 yield Block(first + person * size, people, size, start, min(start + targets, size))
 
 
-def _people(faces: pa.Table, identities: pa.Table) -> tuple[Ints, pa.Array]:
+def _people(faces: pa.Table, identities: pa.Table) -> tuple[Int64s, pa.Array]:
     """For each face the number of its person, -1 if it is not in use; and the names of the persons."""
     known = identities.filter(pc.and_(pc.is_null(identities["reject"]), pc.is_valid(identities["identity"])))
     numbers, names = _codes(known["identity"])
@@ -136,13 +137,13 @@ def _people(faces: pa.Table, identities: pa.Table) -> tuple[Ints, pa.Array]:
     return np.append(numbers, -1)[place], names
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
+def _codes(column: pa.ChunkedArray) -> tuple[Int64s, pa.Array]:
     """Equal numbers for equal values, -1 for null, and the values."""
     encoded = column.combine_chunks().dictionary_encode()
     return np.asarray(encoded.indices.fill_null(-1).to_numpy(), np.int64), encoded.dictionary
 
 
-def _gathered(column: pa.ChunkedArray, rows: Ints) -> Floats:
+def _gathered(column: pa.ChunkedArray, rows: Int64s) -> Float32s:
     """`matrix` of some rows of a column, in their order, without another copy of the whole."""
     place = np.full(len(column), -1)
     place[rows] = np.arange(len(rows))

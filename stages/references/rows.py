@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
@@ -16,7 +17,6 @@ from facerefs.stages.references.comparison import nearer_way
 from facerefs.stages.references.face_arrays import Portraits
 from facerefs.stages.references.pair_overrides import Verdicts
 from facerefs.stages.references.reasons import COPY, SESSION, UNSURE
-from facerefs.stages.search.similarity import Ints
 
 _AFTER_REFERENCES = 1 << 32  # more than there are ranks
 
@@ -58,14 +58,14 @@ def of_photos(portraits: Portraits, chosen: Chosen, detail: pa.Array, strategy: 
     return _rows(chosen.target, chosen.place + np.where(refused, _AFTER_REFERENCES, 0), strategy, columns)
 
 
-def without(targets: Ints, why: pa.Array, strategy: str) -> pa.Table:
+def without(targets: Int64s, why: pa.Array, strategy: str) -> pa.Table:
     """The faces that have no reference, one row each."""
     reject = pa.repeat(Reject.NO_REFERENCE.value, len(targets))
     last = np.full(len(targets), np.iinfo(np.int64).max)
     return _rows(targets, last, strategy, {"reject": reject, "reject_detail": why})
 
 
-def synthesised(portraits: Portraits, targets: Ints, number: int, seed: int) -> pa.Table:
+def synthesised(portraits: Portraits, targets: Int64s, number: int, seed: int) -> pa.Table:
     """`number` references of each of these faces that are made from the face itself."""
     from facerefs.stages.synthesise.parameters import draw_json
 
@@ -103,6 +103,6 @@ def _of_shots(portraits: Portraits, shots: Chosen, rule: CopyRule) -> list[str]:
     return rule.why(kinds, shots.similarity, shots.hash_distance, landmarks)
 
 
-def _rows(target: Ints, place: Ints, strategy: str, columns: Columns) -> pa.Table:
+def _rows(target: Int64s, place: Int64s, strategy: str, columns: Columns) -> pa.Table:
     fixed = {"target": target, "place": place, "strategy": pa.repeat(strategy, len(target))}
     return pa.table(fixed | dict(columns))

@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.copies.copy_rule import COPY, CopyRule
 from facerefs.stages.references.comparison import Compared, nearer_way
 from facerefs.stages.references.face_arrays import Block, Portraits
 from facerefs.stages.references.pair_overrides import Verdicts
-from facerefs.stages.search.similarity import Ints
 
 
-def kinds(faces: Portraits, block: Block, pairs: Compared, rule: CopyRule, said: Verdicts) -> Ints:
+def kinds(faces: Portraits, block: Block, pairs: Compared, rule: CopyRule, said: Verdicts) -> Int64s:
     """The kinds of `facerefs.stages.copies.copy_rule` of all pairs of a block, (P, t, n). The rule must be calibrated.
 
     The landmarks are compared as they are and, where more resemblance would say more, mirrored.

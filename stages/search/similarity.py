@@ -2,17 +2,14 @@
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from facerefs.stages.search.faiss_index import Numbers, nearest_blocks
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from facerefs.schemas.arrays import Float32s, Int32s, Int64s
+from facerefs.stages.search.faiss_index import nearest_blocks
 
 _BLOCK_BYTES = 64 << 20
 
 
-def matrix(column: pa.ChunkedArray) -> Floats:
+def matrix(column: pa.ChunkedArray) -> Float32s:
     """A column of equally long lists as float32 (N, D).
 
     Raises ValueError if a list is null or if the lists differ in length.
@@ -42,7 +39,7 @@ def one_embedder(column: pa.ChunkedArray) -> str:
     return embedders[0]
 
 
-def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Numbers]:
+def nearest(vectors: Float32s, k: int, queries: Float32s | None = None) -> tuple[Float32s, Int32s]:
     """The k rows of `vectors` with the largest inner product, best first, as `stages.search.faiss_index` finds them.
 
     vectors: float32 (N, D), unit length where the result is to be a cosine. queries: float32 (M, D); without
@@ -62,7 +59,7 @@ def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Flo
     return similarity, index
 
 
-def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Ints]:
+def neighbour_pairs(vectors: Float32s, k: int, at_least: float) -> tuple[Int64s, Int64s]:
     """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`.
 
     Only these pairs are held, 8 bytes each while they are gathered, not k neighbours of every row.
@@ -78,21 +75,21 @@ def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Int
     return key // max(count, 1), key % max(count, 1)
 
 
-def _without_itself(start: int, similarity: Floats, found: Numbers) -> tuple[Floats, Numbers]:
+def _without_itself(start: int, similarity: Float32s, found: Int32s) -> tuple[Float32s, Int32s]:
     """Among exact copies the row itself may not come first, or not come at all: then the last one goes."""
     own = found == np.arange(start, start + len(found), dtype=np.int32)[:, None]
     own[~own.any(axis=1), -1] = True
     return similarity[~own].reshape(len(found), -1), found[~own].reshape(len(found), -1)
 
 
-def unique_pairs(a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
+def unique_pairs(a: Int64s, b: Int64s, count: int) -> tuple[Int64s, Int64s]:
     """The pairs of rows below `count` as a < b, each once, sorted; no row with itself."""
     keys = np.minimum(a, b).astype(np.int64) * count + np.maximum(a, b)
     keys = np.unique(keys[a != b])
     return keys // max(count, 1), keys % max(count, 1)
 
 
-def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
+def inner(left: Float32s, right: Float32s, a: Int64s, b: Int64s) -> Float32s:
     """Inner products of left[a] and right[b], float32 (len(a),), block by block."""
     block = max(1, _BLOCK_BYTES // (8 * max(1, left.shape[1])))
     products = np.empty(len(a), np.float32)
@@ -103,8 +100,8 @@ def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
 
 
 def average_linkage(
-    sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: float, lone: float | None = None
-) -> Ints:
+    sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s, threshold: float, lone: float | None = None
+) -> Int64s:
     """Groups whose members are alike on average, so that no weak link and no chain joins two groups.
 
     Two groups merge while the mean cosine over all their cross pairs is at least `threshold`, best first.
@@ -146,11 +143,11 @@ def average_linkage(
         similarity[stale] = _mean_cosine(sums, sizes, a[stale], b[stale])
 
 
-def _mean_cosine(sums: Floats, sizes: Ints, a: Ints, b: Ints) -> Floats:
+def _mean_cosine(sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s) -> Float32s:
     return (inner(sums, sums, a, b) / (sizes[a] * sizes[b])).astype(np.float32)
 
 
-def _mutually_nearest(a: Ints, b: Ints, similarity: Floats, count: int) -> tuple[Ints, Ints]:
+def _mutually_nearest(a: Int64s, b: Int64s, similarity: Float32s, count: int) -> tuple[Int64s, Int64s]:
     """The pairs that are each other's most similar; the order of the pairs decides between equals."""
     rank = np.empty(len(a), np.int64)
     rank[np.argsort(-similarity, kind="stable")] = np.arange(len(a))

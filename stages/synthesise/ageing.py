@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from facerefs.schemas.arrays import Float64s
 from facerefs.stages.synthesise.field import enlarged
-from facerefs.stages.synthesise.mean_head import Floats
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MASK_SIDE = 128
@@ -23,7 +23,7 @@ _WRINKLE = 1.2  # dark detail gains that much more, as wrinkles do
 _YELLOWER = np.array([0.0, -0.01, -0.05])  # of the colours
 
 
-def skin_mask(skin: Floats, size_px: int) -> Floats:
+def skin_mask(skin: Float64s, size_px: int) -> Float64s:
     """Where skin is, 0 to 1, (size_px, size_px). skin: points (n, 2) of a face, landmarks first."""
     mask = np.zeros((_MASK_SIDE, _MASK_SIDE), np.uint8)
     at = np.rint(skin * _MASK_SIDE / size_px).clip(-_MASK_SIDE, 2 * _MASK_SIDE).astype(np.int32)
@@ -35,7 +35,7 @@ def skin_mask(skin: Floats, size_px: int) -> Floats:
     return enlarged(np.asarray(soft, np.float64), size_px).clip(0, 1)
 
 
-def aged(pixels: Floats, mask: Floats, ageing: float) -> Floats:
+def aged(pixels: Float64s, mask: Float64s, ageing: float) -> Float64s:
     """Pixels (S, S, 3), 0 to 1, with rougher (ageing up to 1) or smoother skin (down to -1) where `mask` (S, S) says.
 
     Detail is what a guided filter (He et al. 2013, with the luma as its own guide) takes away: it leaves edges alone.
@@ -47,18 +47,18 @@ def aged(pixels: Floats, mask: Floats, ageing: float) -> Floats:
     else:
         more = _SMOOTHER * ageing * detail
     mask = mask[..., None]
-    changed: Floats = pixels * (1 + ageing * mask * _YELLOWER) + mask * more[..., None]
+    changed: Float64s = pixels * (1 + ageing * mask * _YELLOWER) + mask * more[..., None]
     return changed.clip(0, 1)
 
 
-def _guided(luma: Floats, radius: int) -> Floats:
+def _guided(luma: Float64s, radius: int) -> Float64s:
     side = 2 * radius + 1
 
-    def mean(field: Floats) -> Floats:
+    def mean(field: Float64s) -> Float64s:
         return np.asarray(cv2.blur(field, (side, side), borderType=cv2.BORDER_REFLECT), np.float64)
 
     middle = mean(luma)
     variance = (mean(luma * luma) - middle * middle).clip(0)
     share = variance / (variance + _EDGE**2)
-    found: Floats = mean(share) * luma + mean((1 - share) * middle)
+    found: Float64s = mean(share) * luma + mean((1 - share) * middle)
     return found

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.schemas.arrays import Float64s
 
 NODES = 64
 """Along each side of the photo: they lie in the middles of so many squares."""
@@ -12,7 +12,7 @@ NODES = 64
 _SMOOTHING = 1e-5  # choice: points a few pixels apart, such as those of closed lips, are met less exactly
 
 
-def spline_at_nodes(points: Floats, values: Floats, size_px: int) -> Floats:
+def spline_at_nodes(points: Float64s, values: Float64s, size_px: int) -> Float64s:
     """The thin-plate spline that has these values (n, c) at these points (n, 2), at the nodes (NODES, NODES, c).
 
     Bookstein, "Principal warps", 1989: of all functions through the points the one that bends least. In double
@@ -33,16 +33,16 @@ def spline_at_nodes(points: Floats, values: Floats, size_px: int) -> Floats:
     return np.asarray(found.reshape(NODES, NODES, -1), np.float64)
 
 
-def enlarged(field: Floats, size_px: int) -> Floats:
+def enlarged(field: Float64s, size_px: int) -> Float64s:
     """A field at any square grid of nodes (n, n[, c]) at all pixels (size_px, size_px[, c]), by cubics."""
     return np.asarray(cv2.resize(field, (size_px, size_px), interpolation=cv2.INTER_CUBIC), np.float64)
 
 
-def _bending(a: Floats, b: Floats, size_px: int) -> Floats:
+def _bending(a: Float64s, b: Float64s, size_px: int) -> Float64s:
     """r^2 log r^2 of the distances in sides of the photo, (len(a), len(b))."""
     squared = ((a[:, None, 0] - b[None, :, 0]) ** 2 + (a[:, None, 1] - b[None, :, 1]) ** 2) / size_px**2
     return np.asarray(squared * np.log(np.maximum(squared, 1e-30)), np.float64)
 
 
-def _affine(points: Floats, size_px: int) -> Floats:
+def _affine(points: Float64s, size_px: int) -> Float64s:
     return np.column_stack([np.ones(len(points)), points / size_px])

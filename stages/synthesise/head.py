@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.synthesise.mean_head import NORMALS, SURFACE, Floats
+from facerefs.schemas.arrays import Float64s
+from facerefs.stages.synthesise.mean_head import NORMALS, SURFACE
 
 _RIGID = [8, 17, 21, 22, 26, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45, 48, 54]  # that the pose is fitted to
 _LEAST_SPREAD = 1e-3  # of a face's projection: its smaller stretch by its larger one
@@ -27,9 +28,9 @@ class Head:
     took the mean head to it, `px_per_mm` is its scale.
     """
 
-    skin: Floats
-    outline: Floats
-    rotation: Floats
+    skin: Float64s
+    outline: Float64s
+    rotation: Float64s
     px_per_mm: float
 
     def seen(self) -> NDArray[np.bool_]:
@@ -39,7 +40,7 @@ class Head:
         return seen
 
 
-def head_over(landmarks: Floats) -> Head:
+def head_over(landmarks: Float64s) -> Head:
     """The mean head over landmarks (68, 2): posed by scaled orthography, and each landmark where it is.
 
     Points without a landmark move with their neighbours. Raises ValueError where landmarks do not span a face.
@@ -59,7 +60,7 @@ def head_over(landmarks: Floats) -> Head:
     return Head(skin, around * _OUTLINE_MM * scale + shift, rotation, scale)
 
 
-def _pose(landmarks: Floats) -> tuple[Floats, float]:
+def _pose(landmarks: Float64s) -> tuple[Float64s, float]:
     """Rotation (3, 3) and px per mm: DeMenthon and Davis, IJCV 1995, as `facerefs.stages.faces.geometry.pose`.
 
     By points that expressions hardly move.

@@ -1,9 +1,8 @@
 """The mean head: points on the surface of a face in three dimensions, in mm."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from facerefs.schemas.arrays import Float64s
 
 # Of 200 rendered heads (stages.synthetic_people): to the photo's right, up from the line between the eyes, to the
 # camera from the plane of the ears. The photo's left half and the middle line, point by point: iBUG 300-W 0-8, 17-21,
@@ -35,17 +34,17 @@ _OTHER_SIDE = np.array([-1, 1, 1])
 _DOWN_AND_AWAY = np.array([1, -1, -1])
 
 
-def _points(text: str) -> Floats:
+def _points(text: str) -> Float64s:
     return np.array(text.split(), np.float64).reshape(-1, 3)
 
 
-def _surface() -> Floats:
+def _surface() -> Float64s:
     left, between = _points(_LANDMARKS), _points(_BETWEEN)
     landmarks = np.empty((68, 3))
     landmarks[_LEFT] = left
     landmarks[_THEIR_MIRROR_IMAGES] = left * _OTHER_SIDE
     right = between[between[:, 0] < 0] * _OTHER_SIDE
-    surface: Floats = np.concatenate([landmarks, between, right]) * _DOWN_AND_AWAY
+    surface: Float64s = np.concatenate([landmarks, between, right]) * _DOWN_AND_AWAY
     return surface
 
 

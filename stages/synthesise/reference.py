@@ -5,15 +5,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float64s, UInt8Image
 from facerefs.stages.synthesise.ageing import aged, skin_mask
 from facerefs.stages.synthesise.field import enlarged, spline_at_nodes
 from facerefs.stages.synthesise.head import Head, head_over
 from facerefs.stages.synthesise.light import brightened, exposure, shading
-from facerefs.stages.synthesise.mean_head import Floats
 from facerefs.stages.synthesise.parameters import Synthesis
 from facerefs.stages.synthesise.turn import turned
 
-Pixels = NDArray[np.uint8]
 _PER_PX = 32  # steps of a sampling position in OpenCV's fixed-point remap
 _FARTHEST = 4  # sides of the photo that a landmark may be away
 _BORDER_POINTS = 9  # along each side: what lies there stays
@@ -21,8 +20,8 @@ _SLACK = 2.0  # how much further away than it moves a point has to be for the bo
 
 
 def reference(
-    pixels: Pixels, landmarks: npt.ArrayLike, synthesis: Synthesis
-) -> tuple[Pixels, NDArray[np.float32]]:
+    pixels: UInt8Image, landmarks: npt.ArrayLike, synthesis: Synthesis
+) -> tuple[UInt8Image, NDArray[np.float32]]:
     """A synthesised reference and its landmarks, aligned as every reference is.
 
     pixels: uint8 (S, S, 3) RGB, FFHQ-aligned. landmarks: (68, 2) in its pixels. Returns the same shapes. A mean head
@@ -47,11 +46,11 @@ def reference(
     if synthesis.ageing:
         image = aged(image, skin_mask(moved.skin[skin, :2], size_px), synthesis.ageing)
     image = brightened(image, maps[..., 2:] * exposure(synthesis))
-    levels: Pixels = np.rint(image * 255).clip(0, 255).astype(np.uint8)
+    levels: UInt8Image = np.rint(image * 255).clip(0, 255).astype(np.uint8)
     return levels, moved.skin[:68, :2].astype(np.float32)
 
 
-def _fields(head: Head, moved: Head, skin: NDArray[np.bool_], size_px: int) -> Floats:
+def _fields(head: Head, moved: Head, skin: NDArray[np.bool_], size_px: int) -> Float64s:
     """At the nodes of the new photo: how far away in the old one its pixels lie (x, y), and its height, all in px."""
     old = np.concatenate([head.skin[skin], head.outline])
     new = np.concatenate([moved.skin[skin], moved.outline])
@@ -61,7 +60,7 @@ def _fields(head: Head, moved: Head, skin: NDArray[np.bool_], size_px: int) -> F
     return spline_at_nodes(np.concatenate([new[:, :2], border]), values, size_px)
 
 
-def _border(points: Floats, away: Floats, size_px: int) -> Floats:
+def _border(points: Float64s, away: Float64s, size_px: int) -> Float64s:
     """Points (n, 2) along the border that nothing near pulls along: there the photo stays."""
     x, y = np.meshgrid(*[np.linspace(0, size_px - 1, _BORDER_POINTS)] * 2)
     border = np.stack([x, y], -1)[(x % (size_px - 1) == 0) | (y % (size_px - 1) == 0)]
@@ -70,7 +69,7 @@ def _border(points: Floats, away: Floats, size_px: int) -> Floats:
     return np.asarray(border[held], np.float64)
 
 
-def _resampled(pixels: Pixels, away: Floats) -> Pixels:
+def _resampled(pixels: UInt8Image, away: Float64s) -> UInt8Image:
     """The photo at places that lie `away` (S, S, 2) from each pixel; hardly anything shrinks, so without a filter.
 
     Lanczos, since OpenCV's cubic weights differ with and without AVX.

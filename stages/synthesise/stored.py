@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.stages.faces.geometry import pose
 from facerefs.stages.synthesise.parameters import from_json
-from facerefs.stages.synthesise.reference import Pixels, reference
+from facerefs.stages.synthesise.reference import reference
 
 _OF_THE_PHOTO = (
     "embedding",
@@ -20,9 +21,9 @@ _OF_THE_PHOTO = (
 
 
 def stored_reference(
-    truth: Pixels, target: Mapping[str, Any], said: Mapping[str, Any]
-) -> tuple[Pixels, dict[str, Any]]:
-    """Pixels (S, S, 3) and description of the reference that `said["synthesis"]` makes from a target.
+    truth: UInt8Image, target: Mapping[str, Any], said: Mapping[str, Any]
+) -> tuple[UInt8Image, dict[str, Any]]:
+    """UInt8Image (S, S, 3) and description of the reference that `said["synthesis"]` makes from a target.
 
     truth: the pixels that the stored ground truth decodes to. target and said: what the sample's JSON says of the
     target, and of the reference; `synthesis` as an object or its JSON. In the description, landmarks, yaw and pitch

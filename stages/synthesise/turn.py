@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from facerefs.schemas.arrays import Float64s
 from facerefs.stages.faces.geometry import apply, ffhq_transform, scale_of
 from facerefs.stages.synthesise.head import Head
-from facerefs.stages.synthesise.mean_head import Floats
 from facerefs.stages.synthesise.parameters import Synthesis
 
 _CORNERS = {48: -1, 54: 1}  # of the mouth, and their sides
@@ -28,7 +28,7 @@ def turned(head: Head, synthesis: Synthesis, size_px: int) -> Head:
     return Head(skin, outline, rotation @ head.rotation, head.px_per_mm * scale_of(transform))
 
 
-def _smiling(head: Head, smile: float) -> Floats:
+def _smiling(head: Head, smile: float) -> Float64s:
     skin = head.skin.copy()
     for corner, side in _CORNERS.items():
         gap = ((head.skin - head.skin[corner]) ** 2).sum(1) / head.px_per_mm**2
@@ -37,7 +37,7 @@ def _smiling(head: Head, smile: float) -> Floats:
     return skin
 
 
-def _rotation(pose: Floats, synthesis: Synthesis) -> Floats:
+def _rotation(pose: Float64s, synthesis: Synthesis) -> Float64s:
     """The rotation (3, 3) that takes a head of this pose to the same with yaw and pitch added.
 
     The angles are those of `facerefs.stages.faces.geometry.Pose`: the head nods, then turns, then leans.
@@ -47,7 +47,7 @@ def _rotation(pose: Floats, synthesis: Synthesis) -> Floats:
     lean = _about(2, math.atan2(pose[1, 0], pose[0, 0]))
     turn = _about(1, -_added(yaw, synthesis.yaw_deg, _FARTHEST_YAW_DEG))
     nod = _about(0, -_added(pitch, synthesis.pitch_deg, _FARTHEST_PITCH_DEG))
-    rotation: Floats = lean @ turn @ nod @ pose.T
+    rotation: Float64s = lean @ turn @ nod @ pose.T
     return rotation
 
 
@@ -58,7 +58,7 @@ def _added(angle_rad: float, more_deg: float, farthest_deg: float) -> float:
     return angle_rad + (more if abs(angle_rad + more) <= farthest else -more / 2)
 
 
-def _about(axis: int, angle_rad: float) -> Floats:
+def _about(axis: int, angle_rad: float) -> Float64s:
     """Rotation (3, 3) about an axis, by the right-hand rule."""
     cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
     rotation = np.eye(3)

@@ -7,11 +7,10 @@ import zlib
 import numpy as np
 from PIL import Image, ImageFilter
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
 
 _FACELESS = 6
-
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 def faulty_files(example: bytes, rng: np.random.Generator) -> list[tuple[str, bytes, Reject]]:
@@ -46,7 +45,7 @@ def _animation() -> bytes:
     return buffer.getvalue()
 
 
-def _landscape(rng: np.random.Generator) -> Pixels:
+def _landscape(rng: np.random.Generator) -> UInt8Image:
     """Sky, hills and a meadow, out of smooth noise: something to look at, and nobody in it."""
     height, width = 480, 640
     x = np.linspace(0, 1, width)
@@ -66,13 +65,13 @@ def _landscape(rng: np.random.Generator) -> Pixels:
     return np.asarray(smooth.filter(ImageFilter.GaussianBlur(1)))
 
 
-def _png(pixels: Pixels) -> bytes:
+def _png(pixels: UInt8Image) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _jpeg(pixels: Pixels) -> bytes:
+def _jpeg(pixels: UInt8Image) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

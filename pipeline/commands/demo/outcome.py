@@ -8,10 +8,10 @@ import numpy as np
 
 from facerefs.pipeline.commands.demo.plant import Photo
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.reject import Reject
 from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
 from facerefs.stages.identities.people import NOBODY
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def score_people(storage: Storage, truth: list[Photo]) -> PeopleScore:
     )
 
 
-def _numbered(names: list[str | None]) -> Ints:
+def _numbered(names: list[str | None]) -> Int64s:
     numbers = np.unique(np.array([name or "" for name in names], str), return_inverse=True)[1]
     return np.where([name is None for name in names], NOBODY, numbers)
 

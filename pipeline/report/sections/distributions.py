@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerefs.pipeline.report.histogram import Floats, Histogram, Series, histogram
+from facerefs.pipeline.report.histogram import Histogram, Series, histogram
 from facerefs.pipeline.report.sampling import spread
 from facerefs.pipeline.report.sections.people import identified
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas import theta
+from facerefs.schemas.arrays import Float64s
 from facerefs.schemas.operations import (
     Blur,
     GeneralisedBlur,
@@ -158,9 +159,9 @@ def _all(drawn: list[Theta], kind: type[Any]) -> Iterator[Any]:
     return (op for one in drawn for op in one if isinstance(op, kind))
 
 
-def _values(table: pa.Table, column: str) -> Floats:
+def _values(table: pa.Table, column: str) -> Float64s:
     return np.asarray(table.column(column).to_numpy(), np.float64)
 
 
-def _array(values: Iterable[float]) -> Floats:
+def _array(values: Iterable[float]) -> Float64s:
     return np.fromiter(values, np.float64)

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.overrides.names import NamesSaid, consistent
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Words:
     of_faces: tuple[FaceWord, ...]
 
     @property
-    def rows(self) -> Ints:
+    def rows(self) -> Int64s:
         """The faces that any line is about."""
         rows = {row for word in self.of_faces for row in (*word.rows, word.other) if row is not None}
         return np.array(sorted(rows), np.int64)
@@ -39,7 +39,7 @@ class Words:
         """What is said of names, as pairs of their numbers. Later lines win."""
         return consistent(self.of_names, {name: number for number, name in enumerate(names)})
 
-    def renumbered(self, number: Ints) -> "Words":
+    def renumbered(self, number: Int64s) -> "Words":
         """The same about other rows: row i has become number[i]."""
         moved = tuple(
             replace(
@@ -51,7 +51,7 @@ class Words:
         )
         return Words(self.of_names, moved)
 
-    def barred(self, names: list[str], lead: Ints) -> tuple[Ints, Ints]:
+    def barred(self, names: list[str], lead: Int64s) -> tuple[Int64s, Int64s]:
         """Faces, and who each of them is said not to be."""
         number = numbers(names, lead)
         pairs = {
@@ -111,6 +111,6 @@ def _rows_of(column: pa.ChunkedArray, wanted: pa.Array) -> dict[str, tuple[int, 
     return found
 
 
-def numbers(names: list[str], lead: Ints) -> dict[str | None, int]:
+def numbers(names: list[str], lead: Int64s) -> dict[str | None, int]:
     """The number of the person whom each name means."""
     return {name: int(lead[number]) for number, name in enumerate(names)}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.same_shot import joined
-from facerefs.stages.search.similarity import Ints
 
 NamePair = tuple[int, int, int]  # two names, line
 
@@ -18,7 +18,7 @@ class NamesSaid:
     together: tuple[NamePair, ...] = ()  # the first takes the name of the second
     apart: tuple[NamePair, ...] = ()
 
-    def joined(self, count: int) -> Ints:
+    def joined(self, count: int) -> Int64s:
         """For each of `count` names the smallest number among those that are said to be one with it."""
         pairs = np.array([pair[:2] for pair in self.together], np.int64).reshape(-1, 2)
         component = joined(pairs[:, 0], pairs[:, 1], count)
@@ -36,7 +36,7 @@ class NamesSaid:
             found.append(last)
         return found
 
-    def leads(self, count: int) -> tuple[Ints, Ints]:
+    def leads(self, count: int) -> tuple[Int64s, Int64s]:
         """Whose name each of `count` names takes by nothing but this, and the line that says so (or 0).
 
         One more, the last, is NOBODY's (-1).

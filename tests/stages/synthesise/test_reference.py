@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float64s
 from facerefs.stages.faces.geometry import apply as through
 from facerefs.stages.faces.geometry import ffhq_transform, pose, warp
 from facerefs.stages.synthesise.parameters import Synthesis, draw
 from facerefs.stages.synthesise.reference import reference
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import View, render
-from tests.stages.synthesise.faces import Points, landmarks_of
+from tests.stages.synthesise.faces import landmarks_of
 
 SIDE_PX = 128
 FACE = slice(17, 68)  # of the landmarks: all but the contour, which rendered heads cut off at an edge
@@ -27,13 +28,13 @@ NOSE_TIP = 30
 
 
 @cache
-def photo(number: int = 0) -> tuple[NDArray[np.uint8], Points]:
+def photo(number: int = 0) -> tuple[NDArray[np.uint8], Float64s]:
     found = render(draw_person(5, number), View(), SIDE_PX)
     transform = ffhq_transform(found.landmarks, SIDE_PX)
     return warp(found.image, transform, SIDE_PX).pixels, through(transform, found.landmarks)
 
 
-def px_apart(one: Points, other: Points) -> float:
+def px_apart(one: Float64s, other: Float64s) -> float:
     """Mean distance, in px of a face of 512."""
     return float(np.hypot(*(one - other)[FACE].T).mean() * 512 / SIDE_PX)
 
@@ -120,7 +121,7 @@ def test_the_light_comes_from_where_it_is_said_to() -> None:
     pixels, landmarks = photo()
     cheeks = [tuple(np.rint(landmarks[[i, j]].mean(0)).astype(int)) for i, j in ((2, 31), (14, 35))]
 
-    def brightness(synthesis: Synthesis) -> Points:
+    def brightness(synthesis: Synthesis) -> Float64s:
         made, _ = reference(pixels, landmarks, synthesis)
         soft = cv2.GaussianBlur(made, (0, 0), 3).mean(-1)
         return np.array([soft[y, x] for x, y in cheeks])
@@ -223,6 +224,6 @@ def test_a_processor_with_fewer_instructions_gives_the_same_bytes() -> None:
         np.stack([np.arange(68.0), np.arange(68.0)], 1),
     ],
 )
-def test_landmarks_of_no_face_are_refused(landmarks: Points) -> None:
+def test_landmarks_of_no_face_are_refused(landmarks: Float64s) -> None:
     with pytest.raises(ValueError, match="the landmarks"):
         reference(np.zeros((64, 64, 3), np.uint8), landmarks, Synthesis(yaw_deg=5))
