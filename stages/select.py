@@ -9,11 +9,11 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from facerefs.schemas.arrays import Int64s
+from facerefs.schemas.arrays import Int64s, UInt64s
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import CopyRule, Cosine
 from facerefs.stages.references import rows
-from facerefs.stages.references.chance import Words, chances, hashed
+from facerefs.stages.references.chance import chances, hashed
 from facerefs.stages.references.choice import Chosen, Scores, best, chosen, farthest, refused
 from facerefs.stages.references.comparison import Compared, compared
 from facerefs.stages.references.component_fit import fit_distance
@@ -166,7 +166,7 @@ class Select:
         return why
 
     def _chosen(
-        self, faces: Portraits, block: Block, pairs: Compared, why: Reasons, numbers: Words
+        self, faces: Portraits, block: Block, pairs: Compared, why: Reasons, numbers: UInt64s
     ) -> Chosen:
         """The references of a block's targets, and their refused shots."""
         score: Scores = pairs.landmark_distance

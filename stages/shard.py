@@ -88,12 +88,12 @@ class Shard:
 
     def _samples(self, plan: list[Row]) -> list[Row]:
         from facerefs.schemas.theta import to_json
-        from facerefs.stages.degrade.recipes import draw, theta_seed
+        from facerefs.stages.degrade.recipes import derive_seed, draw
 
         truths = [encoded(row["target_crop"], self.image_format, self.jpeg_quality) for row in plan]
         pixels = [decoded(truth) for truth in truths]
         thetas = [
-            draw(self.degradation, theta_seed(self.seed, row["key"], 0), truth.shape[0])
+            draw(self.degradation, derive_seed(self.seed, row["key"], 0), truth.shape[0])
             for row, truth in zip(plan, pixels, strict=True)
         ]
         degraded = degraded_files(pixels, thetas, self.degradation.ends_with_jpeg)
@@ -172,9 +172,9 @@ class Shard:
 
 def split_of(identity: str, seed: int, val_share: float, test_share: float) -> str:
     """The split of a person: a pure function of the identity's name, so it outlives additions."""
-    from facerefs.stages.degrade.recipes import theta_seed
+    from facerefs.stages.degrade.recipes import derive_seed
 
-    draw = theta_seed(seed, f"split {identity}", 0) / 2**64
+    draw = derive_seed(seed, f"split {identity}", 0) / 2**64
     return "test" if draw < test_share else "val" if draw < test_share + val_share else "train"
 
 

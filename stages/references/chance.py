@@ -5,15 +5,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import UInt64s
 from facerefs.stages.references.face_arrays import Block
-
-Words = NDArray[np.uint64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _WORD_BYTES = 8
 
 
-def hashed(texts: pa.ChunkedArray) -> Words:
+def hashed(texts: pa.ChunkedArray) -> UInt64s:
     """A 64-bit number for each text, by its bytes alone."""
     data = texts.combine_chunks().cast(pa.binary())
     lengths = pc.binary_length(data)
@@ -28,7 +27,7 @@ def hashed(texts: pa.ChunkedArray) -> Words:
     return number
 
 
-def chances(seed: int, numbers: Words, block: Block) -> NDArray[np.float64]:
+def chances(seed: int, numbers: UInt64s, block: Block) -> NDArray[np.float64]:
     """Uniform in [0, 1), for each pair of a block (P, t, n), from the seed and the `hashed` ids of both faces."""
     step = np.uint64(int(_GOLDEN) * (seed + 1) % 2**64)
     target = _mixed(block.targets(numbers) + step)
@@ -36,7 +35,7 @@ def chances(seed: int, numbers: Words, block: Block) -> NDArray[np.float64]:
     return np.asarray((pair >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def _mixed(words: Words) -> Words:
+def _mixed(words: UInt64s) -> UInt64s:
     """The last step of SplitMix64 (Steele, Lea and Flood 2014): every bit depends on every bit."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

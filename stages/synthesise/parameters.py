@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from facerefs.schemas.operations import Range, shown
-from facerefs.stages.degrade.draws import theta_seed
+from facerefs.stages.degrade.draws import derive_seed
 
 _LONGEST = 2_000  # characters of JSON
 _DECIMALS = 4
@@ -60,8 +60,8 @@ def draw(seed: int, target: str, number: int) -> Synthesis:
     seed and number: at least 0. References with even and with odd numbers turn to opposite sides. Drawn by Philox, so
     that every machine draws the same. Choice of ranges: enough to be no copy, little enough to be the same person.
     """
-    at = iter(_uniforms(theta_seed(seed, f"synthesis {target}", number), 9))
-    first_side = 1 if theta_seed(seed, f"synthesis {target}", 0) % 2 else -1
+    at = iter(_uniforms(derive_seed(seed, f"synthesis {target}", number), 9))
+    first_side = 1 if derive_seed(seed, f"synthesis {target}", 0) % 2 else -1
 
     def between(low: float, high: float) -> float:
         return round(low + (high - low) * next(at), _DECIMALS)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from facerefs.stages.degrade.draws import derive_seed
 from facerefs.stages.degrade.draws import draw as draw_theta
-from facerefs.stages.degrade.draws import theta_seed
 from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
@@ -135,5 +135,5 @@ class FacePreparation:
 
     def _degraded_anew(self, sample: Sample, position: int) -> Sample:
         recipe = RECIPES[self.degradation] if isinstance(self.degradation, str) else self.degradation
-        seed = theta_seed(self.seed, sample.key, position)
+        seed = derive_seed(self.seed, sample.key, position)
         return replace(sample, theta=draw_theta(recipe, seed, sample.target.image.shape[0]))
