@@ -16,7 +16,7 @@ from facerefs.schemas.tables import FACES, loaded
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
 from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
 from facerefs.stages.faces import geometry
-from facerefs.stages.faces.boxes import matching
+from facerefs.stages.faces.boxes import match_boxes
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
@@ -157,7 +157,7 @@ class Analyse:
         pose = geometry.pose(points)
         phash, phash_mirror = perceptual_hashes(crop.pixels)
         face: Row = {
-            "landmarks": geometry.apply(transform, points).ravel(),
+            "landmarks": geometry.apply_transform(transform, points).ravel(),
             "transform": transform.ravel(),
             "crop": _png(crop.pixels),
             "crop_size": self.crop_size,
@@ -226,7 +226,7 @@ def _labels(said: list[Row], found: list[list[float]]) -> list[str | None]:
     placed = {listed["label"] for listed in boxed}
     loose = list(dict.fromkeys(listed["label"] for listed in said if listed["label"] not in placed))
     other = loose[0] if len(loose) == 1 or (loose and not boxed) else None
-    meant = matching([listed["box"] for listed in boxed], found)
+    meant = match_boxes([listed["box"] for listed in boxed], found)
     return [boxed[meant[face]]["label"] if face in meant else other for face in range(len(found))]
 
 

@@ -42,7 +42,7 @@ class Engines:
         except ValueError as error:
             raise UserError(f"{photo}: {error}") from None
         crop = geometry.warp(pixels, transform, size_px).pixels
-        return AlignedFace(crop, geometry.apply(transform, points).astype(np.float32))
+        return AlignedFace(crop, geometry.apply_transform(transform, points).astype(np.float32))
 
     def as_it_is(self, photo: Path) -> "AlignedFace":
         """A photo that is an aligned crop already. Raises UserError if it cannot be read."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
-from facerefs.stages.faces.landmarks import mirrored
+from facerefs.stages.faces.landmarks import mirror_landmarks
 from facerefs.stages.search.hamming import Hashes
 from facerefs.stages.search.similarity import inner, matrix
 
@@ -95,6 +95,6 @@ class Looks:
         for start in range(0, len(a), _PAIRS_PER_BLOCK):
             block = slice(start, start + _PAIRS_PER_BLOCK)
             points, other = self.landmarks[a[block]], self.landmarks[b[block]]
-            ways = points, mirrored(points, self.last[a[block]])
+            ways = points, mirror_landmarks(points, self.last[a[block]])
             distance[block] = np.minimum(*(np.abs(way - other).sum(axis=2).mean(axis=1) for way in ways))
         return distance

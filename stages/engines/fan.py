@@ -1,7 +1,7 @@
-"""The production landmarks: FAN, by the package face-alignment, from weights that are here already.
+"""The landmark engine for production: FAN, by the package face-alignment, with weights that are on this machine.
 
-`face_alignment.FaceAlignment` downloads what it does not find, so its network and its crop are used here
-directly, with the boxes of our own detector. The points come out as fractions of a pixel, not truncated.
+`face_alignment.FaceAlignment` downloads missing weights, so its network and its crop are used directly, with the boxes
+of our own detector. The points keep their fractions of a pixel.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ class Fan:
 
     @torch.no_grad()
     def landmarks(self, image: UInt8Image, box: Float32s, five: Float32s | None = None) -> Float32s:
-        """The points of the face in `box`, from the mean heat maps of the crop and its mirror image."""
+        """The landmarks of the face in `box`, from the mean heatmaps of the crop and its mirror image."""
         left, top, right, bottom = (
             np.asarray(box, dtype=np.float64) + 0.5
         )  # FAN counts from the pixel's corner
@@ -63,7 +63,7 @@ class Fan:
 
 
 def _peaks(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Where each map (68, S, S) is highest, moved a quarter to the higher neighbour, as shares 0 to 1."""
+    """The peaks (68, 2) of heatmaps (68, S, S), moved a quarter pixel to the higher neighbour, as shares 0 to 1."""
     points, side, _ = heat.shape
     rows, columns = np.divmod(heat.reshape(points, -1).argmax(axis=1), side)
     padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)))

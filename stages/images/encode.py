@@ -25,7 +25,7 @@ def encoded(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> bytes:
 
 
 def encoded_pixels(pixels: UInt8Image, image_format: ImageFormat, jpeg_quality: int) -> bytes:
-    """UInt8Image (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
+    """Pixels (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
     if image_format == "png":
         return _png(pixels)
     if image_format == "jpeg":

@@ -1,12 +1,12 @@
-"""The only door to basicsr: makes basicsr 1.4.2 importable on today's torchvision.
+"""The only module that imports basicsr: makes basicsr 1.4.2 work with current versions of torchvision.
 
-Three things stand in the way, and are dealt with here without changing a normal installation:
+It works around three problems, without changing a normal installation:
 
-1. basicsr imports `torchvision.transforms.functional_tensor`, a name which torchvision 0.17 dropped.
-2. `import torchvision` may fail: stages/quality/torchvision_compat.py opens it.
+1. basicsr imports `torchvision.transforms.functional_tensor`, which torchvision 0.17 removed.
+2. `import torchvision` may fail: see stages/quality/torchvision_compat.py.
 3. basicsr silences NumPy's floating-point warnings for the whole process.
 
-basicsr's JPEG helper stays out of reach on purpose: it passes OpenCV 5 a quality that it refuses.
+basicsr's JPEG helper is not exposed on purpose: it passes a quality that OpenCV 5 refuses.
 """
 
 import functools
@@ -23,7 +23,7 @@ from facerefs.stages.quality.torchvision_compat import import_torchvision
 
 
 class BasicsrMissingError(ImportError):
-    """basicsr, or what it needs, is not installed."""
+    """basicsr, or a package that it needs, is not installed."""
 
 
 @functools.cache
@@ -36,9 +36,9 @@ def degradations() -> ModuleType:
 
 
 def niqe_model_file() -> Path:
-    """The statistics of natural images that NIQE compares with, as the authors of NIQE released them (.npz).
+    """The path of the statistics of natural images for NIQE, as its authors released them (.npz).
 
-    Raises BasicsrMissingError if basicsr is not installed. Imports nothing of it.
+    Raises BasicsrMissingError if basicsr is not installed. Does not import basicsr.
     """
     _require("basicsr")
     package = importlib.util.find_spec("basicsr")
@@ -55,7 +55,7 @@ def _basicsr(name: str) -> ModuleType:
     _require("torchvision")
     import_torchvision()
     _register_functional_tensor()
-    with np.errstate():  # puts back what basicsr's np.seterr changes
+    with np.errstate():  # restores what basicsr's np.seterr changes
         return importlib.import_module(name)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
-from facerefs.stages.faces.landmarks import mirrored
+from facerefs.stages.faces.landmarks import mirror_landmarks
 from facerefs.stages.references.face_arrays import Block, Portraits
 
 POINTS = 68
@@ -57,7 +57,7 @@ def nearer_way(portraits: Portraits, a: Int64s, b: Int64s, landmark_distance: Fl
     """The landmark distances of pairs of places (M,), or those with one of the two mirrored, if that is less."""
     a, b = np.minimum(a, b), np.maximum(a, b)
     last = 1 - np.float32(1) / portraits.crop_size[a]
-    points = mirrored(portraits.landmarks[a].reshape(-1, POINTS, 2), last)
+    points = mirror_landmarks(portraits.landmarks[a].reshape(-1, POINTS, 2), last)
     moved = np.abs(points.reshape(len(a), 2 * POINTS) - portraits.landmarks[b])
     return np.asarray(np.minimum(landmark_distance, moved.sum(axis=1) / np.float32(POINTS)))
 

@@ -68,7 +68,7 @@ def _copies(storage: Storage, truth: dict[str, PhotoTruth], faces: list[ScoredFa
     yield DefectScore("the others, found as faces", len(left), len(left & alike), _wrong(alike, truth))
     left -= alike
     refused = _refused_as_reference(storage, path)
-    yield DefectScore("the rest, refused as references", len(left), len(left & refused), 0)
+    yield DefectScore("the rest, refused references", len(left), len(left & refused), 0)
     identity = {face.photo.path: face.identity for face in faces if face.identity is not None}
     twice = {pair for pair, photo in planted.items() if photo.misnamed is Misnamed.SECOND_NAME}
     settled = sum(len({identity.get(path) for path in pair} - {None}) < 2 for pair in twice)

@@ -60,7 +60,7 @@ def _copy(row: dict[str, Any], album: Album) -> Decision:
         for face, prefix in (("face", ""), ("other", "other_"))
     ]
     figures = [
-        ("bits", _bits(row["hash_distance"], row["mirrored"])),
+        ("hash distance, bits", _bits(row["hash_distance"], row["mirrored"])),
         ("landmarks", percent(row["landmark_distance"])),
         ("cosine", figure(row["similarity"])),
     ]
@@ -112,7 +112,7 @@ def _photo(row: dict[str, Any], album: Album) -> Decision:
         Side(album.photo(row["key"]), "dropped", row["label"], row["key"], "photo"),
         Side(album.photo(row["kept_key"]), "kept", row["kept_label"], row["kept_key"], "photo"),
     ]
-    figures = [("bits", _bits(row["distance"], row["kind"] == "mirror"))]
+    figures = [("hash distance, bits", _bits(row["distance"], row["kind"] == "mirror"))]
     lines = [override_line("keep", row["id"])] if row["id"] else []
     return Decision(row["kind"], sides, figures, None, row["why"], first_pasteable(lines))
 

@@ -108,7 +108,7 @@ def _of_names(
 
 
 def _decision(row: dict[str, Any], sides: list[Side], lines: list[str]) -> Decision:
-    figures = [("own", figure(row["similarity"])), ("other", figure(row["other_similarity"]))]
+    figures = [("own person", figure(row["similarity"])), ("nearest other", figure(row["other_similarity"]))]
     return Decision(row["decision"], sides, figures, row["certainty"], row["why"], first_pasteable(lines))
 
 

@@ -130,7 +130,7 @@ def test_a_build_that_found_everything_has_only_ones(
     decided(storage, planted[1])
     scores = {line.defect: line for line in score_defects(storage, planted[1])}
     assert scores.pop("copies found as photos").found == 3
-    assert scores.pop("the rest, refused as references").planted == 0
+    assert scores.pop("the rest, refused references").planted == 0
     assert {name: (line.recall, line.precision) for name, line in scores.items()} == dict.fromkeys(
         scores, (1, 1)
     )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from facerefs.schemas.arrays import Float64s
-from facerefs.stages.faces.geometry import apply, ffhq_transform
+from facerefs.stages.faces.geometry import apply_transform, ffhq_transform
 from facerefs.stages.synthetic_people.head.expression import express
 from facerefs.stages.synthetic_people.head.field import depth_at
 from facerefs.stages.synthetic_people.head.landmarks import place_landmarks
@@ -17,4 +17,4 @@ def landmarks_of(person: Person, view: View, size_px: int) -> Float64s:
     places = place_landmarks(express(person.shape, view))
     depth = depth_at(head_radius(person.shape), places[None, :, 0], places[None, :, 1])[0]
     pixels, _ = make_camera(view, size_px).project(np.column_stack([places, depth]).astype(np.float32))
-    return apply(ffhq_transform(pixels, size_px), pixels)
+    return apply_transform(ffhq_transform(pixels, size_px), pixels)
