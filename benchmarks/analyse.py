@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks.analyse_parts import parts
 from benchmarks.analyse_ways import PEER_MISSING, SIDE_PX, Found, Way, work
 from benchmarks.paired import Comparison, compare, write
-from facerefs.stages.faces.boxes import matching
+from facerefs.stages.faces.boxes import match_boxes
 from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 
 CORES = 2
@@ -121,7 +121,7 @@ def _agree(
     for photo, own, theirs in zip(photos, ours, peers, strict=True):
         with Image.open(photo) as image:
             side = max(wanted_px, SMALL * min(image.size))
-        pairs = matching([face.box.tolist() for face in theirs], [face.box.tolist() for face in own])
+        pairs = match_boxes([face.box.tolist() for face in theirs], [face.box.tolist() for face in own])
         cosines += [float(own[mine].embedding @ theirs[other].embedding) for mine, other in pairs.items()]
         lost = [face for i, face in enumerate(theirs) if i not in pairs.values()]
         small += sum(face.box[2] - face.box[0] < side for face in lost)

@@ -25,12 +25,13 @@ from scipy.sparse.csgraph import connected_components
 
 from benchmarks import curate_set
 from benchmarks.paired import OUT
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.tables import OVERRIDES, SOURCES
 from facerefs.stages.cluster import Cluster
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
 from facerefs.stages.search.hamming import hamming_pairs
-from facerefs.stages.search.similarity import Ints, inner, neighbour_pairs
+from facerefs.stages.search.similarity import inner, neighbour_pairs
 from facerefs.stages.select import Select
 
 Result = TypeVar("Result")
@@ -187,7 +188,7 @@ def _components(made: curate_set.People) -> float:
     return best
 
 
-def _agreement(name: str, who: Ints, found: Ints) -> list[Row]:
+def _agreement(name: str, who: Int64s, found: Int64s) -> list[Row]:
     pairs, faces = pairwise(who, found), bcubed(who, found)
     return [
         Row(f"{name}, pairwise precision", pairs.precision, "P"),

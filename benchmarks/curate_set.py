@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, LABELS, OVERRIDES
 from facerefs.stages.identities.people import UNASSIGNED
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
-from facerefs.stages.search.similarity import Floats, Ints
 
 PHOTO_PX = 128
 EDITS = ("re-encoded", "halved", "cropped", "mirrored")
@@ -25,8 +25,8 @@ _SUBSPACE = 32  # of the people's centres: the 99 % of strangers' cosines are th
 class People:
     """N faces: whom each shows, and its embedding float32 (N, 128). In no order."""
 
-    who: Ints
-    vectors: Floats
+    who: Int64s
+    vectors: Float32s
 
 
 def photos(count: int, folder: Path) -> list[tuple[int, int]]:
@@ -56,13 +56,13 @@ def hashed(folder: Path) -> pa.Table:
     return pa.Table.from_pylist(rows, IMAGES)
 
 
-def sizes(people: int, seed: int) -> Ints:
+def sizes(people: int, seed: int) -> Int64s:
     """Faces of each person: log-normal, median 6, mean 9, from one face to hundreds."""
     drawn = np.random.default_rng(seed).lognormal(np.log(6), 0.9, people)
     return np.clip(np.rint(drawn), 1, 500).astype(np.int64)
 
 
-def draw(faces_each: Ints, seed: int) -> People:
+def draw(faces_each: Int64s, seed: int) -> People:
     """Cosines as measured with ArcFace: of one person 5/50/95 % 0.43/0.66/0.85, of strangers 99 % 0.31."""
     rng = np.random.default_rng(seed)
     centres = _unit(rng.standard_normal((len(faces_each), _SUBSPACE), np.float32))
@@ -78,7 +78,7 @@ def draw(faces_each: Ints, seed: int) -> People:
     return People(who, vectors)
 
 
-def mislabelled(who: Ints, share: float, seed: int) -> Ints:
+def mislabelled(who: Int64s, share: float, seed: int) -> Int64s:
     """Labels of which a share names somebody else, drawn by the number of their faces."""
     rng = np.random.default_rng(seed)
     label = who.copy()
@@ -87,7 +87,7 @@ def mislabelled(who: Ints, share: float, seed: int) -> Ints:
     return label
 
 
-def tables(people: People, label: Ints | None) -> dict[str, pa.Table]:
+def tables(people: People, label: Int64s | None) -> dict[str, pa.Table]:
     """What Cluster and Select read. label: a number per face, UNASSIGNED for none, or None for no labels at all."""
     rng = np.random.default_rng(0)
     count = len(people.who)
@@ -130,7 +130,7 @@ def tables(people: People, label: Ints | None) -> dict[str, pa.Table]:
     }
 
 
-def numbers(identities: pa.Table) -> Ints:
+def numbers(identities: pa.Table) -> Int64s:
     """The identity of each face as a number, UNASSIGNED for none, in the order of the faces' ids."""
     column = identities.sort_by("face")["identity"].combine_chunks().dictionary_encode().indices
     return np.asarray(column.fill_null(UNASSIGNED).to_numpy(), np.int64)
@@ -173,10 +173,10 @@ def _write(folder: Path, number: int, image: NDArray[np.uint8], quality: int) ->
     )
 
 
-def _names(numbers_: Ints) -> pa.Array:
+def _names(numbers_: Int64s) -> pa.Array:
     names = pa.array([f"person {number:07d}" for number in range(int(numbers_.max()) + 1)])
     return names.take(pa.array(numbers_, mask=numbers_ == UNASSIGNED))
 
 
-def _unit(vectors: Floats) -> Floats:
+def _unit(vectors: Float32s) -> Float32s:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)

@@ -1,7 +1,7 @@
-"""Degrading 512 px faces: our engine and the basicsr/OpenCV sequence of GFPGAN's loader, with the same numbers.
+"""Degrading 512 px faces: our `degrade` and the basicsr/OpenCV sequence of GFPGAN's loader, with the same numbers.
 
 On one core: faces at their low resolution, network inputs (resized back), files; by how many are done at once. With a
-GPU, if there is one: each recipe, the engine on the GPU against the same engine on one core.
+GPU, if there is one: each recipe, `degrade` on the GPU against `degrade` on one core.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from torch import Tensor
 from benchmarks.paired import Comparison, compare, write
 from facerefs.schemas.operations import Blur, Jpeg, Noise, Resize
 from facerefs.schemas.theta import Theta
-from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, degrade_exactly
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back, degrade_exactly
 from facerefs.stages.degrade.program import compile_thetas
-from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 from tests.stages.degrade.basicsr_oracle import degradations
 
@@ -57,7 +57,7 @@ def _one_core(batch: Tensor, bgr: list[NDArray[Any]]) -> list[Comparison]:
         compare(f"{case}, low resolution", lambda: _each(batch, thetas), peer, COUNT, "images/s"),
         compare(
             f"{case}, network input",
-            lambda: degrade_and_restore(batch, thetas),
+            lambda: degrade_and_resize_back(batch, thetas),
             peer_restored,
             COUNT,
             "images/s",
@@ -69,7 +69,7 @@ def _one_core(batch: Tensor, bgr: list[NDArray[Any]]) -> list[Comparison]:
         comparisons.append(
             compare(
                 f"{case}, network input, {at_once} at once",
-                partial(degrade_and_restore, batch, program),
+                partial(degrade_and_resize_back, batch, program),
                 peer_restored,
                 COUNT,
                 "images/s",
@@ -91,20 +91,20 @@ def _gpu(batch: Tensor, recipe: str) -> Comparison:
 
     def ours() -> None:
         for _ in range(10):
-            degrade_and_restore(images, program)
+            degrade_and_resize_back(images, program)
         torch.cuda.synchronize()
 
     few = 8
 
     def one_core() -> None:
         for _ in range(10 * GPU_BATCH // few):
-            degrade_and_restore(batch[:few], thetas[:few])
+            degrade_and_resize_back(batch[:few], thetas[:few])
 
     return compare(f"{recipe}, 512 px, GPU and one core", ours, one_core, 10 * GPU_BATCH, "images/s", runs=3)
 
 
 def _thetas(recipe: str) -> list[Theta]:
-    return [draw(RECIPES[recipe], theta_seed(0, str(i), 0), SIZE_PX) for i in range(COUNT)]
+    return [draw(RECIPES[recipe], derive_seed(0, str(i), 0), SIZE_PX) for i in range(COUNT)]
 
 
 def _peer(image: NDArray[Any], theta: Theta) -> NDArray[Any]:

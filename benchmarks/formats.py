@@ -13,12 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.paired import Comparison, compare, write
+from facerefs.schemas.arrays import UInt8Image
 
-Pixels = NDArray[np.uint8]
 SIZE_PX = 512
 COUNT = 30
 
@@ -28,8 +27,8 @@ class Format:
     """A way to write a face, and the fastest decoder for it among our dependencies."""
 
     name: str
-    encode: Callable[[Pixels], bytes]
-    decode: Callable[[bytes], Pixels]
+    encode: Callable[[UInt8Image], bytes]
+    decode: Callable[[bytes], UInt8Image]
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def main() -> None:
     write("formats", [line for one in formats for line in _against(one, peer, faces)])
 
 
-def _against(one: Format, peer: Format, faces: list[Pixels]) -> list[Comparison]:
+def _against(one: Format, peer: Format, faces: list[UInt8Image]) -> list[Comparison]:
     ours, theirs = ([format_.encode(face) for face in faces] for format_ in (one, peer))
     mse = [
         np.square(one.decode(data).astype(float) - face).mean()
@@ -85,12 +84,12 @@ def _against(one: Format, peer: Format, faces: list[Pixels]) -> list[Comparison]
     ]
 
 
-def _photos(folder: Path) -> list[Pixels]:
+def _photos(folder: Path) -> list[UInt8Image]:
     paths = sorted(folder.rglob("*.png"))
     return [np.asarray(Image.open(path).convert("RGB")) for path in paths[:: max(1, len(paths) // COUNT)]]
 
 
-def _rendered() -> list[Pixels]:
+def _rendered() -> list[UInt8Image]:
     from facerefs.stages.synthetic_people.person import draw_person
     from facerefs.stages.synthetic_people.render import render
     from facerefs.stages.synthetic_people.view import draw_view
@@ -98,26 +97,26 @@ def _rendered() -> list[Pixels]:
     return [render(draw_person(0, i), draw_view(0, i, 0), SIZE_PX).image for i in range(COUNT)]
 
 
-def _pillow(name: str, options: dict[str, int], face: Pixels) -> bytes:
+def _pillow(name: str, options: dict[str, int], face: UInt8Image) -> bytes:
     file = io.BytesIO()
     Image.fromarray(face).save(file, name, **options)
     return file.getvalue()
 
 
-def _png_cv2(face: Pixels) -> bytes:
+def _png_cv2(face: UInt8Image) -> bytes:
     return bytes(cv2.imencode(".png", face[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])
 
 
-def _jpeg(quality: int, face: Pixels) -> bytes:
+def _jpeg(quality: int, face: UInt8Image) -> bytes:
     data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(face), quality, colorsubsampling="444")
     return data
 
 
-def _decode_pillow(data: bytes) -> Pixels:
+def _decode_pillow(data: bytes) -> UInt8Image:
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
-def _decode_cv2(data: bytes) -> Pixels:
+def _decode_cv2(data: bytes) -> UInt8Image:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     return np.asarray(pixels, np.uint8)
 

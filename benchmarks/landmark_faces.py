@@ -100,7 +100,7 @@ def _truths(truth: Path, shards: Path, split: str) -> dict[str, Tensor]:
         target: Any = json.loads(files["json"])["target"]
         points = photos(target["key"])
         if points is not None:
-            placed = geometry.apply(np.reshape(target["transform"], (2, 3)), points)
+            placed = geometry.apply_transform(np.reshape(target["transform"], (2, 3)), points)
             found[files.key] = torch.from_numpy(placed).float()
     return found
 

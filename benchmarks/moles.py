@@ -159,7 +159,7 @@ def _moles(target: Record, reference: Record, truth: Truth, side_px: int) -> lis
     spots = []
     for mark, other in zip(marks, others, strict=True):
         if mark["visible"] and other["visible"]:
-            x, y = (geometry.apply(transform, [mark["x"], mark["y"]]) + 0.5) * scale - 0.5
+            x, y = (geometry.apply_transform(transform, [mark["x"], mark["y"]]) + 0.5) * scale - 0.5
             spots.append(Spot(float(x), float(y), max(_LEAST_RADIUS_PX, mark["radius_px"] * radius)))
     return spots
 

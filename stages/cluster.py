@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Gt, Lt
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.schemas.tables import IDENTITIES
 from facerefs.stages.engines.calibration import calibration_of
 from facerefs.stages.identities.by_label import by_label
@@ -31,7 +32,7 @@ from facerefs.stages.identities.resolve_conflicts import resolve_conflicts
 from facerefs.stages.identities.same_shot import component_numbers, copy_pairs, one_per_shot
 from facerefs.stages.identities.wccn import WccnTransform, fit_wccn
 from facerefs.stages.join import left_join
-from facerefs.stages.search.similarity import Floats, Ints, matrix, one_embedder
+from facerefs.stages.search.similarity import matrix, one_embedder
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Cluster:
 
     def _decide(
         self, faces: Faces, overrides: IdentityOverrides, same: float
-    ) -> tuple[IdentityAssignment, Floats, OperatingPoint]:
+    ) -> tuple[IdentityAssignment, Float32s, OperatingPoint]:
         """The assignment, decided on one face per shot and label; the embeddings it rests on; the operating point."""
         if self.labels == "ignore":
             faces = replace(faces, label=np.full(len(faces.id), UNASSIGNED), names=[])
@@ -177,5 +178,5 @@ def _table(faces: Faces, assignment: IdentityAssignment) -> pa.Table:
     )
 
 
-def _named(names: list[str], number: Ints) -> pa.Array:
+def _named(names: list[str], number: Int64s) -> pa.Array:
     return pa.array(names, pa.string()).take(pa.array(number, mask=number == UNASSIGNED))

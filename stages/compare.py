@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Le
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.schemas.tables import COPIES
 from facerefs.stages.copies.copy_rule import COPY, UNKNOWN_BITS, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import FACE_FEATURES, FaceFeatures, PairSimilarity
 from facerefs.stages.copies.pair_overrides import pair_overrides
 from facerefs.stages.search.hamming import hamming_blocks
-from facerefs.stages.search.similarity import Floats, Ints, inner, neighbour_pairs, one_embedder
+from facerefs.stages.search.similarity import inner, neighbour_pairs, one_embedder
 from facerefs.stages.stage import SHARED
 
 _MOST_PAIRS_PER_FACE = 64
@@ -62,7 +63,7 @@ class Compare:
             decided.append(_rows(table, forced.key, _pairs(features, forced.key), kinds, certainty, why))
         return pa.concat_tables(decided).sort_by([("face", "ascending"), ("other", "ascending")])
 
-    def _candidates(self, features: FaceFeatures, image: Ints, rule: CopyRule) -> Ints:
+    def _candidates(self, features: FaceFeatures, image: Int64s, rule: CopyRule) -> Int64s:
         """Pairs a < b of different photos whose cosine may be that of a copy, as keys a * N + b."""
         found = [_keys(*pairs, features, image, rule) for pairs in _near_hashes(features, rule)]
         if self.neighbours:
@@ -70,7 +71,7 @@ class Compare:
             found.append(_keys(*pairs, features, image, rule))
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
-    def _by_rule(self, table: pa.Table, features: FaceFeatures, keys: Ints, rule: CopyRule) -> pa.Table:
+    def _by_rule(self, table: pa.Table, features: FaceFeatures, keys: Int64s, rule: CopyRule) -> pa.Table:
         pairs = _pairs(features, keys)
         kinds = rule.kinds(*pairs.evidence)
         stay = kinds >= UNSURE
@@ -79,7 +80,7 @@ class Compare:
         return _rows(table, keys, pairs, kinds, certainty, why)
 
 
-def _keys(a: Ints, b: Ints, features: FaceFeatures, image: Ints, rule: CopyRule) -> Ints:
+def _keys(a: Int64s, b: Int64s, features: FaceFeatures, image: Int64s, rule: CopyRule) -> Int64s:
     apart = image[a] != image[b]
     a, b = a[apart], b[apart]
     similarity = inner(features.vectors, features.vectors, a, b)
@@ -90,7 +91,7 @@ def _keys(a: Ints, b: Ints, features: FaceFeatures, image: Ints, rule: CopyRule)
     return np.asarray(np.minimum(a, b) * len(image) + np.maximum(a, b))
 
 
-def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
+def _few_of_each(a: Int64s, b: Int64s, similarity: Float32s) -> Int64s:
     """Indices of each `a`'s most similar pairs, and of its pair with the smallest `b`, which joins all of a shot."""
     kept = []
     for first in (-similarity, b):
@@ -100,7 +101,7 @@ def _few_of_each(a: Ints, b: Ints, similarity: Floats) -> Ints:
     return np.unique(np.concatenate(kept))
 
 
-def _near_hashes(features: FaceFeatures, rule: CopyRule) -> Iterator[tuple[Ints, Ints]]:
+def _near_hashes(features: FaceFeatures, rule: CopyRule) -> Iterator[tuple[Int64s, Int64s]]:
     """Pairs of rows with near hashes, in blocks: there are many, and most of them fail by their cosine."""
     rows = np.flatnonzero(features.hashed)
     phash = features.phash[rows]
@@ -109,17 +110,17 @@ def _near_hashes(features: FaceFeatures, rule: CopyRule) -> Iterator[tuple[Ints,
             yield rows[i], rows[j]
 
 
-def _pairs(features: FaceFeatures, keys: Ints) -> PairSimilarity:
+def _pairs(features: FaceFeatures, keys: Int64s) -> PairSimilarity:
     return features.pairs(*np.divmod(keys, len(features.phash)))
 
 
-def _numbered(column: pa.ChunkedArray) -> Ints:
+def _numbered(column: pa.ChunkedArray) -> Int64s:
     indices = column.combine_chunks().dictionary_encode("encode").indices
     return np.asarray(indices.to_numpy(), np.int64)
 
 
 def _rows(
-    table: pa.Table, keys: Ints, pairs: PairSimilarity, kinds: Ints, certainty: Floats, why: list[str]
+    table: pa.Table, keys: Int64s, pairs: PairSimilarity, kinds: Int64s, certainty: Float32s, why: list[str]
 ) -> pa.Table:
     face, other = (table["id"].take(pa.array(rows)) for rows in np.divmod(keys, len(table)))
     columns = {

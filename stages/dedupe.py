@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.copies.duplicates import dropped, duplicates
 from facerefs.stages.copies.pair_overrides import PhotoOverrides, photo_overrides
 from facerefs.stages.images.hashing import MIRRORED_DETAIL
 from facerefs.stages.join import left_join
-from facerefs.stages.search.hamming import Hashes, Ints, hamming_pairs
+from facerefs.stages.search.hamming import Hashes, hamming_pairs
 
 _BEST_FIRST = (
     ("pixels", "descending"),
@@ -91,13 +92,13 @@ class Dedupe:
 class _Pairs:
     """Pairs of signatures, numbered best first, and how they match: arrays of one length."""
 
-    better: Ints
-    worse: Ints
-    distance: Ints  # bits between the perceptual hashes
+    better: Int64s
+    worse: Int64s
+    distance: Int64s  # bits between the perceptual hashes
     mirrored: NDArray[np.bool_]  # the mirror image of the worse one matches the better one
 
     @classmethod
-    def found(cls, pairs: tuple[Ints, Ints, Ints], mirrored: bool) -> "_Pairs":
+    def found(cls, pairs: tuple[Int64s, Int64s, Int64s], mirrored: bool) -> "_Pairs":
         worse, better, distance = pairs
         return cls(better, worse, distance, np.full(len(worse), mirrored))
 
@@ -108,7 +109,7 @@ class _Pairs:
     def take(self, rows: NDArray[Any]) -> "_Pairs":
         return _Pairs(*(column[rows] for column in vars(self).values()))
 
-    def differing_bits(self, detail: Hashes) -> Ints:
+    def differing_bits(self, detail: Hashes) -> Int64s:
         """Bits between the detail hashes of each pair. detail: uint64 (signatures, 4)."""
         flip = np.where(self.mirrored[:, None], _MIRRORED, np.uint64(0))
         bits = np.bitwise_count(detail[self.better] ^ detail[self.worse] ^ flip)
@@ -124,7 +125,7 @@ def _best_first(images: pa.Table) -> pa.Table:
     )
 
 
-def _signatures(photos: pa.Table, overrides: PhotoOverrides) -> tuple[Ints, Ints, Hashes]:
+def _signatures(photos: pa.Table, overrides: PhotoOverrides) -> tuple[Int64s, Int64s, Hashes]:
     """The distinct signatures of the photos: those with equal hashes have one, and only the best is compared.
 
     Photos that an override line names share a signature with the same bytes only.
@@ -145,7 +146,7 @@ def _signatures(photos: pa.Table, overrides: PhotoOverrides) -> tuple[Ints, Ints
     return best, np.searchsorted(best, first[signature.ravel()]), hashed[best]
 
 
-def _allowed(pairs: _Pairs, signature: Ints, overrides: PhotoOverrides) -> _Pairs:
+def _allowed(pairs: _Pairs, signature: Int64s, overrides: PhotoOverrides) -> _Pairs:
     """The pairs without those that overrides decide: a photo to keep is no copy, and the others are decided already."""
     decided, kept = (
         signature[list(rows)] for rows in ((*overrides.dropped, *overrides.copies), overrides.kept)
@@ -165,7 +166,7 @@ def _nearest_kept(pairs: _Pairs, count: int) -> _Pairs:
     return pairs.take(np.unique(pairs.worse, return_index=True)[1])
 
 
-def _kept(count: int, better: Ints, worse: Ints) -> NDArray[np.bool_]:
+def _kept(count: int, better: Int64s, worse: Int64s) -> NDArray[np.bool_]:
     """True for the signatures that are kept: those that are no copy of a better one that is kept.
 
     In rounds: a signature without an undecided better copy is kept, and its worse copies are dropped.

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerefs.schemas.tables import LABELS
-from facerefs.stages.faces.boxes import matching
+from facerefs.stages.faces.boxes import match_boxes
 from facerefs.stages.join import left_join
 
 Row = Mapping[str, Any]
@@ -81,7 +81,7 @@ def labels_of(annotations: list[Row], found: list[list[float]]) -> list[str | No
     placed = {listed["label"] for listed in boxed}
     loose = list(dict.fromkeys(listed["label"] for listed in annotations if listed["label"] not in placed))
     other = loose[0] if len(loose) == 1 or (loose and not boxed) else None
-    meant = matching([listed["box"] for listed in boxed], found)
+    meant = match_boxes([listed["box"] for listed in boxed], found)
     return [boxed[meant[face]]["label"] if face in meant else other for face in range(len(found))]
 
 

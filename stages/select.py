@@ -9,8 +9,8 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s, UInt64s
 from facerefs.schemas.sample import MAX_REFERENCES
-from facerefs.schemas.splitmix import UInt64s
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import CopyRule, Cosine
 from facerefs.stages.references import rows
@@ -36,7 +36,6 @@ from facerefs.stages.references.reasons import (
     reasons_of_kinds,
 )
 from facerefs.stages.references.same_shot import pair_kinds
-from facerefs.stages.search.similarity import Ints
 from facerefs.stages.stage import SHARED
 
 PAIRS_PER_BLOCK = 4096
@@ -197,7 +196,7 @@ class Select:
         return chosen_pairs(block, pairs, why, picks, refused(score, why, self.references))
 
 
-def _without_targets(without: Ints, pairs: ChosenPairs, faces: int) -> ChosenPairs:
+def _without_targets(without: Int64s, pairs: ChosenPairs, faces: int) -> ChosenPairs:
     """The pairs without the references of the targets in `without`; their refused shots stay, as evidence."""
     enough = np.ones(faces, bool)
     enough[without] = False

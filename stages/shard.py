@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Le
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
     ImageFormat,
-    Pixels,
     decode_image,
     degraded_files,
     encode_crop,
@@ -100,12 +100,12 @@ class Shard:
 
     def _samples(self, plan: list[Row]) -> list[Row]:
         from facerefs.schemas.theta import to_json
-        from facerefs.stages.degrade.recipes import draw, theta_seed
+        from facerefs.stages.degrade.recipes import derive_seed, draw
 
         truths = [encode_crop(row["target_crop"], self.image_format, self.jpeg_quality) for row in plan]
         pixels = [decode_image(truth) for truth in truths]
         thetas = [
-            draw(self.degradation, theta_seed(self.seed, row["key"], 0), truth.shape[0])
+            draw(self.degradation, derive_seed(self.seed, row["key"], 0), truth.shape[0])
             for row, truth in zip(plan, pixels, strict=True)
         ]
         degraded = degraded_files(pixels, thetas, self.degradation.ends_with_jpeg)
@@ -114,7 +114,7 @@ class Shard:
             for row, truth, shown, theta, lq in zip(plan, truths, pixels, thetas, degraded, strict=True)
         ]
 
-    def _sample(self, row: Row, truth: bytes, pixels: Pixels, theta: str, lq_name: str, lq: bytes) -> Row:
+    def _sample(self, row: Row, truth: bytes, pixels: UInt8Image, theta: str, lq_name: str, lq: bytes) -> Row:
         extension = IMAGE_TYPES[self.image_format].extension
         try:
             references, described = self._references(row, pixels)
@@ -126,7 +126,7 @@ class Shard:
         named = [{"name": f"{row['key']}.{name}", "data": files[name]} for name in sorted(files)]
         return self._row(row, theta=theta, files=named)
 
-    def _references(self, row: Row, truth: Pixels) -> tuple[list[bytes], list[dict[str, Any]]]:
+    def _references(self, row: Row, truth: UInt8Image) -> tuple[list[bytes], list[dict[str, Any]]]:
         """The file of each reference, and what the sample's JSON says of it."""
         from facerefs.stages.synthesise.stored import stored_reference
 
@@ -185,9 +185,9 @@ class Shard:
 
 def split_of(identity: str, seed: int, val_share: float, test_share: float) -> str:
     """The split of a person: a pure function of the identity's name, so it outlives additions."""
-    from facerefs.stages.degrade.recipes import theta_seed
+    from facerefs.stages.degrade.recipes import derive_seed
 
-    draw = theta_seed(seed, f"split {identity}", 0) / 2**64
+    draw = derive_seed(seed, f"split {identity}", 0) / 2**64
     return "test" if draw < test_share else "val" if draw < test_share + val_share else "train"
 
 

@@ -17,9 +17,9 @@ import torch
 import webdataset
 from PIL import Image
 
-from facerefs.pipeline.commands.demo.outcome import score_pairs
-from facerefs.pipeline.commands.demo.plant import Shares, plant
-from facerefs.pipeline.commands.demo.score import score
+from facerefs.pipeline.commands.demo.defect_scores import score_defects
+from facerefs.pipeline.commands.demo.plant import DefectShares, plant_defects
+from facerefs.pipeline.commands.demo.set_scores import score_pairs
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.schemas.reject import Reject
@@ -175,11 +175,11 @@ def test_a_changed_and_damaged_build_ends_as_a_new_one_by_one_worker_would(
 def test_planted_defects_are_found(tmp_path: Path) -> None:
     people = tmp_path / "photos"
     list(write_people(people, identities=8, per_identity=6, size_px=480, seed=5))
-    truth = plant(people, seed=1, shares=Shares(copies=0.2))
+    truth = plant_defects(people, seed=1, shares=DefectShares(copies=0.2))
     result = facerefs("build", people, "--out", tmp_path / "build", "--workers", 1, *QUICK)
     assert result.returncode == 0, result.stderr
     storage = Storage(str(tmp_path / "build"))
-    scores = {line.defect: line for line in score(storage, truth)}
+    scores = {line.defect: line for line in score_defects(storage, truth)}
     assert scores["broken or faceless files"].recall == 1
     for kind in ("same bytes", "re-encoded", "mirrored"):
         assert scores[f"copies: {kind}"].recall == 1

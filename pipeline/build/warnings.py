@@ -9,7 +9,7 @@ from rich.console import Console
 from facerefs.pipeline.build.overrides import FILE, lines_cited
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import shown
-from facerefs.stages.engines.calibration import lender_of
+from facerefs.stages.engines.calibration import fallback_of
 
 _CROWD = 50  # faces
 _MOST_LINES_NAMED = 20
@@ -70,7 +70,7 @@ def _present(storage: Storage, table: str, columns: tuple[str, ...], named: pa.C
 def _borrowed(storage: Storage) -> Iterator[str]:
     """A warning for each embedder that uses the calibration of another one."""
     for embedder in pc.unique(storage.scan("faces", ("embedder",))["embedder"]).to_pylist():
-        if embedder is not None and (lender := lender_of(embedder)):
+        if embedder is not None and (lender := fallback_of(embedder)):
             yield (
                 f"what the cosines of {shown(embedder)} mean was not measured: those of {lender} serve. "
                 "Measure them with facerefs calibrate on photos with labels that can be trusted"

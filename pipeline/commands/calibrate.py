@@ -17,7 +17,7 @@ from facerefs.pipeline.config.config import ENGINES, Config, read_config
 from facerefs.pipeline.errors import UserError
 from facerefs.schemas.paths import path_of_text
 from facerefs.stages.analyse import Analyse
-from facerefs.stages.copies.copy_augmentations import EDITS, edited
+from facerefs.stages.copies.copy_augmentations import AUGMENTATIONS, augmented_jpeg
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _analysed(config: Config, photos: Sequence[_Photo], console: Console) -> tup
         found += [face for _, face in faces]
         edits += [edit for edit, _ in faces]
         if number % 20 == 0:
-            console.print(f"analysing   {number}/{len(photos)} photos, each with {len(EDITS)} edits")
+            console.print(f"analysing   {number}/{len(photos)} photos, each with {len(AUGMENTATIONS)} edits")
     if not found:
         raise UserError(
             "no photo shows one clear face: loosen the limits, as with --set analyse.min_face_px=64"
@@ -172,8 +172,8 @@ def _faces(photo: _Photo, analyse: Analyse) -> list[tuple[str, pa.Table]]:
     if len(faces) != 1 or faces["reject"][0].is_valid:
         return []
     found = [("", _measured(faces))]
-    for edit in EDITS:
-        copies = analyse.process(_row(photo, edited(image, edit)))
+    for edit in AUGMENTATIONS:
+        copies = analyse.process(_row(photo, augmented_jpeg(image, edit)))
         copies = copies.filter(pc.is_valid(copies["embedding"]))
         if len(copies):
             found.append((edit, _measured(copies)))

@@ -84,10 +84,10 @@ def _engines() -> Iterator[Finding]:
 
 
 def _borrowed(engine: object) -> str:
-    from facerefs.stages.engines.calibration import lender_of
+    from facerefs.stages.engines.calibration import fallback_of
 
     name = getattr(engine, "name", "")
-    lender = lender_of(name)
+    lender = fallback_of(name)
     if lender is None:
         return ""
     return f"; nobody measured the cosines of {name}, so those of {lender} serve: measure with facerefs calibrate"

@@ -1,4 +1,4 @@
-"""How many rows each stage took in and let go on, and why it rejected the others."""
+"""The funnel: how many rows each stage received and passed on, and why it rejected the others."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from facerefs.pipeline.storage.folder import Storage
 
 
 @dataclass(frozen=True)
-class Step:
-    """One stage's line in the funnel."""
+class FunnelStep:
+    """One stage of the funnel. reasons: rejected rows by reason."""
 
     stage: str
     unit: str
@@ -20,12 +20,12 @@ class Step:
 
     @property
     def passed(self) -> int:
-        """Rows that go on."""
+        """The number of rows that were not rejected."""
         return self.rows - sum(self.reasons.values())
 
 
-def funnel(storage: Storage) -> list[Step]:
-    """The steps of a build, in order; each stage that has written its table."""
+def funnel(storage: Storage) -> list[FunnelStep]:
+    """The stages of a build, in order; `list` and `fetch` are left out for a local source without rejected rows."""
     listed = storage.scan("sources", ("reject",))
     downloads = storage.scan("downloads", ("reject",))
     images = storage.scan("images", ("reject",))
@@ -33,11 +33,11 @@ def funnel(storage: Storage) -> list[Step]:
     faces = storage.scan("faces", ("reject",))
     identities = storage.scan("identities", ("reject",))
     samples = storage.scan("samples", ("reject",))
-    crawled = Step("crawl", "photos", len(images), _reasons(images))
-    deduped = Step("dedupe", "photos", crawled.passed, _reasons(duplicates))
+    crawled = FunnelStep("crawl", "photos", len(images), _reasons(images))
+    deduped = FunnelStep("dedupe", "photos", crawled.passed, _reasons(duplicates))
     first = [
-        Step("list", "rows", len(listed), _reasons(listed)),
-        Step("fetch", "URLs", len(downloads), _reasons(downloads)),
+        FunnelStep("list", "rows", len(listed), _reasons(listed)),
+        FunnelStep("fetch", "URLs", len(downloads), _reasons(downloads)),
     ]
     if not len(downloads):  # a local source: its list is the photos themselves
         first = [step for step in first if step.reasons]
@@ -45,21 +45,21 @@ def funnel(storage: Storage) -> list[Step]:
         *first,
         crawled,
         deduped,
-        Step("analyse", "faces", len(faces), _reasons(faces)),
-        Step("cluster", "faces", len(identities), _reasons(identities)),
+        FunnelStep("analyse", "faces", len(faces), _reasons(faces)),
+        FunnelStep("cluster", "faces", len(identities), _reasons(identities)),
         _selection(storage),
-        Step("shard", "samples", len(samples), _reasons(samples)),
+        FunnelStep("shard", "samples", len(samples), _reasons(samples)),
     ]
 
 
-def _selection(storage: Storage) -> Step:
-    """Targets with a reference and without; refused references are not targets, so they do not count here."""
+def _selection(storage: Storage) -> FunnelStep:
+    """Targets with and without a reference. Refused references are not targets and do not count."""
     pairs = storage.scan("pairs", ("target", "reference", "reject"))
     without = pairs.filter(
         pc.and_(pc.is_null(pairs.column("reference")), pc.is_valid(pairs.column("reject")))
     )
     targets = len(pc.unique(pairs.column("target")))
-    return Step("select", "targets", targets, _reasons(without))
+    return FunnelStep("select", "targets", targets, _reasons(without))
 
 
 def _reasons(rows: pa.Table) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The pictures of a build: faces by id, photos by key, samples by where they lie; and where each comes from."""
+"""The pictures of a build for the report: faces by id, photos by key, samples by their files; and their origins."""
 
 import hashlib
 import tarfile
@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerefs.pipeline.report.thumbnails import Budget, Picture, thumbnail
+from facerefs.pipeline.report.thumbnails import Picture, PictureBudget, thumbnail
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.pipeline.text import web_link
@@ -31,31 +31,31 @@ class Origin:
 
 
 class Album:
-    """Looks pictures up, makes each thumbnail once, and keeps all within one budget."""
+    """Thumbnails of a build: each is made once, and all together stay within one budget of bytes."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._budget = Budget()
+        self._budget = PictureBudget()
         self._made: dict[tuple[str, str], Picture | None] = {}
 
     def face(self, face: str) -> Picture | None:
-        """The aligned crop of a face; of a row without a crop, the photo."""
+        """The aligned crop of a face; the photo if the row has no crop. None if neither can be shown."""
         row = self._face(face)
         if row is None:
             return None
         if row["crop"] is None:
             return self.photo(row["key"])
-        return self._once(("face", face), row["crop"], None)
+        return self._thumbnail_once(("face", face), row["crop"], None)
 
     def photo(self, key: str) -> Picture | None:
-        """A photo of the table `images`, if its bytes are still the ones that were crawled."""
+        """A photo of the table `images`; None if its bytes are gone or are no longer those that were crawled."""
         row = _row(self._images, "key", key)
         if row is None or row["photo"] is None:
             return None
-        return self._once(("photo", key), row["photo"], row["id"])
+        return self._thumbnail_once(("photo", key), row["photo"], row["id"])
 
     def sample(self, files: dict[str, Any] | None, names: Iterable[str]) -> list[Picture | None]:
-        """Pictures of a sample by the middle part of their names: gt, ref0, ..., lq."""
+        """The pictures of a sample, by the middle part of their file names: gt, ref0, ..., lq."""
         data = None if files is None else self._storage.read_blob(**files)
         try:
             members = {} if data is None else read_members(data)
@@ -76,7 +76,9 @@ class Album:
     def _face(self, face: str) -> dict[str, Any] | None:
         return _row(self._faces, "id", face)
 
-    def _once(self, name: tuple[str, str], place: dict[str, Any], sha256: str | None) -> Picture | None:
+    def _thumbnail_once(
+        self, name: tuple[str, str], place: dict[str, Any], sha256: str | None
+    ) -> Picture | None:
         if name not in self._made:
             data = self._storage.read_blob(**place)
             changed = data is not None and sha256 is not None and hashlib.sha256(data).hexdigest() != sha256

@@ -1,4 +1,4 @@
-"""Histograms as geometry: bars and ticks in the units of an SVG, which the template only has to draw."""
+"""Compute histograms for the report: bars and ticks in SVG units, ready to be drawn by the template."""
 
 import math
 from collections.abc import Sequence
@@ -8,21 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from facerefs.pipeline.text import figure
+from facerefs.schemas.arrays import Float64s
 
 WIDTH = 360.0
 HEIGHT = 150.0
-_TOP = 14.0  # room for the name of the limit
-_BOTTOM = 22.0  # and for the figures of the axis
+_TOP = 14.0  # space for the label of the limit
+_BOTTOM = 22.0  # space for the labels of the axis
 _TICKS = 5
 _BINS_PER_TICK = 5
 _NARROWEST = 1e-200  # the smallest floats cannot be divided
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar, and what it says."""
+    """A bar in SVG units, and its tooltip."""
 
     x: float
     y: float
@@ -33,7 +32,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Tick:
-    """A figure of the axis, or the limit, at x."""
+    """A label of the axis, or of the limit, at x."""
 
     x: float
     text: str
@@ -41,14 +40,14 @@ class Tick:
 
 @dataclass(frozen=True)
 class Series:
-    """Values of one kind; `name` is empty if there is only one."""
+    """Values to draw in one colour; `name` is empty if the histogram has only one series."""
 
     name: str
-    values: Floats
+    values: Float64s
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnSeries:
     """A series as bars, with its number of values, median, and 5th and 95th percentiles as text."""
 
     name: str
@@ -66,7 +65,7 @@ class Histogram:
     title: str
     unit: str
     note: str
-    series: list[Drawn]
+    series: list[DrawnSeries]
     ticks: list[Tick]
     limit: Tick | None
     baseline: float
@@ -81,7 +80,7 @@ def histogram(
     limit: float | None = None,
     digits: int = 1,
 ) -> Histogram | None:
-    """Lay out a histogram of finite values; None if there are none.
+    """A histogram of the finite values of the series; None if there are none.
 
     limit: a value to mark on the axis. digits: decimals of the median and the percentiles.
     """
@@ -107,7 +106,7 @@ def histogram(
     )
 
 
-def _edges(low: float, high: float) -> tuple[Floats, float]:
+def _edges(low: float, high: float) -> tuple[Float64s, float]:
     """Edges of the bins at round numbers, and the step of the ticks, a multiple of the bins' width."""
     size = max(abs(low), abs(high))
     # Bins much narrower than the values themselves could not be told apart as floats.
@@ -125,21 +124,23 @@ def _round_step(step: float) -> float:
     return min((factor * power for factor in (1, 2, 5, 10)), key=lambda near: abs(math.log(near / step)))
 
 
-def _ticks(edges: Floats, step: float) -> list[float]:
+def _ticks(edges: Float64s, step: float) -> list[float]:
     first = math.ceil(edges[0] / step - 1e-9)
     last = math.floor(edges[-1] / step + 1e-9)
     return [k * step for k in range(first, last + 1)]
 
 
-def _drawn(series: Series, numbers: npt.NDArray[np.int64], edges: Floats, tallest: int, digits: int) -> Drawn:
-    room = HEIGHT - _TOP - _BOTTOM
+def _drawn(
+    series: Series, numbers: npt.NDArray[np.int64], edges: Float64s, tallest: int, digits: int
+) -> DrawnSeries:
+    space = HEIGHT - _TOP - _BOTTOM
     width = edges[1] - edges[0]
     bars = [
         Bar(
             x=round(_x(left, edges), 2),
-            y=round(HEIGHT - _BOTTOM - room * number / tallest, 2),
+            y=round(HEIGHT - _BOTTOM - space * number / tallest, 2),
             width=round(_x(right, edges) - _x(left, edges) - 1, 2),
-            height=round(room * number / tallest, 2),
+            height=round(space * number / tallest, 2),
             title=f"{_number(left, width)} to {_number(right, width)}: {number}",
         )
         for left, right, number in zip(edges[:-1], edges[1:], numbers.tolist(), strict=True)
@@ -148,13 +149,13 @@ def _drawn(series: Series, numbers: npt.NDArray[np.int64], edges: Floats, talles
     low, median, high = (
         figure(value, digits) for value in np.percentile(series.values, [5, 50, 95]).tolist()
     )
-    return Drawn(series.name, bars, len(series.values), median, low, high)
+    return DrawnSeries(series.name, bars, len(series.values), median, low, high)
 
 
-def _x(value: float, edges: Floats) -> float:
+def _x(value: float, edges: Float64s) -> float:
     return float(round((value - edges[0]) / (edges[-1] - edges[0]) * WIDTH, 2))
 
 
 def _number(value: float, step: float) -> str:
-    """A value at a multiple of `step`, with as many decimals as that needs."""
+    """A value with as many decimals as multiples of `step` need."""
     return figure(value, max(0, -math.floor(math.log10(step) + 1e-9)))

@@ -1,4 +1,4 @@
-"""`facerefs report`: the page that shows what a build holds, how it came about, and what was left out."""
+"""`facerefs report`: a page that shows what a build contains, how it was made, and what was rejected."""
 
 import base64
 import hashlib
@@ -15,10 +15,10 @@ from facerefs.pipeline.report.review.review import review
 from facerefs.pipeline.report.sections.distributions import distributions
 from facerefs.pipeline.report.sections.duplicates import duplicates
 from facerefs.pipeline.report.sections.facts import facts, read_plan
-from facerefs.pipeline.report.sections.labels import labels
+from facerefs.pipeline.report.sections.labels import label_changes
 from facerefs.pipeline.report.sections.people import people
 from facerefs.pipeline.report.sections.references import references
-from facerefs.pipeline.report.sections.rejects import stages
+from facerefs.pipeline.report.sections.rejects import stage_funnels
 from facerefs.pipeline.report.sections.samples import samples
 from facerefs.pipeline.report.sections.training import training_runs
 from facerefs.pipeline.storage.folder import Storage
@@ -27,23 +27,27 @@ REPORT_FILE = "report.html"
 
 
 def write_report(storage: Storage) -> None:
-    """Write `report.html` into the build's folder: one file, without scripts, that loads nothing.
+    """Write `report.html` into the build's folder: one file without scripts that loads nothing from outside.
 
-    It is a function of the build alone: the same build gives the same bytes.
+    The same build gives the same bytes.
     """
     plan = read_plan(storage)
     album = Album(storage)
-    css = resources.files("facerefs.pipeline.report").joinpath("report.css").read_text(encoding="utf-8")
-    # In the order of importance: what comes later goes without pictures if there are too many.
+    css = (
+        resources.files("facerefs.pipeline.report")
+        .joinpath("templates", "report.css")
+        .read_text(encoding="utf-8")
+    )
+    # The most important sections first: once the budget of pictures is spent, later sections have none.
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             facts=facts(storage, plan),
-            stages=stages(storage, album),
+            stages=stage_funnels(storage, album),
             samples=samples(storage, album),
             people=people(storage, album),
-            labels=labels(storage, album),
+            labels=label_changes(storage, album),
             review=review(storage, album),
             duplicates=duplicates(storage, album),
             references=references(storage, album),
@@ -59,9 +63,9 @@ def write_report(storage: Storage) -> None:
 
 
 def _environment() -> Environment:
-    """Everything that is printed is escaped, and cleaned of what cannot be seen."""
+    """The templates' environment: all output is escaped, and invisible characters are replaced."""
     environment = Environment(
-        loader=PackageLoader("facerefs.pipeline.report", "."),
+        loader=PackageLoader("facerefs.pipeline.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=text.shown,

@@ -1,4 +1,4 @@
-"""Which rows of a long list are shown: always the same ones of the same list."""
+"""Choose the rows of a long list that the report shows; the same list always gives the same rows."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Small pictures that the page carries within itself, together no larger than a budget."""
+"""Thumbnails that are embedded in the page, within a budget of bytes."""
 
 import base64
 import io
@@ -11,12 +11,12 @@ from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 _LIMITS = DecodeLimits(min_side_px=1)
 _WEBP_QUALITY = 82
-BUDGET_BYTES = 5_000_000
+PICTURE_BUDGET_BYTES = 5_000_000
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI, its size in pixels, and the size of what it was made from."""
+    """A thumbnail as a data URI, its size in pixels, and the size of the original in pixels."""
 
     uri: Markup
     width: int
@@ -26,7 +26,7 @@ class Picture:
 
 
 def thumbnail(data: bytes | None, side_px: int) -> Picture | None:
-    """A WebP of at most `side_px` on the longer side; None if the bytes are not there or no picture."""
+    """A WebP whose longer side has at most `side_px`; None if there are no bytes or they are no picture."""
     if data is None:
         return None
     try:
@@ -41,14 +41,14 @@ def thumbnail(data: bytes | None, side_px: int) -> Picture | None:
     return Picture(Markup(uri), *image.size, photo.width, photo.height)  # noqa: S704 - base64 has no markup
 
 
-class Budget:
-    """Lets pictures into the page until they are too many bytes; every use of a picture counts."""
+class PictureBudget:
+    """The bytes that pictures may still take in the page; every use of a picture counts."""
 
-    def __init__(self, total_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(self, total_bytes: int = PICTURE_BUDGET_BYTES) -> None:
         self._left = total_bytes
 
     def spend(self, picture: Picture | None) -> Picture | None:
-        """The picture, or None if it no longer fits."""
+        """The picture, or None if the rest of the budget is too small for it."""
         if picture is None or len(picture.uri) > self._left:
             return None
         self._left -= len(picture.uri)

@@ -4,17 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from facerefs.pipeline.config.config import ENGINES
 from facerefs.pipeline.errors import UserError
+from facerefs.schemas.arrays import UInt8Image
 
 if TYPE_CHECKING:
     from facerefs.stages.engines.engine import Detector, Landmarker
     from facerefs.trainers.restore import AlignedFace
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +60,7 @@ def load_engines(name: str, where: Any) -> Engines:
     )
 
 
-def _pixels(path: Path) -> Pixels:
+def _pixels(path: Path) -> UInt8Image:
     from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
     try:

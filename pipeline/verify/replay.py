@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.operations import Resize
 from facerefs.schemas.sample import (
     DEGRADED,
@@ -17,7 +18,7 @@ from facerefs.schemas.sample import (
     read_json,
 )
 from facerefs.schemas.theta import Theta, from_records
-from facerefs.stages.images.encode import JPEG_QUALITIES, Pixels, decode_image, degraded_files, encode_pixels
+from facerefs.stages.images.encode import JPEG_QUALITIES, decode_image, degraded_files, encode_pixels
 from facerefs.stages.synthesise.stored import stored_reference
 
 _MAX_SYNTHESIS_PX = 2048
@@ -50,7 +51,7 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
     return _synthesis_fault(files, pixels, said)
 
 
-def _synthesis_fault(files: Mapping[str, bytes], truth: Pixels, said: Mapping[str, Any]) -> str | None:
+def _synthesis_fault(files: Mapping[str, bytes], truth: UInt8Image, said: Mapping[str, Any]) -> str | None:
     """What differs in the first synthesised reference that is not what its ground truth and synthesis give."""
     for number, reference in enumerate(said["references"]):
         if "synthesis" not in reference:
@@ -74,7 +75,7 @@ def _name(files: Mapping[str, bytes], file: SampleFile, number: int | None = Non
     return name
 
 
-def _same_image(made: Pixels, stored: bytes) -> bool:
+def _same_image(made: UInt8Image, stored: bytes) -> bool:
     if stored.startswith(_JPEG):
         return any(encode_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
     return np.array_equal(made, decode_image(stored))

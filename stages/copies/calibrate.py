@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import COPY, SESSION, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import FaceFeatures, PairSimilarity
 from facerefs.stages.engines.calibration import Calibration
-from facerefs.stages.search.similarity import Floats, Ints
 
 FEWEST_PEOPLE, FEWEST_PHOTOS = 5, 40
 MOST_PHOTOS = 2000  # of which all pairs are compared
@@ -33,9 +33,9 @@ class CalibrationResult:
     """The calibration, the cosines it was measured on, and the kinds of pairs that the copy rule finds with it."""
 
     calibration: Calibration
-    one_person: Floats  # two photos of one person
-    two_people: Floats
-    copies: Floats  # a photo and its edited copy
+    one_person: Float32s  # two photos of one person
+    two_people: Float32s
+    copies: Float32s  # a photo and its edited copy
     by_edit: dict[str, KindCounts]
     edits: KindCounts  # all of them
     shots: KindCounts  # all pairs of two photos, none of which should be a copy
@@ -45,7 +45,7 @@ class CalibrationResult:
 
 
 def measure_calibration(
-    features: FaceFeatures, person: Ints, photo: Ints, edit: NDArray[np.str_], rule: CopyRule
+    features: FaceFeatures, person: Int64s, photo: Int64s, edit: NDArray[np.str_], rule: CopyRule
 ) -> CalibrationResult:
     """The calibration measured on N faces: of photos as they are, where `edit` is empty, and of their edited copies.
 
@@ -94,7 +94,7 @@ def measure_calibration(
     )
 
 
-def _check(person: Ints, copies: int) -> None:
+def _check(person: Int64s, copies: int) -> None:
     people = len(np.unique(person))
     if people < FEWEST_PEOPLE or min(len(person), copies) < FEWEST_PHOTOS:
         raise ValueError(
@@ -108,7 +108,7 @@ def _unplanned_copies(shots: PairSimilarity, rule: CopyRule) -> NDArray[np.bool_
     return (shots.hash_distance <= rule.hash_bits) & (shots.landmark_distance <= rule.landmarks)
 
 
-def _copies(photo: Ints, edit: NDArray[np.str_], original: Ints) -> tuple[Ints, Ints]:
+def _copies(photo: Int64s, edit: NDArray[np.str_], original: Int64s) -> tuple[Int64s, Int64s]:
     """The rows of the edited copies, and the rows of their photos; copies of photos without a face are left out."""
     row_of = dict(zip(photo[original].tolist(), original.tolist(), strict=True))
     copied = [row for row in np.flatnonzero(edit != "").tolist() if int(photo[row]) in row_of]
@@ -116,7 +116,7 @@ def _copies(photo: Ints, edit: NDArray[np.str_], original: Ints) -> tuple[Ints, 
 
 
 def _calibration(
-    within: Floats, between: Floats, shots: PairSimilarity, copies: Floats, rule: CopyRule
+    within: Float32s, between: Float32s, shots: PairSimilarity, copies: Float32s, rule: CopyRule
 ) -> Calibration:
     most_alike, median = float(shots.similarity.max()), float(np.median(copies))
     same_shot = most_alike + max(0.0, median - most_alike) / 4
@@ -131,7 +131,7 @@ def _calibration(
     return Calibration(*(math.ceil(figure * 1000 - 1e-6) / 1000 for figure in figures))
 
 
-def _youden(within: Floats, between: Floats) -> float:
+def _youden(within: Float32s, between: Float32s) -> float:
     """The cosine in the middle of the plateau of Youden's J: the shares of `within` less `between` above it."""
     steps = np.linspace(-1, 1, 4001)
     above = [1 - np.searchsorted(np.sort(cosines), steps) / len(cosines) for cosines in (within, between)]

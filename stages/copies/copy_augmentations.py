@@ -42,7 +42,7 @@ def _grey(photo: Image.Image) -> Image.Image:
     return photo.convert("L").convert("RGB")
 
 
-EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
+AUGMENTATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "re-encoded": lambda photo: photo,
     "resized": _resized,
     "cropped": _cropped,
@@ -52,13 +52,14 @@ EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "grey": _grey,
     "mirrored": ImageOps.mirror,
 }
-"""Of an RGB photo: JPEG of quality 30; half the size; 11 % off each way, off the centre; by 5 degrees, with black
-corners; gamma 0.7; contrast by 1.4; without colour; mirrored. All but the first are saved as JPEG of quality 92."""
+"""Of an RGB photo, in this order: JPEG of quality 30; half the size; cropped by 11 % of each side, off the centre;
+rotated by 5 degrees, with black corners; gamma 0.7; contrast times 1.4; gray; mirrored. All but the first are saved as
+JPEG of quality 92."""
 
 
-def edited(photo: Image.Image, edit: str) -> bytes:
-    """The photo after an edit of `EDITS`, as JPEG bytes."""
+def augmented_jpeg(photo: Image.Image, name: str) -> bytes:
+    """A copy of the photo after one of `AUGMENTATIONS`, as JPEG bytes."""
     buffer = io.BytesIO()
-    quality = _LOW_QUALITY if edit == "re-encoded" else _ENCODED
-    EDITS[edit](photo.convert("RGB")).save(buffer, "JPEG", quality=quality)
+    quality = _LOW_QUALITY if name == "re-encoded" else _ENCODED
+    AUGMENTATIONS[name](photo.convert("RGB")).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -7,8 +7,8 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.engines.calibration import calibration_of
-from facerefs.stages.search.similarity import Floats, Ints
 
 Cosine = Annotated[float, Ge(-1), Le(1)]
 Bits = Annotated[int, Ge(0), Le(64)]
@@ -62,7 +62,7 @@ class CopyRule:
             session_similarity=filled(self.session_similarity, known.session),
         )
 
-    def kinds(self, similarity: Floats, hash_distance: Ints, landmark_distance: Floats) -> Ints:
+    def kinds(self, similarity: Float32s, hash_distance: Int64s, landmark_distance: Float32s) -> Int64s:
         """NEITHER, SESSION, UNSURE or COPY for each pair; arrays of any one shape. The rule must be calibrated."""
         copy, same_shot, session = self._cosines
         agree = landmark_distance <= self.landmarks
@@ -78,8 +78,8 @@ class CopyRule:
         return min(copy, same_shot)
 
     def certainty(
-        self, kinds: Ints, similarity: Floats, hash_distance: Ints, landmark_distance: Floats
-    ) -> Floats:
+        self, kinds: Int64s, similarity: Float32s, hash_distance: Int64s, landmark_distance: Float32s
+    ) -> Float32s:
         """The certainty of each COPY or UNSURE pair of `kinds`: how far it is from being neither, float32 from 0 to 1.
 
         The smallest margin of the conditions that decided; of several sets of conditions that hold, the largest.
@@ -97,7 +97,7 @@ class CopyRule:
         return np.where(kinds == COPY, np.maximum(likely, certain), unsure).astype(np.float32)
 
     def why(
-        self, kinds: Ints, similarity: Floats, hash_distance: Ints, landmark_distance: Floats
+        self, kinds: Int64s, similarity: Float32s, hash_distance: Int64s, landmark_distance: Float32s
     ) -> list[str]:
         """A sentence with the figures that decided, and their limits, for each COPY or UNSURE pair; arrays (N,)."""
         copy, same_shot, _ = self._cosines
@@ -121,11 +121,11 @@ class CopyRule:
         return copy, same_shot, session
 
 
-def _over(values: Floats, threshold: float) -> NDArray[np.float64]:
+def _over(values: Float32s, threshold: float) -> NDArray[np.float64]:
     margin: NDArray[np.float64] = np.clip(2 * (values - threshold) / max(1 - threshold, 1e-6), 0, 1)
     return margin
 
 
-def _under(values: Floats | Ints, threshold: float) -> NDArray[np.float64]:
+def _under(values: Float32s | Int64s, threshold: float) -> NDArray[np.float64]:
     margin: NDArray[np.float64] = np.clip(2 * (threshold - values) / max(threshold, 1e-6), 0, 1)
     return margin

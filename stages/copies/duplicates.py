@@ -6,17 +6,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DUPLICATES
 from facerefs.stages.copies.pair_overrides import PhotoOverrides
-from facerefs.stages.search.hamming import Ints
 
 
 def duplicates(
     photos: pa.Table,
-    rows: Ints,
-    keeper: Ints,
-    distance: Ints,
+    rows: Int64s,
+    keeper: Int64s,
+    distance: Int64s,
     mirrored: NDArray[np.bool_],
     overrides: PhotoOverrides,
 ) -> pa.Table:
@@ -53,7 +53,7 @@ def dropped(photos: pa.Table, overrides: PhotoOverrides) -> pa.Table:
     return pa.Table.from_pylist(dropped, DUPLICATES).sort_by("key")
 
 
-def _lines(overrides: PhotoOverrides, rows: Ints) -> list[int | None]:
+def _lines(overrides: PhotoOverrides, rows: Int64s) -> list[int | None]:
     """For each row the override line by which it is a copy or is kept; None if there is none."""
     lines = overrides.kept | {row: line for row, (_, line) in overrides.copies.items()}
     return [lines.get(row) for row in rows.tolist()]

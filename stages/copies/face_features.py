@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
-from facerefs.stages.faces.landmarks import mirrored
+from facerefs.stages.faces.landmarks import mirror_landmarks
 from facerefs.stages.search.hamming import Hashes
-from facerefs.stages.search.similarity import Floats, Ints, inner_products, rows_of_matrix
+from facerefs.stages.search.similarity import inner_products, rows_of_matrix
 
 FACE_FEATURES = ("landmarks", "crop_size", "embedding", "crop_phash", "crop_phash_mirror")
 """The columns of `faces` that are needed."""
@@ -27,9 +28,9 @@ Arrays = Callable[[NDArray[Any]], NDArray[Any]]
 class PairSimilarity:
     """How alike the faces of pairs are: arrays of one length."""
 
-    similarity: Floats  # cosine
-    hash_distance: Ints  # bits, see `hash_distance`
-    landmark_distance: Floats  # the nearer way round, see `FaceFeatures.landmark_distance`
+    similarity: Float32s  # cosine
+    hash_distance: Int64s  # bits, see `hash_distance`
+    landmark_distance: Float32s  # the nearer way round, see `FaceFeatures.landmark_distance`
     mirrored: NDArray[np.bool_]  # the hashes are nearer if one of the two is mirrored
 
     def take(self, rows: NDArray[Any]) -> "PairSimilarity":
@@ -37,7 +38,7 @@ class PairSimilarity:
         return PairSimilarity(*(column[rows] for column in vars(self).values()))
 
     @property
-    def evidence(self) -> tuple[Floats, Ints, Floats]:
+    def evidence(self) -> tuple[Float32s, Int64s, Float32s]:
         """What a `CopyRule` judges by, in its order."""
         return self.similarity, self.hash_distance, self.landmark_distance
 
@@ -46,15 +47,15 @@ class PairSimilarity:
 class FaceFeatures:
     """What is compared of N faces: arrays of length N."""
 
-    landmarks: Floats  # (N, 68, 2), as a share of the crop's side
-    last: Floats  # x of the centre of a row's last pixel, in the same unit
-    vectors: Floats  # (N, D), unit length
+    landmarks: Float32s  # (N, 68, 2), as a share of the crop's side
+    last: Float32s  # x of the centre of a row's last pixel, in the same unit
+    vectors: Float32s  # (N, D), unit length
     phash: Hashes
     phash_mirror: Hashes
     hashed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, faces: pa.Table, rows: Ints | None = None) -> "FaceFeatures":
+    def of(cls, faces: pa.Table, rows: Int64s | None = None) -> "FaceFeatures":
         """The features of all rows of `faces`, or of these, from the columns FACE_FEATURES.
 
         Raises ValueError if a face lacks landmarks or embedding.
@@ -81,7 +82,7 @@ class FaceFeatures:
         """What `pick` makes of each of the arrays: some of the faces, or axes to broadcast over."""
         return FaceFeatures(*(pick(column) for column in vars(self).values()))
 
-    def pairs(self, a: Ints, b: Ints) -> PairSimilarity:
+    def pairs(self, a: Int64s, b: Int64s) -> PairSimilarity:
         """How alike faces a and b are, pair by pair; the order of the two changes nothing."""
         a, b = np.minimum(a, b), np.maximum(a, b)
         blocks = [
@@ -91,7 +92,7 @@ class FaceFeatures:
         columns = zip(*(vars(block).values() for block in blocks), strict=True)
         return PairSimilarity(*(np.concatenate(column) for column in columns))
 
-    def _pairs(self, a: Ints, b: Ints) -> PairSimilarity:
+    def _pairs(self, a: Int64s, b: Int64s) -> PairSimilarity:
         one, other = self.view(lambda values: values[a]), self.view(lambda values: values[b])
         bits, mirrored_bits = _hash_distances(one, other)
         return PairSimilarity(
@@ -101,16 +102,16 @@ class FaceFeatures:
             mirrored=mirrored_bits < bits,
         )
 
-    def landmark_distance(self, a: Ints, b: Ints) -> Floats:
+    def landmark_distance(self, a: Int64s, b: Int64s) -> Float32s:
         """`landmark_distance` of faces a and b as they are, or with one of the two mirrored if that is less."""
         a, b = np.minimum(a, b), np.maximum(a, b)
         points, other = self.landmarks[a], self.landmarks[b]
         return np.minimum(
-            landmark_distance(points, other), landmark_distance(mirrored(points, self.last[a]), other)
+            landmark_distance(points, other), landmark_distance(mirror_landmarks(points, self.last[a]), other)
         )
 
 
-def landmark_distance(points: Floats, other: Floats) -> Floats:
+def landmark_distance(points: Float32s, other: Float32s) -> Float32s:
     """The mean over 68 points of |dx| + |dy|, as a share of the crop's side; (..., 68, 2) that broadcast -> (...).
 
     Every pair is summed in an order of its own, so that its distance does not depend on the others.
@@ -119,7 +120,7 @@ def landmark_distance(points: Floats, other: Floats) -> Floats:
     return np.asarray(moved.reshape(*moved.shape[:-2], 2 * _POINTS).sum(axis=-1) / np.float32(_POINTS))
 
 
-def hash_distance(one: FaceFeatures, other: FaceFeatures) -> Ints:
+def hash_distance(one: FaceFeatures, other: FaceFeatures) -> Int64s:
     """Bits between the hashes of the crops, of the nearer of the two mirror images; UNKNOWN_BITS if one is unknown.
 
     The features of the two broadcast.
@@ -127,7 +128,7 @@ def hash_distance(one: FaceFeatures, other: FaceFeatures) -> Ints:
     return np.minimum(*_hash_distances(one, other))
 
 
-def _hash_distances(one: FaceFeatures, other: FaceFeatures) -> tuple[Ints, Ints]:
+def _hash_distances(one: FaceFeatures, other: FaceFeatures) -> tuple[Int64s, Int64s]:
     """Bits between the crops as they are, and with one of the two mirrored."""
     upright = np.bitwise_count(one.phash ^ other.phash)
     flipped = np.minimum(

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facerefs.stages.search.similarity import Ints
+from facerefs.schemas.arrays import Int64s
 
 
 @dataclass(frozen=True)
 class PairOverrides:
     """The decisions about pairs of N faces: arrays of one length, each pair a < b once, with key a * N + b."""
 
-    key: Ints
-    line: Ints
+    key: Int64s
+    line: Int64s
     copy: NDArray[np.bool_]  # True: one shot; False: two shots
 
     def take(self, rows: NDArray[Any]) -> "PairOverrides":

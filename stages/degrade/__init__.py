@@ -1,1 +1,1 @@
-"""Degradation as a pure function of theta: a recipe draws theta, `apply_theta` applies it."""
+"""Degrade faces: a recipe draws theta (the list of operations with all their numbers), `apply_theta` applies it."""

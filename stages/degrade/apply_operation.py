@@ -1,4 +1,4 @@
-"""One step of a program on the pixels of the images that it concerns."""
+"""Apply one step of a program to the pixels of its images."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -32,11 +32,11 @@ from facerefs.stages.degrade.operations.noise import add_noise, add_poisson_nois
 from facerefs.stages.degrade.operations.padded_batch import mirror
 from facerefs.stages.degrade.operations.resize import Gaussians, resize
 from facerefs.stages.degrade.operations.soft_jpeg import soft_jpeg
-from facerefs.stages.degrade.program import Step
+from facerefs.stages.degrade.program import ProgramStep
 
 
-def apply(step: Step, images: Tensor) -> Tensor:
-    """(n, 3, H, W) floating RGB in [0, 1], as large as `step.before`, to the same as large as `step.after`."""
+def apply_step(step: ProgramStep, images: Tensor) -> Tensor:
+    """The images after the step: (n, 3, H, W) RGB in [0, 1], of sizes `step.before`, then of sizes `step.after`."""
     kind = step.kind.operation
     if kind in _KERNELS:
         return blur(images, step.before, _kernels(step, kind, images))
@@ -61,13 +61,13 @@ _KERNELS: dict[type[Operation], Callable[..., Tensor]] = {
 }
 
 
-def _kernels(step: Step, kind: type[Operation], images: Tensor) -> Tensor:
-    """The arguments of each function in `kernels` are named and ordered as the fields of its operation."""
+def _kernels(step: ProgramStep, kind: type[Operation], images: Tensor) -> Tensor:
+    """Kernels (n, K, K). Each function of `kernels` takes the fields of its operation, in their order."""
     taps, *numbers = (step.values[field.name] for field in fields(kind))
     return _KERNELS[kind](step.reach, taps, *(number.to(images) for number in numbers))
 
 
-def _resized(step: Step, images: Tensor) -> Tensor:
+def _resized(step: ProgramStep, images: Tensor) -> Tensor:
     mode = cast(ResizeMode, step.kind.choice)
     blur: Gaussians | Tensor | None = None
     if step.kind.along_axes:
@@ -78,14 +78,14 @@ def _resized(step: Step, images: Tensor) -> Tensor:
     return resize(images, step.before, step.after, mode, blur)
 
 
-def _noisy(step: Step, images: Tensor) -> Tensor:
+def _noisy(step: ProgramStep, images: Tensor) -> Tensor:
     gray, seeds = bool(step.kind.choice), step.values["seed"]
     if step.kind.operation is Noise:
         return add_noise(images, step.before, step.values["sigma"], gray, seeds)
     return add_poisson_noise(images, step.before, step.values["scale"], gray, seeds)
 
 
-def _recoloured(step: Step, images: Tensor) -> Tensor:
+def _recoloured(step: ProgramStep, images: Tensor) -> Tensor:
     values = step.values
     match step.kind.operation:
         case kind if kind is ColourShift:

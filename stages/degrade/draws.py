@@ -1,8 +1,8 @@
-"""Drawing a theta from a recipe.
+"""Draw a theta from a recipe.
 
-Every drawn number has a name, and is the SHA-256 of (seed, name). So there is no order of drawing, the
-numbers are the same on every machine and with every library, and a new parameter never changes the others.
-Numbers of the second round have names with `2/` in front, and so on; those of the ending with `ending/`.
+Every drawn number has a name and is made from the SHA-256 of (seed, name). So the order of drawing does not matter, the
+numbers are the same on every machine and with every library, and a new parameter never changes the other numbers.
+Names in the second pass begin with `2/`, in the third with `3/`, and in the final pass with `ending/`.
 """
 
 import hashlib
@@ -34,14 +34,14 @@ from facerefs.schemas.operations import (
 )
 from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.recipe import (
-    Ending,
+    FinalPass,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomColour,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
 
 T = TypeVar("T")
@@ -50,46 +50,46 @@ _ANGLE_RAD = Range(-math.pi, math.pi)
 _SINC_LONG_TAPS = 13
 
 
-def theta_seed(dataset_seed: int, key: str, draw: int) -> int:
-    """Seed of one theta, 0 to 2**64 - 1; `draw` counts the thetas of one sample (0, or the epoch)."""
+def derive_seed(dataset_seed: int, key: str, draw: int) -> int:
+    """A 64-bit seed (0 to 2**64 - 1) for one draw of one key, such as a theta of a sample (`draw`: 0, or the epoch)."""
     return _digest(f"{dataset_seed}/{draw}/{key}")
 
 
 def draw(recipe: Recipe, seed: int, size_px: int) -> Theta:
-    """Draw a theta for a square image of `size_px`; the same arguments give the same theta, always.
+    """A theta for a square image of `size_px`. The same arguments always give the same theta.
 
-    Raises ValueError if a drawn size is more than an image may have: `size_px` times 4 has to be allowed.
+    Raises ValueError if a drawn size is larger than an image may be: 4 times `size_px` has to be allowed.
     """
     theta: list[Operation] = []
     for number, one in enumerate(recipe.rounds, start=1):
-        theta += _round(one, _Numbers(seed, "" if number == 1 else f"{number}/"), size_px)
+        theta += _pass(one, _Numbers(seed, "" if number == 1 else f"{number}/"), size_px)
     if recipe.ending:
-        theta += _ending(recipe.ending, _Numbers(seed, "ending/"), size_px)
+        theta += _final_pass(recipe.ending, _Numbers(seed, "ending/"), size_px)
     return tuple(theta)
 
 
 @dataclass(frozen=True)
 class _Numbers:
-    """The drawn numbers of one seed, by name."""
+    """Random numbers of one seed, each by its name."""
 
     seed: int
     prefix: str
 
     def uniform(self, name: str) -> float:
-        """In [0, 1), of 53 bits."""
+        """A number in [0, 1) with 53 random bits."""
         return self.bits(name) * 2.0**-53
 
     def bits(self, name: str) -> int:
-        """53 bits: what a double, and so every reader of JSON, holds exactly."""
+        """An integer of 53 bits, which a double, and so every reader of JSON, holds exactly."""
         return _digest(f"{self.seed}/{self.prefix}{name}") >> 11
 
-    def happens(self, chance: float, name: str) -> bool:
-        return self.uniform(name) < chance
+    def happens(self, prob: float, name: str) -> bool:
+        return self.uniform(name) < prob
 
     def between(self, ends: Range, name: str) -> float:
         return float(min(ends.high, ends.low + (ends.high - ends.low) * self.uniform(name)))
 
-    def whole(self, ends: WholeRange, name: str, step: int = 1) -> int:
+    def integer(self, ends: IntRange, name: str, step: int = 1) -> int:
         return ends.low + step * int(self.uniform(name) * ((ends.high - ends.low) // step + 1))
 
     def one_of(self, choices: Sequence[T], name: str) -> T:
@@ -104,7 +104,7 @@ class _Numbers:
         )
 
 
-def _round(one: Round, numbers: _Numbers, size_px: int) -> list[Operation]:
+def _pass(one: Pass, numbers: _Numbers, size_px: int) -> list[Operation]:
     theta: list[Operation] = []
     if one.blur and numbers.happens(one.blur.chance, "blur_chance"):
         theta.append(_blur(one.blur, numbers))
@@ -120,7 +120,7 @@ def _round(one: Round, numbers: _Numbers, size_px: int) -> list[Operation]:
 
 
 def _blur(blur: RandomBlur, numbers: _Numbers) -> AnyBlur:
-    taps = numbers.whole(blur.taps, "taps", step=2)
+    taps = numbers.integer(blur.taps, "taps", step=2)
     if numbers.happens(blur.sinc_chance, "sinc"):
         long = taps >= _SINC_LONG_TAPS
         cutoff_rad = blur.sinc_cutoff_from_13_taps_rad if long else blur.sinc_cutoff_rad
@@ -191,18 +191,18 @@ def _colour(colour: RandomColour, numbers: _Numbers) -> list[Operation]:
     return theta
 
 
-def _ending(ending: Ending, numbers: _Numbers, size_px: int) -> list[Operation]:
+def _final_pass(ending: FinalPass, numbers: _Numbers, size_px: int) -> list[Operation]:
     out_px = max(1, int(size_px // ending.reduction))
     last: list[Operation] = [Resize(out_px, out_px, numbers.one_of(ending.modes, "mode"))]
     if numbers.happens(ending.sinc_chance, "sinc"):
-        taps = numbers.whole(ending.sinc_taps, "taps", step=2)
+        taps = numbers.integer(ending.sinc_taps, "taps", step=2)
         last.append(SincBlur(taps, numbers.between(ending.sinc_cutoff_rad, "sinc_cutoff")))
     jpeg = _jpeg(ending.jpeg_quality, numbers)
     return [*last, jpeg] if numbers.happens(ending.jpeg_last_chance, "jpeg_last") else [jpeg, *last]
 
 
-def _jpeg(quality: WholeRange, numbers: _Numbers) -> Jpeg:
-    return Jpeg(numbers.whole(quality, "jpeg"), "4:2:0")  # what OpenCV and libjpeg do unless told otherwise
+def _jpeg(quality: IntRange, numbers: _Numbers) -> Jpeg:
+    return Jpeg(numbers.integer(quality, "jpeg"), "4:2:0")  # the default of OpenCV and libjpeg
 
 
 def _digest(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Checks of a recipe's ranges, chances and weights; each raises ValueError with one sentence."""
+"""Check the ranges, probabilities and weights of a recipe; each check raises ValueError with one sentence."""
 
 import math
 from collections.abc import Sequence
@@ -6,39 +6,39 @@ from collections.abc import Sequence
 from facerefs.schemas.operations import HINTS, Blur, Operation, Range
 
 
-def allowed(operation: type[Operation], field: str) -> Range:
-    """What an operation of theta takes."""
+def allowed_range(operation: type[Operation], field: str) -> Range:
+    """The least and the greatest value that a field of an operation may have."""
     limits: Range = HINTS[operation][field].__metadata__[0]
     return limits
 
 
 def check_range(name: str, given: tuple[float, float] | None, allowed: Range) -> None:
-    """Refuse a range that is not ordered or goes beyond what is allowed; None is no range."""
+    """Raise ValueError if a range is not in order or exceeds the allowed range; None passes."""
     if given is not None and not allowed.low <= given[0] <= given[1] <= allowed.high:  # false for NaN
         ends = f"from {allowed.low:g} to {allowed.high:g}"
-        raise ValueError(f"{name} is a range [low, high] with both ends {ends}, not {written(given)}")
+        raise ValueError(f"{name} is a range [low, high] with both ends {ends}, not {as_yaml_range(given)}")
 
 
 def check_taps(name: str, taps: tuple[int, int]) -> None:
-    """Refuse a range of taps whose ends are not odd or too large."""
-    check_range(name, taps, allowed(Blur, "taps"))
+    """Raise ValueError if an end of a range of taps (kernel sizes) is even or too large."""
+    check_range(name, taps, allowed_range(Blur, "taps"))
     if taps[0] % 2 == 0 or taps[1] % 2 == 0:
-        raise ValueError(f"{name} has odd ends, but is {written(taps)}")
+        raise ValueError(f"{name} has odd ends, but is {as_yaml_range(taps)}")
 
 
 def check_value(name: str, value: float, allowed: Range) -> None:
-    """Refuse a number beyond what is allowed, and NaN."""
+    """Raise ValueError if a number is outside the allowed range, or NaN."""
     if not allowed.low <= value <= allowed.high:  # false for NaN
         raise ValueError(f"{name} is from {allowed.low:g} to {allowed.high:g}, not {value:g}")
 
 
-def check_chance(name: str, chance: float) -> None:
-    """Refuse what is not from 0 to 1."""
-    check_value(name, chance, Range(0, 1))
+def check_prob(name: str, prob: float) -> None:
+    """Raise ValueError if a probability is not from 0 to 1."""
+    check_value(name, prob, Range(0, 1))
 
 
 def check_weights(name: str, weights: tuple[float, ...]) -> None:
-    """Refuse weights below 0, and none at all."""
+    """Raise ValueError if a weight is below 0 or infinite, or if all are 0."""
     if not (all(0 <= weight < math.inf for weight in weights) and 0 < sum(weights) < math.inf):
         listed = ", ".join(f"{weight:g}" for weight in weights)
         raise ValueError(
@@ -47,11 +47,11 @@ def check_weights(name: str, weights: tuple[float, ...]) -> None:
 
 
 def check_modes(modes: Sequence[str]) -> None:
-    """Refuse an empty choice."""
+    """Raise ValueError if there is no resize mode to choose from."""
     if not modes:
         raise ValueError("a resize needs at least one of its modes")
 
 
-def written(ends: tuple[float, float]) -> str:
-    """A range as one writes it in YAML."""
+def as_yaml_range(ends: tuple[float, float]) -> str:
+    """A range as it is written in YAML, such as [0.2, 3]."""
     return f"[{ends[0]:g}, {ends[1]:g}]"

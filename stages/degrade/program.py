@@ -1,4 +1,4 @@
-"""The thetas of a batch as columns: what to do to which of its images, one kind of operation after the other."""
+"""Compile the thetas of a batch to a program: tensors that say which operation is applied to which images, in order."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -10,93 +10,96 @@ from torch import Tensor
 from facerefs.schemas.operations import OPERATIONS, AnyBlur, Blur, Operation, Resize
 from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.operations.padded_batch import Sizes, sizes_of
-from facerefs.stages.degrade.operations.resampling import TAPPED
+from facerefs.stages.degrade.operations.resampling import TAP_MODES
 
 _RANK = {kind: rank for rank, kind in enumerate(OPERATIONS.values())}
 
 
-class Kind(NamedTuple):
-    """What images must have in common to be degraded together."""
+class StepKind(NamedTuple):
+    """What operations must have in common to be applied to several images at once."""
 
     operation: type[Operation]
-    choice: str | bool | None  # mode, chroma or gray: what it depends on besides numbers
-    blur: type[Operation] | None = None  # of a resize: the blur before it, which it does, too
-    along_axes: bool = False  # whether that is a Gaussian whose axes are x and y
+    choice: str | bool | None  # mode, chroma or gray: the field that is no number
+    blur: type[Operation] | None = (
+        None  # of a resize: the blur just before it, which is done in the same step
+    )
+    along_axes: bool = False  # whether that blur is a Gaussian whose axes are x and y
 
 
 @dataclass(frozen=True)
-class Step:
-    """One kind of operation on those images of a run that it concerns."""
+class ProgramStep:
+    """One kind of operation, and the images of a group that it is applied to."""
 
-    kind: Kind
-    images: Tensor | None  # (n,) int64, which of the run; None: all of them
-    before: Sizes  # of these images
-    after: Sizes
-    canvas: tuple[int, int]  # the largest height and width in the run after this step
-    values: dict[str, Tensor]  # the operations' numbers by name, (n,) float64 or int64 each
-    reach: int  # half of the most taps, of a blur
+    kind: StepKind
+    images: Tensor | None  # (n,) int64 indices within the group; None: all images
+    before: Sizes  # of these images before the step
+    after: Sizes  # and after it
+    padded_size: tuple[int, int]  # the largest height and width in the group after this step
+    values: dict[str, Tensor]  # the numbers of the operations by field name, each (n,) float64 or int64
+    reach: int  # of a blur: radius of the largest kernel, in px
 
 
 @dataclass(frozen=True)
-class Run:
+class ImageGroup:
     """Images that are degraded together."""
 
-    images: Tensor | None  # (n,) int64, which of the batch; None: all of them
-    steps: tuple[Step, ...]
+    images: Tensor | None  # (n,) int64 indices within the batch; None: all images
+    steps: tuple[ProgramStep, ...]
     sizes: Sizes  # of the degraded images
 
 
 @dataclass(frozen=True)
 class Program:
-    """What `engine.degrade` does to a batch of images of one size."""
+    """A compiled batch of thetas: what `apply_theta.degrade` does to a batch of images of one size."""
 
     height: int
     width: int
-    runs: tuple[Run, ...]
+    groups: tuple[ImageGroup, ...]
     sizes: Sizes  # of the degraded images
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Program":
-        """The same on another device."""
+        """The program on another device."""
         return _mapped(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Program":
-        """The same in page-locked memory, from which a GPU copies on its own."""
+        """The program in page-locked memory, from which a GPU can copy in the background."""
         return _mapped(self, torch.Tensor.pin_memory)
 
 
 def compile_thetas(thetas: Sequence[Theta], height: int, width: int, at_once: int | None = None) -> Program:
-    """A program for images of height x width, one for each theta.
+    """A program for a batch of images of height x width, one image for each theta.
 
-    `at_once` bounds how many are degraded together, those of about the same size: 1 is best on a CPU, where
-    a large batch gains nothing, and all of them (None) on a GPU. Raises ValueError if there is no theta.
+    at_once: at most how many images are degraded together, images of similar final size in one group. 1 is best on a
+    CPU, where a large batch gains nothing; None (the whole batch) is best on a GPU. Raises ValueError without a theta.
     """
     if not thetas:
         raise ValueError("there is no theta")
     final = [_final_shape(theta, (height, width)) for theta in thetas]
     order = sorted(range(len(thetas)), key=lambda i: final[i]) if at_once else list(range(len(thetas)))
     step = at_once or len(thetas)
-    groups = [order[start : start + step] for start in range(0, len(order), step)]
-    runs = tuple(
-        _run(group, thetas, (height, width), whole=len(groups) == 1 and not at_once) for group in groups
+    members = [order[start : start + step] for start in range(0, len(order), step)]
+    groups = tuple(
+        _group(images, thetas, (height, width), whole=len(members) == 1 and not at_once) for images in members
     )
-    return Program(height, width, runs, sizes_of(final))
+    return Program(height, width, groups, sizes_of(final))
 
 
 @dataclass(frozen=True)
 class _Item:
     """An operation, or a blur and the resize after it."""
 
-    kind: Kind
+    kind: StepKind
     operations: tuple[Operation, ...]
 
 
-def _run(group: list[int], thetas: Sequence[Theta], shape: tuple[int, int], whole: bool) -> Run:
-    """Always the first kind, in the order of OPERATIONS, that an image waits for; JPEG is the last of them.
+def _group(members: list[int], thetas: Sequence[Theta], shape: tuple[int, int], whole: bool) -> ImageGroup:
+    """The steps for the images `members` of the batch.
 
-    So images that skip an operation wait before JPEG for those that do not.
+    The next step is always the first kind, in the order of OPERATIONS, that some image needs next. JPEG is the last of
+    OPERATIONS: so images that skip an operation wait for the others before JPEG, and JPEG is applied to all at once.
     """
-    waiting = [_items(thetas[i])[::-1] for i in group]
-    shapes = [shape] * len(group)
+    waiting = [_items(thetas[i])[::-1] for i in members]
+    shapes = [shape] * len(members)
     steps = []
     while any(waiting):
         kind = min((items[-1].kind for items in waiting if items), key=_order)
@@ -105,24 +108,24 @@ def _run(group: list[int], thetas: Sequence[Theta], shape: tuple[int, int], whol
         before = [shapes[i] for i in images]
         for i, done in zip(images, operations, strict=True):
             shapes[i] = _after(done[-1], shapes[i])
-        canvas = (max(height for height, _ in shapes), max(width for _, width in shapes))
+        padded_size = (max(height for height, _ in shapes), max(width for _, width in shapes))
         after = [shapes[i] for i in images]
-        index = None if len(images) == len(group) else torch.tensor(images)
+        index = None if len(images) == len(members) else torch.tensor(images)
         steps.append(
-            Step(
+            ProgramStep(
                 kind,
                 index,
                 sizes_of(before),
                 sizes_of(after),
-                canvas,
+                padded_size,
                 _values(operations),
                 _reach(operations),
             )
         )
-    return Run(None if whole else torch.tensor(group), tuple(steps), sizes_of(shapes))
+    return ImageGroup(None if whole else torch.tensor(members), tuple(steps), sizes_of(shapes))
 
 
-def _order(kind: Kind) -> tuple[int, str, str, bool]:
+def _order(kind: StepKind) -> tuple[int, str, str, bool]:
     blur = kind.blur.__name__ if kind.blur else ""
     return _RANK[kind.operation], str(kind.choice), blur, kind.along_axes
 
@@ -139,10 +142,12 @@ def _items(theta: Theta) -> list[_Item]:
             None,
         )
         before = items[-1].operations[-1] if items else None
-        if isinstance(operation, Resize) and isinstance(before, AnyBlur) and operation.mode in TAPPED:
-            items[-1] = _Item(Kind(Resize, choice, type(before), _along_axes(before)), (before, operation))
+        if isinstance(operation, Resize) and isinstance(before, AnyBlur) and operation.mode in TAP_MODES:
+            items[-1] = _Item(
+                StepKind(Resize, choice, type(before), _along_axes(before)), (before, operation)
+            )
         else:
-            items.append(_Item(Kind(type(operation), choice), (operation,)))
+            items.append(_Item(StepKind(type(operation), choice), (operation,)))
     return items
 
 
@@ -161,7 +166,7 @@ def _final_shape(theta: Theta, shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _values(operations: Sequence[tuple[Operation, ...]]) -> dict[str, Tensor]:
-    """The numbers of each operation as columns."""
+    """The numeric fields of the operations as columns, by field name."""
     columns = {}
     for alike in zip(*operations, strict=True):
         for field in fields(alike[0]):
@@ -177,12 +182,12 @@ def _reach(operations: Sequence[tuple[Operation, ...]]) -> int:
 
 
 def _mapped(program: Program, change: Callable[[Tensor], Tensor]) -> Program:
-    """The program with all of its tensors changed."""
+    """The program with `change` applied to each of its tensors."""
 
     def sizes(old: Sizes) -> Sizes:
         return Sizes(old.shapes, change(old.heights), change(old.widths))
 
-    def step(old: Step) -> Step:
+    def step(old: ProgramStep) -> ProgramStep:
         return replace(
             old,
             images=_maybe(old.images),
@@ -194,7 +199,8 @@ def _mapped(program: Program, change: Callable[[Tensor], Tensor]) -> Program:
     def _maybe(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else change(tensor)
 
-    runs = tuple(
-        Run(_maybe(run.images), tuple(map(step, run.steps)), sizes(run.sizes)) for run in program.runs
+    groups = tuple(
+        ImageGroup(_maybe(group.images), tuple(map(step, group.steps)), sizes(group.sizes))
+        for group in program.groups
     )
-    return replace(program, runs=runs, sizes=sizes(program.sizes))
+    return replace(program, groups=groups, sizes=sizes(program.sizes))

@@ -1,17 +1,17 @@
-"""The recipes of the papers, one entry each.
+"""The degradation recipes of the papers, one entry each.
 
 `realesrgan` is Real-ESRGAN (Wang et al. 2021) as basicsr's RealESRGANDataset and RealESRGANModel draw it, with the
 published options of x4plus. Where it differs, and why:
 
-- Every sample has numbers of its own. basicsr draws sizes, modes, kinds of noise and the order of the ending once
-  for a batch, since its images must have one size.
-- The whole aligned face is degraded, not a 400 px crop of a photo, and it is not sharpened first (USM): the ground
-  truth that is stored is the one that theta starts from.
-- JPEG quality is a whole number, as libjpeg has it; basicsr draws a real one.
-- Shot noise is that of 256 photons for white, where basicsr counts the values that occur in the image and takes
-  the next power of two: 256 too, but for images with at most 128 values.
-- All sizes are whole and mean the ratio of sizes; where basicsr gives torch a factor, its sampling positions follow
-  the factor, which is off by less than a pixel over the image.
+- Every sample has its own numbers. basicsr draws sizes, modes, kinds of noise and the order of the final pass once
+  for a batch, since all images of its batch must have one size.
+- The whole aligned face is degraded, not a 400 px crop of a photo, and it is not sharpened first (USM): theta starts
+  from the stored ground truth.
+- JPEG quality is an integer, as in libjpeg; basicsr draws a real number.
+- Shot noise counts 256 photons for white. basicsr counts the values that occur in the image and takes the next
+  power of two, which is 256 too, except for images with at most 128 values.
+- All sizes are integers, and sampling positions follow from the ratio of sizes. basicsr gives torch a factor instead;
+  the difference is less than a pixel over the image.
 - A sinc or Gaussian kernel keeps its own taps; basicsr pads all to 21 with zeros, which changes nothing.
 """
 
@@ -21,31 +21,31 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from facerefs.schemas.operations import Range
-from facerefs.stages.degrade.draws import draw, theta_seed
+from facerefs.stages.degrade.draws import derive_seed, draw
 from facerefs.stages.degrade.recipe import (
     BlurKinds,
-    Ending,
+    FinalPass,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomColour,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
 
-__all__ = ["RECIPES", "Recipe", "RecipeName", "draw", "theta_seed"]
+__all__ = ["RECIPES", "Recipe", "RecipeName", "derive_seed", "draw"]
 
 RecipeName: TypeAlias = Literal[
     "gfpgan", "gfpgan_colour", "rdfr", "posevaried", "refine", "bicubic", "realesrgan"
 ]
 
 _GAUSSIANS = BlurKinds(isotropic=1, anisotropic=1)
-_GFPGAN = Round(
-    blur=RandomBlur(_GAUSSIANS, taps=WholeRange(41, 41), sigma_px=Range(0.1, 10)),
+_GFPGAN = Pass(
+    blur=RandomBlur(_GAUSSIANS, taps=IntRange(41, 41), sigma_px=Range(0.1, 10)),
     resize=RandomResize(reduction=Range(0.8, 8)),
     noise=RandomNoise(sigma=Range(0, 20)),
-    jpeg_quality=WholeRange(60, 100),
+    jpeg_quality=IntRange(60, 100),
 )
 
 _ESRGAN_BLUR = RandomBlur(
@@ -57,7 +57,7 @@ _ESRGAN_BLUR = RandomBlur(
         plateau_isotropic=0.12,
         plateau_anisotropic=0.03,
     ),
-    taps=WholeRange(7, 21),
+    taps=IntRange(7, 21),
     sigma_px=Range(0.2, 3),
     generalised_beta=Range(0.5, 4),
     plateau_beta=Range(1, 2),
@@ -68,7 +68,7 @@ _ALL = (
     # GFPGAN (Wang et al. 2021, as in its published options train_gfpgan_v1), which ENTED uses.
     Recipe("gfpgan", (_GFPGAN,)),
     # Its colour jitter of the degraded image alone. GFPGAN adds it after JPEG and resizing back; here it
-    # stands before JPEG, so that the JPEG is the whole degraded face. See `engine` for the difference.
+    # stands before JPEG, so that the JPEG is the whole degraded face. See `apply_theta` for the difference.
     Recipe(
         "gfpgan_colour",
         (replace(_GFPGAN, colour=RandomColour(shift_chance=0.3, gray_chance=0.01, jitter_chance=0.3)),),
@@ -77,11 +77,11 @@ _ALL = (
     Recipe(
         "rdfr",
         (
-            Round(
+            Pass(
                 blur=RandomBlur(_GAUSSIANS, sigma_px=Range(0.2, 10)),
                 resize=RandomResize(reduction=Range(1, 8)),
                 noise=RandomNoise(sigma=Range(0, 15)),
-                jpeg_quality=WholeRange(60, 100),
+                jpeg_quality=IntRange(60, 100),
             ),
         ),
     ),
@@ -90,11 +90,11 @@ _ALL = (
     Recipe(
         "posevaried",
         (
-            Round(
+            Pass(
                 blur=RandomBlur(BlurKinds(isotropic=1, anisotropic=1, motion=1)),
                 resize=RandomResize(reduction=Range(0.4, 8)),
                 noise=RandomNoise(sigma=Range(0, 25)),
-                jpeg_quality=WholeRange(5, 50),
+                jpeg_quality=IntRange(5, 50),
             ),
         ),
     ),
@@ -102,24 +102,24 @@ _ALL = (
     Recipe(
         "refine",
         (
-            Round(
+            Pass(
                 blur=RandomBlur(_GAUSSIANS, sigma_px=Range(1, 15)),
                 resize=RandomResize(reduction=Range(4, 30)),
                 noise=RandomNoise(sigma=Range(0, 20)),
-                jpeg_quality=WholeRange(30, 80),
+                jpeg_quality=IntRange(30, 80),
             ),
         ),
     ),
     # RPF and plain super-resolution: MATLAB's antialiased bicubic and nothing else.
     Recipe(
         "bicubic",
-        (Round(resize=RandomResize(reduction_choices=(8, 16, 32, 64), modes=("bicubic_antialias",))),),
+        (Pass(resize=RandomResize(reduction_choices=(8, 16, 32, 64), modes=("bicubic_antialias",))),),
     ),
-    # Two rounds and a final sinc filter. Choice: the final size is a quarter of the face's.
+    # Two passes and a final sinc filter. Choice: the final size is a quarter of the face's.
     Recipe(
         "realesrgan",
         (
-            Round(
+            Pass(
                 blur=_ESRGAN_BLUR,
                 resize=RandomResize(
                     factor=Range(0.15, 1.5), up=0.2, down=0.7, keep=0.1, modes=("area", "bilinear", "bicubic")
@@ -127,9 +127,9 @@ _ALL = (
                 noise=RandomNoise(
                     sigma=Range(1, 30), poisson_scale=Range(0.05, 3), poisson_chance=0.5, gray_chance=0.4
                 ),
-                jpeg_quality=WholeRange(30, 95),
+                jpeg_quality=IntRange(30, 95),
             ),
-            Round(
+            Pass(
                 blur=replace(_ESRGAN_BLUR, sigma_px=Range(0.2, 1.5), chance=0.8),
                 resize=RandomResize(
                     factor=Range(0.3, 1.2),
@@ -144,7 +144,7 @@ _ALL = (
                 ),
             ),
         ),
-        Ending(reduction=4, sinc_chance=0.8, jpeg_quality=WholeRange(30, 95)),
+        FinalPass(reduction=4, sinc_chance=0.8, jpeg_quality=IntRange(30, 95)),
     ),
 )
 

@@ -1,10 +1,10 @@
-"""What the cosines of an embedder mean, and on what that was measured.
+"""The similarity thresholds of known embedders, and the photos that they were measured on.
 
 Measured on 85 real photos of 10 people (76 of five of them), with the faces found by the engine's own detector and
-dlib's 68 points: 582 pairs of two photos of one person, 2,988 pairs of two people, and of each photo the eight edits of
-`stages.copies.copy_augmentations`. Of the 680 copies 676 (dlib) and 679 (ArcFace) are found; none of the 3,570 pairs
-of photos is taken for one, nor any of the 289,170 pairs of edited copies of different photos. The figures were chosen
-on these same photos, which are few: `facerefs calibrate` measures on your own.
+dlib's 68 points: 582 pairs of two photos of one person, 2,988 pairs of two people, and of each photo the eight copies
+of `stages.copies.copy_augmentations`. Of the 680 copies 676 (dlib) and 679 (ArcFace) are found; none of the 3,570 pairs
+of photos is taken for a copy, nor any of the 289,170 pairs of copies of different photos. The thresholds were chosen
+on these same photos, which are few: `facerefs calibrate` measures on your own photos.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Calibration:
-    """Cosines of an embedder, from each of which on two faces may be ..."""
+    """Cosine thresholds of an embedder. From each value upwards, two faces may be ..."""
 
     same: float  # one person
     copy: float  # one shot, if their crops look alike
@@ -31,16 +31,16 @@ CALIBRATIONS = {
     # of one session: 0.930, 0.950, 0.964; the next pair 0.899. Between edits of different photos: 0.968 at most.
     "arcface:arcface_mobilefacenet_128d": Calibration(same=0.40, copy=0.90, session=0.92, same_shot=0.97),
 }
-"""By the embedder's name."""
+"""By the name of the embedder."""
 
-BORROWED = {"dlib-resnet-128:": "dlib-resnet-128", "arcface:": "arcface:arcface_mobilefacenet_128d"}
-"""For embedders of these families that were not measured: whose figures serve until somebody measures them."""
+FALLBACKS = {"dlib-resnet-128:": "dlib-resnet-128", "arcface:": "arcface:arcface_mobilefacenet_128d"}
+"""For families of embedders (by prefix) that were not measured: the embedder whose thresholds are used instead."""
 
 
 def calibration_of(embedder: str) -> Calibration:
-    """The calibration of an embedder, its own or a borrowed one. Raises ValueError if there is none."""
-    lender = lender_of(embedder)
-    known = CALIBRATIONS.get(embedder if lender is None else lender)
+    """The calibration of an embedder, its own or that of its fallback. Raises ValueError if there is none."""
+    fallback = fallback_of(embedder)
+    known = CALIBRATIONS.get(embedder if fallback is None else fallback)
     if known is not None:
         return known
     raise ValueError(
@@ -49,8 +49,8 @@ def calibration_of(embedder: str) -> Calibration:
     )
 
 
-def lender_of(embedder: str) -> str | None:
-    """The embedder whose calibration serves for one that was not measured; None if it has its own, or none at all."""
+def fallback_of(embedder: str) -> str | None:
+    """The embedder whose calibration is used for one that was not measured; None if it has its own, or none at all."""
     if embedder in CALIBRATIONS:
         return None
-    return next((lender for family, lender in BORROWED.items() if embedder.startswith(family)), None)
+    return next((fallback for family, fallback in FALLBACKS.items() if embedder.startswith(family)), None)

@@ -1,4 +1,4 @@
-"""Reads the layers of dlib's face ResNet from its file, in the order of dlib's `dnn_face_recognition_ex.cpp`."""
+"""Read the layers of dlib's face ResNet from its file, in the order of dlib's `dnn_face_recognition_ex.cpp`."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facerefs.stages.engines.dlib_file import MOST_BYTES, DlibReader, Floats, WrongFile
+from facerefs.schemas.arrays import Float32s
+from facerefs.stages.engines.dlib_file import MAX_BYTES, DlibReader, InvalidDlibFile
 from facerefs.stages.engines.engine import MissingWeights
 
 _MOST_VERSIONS = 1000
@@ -36,37 +37,37 @@ DIMENSIONS = 128
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """weight: (out, in, side, side); bias: (out,). The affine layer that follows is within them."""
+    """A convolution, merged with the affine layer after it. weight: (out, in, side, side); bias: (out,)."""
 
-    weight: Floats
-    bias: Floats
+    weight: Float32s
+    bias: Float32s
 
 
 @dataclass(frozen=True, eq=False)
 class ResnetWeights:
-    """mean_rgb: subtracted from levels 0 to 255. convolutions: the first, then two to a block.
+    """The weights of the face ResNet. mean_rgb: subtracted from levels 0 to 255.
 
-    embedding: (256, 128).
+    convolutions: the stem, then two for each block. embedding: (256, 128).
     """
 
     mean_rgb: tuple[float, float, float]
     convolutions: tuple[Convolution, ...]
-    embedding: Floats
+    embedding: Float32s
 
 
 def read_resnet(path: Path) -> ResnetWeights:
     """The weights in a file such as `dlib_face_recognition_resnet_model_v1.dat`.
 
-    Raises MissingWeights where the file is not there, is damaged, or holds another network.
+    Raises MissingWeights if the file is missing, is damaged, or holds another network.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise MissingWeights(f"{path} cannot be read: {error.strerror}") from None
     try:
         return _resnet(DlibReader(data))
-    except WrongFile as error:
+    except InvalidDlibFile as error:
         raise MissingWeights(
             f"{path} is no file of dlib's face recognition ResNet, or is damaged: {error}"
         ) from None
@@ -98,19 +99,19 @@ def _resnet(reader: DlibReader) -> ResnetWeights:
         channels = block.channels
     _pool(reader, "avg_pool_2", side=0, stride=1)
     embedding = _embedding(reader, channels)
-    if reader.left:
-        raise WrongFile(f"{reader.left} bytes follow its last layer")
+    if reader.remaining:
+        raise InvalidDlibFile(f"{reader.remaining} bytes follow its last layer")
     return ResnetWeights((red, green, blue), tuple(convolutions), embedding)
 
 
 def _versions(reader: DlibReader) -> None:
-    """Layers lie within each other, so all their versions come first; 3 is the innermost, on the input."""
+    """Skip the versions of all layers. Layers are nested, so these come first; 3 is the innermost, on the input."""
     for _ in range(_MOST_VERSIONS):
         if (version := reader.integer()) == 3:
             return
         if version not in {1, 2}:
-            raise WrongFile(f"a layer of version {version}")
-    raise WrongFile("too many layers")
+            raise InvalidDlibFile(f"a layer of version {version}")
+    raise InvalidDlibFile("too many layers")
 
 
 def _convolution(
@@ -121,41 +122,41 @@ def _convolution(
     values = reader.parameters(math.prod(shape) + channels)
     padding = side // 2 if stride == 1 else 0
     reader.expect_integers("a convolution", channels, side, side, stride, stride, padding, padding)
-    reader.views()
-    reader.rates()
-    reader.end_of_layer()
+    reader.skip_views()
+    reader.skip_rates()
+    reader.skip_end_of_layer()
     if first:
         reader.integer()  # images to a sample
     reader.expect("affine_")
     scale, shift = reader.parameters(2 * channels).reshape(2, channels)
-    reader.views()
+    reader.skip_views()
     reader.expect_integers("the mode of an affine layer", 0)  # one number to a channel
-    reader.end_of_layer()
+    reader.skip_end_of_layer()
     weight, bias = values[:-channels].reshape(shape), values[-channels:]
     with np.errstate(over="ignore", invalid="ignore"):
         folded = Convolution(weight * scale[:, None, None, None], bias * scale + shift)
     if not (np.isfinite(folded.weight).all() and np.isfinite(folded.bias).all()):
-        raise WrongFile("with its affine layer, a weight is not finite")
+        raise InvalidDlibFile("with its affine layer, a weight is not finite")
     return folded
 
 
 def _plain(reader: DlibReader, name: str) -> None:
     reader.expect(name)
-    reader.end_of_layer()
+    reader.skip_end_of_layer()
 
 
 def _pool(reader: DlibReader, name: str, side: int, stride: int) -> None:
     reader.expect(name)
     reader.expect_integers(name, side, side, stride, stride, 0, 0)
-    reader.end_of_layer()
+    reader.skip_end_of_layer()
 
 
-def _embedding(reader: DlibReader, channels: int) -> Floats:
+def _embedding(reader: DlibReader, channels: int) -> Float32s:
     reader.expect("fc_2")
     reader.expect_integers("the last layer", DIMENSIONS, channels)
     values = reader.parameters(channels * DIMENSIONS)
-    reader.views()
+    reader.skip_views()
     reader.expect_integers("the mode of the last layer", 1)  # without bias
-    reader.rates()
-    reader.end_of_layer()
+    reader.skip_rates()
+    reader.skip_end_of_layer()
     return values.reshape(channels, DIMENSIONS)

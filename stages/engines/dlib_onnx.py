@@ -1,4 +1,4 @@
-"""dlib's face ResNet as an ONNX graph, which onnxruntime computes many times faster than dlib does."""
+"""Build dlib's face ResNet as an ONNX graph, which onnxruntime runs many times faster than dlib does."""
 
 import numpy as np
 import onnx
@@ -8,11 +8,11 @@ from facerefs.stages.engines.dlib_layers import BLOCKS, DIMENSIONS, Block, Convo
 
 CHIP_PX = 150
 _OPSET = 17
-_IR_VERSION = 8  # of that opset's time: what an older onnxruntime reads too
+_IR_VERSION = 8  # the version of that opset's time, which older releases of onnxruntime read, too
 
 
 def resnet_onnx(weights: ResnetWeights) -> bytes:
-    """The network of `dnn_face_recognition_ex.cpp`: `chips` float32 (N, 3, 150, 150), 0 to 255, to (N, 128)."""
+    """The network of `dnn_face_recognition_ex.cpp` as an ONNX file: `chips` (N, 3, 150, 150), 0 to 255, to (N, 128)."""
     graph = _Graph()
     mean = np.array(weights.mean_rgb, np.float32)[:, None, None]
     levels = graph.add("Sub", "chips", graph.constant(mean))
@@ -30,7 +30,7 @@ def resnet_onnx(weights: ResnetWeights) -> bytes:
 
 
 class _Graph:
-    """Nodes and constants, named by their numbers."""
+    """A graph in the making: its nodes and constants, with generated names."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -49,7 +49,7 @@ class _Graph:
         return name
 
     def convolved(self, features: str, by: Convolution, stride: int = 1) -> str:
-        """Convolutions of stride 2 have no padding."""
+        """Add a convolution; with stride 2 it has no padding."""
         padding = by.weight.shape[-1] // 2 if stride == 1 else 0
         weight, bias = self.constant(by.weight), self.constant(by.bias)
         return self.add("Conv", features, weight, bias, strides=[stride] * 2, pads=[padding] * 4)
@@ -62,7 +62,7 @@ class _Graph:
         first: Convolution,
         second: Convolution,
     ) -> tuple[str, tuple[int, int, int]]:
-        """Where the two tensors of the sum differ in size, the smaller one is filled with zeros at its end."""
+        """Add a residual block; where the two tensors of its sum differ in size, the smaller is padded with zeros."""
         channels, side, _ = shape
         changed = self.convolved(features, first, stride=2 if block.down else 1)
         changed = self.convolved(self.add("Relu", changed), second)
@@ -76,7 +76,7 @@ class _Graph:
         return self.add("Relu", self.add("Add", changed, features)), (block.channels, side, side)
 
     def _filled(self, features: str, more: tuple[int, int]) -> str:
-        """Zeros after the last channels, and after the last rows and columns."""
+        """Pad with zeros after the last channel, and after the last rows and columns."""
         if not any(more):
             return features
         ends = np.array([0, 0, 0, 0, 0, more[0], more[1], more[1]], np.int64)

@@ -1,7 +1,7 @@
-"""What an engine is: three small interfaces, the detection, and the error for weights that are not there.
+"""The interfaces of engines (face detector, landmarker, embedder), a detection, and the error for missing weights.
 
 Images are uint8 (H, W, 3) RGB; coordinates are photo pixels whose centres lie at whole numbers. Every engine
-has a `name`, which is stored with what it made.
+has a `name`, which is stored with its results.
 """
 
 import math
@@ -13,73 +13,72 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
-Points = npt.NDArray[np.float32]
+from facerefs.schemas.arrays import Float32s, UInt8Image
 
 
-class MissingWeights(Exception):  # noqa: N818  it is an answer to a person, not a fault of the program
-    """Weights or their runtime are not on this machine, or unusable; the message says in a sentence what to do."""
+class MissingWeights(Exception):  # noqa: N818  it is an answer to a user, not an error of the program
+    """Weights or their runtime are missing on this machine, or unusable; the message says what to do, in a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detection:
     """A face in a photo: box (4,) float32 as left, top, right, bottom; score in the detector's own unit.
 
-    points: (5, 2) eyes, nose tip and mouth corners, where the detector gives them.
+    points: (5, 2) eyes, nose tip and mouth corners, if the detector finds them.
     """
 
-    box: Points
+    box: Float32s
     score: float
-    points: Points | None = None
+    points: Float32s | None = None
 
     @property
     def area(self) -> float:
-        """Square pixels of the box."""
+        """The area of the box in square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
 
 class Detector(Protocol):
-    """Finds faces."""
+    """A face detector."""
 
     name: str
 
-    def detect(self, image: Pixels) -> list[Detection]:
-        """Find all faces of a photo, the largest first."""
+    def detect(self, image: UInt8Image) -> list[Detection]:
+        """All faces of a photo, the largest first."""
 
 
 class Landmarker(Protocol):
-    """Finds the 68 points of iBUG 300-W."""
+    """A detector of the 68 facial landmarks of iBUG 300-W."""
 
     name: str
 
-    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
-        """The points of the face in `box` (4,): float32 (68, 2) in photo pixels.
+    def landmarks(self, image: UInt8Image, box: Float32s, five: Float32s | None = None) -> Float32s:
+        """The landmarks of the face in `box` (4,): float32 (68, 2) in photo pixels.
 
-        five: (5, 2) as in `Detection`, if the detector gave them.
+        five: (5, 2) as in `Detection`, if the detector found them.
         """
 
 
 class Embedder(Protocol):
-    """Turns a face into a vector whose cosine says who it is."""
+    """A face embedder: a vector for each face, so that the cosine of two vectors tells whether they are one person."""
 
     name: str
 
-    def chip(self, image: Pixels, landmarks: Points) -> Pixels:
-        """The face with these landmarks (68, 2) as the network wants it: uint8 (S, S, 3)."""
+    def chip(self, image: UInt8Image, landmarks: Float32s) -> UInt8Image:
+        """The face with these landmarks (68, 2), aligned as the network expects it: uint8 (S, S, 3)."""
 
-    def embed_chips(self, chips: Sequence[Pixels]) -> Points:
-        """One or more chips -> float32 (N, D) of unit length, whose bits depend on each chip alone."""
+    def embed_chips(self, chips: Sequence[UInt8Image]) -> Float32s:
+        """Embeddings of chips: float32 (N, D) of unit length; each row depends on its own chip only, bit for bit."""
 
 
 def largest_first(detections: list[Detection]) -> list[Detection]:
-    """Sort by area, then from left to right and top to bottom, so that the order is the photo's."""
+    """The detections sorted by area, then left to right and top to bottom, so that the order is always the same."""
     return sorted(detections, key=lambda d: (-d.area, float(d.box[0]), float(d.box[1])))
 
 
-def reduced(image: Pixels, side_px: int, sharp: bool = True) -> tuple[Pixels, Points]:
-    """Shrink a photo until its longer side is at most side_px; and the factors that take (x, y) back.
+def shrink_to(image: UInt8Image, side_px: int, sharp: bool = True) -> tuple[UInt8Image, Float32s]:
+    """The photo reduced to a longer side of at most side_px, and the factors (2,) that map (x, y) back to the photo.
 
-    sharp: with a Lanczos filter, which HOG needs; else by averages of areas, in a tenth of the time.
+    sharp: with a Lanczos filter, which HOG needs; else by area averages, in a tenth of the time.
     """
     height, width = image.shape[:2]
     factor = side_px / max(height, width)
@@ -88,7 +87,9 @@ def reduced(image: Pixels, side_px: int, sharp: bool = True) -> tuple[Pixels, Po
     import cv2
 
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    if sharp and factor < 0.5:  # the filter leaves no trace of averages at twice the size
+    if (
+        sharp and factor < 0.5
+    ):  # averaging to twice the final size first is faster and leaves no trace after the filter
         image = np.asarray(
             cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_AREA), np.uint8
         )
@@ -99,18 +100,18 @@ def reduced(image: Pixels, side_px: int, sharp: bool = True) -> tuple[Pixels, Po
     return small, np.array([width / size[0], height / size[1]], dtype=np.float32)
 
 
-def looks(image: Pixels, most_px: int, face_px: float, shown_px: int) -> list[int]:
-    """The longer sides to which a photo is reduced, in turn, until a face is found in it.
+def search_sides_px(image: UInt8Image, most_px: int, face_px: float, shown_px: int) -> list[int]:
+    """The sizes (longer side, px) to which a photo is reduced, one after the other, until a face is found.
 
-    First that at which faces of face_px in the photo are shown with shown_px, then most_px, for faces that are
-    hard to see or smaller. Where the first is no less, or face_px is 0, most_px alone.
+    First the size at which a face of face_px in the photo has shown_px; then most_px, for faces that are smaller or
+    hard to find. Only most_px if the first size is not smaller, or if face_px is 0.
     """
     enough_px = math.ceil(max(image.shape[:2]) * shown_px / face_px) if face_px > 0 else most_px
     return [enough_px, most_px] if enough_px < most_px else [most_px]
 
 
-def unit(vectors: npt.NDArray[np.floating]) -> Points:
-    """Scale vectors (..., D) to unit length."""
+def unit_length(vectors: npt.NDArray[np.floating]) -> Float32s:
+    """Vectors (..., D) scaled to unit length, float32."""
     exact = np.asarray(vectors, dtype=np.float64)
-    scaled: Points = (exact / np.linalg.norm(exact, axis=-1, keepdims=True)).astype(np.float32)
+    scaled: Float32s = (exact / np.linalg.norm(exact, axis=-1, keepdims=True)).astype(np.float32)
     return scaled

@@ -1,7 +1,7 @@
-"""The production landmarks: FAN, by the package face-alignment, from weights that are here already.
+"""The landmark engine for production: FAN, by the package face-alignment, with weights that are on this machine.
 
-`face_alignment.FaceAlignment` downloads what it does not find, so its network and its crop are used here
-directly, with the boxes of our own detector. The points come out as fractions of a pixel, not truncated.
+`face_alignment.FaceAlignment` downloads missing weights, so its network and its crop are used directly, with the boxes
+of our own detector. The points keep their fractions of a pixel.
 """
 
 from pathlib import Path
@@ -16,7 +16,8 @@ from face_alignment.api import models_urls
 from face_alignment.models import FAN
 from face_alignment.utils import crop, flip
 
-from facerefs.stages.engines.engine import MissingWeights, Pixels, Points
+from facerefs.schemas.arrays import Float32s, UInt8Image
+from facerefs.stages.engines.engine import MissingWeights
 
 _URL = models_urls["2DFAN-4"]
 _HOURGLASSES = 4
@@ -41,8 +42,8 @@ class Fan:
         self._device = device
 
     @torch.no_grad()
-    def landmarks(self, image: Pixels, box: Points, five: Points | None = None) -> Points:
-        """The points of the face in `box`, from the mean heat maps of the crop and its mirror image."""
+    def landmarks(self, image: UInt8Image, box: Float32s, five: Float32s | None = None) -> Float32s:
+        """The landmarks of the face in `box`, from the mean heatmaps of the crop and its mirror image."""
         left, top, right, bottom = (
             np.asarray(box, dtype=np.float64) + 0.5
         )  # FAN counts from the pixel's corner
@@ -52,7 +53,7 @@ class Fan:
         pixels = torch.from_numpy(face).to(self._device, torch.float32) / 255
         heat = self._heat(pixels) + flip(self._heat(flip(pixels)), is_label=True)
         share = _peaks(heat[0].cpu().numpy())
-        points: Points = (centre + (share - 0.5) * (scale * _CROP_PX_PER_SCALE) - 0.5).astype(np.float32)
+        points: Float32s = (centre + (share - 0.5) * (scale * _CROP_PX_PER_SCALE) - 0.5).astype(np.float32)
         return points
 
     def _heat(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -62,7 +63,7 @@ class Fan:
 
 
 def _peaks(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Where each map (68, S, S) is highest, moved a quarter to the higher neighbour, as shares 0 to 1."""
+    """The peaks (68, 2) of heatmaps (68, S, S), moved a quarter pixel to the higher neighbour, as shares 0 to 1."""
     points, side, _ = heat.shape
     rows, columns = np.divmod(heat.reshape(points, -1).argmax(axis=1), side)
     padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)))

@@ -1,4 +1,4 @@
-"""From the choice of an engine to the engine, importing only what is chosen. All raise MissingWeights."""
+"""Load the chosen engines, and import only those. All functions raise MissingWeights if weights are missing."""
 
 from typing import Literal
 
@@ -17,10 +17,10 @@ def load_detector(
     upsample: int,
     min_face_px: float = 0,
 ) -> Detector:
-    """Load a face detector. Raises MissingWeights.
+    """A face detector. Raises MissingWeights.
 
-    side_px: larger photos are reduced to it. None: to the engine's default; first as far as faces whose FFHQ square
-    has min_face_px in the photo need, which is where smaller ones may be missed if others are found.
+    side_px: larger photos are reduced to this longer side. None: first to the size that faces with an FFHQ square of
+    min_face_px need (smaller faces may be missed if a face is found), then to the engine's default.
     """
     face_px = min_face_px if side_px is None else 0
     if engine == "dlib":
@@ -33,7 +33,7 @@ def load_detector(
 
 
 def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device: Device) -> Landmarker:
-    """Load a 68-point landmark engine. Raises MissingWeights."""
+    """A 68-point landmark detector. Raises MissingWeights."""
     if engine == "dlib":
         from facerefs.stages.engines.dlib import Dlib68
 
@@ -44,7 +44,7 @@ def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device:
 
 
 def load_embedder(engine: Literal["dlib", "insightface"], weights: str | None, device: Device) -> Embedder:
-    """Load a face embedder. Raises MissingWeights."""
+    """A face embedder. Raises MissingWeights."""
     if engine == "dlib":
         from facerefs.stages.engines.dlib import DlibResnet
 

@@ -1,45 +1,47 @@
-"""Networks in onnxruntime: on one core, and with bits that do not depend on how faces were grouped."""
+"""Run networks in onnxruntime: on one core, with results that do not depend on how faces were batched."""
 
 from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 
-from facerefs.stages.engines.engine import MissingWeights, Points
+from facerefs.schemas.arrays import Float32s
+from facerefs.stages.engines.engine import MissingWeights
 
 Device = Literal["cpu", "cuda"]
 
-_AT_ONCE = {"cpu": 1, "cuda": 16}  # a core gains nothing from more; a GPU does
+_BATCH_SIZES = {"cpu": 1, "cuda": 16}  # larger batches are faster on a GPU only
 
 
-def one_core() -> onnxruntime.SessionOptions:
-    """A worker has one core."""
+def one_thread_options() -> onnxruntime.SessionOptions:
+    """Session options for one thread, since a worker has one core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return options
 
 
-def provider(device: Device) -> str:
-    """onnxruntime's name of a device. Raises MissingWeights where it was built without it."""
+def execution_provider(device: Device) -> str:
+    """The onnxruntime execution provider of a device. Raises MissingWeights if this onnxruntime lacks it."""
     name = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
     if name not in onnxruntime.get_available_providers():
         raise MissingWeights(f"onnxruntime has no {name}: install onnxruntime-gpu, or set device to cpu")
     return name
 
 
-def run_all(session: Any, inputs: Points, device: Device) -> Points:
-    """Run a network of one input and one output: float32 (N, ...) -> float32 (N, D).
+def run_in_batches(session: Any, inputs: Float32s, device: Device) -> Float32s:
+    """The outputs float32 (N, D) of a network with one input and one output, for inputs float32 (N, ...).
 
-    Always as many at once, the last ones filled up with zeros: another batch size may give other last bits.
-    Files that fix their batch size get that.
+    The batch size is always the same, and the last batch is padded with zeros: another batch size could change the last
+    bits. A network with a fixed batch size gets that.
     """
-    (taken,) = session.get_inputs()
-    at_once = taken.shape[0] if isinstance(taken.shape[0], int) else _AT_ONCE[device]
-    missing = -len(inputs) % at_once
+    (network_input,) = session.get_inputs()
+    size = network_input.shape[0]
+    batch_size = size if isinstance(size, int) else _BATCH_SIZES[device]
+    missing = -len(inputs) % batch_size
     filled = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), np.float32)])
     outputs = [
-        session.run(None, {taken.name: filled[start : start + at_once]})[0]
-        for start in range(0, len(filled), at_once)
+        session.run(None, {network_input.name: filled[start : start + batch_size]})[0]
+        for start in range(0, len(filled), batch_size)
     ]
-    rows: Points = np.concatenate(outputs)[: len(inputs)]
+    rows: Float32s = np.concatenate(outputs)[: len(inputs)]
     return rows

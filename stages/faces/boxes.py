@@ -1,4 +1,4 @@
-"""Boxes: of eyes and mouth from the 68 landmarks, and which detected faces the listed boxes mean."""
+"""Boxes of eyes and mouth from the 68 landmarks, and matching of listed boxes to detected faces."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +18,9 @@ _POINTS = {
 def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str, list[float]]:
     """Square boxes left, top, right, bottom in crop pixels around the centres of the eyes and of the mouth.
 
-    `landmarks` (68, 2) in crop pixels. A box reaches as far as its points do, at least 16 px each way at 512,
-    and eyes are enlarged 1.4 times (the pose-varied network's local discriminators take their regions so, as
-    GFPGAN does). "Left" is the left of the image, as in the iBUG numbering: the person's right eye.
+    `landmarks` (68, 2) in crop pixels. A box is as large as its points need, at least 16 px each way at 512, and eye
+    boxes are enlarged 1.4 times (as in the local discriminators of GFPGAN and of the pose-varied network). "Left" is
+    the left of the image, as in the iBUG numbering: the person's right eye.
     """
     boxes = {}
     for name, points in _POINTS.items():
@@ -32,24 +32,24 @@ def component_boxes(landmarks: np.ndarray[Any, Any], crop_size: int) -> dict[str
     return boxes
 
 
-def matching(listed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> dict[int, int]:
-    """Which listed box means which found face: index of the face -> index of its box.
+def match_boxes(listed: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> dict[int, int]:
+    """For each detected face the listed box that belongs to it: index of the face -> index of the box.
 
-    Boxes are left, top, right, bottom in photo pixels. A listed box means the face with which it overlaps most;
-    where several mean one face, it goes to the one that overlaps it most, or the first of equals, and the others
-    mean none. Overlap is intersection over union, at least MIN_OVERLAP: detectors frame faces more or less
-    tightly, and another face in the photo hardly overlaps at all.
+    Boxes are left, top, right, bottom in photo pixels. A listed box belongs to the face with which it overlaps most.
+    Where several belong to one face, the one with the largest overlap gets it (the first of equals), and the others get
+    none. Overlap is intersection over union, at least MIN_OVERLAP: detectors frame faces more or less tightly, and
+    another face in the photo hardly overlaps at all.
     """
     if not listed or not found:
         return {}
     overlap = _overlap(np.asarray(listed, np.float64)[:, None], np.asarray(found, np.float64)[None])
-    meant, best = overlap.argmax(axis=1), overlap.max(axis=1)
-    worst_first = np.argsort(-best, kind="stable")[::-1]  # what is entered last stays
-    return {int(meant[box]): int(box) for box in worst_first if best[box] >= MIN_OVERLAP}
+    face, best = overlap.argmax(axis=1), overlap.max(axis=1)
+    worst_first = np.argsort(-best, kind="stable")[::-1]  # later entries replace earlier ones
+    return {int(face[box]): int(box) for box in worst_first if best[box] >= MIN_OVERLAP}
 
 
 def _overlap(boxes: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Intersection over union of boxes, (..., 4) each -> (...)."""
+    """Intersection over union (...) of boxes (..., 4) and others (..., 4)."""
     sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
     shared = np.prod(np.maximum(sides, 0), axis=-1)
     area, other = (np.prod(some[..., 2:] - some[..., :2], axis=-1) for some in (boxes, others))

@@ -1,7 +1,7 @@
-"""Where a face is: FFHQ alignment, points through affine transforms, the warp to the crop, head pose.
+"""Face geometry: FFHQ alignment, affine transforms of points, the warp to the aligned crop, head pose.
 
-Pixel centres lie at whole numbers everywhere: the photo's first pixel covers -0.5 to 0.5. Pure functions that
-need NumPy only; the warp needs OpenCV and Pillow.
+Pixel centres are at integers everywhere: the first pixel of a photo covers -0.5 to 0.5. All functions are pure and need
+NumPy only; `warp` also needs OpenCV and Pillow.
 """
 
 import math
@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-Floats = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.uint8]
+from facerefs.schemas.arrays import Float64s, UInt8Image
 
 LEFT_EYE = slice(36, 42)  # of the 68 points of iBUG 300-W; left and right as seen in the photo
 RIGHT_EYE = slice(42, 48)
@@ -25,35 +24,33 @@ _ARCFACE_POINTS = np.array(
 )
 _ARCFACE_SIDE_PX = 112
 
-_OVERSAMPLING = (
-    3  # a much larger photo is first shrunk by averages of areas to this many times the crop's scale
-)
-_HARDLY_SHRUNK = 0.9  # from this scale on nothing is lost without an antialiasing filter
+_OVERSAMPLING = 3  # a much larger photo is first reduced by area averages to this many times the crop's scale
+_HARDLY_SHRUNK = 0.9  # from this scale on, no antialiasing filter is needed
 _LANCZOS_REACH = 3  # in pixels of the smaller image
-_REACH_PX = 8  # of photo or crop, whichever are larger: as far as filter and interpolation look
+_REACH_PX = 8  # of photo or crop, whichever are larger: the reach of filter and interpolation
 _BLUR = 0.02  # FFHQ's border: blur of 2 % of the crop's side,
 _FADE = 0.3  # and a fade to the median colour over 30 % of it
 
 
-def five_points(landmarks: npt.ArrayLike) -> Floats:
+def five_points(landmarks: npt.ArrayLike) -> Float64s:
     """Centres of the eyes, nose tip and corners of the mouth (5, 2), from 68 landmarks (68, 2)."""
     points = np.asarray(landmarks, dtype=np.float64)
     eyes = [points[LEFT_EYE].mean(axis=0), points[RIGHT_EYE].mean(axis=0)]
     return np.stack([*eyes, *points[[NOSE_TIP, *MOUTH_CORNERS]]])
 
 
-def arcface_points(side_px: int) -> Floats:
-    """Where the five points (5, 2) lie in ArcFace's crop of side_px (Deng et al. 2019), made for 112 px."""
-    points: Floats = (_ARCFACE_POINTS + 0.5) * (side_px / _ARCFACE_SIDE_PX) - 0.5
+def arcface_points(side_px: int) -> Float64s:
+    """The positions (5, 2) of the five points in ArcFace's crop of side_px (Deng et al. 2019, defined at 112 px)."""
+    points: Float64s = (_ARCFACE_POINTS + 0.5) * (side_px / _ARCFACE_SIDE_PX) - 0.5
     return points
 
 
-def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Floats:
-    """The similarity that takes photo pixels to the pixels of the FFHQ-aligned crop.
+def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Float64s:
+    """The similarity transform (2, 3) from photo pixels to pixels of the FFHQ-aligned crop.
 
-    landmarks: (68, 2) in photo pixels. Returns float64 (2, 3). Raises ValueError where eyes and mouth lie on
-    one spot. Karras et al. 2019, FFHQ, `recreate_aligned_images`: the square's half side is
-    max(2.0 |eye to eye|, 1.8 |eyes to mouth|), its centre lies 0.1 (eyes to mouth) below the eyes.
+    landmarks: (68, 2) in photo pixels. Raises ValueError if eyes and mouth are at one point. Karras et al. 2019, FFHQ,
+    `recreate_aligned_images`: half the side of the square is max(2.0 |eye to eye|, 1.8 |eyes to mouth|), its centre is
+    0.1 (eyes to mouth) below the eyes.
     """
     left_eye, right_eye, _, left_mouth, right_mouth = five_points(landmarks)
     eyes = (left_eye + right_eye) / 2
@@ -71,10 +68,10 @@ def ffhq_transform(landmarks: npt.ArrayLike, size_px: int) -> Floats:
     return np.column_stack([rotation, (size_px - 1) / 2 - rotation @ centre])
 
 
-def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
-    """The similarity (no mirroring) that takes points (n, 2) to points (n, 2) with least squared error.
+def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Float64s:
+    """The similarity transform (2, 3), without mirroring, from points (n, 2) to points (n, 2) with least squared error.
 
-    Returns float64 (2, 3). Umeyama, "Least-squares estimation of transformation parameters", 1991, in the
+    Umeyama, "Least-squares estimation of transformation parameters", 1991, in the
     plane, where it has a closed form over complex numbers.
     """
     z = np.asarray(source, dtype=np.float64) @ [1, 1j]
@@ -88,46 +85,46 @@ def similarity_between(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def invert(transform: npt.ArrayLike) -> Floats:
+def invert(transform: npt.ArrayLike) -> Float64s:
     """The inverse of an affine transform (2, 3). Raises numpy.linalg.LinAlgError if it has none."""
     matrix = np.asarray(transform, dtype=np.float64)
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
-def compose(second: npt.ArrayLike, first: npt.ArrayLike) -> Floats:
+def compose(second: npt.ArrayLike, first: npt.ArrayLike) -> Float64s:
     """The affine transform (2, 3) that applies `first`, then `second`."""
     bottom = [0.0, 0.0, 1.0]
-    composed: Floats = np.asarray(second, dtype=np.float64) @ np.vstack([np.asarray(first), bottom])
+    composed: Float64s = np.asarray(second, dtype=np.float64) @ np.vstack([np.asarray(first), bottom])
     return composed
 
 
-def apply(transform: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
-    """Points (..., 2) through an affine transform (2, 3)."""
+def apply_transform(transform: npt.ArrayLike, points: npt.ArrayLike) -> Float64s:
+    """The points (..., 2) after an affine transform (2, 3)."""
     matrix = np.asarray(transform, dtype=np.float64)
-    moved: Floats = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    moved: Float64s = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
     return moved
 
 
 def scale_of(transform: npt.ArrayLike) -> float:
-    """Crop pixels per photo pixel: the square root of the area scale."""
+    """The scale of a transform in crop pixels per photo pixel: the square root of its area scale."""
     return math.sqrt(abs(float(np.linalg.det(np.asarray(transform, dtype=np.float64)[:, :2]))))
 
 
 @dataclass(frozen=True)
 class Crop:
-    """An aligned face. `outside` is the share of the crop, 0 to 1, that lies outside the photo."""
+    """An aligned face. outside: the share of the crop, 0 to 1, that is outside the photo."""
 
-    pixels: Pixels
+    pixels: UInt8Image
     outside: float
 
 
-def warp(image: Pixels, transform: npt.ArrayLike, size_px: int) -> Crop:
-    """Cut a square out of a photo: uint8 (H, W, 3) -> uint8 (size_px, size_px, 3).
+def warp(image: UInt8Image, transform: npt.ArrayLike, size_px: int) -> Crop:
+    """The crop uint8 (size_px, size_px, 3) of a photo; transform: (2, 3) from photo pixels to crop pixels.
 
-    `transform` (2, 3) takes photo pixels to crop pixels. What lies in the photo is resampled without aliasing
-    and otherwise left as it is; what lies outside is the photo's reflection, blurred and faded to the crop's
-    median colour as in FFHQ. (FFHQ blurs a strip inside the photo too: that would spoil a ground truth.)
+    The part inside the photo is resampled without aliasing and not changed otherwise. The part outside is the photo's
+    reflection, blurred and faded to the crop's median colour as in FFHQ. (FFHQ also blurs a strip inside the photo,
+    which would spoil a ground truth.)
     """
     matrix = np.asarray(transform, dtype=np.float64)
     crop = _resample(*_window(image, matrix, size_px), size_px)
@@ -137,14 +134,14 @@ def warp(image: Pixels, transform: npt.ArrayLike, size_px: int) -> Crop:
     return Crop(_softened(crop, depth_px), float((depth_px > 0).mean()))
 
 
-def _window(image: Pixels, transform: Floats, size_px: int) -> tuple[Pixels, Floats]:
-    """What the crop needs of the photo, shrunk if much larger, borders reflected; and its way to the crop."""
+def _window(image: UInt8Image, transform: Float64s, size_px: int) -> tuple[UInt8Image, Float64s]:
+    """The part of the photo that the crop needs, reduced and with reflected borders, and its transform to the crop."""
     import cv2
 
     shape = np.array([image.shape[1], image.shape[0]])
     scale = scale_of(transform)
     reach = _REACH_PX * max(1.0, 1 / scale)
-    corners = apply(invert(transform), _corners(size_px))
+    corners = apply_transform(invert(transform), _corners(size_px))
     low = np.floor(corners.min(axis=0) - reach).astype(int)
     high = np.ceil(corners.max(axis=0) + reach).astype(int) + 1
     first = low.clip(0, shape - 1)
@@ -167,8 +164,8 @@ def _window(image: Pixels, transform: Floats, size_px: int) -> tuple[Pixels, Flo
     return window, compose(transform, to_photo)
 
 
-def _resample(window: Pixels, to_crop: Floats, size_px: int) -> Pixels:
-    """Sample by cubic convolution (Keys 1981); before that, a Lanczos filter takes away what would alias."""
+def _resample(window: UInt8Image, to_crop: Float64s, size_px: int) -> UInt8Image:
+    """The crop by cubic convolution (Keys 1981), after a Lanczos filter against aliasing where needed."""
     import cv2
 
     if (scale := scale_of(to_crop)) < _HARDLY_SHRUNK:
@@ -177,41 +174,41 @@ def _resample(window: Pixels, to_crop: Floats, size_px: int) -> Pixels:
             cv2.sepFilter2D(window, -1, taps, taps, borderType=cv2.BORDER_REPLICATE), np.uint8
         )
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    border = cv2.BORDER_REPLICATE  # never seen: the window reaches further
+    border = cv2.BORDER_REPLICATE  # never used: the window reaches further
     size = (size_px, size_px)
     crop = cv2.warpAffine(window, invert(to_crop), size, flags=flags, borderMode=border)
     return np.asarray(crop, np.uint8)
 
 
-def _lanczos(scale: float) -> Floats:
-    """Taps that sum to 1 of the Lanczos window for an image about to be shrunk to `scale`."""
+def _lanczos(scale: float) -> Float64s:
+    """The taps of a Lanczos filter for a reduction to `scale`; they sum to 1."""
     reach = math.ceil(_LANCZOS_REACH / scale)
     at = np.arange(-reach, reach + 1) * scale
     taps = np.sinc(at) * np.sinc(at / _LANCZOS_REACH) * (np.abs(at) < _LANCZOS_REACH)
-    filter_: Floats = taps / taps.sum()
+    filter_: Float64s = taps / taps.sum()
     return filter_
 
 
-def _corners(size_px: int) -> Floats:
+def _corners(size_px: int) -> Float64s:
     low, high = -0.5, size_px - 0.5
     return np.array([[low, low], [high, low], [high, high], [low, high]])
 
 
-def _depth_outside(width: int, height: int, transform: Floats, size_px: int) -> Floats | None:
-    """How far outside the photo each crop pixel lies, in crop pixels (S, S); None if none does."""
+def _depth_outside(width: int, height: int, transform: Float64s, size_px: int) -> Float64s | None:
+    """How far outside the photo each crop pixel is, (S, S) in crop pixels; None if none is outside."""
     back = invert(transform)
     low, high = np.array([-0.5, -0.5]), np.array([width - 0.5, height - 0.5])
-    corners = apply(back, _corners(size_px))
+    corners = apply_transform(back, _corners(size_px))
     if (corners >= low).all() and (corners <= high).all():
         return None
     at = np.arange(size_px)
     photo = [along_x * at + (along_y * at[:, None] + start) for along_x, along_y, start in back]
     x, y = (np.maximum(low[i] - photo[i], photo[i] - high[i]).clip(min=0) for i in range(2))
-    depth: Floats = np.sqrt(x * x + y * y) * scale_of(transform)  # hypot is several times slower
+    depth: Float64s = np.sqrt(x * x + y * y) * scale_of(transform)  # hypot is several times slower
     return depth
 
 
-def _softened(crop: Pixels, depth_px: Floats) -> Pixels:
+def _softened(crop: UInt8Image, depth_px: Float64s) -> UInt8Image:
     side = crop.shape[0]
     pixels = crop.copy()
     outside = depth_px > 0
@@ -225,8 +222,8 @@ def _softened(crop: Pixels, depth_px: Floats) -> Pixels:
     return pixels
 
 
-def _median(levels: Pixels) -> Floats:
-    """Median of each column (n, 3), as np.median has it; by counting, which is several times faster."""
+def _median(levels: UInt8Image) -> Float64s:
+    """The median (3,) of each column of (n, 3), as np.median; by counting, which is several times faster."""
     middle = [(len(levels) - 1) // 2, len(levels) // 2]
     counts = [np.bincount(column, minlength=256).cumsum() for column in levels.T]
     return np.array([np.searchsorted(below, middle, side="right").mean() for below in counts])
@@ -247,7 +244,7 @@ _HALF_HEAD = np.array(  # to the photo's right, up, towards the camera
 _RIGHT_HALF = [22, 26, 42, 45, 35, 54, 57, 8]
 _LEFT_HALF = [21, 17, 39, 36, 31, 48]
 _POSE_POINTS = _RIGHT_HALF + _LEFT_HALF
-_TILT = math.radians(5)  # the model looks up by that much: undone, portraits have a median pitch of 0
+_TILT = math.radians(5)  # the model looks up by this angle; without it, portraits have a median pitch of 0
 _LEVEL = np.array([[1, 0, 0], [0, math.cos(_TILT), math.sin(_TILT)], [0, -math.sin(_TILT), math.cos(_TILT)]])
 _HEAD = np.concatenate([_HALF_HEAD * [1, -1, -1], _HALF_HEAD[:6] * [-1, -1, -1]]) @ _LEVEL
 
@@ -256,7 +253,7 @@ _HEAD = np.concatenate([_HALF_HEAD * [1, -1, -1], _HALF_HEAD[:6] * [-1, -1, -1]]
 class Pose:
     """Head pose in degrees: yaw positive towards the photo's right edge, pitch up, roll clockwise.
 
-    Yaw and pitch are those after the roll is undone, so turning the photo changes the roll only.
+    Yaw and pitch are measured after the roll is undone, so rotating the photo changes the roll only.
     """
 
     yaw: float
@@ -265,7 +262,7 @@ class Pose:
 
 
 def pose(landmarks: npt.ArrayLike) -> Pose:
-    """Head pose from 68 landmarks (68, 2), by a rigid mean head under scaled orthography.
+    """The head pose of 68 landmarks (68, 2), by a rigid mean head under scaled orthographic projection.
 
     The pose step of DeMenthon and Davis, "Model-based object pose in 25 lines of code" (IJCV 1995), on 14
     points of the anthropometric head of P. Martins and J. Batista (glAnthropometric3DModel, Coimbra).

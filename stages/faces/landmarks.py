@@ -1,11 +1,10 @@
-"""The 68 points of iBUG 300-W as a mirror shows them."""
+"""The 68 points of iBUG 300-W in a mirrored image."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from facerefs.schemas.arrays import Float32s
 
-MIRRORED_68 = np.array(  # which point stands where, once left and right are exchanged
+MIRRORED_68 = np.array(  # for each point, the index of its mirror image
     [
         *range(16, -1, -1),  # jaw
         *range(26, 16, -1),  # brows
@@ -19,8 +18,8 @@ MIRRORED_68 = np.array(  # which point stands where, once left and right are exc
 )
 
 
-def mirrored(points: Floats, last: Floats) -> Floats:
-    """Points float32 (N, 68, 2) of images whose last pixel centre is at x = `last` (N,), in the mirror images."""
-    turned = points[:, MIRRORED_68]
-    turned[:, :, 0] = last[:, None] - turned[:, :, 0]
-    return turned
+def mirror_landmarks(points: Float32s, last: Float32s) -> Float32s:
+    """Landmarks (N, 68, 2) float32 in the mirrored images; `last` (N,) is the x of each image's last pixel centre."""
+    mirrored = points[:, MIRRORED_68]
+    mirrored[:, :, 0] = last[:, None] - mirrored[:, :, 0]
+    return mirrored

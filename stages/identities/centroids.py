@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.people import UNASSIGNED, People, sum_by_person
-from facerefs.stages.search.similarity import Floats, Ints, inner, nearest
+from facerefs.stages.search.similarity import inner, nearest
 
 _CANDIDATES = 4
 _NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -15,9 +16,9 @@ _NO_PAIRS = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 class NearestPerson:
     """For each face the nearest person and the mean cosines to that one and the next; UNASSIGNED, NaN if none."""
 
-    person: Ints
-    similarity: Floats
-    next_similarity: Floats  # to the second nearest
+    person: Int64s
+    similarity: Float32s
+    next_similarity: Float32s  # to the second nearest
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,26 @@ class Centroids:
     """The mean embedding of each person, over one face per shot. A face is never compared with copies of itself."""
 
     people: People
-    vectors: Floats  # of all faces
-    shot: Ints  # of all faces
-    key: Ints  # of the faces in the centroids: person * shots + shot, ascending
-    row: Ints  # of the faces in the centroids
+    vectors: Float32s  # of all faces
+    shot: Int64s  # of all faces
+    key: Int64s  # of the faces in the centroids: person * shots + shot, ascending
+    row: Int64s  # of the faces in the centroids
 
-    def similarity(self, person: Ints) -> Floats:
+    def similarity(self, person: Int64s) -> Float32s:
         """The mean cosine of face i to the other shots of person[i], float32 (N,); NaN if there are none.
 
         NaN also for people without a centroid, and for people added later, who have higher numbers.
         """
         return self.similarity_of(np.arange(len(person)), person)
 
-    def similarity_of(self, rows: Ints, person: Ints) -> Floats:
+    def similarity_of(self, rows: Int64s, person: Int64s) -> Float32s:
         """The `similarity` of the faces in `rows` to one person each."""
         person = np.where(person < len(self.people.sizes), person, UNASSIGNED)
         total = inner(self.people.sums, self.vectors, person, rows)
         return self._without_own_shot(total, self.people.sizes[person], rows, person)
 
     def nearest_others(
-        self, own: Ints, at_least: int, excluded: tuple[Ints, Ints] = _NO_PAIRS
+        self, own: Int64s, at_least: int, excluded: tuple[Int64s, Int64s] = _NO_PAIRS
     ) -> NearestPerson:
         """For each face the nearest person other than its own.
 
@@ -74,7 +75,7 @@ class Centroids:
         one, two = (np.where(np.isinf(values), np.nan, values).astype(np.float32) for values in (one, two))
         return NearestPerson(nearest_person, one, two)
 
-    def _without_own_shot(self, total: Floats, size: Ints, rows: Ints, person: Ints) -> Floats:
+    def _without_own_shot(self, total: Float32s, size: Int64s, rows: Int64s, person: Int64s) -> Float32s:
         """Mean cosines from sums of cosines, without the share of the face's own shot."""
         key = person * _shots(self.shot) + self.shot[rows]
         at = np.minimum(np.searchsorted(self.key, key), max(len(self.key) - 1, 0))
@@ -85,7 +86,7 @@ class Centroids:
         return np.where(size > 0, total / np.maximum(size, 1), np.nan).astype(np.float32)
 
 
-def centroids_of(vectors: Floats, shot: Ints, person: Ints, count: int) -> Centroids:
+def centroids_of(vectors: Float32s, shot: Int64s, person: Int64s, count: int) -> Centroids:
     """The centroids of `count` people, from the first face of each of their shots.
 
     person: int64 (N,), a number below `count`, or UNASSIGNED for faces that are in no centroid.
@@ -98,5 +99,5 @@ def centroids_of(vectors: Floats, shot: Ints, person: Ints, count: int) -> Centr
     return Centroids(sum_by_person(vectors, chosen, count), vectors, shot, key, row)
 
 
-def _shots(shot: Ints) -> int:
+def _shots(shot: Int64s) -> int:
     return int(shot.max(initial=0)) + 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.people import UNASSIGNED
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PrecisionRecall:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def pairwise(truth: Ints, found: Ints) -> PrecisionRecall:
+def pairwise(truth: Int64s, found: Int64s) -> PrecisionRecall:
     """Precision and recall over pairs of faces in one group; 1 where there are no pairs."""
     right, true, predicted = (
         _pairs(np.unique(groups, return_counts=True)[1]) for groups in _numbered(truth, found)
@@ -34,7 +34,7 @@ def pairwise(truth: Ints, found: Ints) -> PrecisionRecall:
     return PrecisionRecall(right / predicted if predicted else 1.0, right / true if true else 1.0)
 
 
-def bcubed(truth: Ints, found: Ints) -> PrecisionRecall:
+def bcubed(truth: Int64s, found: Int64s) -> PrecisionRecall:
     """The mean over faces of the precision and recall of the face's group, itself included (Bagga and Baldwin 1998).
 
     Raises ValueError without faces.
@@ -45,7 +45,7 @@ def bcubed(truth: Ints, found: Ints) -> PrecisionRecall:
     return PrecisionRecall(float((together / predicted).mean()), float((together / true).mean()))
 
 
-def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
+def _numbered(truth: Int64s, found: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """For each face the numbers of its pair of groups, its true group and its found group, from 0 without gaps."""
     true, predicted = (
         np.unique(np.where(groups == UNASSIGNED, -1 - np.arange(len(groups)), groups), return_inverse=True)[1]
@@ -55,5 +55,5 @@ def _numbered(truth: Ints, found: Ints) -> tuple[Ints, Ints, Ints]:
     return joint, true, predicted
 
 
-def _pairs(sizes: Ints) -> float:
+def _pairs(sizes: Int64s) -> float:
     return float((sizes * (sizes - 1) // 2).sum())

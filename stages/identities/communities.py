@@ -4,7 +4,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from facerefs.stages.search.similarity import Floats, Ints, average_linkage, inner, nearest, neighbour_pairs
+from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.stages.search.similarity import average_linkage, inner, nearest, neighbour_pairs
 
 _SAMPLED = 1 << 20
 _FEWEST_PAIRS = 1000
@@ -18,7 +19,7 @@ _CLEARLY = 0.9
 _STRANGERS_AMONG_JOINING = 0.4
 
 
-def communities(vectors: Floats, same: float, neighbours: int) -> Ints:
+def communities(vectors: Float32s, same: float, neighbours: int) -> Int64s:
     """The group of each face: average linkage on the graph of nearest neighbours, then single faces join groups.
 
     Among N faces each face has N strangers, and the more there are, the more similar is the nearest one. So two
@@ -41,7 +42,7 @@ def communities(vectors: Floats, same: float, neighbours: int) -> Ints:
     return _by_smallest_row(found)
 
 
-def _thresholds(vectors: Floats, same: float) -> tuple[float, float]:
+def _thresholds(vectors: Float32s, same: float) -> tuple[float, float]:
     """Cosines that strangers rarely exceed, for groups and for single faces; `same` where that cannot be measured.
 
     Strangers are random pairs below `same`. If those are fewer than 95 % of all pairs, the set has few people, or
@@ -69,7 +70,7 @@ def _thresholds(vectors: Floats, same: float) -> tuple[float, float]:
     return exceeded_by(_STRANGERS_PER_FACE), exceeded_by(_STRANGERS_PER_LONE_FACE)
 
 
-def _join_leftovers(vectors: Floats, found: Ints, same: float) -> Ints:
+def _join_leftovers(vectors: Float32s, found: Int64s, same: float) -> Int64s:
     """The groups after faces outside the cores (groups of 3 or more) joined one, by their mean cosine to its faces.
 
     That must be at least `same`, clearly more than to the next core, and more than strangers reach. The strangers'
@@ -104,6 +105,6 @@ def _join_leftovers(vectors: Floats, found: Ints, same: float) -> Ints:
     return joined
 
 
-def _by_smallest_row(group: Ints) -> Ints:
+def _by_smallest_row(group: Int64s) -> Int64s:
     _, first, member = np.unique(group, return_index=True, return_inverse=True)
     return np.asarray(first[member], np.int64)

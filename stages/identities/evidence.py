@@ -5,25 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.centroids import Centroids
 from facerefs.stages.identities.groups import Groups
 from facerefs.stages.identities.merging import MergedNames
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.people import People
-from facerefs.stages.search.similarity import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Evidence:
     """For each face the mean cosines to its own person and the nearest other one, and the margins that follow."""
 
-    own_similarity: Floats
-    other: Ints  # the nearest other person
-    other_similarity: Floats
+    own_similarity: Float32s
+    other: Int64s  # the nearest other person
+    other_similarity: Float32s
     stay_margin: (
-        Floats  # how far the face is from having to leave its labelled person; negative: it must leave
+        Float32s  # how far the face is from having to leave its labelled person; negative: it must leave
     )
-    move_margin: Floats  # how far the face is beyond the threshold for a move to `other`; negative: no move
+    move_margin: Float32s  # how far the face is beyond the threshold for a move to `other`; negative: no move
     stay_threshold: float  # lowest mean cosine to its person's centroid at which a face may stay
 
 
@@ -36,8 +36,8 @@ class LabelCheck:
     centroids: Centroids  # by person, after names were merged
     merged: MergedNames
     groups: Groups
-    labelled_as: Ints  # the person whom the label names, after names were merged
-    person: Ints  # after wrong labels were dropped or corrected
+    labelled_as: Int64s  # the person whom the label names, after names were merged
+    person: Int64s  # after wrong labels were dropped or corrected
     second_face: NDArray[np.bool_]  # unassigned, because another face of the photo suits the person better
-    centroid_of: Ints  # the person whose centroid the face is part of
+    centroid_of: Int64s  # the person whose centroid the face is part of
     evidence: Evidence

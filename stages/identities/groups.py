@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.people import UNASSIGNED, Faces, pairs_within, second_faces, sum_by_person
-from facerefs.stages.search.similarity import Floats, Ints, average_linkage, nearest
+from facerefs.stages.search.similarity import average_linkage, nearest
 
 Flags = NDArray[np.bool_]
 
@@ -25,15 +26,15 @@ class Groups:
 
     names: list[str]  # all names; those of the groups come last
     first: int  # the number of the first group's name
-    name: Ints  # for each face the name of its group: the group's own, the label's, or UNASSIGNED
-    owner: Ints  # (G,) the label that the group is part of
-    size: Ints  # (G,) shots
-    own_similarity: Floats  # (G,) mean cosine to the label's core, -1 if it has none
-    other_similarity: Floats  # (G,) mean cosine to the nearest other core
-    within: Floats  # (G,) mean cosine of the group's pairs
+    name: Int64s  # for each face the name of its group: the group's own, the label's, or UNASSIGNED
+    owner: Int64s  # (G,) the label that the group is part of
+    size: Int64s  # (G,) shots
+    own_similarity: Float32s  # (G,) mean cosine to the label's core, -1 if it has none
+    other_similarity: Float32s  # (G,) mean cosine to the nearest other core
+    within: Float32s  # (G,) mean cosine of the group's pairs
     belongs: Flags  # (G,) True if the group shows the person of its label
 
-    def owner_of(self, name: Ints) -> Ints:
+    def owner_of(self, name: Int64s) -> Int64s:
         """The label that each name is a further group of, or UNASSIGNED."""
         further = name - self.first
         owner = np.append(self.owner, UNASSIGNED)
@@ -49,7 +50,7 @@ class Groups:
         return replace(self, belongs=belongs)
 
 
-def label_groups(faces: Faces, initial: Ints, neighbours: int, same: float) -> tuple[Ints, Flags]:
+def label_groups(faces: Faces, initial: Int64s, neighbours: int, same: float) -> tuple[Int64s, Flags]:
     """The group of each face, int64 (N,), and whether it is in the core of its label.
 
     initial: int64 (N,), the label of each face, UNASSIGNED for none. The core is the group with most photos, of two
@@ -67,7 +68,7 @@ def label_groups(faces: Faces, initial: Ints, neighbours: int, same: float) -> t
     return group, _core(vectors, initial, group, initial[row])
 
 
-def _core(vectors: Floats, initial: Ints, group: Ints, label: Ints) -> Flags:
+def _core(vectors: Float32s, initial: Int64s, group: Int64s, label: Int64s) -> Flags:
     """True for the faces of the core of each label. label: of each group; its faces are of different photos."""
     people = sum_by_person(vectors, group, len(label))
     sizes, coherence = people.sizes[:-1], np.linalg.norm(people.means[:-1], axis=1)
@@ -82,7 +83,7 @@ def _core(vectors: Floats, initial: Ints, group: Ints, label: Ints) -> Flags:
 
 
 def replace_foreign_cores(
-    faces: Faces, initial: Ints, group: Ints, core: Flags, point: OperatingPoint
+    faces: Faces, initial: Int64s, group: Int64s, core: Flags, point: OperatingPoint
 ) -> Flags:
     """True for the faces of the cores, after replacing each core that shows the person of another label.
 
@@ -100,7 +101,7 @@ def replace_foreign_cores(
     rivals = np.flatnonzero(~is_core & (label >= 0) & (held != UNASSIGNED) & agrees)
     rivals = rivals[np.einsum("ij,ij->i", people.means[rivals], people.means[held[rivals]]) < point.belong]
 
-    def is_foreign(groups: Ints) -> Flags:
+    def is_foreign(groups: Int64s) -> Flags:
         similarity, found = nearest(people.means[cores], _CANDIDATES, queries=people.means[groups])
         other = cores[found]
         like = (similarity >= point.strong) & (label[other] != label[groups][:, None])
@@ -113,7 +114,7 @@ def replace_foreign_cores(
     return np.asarray(is_core[group])
 
 
-def _coherence(size: Ints, point: OperatingPoint) -> Floats:
+def _coherence(size: Int64s, point: OperatingPoint) -> Float32s:
     """The mean cosine within a group from which on it can be a person: `strong` for three, less for more (choice)."""
     share = np.minimum(_FEW / np.maximum(size, 1), 1)
     return np.asarray(point.same + share * (point.strong - point.same), np.float32)
@@ -121,8 +122,8 @@ def _coherence(size: Ints, point: OperatingPoint) -> Floats:
 
 def further_groups(
     faces: Faces,
-    initial: Ints,
-    group: Ints,
+    initial: Int64s,
+    group: Int64s,
     core: Flags,
     names: list[str],
     min_split: int,
@@ -165,7 +166,7 @@ def further_groups(
     )
 
 
-def _numbered(names: list[str], owner: Ints) -> list[str]:
+def _numbered(names: list[str], owner: Int64s) -> list[str]:
     """For each group its label with a number, from 2 on, that makes a name which is not taken."""
     taken = set(names)
     more: list[str] = []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.centroids import Centroids, centroids_of
 from facerefs.stages.identities.evidence import Evidence, LabelCheck
 from facerefs.stages.identities.groups import (
@@ -26,10 +27,9 @@ from facerefs.stages.identities.people import (
     not_best_in_photo,
     sum_by_person,
 )
-from facerefs.stages.search.similarity import Floats, Ints
 
 Flags = NDArray[np.bool_]
-Excluded = tuple[Ints, Ints]  # pairs of a face (row) and a person it does not show
+Excluded = tuple[Int64s, Int64s]  # pairs of a face (row) and a person it does not show
 
 _LEAST_TO_CORRECT = 3  # shots of the person to whom a face is moved
 _MANY_PEOPLE = 20
@@ -110,9 +110,9 @@ def _with_belonging(merged: MergedNames, groups: Groups) -> MergedNames:
 
 def _evidence(
     centroids: Centroids,
-    labelled_as: Ints,
+    labelled_as: Int64s,
     core: Flags,
-    group: Ints,
+    group: Int64s,
     point: OperatingPoint,
     stay_threshold: float,
     excluded: Excluded,
@@ -143,7 +143,7 @@ def _evidence(
     )
 
 
-def _identification_margin(near: Floats, gap: Floats, point: OperatingPoint) -> Floats:
+def _identification_margin(near: Float32s, gap: Float32s, point: OperatingPoint) -> Float32s:
     """How far a face is beyond the threshold for being identified as its nearest person; negative: it is not.
 
     near: mean cosine to the nearest person; gap: by how much that exceeds the mean cosine to the next person. Among
@@ -154,7 +154,9 @@ def _identification_margin(near: Floats, gap: Floats, point: OperatingPoint) -> 
     return np.asarray(np.maximum(alike, alone))
 
 
-def _assign(faces: Faces, labelled_as: Ints, centroids: Centroids, evidence: Evidence) -> tuple[Ints, Flags]:
+def _assign(
+    faces: Faces, labelled_as: Int64s, centroids: Centroids, evidence: Evidence
+) -> tuple[Int64s, Flags]:
     """The person of each face, and which faces are unassigned because another face of their photo suits better."""
     stays = evidence.stay_margin >= 0
     moves = ~stays & (evidence.move_margin >= 0)
@@ -165,7 +167,7 @@ def _assign(faces: Faces, labelled_as: Ints, centroids: Centroids, evidence: Evi
     return np.where(second_face, UNASSIGNED, person), second_face
 
 
-def _last_of_label(labelled_as: Ints, leaves: Flags, sizes: Ints) -> Flags:
+def _last_of_label(labelled_as: Int64s, leaves: Flags, sizes: Int64s) -> Flags:
     """True for faces whose label has no core, where all other faces of the label turned out to be someone else."""
     left = np.flatnonzero(~leaves & (labelled_as >= 0) & (sizes[labelled_as] == 0))
     count = np.bincount(labelled_as[left], minlength=len(sizes))

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s
 from facerefs.schemas.reject import Reject
 from facerefs.stages.identities.evidence import LabelCheck
 from facerefs.stages.identities.people import UNASSIGNED, Faces, IdentityAssignment, Texts
-from facerefs.stages.search.similarity import Floats
 
 _DECISIONS = np.array(["dropped", "discovered", "kept", "merged", "corrected", "split"], object)
 _DROPPED, _DISCOVERED, _KEPT, _MERGED, _CORRECTED, _SPLIT = range(len(_DECISIONS))
@@ -60,7 +60,7 @@ def _codes(faces: Faces, checked: LabelCheck) -> NDArray[np.int64]:
     )
 
 
-def _certainty(faces: Faces, checked: LabelCheck, code: NDArray[np.int64]) -> Floats:
+def _certainty(faces: Faces, checked: LabelCheck, code: NDArray[np.int64]) -> Float32s:
     point, evidence, groups, merged = checked.point, checked.evidence, checked.groups, checked.merged
     stay, move = evidence.stay_margin, evidence.move_margin
     name = groups.name
@@ -101,7 +101,7 @@ def _certainty(faces: Faces, checked: LabelCheck, code: NDArray[np.int64]) -> Fl
     return np.asarray(np.clip(margin / (2 * point.margin), 0, 1), np.float32)
 
 
-def _keep_margin(checked: LabelCheck) -> Floats:
+def _keep_margin(checked: LabelCheck) -> Float32s:
     """How far a face is from losing its name. A face of the core, too, is held against `stay_threshold`."""
     own = np.nan_to_num(checked.evidence.own_similarity, nan=checked.point.same)
     shown = np.minimum(checked.evidence.stay_margin, own - checked.evidence.stay_threshold)

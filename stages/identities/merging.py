@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.overrides.names import NameOverrides
 from facerefs.stages.identities.people import UNASSIGNED, People
-from facerefs.stages.search.similarity import Floats, Ints, average_linkage, inner, nearest
+from facerefs.stages.search.similarity import average_linkage, inner, nearest
 
 _LEAST_TO_MERGE = 2  # shots of each of two names that are one person
 _AS_WITHIN = 0.65
@@ -21,10 +22,10 @@ _CANDIDATES = 16  # names with which a name is compared
 class MergedNames:
     """For each name, the name it merges into and why; the last row is UNASSIGNED."""
 
-    merged_into: Ints
-    similarity: Floats  # mean cosine of its faces to those of that name; NaN if it keeps its own
-    threshold: Floats  # the lowest mean cosine at which they merge
-    override_line: Ints  # the line of `overrides.csv` that decided it, or 0
+    merged_into: Int64s
+    similarity: Float32s  # mean cosine of its faces to those of that name; NaN if it keeps its own
+    threshold: Float32s  # the lowest mean cosine at which they merge
+    override_line: Int64s  # the line of `overrides.csv` that decided it, or 0
 
 
 def merge_names(
@@ -77,7 +78,9 @@ def merge_names(
     )
 
 
-def _merge_threshold(people: People, a: Ints, b: Ints, unlabelled: range, point: OperatingPoint) -> Floats:
+def _merge_threshold(
+    people: People, a: Int64s, b: Int64s, unlabelled: range, point: OperatingPoint
+) -> Float32s:
     """The mean cosine across names a and b from which on they merge, float32."""
     within, usual = people.within, _usual_within(people, point)
     found = [(side >= unlabelled.start) & (side < unlabelled.stop) for side in (a, b)]
@@ -90,7 +93,7 @@ def _merge_threshold(people: People, a: Ints, b: Ints, unlabelled: range, point:
     return np.asarray(np.fmax(level, point.same), np.float32)
 
 
-def _usual_within(people: People, point: OperatingPoint) -> Floats:
+def _usual_within(people: People, point: OperatingPoint) -> Float32s:
     """The mean cosine within each name, drawn towards the usual one where pairs are few (choice: three usual pairs)."""
     pairs = people.sizes * (people.sizes - 1) / 2
     total = pairs * np.nan_to_num(people.within) + _USUAL_PAIRS * point.median_same
@@ -99,13 +102,13 @@ def _usual_within(people: People, point: OperatingPoint) -> Floats:
 
 def _regroup(
     apart: list[tuple[int, int]],
-    unconstrained: Ints,
-    group: Ints,
-    sums: Floats,
-    sizes: Ints,
-    near: tuple[Ints, Ints],
+    unconstrained: Int64s,
+    group: Int64s,
+    sums: Float32s,
+    sizes: Int64s,
+    near: tuple[Int64s, Int64s],
     same: float,
-) -> Ints:
+) -> Int64s:
     """The groups after splitting those that join two names which an override keeps apart: few, so pair by pair."""
     final = unconstrained.copy()
     for name in {int(unconstrained[one]) for one, _ in apart}:
@@ -128,8 +131,8 @@ def _merge_pairwise(
     parts: list[set[int]],
     near: set[tuple[int, int]],
     apart: list[tuple[int, int]],
-    sums: Floats,
-    sizes: Ints,
+    sums: Float32s,
+    sizes: Int64s,
     same: float,
 ) -> list[set[int]]:
     def mean_cosine(one: set[int], other: set[int]) -> float:
@@ -150,7 +153,7 @@ def _merge_pairwise(
         parts = [part for k, part in enumerate(parts) if k not in (i, j)] + [parts[i] | parts[j]]
 
 
-def _merged_into(group: Ints, sizes: Ints, labels: int, overrides: NameOverrides) -> Ints:
+def _merged_into(group: Int64s, sizes: Int64s, labels: int, overrides: NameOverrides) -> Int64s:
     """The name that each merges into: by override, else a label before a generated name, the larger, the first."""
     count = len(group)
     order = np.lexsort((np.arange(count), -sizes, np.arange(count) >= labels, group))
@@ -163,7 +166,9 @@ def _merged_into(group: Ints, sizes: Ints, labels: int, overrides: NameOverrides
     return merged_into[group]
 
 
-def _override_lines(overrides: NameOverrides, merged_into: Ints, unconstrained: Ints, labels: int) -> Ints:
+def _override_lines(
+    overrides: NameOverrides, merged_into: Int64s, unconstrained: Int64s, labels: int
+) -> Int64s:
     """For each name the line that decided which name it merges into, or 0.
 
     For further groups of a label (from `labels` on) a line that separates them from their label counts even where

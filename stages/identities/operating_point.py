@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.search.similarity import Floats, Ints, inner
+from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.stages.search.similarity import inner
 
 _FEWEST_LABELS = 5
 _FEWEST_PAIRS = 40
@@ -37,7 +38,7 @@ class OperatingPoint:
 
 
 def operating_point(
-    vectors: Floats, label: Ints, image: Ints, same: float, *, measure: bool
+    vectors: Float32s, label: Int64s, image: Int64s, same: float, *, measure: bool
 ) -> OperatingPoint:
     """The operating point measured on the labels, of which many may be wrong.
 
@@ -70,7 +71,7 @@ def operating_point(
     return OperatingPoint(min(different, same), min(belong, same), same, alike, separation)
 
 
-def _within(label: Ints, image: Ints) -> tuple[Ints, Ints]:
+def _within(label: Int64s, image: Int64s) -> tuple[Int64s, Int64s]:
     """Each labelled face with the next few of its label, from other photos."""
     order = np.argsort(label, kind="stable")
     order = order[label[order] >= 0]
@@ -80,7 +81,7 @@ def _within(label: Ints, image: Ints) -> tuple[Ints, Ints]:
     return a[right], b[right]
 
 
-def _between(label: Ints) -> tuple[Ints, Ints]:
+def _between(label: Int64s) -> tuple[Int64s, Int64s]:
     rows = np.flatnonzero(label >= 0)
     pairs = [(rows[:-stride], rows[stride:]) for stride in _STRIDES if stride < len(rows)]
     a, b = _concatenated(pairs)
@@ -88,12 +89,12 @@ def _between(label: Ints) -> tuple[Ints, Ints]:
     return a[right], b[right]
 
 
-def _concatenated(pairs: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+def _concatenated(pairs: list[tuple[Int64s, Int64s]]) -> tuple[Int64s, Int64s]:
     none = np.zeros(0, np.int64)
     return np.concatenate([none, *(a for a, _ in pairs)]), np.concatenate([none, *(b for _, b in pairs)])
 
 
-def _cosines(vectors: Floats, a: Ints, b: Ints) -> Floats:
+def _cosines(vectors: Float32s, a: Int64s, b: Int64s) -> Float32s:
     return inner(vectors, vectors, a, b)
 
 

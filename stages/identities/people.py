@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.communities import communities
-from facerefs.stages.search.similarity import Floats, Ints, inner, nearest, neighbour_pairs
+from facerefs.stages.search.similarity import inner, nearest, neighbour_pairs
 
 Texts = NDArray[np.object_]  # str or None
 
@@ -21,12 +22,12 @@ class Faces:
     """N faces that were not rejected, in the order of their ids (hashes, so the order says nothing of the person)."""
 
     id: list[str]
-    image: Ints  # number of the photo
-    shot: Ints  # number of the shot; copies of one shot share it
-    label: Ints  # number of the label in `names`, UNASSIGNED where there is none
+    image: Int64s  # number of the photo
+    shot: Int64s  # number of the shot; copies of one shot share it
+    label: Int64s  # number of the label in `names`, UNASSIGNED where there is none
     names: list[str]  # of the labels, sorted
-    vectors: Floats  # (N, D), unit length
-    size_px: Floats
+    vectors: Float32s  # (N, D), unit length
+    size_px: Float32s
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,16 @@ class People:
     The last one has no faces and stands for UNASSIGNED (-1), so that every person's number is an index.
     """
 
-    sums: Floats  # (P, D)
-    sizes: Ints  # (P,), faces
+    sums: Float32s  # (P, D)
+    sizes: Int64s  # (P,), faces
 
     @cached_property
-    def means(self) -> Floats:
+    def means(self) -> Float32s:
         """The mean vectors, float32 (P, D); zero for a person without faces."""
         return np.asarray(self.sums / np.maximum(self.sizes, 1)[:, None], np.float32)
 
     @cached_property
-    def within(self) -> Floats:
+    def within(self) -> Float32s:
         """The mean cosine of each person's pairs of faces, float32 (P,); NaN for a person with fewer than two."""
         size = self.sizes.astype(np.float64)
         squared = np.einsum("ij,ij->i", self.sums, self.sums, dtype=np.float64)
@@ -53,7 +54,7 @@ class People:
         return np.asarray(np.where(size > 1, mean, np.nan), np.float32)
 
     @cached_property
-    def centres(self) -> Floats:
+    def centres(self) -> Float32s:
         """The mean vectors at unit length, float32 (P, D); zero for a person without faces."""
         length = np.linalg.norm(self.sums, axis=1, keepdims=True)
         return np.asarray(self.sums / np.maximum(length, 1e-12), np.float32)
@@ -67,17 +68,17 @@ class IdentityAssignment:
     """
 
     names: list[str]
-    merged_into: Ints  # for each name the name it merges into; the last row is UNASSIGNED
-    person: Ints  # the identity that the face is assigned to
-    labelled_as: Ints  # the identity that its label names
+    merged_into: Int64s  # for each name the name it merges into; the last row is UNASSIGNED
+    person: Int64s  # the identity that the face is assigned to
+    labelled_as: Int64s  # the identity that its label names
     decision: Texts
     reject: Texts
     why: Texts
-    certainty: Floats  # 0 to 1
-    override_line: Ints  # the line of `overrides.csv` that decided it, or 0
-    centroid_of: Ints  # the identity whose centroid the face is part of
+    certainty: Float32s  # 0 to 1
+    override_line: Int64s  # the line of `overrides.csv` that decided it, or 0
+    centroid_of: Int64s  # the identity whose centroid the face is part of
 
-    def take(self, rows: Ints) -> "IdentityAssignment":
+    def take(self, rows: Int64s) -> "IdentityAssignment":
         """The assignment of the faces in `rows`."""
         arrays = {
             name: array[rows] for name, array in vars(self).items() if name not in {"names", "merged_into"}
@@ -85,7 +86,7 @@ class IdentityAssignment:
         return IdentityAssignment(self.names, self.merged_into, **arrays)
 
 
-def sum_by_person(vectors: Floats, person: Ints, count: int) -> People:
+def sum_by_person(vectors: Float32s, person: Int64s, count: int) -> People:
     """The embedding sums of `count` people. person: int64 (N,), UNASSIGNED for faces to leave out."""
     rows = np.flatnonzero(person >= 0)
     rows = rows[np.argsort(person[rows], kind="stable")]
@@ -99,8 +100,8 @@ def sum_by_person(vectors: Floats, person: Ints, count: int) -> People:
 
 
 def discover(
-    faces: Faces, rows: Ints, same: float, neighbours: int, min_faces: int
-) -> tuple[Ints, list[str]]:
+    faces: Faces, rows: Int64s, same: float, neighbours: int, min_faces: int
+) -> tuple[Int64s, list[str]]:
     """Find the people among the faces in `rows` by their embeddings alone (`communities`).
 
     same: the lowest cosine at which two faces can be one person, from the calibration or the user.
@@ -122,7 +123,7 @@ def _name(face: str) -> str:
     return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]
 
 
-def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float) -> tuple[Ints, Ints]:
+def pairs_within(vectors: Float32s, group: Int64s, neighbours: int, at_least: float) -> tuple[Int64s, Int64s]:
     """Pairs of rows within each group: all of them, or with each row's nearest ones in a group of over 512 rows."""
     order = np.argsort(group, kind="stable")
     order = order[group[order] >= 0]
@@ -137,7 +138,7 @@ def pairs_within(vectors: Floats, group: Ints, neighbours: int, at_least: float)
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
-def person_similarity(vectors: Floats, person: Ints, people: People, *, unit: bool) -> Floats:
+def person_similarity(vectors: Float32s, person: Int64s, people: People, *, unit: bool) -> Float32s:
     """The similarity of each face to its person, float32 (N,); NaN if that is UNASSIGNED or has no faces.
 
     It is the mean cosine to the person's faces, or (unit) the cosine to the person's centre.
@@ -148,7 +149,7 @@ def person_similarity(vectors: Floats, person: Ints, people: People, *, unit: bo
     return values
 
 
-def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> tuple[Ints, Floats]:
+def nearest_other(vectors: Float32s, own: Int64s, people: People, *, unit: bool) -> tuple[Int64s, Float32s]:
     """For each face the nearest person but its own, and the `person_similarity` to it; UNASSIGNED and NaN if none."""
     there = np.flatnonzero(people.sizes)
     targets = (people.centres if unit else people.means)[there]
@@ -162,7 +163,7 @@ def nearest_other(vectors: Floats, own: Ints, people: People, *, unit: bool) -> 
     return other, similarity_to_other
 
 
-def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArray[np.bool_]:
+def second_faces(vectors: Float32s, image: Int64s, group: Int64s, count: int) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits their common group (of `count`) better.
 
     If two similar people share photos, the centre of their group lies between them and would choose now one, now
@@ -170,7 +171,7 @@ def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArr
     """
     rows = np.arange(len(group))
 
-    def suits(chosen: NDArray[np.bool_]) -> Floats:
+    def suits(chosen: NDArray[np.bool_]) -> Float32s:
         return inner(
             sum_by_person(vectors, np.where(chosen, group, UNASSIGNED), count).sums, vectors, group, rows
         )
@@ -182,7 +183,7 @@ def second_faces(vectors: Floats, image: Ints, group: Ints, count: int) -> NDArr
     return not_best_in_photo(image, group, suits(similar_to_typical))
 
 
-def not_best_in_photo(image: Ints, person: Ints, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
+def not_best_in_photo(image: Int64s, person: Int64s, fitness: NDArray[np.floating]) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits the same person better."""
     order = np.lexsort((np.arange(len(person)), -fitness, image, person))
     worse = np.zeros(len(person), bool)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.people import Faces
-from facerefs.stages.search.similarity import Ints
 
 
-def copy_pairs(copies: pa.Table, ids: pa.ChunkedArray) -> tuple[Ints, Ints]:
+def copy_pairs(copies: pa.Table, ids: pa.ChunkedArray) -> tuple[Int64s, Int64s]:
     """The rows in `ids` of the pairs of `copies` that show one shot; pairs of other faces are left out."""
     pairs = copies.filter(pc.equal(copies["kind"], "copy"))
     faces = ids.combine_chunks()
@@ -22,13 +22,13 @@ def copy_pairs(copies: pa.Table, ids: pa.ChunkedArray) -> tuple[Ints, Ints]:
     return a[known].astype(np.int64), b[known].astype(np.int64)
 
 
-def component_numbers(a: Ints, b: Ints, count: int) -> Ints:
+def component_numbers(a: Int64s, b: Int64s, count: int) -> Int64s:
     """The connected component of each of `count` nodes, int64 (count,). a, b: the nodes that each edge joins."""
     graph = coo_array((np.ones(len(a), np.int8), (a, b)), (count, count))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
-def one_per_shot(faces: Faces) -> tuple[Faces, Ints, Ints]:
+def one_per_shot(faces: Faces) -> tuple[Faces, Int64s, Int64s]:
     """One face, the largest, for all faces of one shot with one label.
 
     Returns these M faces, their rows among the N, and int64 (N,) the number among the M of the face that stands for
@@ -57,7 +57,7 @@ def one_per_shot(faces: Faces) -> tuple[Faces, Ints, Ints]:
     return representatives, rows, number[key]
 
 
-def _photos(faces: Faces) -> Ints:
+def _photos(faces: Faces) -> Int64s:
     """For each face the number of its photo, the same for photos that share a shot."""
     images = int(faces.image.max(initial=-1)) + 1
     together = component_numbers(
@@ -66,13 +66,13 @@ def _photos(faces: Faces) -> Ints:
     return together[faces.image]
 
 
-def _numbers(one: Ints, two: Ints) -> Ints:
+def _numbers(one: Int64s, two: Int64s) -> Int64s:
     """A number from 0 for each row, equal where both columns are."""
     one, two = (np.unique(column, return_inverse=True)[1] for column in (one, two))
     return np.asarray(np.unique(one * (two.max(initial=0) + 1) + two, return_inverse=True)[1], np.int64)
 
 
-def second_names(shot: Ints, person: Ints, fitness: NDArray[np.floating]) -> tuple[Ints, Ints]:
+def second_names(shot: Int64s, person: Int64s, fitness: NDArray[np.floating]) -> tuple[Int64s, Int64s]:
     """The faces whose shot is another person by a face that suits better, and those faces: rows, of one length.
 
     If the faces of a shot have several people (`person`, UNASSIGNED apart), the shot keeps that of its fittest face.

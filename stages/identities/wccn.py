@@ -11,25 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.people import sum_by_person
-from facerefs.stages.search.similarity import Floats, Ints
 
 
 @dataclass(frozen=True)
 class WccnTransform:
     """The linear map of embeddings that `fit_wccn` learns."""
 
-    centre: Floats  # (D,)
-    axes: Floats  # (D, D)
+    centre: Float32s  # (D,)
+    axes: Float32s  # (D, D)
 
-    def __call__(self, vectors: Floats) -> Floats:
+    def __call__(self, vectors: Float32s) -> Float32s:
         """The mapped embeddings, float32 (N, D), unit length. vectors: float32 (N, D), unit length."""
         with threadpool_limits(1, "blas"):
             mapped = (vectors - self.centre) @ self.axes
         return np.asarray(mapped / np.linalg.norm(mapped, axis=1, keepdims=True), np.float32)
 
 
-def fit_wccn(vectors: Floats, person: Ints) -> WccnTransform | None:
+def fit_wccn(vectors: Float32s, person: Int64s) -> WccnTransform | None:
     """The WCCN transform for embeddings float32 (N, D) of unit length; None if there are too few faces to learn it.
 
     An embedder was trained on some population. On another (rendered people, one family, one age) all faces

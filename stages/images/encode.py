@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.sample import DEGRADED, IMAGE_TYPES
 from facerefs.schemas.theta import Theta
 
-Pixels = NDArray[np.uint8]
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 JPEG_QUALITIES = range(100, 89, -1)
@@ -25,8 +24,8 @@ def encode_crop(crop: bytes, image_format: ImageFormat, jpeg_quality: int) -> by
     return crop if image_format == "png" else encode_pixels(decode_image(crop), image_format, jpeg_quality)
 
 
-def encode_pixels(pixels: Pixels, image_format: ImageFormat, jpeg_quality: int) -> bytes:
-    """Pixels (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
+def encode_pixels(pixels: UInt8Image, image_format: ImageFormat, jpeg_quality: int) -> bytes:
+    """UInt8Image (H, W, 3) as the file that a sample holds: PNG, lossless WebP, or JPEG 4:4:4 of this quality."""
     if image_format == "png":
         return _png(pixels)
     if image_format == "jpeg":
@@ -51,7 +50,7 @@ def expected_share(image_format: ImageFormat, jpeg_quality: int) -> float:
             return float(np.interp(jpeg_quality, list(_JPEG_SHARES), list(_JPEG_SHARES.values())))
 
 
-def decode_image(data: bytes) -> Pixels:
+def decode_image(data: bytes) -> UInt8Image:
     """The pixels of such a file: uint8 (H, W, 3) RGB."""
     from PIL import Image
 
@@ -60,7 +59,7 @@ def decode_image(data: bytes) -> Pixels:
 
 
 def degraded_files(
-    truths: Sequence[Pixels], thetas: Sequence[Theta], as_jpeg: bool
+    truths: Sequence[UInt8Image], thetas: Sequence[Theta], as_jpeg: bool
 ) -> list[tuple[str, bytes]]:
     """The file name and bytes of the degraded face of each ground truth: the JPEG that its theta ends with, or a PNG.
 
@@ -82,7 +81,7 @@ def degraded_files(
     ]
 
 
-def _png(pixels: Pixels) -> bytes:
+def _png(pixels: UInt8Image) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()

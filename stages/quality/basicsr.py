@@ -9,9 +9,9 @@ class BasicsrMissingError(ImportError):
 
 
 def niqe_model_file() -> Path:
-    """The statistics of natural images that NIQE compares with, as the authors of NIQE released them (.npz).
+    """The path of the statistics of natural images for NIQE, as its authors released them (.npz).
 
-    Raises BasicsrMissingError if basicsr is not installed. Imports nothing of it.
+    Raises BasicsrMissingError if basicsr is not installed. Does not import basicsr.
     """
     package = importlib.util.find_spec("basicsr")
     if package is None:

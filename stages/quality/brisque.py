@@ -1,4 +1,4 @@
-"""BRISQUE: how distorted an image looks (Mittal, Moorthy and Bovik, "No-Reference Image Quality Assessment", 2012)."""
+"""BRISQUE, a score of distortion (Mittal, Moorthy and Bovik, "No-Reference Image Quality Assessment", 2012)."""
 
 import functools
 import importlib.util
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from facerefs.schemas.arrays import Float32s, Float64s, UInt8Image
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.stages.quality.natural_scene import Floats, Pixels, fit, normalised
+from facerefs.stages.quality.natural_scene import fit_aggd, normalise_contrast
 
-# Least and greatest of each feature in training, from the authors' release: a feature scales to -1 to 1 by them.
-_LEAST = np.hstack(
+# Minimum and maximum of each feature in training, from the authors' release: they scale a feature to -1 to 1.
+_MIN = np.hstack(
     [
         [0.336999, 0.019667],
         [0.23, -0.125959, 0.000167, 0.000616, 0.231, -0.125873, 0.000165, 0.0006],
@@ -23,7 +23,7 @@ _LEAST = np.hstack(
         [0.257, -0.155072, 0.000112, 0.000356, 0.258, -0.154374, 0.000117, 0.000351],
     ]
 )
-_GREATEST = np.hstack(
+_MAX = np.hstack(
     [
         [9.999411, 0.807472],
         [1.644021, 0.202917, 0.712384, 0.468672, 1.644021, 0.169548, 0.713132, 0.467896],
@@ -35,25 +35,25 @@ _GREATEST = np.hstack(
 )
 
 
-def brisque(image: npt.NDArray[np.uint8]) -> float | None:
-    """BRISQUE of an image uint8 (H, W, 3) RGB: 0 is undistorted, 100 ruined; sharp photos go below 0 (no clamp).
+def brisque(image: UInt8Image) -> float | None:
+    """The BRISQUE score of an image (H, W, 3): 0 is undistorted, 100 very distorted; sharp photos go below 0.
 
-    None where it is undefined: an image without texture. The model is the authors' own, trained on LIVE.
-    Raises MissingWeights if the package brisque, which brings the model's file, is not there.
+    None if it is undefined, for an image without texture. The model is the authors' own, trained on LIVE.
+    Raises MissingWeights if the package brisque, which brings the model's file, is not installed.
     """
     model = _model()
-    scaled = -1 + 2 * (features(image) - _LEAST) / (_GREATEST - _LEAST)
+    scaled = -1 + 2 * (features(image) - _MIN) / (_MAX - _MIN)
     if np.isnan(scaled).any():
         return None
     distances = np.square(model.vectors - scaled).sum(axis=1)
     return float(model.weights @ np.exp(-model.gamma * distances) - model.rho)
 
 
-def features(image: npt.NDArray[np.uint8]) -> Floats:
-    """The features (36,) float64 of an image uint8 (H, W, 3) RGB of at least 2x2, full size first; NaN where flat.
+def features(image: UInt8Image) -> Float64s:
+    """The features (36,) float64 of an image (H, W, 3) of at least 2x2, those at full size first; NaN where it is flat.
 
-    As the authors' C++ release and OpenCV's QualityBRISQUE: grey levels of BT.601, edges continued outward, the
-    half size by OpenCV's bicubic without antialiasing. The model was trained on these.
+    As in the authors' C++ release and OpenCV's QualityBRISQUE, on which the model was trained: grey levels of BT.601,
+    edges replicated, half the size by OpenCV's bicubic without antialiasing.
     """
     luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     size_px = (luma.shape[1] // 2, luma.shape[0] // 2)
@@ -61,18 +61,18 @@ def features(image: npt.NDArray[np.uint8]) -> Floats:
     return np.hstack([_features(luma), _features(half)])
 
 
-def _features(luma: Pixels) -> Floats:
-    normal = normalised(luma)
-    own = fit(normal.reshape(1, -1))
+def _features(luma: Float32s) -> Float64s:
+    normal = normalise_contrast(luma)
+    own = fit_aggd(normal.reshape(1, -1))
     found = [own.shape, (own.left**2 + own.right**2) / 2]
     for rows, columns in ((0, 1), (1, 0), (1, 1), (-1, 1)):
-        pairs = fit((normal * _moved(normal, rows, columns)).reshape(1, -1))
+        pairs = fit_aggd((normal * _shifted(normal, rows, columns)).reshape(1, -1))
         found += [pairs.shape, pairs.mean, pairs.left**2, pairs.right**2]
     return np.concatenate(found)
 
 
-def _moved(image: Pixels, rows: int, columns: int) -> Pixels:
-    """At each pixel its neighbour, that many rows below and columns to the right; 0 outside."""
+def _shifted(image: Float32s, rows: int, columns: int) -> Float32s:
+    """The image shifted: at each pixel its neighbour, so many rows below and columns to the right; 0 outside."""
     height, width = image.shape
     padded = np.pad(image, 1)
     return padded[1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
@@ -82,29 +82,29 @@ def _moved(image: Pixels, rows: int, columns: int) -> Pixels:
 class _Model:
     """A support vector regression with a Gaussian kernel."""
 
-    weights: Floats  # (V,)
-    vectors: Floats  # (V, 36), scaled features
+    weights: Float64s  # (V,)
+    vectors: Float64s  # (V, 36), scaled features
     gamma: float
     rho: float
 
 
 @functools.cache
 def _model() -> _Model:
-    """The model from its file in the text format of LIBSVM: a header, then a weight and index:value pairs a line."""
+    """The model from its file in LIBSVM's text format: a header, then in each line a weight and index:value pairs."""
     header, _, body = _model_file().read_text(encoding="ascii").partition("SV\n")
-    said = dict(line.split(maxsplit=1) for line in header.splitlines())
+    fields = dict(line.split(maxsplit=1) for line in header.splitlines())
     lines = [line.split() for line in body.splitlines()]
-    vectors = np.zeros((len(lines), len(_LEAST)))
+    vectors = np.zeros((len(lines), len(_MIN)))
     for row, line in enumerate(lines):
         for pair in line[1:]:
             index, _, value = pair.partition(":")
             vectors[row, int(index) - 1] = float(value)
     weights = np.array([float(line[0]) for line in lines])
-    return _Model(weights, vectors, float(said["gamma"]), float(said["rho"]))
+    return _Model(weights, vectors, float(fields["gamma"]), float(fields["rho"]))
 
 
 def _model_file() -> Path:
-    """The file is read without importing the package, whose own code needs a compiler and an older NumPy."""
+    """The path of the model file. The package is not imported, since its code needs a compiler and an older NumPy."""
     package = importlib.util.find_spec("brisque")
     for folder in (package.submodule_search_locations or []) if package else []:
         file = Path(folder, "models", "svm.txt")

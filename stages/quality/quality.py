@@ -1,25 +1,26 @@
-"""How good an aligned face is: sharpness, NIQE and BRISQUE, at one size so that they compare."""
+"""Quality measures of an aligned face: sharpness, NIQE and BRISQUE, all at 512x512, so that faces can be compared."""
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-_SIDE_PX = 512  # all figures are taken at this size, so that they compare
+from facerefs.schemas.arrays import UInt8Image
+
+_SIDE_PX = 512  # of all measurements
 
 
-def at_quality_size(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The aligned face uint8 (S, S, 3) at 512x512."""
+def at_quality_size(crop: UInt8Image) -> UInt8Image:
+    """The aligned face (S, S, 3) resized to 512x512."""
     if crop.shape[0] == _SIDE_PX:
         return crop
     return np.asarray(Image.fromarray(crop).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS))
 
 
-def sharpness(crop: npt.NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian of the middle half of an aligned face, at 512x512; 0 is flat.
+def sharpness(crop: UInt8Image) -> float:
+    """The variance of the Laplacian of the middle half of an aligned face (S, S, 3), at 512x512; 0 is flat.
 
-    crop: uint8 (S, S, 3). The focus measure LAPV of Pech-Pacheco et al., "Diatom autofocusing in brightfield
-    microscopy" (2000), with the 4-neighbour Laplacian on grey levels 0 to 255. The middle half of an FFHQ
-    crop is brows to mouth: hair, background and filled borders have no say.
+    The focus measure LAPV of Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (2000), with the
+    4-neighbour Laplacian on grey levels 0 to 255. The middle half of an FFHQ crop goes from brows to mouth: hair,
+    background and filled borders do not count.
     """
     quarter = _SIDE_PX // 4
     middle = slice(quarter - 1, 3 * quarter + 1)
@@ -28,8 +29,8 @@ def sharpness(crop: npt.NDArray[np.uint8]) -> float:
     return float(laplacian.var())
 
 
-def niqe(crop: npt.NDArray[np.uint8]) -> float | None:
-    """NIQE of an aligned face uint8 (S, S, 3) at 512x512; lower is more natural; None where it is undefined.
+def niqe(crop: UInt8Image) -> float | None:
+    """NIQE of an aligned face (S, S, 3) at 512x512; lower is more natural; None if it is undefined.
 
     Raises stages.quality.basicsr.BasicsrMissingError if basicsr, which brings its parameters, is not installed.
     """
@@ -38,8 +39,8 @@ def niqe(crop: npt.NDArray[np.uint8]) -> float | None:
     return of_image(at_quality_size(crop))
 
 
-def brisque(crop: npt.NDArray[np.uint8]) -> float | None:
-    """BRISQUE of an aligned face uint8 (S, S, 3) at 512x512; lower is better; None where it is undefined.
+def brisque(crop: UInt8Image) -> float | None:
+    """BRISQUE of an aligned face (S, S, 3) at 512x512; lower is better; None if it is undefined.
 
     Raises stages.engines.engine.MissingWeights if the package brisque, which brings its model, is not installed.
     """

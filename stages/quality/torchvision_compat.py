@@ -1,7 +1,7 @@
-"""Makes torchvision importable where its compiled extension does not load.
+"""Make torchvision importable where its compiled extension does not load.
 
-`import torchvision` describes operators that only the extension declares, so it fails as when a CPU build of torch
-stands beside the CUDA build of torchvision. A normal installation is not changed.
+That happens, for example, with a CPU build of torch and a CUDA build of torchvision: `import torchvision` fails,
+because it describes operators that only the extension declares. A normal installation is not changed.
 """
 
 import functools
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def import_torchvision() -> ModuleType:
-    """Module `torchvision`; after this call, packages that import it do so without failing.
+    """The module `torchvision`; after this call, packages that import it do not fail.
 
     Raises ImportError if torchvision is not installed.
     """

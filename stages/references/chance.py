@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facerefs.schemas.splitmix import GOLDEN, UInt64s, mixed, numbers
+from facerefs.schemas.arrays import UInt64s
+from facerefs.schemas.splitmix import GOLDEN, mixed, numbers
 from facerefs.stages.references.face_arrays import Block
 
 _WORD_BYTES = 8

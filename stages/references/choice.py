@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.references.comparison import Compared
 from facerefs.stages.references.face_arrays import Block
 from facerefs.stages.references.reasons import ALLOWED, COPY, SESSION, Reasons
-from facerefs.stages.search.similarity import Floats, Ints, inner_products
+from facerefs.stages.search.similarity import inner_products
 
 Scores = NDArray[np.floating]
 
@@ -17,15 +18,15 @@ Scores = NDArray[np.floating]
 class ChosenPairs:
     """Pairs as arrays of one length: references, and copies and session shots that would have been references."""
 
-    target: Ints  # row in `FaceArrays`
-    reference: Ints
-    rank: Ints  # 0 is the best; -1 for a refused one
-    place: Ints  # the rank, or the rank that a refused one would have had
+    target: Int64s  # row in `FaceArrays`
+    reference: Int64s
+    rank: Int64s  # 0 is the best; -1 for a refused one
+    place: Int64s  # the rank, or the rank that a refused one would have had
     reason: Reasons  # ALLOWED, SESSION, UNSURE, COPY
-    landmark_distance: Floats
-    similarity: Floats
-    pose_gap: Floats
-    hash_distance: Ints
+    landmark_distance: Float32s
+    similarity: Float32s
+    pose_gap: Float32s
+    hash_distance: Int64s
 
     def take(self, rows: NDArray[np.bool_]) -> "ChosenPairs":
         """The pairs for which `rows` is true."""
@@ -40,7 +41,7 @@ class ChosenPairs:
 
 
 def chosen_pairs(
-    block: Block, pairs: Compared, why: Reasons, picks: Ints, refused: tuple[Ints, Ints, Ints, Ints]
+    block: Block, pairs: Compared, why: Reasons, picks: Int64s, refused: tuple[Int64s, Int64s, Int64s, Int64s]
 ) -> ChosenPairs:
     """The chosen and the refused pairs of a block. why: (P, t, n). picks: (P, t, k), from `best` or `farthest`."""
     person, target, rank = np.nonzero(picks >= 0)
@@ -60,7 +61,7 @@ def chosen_pairs(
     )
 
 
-def best(score: Scores, why: Reasons, k: int) -> Ints:
+def best(score: Scores, why: Reasons, k: int) -> Int64s:
     """The k allowed candidates of each target with the smallest score, (P, t, k), -1 where there are fewer.
 
     score and why: (P, t, n). Of candidates with equal scores the first is better.
@@ -69,7 +70,7 @@ def best(score: Scores, why: Reasons, k: int) -> Ints:
     return np.where(np.take_along_axis(why, order, axis=2) == ALLOWED, order, -1)
 
 
-def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
+def farthest(score: Scores, why: Reasons, vectors: Float32s, k: int) -> Int64s:
     """k allowed candidates of each target by farthest-point sampling, (P, t, k), -1 where there are fewer.
 
     The first is the one with the smallest score; each further one has the smallest largest cosine to those before it;
@@ -91,7 +92,7 @@ def farthest(score: Scores, why: Reasons, vectors: Floats, k: int) -> Ints:
     return picks
 
 
-def refused(score: Scores, why: Reasons, k: int) -> tuple[Ints, Ints, Ints, Ints]:
+def refused(score: Scores, why: Reasons, k: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:
     """Person, target, candidate and place of the copies and session shots that would have been among the k best.
 
     score and why: (P, t, n). Four arrays of one length.

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.face_features import FaceFeatures
-from facerefs.stages.search.similarity import Floats, Ints, one_embedder
+from facerefs.stages.search.similarity import one_embedder
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -25,17 +26,17 @@ class FaceArrays:
     id: pa.ChunkedArray
     part: pa.ChunkedArray
     identity: pa.ChunkedArray
-    order: Ints  # rank of the id: 0 for the smallest
-    size: Ints  # number of faces of the person
-    image: Ints
+    order: Int64s  # rank of the id: 0 for the smallest
+    size: Int64s  # number of faces of the person
+    image: Int64s
     features: FaceFeatures
-    crop_size: Floats  # pixels
-    face_px: Floats
-    yaw: Floats  # degrees
-    pitch: Floats
-    sharpness: Floats
-    niqe: Floats
-    brisque: Floats
+    crop_size: Float32s  # pixels
+    face_px: Float32s
+    yaw: Float32s  # degrees
+    pitch: Float32s
+    sharpness: Float32s
+    niqe: Float32s
+    brisque: Float32s
     embedder: str
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ def face_arrays(faces: pa.Table, identities: pa.Table) -> FaceArrays:
     side_by_side = np.lexsort((order, person[rows], sizes))
     rows = rows[side_by_side]
 
-    def figures(name: str) -> Floats:
+    def figures(name: str) -> Float32s:
         return np.asarray(faces[name].to_numpy()[rows], np.float32)
 
     return FaceArrays(
@@ -93,16 +94,16 @@ class Block:
         """The values of the targets of the block, (P, t, ...); a view."""
         return self.references(values)[:, self.start : self.stop]
 
-    def target(self, person: Ints, number: Ints) -> Ints:
+    def target(self, person: Int64s, number: Int64s) -> Int64s:
         """The rows among all N faces of the targets [person, number] of the block."""
         return self.reference(person, self.start + number)
 
-    def reference(self, person: Ints, number: Ints) -> Ints:
+    def reference(self, person: Int64s, number: Int64s) -> Int64s:
         """The rows among all N faces of the faces [person, number] of the block."""
         return self.first + person * self.size + number
 
 
-def blocks(sizes: Ints, pairs: int) -> Iterator[Block]:
+def blocks(sizes: Int64s, pairs: int) -> Iterator[Block]:
     """Blocks of about `pairs` pairs in which every face is a target once. sizes: `FaceArrays.size`, ascending."""
     for size, first, count in zip(*np.unique(sizes, return_index=True, return_counts=True), strict=True):
         together = max(1, pairs // size**2)
@@ -113,7 +114,7 @@ def blocks(sizes: Ints, pairs: int) -> Iterator[Block]:
                 yield Block(first + person * size, people, size, start, min(start + targets, size))
 
 
-def _people(faces: pa.Table, identities: pa.Table) -> tuple[Ints, pa.Array]:
+def _people(faces: pa.Table, identities: pa.Table) -> tuple[Int64s, pa.Array]:
     """For each face the number of its person, -1 if it is rejected or has none; and the names of the persons."""
     known = identities.filter(pc.and_(pc.is_null(identities["reject"]), pc.is_valid(identities["identity"])))
     numbers, names = _codes(known["identity"])
@@ -122,7 +123,7 @@ def _people(faces: pa.Table, identities: pa.Table) -> tuple[Ints, pa.Array]:
     return np.append(numbers, -1)[place], names
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
+def _codes(column: pa.ChunkedArray) -> tuple[Int64s, pa.Array]:
     """Equal numbers for equal values, -1 for null, and the values."""
     encoded = column.combine_chunks().dictionary_encode()
     return np.asarray(encoded.indices.fill_null(-1).to_numpy(), np.int64), encoded.dictionary

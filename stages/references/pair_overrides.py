@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.copies.copy_rule import COPY, NEITHER
 from facerefs.stages.copies.pair_overrides import PairOverrides, pair_overrides
 from facerefs.stages.references.face_arrays import Block
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class PairOverrideLookup:
     overrides: PairOverrides  # by rows in `FaceArrays`
     mentioned: NDArray[np.bool_]  # (N,), True if a face is in any pair
 
-    def applied_to(self, block: Block, kinds: Ints) -> Ints:
+    def applied_to(self, block: Block, kinds: Int64s) -> Int64s:
         """The kinds of all pairs of a block, (P, t, n), replaced where an override line decides."""
         if not block.targets(self.mentioned).any():
             return kinds
@@ -27,14 +27,14 @@ class PairOverrideLookup:
         found = self._find(block.targets(row)[:, :, None], block.references(row)[:, None])
         return np.where(found >= 0, np.where(self.overrides.copy[found], COPY, NEITHER), kinds)
 
-    def lines(self, a: Ints, b: Ints) -> Ints:
+    def lines(self, a: Int64s, b: Int64s) -> Int64s:
         """The line about each pair of rows; 0 if there is none."""
         if not len(self.overrides.key):
             return np.zeros(len(a), np.int64)
         found = self._find(a, b)
         return np.where(found >= 0, self.overrides.line[found], 0)
 
-    def _find(self, a: Ints, b: Ints) -> Ints:
+    def _find(self, a: Int64s, b: Int64s) -> Int64s:
         """The index of each pair in `overrides`, -1 if it is not there."""
         keys = np.minimum(a, b) * len(self.mentioned) + np.maximum(a, b)
         found = np.minimum(np.searchsorted(self.overrides.key, keys), len(self.overrides.key) - 1)

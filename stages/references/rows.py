@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import COPY as COPY_KIND
@@ -15,7 +16,6 @@ from facerefs.stages.references.choice import ChosenPairs
 from facerefs.stages.references.face_arrays import FaceArrays
 from facerefs.stages.references.pair_overrides import PairOverrideLookup
 from facerefs.stages.references.reasons import COPY, SESSION, UNSURE
-from facerefs.stages.search.similarity import Ints
 
 _AFTER_REFERENCES = 1 << 32  # larger than any rank
 
@@ -57,14 +57,14 @@ def photo_rows(faces: FaceArrays, chosen: ChosenPairs, detail: pa.Array, strateg
     return _rows(chosen.target, chosen.place + np.where(refused, _AFTER_REFERENCES, 0), strategy, columns)
 
 
-def unreferenced_rows(targets: Ints, why: pa.Array, strategy: str) -> pa.Table:
+def unreferenced_rows(targets: Int64s, why: pa.Array, strategy: str) -> pa.Table:
     """One row for each face that has no reference."""
     reject = pa.repeat(Reject.NO_REFERENCE.value, len(targets))
     last = np.full(len(targets), np.iinfo(np.int64).max)
     return _rows(targets, last, strategy, {"reject": reject, "reject_detail": why})
 
 
-def synthesised_rows(faces: FaceArrays, targets: Ints, number: int, seed: int) -> pa.Table:
+def synthesised_rows(faces: FaceArrays, targets: Int64s, number: int, seed: int) -> pa.Table:
     """Rows of `number` synthesised references for each target, made from the target itself."""
     from facerefs.stages.synthesise.parameters import draw_json
 
@@ -104,6 +104,6 @@ def _of_shots(faces: FaceArrays, shots: ChosenPairs, rule: CopyRule) -> list[str
     return rule.why(kinds, shots.similarity, shots.hash_distance, landmarks)
 
 
-def _rows(target: Ints, place: Ints, strategy: str, columns: Columns) -> pa.Table:
+def _rows(target: Int64s, place: Int64s, strategy: str, columns: Columns) -> pa.Table:
     fixed = {"target": target, "place": place, "strategy": pa.repeat(strategy, len(target))}
     return pa.table(fixed | dict(columns))

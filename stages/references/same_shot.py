@@ -2,16 +2,16 @@
 
 import numpy as np
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.copies.copy_rule import COPY, CopyRule
 from facerefs.stages.references.comparison import Compared
 from facerefs.stages.references.face_arrays import Block, FaceArrays
 from facerefs.stages.references.pair_overrides import PairOverrideLookup
-from facerefs.stages.search.similarity import Ints
 
 
 def pair_kinds(
     faces: FaceArrays, block: Block, pairs: Compared, rule: CopyRule, overrides: PairOverrideLookup
-) -> Ints:
+) -> Int64s:
     """The kinds of `facerefs.stages.copies.copy_rule` of all pairs of a block, (P, t, n). The rule must be calibrated.
 
     The landmarks are compared as they are and, where a nearer match could change the kind, mirrored.

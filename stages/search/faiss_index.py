@@ -5,10 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Numbers = NDArray[np.int32]
+from facerefs.schemas.arrays import Float32s, Int32s
 
 EXACT_UP_TO = 50_000
 _QUERIES_PER_BLOCK = 8192
@@ -18,7 +16,7 @@ _TRAINED_ON_PER_LIST = 48
 _ROUNDS = 8
 
 
-def nearest_blocks(vectors: Floats, queries: Floats, k: int) -> Iterator[tuple[int, Floats, Numbers]]:
+def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tuple[int, Float32s, Int32s]]:
     """The k rows of `vectors` with the largest inner product for each query, best first, block by block.
 
     vectors: float32 (N, D) of about unit length; queries: float32 (M, D). Yields the first query's number,
@@ -45,7 +43,7 @@ def nearest_blocks(vectors: Floats, queries: Floats, k: int) -> Iterator[tuple[i
         yield start, similarity, found.astype(np.int32)
 
 
-def _index(vectors: Floats) -> Any:
+def _index(vectors: Float32s) -> Any:
     import faiss
 
     count, dimensions = vectors.shape
@@ -79,7 +77,7 @@ def _lists(count: int, dimensions: int) -> Any:
     return index
 
 
-def _train(index: Any, vectors: Floats) -> None:
+def _train(index: Any, vectors: Float32s) -> None:
     wanted = index.nlist * _TRAINED_ON_PER_LIST
     rows = np.sort(np.random.default_rng(0).permutation(len(vectors))[:wanted])
     index.train(np.ascontiguousarray(vectors[rows], np.float32))

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerefs.schemas.arrays import Int64s
+
 Hashes = NDArray[np.uint64]
-Ints = NDArray[np.int64]
 
 _QUERIES_PER_BLOCK, _CROWDED_QUERIES_PER_BLOCK = 8192, 1024
 _FLAT_UP_TO = 1 << 17
@@ -15,7 +16,7 @@ _TABLES, _BITS_PER_TABLE = 3, 21
 _MOST_FLIPS = 2  # per table; with three there are 1,562 buckets to search
 
 
-def hamming_pairs(queries: Hashes, base: Hashes, max_distance: int) -> tuple[Ints, Ints, Ints]:
+def hamming_pairs(queries: Hashes, base: Hashes, max_distance: int) -> tuple[Int64s, Int64s, Int64s]:
     """Every pair of a query and a base hash that differ in at most `max_distance` bits.
 
     queries: uint64 (N,); base: uint64 (M,). Returns int64 arrays of one length, sorted by i, then j: i (index
@@ -32,7 +33,7 @@ def hamming_pairs(queries: Hashes, base: Hashes, max_distance: int) -> tuple[Int
 
 def hamming_blocks(
     queries: Hashes, base: Hashes, max_distance: int, *, crowded: bool = False
-) -> Iterator[tuple[Ints, Ints, Ints]]:
+) -> Iterator[tuple[Int64s, Int64s, Int64s]]:
     """The pairs of `hamming_pairs` in blocks of some thousands of queries.
 
     crowded: many hashes are near each other, as those of aligned faces, so that the buckets of tables are full: every
@@ -57,7 +58,7 @@ def _index(base: Hashes, max_distance: int, crowded: bool) -> Any:
     return index
 
 
-def _search(index: Any, block: Hashes, start: int, max_distance: int) -> Ints:
+def _search(index: Any, block: Hashes, start: int, max_distance: int) -> Int64s:
     limits, distance, j = index.range_search(_bytes(block), max_distance + 1)  # FAISS's radius is exclusive
     i = start + np.repeat(np.arange(len(block)), np.diff(limits.astype(np.int64)))
     order = np.lexsort((j, i))

@@ -2,18 +2,15 @@
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from facerefs.stages.search.faiss_index import Numbers, nearest_blocks
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from facerefs.schemas.arrays import Float32s, Int32s, Int64s
+from facerefs.stages.search.faiss_index import nearest_blocks
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 65_536
 
 
-def matrix(column: pa.ChunkedArray) -> Floats:
+def matrix(column: pa.ChunkedArray) -> Float32s:
     """A column of lists of one length as float32 (N, D).
 
     Raises ValueError if a list is null or if the lists differ in length.
@@ -33,7 +30,7 @@ def matrix(column: pa.ChunkedArray) -> Floats:
     return flat.reshape(len(lists), widths[0])
 
 
-def rows_of_matrix(column: pa.ChunkedArray, rows: Ints) -> Floats:
+def rows_of_matrix(column: pa.ChunkedArray, rows: Int64s) -> Float32s:
     """`matrix` of some rows of a column, in their order, without another copy of the whole column."""
     place = np.full(len(column), -1)
     place[rows] = np.arange(len(rows))
@@ -63,7 +60,7 @@ def one_embedder(column: pa.ChunkedArray) -> str:
     return embedders[0]
 
 
-def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Floats, Numbers]:
+def nearest(vectors: Float32s, k: int, queries: Float32s | None = None) -> tuple[Float32s, Int32s]:
     """The k rows of `vectors` with the largest inner product, best first, as `stages.search.faiss_index` finds them.
 
     vectors: float32 (N, D), unit length where the result is to be a cosine. queries: float32 (M, D); without
@@ -83,7 +80,7 @@ def nearest(vectors: Floats, k: int, queries: Floats | None = None) -> tuple[Flo
     return similarity, index
 
 
-def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Ints]:
+def neighbour_pairs(vectors: Float32s, k: int, at_least: float) -> tuple[Int64s, Int64s]:
     """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`.
 
     Memory holds only these pairs, 8 bytes each while they are collected, not k neighbours of every row.
@@ -99,21 +96,21 @@ def neighbour_pairs(vectors: Floats, k: int, at_least: float) -> tuple[Ints, Int
     return key // max(count, 1), key % max(count, 1)
 
 
-def _without_itself(start: int, similarity: Floats, found: Numbers) -> tuple[Floats, Numbers]:
+def _without_itself(start: int, similarity: Float32s, found: Int32s) -> tuple[Float32s, Int32s]:
     """The neighbours without the row itself, or without the last one if exact copies pushed the row itself out."""
     own = found == np.arange(start, start + len(found), dtype=np.int32)[:, None]
     own[~own.any(axis=1), -1] = True
     return similarity[~own].reshape(len(found), -1), found[~own].reshape(len(found), -1)
 
 
-def unique_pairs(a: Ints, b: Ints, count: int) -> tuple[Ints, Ints]:
+def unique_pairs(a: Int64s, b: Int64s, count: int) -> tuple[Int64s, Int64s]:
     """The pairs of rows below `count` as a < b, each once, sorted; no row with itself."""
     keys = np.minimum(a, b).astype(np.int64) * count + np.maximum(a, b)
     keys = np.unique(keys[a != b])
     return keys // max(count, 1), keys % max(count, 1)
 
 
-def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
+def inner(left: Float32s, right: Float32s, a: Int64s, b: Int64s) -> Float32s:
     """Inner products of left[a] and right[b], float32 (len(a),), block by block."""
     block = max(1, _BLOCK_BYTES // (8 * max(1, left.shape[1])))
     products = np.empty(len(a), np.float32)
@@ -123,7 +120,7 @@ def inner(left: Floats, right: Floats, a: Ints, b: Ints) -> Floats:
     return products
 
 
-def inner_products(left: Floats, right: Floats) -> Floats:
+def inner_products(left: Float32s, right: Float32s) -> Float32s:
     """Inner products over the last axis, (...), of arrays (..., D) that broadcast.
 
     Not by a matrix product, of which BLAS may round the same pair another way in a block of another shape.
@@ -132,8 +129,8 @@ def inner_products(left: Floats, right: Floats) -> Floats:
 
 
 def average_linkage(
-    sums: Floats, sizes: Ints, a: Ints, b: Ints, threshold: float, lone: float | None = None
-) -> Ints:
+    sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s, threshold: float, lone: float | None = None
+) -> Int64s:
     """Groups by average linkage: the members are similar on average, so no weak link and no chain joins two groups.
 
     Two groups merge while the mean cosine over all their cross pairs is at least `threshold`, best first.
@@ -175,11 +172,11 @@ def average_linkage(
         similarity[stale] = _mean_cosine(sums, sizes, a[stale], b[stale])
 
 
-def _mean_cosine(sums: Floats, sizes: Ints, a: Ints, b: Ints) -> Floats:
+def _mean_cosine(sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s) -> Float32s:
     return (inner(sums, sums, a, b) / (sizes[a] * sizes[b])).astype(np.float32)
 
 
-def _mutually_nearest(a: Ints, b: Ints, similarity: Floats, count: int) -> tuple[Ints, Ints]:
+def _mutually_nearest(a: Int64s, b: Int64s, similarity: Float32s, count: int) -> tuple[Int64s, Int64s]:
     """The pairs in which each is the most similar to the other; of equal pairs the first."""
     rank = np.empty(len(a), np.int64)
     rank[np.argsort(-similarity, kind="stable")] = np.arange(len(a))

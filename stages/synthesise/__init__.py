@@ -1,1 +1,1 @@
-"""References made from their target: another pose, expression, light and age, without any weights."""
+"""Synthesise references from their targets: other pose, expression, light and age, without any weights."""

@@ -1,10 +1,10 @@
-"""Age in the texture of the skin: its fine detail made stronger or weaker."""
+"""Change the age of skin: make its fine texture stronger or weaker."""
 
 import cv2
 import numpy as np
 
-from facerefs.stages.synthesise.field import enlarged
-from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.schemas.arrays import Float64s
+from facerefs.stages.synthesise.field import upsample
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MASK_SIDE = 128
@@ -14,17 +14,17 @@ _BARE = [
     slice(36, 42),
     slice(42, 48),
     slice(48, 60),
-]  # brows, eyes, mouth: no skin
-_AROUND = 5  # mask pixels that are left free around them, and over which the mask fades
+]  # landmarks of brows, eyes and mouth, which are not skin
+_AROUND = 5  # mask pixels around them that are left out, and over which the mask fades
 _RADIUS = 1 / 60  # of the guided filter, in sides of the photo
-_EDGE = 18 / 255  # contrast from which on something is an edge, not texture
-_ROUGHER, _SMOOTHER = 0.8, 0.75  # by how much detail is gained or lost at most
-_WRINKLE = 1.2  # dark detail gains that much more, as wrinkles do
-_YELLOWER = np.array([0.0, -0.01, -0.05])  # of the colours
+_EDGE = 18 / 255  # contrast from which on a change is an edge, not texture
+_ROUGHER, _SMOOTHER = 0.8, 0.75  # maximum gain and loss of detail
+_WRINKLE = 1.2  # extra gain of dark detail, as in wrinkles
+_YELLOWER = np.array([0.0, -0.01, -0.05])  # change of the colours (red, green, blue)
 
 
-def skin_mask(skin: Floats, size_px: int) -> Floats:
-    """Where skin is, 0 to 1, (size_px, size_px). skin: points (n, 2) of a face, landmarks first."""
+def skin_mask(skin: Float64s, size_px: int) -> Float64s:
+    """The mask of skin (size_px, size_px), 0 to 1. skin: points (n, 2) of a face, landmarks first."""
     mask = np.zeros((_MASK_SIDE, _MASK_SIDE), np.uint8)
     at = np.rint(skin * _MASK_SIDE / size_px).clip(-_MASK_SIDE, 2 * _MASK_SIDE).astype(np.int32)
     cv2.fillConvexPoly(mask, cv2.convexHull(at), 1)
@@ -32,13 +32,13 @@ def skin_mask(skin: Floats, size_px: int) -> Floats:
         cv2.fillConvexPoly(mask, cv2.convexHull(at[part]), 0)
         cv2.polylines(mask, [at[part]], False, 0, _AROUND)
     soft = cv2.blur(mask.astype(np.float64), (_AROUND, _AROUND), borderType=cv2.BORDER_REPLICATE)
-    return enlarged(np.asarray(soft, np.float64), size_px).clip(0, 1)
+    return upsample(np.asarray(soft, np.float64), size_px).clip(0, 1)
 
 
-def aged(pixels: Floats, mask: Floats, ageing: float) -> Floats:
-    """Pixels (S, S, 3), 0 to 1, with rougher (ageing up to 1) or smoother skin (down to -1) where `mask` (S, S) says.
+def age_skin(pixels: Float64s, mask: Float64s, ageing: float) -> Float64s:
+    """Pixels (S, S, 3), 0 to 1, with rougher (ageing up to 1) or smoother skin (down to -1) within `mask` (S, S).
 
-    Detail is what a guided filter (He et al. 2013, with the luma as its own guide) takes away: it leaves edges alone.
+    Detail is what a guided filter (He et al. 2013, guided by the luma itself) removes: the filter keeps edges.
     """
     luma = pixels @ _LUMA
     detail = luma - _guided(luma, max(1, round(luma.shape[0] * _RADIUS)))
@@ -47,18 +47,18 @@ def aged(pixels: Floats, mask: Floats, ageing: float) -> Floats:
     else:
         more = _SMOOTHER * ageing * detail
     mask = mask[..., None]
-    changed: Floats = pixels * (1 + ageing * mask * _YELLOWER) + mask * more[..., None]
+    changed: Float64s = pixels * (1 + ageing * mask * _YELLOWER) + mask * more[..., None]
     return changed.clip(0, 1)
 
 
-def _guided(luma: Floats, radius: int) -> Floats:
+def _guided(luma: Float64s, radius: int) -> Float64s:
     side = 2 * radius + 1
 
-    def mean(field: Floats) -> Floats:
+    def mean(field: Float64s) -> Float64s:
         return np.asarray(cv2.blur(field, (side, side), borderType=cv2.BORDER_REFLECT), np.float64)
 
     middle = mean(luma)
     variance = (mean(luma * luma) - middle * middle).clip(0)
     share = variance / (variance + _EDGE**2)
-    found: Floats = mean(share) * luma + mean((1 - share) * middle)
+    found: Float64s = mean(share) * luma + mean((1 - share) * middle)
     return found

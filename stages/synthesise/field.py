@@ -1,22 +1,22 @@
-"""A smooth field through scattered points: the thin-plate spline, on a coarse grid of the photo."""
+"""Interpolate scattered points by a thin-plate spline, on a coarse grid over the photo."""
 
 import cv2
 import numpy as np
 
-from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.schemas.arrays import Float64s
 
 NODES = 64
-"""Along each side of the photo: they lie in the middles of so many squares."""
+"""Nodes along each side of the photo: the centres of as many squares."""
 
 
-_SMOOTHING = 1e-5  # choice: points a few pixels apart, such as those of closed lips, are met less exactly
+_SMOOTHING = 1e-5  # choice: points a few pixels apart, such as those of closed lips, are fitted less exactly
 
 
-def spline_at_nodes(points: Floats, values: Floats, size_px: int) -> Floats:
-    """The thin-plate spline that has these values (n, c) at these points (n, 2), at the nodes (NODES, NODES, c).
+def spline_at_nodes(points: Float64s, values: Float64s, size_px: int) -> Float64s:
+    """The thin-plate spline through values (n, c) at points (n, 2), evaluated at the nodes: (NODES, NODES, c).
 
     Bookstein, "Principal warps", 1989: of all functions through the points the one that bends least. In double
-    precision, so that other processors round elsewhere by about 1e-12 only. Raises ValueError where points coincide.
+    precision, so that processors differ by about 1e-12 only. Raises ValueError if points coincide.
     """
     at = (np.arange(NODES) + 0.5) * size_px / NODES - 0.5
     nodes = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
@@ -33,16 +33,16 @@ def spline_at_nodes(points: Floats, values: Floats, size_px: int) -> Floats:
     return np.asarray(found.reshape(NODES, NODES, -1), np.float64)
 
 
-def enlarged(field: Floats, size_px: int) -> Floats:
-    """A field at any square grid of nodes (n, n[, c]) at all pixels (size_px, size_px[, c]), by cubics."""
+def upsample(field: Float64s, size_px: int) -> Float64s:
+    """A field on a square grid (n, n[, c]) at all pixels: (size_px, size_px[, c]), by cubic interpolation."""
     return np.asarray(cv2.resize(field, (size_px, size_px), interpolation=cv2.INTER_CUBIC), np.float64)
 
 
-def _bending(a: Floats, b: Floats, size_px: int) -> Floats:
-    """r^2 log r^2 of the distances in sides of the photo, (len(a), len(b))."""
+def _bending(a: Float64s, b: Float64s, size_px: int) -> Float64s:
+    """The spline kernel r^2 log r^2 (len(a), len(b)), with distances r in sides of the photo."""
     squared = ((a[:, None, 0] - b[None, :, 0]) ** 2 + (a[:, None, 1] - b[None, :, 1]) ** 2) / size_px**2
     return np.asarray(squared * np.log(np.maximum(squared, 1e-30)), np.float64)
 
 
-def _affine(points: Floats, size_px: int) -> Floats:
+def _affine(points: Float64s, size_px: int) -> Float64s:
     return np.column_stack([np.ones(len(points)), points / size_px])

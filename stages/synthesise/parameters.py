@@ -1,4 +1,4 @@
-"""How a reference is made from its target: the parameters, how they are drawn, and their JSON."""
+"""The parameters of a synthesised reference: their ranges, how they are drawn, and their JSON."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -9,7 +9,7 @@ import numpy as np
 from facerefs.schemas.fields import Number
 from facerefs.schemas.operations import Range, shown
 from facerefs.schemas.sample import SYNTHESIS
-from facerefs.stages.degrade.draws import theta_seed
+from facerefs.stages.degrade.draws import derive_seed
 
 _LONGEST = 2_000  # characters of JSON
 _DECIMALS = 4
@@ -17,10 +17,10 @@ _DECIMALS = 4
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Another pose, expression, light and age of the same face. All zeros, and a gain of 1, leave it as it is.
+    """Changes of pose, expression, light and age of a face. All zeros and a gain of 1 leave it unchanged.
 
-    There is no roll, which alignment undoes. Raises ValueError for a number beyond its bounds. Choice: the bounds are
-    as far as a single photo stays plausible; ENTED, whose references this stands in for, edits pose and age by a GAN.
+    There is no roll, since alignment undoes it. Raises ValueError for a number out of bounds. Choice: within the
+    bounds, a reference made from a single photo stays plausible. (ENTED, whose references these replace, uses a GAN.)
     """
 
     BOUNDS: ClassVar[dict[str, Range]] = {
@@ -30,8 +30,8 @@ class Synthesis:
     }
 
     yaw_deg: float = 0.0  # added to the target's: positive towards the right edge of the photo
-    pitch_deg: float = 0.0  # likewise: positive up
-    smile: float = 0.0  # corners of the mouth: 1 up and out, -1 down and in
+    pitch_deg: float = 0.0  # added to the target's: positive up
+    smile: float = 0.0  # corners of the mouth: 1 up and outwards, -1 down and inwards
     light_azimuth_deg: float = 0.0  # of an added light: positive from the right of the photo
     light_elevation_deg: float = 0.0  # positive from above
     light_strength: float = 0.0  # 0 none, 1 strong shading
@@ -51,13 +51,13 @@ class Synthesis:
 
 
 def draw(seed: int, target: str, number: int) -> Synthesis:
-    """The synthesis of one reference: a pure function of the set's seed, the target's face and the reference's number.
+    """The parameters of one reference: a pure function of the set's seed, the target's id and the reference's number.
 
-    seed and number: at least 0. References with even and with odd numbers turn to opposite sides. Drawn by Philox, so
-    that every machine draws the same. Choice of ranges: enough to be no copy, little enough to be the same person.
+    seed and number: at least 0. References with even and with odd numbers turn to opposite sides. Drawn by Philox,
+    equal on every machine. Choice of ranges: large enough to be no copy, small enough to stay the same person.
     """
-    at = iter(_uniforms(theta_seed(seed, f"synthesis {target}", number), 9))
-    first_side = 1 if theta_seed(seed, f"synthesis {target}", 0) % 2 else -1
+    at = iter(_uniforms(derive_seed(seed, f"synthesis {target}", number), 9))
+    first_side = 1 if derive_seed(seed, f"synthesis {target}", 0) % 2 else -1
 
     def between(low: float, high: float) -> float:
         return round(low + (high - low) * next(at), _DECIMALS)
@@ -81,7 +81,7 @@ def draw_json(seed: int, target: str, number: int) -> str:
 
 
 def to_json(synthesis: Synthesis) -> str:
-    """Canonical JSON: an object of all fields, sorted keys, no spaces, floats that read back exactly."""
+    """Canonical JSON: an object with all fields, sorted keys, no spaces, floats that read back exactly."""
     return json.dumps(asdict(synthesis), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -114,6 +114,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _uniforms(seed: int, count: int) -> list[float]:
-    """In [0, 1), of 53 bits: bit generators of NumPy give the same on every machine and in every version."""
+    """Numbers in [0, 1) of 53 bits; NumPy's bit generators are the same on every machine and in every version."""
     words = np.random.Philox(key=seed).random_raw(count)
     return [float(word >> np.uint64(11)) * 2.0**-53 for word in words]

@@ -1,58 +1,56 @@
-"""Make a reference from its target: the same face in another pose, expression, light and age, without any weights."""
+"""Synthesise a reference from its target: the same face with other pose, expression, light and age."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from facerefs.stages.synthesise.ageing import aged, skin_mask
-from facerefs.stages.synthesise.field import enlarged, spline_at_nodes
-from facerefs.stages.synthesise.head import Head, head_over
-from facerefs.stages.synthesise.light import brightened, exposure, shading
-from facerefs.stages.synthesise.mean_head import Floats
+from facerefs.schemas.arrays import Float64s, UInt8Image
+from facerefs.stages.synthesise.ageing import age_skin, skin_mask
+from facerefs.stages.synthesise.field import spline_at_nodes, upsample
+from facerefs.stages.synthesise.head import PosedHead, fit_head
+from facerefs.stages.synthesise.light import apply_brightness, exposure, shading
 from facerefs.stages.synthesise.parameters import Synthesis
-from facerefs.stages.synthesise.turn import turned
+from facerefs.stages.synthesise.turn import turn_head
 
-Pixels = NDArray[np.uint8]
 _PER_PX = 32  # steps of a sampling position in OpenCV's fixed-point remap
-_FARTHEST = 4  # sides of the photo that a landmark may be away
-_BORDER_POINTS = 9  # along each side: what lies there stays
-_SLACK = 2.0  # how much further away than it moves a point has to be for the border to stay
+_FARTHEST = 4  # sides of the photo: maximum coordinate of a landmark
+_BORDER_POINTS = 9  # along each side of the photo; they do not move
+_SLACK = 2.0  # a border point is fixed if all points are this many times further away than they move
 
 
-def reference(
-    pixels: Pixels, landmarks: npt.ArrayLike, synthesis: Synthesis
-) -> tuple[Pixels, NDArray[np.float32]]:
-    """A synthesised reference and its landmarks, aligned as every reference is.
+def synthesise_reference(
+    pixels: UInt8Image, landmarks: npt.ArrayLike, synthesis: Synthesis
+) -> tuple[UInt8Image, NDArray[np.float32]]:
+    """A synthesised reference and its landmarks, aligned as all references are.
 
     pixels: uint8 (S, S, 3) RGB, FFHQ-aligned. landmarks: (68, 2) in its pixels. Returns the same shapes. A mean head
-    is laid over the landmarks, turned and projected; the photo follows it by a thin-plate spline; hair and backdrop
-    give way, and the border stays. The same bytes on every machine: real numbers are doubles, rounded once to 1/32 px
-    and once to 8 bits, and resampling is in whole numbers. Raises ValueError for landmarks that do not span a face,
-    or lie far outside.
+    is fitted to the landmarks, turned and projected; the photo is warped with it by a thin-plate spline, with a fixed
+    border. The bytes are the same on every machine: real numbers are doubles, rounded once to 1/32 px and once to 8
+    bits, and resampling is in integers. Raises ValueError for landmarks that do not span a face or are far outside.
     """
     size_px = pixels.shape[0]
     points = np.asarray(landmarks, np.float64)
     if points.shape != (68, 2) or not (np.abs(points) <= _FARTHEST * size_px).all():
         raise ValueError("the landmarks are not 68 points in or near the face's image")
-    head = head_over(points)
-    moved = turned(head, synthesis, size_px)
-    skin = head.seen() & moved.seen()
+    head = fit_head(points)
+    moved = turn_head(head, synthesis, size_px)
+    skin = head.visible() & moved.visible()
     fields = _fields(head, moved, skin, size_px)
     if not np.isfinite(fields).all():
         raise ValueError("the landmarks do not span a face")
     shades = shading(fields[..., 2], synthesis, size_px, moved.px_per_mm)
-    maps = enlarged(np.dstack([fields[..., :2], shades]), size_px)
+    maps = upsample(np.dstack([fields[..., :2], shades]), size_px)
     image = _resampled(pixels, maps[..., :2]) / 255
     if synthesis.ageing:
-        image = aged(image, skin_mask(moved.skin[skin, :2], size_px), synthesis.ageing)
-    image = brightened(image, maps[..., 2:] * exposure(synthesis))
-    levels: Pixels = np.rint(image * 255).clip(0, 255).astype(np.uint8)
+        image = age_skin(image, skin_mask(moved.skin[skin, :2], size_px), synthesis.ageing)
+    image = apply_brightness(image, maps[..., 2:] * exposure(synthesis))
+    levels: UInt8Image = np.rint(image * 255).clip(0, 255).astype(np.uint8)
     return levels, moved.skin[:68, :2].astype(np.float32)
 
 
-def _fields(head: Head, moved: Head, skin: NDArray[np.bool_], size_px: int) -> Floats:
-    """At the nodes of the new photo: how far away in the old one its pixels lie (x, y), and its height, all in px."""
+def _fields(head: PosedHead, moved: PosedHead, skin: NDArray[np.bool_], size_px: int) -> Float64s:
+    """At the nodes of the new photo: the offset (x, y) to its source in the old one, and the height, in px."""
     old = np.concatenate([head.skin[skin], head.outline])
     new = np.concatenate([moved.skin[skin], moved.outline])
     away = (old - new)[:, :2]
@@ -61,8 +59,8 @@ def _fields(head: Head, moved: Head, skin: NDArray[np.bool_], size_px: int) -> F
     return spline_at_nodes(np.concatenate([new[:, :2], border]), values, size_px)
 
 
-def _border(points: Floats, away: Floats, size_px: int) -> Floats:
-    """Points (n, 2) along the border that nothing near pulls along: there the photo stays."""
+def _border(points: Float64s, away: Float64s, size_px: int) -> Float64s:
+    """Points (n, 2) along the border that are far from all moving points; there the photo stays unchanged."""
     x, y = np.meshgrid(*[np.linspace(0, size_px - 1, _BORDER_POINTS)] * 2)
     border = np.stack([x, y], -1)[(x % (size_px - 1) == 0) | (y % (size_px - 1) == 0)]
     gaps = np.hypot(*(border[:, None] - points).transpose(2, 0, 1))
@@ -70,10 +68,10 @@ def _border(points: Floats, away: Floats, size_px: int) -> Floats:
     return np.asarray(border[held], np.float64)
 
 
-def _resampled(pixels: Pixels, away: Floats) -> Pixels:
-    """The photo at places that lie `away` (S, S, 2) from each pixel; hardly anything shrinks, so without a filter.
+def _resampled(pixels: UInt8Image, away: Float64s) -> UInt8Image:
+    """The photo sampled at an offset `away` (S, S, 2) from each pixel, without a filter, since hardly anything shrinks.
 
-    Lanczos, since OpenCV's cubic weights differ with and without AVX.
+    By Lanczos, since OpenCV's cubic weights differ with and without AVX.
     """
     at = np.arange(pixels.shape[0])
     places = np.rint((away + np.stack(np.meshgrid(at, at), -1)) * _PER_PX).clip(-32_768, 32_767 * _PER_PX)

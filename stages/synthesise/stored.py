@@ -1,35 +1,36 @@
-"""A synthesised reference as a sample holds it: its pixels, and what the sample's JSON says of it."""
+"""A synthesised reference as it is stored in a sample: its pixels, and its part of the sample's JSON."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.sample import FACE, OF_PHOTOS
 from facerefs.stages.faces.geometry import pose
 from facerefs.stages.synthesise.parameters import from_json
-from facerefs.stages.synthesise.reference import Pixels, reference
+from facerefs.stages.synthesise.reference import synthesise_reference
 
 _OF_THE_PHOTO = [field.name for field in FACE if field.when == OF_PHOTOS]  # nobody measured them anew
 
 
 def stored_reference(
-    truth: Pixels, target: Mapping[str, Any], said: Mapping[str, Any]
-) -> tuple[Pixels, dict[str, Any]]:
-    """Pixels (S, S, 3) and description of the reference that `said["synthesis"]` makes from a target.
+    truth: UInt8Image, target: Mapping[str, Any], described: Mapping[str, Any]
+) -> tuple[UInt8Image, dict[str, Any]]:
+    """The pixels (S, S, 3) and the JSON fields of the reference that `described["synthesis"]` makes from a target.
 
-    truth: the pixels that the stored ground truth decodes to. target and said: what the sample's JSON says of the
-    target, and of the reference; `synthesis` as an object or its JSON. In the description, landmarks, yaw and pitch
-    are the reference's own; what was measured of the photo alone is left out. Raises ValueError for a synthesis or
-    landmarks that cannot be.
+    truth: the pixels of the stored ground truth. target, described: the fields of the target and of the reference in
+    the sample's JSON; `synthesis` is an object or its JSON. In the result, landmarks, yaw and pitch are those of the
+    reference; fields that were measured on the photo only are left out. Raises ValueError for an invalid synthesis or
+    invalid landmarks.
     """
-    synthesis = said["synthesis"]
+    synthesis = described["synthesis"]
     if not isinstance(synthesis, str):
         synthesis = json.dumps(synthesis)
     parameters = from_json(synthesis)
-    pixels, landmarks = reference(truth, target["landmarks"], parameters)
+    pixels, landmarks = synthesise_reference(truth, target["landmarks"], parameters)
     turned = pose(landmarks)
-    kept = {name: value for name, value in said.items() if name not in _OF_THE_PHOTO}
+    kept = {name: value for name, value in described.items() if name not in _OF_THE_PHOTO}
     return pixels, kept | {
         "synthesis": asdict(parameters),
         "landmarks": landmarks.astype(float).round(3).tolist(),

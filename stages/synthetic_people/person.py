@@ -14,7 +14,7 @@ from facerefs.stages.synthetic_people.palette import (
     colour_of,
     mix,
 )
-from facerefs.stages.synthetic_people.proportions import Shape
+from facerefs.stages.synthetic_people.proportions import HeadShape
 
 HAIR_STYLES = ("bald", "buzz", "short", "parted", "fringe", "bob", "long", "tied", "curly", "curly_long")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
@@ -63,7 +63,7 @@ class Person:
 
     seed: int
     index: int
-    shape: Shape
+    shape: HeadShape
     skin: Skin
     hair: Hair
     iris: Colour
@@ -100,7 +100,9 @@ def draw_person(seed: int, index: int) -> Person:
     return Person(seed, index, shape, skin, hair, iris, str(rng.choice(CLOTHES)), cloth)
 
 
-def _draw_shape(rng: np.random.Generator, even: NDArray[np.float64], feminine: float, age: float) -> Shape:
+def _draw_shape(
+    rng: np.random.Generator, even: NDArray[np.float64], feminine: float, age: float
+) -> HeadShape:
     def around(mean: float, deviation: float, at: float | None = None) -> float:
         unit = rng.uniform(-1.7, 1.7) if at is None else (at * 2 - 1) * 1.7
         return float(mean + deviation * unit)
@@ -111,7 +113,7 @@ def _draw_shape(rng: np.random.Generator, even: NDArray[np.float64], feminine: f
     chin_y = mouth_y - around(38 + 4 * male, 4.0, even[4])
     cheek = around(71.3, 3.0, even[5])
     jaw = cheek * around(0.76 + 0.055 * male, 0.04, even[6])
-    return Shape(
+    return HeadShape(
         crown_y=around(109, 3.5),
         hairline_y=around(66 + 4 * male * age, 4.0),
         temple_half=cheek + around(3.5, 1.5),
@@ -191,7 +193,7 @@ def _draw_hair(
 
 
 def _draw_skin(
-    rng: np.random.Generator, traits: tuple[float, float, float], shape: Shape, hair: Hair
+    rng: np.random.Generator, traits: tuple[float, float, float], shape: HeadShape, hair: Hair
 ) -> Skin:
     feminine, melanin, age = traits
     tone = mix(SKIN_TONES, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.96, 1.04, 3)
@@ -208,7 +210,7 @@ def _draw_skin(
     )
 
 
-def _draw_moles(rng: np.random.Generator, shape: Shape, hair: Hair) -> tuple[Mole, ...]:
+def _draw_moles(rng: np.random.Generator, shape: HeadShape, hair: Hair) -> tuple[Mole, ...]:
     """Two to four moles on open skin: the cheeks, and the chin or the forehead where nothing grows."""
     spots = [
         (side * rng.uniform(24, 46), rng.uniform(shape.nose_y - 4, -19.0))

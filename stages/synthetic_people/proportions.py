@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Shape:
+class HeadShape:
     """Measures of a head in mm; heights count upwards from the line between the eyes."""
 
     crown_y: float

@@ -7,27 +7,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerefs.stages.synthetic_people.head.expression import Expression, express, move_surface
-from facerefs.stages.synthetic_people.head.field import Array, depth_at, polar, sample, smooth
-from facerefs.stages.synthetic_people.head.hair import Coat, grow_hair
+from facerefs.stages.synthetic_people.head.expression import Expression, make_expression, move_surface
+from facerefs.stages.synthetic_people.head.field import Array, depth_at, polar, sample_grid, smoothstep
+from facerefs.stages.synthetic_people.head.hair import HairMaps, grow_hair
 from facerefs.stages.synthetic_people.head.landmarks import eyes, mouth, place_landmarks
 from facerefs.stages.synthetic_people.head.shape import above_jaw, head_radius
-from facerefs.stages.synthetic_people.head.skin import Complexion, paint_skin
+from facerefs.stages.synthetic_people.head.skin import SkinTextures, paint_skin
 from facerefs.stages.synthetic_people.person import Person, draw_person
 from facerefs.stages.synthetic_people.photo.backdrop import paint_backdrop
 from facerefs.stages.synthetic_people.photo.body import Body, place_body
 from facerefs.stages.synthetic_people.photo.eyes import paint_eye
 from facerefs.stages.synthetic_people.photo.light import (
-    Exposure,
+    Illumination,
     Material,
-    develop,
-    key_direction,
+    key_light_direction,
     shade,
     shade_hair,
+    tone_map,
 )
 from facerefs.stages.synthetic_people.photo.mouth import paint_mouth
-from facerefs.stages.synthetic_people.photo.surface import Surface, crevices, grid_normals
-from facerefs.stages.synthetic_people.photo.trace import Camera, light_reaching, make_camera, meet
+from facerefs.stages.synthetic_people.photo.surface import Surface, ambient_occlusion, grid_normals
+from facerefs.stages.synthetic_people.photo.trace import Camera, intersect, light_visibility, make_camera
 from facerefs.stages.synthetic_people.view import View, draw_view
 
 __all__ = ["MarkInPhoto", "Person", "Rendering", "View", "draw_person", "draw_view", "render"]
@@ -57,8 +57,8 @@ class _Head:
     """All that photos of one person share."""
 
     bare: Array
-    coat: Coat
-    complexion: Complexion
+    coat: HairMaps
+    complexion: SkinTextures
     face: Array  # (ROWS, COLUMNS) 1 on face and skull, 0 on the neck
 
 
@@ -85,7 +85,7 @@ class _Seen:
 
 def render(person: Person, view: View, size_px: int = 512) -> Rendering:
     """The photo that `view` describes: a pure function of its arguments, the same bytes on every run."""
-    head, camera, expression = _head(person), make_camera(view, size_px), express(person.shape, view)
+    head, camera, expression = _head(person), make_camera(view, size_px), make_expression(person.shape, view)
     seen = _look(person, head, expression, camera)
     surface, strand = _surface(person, head, expression, seen)
     for eye in eyes(expression):
@@ -96,17 +96,17 @@ def render(person: Person, view: View, size_px: int = 512) -> Rendering:
     light = backdrop + (light - backdrop) * seen.share[..., None]
     light += seen.edge[..., None] * (cv2.GaussianBlur(light, (0, 0), 0.8) - light)
     landmarks = _project(camera, seen.bare, place_landmarks(expression))
-    return Rendering(develop(light, view), landmarks, _marks(person, camera, expression, seen, surface.hair))
+    return Rendering(tone_map(light, view), landmarks, _marks(person, camera, expression, seen, surface.hair))
 
 
 def _look(person: Person, head: _Head, expression: Expression, camera: Camera) -> _Seen:
     """Follow the photo's rays to the head and to the body, whichever is in front."""
     bare = move_surface(head.bare, expression)
     covered = head.coat.surface(bare)
-    depth, gap, edge = meet(covered, camera)
+    depth, gap, edge = intersect(covered, camera)
     body = place_body(person, expression.view, camera)
     head_share = np.clip(0.5 - gap * camera.px_per_mm, 0, 1)
-    in_front = smooth(-3.0, 3.0, body.depth - depth) * body.cover
+    in_front = smoothstep(-3.0, 3.0, body.depth - depth) * body.cover
     body_share = np.where(head_share > 0, np.maximum(in_front, body.cover * (1 - head_share)), body.cover)
     start, slope = camera.rays(1)
     place = start + depth * slope
@@ -129,18 +129,18 @@ def _surface(person: Person, head: _Head, expression: Expression, seen: _Seen) -
     """The head's maps before painting, and the strand noise of its hair."""
     x, y, z = seen.place
     _, theta = polar(x, z)
-    normal = np.moveaxis(sample(grid_normals(seen.covered), theta, y), 2, 0).copy()
+    normal = np.moveaxis(sample_grid(grid_normals(seen.covered), theta, y), 2, 0).copy()
     neutral_x, neutral_y = expression.neutral(x, y)
     face = head.complexion
     plain = np.asarray(person.skin.colour, np.float32)
-    part = smooth(0.1, 0.6, sample(head.face, theta, neutral_y))[..., None]
+    part = smoothstep(0.1, 0.6, sample_grid(head.face, theta, neutral_y))[..., None]
     albedo = plain + (face.look_up(face.albedo, neutral_x, neutral_y) - plain) * part
     slope = face.look_up(face.relief, neutral_x, neutral_y)
     front = (z > 24) & (y < 115) & (y > -140)
     normal[0] -= slope[..., 0] * front
     normal[1] -= slope[..., 1] * front
     normal /= np.linalg.norm(normal, axis=0)
-    oily = np.exp(-((x / 26) ** 2)) * smooth(-70, -30, y)
+    oily = np.exp(-((x / 26) ** 2)) * smoothstep(-70, -30, y)
     fur = face.look_up(face.fur, neutral_x, neutral_y)
     gloss = ((0.34 + 0.26 * oily + 0.2 * person.skin.melanin) * (1 - 0.7 * fur)).astype(np.float32)
     strand, hair = head.coat.strands_at(theta, y)
@@ -154,9 +154,9 @@ def _surface(person: Person, head: _Head, expression: Expression, seen: _Seen) -
 def _light(person: Person, view: View, camera: Camera, seen: _Seen, painted: tuple[Surface, Array]) -> Array:
     """Light that leaves head and body, (H, W, 3)."""
     (surface, strand), body, of_body = painted, seen.body, seen.body_share
-    reach = light_reaching(seen.covered, seen.hit, camera.rotation.T @ key_direction(view))
+    reach = light_visibility(seen.covered, seen.hit, camera.rotation.T @ key_light_direction(view))
     _, theta = polar(seen.place[0], seen.place[2])
-    open_ = sample(crevices(seen.covered), theta, seen.place[1])
+    open_ = sample_grid(ambient_occlusion(seen.covered), theta, seen.place[1])
     length = np.linalg.norm(surface.local_normal, axis=0) + 1e-6
     normal = np.einsum("ij,jhw->ihw", camera.rotation, surface.local_normal / length)
     mixed = normal + (body.normal - normal) * of_body
@@ -167,12 +167,12 @@ def _light(person: Person, view: View, camera: Camera, seen: _Seen, painted: tup
         wet=surface.wet * (1 - of_body),
         skin=1 - body.cloth * of_body,
     )
-    out = shade(material, Exposure(mixed, reach, np.where(of_body > 0.5, 1.0, open_)), view)
+    out = shade(material, Illumination(mixed, reach, np.where(of_body > 0.5, 1.0, open_)), view)
     alpha = surface.hair * (1 - of_body)
     rows, columns = np.flatnonzero((alpha > 0).any(1)), np.flatnonzero((alpha > 0).any(0))
     if len(rows):
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        exposure = Exposure(normal, reach, open_).crop(box)
+        exposure = Illumination(normal, reach, open_).crop(box)
         colour = np.asarray(person.hair.colour, np.float32)
         fur = shade_hair(colour, strand[box], camera.rotation[:, 1], exposure, view)
         out[box] += (fur - out[box]) * alpha[box][..., None]
@@ -196,7 +196,7 @@ def _marks(
     z = depth_at(seen.bare, x, y)
     pixels, depth = camera.project(np.stack([x[0], y[0], z[0]], 1))
     _, theta = polar(x, z)
-    facing = (sample(grid_normals(seen.bare), theta, y)[0] @ camera.rotation.T)[:, 2]
+    facing = (sample_grid(grid_normals(seen.bare), theta, y)[0] @ camera.rotation.T)[:, 2]
     limit = camera.size_px - 1
     column, row = np.clip(np.round(pixels).astype(int), 0, limit).T
     inside = ((pixels >= 0) & (pixels <= limit)).all(1)

@@ -37,14 +37,14 @@ from facerefs.schemas.sample import (
 )
 from facerefs.schemas.tables import FACE_IN_SAMPLE, FACES, LABELS, PAIR_IN_SAMPLE, PAIRS, SOURCES
 from facerefs.stages.degrade.recipe import (
-    Ending,
+    FinalPass,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomColour,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
 from facerefs.stages.degrade.recipes import draw
 from facerefs.stages.faces.boxes import component_boxes
@@ -274,14 +274,14 @@ def test_the_columns_of_the_plan_are_those_of_the_tables() -> None:
 
 
 def test_the_longest_theta_that_a_recipe_draws_is_within_the_limit() -> None:
-    everything = Round(
+    everything = Pass(
         blur=RandomBlur(),
         resize=RandomResize(reduction=Range(1, 1.2)),
         noise=RandomNoise(),
         colour=RandomColour(shift_chance=1.0, gray_chance=1.0, jitter_chance=1.0),
-        jpeg_quality=WholeRange(60, 95),
+        jpeg_quality=IntRange(60, 95),
     )
-    recipe = Recipe("longest", (everything,) * 8, Ending(sinc_chance=1.0))
+    recipe = Recipe("longest", (everything,) * 8, FinalPass(sinc_chance=1.0))
     assert 80 <= max(len(draw(recipe, seed, 512)) for seed in range(20)) <= MAX_OPERATIONS
 
 

@@ -85,12 +85,14 @@ def test_crop_landmarks_and_transform_agree(astronaut_face: dict) -> None:
     points = np.reshape(face["landmarks"], (68, 2))
     np.testing.assert_array_equal(crop_of(face), geometry.warp(astronaut(), transform, 512).pixels)
     np.testing.assert_allclose(
-        geometry.ffhq_transform(geometry.apply(geometry.invert(transform), points), 512), transform, atol=1e-3
+        geometry.ffhq_transform(geometry.apply_transform(geometry.invert(transform), points), 512),
+        transform,
+        atol=1e-3,
     )
     assert face["face_px"] == pytest.approx(512 / geometry.scale_of(transform))
     assert (face["crop_phash"], face["crop_phash_mirror"]) == perceptual_hashes(crop_of(face))
     left, top, right, bottom = face["box"]
-    eyes = geometry.apply(geometry.invert(transform), geometry.five_points(points)[:2])
+    eyes = geometry.apply_transform(geometry.invert(transform), geometry.five_points(points)[:2])
     assert ((eyes > [left, top]).all(), (eyes < [right, bottom]).all()) == (True, True)
 
 

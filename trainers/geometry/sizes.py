@@ -23,7 +23,7 @@ def enlarged(images: Tensor, side_px: int) -> Tensor:
 def before_enlargement(images: Tensor, side_px: int) -> Tensor:
     """The images of side_px whose bilinear enlargement comes nearest to `images` (B, C, S, S), by least squares.
 
-    What `stages.degrade.apply_theta.restored` enlarged comes back but for rounding. Rows and columns are solved one
+    What `stages.degrade.apply_theta.resize_back` enlarged comes back but for rounding. Rows and columns are solved one
     after the other, which is the least-squares solution, as enlarging is separable. In float64; no wait for a GPU.
     """
     with torch.autocast(images.device.type, enabled=False):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.stages.engines.weights import DEFAULT_PACK, onnx_files
+from facerefs.stages.engines.weights import DEFAULT_PACK, find_onnx_files
 from facerefs.stages.quality.torchvision_compat import import_torchvision
 
 _MOST_BYTES = 2**30  # the largest of insightface's recognition files has 260 MB
@@ -42,7 +42,7 @@ def load_arcface(weights: str) -> tuple[ArcFaceNetwork, str]:
     weights: an .onnx file, a folder of them, or a pack in ~/.insightface/models, as for the engine.
     Raises MissingWeights.
     """
-    for file in onnx_files(weights):
+    for file in find_onnx_files(weights):
         model = _read(file)
         if (side_px := _recognition_side_px(model)) is not None:
             return _network(file, model, side_px), file.stem

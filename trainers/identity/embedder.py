@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facerefs.stages.engines.weights import DLIB_EMBEDDER, named, packaged
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, engine_name, find_dlib_weights
 from facerefs.trainers.identity.arcface import load_arcface
 from facerefs.trainers.identity.crop import ArcFaceCrop, DlibChip
 from facerefs.trainers.identity.dlib import load_dlib_resnet
@@ -44,8 +44,8 @@ def load_embedder(setting: str, device: torch.device | str) -> Embedder:
     """
     if setting == "dlib" or setting.endswith(".dat"):
         configured = None if setting == "dlib" else setting
-        resnet = load_dlib_resnet(packaged(configured, DLIB_EMBEDDER))
-        name = named("dlib-resnet-128", configured)
+        resnet = load_dlib_resnet(find_dlib_weights(configured, DLIB_EMBEDDER))
+        name = engine_name("dlib-resnet-128", configured)
         return Embedder(name, resnet.dimensions, DlibChip(), resnet).to(device)
     network, stem = load_arcface(setting)
     crop = ArcFaceCrop(network.side_px)

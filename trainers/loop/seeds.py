@@ -2,9 +2,9 @@
 
 import torch
 
-from facerefs.stages.degrade.draws import theta_seed
+from facerefs.stages.degrade.draws import derive_seed
 
 
 def seed_torch(seed: int, use: str, step: int = 0, batch: int = 0, rank: int = 0) -> None:
     """Seed torch's generators, of the CPU and of all GPUs, by SHA-256 of all that is given."""
-    torch.manual_seed(theta_seed(seed, f"{use}/{batch}/{rank}", step))
+    torch.manual_seed(derive_seed(seed, f"{use}/{batch}/{rank}", step))

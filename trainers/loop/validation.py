@@ -35,7 +35,7 @@ class FixedSet:
         for batch in self.batches:
             warp = warp_for(batch.target.shape[-1]) if batch.references.shape[1] else None
             yield to_device(
-                batch, self.device, apply_theta.degrade_and_restore, warp, torch.float32, (-1.0, 1.0)
+                batch, self.device, apply_theta.degrade_and_resize_back, warp, torch.float32, (-1.0, 1.0)
             )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facerefs.stages.degrade.apply_theta import degrade_and_restore
+from facerefs.stages.degrade.apply_theta import degrade_and_resize_back
 from facerefs.stages.degrade.program import Program
 
 
@@ -20,7 +20,7 @@ def degraded_again(restored: Tensor, program: Program) -> Tensor:
     range, and stops if it leads further out: no pixel is stuck outside, and none is driven away.
     """
     unit = _clamped(restored.float()) / 2 + 0.5
-    return degrade_and_restore(unit, program) * 2 - 1
+    return degrade_and_resize_back(unit, program) * 2 - 1
 
 
 def _clamped(images: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""The demo: rendered people with planted defects, built into a training set, and what was found of them."""
+"""The demo: synthetic people with planted defects, a training set built from them, and scores of what was found."""

@@ -1,13 +1,13 @@
-"""Eight kinds of copies of a photo, as they come about on the web."""
+"""Write copies of a photo, of eight kinds as they occur on the web."""
 
 import shutil
 from pathlib import Path
 
 from PIL import Image
 
-from facerefs.stages.copies.copy_augmentations import EDITS, edited
+from facerefs.stages.copies.copy_augmentations import AUGMENTATIONS, augmented_jpeg
 
-_EDITS = {
+_AUGMENTATIONS_OF = {
     "same bytes": (),
     "re-encoded": ("re-encoded",),
     "resized": ("resized",),
@@ -17,17 +17,17 @@ _EDITS = {
     "mirrored": ("mirrored",),
     "combined": ("cropped", "contrast", "resized"),
 }
-KINDS = tuple(_EDITS)
+KINDS = tuple(_AUGMENTATIONS_OF)
 
 
 def write_copy(source: Path, target: Path, kind: str) -> None:
-    """Write a copy of a photo, of one of `KINDS`."""
-    if not _EDITS[kind]:
+    """Write a copy of a photo; kind: one of `KINDS`."""
+    if not _AUGMENTATIONS_OF[kind]:
         shutil.copyfile(source, target)
         return
-    *first, last = _EDITS[kind]
+    *first, last = _AUGMENTATIONS_OF[kind]
     with Image.open(source) as photo:
         image = photo.convert("RGB")
-    for edit in first:
-        image = EDITS[edit](image)
-    target.write_bytes(edited(image, last))
+    for name in first:
+        image = AUGMENTATIONS[name](image)
+    target.write_bytes(augmented_jpeg(image, last))

@@ -1,4 +1,4 @@
-"""`facerefs demo`: everything end to end, offline, in minutes."""
+"""`facerefs demo`: the whole pipeline end to end, offline, in minutes."""
 
 import math
 import os
@@ -10,9 +10,9 @@ from rich.table import Table
 
 from facerefs.pipeline.build.folder import check_new
 from facerefs.pipeline.commands.build import BuildOptions, build_command
-from facerefs.pipeline.commands.demo.outcome import score_pairs, score_people
-from facerefs.pipeline.commands.demo.plant import Photo, plant, write_truth
-from facerefs.pipeline.commands.demo.score import Score, score
+from facerefs.pipeline.commands.demo.defect_scores import DefectScore, score_defects
+from facerefs.pipeline.commands.demo.plant import PhotoTruth, plant_defects, write_truth
+from facerefs.pipeline.commands.demo.set_scores import score_pairs, score_people
 from facerefs.pipeline.commands.report import report_command
 from facerefs.pipeline.commands.verify import verify_command
 from facerefs.pipeline.errors import RunError
@@ -26,9 +26,9 @@ _TRAINING_STEPS = 300
 def run_demo(
     out: Path, identities: int, per_identity: int, size: int, seed: int, workers: int | None
 ) -> None:
-    """Render, plant, build, print what was planted against what was found, and train a little.
+    """Render synthetic people, plant defects, build a set, print how many defects were found, and train for a moment.
 
-    Raises RunError if a pair in the result shows one photo twice: that must never happen.
+    Raises RunError if a pair of the result shows the same photo twice: that must never happen.
     """
     check_new(out)
     console = Console(soft_wrap=True, markup=False)
@@ -36,21 +36,21 @@ def run_demo(
     photos, folder = out / "photos", out / "build"
     for _ in write_people(photos, identities, per_identity, size, seed, workers or os.cpu_count() or 1):
         pass
-    truth = plant(photos, seed)
+    truth = plant_defects(photos, seed)
     write_truth(out / "truth.jsonl", truth)
     rendered = time.monotonic()
     console.print(f"rendered    {len(truth)} files, {rendered - started:.0f} s", highlight=False)
     build_command(BuildOptions(source=str(photos), out=folder, workers=workers), console)
     storage = Storage(str(folder.absolute()))
-    _print_scores(console, score(storage, truth))
+    _print_scores(console, score_defects(storage, truth))
     _print_result(console, storage, truth, out)
     if not verify_command(folder, replay=8):
-        raise RunError("the training set that was just made is faulty: this is a fault of facerefs")
+        raise RunError("the training set that was just built is faulty: this is a bug in facerefs")
     built = time.monotonic()
     _train(folder, console)
     console.print(
         f"{time.monotonic() - started:.0f} s in all: {rendered - started:.0f} s to render, {built - rendered:.0f} s to "
-        f"build, {time.monotonic() - built:.0f} s to train\nlook at {folder / 'report.html'}", highlight=False,
+        f"build, {time.monotonic() - built:.0f} s to train\nnow open {folder / 'report.html'}", highlight=False,
     )  # fmt: skip
 
 
@@ -74,9 +74,16 @@ def _train(folder: Path, console: Console) -> None:
     report_command(folder)
 
 
-def _print_scores(console: Console, scores: list[Score]) -> None:
+def _print_scores(console: Console, scores: list[DefectScore]) -> None:
     table = Table(
-        "planted", "how many", "found", "wrongly found", "precision", "recall", box=None, pad_edge=False
+        "planted defects",
+        "planted",
+        "found",
+        "wrongly found",
+        "precision",
+        "recall",
+        box=None,
+        pad_edge=False,
     )
     for line in scores:
         table.add_row(
@@ -86,8 +93,8 @@ def _print_scores(console: Console, scores: list[Score]) -> None:
     console.print()
     console.print(table)
     console.print(
-        "\nFaces wrongly found as copies are other shots that look like the same one: both stay in the set, "
-        "and others are chosen in their place.",
+        "\nFaces wrongly found as copies are different shots that look the same: both stay in the set, "
+        "but neither is a reference of the other.",
         highlight=False,
     )
 
@@ -96,7 +103,7 @@ def _share(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3f}"
 
 
-def _print_result(console: Console, storage: Storage, truth: list[Photo], out: Path) -> None:
+def _print_result(console: Console, storage: Storage, truth: list[PhotoTruth], out: Path) -> None:
     pairs = score_pairs(storage, truth)
     people = score_people(storage, truth)
     shards = [
@@ -112,6 +119,4 @@ def _print_result(console: Console, storage: Storage, truth: list[Photo], out: P
         highlight=False,
     )
     if pairs.of_copies:
-        raise RunError(
-            f"{pairs.of_copies} references are copies of their targets: this is a fault of facerefs"
-        )
+        raise RunError(f"{pairs.of_copies} references are copies of their targets: this is a bug in facerefs")

@@ -1,4 +1,4 @@
-"""Files that are broken, hostile or show nobody, each with the reason with which it must end."""
+"""Files that are broken, hostile or show no face, each with the reject reason that the build must give it."""
 
 import io
 import struct
@@ -7,15 +7,14 @@ import zlib
 import numpy as np
 from PIL import Image, ImageFilter
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
 
 _FACELESS = 6
 
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
-
 
 def faulty_files(example: bytes, rng: np.random.Generator) -> list[tuple[str, bytes, Reject]]:
-    """Name, bytes and reason of each. example: a JPEG that is sound."""
+    """Name, bytes and expected reject reason of each file. example: a valid JPEG."""
     faults = [
         ("cut_off.jpg", example[: len(example) // 2], Reject.TRUNCATED),
         ("nothing.jpg", b"", Reject.EMPTY),
@@ -30,7 +29,7 @@ def faulty_files(example: bytes, rng: np.random.Generator) -> list[tuple[str, by
 
 
 def _bomb_png() -> bytes:
-    """A few hundred bytes that claim to be 60,000 x 60,000 pixels."""
+    """A PNG of a few hundred bytes that claims to have 60,000 x 60,000 pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -46,8 +45,8 @@ def _animation() -> bytes:
     return buffer.getvalue()
 
 
-def _landscape(rng: np.random.Generator) -> Pixels:
-    """Sky, hills and a meadow, out of smooth noise: something to look at, and nobody in it."""
+def _landscape(rng: np.random.Generator) -> UInt8Image:
+    """A picture of sky, hills and a meadow, without people."""
     height, width = 480, 640
     x = np.linspace(0, 1, width)
     y = np.linspace(0, 1, height)[:, None]
@@ -66,13 +65,13 @@ def _landscape(rng: np.random.Generator) -> Pixels:
     return np.asarray(smooth.filter(ImageFilter.GaussianBlur(1)))
 
 
-def _png(pixels: Pixels) -> bytes:
+def _png(pixels: UInt8Image) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _jpeg(pixels: Pixels) -> bytes:
+def _jpeg(pixels: UInt8Image) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""How similarities, distances, poses, quality figures and degradations are spread over the build."""
+"""Histograms of a build: similarities, distances, poses, quality and degradations."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerefs.pipeline.report.histogram import Floats, Histogram, Series, histogram
+from facerefs.pipeline.report.histogram import Histogram, Series, histogram
 from facerefs.pipeline.report.sampling import spread
-from facerefs.pipeline.report.sections.people import identified
+from facerefs.pipeline.report.sections.people import identified_faces
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas import theta
+from facerefs.schemas.arrays import Float64s
 from facerefs.schemas.operations import (
     Blur,
     GeneralisedBlur,
@@ -26,18 +27,18 @@ from facerefs.schemas.operations import (
 )
 from facerefs.schemas.theta import Theta
 
-_THETAS = 20_000  # are read; the others are taken to be alike
-_BLURRED = "Geometric mean of both axes, in pixels of the image at that step."
+_MAX_THETAS = 20_000  # more are sampled evenly
+_BLURRED = "Geometric mean of both axes, in pixels of the image before the blur."
 
 
 def distributions(storage: Storage, config: Mapping[str, Any]) -> list[Histogram]:
-    """The histograms for which there are values. config: of the build, for the limits that it sets."""
-    drawn = [*_likeness(storage), *_faces(storage, config.get("analyse") or {}), *_degradations(storage)]
+    """The histograms for which the build has values. config: the build's configuration, for its limits."""
+    drawn = [*_similarities(storage), *_faces(storage, config.get("analyse") or {}), *_degradations(storage)]
     return [one for one in drawn if one is not None]
 
 
-def _likeness(storage: Storage) -> Iterator[Histogram | None]:
-    known = identified(storage)
+def _similarities(storage: Storage) -> Iterator[Histogram | None]:
+    known = identified_faces(storage)
     yield histogram(
         "Similarity to identities",
         [
@@ -45,7 +46,7 @@ def _likeness(storage: Storage) -> Iterator[Histogram | None]:
             Series("nearest other", _values(known, "other_similarity")),
         ],
         unit="cosine to the identity's centre",
-        note="The further apart the two, the surer who is who.",
+        note="The further apart the two, the more certain the identities.",
         digits=3,
     )
     pairs = storage.scan("pairs", ("landmark_distance", "pose_gap", "reject"))
@@ -54,14 +55,14 @@ def _likeness(storage: Storage) -> Iterator[Histogram | None]:
         "Landmark distance of references",
         [Series("", 100 * _values(pairs, "landmark_distance"))],
         unit="% of the crop's side",
-        note="Mean L1 distance of the 68 landmarks, target to reference.",
+        note="Mean L1 distance of the 68 landmarks between target and reference.",
         digits=2,
     )
     yield histogram(
         "Pose gap of references",
         [Series("", _values(pairs, "pose_gap"))],
         unit="degrees",
-        note="The larger of the gaps in yaw and pitch.",
+        note="The larger of the differences in yaw and in pitch.",
     )
 
 
@@ -71,17 +72,17 @@ def _faces(storage: Storage, limits: Mapping[str, Any]) -> Iterator[Histogram | 
         "Yaw",
         [Series("", _values(faces, "yaw"))],
         unit="degrees",
-        note="Positive: towards the photo's right edge.",
+        note="Positive: turned towards the right edge of the photo.",
         limit=limits.get("max_yaw_deg"),
     )
     yield histogram(
-        "Pitch", [Series("", _values(faces, "pitch"))], unit="degrees", note="Positive: looks up."
+        "Pitch", [Series("", _values(faces, "pitch"))], unit="degrees", note="Positive: looking up."
     )
     yield histogram(
         "Face size",
         [Series("", _values(faces, "face_px"))],
         unit="px",
-        note="Side of the aligned square in the photo.",
+        note="Side of the aligned square in the photo, before resizing.",
         limit=limits.get("min_face_px"),
         digits=0,
     )
@@ -96,23 +97,23 @@ def _faces(storage: Storage, limits: Mapping[str, Any]) -> Iterator[Histogram | 
         "NIQE",
         [Series("", _values(faces, "niqe"))],
         unit="score",
-        note="Lower is more natural.",
+        note="Lower is better (more natural).",
         limit=limits.get("max_niqe"),
     )
     yield histogram(
         "BRISQUE",
         [Series("", _values(faces, "brisque"))],
         unit="score",
-        note="Lower is more natural.",
+        note="Lower is better (less distorted).",
         limit=limits.get("max_brisque"),
     )
 
 
 def _degradations(storage: Storage) -> Iterator[Histogram | None]:
-    """What was drawn from the recipe: all blurs and noises of a theta count, of sizes and JPEGs the last one."""
+    """Histograms of the drawn thetas: of all blurs and noises, but only the last size and the last JPEG of each."""
     rows = storage.scan("samples", ("theta", "reject"))
     rows = rows.filter(pc.and_(pc.is_null(rows.column("reject")), pc.is_valid(rows.column("theta"))))
-    drawn = [theta.from_json(text) for text in spread(rows.column("theta").to_pylist(), _THETAS)]
+    drawn = [theta.from_json(text) for text in spread(rows.column("theta").to_pylist(), _MAX_THETAS)]
     size = pc.max(storage.scan("faces", ("crop_size",)).column("crop_size")).as_py() or 0
     blurs = {"Gaussian": Blur, "generalised": GeneralisedBlur, "plateau": PlateauBlur}
     for name, kind in blurs.items():
@@ -131,8 +132,8 @@ def _degradations(storage: Storage) -> Iterator[Histogram | None]:
     yield histogram(
         "Reduction",
         [Series("", _array(size / side for side in sizes))],
-        unit="times smaller",
-        note="Side of the ground truth over side of the degraded face as it is stored.",
+        unit="factor",
+        note="Side of the ground truth divided by the side of the stored degraded face.",
     )
     yield histogram(
         "Noise: Gaussian",
@@ -142,7 +143,7 @@ def _degradations(storage: Storage) -> Iterator[Histogram | None]:
     yield histogram(
         "Noise: shot",
         [Series("", _array(op.scale for op in _all(drawn, PoissonNoise)))],
-        unit="times that of 256 photons",
+        unit="times the noise of 256 photons",
     )
     last = (next((op.quality for op in reversed(one) if isinstance(op, Jpeg)), None) for one in drawn)
     yield histogram(
@@ -158,9 +159,9 @@ def _all(drawn: list[Theta], kind: type[Any]) -> Iterator[Any]:
     return (op for one in drawn for op in one if isinstance(op, kind))
 
 
-def _values(table: pa.Table, column: str) -> Floats:
+def _values(table: pa.Table, column: str) -> Float64s:
     return np.asarray(table.column(column).to_numpy(), np.float64)
 
 
-def _array(values: Iterable[float]) -> Floats:
+def _array(values: Iterable[float]) -> Float64s:
     return np.fromiter(values, np.float64)

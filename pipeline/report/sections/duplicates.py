@@ -1,4 +1,4 @@
-"""Copies of photos, beside the one that was kept."""
+"""Groups of duplicate photos: the one that was kept, and its copies."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,8 @@ _COPIES = 4
 
 
 @dataclass(frozen=True)
-class Copy:
-    """A photo of a group; `distance` in bits of the perceptual hash to the kept one."""
+class DuplicatePhoto:
+    """A photo of a group. distance: of its perceptual hash to that of the kept photo, in bits."""
 
     picture: Picture | None
     key: str
@@ -28,27 +28,27 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Group:
+class DuplicateGroup:
     """A kept photo and some of its copies."""
 
-    kept: Copy
-    copies: list[Copy]
+    kept: DuplicatePhoto
+    copies: list[DuplicatePhoto]
     copies_total: int
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Some groups, and of how many."""
+    """Some groups of duplicates, and the total number of groups."""
 
     groups_total: int
     kinds: list[tuple[str, int]]
-    groups: list[Group]
+    groups: list[DuplicateGroup]
 
 
 def duplicates(storage: Storage, album: Album) -> Duplicates:
-    """Collect groups of copies."""
+    """The groups of duplicate photos to show."""
     rows = storage.scan("duplicates")
-    rows = rows.filter(pc.is_valid(rows.column("kept_key")))  # without those that a person dropped
+    rows = rows.filter(pc.is_valid(rows.column("kept_key")))  # without photos that a person dropped
     copies = rows.filter(pc.invert(pc.fill_null(rows.column("kept"), False)))
     kinds = copies.group_by("kind").aggregate([("key", "count")])
     kinds = kinds.sort_by([("key_count", "descending"), ("kind", "ascending")]).to_pylist()
@@ -60,16 +60,18 @@ def duplicates(storage: Storage, album: Album) -> Duplicates:
     )
 
 
-def _group(kept_key: str, rows: pa.Table, album: Album) -> Group:
+def _group(kept_key: str, rows: pa.Table, album: Album) -> DuplicateGroup:
     group = rows.filter(pc.equal(rows.column("kept_key"), kept_key)).to_pylist()
     kept = [row for row in group if row["kept"]]
     others = sorted((row for row in group if not row["kept"]), key=lambda row: (row["distance"], row["key"]))
-    return Group(
+    return DuplicateGroup(
         kept=_copy(kept[0], album),
         copies=[_copy(row, album) for row in spread(others, _COPIES)],
         copies_total=len(others),
     )
 
 
-def _copy(row: dict[str, Any], album: Album) -> Copy:
-    return Copy(album.photo(row["key"]), row["key"], row["label"], row["kind"], row["distance"], row["why"])
+def _copy(row: dict[str, Any], album: Album) -> DuplicatePhoto:
+    return DuplicatePhoto(
+        album.photo(row["key"]), row["key"], row["label"], row["kind"], row["distance"], row["why"]
+    )

@@ -1,4 +1,4 @@
-"""The build in figures: its sizes, engines, configuration, tables and licences."""
+"""Facts about a build: its sizes, engines, configuration, tables and licences."""
 
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -30,12 +30,12 @@ class TableFacts:
     name: str
     parts: int
     rows: int
-    size_bytes: int  # of the tars beside its parts
+    size_bytes: int  # of the tar files of its parts
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One setting; `default` is what it would be if it had not been set otherwise."""
+class ReportedSetting:
+    """One setting of the build, as text, with its default."""
 
     name: str
     value: str
@@ -44,8 +44,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Licence:
-    """A licence, the photos under it, and where some of them come from."""
+class LicenceCount:
+    """A licence, the number of photos under it, and the origins of some of them."""
 
     name: str
     photos: int
@@ -53,8 +53,8 @@ class Licence:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """The sizes of a build. What goes on, and of how many."""
+class BuildCounts:
+    """The sizes of a build: for each kind of row how many there are, and how many were accepted."""
 
     photos: int
     photos_kept: int
@@ -71,32 +71,32 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All of it."""
+class BuildFacts:
+    """All facts about a build that the report shows."""
 
     title: str
     source: str | None
     labels_file: str | None
-    counts: Counts
+    counts: BuildCounts
     tables: list[TableFacts]
     engines: list[tuple[str, list[str]]]
-    settings: list[tuple[str, list[Setting]]]
-    licences: list[Licence]
+    settings: list[tuple[str, list[ReportedSetting]]]
+    licences: list[LicenceCount]
     licences_total: int
 
 
 def read_plan(storage: Storage) -> Mapping[str, Any]:
-    """What `build.yaml` says; empty if it is not there or says nothing."""
+    """The content of `build.yaml`; empty if the file is missing or empty."""
     plan = yaml.safe_load(storage.read_text(BUILD_FILE) or "")
     return plan if isinstance(plan, dict) else {}
 
 
-def facts(storage: Storage, plan: Mapping[str, Any]) -> Facts:
-    """Collect the figures of a build. plan: as `read_plan` gives it."""
+def facts(storage: Storage, plan: Mapping[str, Any]) -> BuildFacts:
+    """The facts about a build. plan: the result of `read_plan`."""
     source, labels_file = plan.get("source"), plan.get("labels_file")
     tables = [_table(storage, name) for name in TABLES]
     licences, total = _licences(storage)
-    return Facts(
+    return BuildFacts(
         title=posixpath.basename(str(source or "").rstrip("/")) or "unnamed build",
         source=None if source is None else str(source),
         labels_file=None if labels_file is None else str(labels_file),
@@ -115,8 +115,8 @@ def _table(storage: Storage, name: str) -> TableFacts:
     return TableFacts(name, len(parts), sum(part.rows for part in parts), size)
 
 
-def _counts(storage: Storage, tables: list[TableFacts]) -> Counts:
-    def going_on(table: str) -> int:
+def _counts(storage: Storage, tables: list[TableFacts]) -> BuildCounts:
+    def accepted(table: str) -> int:
         return int(storage.scan(table, ("reject",)).column("reject").null_count)
 
     sizes = {table.name: table for table in tables}
@@ -124,17 +124,17 @@ def _counts(storage: Storage, tables: list[TableFacts]) -> Counts:
     known = known.filter(pc.is_null(known.column("reject")))
     pairs = storage.scan("pairs", ("target", "reject"))
     pairs = pairs.filter(pc.is_null(pairs.column("reject")))
-    copies = sizes["duplicates"].rows - going_on("duplicates")
-    return Counts(
+    copies = sizes["duplicates"].rows - accepted("duplicates")
+    return BuildCounts(
         photos=sizes["images"].rows,
-        photos_kept=going_on("images") - copies,
+        photos_kept=accepted("images") - copies,
         faces=sizes["faces"].rows,
-        faces_kept=going_on("faces"),
+        faces_kept=accepted("faces"),
         identified=len(known),
         people=pc.count_distinct(known.column("identity")).as_py(),
         pairs=len(pairs),
         targets=pc.count_distinct(pairs.column("target")).as_py(),
-        samples=going_on("samples"),
+        samples=accepted("samples"),
         shards=sizes["samples"].parts,
         shards_bytes=sizes["samples"].size_bytes,
         total_bytes=sum(table.size_bytes for table in tables),
@@ -149,7 +149,7 @@ def _engines(storage: Storage) -> list[tuple[str, list[str]]]:
     return [(title, sorted(names)) for title, names in found]
 
 
-def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[Setting]]]:
+def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[ReportedSetting]]]:
     defaults = to_tree(Config())
     general = {name: value for name, value in config.items() if not isinstance(value, dict)}
     groups, known = (
@@ -165,7 +165,7 @@ def _settings(config: Mapping[str, Any]) -> list[tuple[str, list[Setting]]]:
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings of settings by their names with dots; a recipe is one."""
+    """Nested settings by their dotted names; a recipe counts as one setting."""
     for name, value in settings.items():
         if isinstance(value, dict) and "name" not in value:
             yield from _leaves(value, f"{prefix}{name}.")
@@ -173,12 +173,14 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{name}", value
 
 
-def _setting(name: str, value: Any, defaults: Mapping[str, Any]) -> Setting:
+def _setting(name: str, value: Any, defaults: Mapping[str, Any]) -> ReportedSetting:
     default = defaults.get(name)
-    return Setting(str(name), _said(value), name not in defaults or value != default, _said(default))
+    return ReportedSetting(
+        str(name), _value_as_text(value), name not in defaults or value != default, _value_as_text(default)
+    )
 
 
-def _said(value: Any) -> str:
+def _value_as_text(value: Any) -> str:
     if value is None:
         return "not set"
     if isinstance(value, dict) and "name" in value:
@@ -186,7 +188,7 @@ def _said(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _licences(storage: Storage) -> tuple[list[Licence], int]:
+def _licences(storage: Storage) -> tuple[list[LicenceCount], int]:
     photos = storage.scan("images", ("key", "reject"))
     photos = photos.filter(pc.is_null(photos.column("reject"))).select(["key"])
     photos = left_join(photos, "key", storage.scan("sources", _ORIGIN), "key")
@@ -198,7 +200,7 @@ def _licences(storage: Storage) -> tuple[list[Licence], int]:
     for row in counts.slice(0, _LICENCES).to_pylist():
         own = photos.filter(pc.equal(photos.column("licence"), row["licence"])).slice(0, _ORIGINS)
         origins = [_origin(photo) for photo in own.to_pylist() if photo["page"] or photo["url"]]
-        licences.append(Licence(row["licence"], row["key_count"], origins))
+        licences.append(LicenceCount(row["licence"], row["key_count"], origins))
     return licences, len(counts)
 
 

@@ -1,4 +1,4 @@
-"""Labels that were not taken as they stood: corrected, dropped, merged, split; with the faces that tell why."""
+"""Labels that were changed: corrected, dropped, merged or split, with the faces that show why."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,18 +8,18 @@ import pyarrow.compute as pc
 
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.sampling import spread
-from facerefs.pipeline.report.sections.people import identified, typical_face
+from facerefs.pipeline.report.sections.people import identified_faces, typical_face
 from facerefs.pipeline.report.thumbnails import Picture
 from facerefs.pipeline.storage.folder import Storage
 
-_CASES = 12
-_RENAMINGS = 6
+_MAX_FACES_OF_A_KIND = 12
+_MAX_LABELS_OF_A_KIND = 6
 _FACES = 5
 
 
 @dataclass(frozen=True)
-class Typical:
-    """The typical face of a person, and how like its centre the face in question is (cosine)."""
+class TypicalFace:
+    """The most typical face of a person. similarity: of the face in question to the person's centre (cosine)."""
 
     name: str
     picture: Picture | None
@@ -27,21 +27,21 @@ class Typical:
 
 
 @dataclass(frozen=True)
-class Case:
+class OverruledFace:
     """A face whose label was corrected or dropped."""
 
     picture: Picture | None
     key: str
     label: str | None
     identity: str | None
-    labelled: Typical | None  # whom the label names
-    other: Typical | None  # who it is, or the nearest other person
+    labelled: TypicalFace | None  # the person that the label names
+    other: TypicalFace | None  # the person it was assigned to, or the nearest other person
     why: str | None
 
 
 @dataclass(frozen=True)
-class Renaming:
-    """Faces of a label under a person's name: another name of that person (merged), or one of two (split)."""
+class RenamedLabel:
+    """Faces of a label under another name: the label was merged into that person, or split into several people."""
 
     label: str
     identity: str
@@ -52,39 +52,43 @@ class Renaming:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Examples, and of how many."""
+class LabelChanges:
+    """Examples of changed labels, and the total numbers."""
 
     corrected_total: int
     dropped_total: int
     merged_total: int
     split_total: int
-    corrected: list[Case]
-    dropped: list[Case]
-    merged: list[Renaming]
-    split: list[Renaming]
+    corrected: list[OverruledFace]
+    dropped: list[OverruledFace]
+    merged: list[RenamedLabel]
+    split: list[RenamedLabel]
 
 
-def labels(storage: Storage, album: Album) -> Labels:
-    """Collect what was decided against labels."""
+def label_changes(storage: Storage, album: Album) -> LabelChanges:
+    """The changed labels of a build."""
     rows = storage.scan("identities").sort_by([("label", "ascending"), ("face", "ascending")])
-    known = identified(storage)
+    known = identified_faces(storage)
     corrected, dropped, merged, split = (
         rows.filter(pc.equal(rows.column("decision"), decision))
         for decision in ("corrected", "dropped", "merged", "split")
     )
     merged_names, split_names = _names(merged), _names(split)
-    return Labels(
+    return LabelChanges(
         corrected_total=len(corrected),
         dropped_total=len(dropped),
         merged_total=len(merged_names),
         split_total=len(split_names),
-        corrected=[_case(row, known, album) for row in _some(corrected)],
-        dropped=[_case(row, known, album) for row in _some(dropped)],
+        corrected=[_overruled_face(row, known, album) for row in _some(corrected)],
+        dropped=[_overruled_face(row, known, album) for row in _some(dropped)],
         merged=[
-            _renaming(name, merged, known, "identity", album) for name in spread(merged_names, _RENAMINGS)
+            _renamed_label(name, merged, known, "identity", album)
+            for name in spread(merged_names, _MAX_LABELS_OF_A_KIND)
         ],
-        split=[_renaming(name, split, known, "label", album) for name in spread(split_names, _RENAMINGS)],
+        split=[
+            _renamed_label(name, split, known, "label", album)
+            for name in spread(split_names, _MAX_LABELS_OF_A_KIND)
+        ],
     )
 
 
@@ -95,17 +99,17 @@ def _names(rows: pa.Table) -> list[dict[str, Any]]:
 
 
 def _some(rows: pa.Table) -> list[dict[str, Any]]:
-    return [rows.slice(at, 1).to_pylist()[0] for at in spread(range(len(rows)), _CASES)]
+    return [rows.slice(at, 1).to_pylist()[0] for at in spread(range(len(rows)), _MAX_FACES_OF_A_KIND)]
 
 
-def _case(row: dict[str, Any], known: pa.Table, album: Album) -> Case:
+def _overruled_face(row: dict[str, Any], known: pa.Table, album: Album) -> OverruledFace:
     moved = row["identity"] is not None
-    # The row's figures are of the person it belongs to; of a dropped face, of the one the label names.
+    # The row's similarity is to its own person; for a dropped face, to the person that the label names.
     to_label = None if moved else row["similarity"]
     other, to_other = (
         (row["identity"], row["similarity"]) if moved else (row["other"], row["other_similarity"])
     )
-    return Case(
+    return OverruledFace(
         picture=album.face(row["face"]),
         key=album.origin(row["face"]).key,
         label=row["label"],
@@ -116,15 +120,17 @@ def _case(row: dict[str, Any], known: pa.Table, album: Album) -> Case:
     )
 
 
-def _typical(name: str | None, similarity: float | None, known: pa.Table, album: Album) -> Typical | None:
+def _typical(name: str | None, similarity: float | None, known: pa.Table, album: Album) -> TypicalFace | None:
     if name is None:
         return None
     face = typical_face(known, name)
-    return Typical(name, None if face is None else album.face(face), similarity)
+    return TypicalFace(name, None if face is None else album.face(face), similarity)
 
 
-def _renaming(name: dict[str, Any], rows: pa.Table, known: pa.Table, end: str, album: Album) -> Renaming:
-    """The faces, beside those that kept the name `name[end]`."""
+def _renamed_label(
+    name: dict[str, Any], rows: pa.Table, known: pa.Table, end: str, album: Album
+) -> RenamedLabel:
+    """The faces of a renamed label, beside faces that kept the name `name[end]`."""
     faces = rows.filter(
         pc.and_(
             pc.equal(rows.column("label"), name["label"]), pc.equal(rows.column("identity"), name["identity"])
@@ -133,7 +139,7 @@ def _renaming(name: dict[str, Any], rows: pa.Table, known: pa.Table, end: str, a
     own = known.filter(
         pc.and_(pc.equal(known.column("identity"), name[end]), pc.equal(known.column("decision"), "kept"))
     )
-    return Renaming(
+    return RenamedLabel(
         label=name["label"],
         identity=name["identity"],
         count=name["face_count"],

@@ -1,4 +1,4 @@
-"""Who is in the set: people with some of their faces, from the most to the least typical."""
+"""The people of a build, with some of their faces, from the most to the least typical."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _FACES = 15
 
 
 @dataclass(frozen=True)
-class Face:
+class ShownFace:
     """A face of a person. similarity: cosine to the person's centre."""
 
     picture: Picture | None
@@ -27,8 +27,8 @@ class Face:
 
 
 @dataclass(frozen=True)
-class Person:
-    """An identity. Decisions are counted, most frequent first; `nearest` is the person most often nearest."""
+class ShownPerson:
+    """A person. decisions: counts, most frequent first; nearest: the person who is most often the nearest other one."""
 
     name: str
     split: str | None
@@ -37,26 +37,26 @@ class Person:
     nearest: str | None
     nearest_similarity: float | None
     decisions: list[tuple[str, int]]
-    faces: list[Face]
+    faces: list[ShownFace]
 
 
 @dataclass(frozen=True)
 class People:
-    """Some of the people, the largest first."""
+    """Some of the people, those with most faces first, and the total number of people."""
 
     total: int
-    shown: list[Person]
+    shown: list[ShownPerson]
 
 
-def identified(storage: Storage) -> pa.Table:
-    """Rows of `identities` that go on."""
+def identified_faces(storage: Storage) -> pa.Table:
+    """The accepted rows of `identities`."""
     rows = storage.scan("identities")
     return rows.filter(pc.and_(pc.is_null(rows.column("reject")), pc.is_valid(rows.column("identity"))))
 
 
 def people(storage: Storage, album: Album) -> People:
-    """Collect the people of a build."""
-    rows = identified(storage)
+    """The people of a build to show."""
+    rows = identified_faces(storage)
     sizes = rows.group_by("identity").aggregate([("face", "count")])
     sizes = sizes.sort_by([("face_count", "descending"), ("identity", "ascending")])
     samples = storage.scan("samples", ("identity", "split"))
@@ -68,7 +68,7 @@ def people(storage: Storage, album: Album) -> People:
 
 
 def typical_face(rows: pa.Table, identity: str | None) -> str | None:
-    """The face nearest to the centre of an identity; rows as `identified`."""
+    """The id of the face nearest to the centre of an identity; None if it has none. rows: as `identified_faces`."""
     if identity is None:
         return None
     faces = rows.filter(pc.equal(rows.column("identity"), identity))
@@ -76,12 +76,12 @@ def typical_face(rows: pa.Table, identity: str | None) -> str | None:
     return faces.column("face")[0].as_py() if len(faces) else None
 
 
-def _person(name: str, split: str | None, rows: pa.Table, album: Album) -> Person:
+def _person(name: str, split: str | None, rows: pa.Table, album: Album) -> ShownPerson:
     faces = rows.filter(pc.equal(rows.column("identity"), name))
     faces = faces.sort_by([("similarity", "descending"), ("face", "ascending")])
     near = faces.filter(pc.is_valid(faces.column("other"))).to_pylist()
     nearest = Counter(row["other"] for row in near).most_common(1)
-    return Person(
+    return ShownPerson(
         name=name,
         split=split,
         count=len(faces),
@@ -92,7 +92,7 @@ def _person(name: str, split: str | None, rows: pa.Table, album: Album) -> Perso
         ),
         decisions=Counter(faces.column("decision").to_pylist()).most_common(),
         faces=[
-            Face(
+            ShownFace(
                 picture=album.face(row["face"]),
                 key=album.origin(row["face"]).key,
                 label=row["label"],

@@ -1,4 +1,4 @@
-"""Targets with their references in rank order, and the references that the copy guard refused."""
+"""Targets with their references in rank order, and the references that were refused as copies."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,13 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 
 _TARGETS = 12
-_GUARDED = 4  # targets of which a reference was refused
+_TARGETS_WITH_REFUSED = 4  # of the targets: at least one reference was refused
 _REFERENCES = 4
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A reference. landmark_distance as a share of the crop's side; pose_gap in degrees; rank None: refused."""
+class ShownReference:
+    """A reference. landmark_distance: share of the crop's side; pose_gap: degrees; rank: None if it was refused."""
 
     picture: Picture | None
     key: str
@@ -33,36 +33,36 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Target:
-    """A face and its references, best first, then those that were refused."""
+class ShownTarget:
+    """A target face and its references, best first, then the refused ones."""
 
     picture: Picture | None
     key: str
     identity: str | None
-    references: list[Reference]
+    references: list[ShownReference]
 
 
 @dataclass(frozen=True)
 class References:
-    """Some targets, and of how many."""
+    """Some targets, and the total numbers of targets and of refused references."""
 
     targets_total: int
-    copies_total: int  # references that were refused
-    sessions_total: int
-    targets: list[Target]
+    copies_total: int  # references that were refused as copies
+    sessions_total: int  # and as of the same session
+    targets: list[ShownTarget]
 
 
 def references(storage: Storage, album: Album) -> References:
-    """Collect targets with references."""
+    """The targets to show, with their references."""
     pairs = storage.scan("pairs")
     pairs = pairs.filter(pc.is_valid(pairs.column("reference")))
     refused = pairs.filter(
         pc.is_in(pairs.column("reject"), pa.array([Reject.COPY.value, Reject.SESSION.value]))
     )
     all_targets = sorted(pc.unique(pairs.column("target")).to_pylist())
-    guarded = spread(sorted(pc.unique(refused.column("target")).to_pylist()), _GUARDED)
-    others = [target for target in all_targets if target not in set(guarded)]
-    chosen = guarded + spread(others, _TARGETS - len(guarded))
+    with_refused = spread(sorted(pc.unique(refused.column("target")).to_pylist()), _TARGETS_WITH_REFUSED)
+    others = [target for target in all_targets if target not in set(with_refused)]
+    chosen = with_refused + spread(others, _TARGETS - len(with_refused))
     copies, sessions = (
         int(pc.sum(pc.equal(refused["reject"], reason.value)).as_py() or 0)
         for reason in (Reject.COPY, Reject.SESSION)
@@ -71,12 +71,12 @@ def references(storage: Storage, album: Album) -> References:
     return References(len(all_targets), copies, sessions, targets)
 
 
-def _target(face: str, pairs: pa.Table, album: Album, storage: Storage) -> Target:
+def _target(face: str, pairs: pa.Table, album: Album, storage: Storage) -> ShownTarget:
     rows = pairs.filter(pc.equal(pairs.column("target"), face)).to_pylist()
     rows.sort(key=lambda row: (row["rank"] is None, row["rank"] or 0, row["landmark_distance"] or 0))
     accepted = [row for row in rows if row["reject"] is None]
     refused = [row for row in rows if row["reject"] is not None]
-    return Target(
+    return ShownTarget(
         picture=album.face(face),
         key=album.origin(face).key,
         identity=rows[0]["identity"],
@@ -86,10 +86,10 @@ def _target(face: str, pairs: pa.Table, album: Album, storage: Storage) -> Targe
     )
 
 
-def _reference(row: dict[str, Any], album: Album, storage: Storage) -> Reference:
+def _reference(row: dict[str, Any], album: Album, storage: Storage) -> ShownReference:
     synthesised = row["synthesis"] is not None
-    return Reference(
-        picture=_stored(row, album, storage) if synthesised else album.face(row["reference"]),
+    return ShownReference(
+        picture=_synthesised_picture(row, album, storage) if synthesised else album.face(row["reference"]),
         key=album.origin(row["reference"]).key,
         rank=row["rank"],
         landmark_distance=row["landmark_distance"],
@@ -101,8 +101,8 @@ def _reference(row: dict[str, Any], album: Album, storage: Storage) -> Reference
     )
 
 
-def _stored(row: dict[str, Any], album: Album, storage: Storage) -> Picture | None:
-    """A synthesised reference, which is nowhere but in its sample."""
+def _synthesised_picture(row: dict[str, Any], album: Album, storage: Storage) -> Picture | None:
+    """A synthesised reference, which is stored only in its sample."""
     for part in storage.parts("samples"):
         for sample in storage.rows_in("samples", part, "target", {row["target"]}):
             return album.sample(sample["files"], (f"ref{row['rank']}",))[0]

@@ -1,11 +1,11 @@
-"""The funnel: what each stage took in and let go on, and why it rejected the others, with examples."""
+"""The funnel: for each stage its rows, how many passed, and why the others were rejected, with examples."""
 
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facerefs.pipeline.dataset.funnel import Step, funnel
+from facerefs.pipeline.dataset.funnel import FunnelStep, funnel
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.sampling import spread
 from facerefs.pipeline.report.thumbnails import Picture
@@ -13,12 +13,12 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 
 _EXAMPLES = 4
-_REFUSED = (Reject.COPY, Reject.SESSION)
+_REFUSED_REFERENCES = (Reject.COPY, Reject.SESSION)
 
 
 @dataclass(frozen=True)
-class Example:
-    """A row that was rejected."""
+class RejectedExample:
+    """A rejected row."""
 
     picture: Picture | None
     key: str
@@ -26,18 +26,18 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Reason:
-    """Why rows did not go on, and some of them."""
+class RejectReason:
+    """A reject reason, the number of rows with it, and examples."""
 
     code: str
     sentence: str
     count: int
-    examples: list[Example]
+    examples: list[RejectedExample]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage's bar. Widths are shares of the widest stage's rows, 0 to 1."""
+class StageFunnel:
+    """One stage of the funnel. Widths are shares, 0 to 1, of the rows of the stage with most rows."""
 
     name: str
     does: str
@@ -46,13 +46,15 @@ class Stage:
     passed: int
     width: float
     passed_width: float
-    reasons: list[Reason]
-    refused: list[Reason]  # of `select`: references that are copies or of the session, which are no targets
+    reasons: list[RejectReason]
+    refused: list[
+        RejectReason
+    ]  # of `select`: references that are copies or of the same session (not targets)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a stage's rejected rows are: the table, the columns of the face or photo and of the detail."""
+class _RejectTable:
+    """Where the rejected rows of a stage are: the table, and its columns with the face or photo and with the detail."""
 
     table: str
     subject: str
@@ -61,30 +63,33 @@ class _Place:
     of_photos: bool = False
 
 
-_PLACES = {
-    "list": _Place("sources", "key", "reject_detail", "reads the list of photos", of_photos=True),
-    "fetch": _Place("downloads", "key", "reject_detail", "asks the hosts for the photos", of_photos=True),
-    "crawl": _Place("images", "key", "reject_detail", "reads and decodes every photo", of_photos=True),
-    "dedupe": _Place("duplicates", "key", "why", "keeps the best copy of each photo", of_photos=True),
-    "analyse": _Place("faces", "id", "reject_detail", "finds, aligns and measures faces"),
-    "cluster": _Place("identities", "face", "why", "decides who is who"),
-    "select": _Place("pairs", "target", "reject_detail", "finds references for every face"),
-    "shard": _Place("samples", "target", "reject_detail", "degrades and packs the samples"),
+_TABLES = {
+    "list": _RejectTable("sources", "key", "reject_detail", "lists the photos of the source", of_photos=True),
+    "fetch": _RejectTable("downloads", "key", "reject_detail", "downloads the photos", of_photos=True),
+    "crawl": _RejectTable("images", "key", "reject_detail", "reads and decodes every photo", of_photos=True),
+    "dedupe": _RejectTable("duplicates", "key", "why", "keeps the best copy of each photo", of_photos=True),
+    "analyse": _RejectTable("faces", "id", "reject_detail", "finds, aligns and measures the faces"),
+    "cluster": _RejectTable("identities", "face", "why", "groups faces into people"),
+    "select": _RejectTable("pairs", "target", "reject_detail", "chooses references for each face"),
+    "shard": _RejectTable("samples", "target", "reject_detail", "degrades faces and writes the samples"),
 }
 
 
-def stages(storage: Storage, album: Album) -> list[Stage]:
-    """The stages in order."""
+def stage_funnels(storage: Storage, album: Album) -> list[StageFunnel]:
+    """The stages of a build, in order."""
     steps = funnel(storage)
     widest = max(1, *(step.rows for step in steps))
     return [_stage(storage, album, step, widest) for step in steps]
 
 
-def _stage(storage: Storage, album: Album, step: Step, widest: int) -> Stage:
-    place = _PLACES[step.stage]
+def _stage(storage: Storage, album: Album, step: FunnelStep, widest: int) -> StageFunnel:
+    place = _TABLES[step.stage]
     table = storage.scan(place.table, (place.subject, place.detail, "reject"))
-    refused = {reason: pc.sum(pc.equal(table.column("reject"), reason.value)).as_py() for reason in _REFUSED}
-    return Stage(
+    refused = {
+        reason: pc.sum(pc.equal(table.column("reject"), reason.value)).as_py()
+        for reason in _REFUSED_REFERENCES
+    }
+    return StageFunnel(
         name=step.stage,
         does=place.does,
         unit=step.unit,
@@ -97,7 +102,7 @@ def _stage(storage: Storage, album: Album, step: Step, widest: int) -> Stage:
     )
 
 
-def _reason(table: pa.Table, album: Album, place: _Place, code: str, number: int) -> Reason:
+def _reason(table: pa.Table, album: Album, place: _RejectTable, code: str, number: int) -> RejectReason:
     table = table.filter(pc.equal(table.column("reject"), code))
     examples = []
     for at in spread(range(len(table)), _EXAMPLES):
@@ -105,5 +110,5 @@ def _reason(table: pa.Table, album: Album, place: _Place, code: str, number: int
         subject, detail = row[place.subject], row[place.detail]
         picture = album.photo(subject) if place.of_photos else album.face(subject)
         key = subject if place.of_photos else album.origin(subject).key
-        examples.append(Example(picture, key, detail))
-    return Reason(str(code), Reject(code).sentence, number, examples)
+        examples.append(RejectedExample(picture, key, detail))
+    return RejectReason(str(code), Reject(code).sentence, number, examples)

@@ -1,4 +1,4 @@
-"""Samples as a model will see them: degraded, reference, ground truth, and what was done to degrade."""
+"""Samples as a model sees them: degraded face, reference, ground truth, and how the face was degraded."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,8 @@ _SAMPLES = 10
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One sample; `words` say its theta."""
+class ShownSample:
+    """One sample. degradation: its theta as text."""
 
     key: str
     split: str
@@ -25,14 +25,14 @@ class Sample:
     reference: Picture | None
     truth: Picture | None
     references: int
-    synthesised: bool  # the first of them is made from the target
-    words: str
+    synthesised: bool  # whether the first reference was made from the target
+    degradation: str
     origins: list[Origin]  # of the target, then of the first reference
 
 
 @dataclass(frozen=True)
-class Split:
-    """What one split holds."""
+class SplitCounts:
+    """The sizes of one split."""
 
     name: str
     samples: int
@@ -43,24 +43,24 @@ class Split:
 
 @dataclass(frozen=True)
 class Samples:
-    """Some samples, and the splits."""
+    """Some samples, the total number, and the splits."""
 
     total: int
-    splits: list[Split]
-    samples: list[Sample]
+    splits: list[SplitCounts]
+    samples: list[ShownSample]
 
 
 def samples(storage: Storage, album: Album) -> Samples:
-    """Collect samples."""
+    """The samples of a build to show."""
     table = storage.scan("samples")
     table = table.filter(pc.is_null(table.column("reject"))).sort_by("key")
     chosen = [table.slice(at, 1).to_pylist()[0] for at in spread(range(len(table)), _SAMPLES)]
     return Samples(len(table), _splits(storage), [_sample(row, album) for row in chosen])
 
 
-def _sample(row: dict[str, Any], album: Album) -> Sample:
+def _sample(row: dict[str, Any], album: Album) -> ShownSample:
     degraded, reference, truth = album.sample(row["files"], ("lq", "ref0", "gt"))
-    return Sample(
+    return ShownSample(
         key=row["key"],
         split=row["split"],
         identity=row["identity"],
@@ -69,12 +69,12 @@ def _sample(row: dict[str, Any], album: Album) -> Sample:
         truth=truth,
         references=len(row["references"]),
         synthesised=row["target"] in row["references"][:1],
-        words=theta.describe(theta.from_json(row["theta"])),
+        degradation=theta.describe(theta.from_json(row["theta"])),
         origins=[album.origin(face) for face in dict.fromkeys((row["target"], *row["references"][:1]))],
     )
 
 
-def _splits(storage: Storage) -> list[Split]:
+def _splits(storage: Storage) -> list[SplitCounts]:
     rows = storage.scan("samples", ("part", "split", "identity", "reject"))
     rows = rows.filter(pc.is_null(rows.column("reject")))
     splits = []
@@ -83,6 +83,6 @@ def _splits(storage: Storage) -> list[Split]:
         parts = [storage.part("samples", part) for part in pc.unique(own.column("part")).to_pylist()]
         size = sum(part.tar.size for part in parts if part and part.tar)
         splits.append(
-            Split(name, len(own), pc.count_distinct(own.column("identity")).as_py(), len(parts), size)
+            SplitCounts(name, len(own), pc.count_distinct(own.column("identity")).as_py(), len(parts), size)
         )
     return splits

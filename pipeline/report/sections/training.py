@@ -1,4 +1,4 @@
-"""The runs of training that lie in a build, each by its last validation and its last grid of pictures."""
+"""The training runs in a build's folder, each with its last validation and its last grid of pictures."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facerefs.pipeline.report.thumbnails import Budget, Picture, thumbnail
+from facerefs.pipeline.report.thumbnails import Picture, PictureBudget, thumbnail
 from facerefs.pipeline.storage.folder import Storage
 
 RUNS_FOLDER = "runs"
@@ -15,12 +15,12 @@ _GRID_PX = 1200
 _GRID_BYTES = 3_000_000
 _LOG_BYTES = 64 * 2**20
 _PREFIX = "validation/"
-_BESIDE = "_degraded"  # ends the names of what the degraded faces have before they are restored
+_DEGRADED = "_degraded"  # ends the names of metrics of the degraded faces, before restoration
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure of validation, and the degraded faces' own, if there is one."""
+class ValidationMetric:
+    """A validation metric of the restored faces and, if there is one, of the degraded faces."""
 
     name: str
     value: float
@@ -29,25 +29,25 @@ class Figure:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run in `runs/NAME`."""
+    """A training run in `runs/NAME`."""
 
     name: str
     step: int
-    figures: list[Figure]
+    metrics: list[ValidationMetric]
     grid: Picture | None
 
 
 def training_runs(storage: Storage) -> list[TrainingRun]:
-    """All runs with a validation, by name."""
+    """The runs with at least one validation, in the order of their names."""
     folder = storage.local_path(RUNS_FOLDER)
     if not folder.is_dir():
         return []
-    budget = Budget(_GRID_BYTES)
+    budget = PictureBudget(_GRID_BYTES)
     runs = (_run(path, budget) for path in sorted(folder.iterdir()) if (path / "log.jsonl").is_file())
     return [run for run in runs if run is not None][:_RUNS]
 
 
-def _run(path: Path, budget: Budget) -> TrainingRun | None:
+def _run(path: Path, budget: PictureBudget) -> TrainingRun | None:
     validations = [
         line for line in _lines(path / "log.jsonl") if any(key.startswith(_PREFIX) for key in line)
     ]
@@ -55,18 +55,18 @@ def _run(path: Path, budget: Budget) -> TrainingRun | None:
         return None
     last = validations[-1]
     values = {key.removeprefix(_PREFIX): value for key, value in last.items() if isinstance(value, float)}
-    figures = [
-        Figure(name, value, values.get(name + _BESIDE))
+    metrics = [
+        ValidationMetric(name, value, values.get(name + _DEGRADED))
         for name, value in values.items()
-        if not name.endswith(_BESIDE)
+        if not name.endswith(_DEGRADED)
     ]
     grids = sorted((path / "grids").glob("step-*.png"))
     grid = budget.spend(thumbnail(grids[-1].read_bytes(), _GRID_PX)) if grids else None
-    return TrainingRun(path.name, int(last.get("step", 0)), figures, grid)
+    return TrainingRun(path.name, int(last.get("step", 0)), metrics, grid)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log; a broken one, as a killed run may leave, is none."""
+    """The records of a log; broken lines, as a killed run may leave, are skipped."""
     with path.open("rb") as file:
         text = file.read(_LOG_BYTES).decode(errors="replace")
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Colour operations on many images at once; each clips to [0, 1] but `gray`, which cannot leave it."""
+"""Colour operations on a batch of images. All clip to [0, 1], except `gray`, which cannot leave it."""
 
 import torch
 from torch import Tensor
@@ -9,23 +9,23 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def shift(images: Tensor, red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    """Add (B,) each, on the scale 0 to 255, to the channels of (B, 3, H, W) images in [0, 1]."""
+    """Images (B, 3, H, W) in [0, 1] with a constant (B,), on the scale 0 to 255, added to each channel."""
     shifts = torch.stack([red, green, blue], 1).to(images)
     return (images + shifts[:, :, None, None] / 255).clamp(0, 1)
 
 
 def gray(images: Tensor) -> Tensor:
-    """Luma in all three channels."""
+    """The images in gray: their luma in all three channels."""
     return luma(images).expand_as(images)
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """All channels times `factor` (B,), as torchvision's `adjust_brightness`."""
+    """The images times `factor` (B,), as torchvision's `adjust_brightness`."""
     return (images * _each(factor, images)).clamp(0, 1)
 
 
 def contrast(images: Tensor, sizes: Sizes, factor: Tensor) -> Tensor:
-    """Away from the mean luma of the image, `factor` (B,) times as far, as torchvision's `adjust_contrast`."""
+    """The images with their distance from their mean luma times `factor` (B,), as torchvision's `adjust_contrast`."""
     inside = (
         _inside(sizes.heights, images.shape[2])[:, :, None] & _inside(sizes.widths, images.shape[3])[:, None]
     )
@@ -35,13 +35,13 @@ def contrast(images: Tensor, sizes: Sizes, factor: Tensor) -> Tensor:
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from each pixel's luma, `factor` (B,) times as far, as torchvision's `adjust_saturation`."""
+    """The images with the distance of each pixel from its luma times `factor` (B,), as `adjust_saturation`."""
     middle = luma(images)
     return (middle + (images - middle) * _each(factor, images)).clamp(0, 1)
 
 
 def hue(images: Tensor, turn: Tensor) -> Tensor:
-    """Hue turned by a share `turn` (B,) of the colour circle, through HSV, as torchvision's `adjust_hue`."""
+    """The images with their hue turned by a share `turn` (B,) of the colour circle, through HSV, as `adjust_hue`."""
     value, index = images.max(1)
     spread = value - images.min(1).values
     red, green, blue = images.unbind(1)
@@ -56,7 +56,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
 
 
 def luma(images: Tensor) -> Tensor:
-    """(B, 3, H, W) to (B, 1, H, W)."""
+    """The luma (B, 1, H, W) of RGB images (B, 3, H, W)."""
     return (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
 
 

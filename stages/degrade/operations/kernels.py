@@ -1,4 +1,4 @@
-"""Blur kernels of many samples at once: as basicsr makes them, each of sum 1."""
+"""Blur kernels of a batch, as basicsr makes them; each kernel sums to 1."""
 
 import math
 
@@ -11,9 +11,9 @@ def gaussian_kernels(
 ) -> Tensor:
     """Sampled bivariate Gaussians, as `bivariate_Gaussian`.
 
-    reach: half of the most taps. The others (B,); taps int64 and odd, the rest floating. x points to the right,
-    y down. Returns (B, K, K), K = 2 reach + 1; smaller kernels stand in the middle, zeros around them. So do all
-    functions of this file.
+    reach: radius of the largest kernel, in px. All other arguments are (B,): taps int64 and odd, the rest floating.
+    x points to the right, y down. Returns (B, K, K), K = 2 reach + 1; smaller kernels are centred and padded with
+    zeros. All functions of this file take and return the same.
     """
     return _normalised(torch.exp(-0.5 * _distance(reach, sigma_x_px, sigma_y_px, angle_rad)), taps)
 
@@ -44,9 +44,9 @@ def sinc_kernels(reach: int, taps: Tensor, cutoff_rad: Tensor) -> Tensor:
 
 
 def motion_kernels(reach: int, taps: Tensor, length_px: Tensor, angle_rad: Tensor) -> Tensor:
-    """Straight lines through the centre, one pixel wide and antialiased.
+    """Motion blur: straight lines through the centre, one pixel wide and antialiased.
 
-    At angle 0, an odd whole length takes the mean of as many neighbours.
+    At angle 0, a length of n pixels (n odd) gives the mean of n neighbours.
     """
     along, across = _turned(reach, angle_rad)
     inside = (_square(length_px) / 2 + 0.5 - along.abs()).clamp(0, 1)
@@ -60,7 +60,7 @@ def _distance(reach: int, sigma_x_px: Tensor, sigma_y_px: Tensor, angle_rad: Ten
 
 
 def _turned(reach: int, angle_rad: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates of each tap along and across the turned axis, (B, K, K) each."""
+    """Coordinates of each tap along and across the rotated axis, (B, K, K) each."""
     x, y = _grid(reach, angle_rad)
     cos, sin = _square(angle_rad.cos()), _square(angle_rad.sin())
     return x * cos + y * sin, y * cos - x * sin
@@ -73,7 +73,7 @@ def _grid(reach: int, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _normalised(kernels: Tensor, taps: Tensor) -> Tensor:
-    """Nothing beyond each kernel's own taps, and a sum of 1."""
+    """The kernels cut to their own taps and scaled to a sum of 1."""
     reach = kernels.shape[-1] // 2
     offset = torch.arange(-reach, reach + 1, device=kernels.device).abs()
     inside = offset <= taps[:, None] // 2

@@ -1,8 +1,8 @@
-"""Random numbers that are a pure function of a seed, the same on every machine and device.
+"""Random numbers as a pure function of a seed, the same on every machine and device.
 
-Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), as NumPy's bit generator of that
-name gives it, which a CPU therefore asks. `torch.randn` would not do, since it differs between CPU and GPU, nor would
-NumPy's `standard_normal`, which may change between versions: bit generators may not.
+Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), equal to NumPy's bit generator
+`Philox`, which is used on a CPU. `torch.randn` differs between CPU and GPU, and NumPy's `standard_normal` may change
+between versions; NumPy's bit generators may not.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK = 8  # numbers that a counter gives
+BLOCK = 8  # numbers of 32 bits per counter
 _LOW = 0xFFFFFFFF
 _FACTORS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 
 
 def uniform(seeds: Tensor, counts: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Numbers in (0, 1), of 32 bits, those of one seed after those of the other.
+    """Uniform numbers in (0, 1), with 32 random bits each: those of the first seed, then of the second, and so on.
 
-    seeds: (B,) int64, each at least 0; counts: how many for each, every count rounded up to whole blocks of 8. Returns
-    (N,) of a floating dtype on the seeds' device. Longer series continue shorter ones.
+    seeds: (B,) int64, each at least 0. counts: how many numbers for each seed, rounded up to blocks of 8. Returns (N,)
+    of a floating dtype on the seeds' device. A longer series begins with a shorter one.
     """
     blocks = [-(-count // BLOCK) for count in counts]
     if seeds.device.type == "cpu":
@@ -39,7 +39,7 @@ def uniform(seeds: Tensor, counts: Sequence[int], dtype: torch.dtype) -> Tensor:
 
 
 def random_words(seeds: Tensor, blocks: Sequence[int]) -> Tensor:
-    """What NumPy's `Philox(key=seed).random_raw(4 * blocks)` gives, for all seeds on any device: (N, 4) int64."""
+    """64-bit words (N, 4) int64 of all seeds, equal to NumPy's `Philox(key=seed).random_raw(4 * blocks)`."""
     repeats = torch.tensor(blocks, device=seeds.device)
     first = torch.repeat_interleave(repeats.cumsum(0) - repeats, repeats, output_size=sum(blocks))
     counter = torch.arange(1, sum(blocks) + 1, device=seeds.device) - first
@@ -55,7 +55,7 @@ def random_words(seeds: Tensor, blocks: Sequence[int]) -> Tensor:
 
 
 def _product(words: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """High and low 64 bits of an unsigned product; int64 wraps around, which keeps the low bits intact."""
+    """The high and low 64 bits of an unsigned product; int64 overflow keeps the low bits intact."""
     low, high = words & _LOW, (words >> 32) & _LOW
     factor_low, factor_high = factor & _LOW, factor >> 32
     cross, other = high * factor_low, low * factor_high

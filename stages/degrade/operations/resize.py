@@ -1,8 +1,8 @@
-"""Resizing each image to its own size, as the papers' own tools do it; with a blur before it, if wanted.
+"""Resize each image to its own size, as the papers' own tools do it, optionally with a blur just before.
 
-A line is resized by what each old pixel gives to each new one: a matrix. OpenCV's modes look at two or four pixels
-and a blur at its taps, so a block of new lines is made from a window of old ones; where a kernel is as wide as the
-image (area, antialiasing), from all of them. A blur along x and y changes the matrix only: it costs next to nothing.
+Rows, then columns are resized by a matrix of weights (`resampling`). OpenCV's modes use two or four old pixels, and a
+blur its taps, so a block of new rows is made from a window of old ones. Where a kernel is as wide as the image (area,
+antialiasing), all old rows are used. A blur along x and y only changes the matrix, which costs almost nothing.
 """
 
 import math
@@ -13,11 +13,11 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from facerefs.schemas.operations import ResizeMode
-from facerefs.stages.degrade.operations.blur import Filtered, mirrored
+from facerefs.stages.degrade.operations.blur import RowSpectra, pad_reflect
 from facerefs.stages.degrade.operations.padded_batch import Sizes, take_rows
-from facerefs.stages.degrade.operations.resampling import Line, Taps, contributions, lines
+from facerefs.stages.degrade.operations.resampling import AxisLengths, Taps, axis_lengths, resampling_weights
 
-_BLOCK = 32  # new lines that are made from one window
+_BLOCK = 32  # new rows that are made from one window
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Gaussians:
     """Gaussian blurs whose axes are x and y."""
 
     taps: Tensor  # (B,) int64, odd
-    reach: int  # half of the most taps
+    reach: int  # radius of the largest kernel, in px
     sigma_x_px: Tensor  # (B,) floating
     sigma_y_px: Tensor
 
@@ -33,33 +33,33 @@ class Gaussians:
 def resize(
     images: Tensor, sizes: Sizes, out: Sizes, mode: ResizeMode, blur: Gaussians | Tensor | None = None
 ) -> Tensor:
-    """Resize (B, C, H, W) images of these sizes to (B, C, out.height, out.width).
+    """Images (B, C, H, W) of these sizes resized to (B, C, out.height, out.width).
 
-    bilinear, bicubic, area: as `cv2.INTER_LINEAR` (which looks at four pixels even when it shrinks; GFPGAN does
-    so), `cv2.INTER_CUBIC` and `cv2.INTER_AREA`. bicubic_antialias: as MATLAB's `imresize`, whose kernel widens
+    bilinear, bicubic, area: as `cv2.INTER_LINEAR` (which uses four pixels even when it shrinks, as GFPGAN
+    does), `cv2.INTER_CUBIC` and `cv2.INTER_AREA`. bicubic_antialias: as MATLAB's `imresize`, whose kernel widens
     when it shrinks. Both bicubic ones may leave [0, 1]. Beyond its own size, a smaller image's edge is repeated.
-    blur: done before; kernels (B, K, K) as `blur.blur` takes them, or Gaussians.
+    blur: applied before; kernels (B, K, K) as `blur.blur` takes them, or Gaussians.
     """
-    rows, columns = lines(sizes, out)
+    rows, columns = axis_lengths(sizes, out)
     if isinstance(blur, Tensor):
-        filtered = Filtered.of(images, sizes, blur)
-        made = filtered.lines(_lines(filtered.spectra, rows, mode))
-        return _lines(made.mT, columns, mode).mT
+        filtered = RowSpectra.of(images, sizes, blur)
+        made = filtered.rows(_resize_rows(filtered.spectra, rows, mode))
+        return _resize_rows(made.mT, columns, mode).mT
     if blur is None:
-        return _lines(_lines(images, rows, mode).mT, columns, mode).mT
-    padded = mirrored(images, sizes, blur.reach)
-    made = _lines(padded, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
-    return _lines(made.mT, columns, mode, _kernel(blur, blur.sigma_x_px.to(images))).mT
+        return _resize_rows(_resize_rows(images, rows, mode).mT, columns, mode).mT
+    padded = pad_reflect(images, sizes, blur.reach)
+    made = _resize_rows(padded, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
+    return _resize_rows(made.mT, columns, mode, _kernel(blur, blur.sigma_x_px.to(images))).mT
 
 
-def _lines(old: Tensor, line: Line, mode: ResizeMode, kernel: Tensor | None = None) -> Tensor:
-    """New lines (B, C, S, W) from lines (B, C, R, W), blurred by `kernel` (B, K + 2) if there is one.
+def _resize_rows(old: Tensor, axis: AxisLengths, mode: ResizeMode, kernel: Tensor | None = None) -> Tensor:
+    """New rows (B, C, S, W) from old rows (B, C, R, W), blurred by `kernel` (B, K + 2) if there is one.
 
-    Lines that are to be blurred go on for the kernel's reach at both ends.
+    Where there is a blur, `old` is padded by the kernel's reach at both ends.
     """
-    shares = contributions(line, mode)
+    shares = resampling_weights(axis, mode)
     if isinstance(shares, Taps):
-        return _picked(old, shares) if kernel is None else _from_windows(old, line, shares, kernel)
+        return _picked(old, shares) if kernel is None else _from_windows(old, axis, shares, kernel)
     weights = shares.to(old)
     if kernel is not None:
         reach = kernel.shape[1] // 2 - 1
@@ -71,21 +71,21 @@ def _lines(old: Tensor, line: Line, mode: ResizeMode, kernel: Tensor | None = No
 
 def _picked(old: Tensor, taps: Taps) -> Tensor:
     weights = taps.weights.to(old)[:, None]
-    parts = [take_rows(old, places) for places in taps.places.unbind(2)]
+    parts = [take_rows(old, places) for places in taps.indices.unbind(2)]
     if len(parts) == 2:
         return torch.lerp(parts[0], parts[1], weights[..., 1:])
     return torch.stack([part * weights[..., tap, None] for tap, part in enumerate(parts)]).sum(0)
 
 
-def _from_windows(old: Tensor, line: Line, taps: Taps, kernel: Tensor) -> Tensor:
-    batch, count, width = taps.places.shape
+def _from_windows(old: Tensor, axis: AxisLengths, taps: Taps, kernel: Tensor) -> Tensor:
+    batch, count, width = taps.indices.shape
     channels, height = old.shape[1:3]
     reach = kernel.shape[1] // 2 - 1
     blocks = -(-count // _BLOCK)
     more = blocks * _BLOCK - count
-    places = torch.cat([taps.places, taps.places[:, -1:].expand(-1, more, -1)], 1)
+    places = torch.cat([taps.indices, taps.indices[:, -1:].expand(-1, more, -1)], 1)
     shares = F.pad(taps.weights, (0, 0, 0, more)).to(old)
-    length = min(math.ceil(_BLOCK * line.steepest) + width + 2 * reach, height)
+    length = min(math.ceil(_BLOCK * axis.max_reduction) + width + 2 * reach, height)
     start = places[:, ::_BLOCK].amin(2).clamp(max=height - length)
     window = start[..., None] + torch.arange(length, device=old.device)  # (B, blocks, length)
     distance = (window - reach).repeat_interleave(_BLOCK, 1)
@@ -98,14 +98,14 @@ def _from_windows(old: Tensor, line: Line, taps: Taps, kernel: Tensor) -> Tensor
 
 
 def _kernel(blur: Gaussians, sigma_px: Tensor) -> Tensor:
-    """Sampled Gaussians of sum 1, with a zero at each end: (B, 2 reach + 3)."""
+    """Sampled Gaussians that sum to 1, with a zero at each end: (B, 2 reach + 3)."""
     offset = torch.arange(-blur.reach, blur.reach + 1, device=sigma_px.device)
     kernel = torch.exp(-0.5 * (offset / sigma_px[:, None]) ** 2) * (offset.abs() <= blur.taps[:, None] // 2)
     return F.pad(kernel / kernel.sum(1, keepdim=True), (1, 1))
 
 
 def _at(kernel: Tensor, distance: Tensor) -> Tensor:
-    """Each sample's kernel at whole distances from its middle, (B, R, S); zero beyond its ends."""
+    """Each kernel at integer distances (B, R, S) from its centre; zero beyond its ends."""
     reach = kernel.shape[1] // 2
     places = distance.clamp(-reach, reach) + reach
     return kernel.gather(1, places.flatten(1)).view(places.shape)

@@ -1,8 +1,8 @@
-"""JPEG in torch: what libjpeg does to the pixels of many images at once, with a gradient.
+"""Differentiable JPEG in torch: what libjpeg does to the pixels of a batch of images.
 
 Baseline JPEG (ITU-T T.81) as libjpeg-turbo does it by default: tables of Annex K scaled by quality, rounding to
-whole numbers after each step, chroma halved by a mean and doubled by a triangle filter ("fancy upsampling"), edges
-repeated. It differs from libjpeg only where a value lies close to a half: libjpeg's DCT works in whole numbers.
+integers after each step, chroma halved by a mean and doubled by a triangle filter ("fancy upsampling"), edges
+repeated. It differs from libjpeg only where a value lies close to a half: libjpeg's DCT works in integers.
 
 Rounding passes the gradient straight through (Bengio et al. 2013); clipping stops it. There is no state.
 """
@@ -42,15 +42,15 @@ _FINE = 8  # libjpeg's DCT rounds to eighths before it quantises
 def soft_jpeg(
     images: Tensor, sizes: Sizes, quality: Tensor, chroma: Literal["4:2:0", "4:4:4"], rounding: bool = True
 ) -> Tensor:
-    """Images as they are after JPEG of `quality` (B,), 1 to 100.
+    """Images after JPEG compression of `quality` (B,), 1 to 100.
 
-    images: (B, 3, H, W) RGB in [0, 1] of these sizes, float32 or float64. Returns the same shape; without `rounding`
-    the function whose gradient this one has: nothing is rounded.
+    images: (B, 3, H, W) RGB in [0, 1] of these sizes, float32 or float64. Returns the same shape. rounding=False rounds
+    nothing: that is the smooth function whose gradient this one has.
     """
     step = 16 if chroma == "4:2:0" else 8
     tall, wide = -(-sizes.height // step) * step, -(-sizes.width // step) * step
     pixels = repeat_edges(images, sizes, tall, wide) * 255
-    ycc = _to_ycc(_level(pixels, rounding), rounding)
+    ycc = _to_ycc(_round_and_clip(pixels, rounding), rounding)
     luma, colour = ycc[:, :1], ycc[:, 1:]
     if chroma == "4:2:0":
         colour = _halved(colour, sizes, rounding)
@@ -61,8 +61,8 @@ def soft_jpeg(
     return _to_rgb(luma, colour, rounding)[..., : sizes.height, : sizes.width].div_(255)
 
 
-def quantisation(base: tuple[int, ...], quality: Tensor) -> Tensor:
-    """A table of 64 steps for each quality (B,), as libjpeg's `jpeg_quality_scaling`: (B, 64) int64."""
+def quantisation_tables(base: tuple[int, ...], quality: Tensor) -> Tensor:
+    """Quantisation tables (B, 64) int64 for each quality (B,), as libjpeg's `jpeg_quality_scaling`."""
     quality = quality.long()
     percent = torch.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
     table = torch.tensor(base, device=quality.device)
@@ -70,11 +70,11 @@ def quantisation(base: tuple[int, ...], quality: Tensor) -> Tensor:
 
 
 def _table(base: tuple[int, ...], quality: Tensor, like: Tensor) -> Tensor:
-    return quantisation(base, quality).to(like.dtype)[:, None]
+    return quantisation_tables(base, quality).to(like.dtype)[:, None]
 
 
-class _Whole(torch.autograd.Function):
-    """Rounding down after adding `bias`; to the nearest, halves away from zero, without one. The gradient passes."""
+class _RoundStraightThrough(torch.autograd.Function):
+    """Round to the nearest, halves away from zero; with a `bias`, add it and round down. The gradient passes."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, bias: Tensor | None) -> Tensor:
@@ -87,8 +87,8 @@ class _Whole(torch.autograd.Function):
         return gradient, None
 
 
-class _Level(torch.autograd.Function):
-    """Rounding to whole numbers, halves up, clipped to 0 ... 255; the gradient is that of clipping alone."""
+class _RoundAndClip(torch.autograd.Function):
+    """Round to integers, halves up, and clip to 0 ... 255. The gradient is that of clipping alone."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -101,37 +101,37 @@ class _Level(torch.autograd.Function):
         return gradient * ((values >= 0) & (values <= 255))
 
 
-def _rounded(values: Tensor, bias: Tensor | None, rounding: bool) -> Tensor:
-    """`_Whole` of values of our own making, which are overwritten where no gradient is wanted."""
+def _round(values: Tensor, bias: Tensor | None, rounding: bool) -> Tensor:
+    """`_RoundStraightThrough` of values of our own making, which are overwritten where no gradient is wanted."""
     if not rounding:
         return values
     if values.requires_grad:
-        return _Whole.apply(values, bias)  # type: ignore[no-untyped-call,no-any-return]
+        return _RoundStraightThrough.apply(values, bias)  # type: ignore[no-untyped-call,no-any-return]
     if bias is None:
         return values.add_(torch.copysign(values.new_tensor(0.5), values)).trunc_()
     return values.add_(bias).floor_()
 
 
-def _level(values: Tensor, rounding: bool) -> Tensor:
-    """`_Level` of values of our own making, which are overwritten where no gradient is wanted."""
+def _round_and_clip(values: Tensor, rounding: bool) -> Tensor:
+    """`_RoundAndClip` of values of our own making, which are overwritten where no gradient is wanted."""
     if not rounding:
         return values.clamp(0, 255)
     if values.requires_grad:
-        return _Level.apply(values)  # type: ignore[no-untyped-call,no-any-return]
+        return _RoundAndClip.apply(values)  # type: ignore[no-untyped-call,no-any-return]
     return values.add_(0.5).floor_().clamp_(0, 255)
 
 
 def _to_ycc(pixels: Tensor, rounding: bool) -> Tensor:
     offset = pixels.new_tensor((0, _CENTRE, _CENTRE) if rounding else (0, 128, 128))[:, None]
     turned = torch.baddbmm(offset, _each(pixels, _TO_YCC), pixels.flatten(2))
-    return _level(turned.view(pixels.shape), rounding)
+    return _round_and_clip(turned.view(pixels.shape), rounding)
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor, rounding: bool) -> Tensor:
     share = _each(chroma, _FROM_CHROMA)
     base = luma - 128 * share[0].sum(1).view(3, 1, 1)
     turned = torch.baddbmm(base.flatten(2), share, chroma.flatten(2))
-    return _level(turned.view(base.shape), rounding)
+    return _round_and_clip(turned.view(base.shape), rounding)
 
 
 def _each(planes: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
@@ -139,17 +139,17 @@ def _each(planes: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
 
 
 def _blocks_coded(planes: Tensor, table: Tensor, rounding: bool) -> Tensor:
-    """DCT of 8 x 8 blocks, quantised, and back."""
+    """The planes after DCT of 8 x 8 blocks, quantisation, and the inverse DCT."""
     batch, channels, height, width = planes.shape
     blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(-1, 64)
     basis = _dct(planes.dtype, planes.device)
     coefficients = torch.addmm(basis.sum(1) * -128, blocks, basis.T).view(batch, -1, 64)
     if rounding:
-        coefficients = _rounded(coefficients.mul_(_FINE), None, rounding).div_(_FINE)
-    steps = _rounded(coefficients.div_(table), None, rounding).mul(table)
+        coefficients = _round(coefficients.mul_(_FINE), None, rounding).div_(_FINE)
+    steps = _round(coefficients.div_(table), None, rounding).mul(table)
     decoded = torch.addmm(planes.new_tensor(128).expand(64), steps.view(-1, 64), basis)
     decoded = decoded.view(batch, channels, height // 8, width // 8, 8, 8).transpose(3, 4)
-    return _level(decoded.reshape(batch, channels, height, width), rounding)
+    return _round_and_clip(decoded.reshape(batch, channels, height, width), rounding)
 
 
 @cache
@@ -162,16 +162,16 @@ def _dct(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def _halved(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
-    """The mean of 2 x 2 pixels; libjpeg repeats the last row of means below an image, not its last row of pixels."""
+    """Half the size, by the mean of 2 x 2 pixels; below an image libjpeg repeats the last row of means."""
     columns = planes[..., 0::2] + planes[..., 1::2]
     mean = (columns[:, :, 0::2] + columns[:, :, 1::2]).div_(4)
     bias = torch.tensor([0.25, 0.5], dtype=mean.dtype, device=mean.device).repeat(mean.shape[3] // 2)
-    rounded = _rounded(mean, bias, rounding)
+    rounded = _round(mean, bias, rounding)
     return repeat_edges(rounded, _half(sizes), mean.shape[2], mean.shape[3])
 
 
 def _doubled(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
-    """Twice as large: three quarters of the nearer pixel and one of the farther, along both axes."""
+    """Twice the size: three quarters of the nearer pixel and one quarter of the farther, along both axes."""
     half = _half(sizes)
     narrow = None
     if any(width <= 2 for _, width in half.shapes):
@@ -179,11 +179,11 @@ def _doubled(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
     edged = repeat_edges(planes, half, planes.shape[2], planes.shape[3])
     both = _interpolated(_interpolated(edged, 2, narrow), 3, narrow).div_(16)
     bias = torch.tensor([8 / 16, 7 / 16], dtype=both.dtype, device=both.device).repeat(planes.shape[3])
-    return _rounded(both, bias, rounding)
+    return _round(both, bias, rounding)
 
 
 def _interpolated(planes: Tensor, axis: int, narrow: Tensor | None) -> Tensor:
-    """A line twice as long, its values four times as large; the ends, where there is no farther pixel, as they are."""
+    """The planes twice as long along an axis, with values times 4; the two ends have no farther pixel and stay."""
     length = planes.shape[axis]
     longer = F.pad(planes, (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0), mode="replicate")
     farther = [longer.narrow(axis, 0, length), longer.narrow(axis, 2, length)]

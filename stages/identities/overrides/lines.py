@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.overrides.names import NameOverrides, consistent_overrides
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class IdentityOverrides:
     face_lines: tuple[FaceOverride, ...]
 
     @property
-    def rows(self) -> Ints:
+    def rows(self) -> Int64s:
         """The rows of all faces that a line is about."""
         rows = {row for line in self.face_lines for row in (*line.rows, line.other) if row is not None}
         return np.array(sorted(rows), np.int64)
@@ -39,7 +39,7 @@ class IdentityOverrides:
         """The lines about two names, as pairs of their numbers in `names`. Later lines win."""
         return consistent_overrides(self.name_lines, {name: number for number, name in enumerate(names)})
 
-    def renumbered(self, number: Ints) -> "IdentityOverrides":
+    def renumbered(self, number: Int64s) -> "IdentityOverrides":
         """The same lines with row i replaced by number[i]."""
         moved = tuple(
             replace(
@@ -51,7 +51,7 @@ class IdentityOverrides:
         )
         return IdentityOverrides(self.name_lines, moved)
 
-    def excluded(self, names: list[str], merged_into: Ints) -> tuple[Ints, Ints]:
+    def excluded(self, names: list[str], merged_into: Int64s) -> tuple[Int64s, Int64s]:
         """Pairs of a face and a person who it does not show, by `different` lines: rows and numbers of persons."""
         number = person_numbers(names, merged_into)
         pairs = {
@@ -111,6 +111,6 @@ def _rows_of(column: pa.ChunkedArray, wanted: pa.Array) -> dict[str, tuple[int, 
     return found
 
 
-def person_numbers(names: list[str], merged_into: Ints) -> dict[str | None, int]:
+def person_numbers(names: list[str], merged_into: Int64s) -> dict[str | None, int]:
     """For each name the number of the person it stands for, after names were merged."""
     return {name: int(merged_into[number]) for number, name in enumerate(names)}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.same_shot import component_numbers
-from facerefs.stages.search.similarity import Ints
 
 NamePair = tuple[int, int, int]  # two names, number of the line
 
@@ -18,7 +18,7 @@ class NameOverrides:
     must_link: tuple[NamePair, ...] = ()  # the first takes the name of the second
     cannot_link: tuple[NamePair, ...] = ()
 
-    def linked(self, count: int) -> Ints:
+    def linked(self, count: int) -> Int64s:
         """For each of `count` names the smallest number of the names linked with it, int64 (count,)."""
         pairs = np.array([pair[:2] for pair in self.must_link], np.int64).reshape(-1, 2)
         component = component_numbers(pairs[:, 0], pairs[:, 1], count)
@@ -36,7 +36,7 @@ class NameOverrides:
             found.append(last)
         return found
 
-    def merged_into(self, count: int) -> tuple[Ints, Ints]:
+    def merged_into(self, count: int) -> tuple[Int64s, Int64s]:
         """For each of `count` names the name it merges into by these lines alone, and the line that decided it (or 0).
 
         Both have one more entry; the last name is UNASSIGNED (-1).

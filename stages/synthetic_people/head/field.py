@@ -15,13 +15,13 @@ THETA = np.linspace(-np.pi, np.pi, COLUMNS, dtype=np.float32)[None, :]
 HEIGHT = np.linspace(TOP_MM, BOTTOM_MM, ROWS, dtype=np.float32)[:, None]
 
 
-def smooth(low: float | Array, high: float | Array, value: Array) -> Array:
+def smoothstep(low: float | Array, high: float | Array, value: Array) -> Array:
     """Smooth step from 0 at `low` to 1 at `high`."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def sample(grid: Array, theta: Array, height: Array) -> Array:
+def sample_grid(grid: Array, theta: Array, height: Array) -> Array:
     """Bilinear values of a grid (ROWS, COLUMNS[, C]) at angles from -pi to pi and heights in mm."""
     column = (theta + np.float32(np.pi)) * np.float32((COLUMNS - 1) / (2 * np.pi))
     row = (np.float32(TOP_MM) - height) * np.float32((ROWS - 1) / (TOP_MM - BOTTOM_MM))
@@ -40,12 +40,12 @@ def depth_at(radius: Array, x: Array, y: Array) -> Array:
     z = np.full_like(x, 60.0)
     for _ in range(12):
         _, theta = polar(x, z)
-        rho = sample(radius, theta, y)
+        rho = sample_grid(radius, theta, y)
         z = 0.5 * z + 0.5 * np.sqrt(np.maximum(rho * rho - x * x, 25.0))
     return z
 
 
-def cloud(rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Array:
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Array:
     """Smooth noise of unit variance, (rows, columns), with features of `cell` = (rows, columns) pixels."""
     coarse = rng.standard_normal(
         (max(2, round(shape[0] / cell[0])) + 1, max(2, round(shape[1] / cell[1])) + 1)

@@ -7,7 +7,7 @@ import numpy as np
 from facerefs.stages.synthetic_people.head.expression import Expression, jaw_drop_mm
 from facerefs.stages.synthetic_people.head.field import Array
 from facerefs.stages.synthetic_people.head.shape import jaw_curve
-from facerefs.stages.synthetic_people.proportions import Shape
+from facerefs.stages.synthetic_people.proportions import HeadShape
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def mouth(expression: Expression) -> Mouth:
     )
 
 
-def neutral_brow(shape: Shape, side: int, count: int) -> Array:
+def neutral_brow(shape: HeadShape, side: int, count: int) -> Array:
     """Neutral centre line of an eyebrow, (count, 2) mm, from its inner to its outer end."""
     u = np.linspace(-1, 1, count)
     x = shape.eye_x + 1.5 + u * shape.brow_half

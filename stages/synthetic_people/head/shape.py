@@ -4,22 +4,22 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from facerefs.stages.synthetic_people.head.field import HEIGHT, THETA, Array, smooth
-from facerefs.stages.synthetic_people.proportions import Shape
+from facerefs.stages.synthetic_people.head.field import HEIGHT, THETA, Array, smoothstep
+from facerefs.stages.synthetic_people.proportions import HeadShape
 
 EAR_DEG = 96.0
 
 
-def head_radius(shape: Shape) -> Array:
+def head_radius(shape: HeadShape) -> Array:
     """Radius in mm over (height, angle), shape (ROWS, COLUMNS), of the neutral head without hair."""
     face = _skull(shape).astype(np.float32)
-    x, y, front = face * np.sin(THETA), HEIGHT, smooth(-0.1, 0.35, np.cos(THETA))
+    x, y, front = face * np.sin(THETA), HEIGHT, smoothstep(-0.1, 0.35, np.cos(THETA))
     face = face + front * _features(shape, x, y)
     face = _cut_jaw(shape, face)
     return (face + ears(shape)).astype(np.float32)
 
 
-def _skull(shape: Shape) -> Array:
+def _skull(shape: HeadShape) -> Array:
     """The rounded box that carries the features: superellipse cross-sections over a profile."""
     s = shape
     knots = [s.chin_y - 25, s.chin_y, s.mouth_y, s.nose_y, -16.0, 0.0, s.brow_y, 45.0, 52.0]
@@ -46,10 +46,10 @@ def _skull(shape: Shape) -> Array:
     power = np.where(np.cos(THETA) > 0, s.flatness, 2.1)
     box = (np.abs(np.sin(THETA) / side) ** power + np.abs(np.cos(THETA) / along) ** power) ** (-1 / power)
     soft = gaussian_filter1d(box, 3.0, axis=0, mode="nearest")
-    return np.asarray(soft + (box - soft) * smooth(78, 92, HEIGHT), np.float32)
+    return np.asarray(soft + (box - soft) * smoothstep(78, 92, HEIGHT), np.float32)
 
 
-def jaw_curve(shape: Shape) -> tuple[Array, Array]:
+def jaw_curve(shape: HeadShape) -> tuple[Array, Array]:
     """The lower edge of the face in the frontal view, chin to ear: x (positive side) and y in mm."""
     s = shape
     x = np.array(
@@ -68,18 +68,18 @@ def jaw_curve(shape: Shape) -> tuple[Array, Array]:
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def above_jaw(shape: Shape) -> Array:
+def above_jaw(shape: HeadShape) -> Array:
     """Where the surface belongs to the face and skull rather than the neck, (ROWS, COLUMNS), 0 to 1."""
     x, y = jaw_curve(shape)
     depth = np.array([84, 84, 83, 52, 36, 14, 2])
     angle = np.concatenate([np.arctan2(x, depth), [np.radians(110), np.pi]])
     edge = PchipInterpolator(angle, np.concatenate([y, [8.0, 0.0]]))(np.abs(THETA))
-    return smooth(-10.0, 5.0, HEIGHT - edge).astype(np.float32)
+    return smoothstep(-10.0, 5.0, HEIGHT - edge).astype(np.float32)
 
 
-def _cut_jaw(shape: Shape, face: Array) -> Array:
+def _cut_jaw(shape: HeadShape, face: Array) -> Array:
     """Below the edge of the jaw the surface falls back to the neck."""
-    flare = 30 * smooth(-150, -215, HEIGHT) ** 2
+    flare = 30 * smoothstep(-150, -215, HEIGHT) ** 2
     half, ahead, behind = shape.neck_half + flare, 31 + 0.3 * flare, 76 + flare
     along = np.where(np.cos(THETA) > 0, ahead, behind)
     neck = (np.abs(np.sin(THETA) / half) ** 2 + np.abs(np.cos(THETA) / along) ** 2) ** -0.5
@@ -90,7 +90,7 @@ def _bump(x: Array, y: Array, at: tuple[float, float], size: tuple[float, float]
     return np.exp(-0.5 * (((x - at[0]) / size[0]) ** 2 + ((y - at[1]) / size[1]) ** 2))
 
 
-def _features(shape: Shape, x: Array, y: Array) -> Array:
+def _features(shape: HeadShape, x: Array, y: Array) -> Array:
     """Radial offsets in mm: sockets, brows, nose, cheeks, lips and chin."""
     s, across = shape, np.abs(x)
     out = -s.eye_depth * _bump(across, y, (s.eye_x - 3, 2.0), (15, 9.5))
@@ -110,13 +110,13 @@ def _features(shape: Shape, x: Array, y: Array) -> Array:
     return out + s.chin_depth * _bump(x, y, (0, s.chin_y + 12), (0.85 * s.chin_half, 9))
 
 
-def _nose(shape: Shape, x: Array, y: Array) -> Array:
+def _nose(shape: HeadShape, x: Array, y: Array) -> Array:
     """Bridge, hump, tip and wings."""
     s, across = shape, np.abs(x)
     tip_y = s.nose_y + 7.5 + s.nose_upturn
     down = np.clip((6.0 - y) / (6.0 - tip_y), 0, None)
-    ridge = (2.5 + (s.nose_depth - 2.5) * np.clip(down, 0, 1) ** 1.15) * smooth(13, -4, y)
-    ridge = ridge * smooth(s.nose_y - 4.5, s.nose_y + 11.0, y - 0.03 * across**2)
+    ridge = (2.5 + (s.nose_depth - 2.5) * np.clip(down, 0, 1) ** 1.15) * smoothstep(13, -4, y)
+    ridge = ridge * smoothstep(s.nose_y - 4.5, s.nose_y + 11.0, y - 0.03 * across**2)
     width = s.nose_bridge + 2.2 * np.clip(down, 0, 1.2)
     out = ridge * np.exp(-0.5 * (across / width) ** 2)
     out += s.nose_hump * 1.6 * _bump(x, y, (0, 0.45 * tip_y), (5, 7))
@@ -126,7 +126,7 @@ def _nose(shape: Shape, x: Array, y: Array) -> Array:
     return out - 1.6 * _bump(across, y, (s.nose_half + 3, s.nose_y + 5), (3.0, 6.0))
 
 
-def ears(shape: Shape) -> Array:
+def ears(shape: HeadShape) -> Array:
     """A flap on each side, leaning back."""
     s = shape
     middle, half = -8.0, s.ear_size

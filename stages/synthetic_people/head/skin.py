@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facerefs.stages.synthetic_people.head.field import Array, cloud, smooth
+from facerefs.stages.synthetic_people.head.field import Array, smooth_noise, smoothstep
 from facerefs.stages.synthetic_people.head.landmarks import neutral_brow
 from facerefs.stages.synthetic_people.person import Person
-from facerefs.stages.synthetic_people.proportions import Shape
+from facerefs.stages.synthetic_people.proportions import HeadShape
 
 PX_PER_MM = 4
 HALF_WIDTH_MM, TOP_MM, BOTTOM_MM = 84, 116, -140
@@ -16,7 +16,7 @@ SIZE = ((TOP_MM - BOTTOM_MM) * PX_PER_MM, 2 * HALF_WIDTH_MM * PX_PER_MM)
 
 
 @dataclass(frozen=True)
-class Complexion:
+class SkinTextures:
     """Frontal textures of the neutral face."""
 
     albedo: Array  # (rows, columns, 3) linear light
@@ -29,14 +29,16 @@ class Complexion:
         return cv2.remap(texture, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def paint_skin(person: Person) -> Complexion:
+def paint_skin(person: Person) -> SkinTextures:
     """The complexion of a person."""
     rng = np.random.default_rng(np.random.SeedSequence([person.seed, person.index, 4]))
     x = (np.arange(SIZE[1], dtype=np.float32) / PX_PER_MM - HALF_WIDTH_MM)[None, :]
     y = (TOP_MM - np.arange(SIZE[0], dtype=np.float32) / PX_PER_MM)[:, None]
     albedo = _tone(person, rng, x, y)
     albedo = _freckles(person, rng, albedo, y)
-    height = (0.012 * cloud(rng, SIZE, (3, 3)) + 0.02 * cloud(rng, SIZE, (9, 9))) * smooth(-118, -100, y)
+    height = (0.012 * smooth_noise(rng, SIZE, (3, 3)) + 0.02 * smooth_noise(rng, SIZE, (9, 9))) * smoothstep(
+        -118, -100, y
+    )
     lines = _wrinkles(person)
     height = height - 0.55 * lines
     albedo = albedo * (1 - 0.16 * lines[..., None] * np.array([0.6, 1, 1], np.float32))
@@ -48,15 +50,19 @@ def paint_skin(person: Person) -> Complexion:
     shadow = np.asarray(person.hair.colour) * 0.45 + np.asarray(person.skin.colour) * 0.22
     albedo = _over(albedo, np.minimum(shadow, albedo), stubble)
     albedo = _over(
-        albedo, np.asarray(person.hair.colour) * (0.8 + 0.25 * cloud(rng, SIZE, (8, 3))[..., None]), beard
+        albedo,
+        np.asarray(person.hair.colour) * (0.8 + 0.25 * smooth_noise(rng, SIZE, (8, 3))[..., None]),
+        beard,
     )
     brows = _brows(person, rng)
     albedo = _over(albedo, np.asarray(person.hair.brow_colour), brows)
-    fade = smooth(HALF_WIDTH_MM, HALF_WIDTH_MM - 14.0, np.abs(x)) * smooth(BOTTOM_MM, BOTTOM_MM + 12.0, y)
+    fade = smoothstep(HALF_WIDTH_MM, HALF_WIDTH_MM - 14.0, np.abs(x)) * smoothstep(
+        BOTTOM_MM, BOTTOM_MM + 12.0, y
+    )
     plain = np.asarray(person.skin.colour, np.float32)
-    albedo = plain + (albedo - plain) * (fade * smooth(TOP_MM, TOP_MM - 12.0, y))[..., None]
+    albedo = plain + (albedo - plain) * (fade * smoothstep(TOP_MM, TOP_MM - 12.0, y))[..., None]
     slope = np.dstack([np.gradient(height, axis=1), -np.gradient(height, axis=0)]) * PX_PER_MM
-    return Complexion(
+    return SkinTextures(
         np.maximum(albedo, 0.003).astype(np.float32), slope.astype(np.float32), np.maximum(brows, beard)
     )
 
@@ -84,8 +90,8 @@ def _tone(person: Person, rng: np.random.Generator, x: Array, y: Array) -> Array
     tone += ring * _blot(across, y, (s.eye_x - 2, -9), (13, 4.5))
     tone += np.array([-0.18, -0.24, -0.22], np.float32) * _blot(across, y, (s.eye_x - 2, 6), (16, 5.5))
     tone += np.array([-0.10, -0.14, -0.13], np.float32) * _blot(across, y, (13, -2), (4.5, 13))
-    mottle = cloud(rng, SIZE, (26, 26))[..., None] * np.array([0.010, 0.022, 0.020], np.float32)
-    pores = cloud(rng, SIZE, (3.0, 3.0))[..., None] * 0.012
+    mottle = smooth_noise(rng, SIZE, (26, 26))[..., None] * np.array([0.010, 0.022, 0.020], np.float32)
+    pores = smooth_noise(rng, SIZE, (3.0, 3.0))[..., None] * 0.012
     return np.asarray((tone + mottle + pores) * np.asarray(skin.colour, np.float32), np.float32)
 
 
@@ -111,18 +117,18 @@ def _moles(person: Person, albedo: Array, height: Array, x: Array, y: Array) -> 
     dark = np.asarray(person.skin.colour, np.float32) * np.array([0.20, 0.13, 0.12], np.float32)
     for mole in person.skin.moles:
         away = np.hypot(x - mole.x_mm, y - mole.y_mm)
-        albedo = _over(albedo, dark, 0.95 * smooth(mole.radius_mm + 0.35, mole.radius_mm - 0.35, away))
+        albedo = _over(albedo, dark, 0.95 * smoothstep(mole.radius_mm + 0.35, mole.radius_mm - 0.35, away))
         height = height + 0.25 * np.exp(-((away / mole.radius_mm) ** 2))
     return albedo, height
 
 
-def _nostrils(s: Shape, x: Array, y: Array) -> Array:
+def _nostrils(s: HeadShape, x: Array, y: Array) -> Array:
     """Two dark openings below the tip, and the soft groove around each wing."""
     across = np.abs(x)
     tilt = s.nose_y + 1.6 - 0.22 * (across - 0.42 * s.nose_half)
     hole = np.exp(-((((across - 0.42 * s.nose_half) / 3.6) ** 2 + ((y - tilt) / 1.7) ** 2) ** 1.5))
     ring = np.hypot((across - s.nose_half + 5.2) / 6.2, (y - s.nose_y - 5.5) / 6.8)
-    groove = np.exp(-(((ring - 1) / 0.16) ** 2)) * smooth(-0.5, 3.5, across - s.nose_half + 5.2)
+    groove = np.exp(-(((ring - 1) / 0.16) ** 2)) * smoothstep(-0.5, 3.5, across - s.nose_half + 5.2)
     under = np.exp(-((across / (0.75 * s.nose_half)) ** 4) - ((y - s.nose_y + 1.5) / 2.2) ** 2)
     return np.maximum(hole, np.maximum(0.34 * groove, 0.30 * under)).astype(np.float32)
 
@@ -146,7 +152,7 @@ def _brows(person: Person, rng: np.random.Generator) -> Array:
         at = rng.random(count) * 62
         along = line[at.astype(int)] + (at % 1)[:, None] * (line[at.astype(int) + 1] - line[at.astype(int)])
         u = at / 62
-        thick = (2.9 * weight + 1.0) * (1 - 0.72 * u**1.6) * (0.75 + 0.25 * smooth(0.0, 0.15, u))
+        thick = (2.9 * weight + 1.0) * (1 - 0.72 * u**1.6) * (0.75 + 0.25 * smoothstep(0.0, 0.15, u))
         root = along + np.stack([0 * u, rng.uniform(-1, 0.75, count) * thick], 1)
         turn = np.radians(72 - 78 * u**0.7 + rng.normal(0, 9, count)) - np.radians(18) * u
         length = rng.uniform(3.2, 5.6, count) * (1 - 0.3 * u)
@@ -200,7 +206,7 @@ def _beard(person: Person, rng: np.random.Generator, x: Array, y: Array) -> tupl
         return none, none
     area = _beard_area(kind, s, x, y)
     if kind == "stubble":
-        dots = 0.5 + 0.5 * np.clip(cloud(rng, SIZE, (2.2, 2.2)), -1, 1)
+        dots = 0.5 + 0.5 * np.clip(smooth_noise(rng, SIZE, (2.2, 2.2)), -1, 1)
         return none, (area * (0.28 + 0.5 * dots)).astype(np.float32)
     count = 15000
     root = np.stack([rng.uniform(-76, 76, count), rng.uniform(s.chin_y - 8, s.nose_y + 2, count)], 1)
@@ -212,29 +218,29 @@ def _beard(person: Person, rng: np.random.Generator, x: Array, y: Array) -> tupl
     return np.clip(0.45 * area + 0.6 * strokes, 0, 0.93).astype(np.float32), (0.5 * area).astype(np.float32)
 
 
-def _beard_area(kind: str, s: Shape, x: Array, y: Array) -> Array:
+def _beard_area(kind: str, s: HeadShape, x: Array, y: Array) -> Array:
     across = np.abs(x)
-    lip = smooth(s.nose_y - 2.5, s.nose_y - 7.5, y + 0.004 * across**2) * smooth(
+    lip = smoothstep(s.nose_y - 2.5, s.nose_y - 7.5, y + 0.004 * across**2) * smoothstep(
         s.mouth_y - 1, s.mouth_y + 3, y
     )
-    lip = lip * smooth(s.mouth_half + 5, s.mouth_half - 3, across)
-    side = smooth(s.mouth_half + 9, s.mouth_half + 2, across) * smooth(
+    lip = lip * smoothstep(s.mouth_half + 5, s.mouth_half - 3, across)
+    side = smoothstep(s.mouth_half + 9, s.mouth_half + 2, across) * smoothstep(
         s.mouth_half - 6, s.mouth_half - 1, across
     )
-    side = side * smooth(s.nose_y - 8, s.nose_y - 16, y) * smooth(s.chin_y - 9, s.chin_y - 2, y)
-    chin = smooth(s.mouth_y - s.lower_lip - 4, s.mouth_y - s.lower_lip - 11, y)
-    chin = chin * smooth(s.chin_y - 9, s.chin_y - 2, y)
+    side = side * smoothstep(s.nose_y - 8, s.nose_y - 16, y) * smoothstep(s.chin_y - 9, s.chin_y - 2, y)
+    chin = smoothstep(s.mouth_y - s.lower_lip - 4, s.mouth_y - s.lower_lip - 11, y)
+    chin = chin * smoothstep(s.chin_y - 9, s.chin_y - 2, y)
     if kind == "moustache":
         return lip
     if kind == "goatee":
         return np.asarray(
-            np.maximum(np.maximum(lip, side), chin * smooth(s.mouth_half + 9, s.mouth_half, across)),
+            np.maximum(np.maximum(lip, side), chin * smoothstep(s.mouth_half + 9, s.mouth_half, across)),
             np.float32,
         )
     cheek_line = s.mouth_y + 8 + 34 * np.clip((across - 34) / 34, 0, 1) ** 1.4
     cheeks = (
-        smooth(cheek_line + 5, cheek_line - 7, y)
-        * smooth(s.chin_y - 9, s.chin_y - 2, y)
-        * smooth(s.mouth_half + 1, s.mouth_half + 9, across)
+        smoothstep(cheek_line + 5, cheek_line - 7, y)
+        * smoothstep(s.chin_y - 9, s.chin_y - 2, y)
+        * smoothstep(s.mouth_half + 1, s.mouth_half + 9, across)
     )
     return np.asarray(np.maximum(np.maximum(lip, np.maximum(cheeks, chin)), side), np.float32)

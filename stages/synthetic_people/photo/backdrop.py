@@ -5,7 +5,7 @@ import colorsys
 import cv2
 import numpy as np
 
-from facerefs.stages.synthetic_people.head.field import Array, cloud
+from facerefs.stages.synthetic_people.head.field import Array, smooth_noise
 from facerefs.stages.synthetic_people.view import View
 
 COARSE = 160
@@ -32,7 +32,7 @@ def _gradient(rng: np.random.Generator, hue: float) -> Array:
         _hsv(hue, rng.uniform(0.08, 0.3), value),
         _hsv(hue + 0.04, rng.uniform(0.15, 0.4), value * 0.45),
     )
-    wash = 1 + 0.05 * cloud(rng, (COARSE, COARSE), (40, 40))[..., None]
+    wash = 1 + 0.05 * smooth_noise(rng, (COARSE, COARSE), (40, 40))[..., None]
     return np.asarray((inner + (outer - inner) * np.clip(away * 1.25, 0, 1) ** 1.3) * wash, np.float32)
 
 
@@ -73,8 +73,8 @@ def _garden(rng: np.random.Generator, hue: float) -> Array:
     green = _hsv(0.24 + 0.1 * hue, 0.5, 0.42)
     sky = _hsv(0.56, 0.18, 0.95)
     y = np.linspace(0, 1, COARSE, dtype=np.float32)[:, None, None]
-    leaves = cloud(rng, (COARSE, COARSE), (14, 14))[..., None]
-    open_sky = np.clip(0.85 - 2.2 * y + 0.45 * cloud(rng, (COARSE, COARSE), (24, 24))[..., None], 0, 1)
+    leaves = smooth_noise(rng, (COARSE, COARSE), (14, 14))[..., None]
+    open_sky = np.clip(0.85 - 2.2 * y + 0.45 * smooth_noise(rng, (COARSE, COARSE), (24, 24))[..., None], 0, 1)
     image = green * np.exp(0.28 * leaves) * (1.05 - 0.4 * y)
     image = image + (sky - image) * open_sky
     for _ in range(14):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facerefs.stages.synthetic_people.head.field import Array, cloud, smooth
+from facerefs.stages.synthetic_people.head.field import Array, smooth_noise, smoothstep
 from facerefs.stages.synthetic_people.person import Person
 from facerefs.stages.synthetic_people.photo.trace import CAMERA_MM, Camera
 from facerefs.stages.synthetic_people.view import View
@@ -35,7 +35,7 @@ def place_body(person: Person, view: View, camera: Camera) -> Body:
     right, up = (at[None, :] - pixel[0, 0]) / px_per_mm, (pixel[0, 1] - at[:, None]) / px_per_mm
     x = right * np.cos(lean) - up * np.sin(lean)
     y = up * np.cos(lean) + right * np.sin(lean)
-    x = x + 0.25 * view.yaw_deg * smooth(-20, -120, y)
+    x = x + 0.25 * view.yaw_deg * smoothstep(-20, -120, y)
     depth, inside, cloth, ribs = _torso(person, x, y)
     full = (size, size)
     depth, inside, cloth, ribs = (
@@ -59,16 +59,16 @@ def _torso(person: Person, x: Array, y: Array) -> tuple[Array, Array, Array, Arr
     hollow = 5 * np.exp(-(((across - 34) / 26) ** 2) - ((y + 24) / 7) ** 2)
     depth -= hollow
     neckline, collar = _neckline(person.clothes, across)
-    cloth = smooth(0.8, -0.8, y - neckline)
+    cloth = smoothstep(0.8, -0.8, y - neckline)
     rng = np.random.default_rng(np.random.SeedSequence([person.seed, person.index, 5]))
-    folds = cloud(rng, x.shape, (x.shape[0] / 4, x.shape[1] / 9)) + 0.5 * cloud(
+    folds = smooth_noise(rng, x.shape, (x.shape[0] / 4, x.shape[1] / 9)) + 0.5 * smooth_noise(
         rng, x.shape, (x.shape[0] / 9, x.shape[1] / 16)
     )
-    ribs = smooth(-collar - 1.2, -collar + 1.2, y - neckline) * cloth
+    ribs = smoothstep(-collar - 1.2, -collar + 1.2, y - neckline) * cloth
     roll = 1 - ((y - neckline + collar / 2) / (collar / 2)) ** 2
     depth = (
         depth
-        + cloth * (4.0 + 2.2 * folds * smooth(10, 60, neckline - y))
+        + cloth * (4.0 + 2.2 * folds * smoothstep(10, 60, neckline - y))
         + (4.5 + 13 * (person.clothes == "turtleneck")) * ribs * np.clip(roll, 0.4, 1)
     )
     return depth, outline - y, cloth, ribs
@@ -95,7 +95,11 @@ def _normals(depth: Array, px_per_mm: float) -> Array:
 
 def _colours(person: Person, cloth: Array, ribs: Array, size: int) -> Array:
     rng = np.random.default_rng(np.random.SeedSequence([person.seed, person.index, 6]))
-    weave = 1 + 0.05 * cloud(rng, (size, size), (1.6, 1.6)) + 0.03 * cloud(rng, (size, size), (30, 30))
+    weave = (
+        1
+        + 0.05 * smooth_noise(rng, (size, size), (1.6, 1.6))
+        + 0.03 * smooth_noise(rng, (size, size), (30, 30))
+    )
     tone = np.asarray(person.cloth_colour, np.float32)
     fabric = tone * weave[..., None] * (1 - 0.14 * ribs)[..., None]
     skin = np.asarray(person.skin.colour, np.float32)

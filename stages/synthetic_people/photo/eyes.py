@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facerefs.stages.synthetic_people.head.field import Array, smooth
+from facerefs.stages.synthetic_people.head.field import Array, smoothstep
 from facerefs.stages.synthetic_people.head.landmarks import Eye
 from facerefs.stages.synthetic_people.person import Person
 from facerefs.stages.synthetic_people.photo.surface import Surface
@@ -21,7 +21,7 @@ def paint_eye(surface: Surface, eye: Eye, person: Person, view: View, px_mm: flo
     u, v = eye.local(x, y)
     upper, lower = eye.upper_lid(u), eye.lower_lid(u)
     soft = max(px_mm, 0.35)
-    inside = smooth(-0.6 * soft, 0.6 * soft, np.minimum(upper - v, v - lower)) * (np.abs(u) < 1)
+    inside = smoothstep(-0.6 * soft, 0.6 * soft, np.minimum(upper - v, v - lower)) * (np.abs(u) < 1)
     colour, dx, dy, gloss = _eyeball(eye, person, view, (u, v, upper))
     _blend(surface.albedo, window, colour, inside)
     surface.gloss[window] += (gloss - surface.gloss[window]) * inside
@@ -53,16 +53,16 @@ def _eyeball(
     rounded = 1 - 0.34 * np.abs(u) ** 2.2
     pink = np.array([1.0, 0.66, 0.62], np.float32) ** (np.clip(np.abs(u) - 0.55, 0, 1) * 1.6)[..., None]
     colour = white * rounded[..., None] * pink
-    caruncle = smooth(-0.80, -0.93, u)
+    caruncle = smoothstep(-0.80, -0.93, u)
     colour = colour + (np.array([0.50, 0.22, 0.19], np.float32) - colour) * (0.8 * caruncle)[..., None]
     fibres = 0.5 + 0.5 * np.sin(angle * 23 + 2.5 * np.sin(angle * 7 + person.index) + 0.8 * away)
-    ring = smooth(2.0, 4.6, away)
+    ring = smoothstep(2.0, 4.6, away)
     glow = np.clip(0.75 - 0.55 * dy / IRIS_MM, 0.35, 1.5)
     iris = np.asarray(person.iris, np.float32) * (0.75 + 0.5 * fibres * (1 - 0.5 * ring) + 0.25)[..., None]
-    iris = iris * glow[..., None] * (1 - 0.72 * smooth(IRIS_MM - 1.7, IRIS_MM - 0.2, away))[..., None]
-    colour = colour + (iris - colour) * smooth(IRIS_MM + 0.35, IRIS_MM - 0.35, away)[..., None]
-    colour = colour * (1 - 0.97 * smooth(2.55, 1.95, away))[..., None]
-    shade = 1 - 0.62 * smooth(4.2, 0.2, upper - v)
+    iris = iris * glow[..., None] * (1 - 0.72 * smoothstep(IRIS_MM - 1.7, IRIS_MM - 0.2, away))[..., None]
+    colour = colour + (iris - colour) * smoothstep(IRIS_MM + 0.35, IRIS_MM - 0.35, away)[..., None]
+    colour = colour * (1 - 0.97 * smoothstep(2.55, 1.95, away))[..., None]
+    shade = 1 - 0.62 * smoothstep(4.2, 0.2, upper - v)
     return colour * shade[..., None], dx, dy, np.full_like(u, 0.2)
 
 
@@ -80,30 +80,36 @@ def _lids(
     upper, lower = eye.upper_lid(u), eye.lower_lid(u)
     dark = np.minimum(np.asarray(person.hair.brow_colour, np.float32) * 0.35, 0.02)
     skin = surface.albedo[window]
-    reach = smooth(-1.12, -0.85, u) * smooth(1.24, 1.06, u)
-    line = 0.75 + 0.95 * smooth(-0.9, 0.8, u)
+    reach = smoothstep(-1.12, -0.85, u) * smoothstep(1.24, 1.06, u)
+    line = 0.75 + 0.95 * smoothstep(-0.9, 0.8, u)
     wing = 2.2 * np.clip(u - 1, 0, 1)
     over = v - upper - wing
-    lash = smooth(line + 0.5 * soft, line - 0.5 * soft, over) * smooth(-0.9 - soft, -0.3, over) * reach
+    lash = (
+        smoothstep(line + 0.5 * soft, line - 0.5 * soft, over) * smoothstep(-0.9 - soft, -0.3, over) * reach
+    )
     fringe = 0.5 + 0.5 * np.sin(u * 58 + 9 * v * (0.25 + 0.5 * u) / eye.half * 4)
     lashes = (
         fringe
-        * smooth(line + 0.3 + 2.4 * smooth(-0.6, 0.9, u), line, over)
-        * smooth(-0.7, -0.2, u)
-        * smooth(-0.3, 0.2, over)
+        * smoothstep(line + 0.3 + 2.4 * smoothstep(-0.6, 0.9, u), line, over)
+        * smoothstep(-0.7, -0.2, u)
+        * smoothstep(-0.3, 0.2, over)
         * reach
     )
     _blend(surface.albedo, window, dark, np.clip(0.92 * lash + 0.55 * lashes, 0, 0.96))
     under = lower - v
-    rim = smooth(0.95 + 0.5 * soft, 0.2, under) * smooth(-0.5, 0.2, under) * (np.abs(u) < 1.02)
+    rim = smoothstep(0.95 + 0.5 * soft, 0.2, under) * smoothstep(-0.5, 0.2, under) * (np.abs(u) < 1.02)
     _blend(surface.albedo, window, skin * np.array([0.95, 0.72, 0.70], np.float32), 0.75 * rim)
-    low = smooth(0.6 + 0.4 * soft, 0.1, np.abs(under - 0.75)) * smooth(-0.7, 0.5, u) * smooth(1.15, 0.95, u)
+    low = (
+        smoothstep(0.6 + 0.4 * soft, 0.1, np.abs(under - 0.75))
+        * smoothstep(-0.7, 0.5, u)
+        * smoothstep(1.15, 0.95, u)
+    )
     _blend(surface.albedo, window, dark, 0.42 * low)
     open_upper = 0.68 * person.shape.eye_open
     height = 0.45 * open_upper + 0.55 * eye.upper_lid(u) + person.shape.lid_crease
     arc = height * np.clip(1 - np.abs(u * 0.86) ** 2.4, 0, 1) ** 0.6
     off = v - arc
-    crease = np.exp(-((off / 0.95) ** 2)) * smooth(1.2, 0.85, np.abs(u)) * (arc > upper)
+    crease = np.exp(-((off / 0.95) ** 2)) * smoothstep(1.2, 0.85, np.abs(u)) * (arc > upper)
     _blend(surface.albedo, window, skin * np.array([0.50, 0.36, 0.33], np.float32), 0.8 * crease)
-    lid = smooth(0, 0.8, over) * smooth(0.4, -0.6, off) * smooth(1.1, 0.9, np.abs(u))
+    lid = smoothstep(0, 0.8, over) * smoothstep(0.4, -0.6, off) * smoothstep(1.1, 0.9, np.abs(u))
     surface.albedo[window] *= 1 + (0.10 * lid)[..., None]

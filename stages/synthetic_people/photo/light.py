@@ -20,7 +20,7 @@ def _power_of_two(base: Array, doublings: int) -> Array:
     return base
 
 
-def key_direction(view: View) -> Array:
+def key_light_direction(view: View) -> Array:
     """Unit vector to the key light, camera coordinates."""
     azimuth, elevation = np.radians([view.light_azimuth_deg, view.light_elevation_deg])
     return np.array(
@@ -38,15 +38,15 @@ def light_colour(view: View) -> Array:
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Illumination:
     """How pixels lie in the light."""
 
     normal: Array  # (3, H, W) camera coordinates
     reach: Array  # (H, W) share of the key light that arrives
     open_: Array  # (H, W) share of the surrounding light that arrives
 
-    def crop(self, box: tuple[slice, slice]) -> "Exposure":
-        return Exposure(self.normal[:, *box], self.reach[box], self.open_[box])
+    def crop(self, box: tuple[slice, slice]) -> "Illumination":
+        return Illumination(self.normal[:, *box], self.reach[box], self.open_[box])
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Material:
     skin: Array  # (H, W) share of skin, which light enters before it leaves
 
 
-def shade(material: Material, exposure: Exposure, view: View) -> Array:
+def shade(material: Material, exposure: Illumination, view: View) -> Array:
     """Light that leaves skin, cloth and eyes, (H, W, 3)."""
     normal, reach, open_ = exposure.normal, exposure.reach, exposure.open_
     albedo, skin = material.albedo, material.skin
-    key, colour = key_direction(view), light_colour(view)
+    key, colour = key_light_direction(view), light_colour(view)
     facing = np.einsum("i,ihw->hw", key, normal)
     half = key + np.array([0, 0, 1], np.float32)
     glance = np.clip(np.einsum("i,ihw->hw", half / np.linalg.norm(half), normal), 0, 1)
@@ -87,13 +87,13 @@ def shade(material: Material, exposure: Exposure, view: View) -> Array:
     return out
 
 
-def shade_hair(colour: Array, strand: Array, up: Array, exposure: Exposure, view: View) -> Array:
+def shade_hair(colour: Array, strand: Array, up: Array, exposure: Illumination, view: View) -> Array:
     """Light that leaves hair, (H, W, 3), after Kajiya and Kay (1989): highlights run across the strands.
 
     Strands hang along the surface, away from `up` (3,); `strand` (H, W) is their unit-variance noise.
     """
     normal, reach, open_ = exposure.normal, exposure.reach, exposure.open_
-    key, tint = key_direction(view), light_colour(view)
+    key, tint = key_light_direction(view), light_colour(view)
     rise = np.einsum("i,ihw->hw", up, normal)
     tangent = normal * (rise + 0.16 * strand) - up[:, None, None]
     tangent /= np.linalg.norm(tangent, axis=0) + 1e-6
@@ -120,7 +120,7 @@ def _film_curve() -> Array:
     return np.asarray(np.where(tone < 0.0031308, 12.92 * tone, 1.055 * tone ** (1 / 2.4) - 0.055), np.float32)
 
 
-def develop(light: Array, view: View) -> NDArray[np.uint8]:
+def tone_map(light: Array, view: View) -> NDArray[np.uint8]:
     """The photo, uint8 (H, W, 3) sRGB, of linear light: a film-like shoulder, a slight vignette, grain."""
     size = light.shape[0]
     at = np.linspace(-1, 1, size, dtype=np.float32)

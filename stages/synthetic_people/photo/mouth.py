@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facerefs.stages.synthetic_people.head.field import Array, smooth
+from facerefs.stages.synthetic_people.head.field import Array, smoothstep
 from facerefs.stages.synthetic_people.head.landmarks import Mouth
 from facerefs.stages.synthetic_people.person import Person
 from facerefs.stages.synthetic_people.photo.surface import Surface
@@ -19,10 +19,12 @@ def paint_mouth(surface: Surface, mouth: Mouth, person: Person, px_mm: float) ->
     top, line_top = mouth.outer_top(u), mouth.inner_top(u)
     line_low, low = mouth.inner_bottom(u), mouth.outer_bottom(u)
     edge = 0.9 + 0.4 * soft
-    upper = smooth(-edge, edge, top - y) * smooth(-soft, soft, y - line_top) * (np.abs(u) < 1)
-    lower = smooth(-edge - 0.5, edge, y - low) * smooth(-soft, soft, line_low - y) * (np.abs(u) < 1)
-    lips = np.clip(upper + lower, 0, 1) * smooth(1.0, 0.90, np.abs(u))
-    folds = 1 + 0.07 * np.sin(x * 3.1 + 0.6 * np.sin(x * 1.3 + person.index)) * smooth(0.9, 0.4, np.abs(u))
+    upper = smoothstep(-edge, edge, top - y) * smoothstep(-soft, soft, y - line_top) * (np.abs(u) < 1)
+    lower = smoothstep(-edge - 0.5, edge, y - low) * smoothstep(-soft, soft, line_low - y) * (np.abs(u) < 1)
+    lips = np.clip(upper + lower, 0, 1) * smoothstep(1.0, 0.90, np.abs(u))
+    folds = 1 + 0.07 * np.sin(x * 3.1 + 0.6 * np.sin(x * 1.3 + person.index)) * smoothstep(
+        0.9, 0.4, np.abs(u)
+    )
     shade = np.where(y > 0.5 * (line_top + line_low), 0.80, 1.04) * folds
     colour = np.asarray(person.skin.lip_colour, np.float32) * shade[..., None]
     surface.albedo[window] += (colour - surface.albedo[window]) * (0.88 * lips)[..., None]
@@ -30,7 +32,7 @@ def paint_mouth(surface: Surface, mouth: Mouth, person: Person, px_mm: float) ->
     _tilt_lips(surface, window, mouth, (u, y), lips=(upper, lower))
     _open(surface, window, mouth, (u, y), lines=(line_top, line_low), soft=soft)
     line = mouth.line(u)
-    closed = np.exp(-(((y - np.where(mouth.gap_up > 0.4, line_top, line)) / 0.75) ** 2)) * smooth(
+    closed = np.exp(-(((y - np.where(mouth.gap_up > 0.4, line_top, line)) / 0.75) ** 2)) * smoothstep(
         1.10, 0.92, np.abs(u)
     )
     corner = np.exp(-(((np.abs(u) - 1.0) / 0.07) ** 2) - ((y - line) / 1.9) ** 2)
@@ -51,7 +53,7 @@ def _tilt_lips(
     (u, y), (upper, lower) = at, lips
     low = (m.inner_bottom(u) - y) / (m.lower + 1e-3)
     roll = lower * (0.55 - 1.25 * np.clip(low, 0, 1)) + upper * -0.28
-    surface.local_normal[1, window[0], window[1]] += 0.75 * roll * smooth(1.0, 0.7, np.abs(u))
+    surface.local_normal[1, window[0], window[1]] += 0.75 * roll * smoothstep(1.0, 0.7, np.abs(u))
 
 
 def _open(
@@ -67,25 +69,25 @@ def _open(
     (u, y), (line_top, line_low) = at, lines
     if m.gap_up + m.gap_down < 0.5:
         return
-    inside = smooth(-0.5 * soft, 0.5 * soft, np.minimum(line_top - y, y - line_low)) * (np.abs(u) < 0.93)
+    inside = smoothstep(-0.5 * soft, 0.5 * soft, np.minimum(line_top - y, y - line_low)) * (np.abs(u) < 0.93)
     colour = np.zeros((*u.shape, 3), np.float32) + np.array([0.045, 0.012, 0.012], np.float32)
     tongue = (
-        smooth(2.5, 7.0, line_top - y)
-        * smooth(0.8, 0.3, np.abs(u))
+        smoothstep(2.5, 7.0, line_top - y)
+        * smoothstep(0.8, 0.3, np.abs(u))
         * float(np.clip((m.gap_down - 4) / 5, 0, 1))
     )
     colour += np.array([0.20, 0.055, 0.05], np.float32) * tongue[..., None]
     length = 7.0 - 2.2 * np.abs(u) ** 2
     across = np.abs(u) * m.half
     joint = np.minimum.reduce([np.abs(across - at) for at in (0.0, 8.2, 14.6, 21.0)])
-    scallop = 0.5 * smooth(0.9, 0.0, joint)
-    teeth = smooth(length + 0.5 - scallop, length - 0.5 - scallop, line_top - y) * smooth(
+    scallop = 0.5 * smoothstep(0.9, 0.0, joint)
+    teeth = smoothstep(length + 0.5 - scallop, length - 0.5 - scallop, line_top - y) * smoothstep(
         0.92, 0.7, np.abs(u)
     )
     shade = (
         (0.62 - 0.30 * np.abs(u) ** 2)
-        * (1 - 0.30 * smooth(0.6, 0.0, joint))
-        * (0.62 + 0.38 * smooth(0, 2.2, line_top - y))
+        * (1 - 0.30 * smoothstep(0.6, 0.0, joint))
+        * (0.62 + 0.38 * smoothstep(0, 2.2, line_top - y))
     )
     white = np.array([0.98, 0.90, 0.80], np.float32) * shade[..., None]
     colour = colour + (white - colour) * (0.96 * teeth)[..., None]

@@ -47,7 +47,7 @@ def grid_normals(radius: Array) -> Array:
     return np.asarray(normal / np.linalg.norm(normal, axis=2, keepdims=True), np.float32)
 
 
-def crevices(radius: Array) -> Array:
+def ambient_occlusion(radius: Array) -> Array:
     """Share of the surrounding light that reaches the surface, (ROWS, COLUMNS), from how deep it lies."""
     wide = cv2.GaussianBlur(radius, (0, 0), 13) - radius
     near = cv2.GaussianBlur(radius, (0, 0), 5) - radius

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facerefs.stages.synthetic_people.head.field import Array, polar, sample
+from facerefs.stages.synthetic_people.head.field import Array, polar, sample_grid
 from facerefs.stages.synthetic_people.view import View
 
 CAMERA_MM = 1100.0
@@ -60,7 +60,7 @@ def make_camera(view: View, size_px: int) -> Camera:
 def _outside(radius: Array, place: Array) -> Array:
     """How far places (3, H, W) lie outside the surface, along the radius, in mm."""
     rho, theta = polar(place[0], place[2])
-    return rho - sample(radius, theta, place[1])
+    return rho - sample_grid(radius, theta, place[1])
 
 
 def _march(radius: Array, start: Array, slope: Array) -> tuple[Array, Array, Array]:
@@ -84,7 +84,7 @@ def _march(radius: Array, start: Array, slope: Array) -> tuple[Array, Array, Arr
     return np.where(hit, depth, nearest), closest, hit
 
 
-def meet(radius: Array, camera: Camera) -> tuple[Array, Array, Array]:
+def intersect(radius: Array, camera: Camera) -> tuple[Array, Array, Array]:
     """Where rays meet the surface: marched on every second pixel, and on all where the depth jumps.
 
     Returns, (size, size) each: camera depth in mm (of the closest approach where a ray misses), how far
@@ -121,7 +121,7 @@ def _enlarge(values: Array, size: tuple[int, int]) -> Array:
     return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
 
 
-def light_reaching(radius: Array, place: Array, towards: Array, step_px: int = 4) -> Array:
+def light_visibility(radius: Array, place: Array, towards: Array, step_px: int = 4) -> Array:
     """Share of the key light that reaches places (3, H, W) in head coordinates; soft, 0 to 1."""
     size = place.shape[1:]
     at = np.ascontiguousarray(place[:, ::step_px, ::step_px])

@@ -13,7 +13,7 @@ from facerefs.pipeline.config.config import Config, read_config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.operations import Range
-from facerefs.stages.degrade.recipe import RandomNoise, Recipe, Round
+from facerefs.stages.degrade.recipe import Pass, RandomNoise, Recipe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.shard import Shard
 
@@ -76,7 +76,7 @@ def test_a_build_of_another_version_is_updated_or_refused_in_one_sentence(tmp_pa
 def test_a_setting_that_is_new_since_the_build_is_no_change_at_its_default(tmp_path: Path) -> None:
     """Alone, a whole section, within a rule, and within a round of a recipe that is spelled out."""
     storage = Storage(str(tmp_path))
-    mild = Recipe("mild", (Round(noise=RandomNoise(Range(0.0, 5.0))),))
+    mild = Recipe("mild", (Pass(noise=RandomNoise(Range(0.0, 5.0))),))
     plan = replace(OLD, config=Config(shard=Shard(recipe=mild)))
     tree = json.loads(json.dumps(plan.tree()))
     config = tree["config"]

@@ -13,10 +13,10 @@ import yaml
 from facerefs.pipeline.commands.calibrate import calibrate_command
 from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.errors import UserError
-from facerefs.stages.copies.copy_augmentations import EDITS
+from facerefs.stages.copies.copy_augmentations import AUGMENTATIONS
 from facerefs.stages.synthetic_people.folder import write_people
 
-FEW = {"re-encoded": EDITS["re-encoded"], "mirrored": EDITS["mirrored"]}
+FEW = {"re-encoded": AUGMENTATIONS["re-encoded"], "mirrored": AUGMENTATIONS["mirrored"]}
 SETTINGS = ["analyse.min_face_px=64", "analyse.min_sharpness=null"]
 
 
@@ -32,7 +32,7 @@ def test_what_is_measured_is_printed_and_is_a_configuration(
 ) -> None:
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PEOPLE", 3)
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PHOTOS", 6)
-    monkeypatch.setattr("facerefs.pipeline.commands.calibrate.EDITS", FEW)
+    monkeypatch.setattr("facerefs.pipeline.commands.calibrate.AUGMENTATIONS", FEW)
     (people / "person-000" / "broken.jpg").write_bytes(b"no photo")
     calibrate_command(str(people), None, SETTINGS, None)
     said = capsys.readouterr().out

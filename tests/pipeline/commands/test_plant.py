@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from facerefs.pipeline.commands.demo.copies import KINDS
-from facerefs.pipeline.commands.demo.outcome import score_pairs, score_people
-from facerefs.pipeline.commands.demo.plant import Misnamed, Photo, Shares, plant
-from facerefs.pipeline.commands.demo.score import score
+from facerefs.pipeline.commands.demo.defect_scores import score_defects
+from facerefs.pipeline.commands.demo.plant import DefectShares, Misnamed, PhotoTruth, plant_defects
+from facerefs.pipeline.commands.demo.set_scores import score_pairs, score_people
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from tests.hostile import encoded, portrait
 from tests.pipeline.report.test_report import add
 
 PEOPLE, PHOTOS = 10, 12
-SHARES = Shares(copies=0.2, second_names=0.25, wrong_labels=0.1, split_names=0.1, merged_names=0.1)
+SHARES = DefectShares(copies=0.2, second_names=0.25, wrong_labels=0.1, split_names=0.1, merged_names=0.1)
 
 
 def people(folder: Path) -> Path:
@@ -29,13 +29,13 @@ def people(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Photo]]:
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[PhotoTruth]]:
     photos = people(tmp_path_factory.mktemp("people") / "photos")
-    return photos, plant(photos, 1, SHARES)
+    return photos, plant_defects(photos, 1, SHARES)
 
 
 def test_the_truth_is_about_every_file_and_in_the_shares_that_were_asked_for(
-    planted: tuple[Path, list[Photo]],
+    planted: tuple[Path, list[PhotoTruth]],
 ) -> None:
     photos, truth = planted
     files = {str(path.relative_to(photos)) for path in photos.rglob("*") if path.is_file()}
@@ -56,7 +56,7 @@ def test_the_truth_is_about_every_file_and_in_the_shares_that_were_asked_for(
     assert {photo.label for photo in truth} == named
 
 
-def test_no_photo_has_two_defects(planted: tuple[Path, list[Photo]]) -> None:
+def test_no_photo_has_two_defects(planted: tuple[Path, list[PhotoTruth]]) -> None:
     by_path = {photo.path: photo for photo in planted[1]}
     for photo in by_path.values():
         if photo.copy_of:
@@ -65,20 +65,20 @@ def test_no_photo_has_two_defects(planted: tuple[Path, list[Photo]]) -> None:
             assert (photo.label != original.label) == (photo.misnamed is Misnamed.SECOND_NAME)
 
 
-def test_the_same_seed_plants_the_same(planted: tuple[Path, list[Photo]], tmp_path: Path) -> None:
+def test_the_same_seed_plants_the_same(planted: tuple[Path, list[PhotoTruth]], tmp_path: Path) -> None:
     again = people(tmp_path / "again")
-    assert plant(again, 1, SHARES) == planted[1]
-    assert plant(people(tmp_path / "other"), 2, SHARES) != planted[1]
+    assert plant_defects(again, 1, SHARES) == planted[1]
+    assert plant_defects(people(tmp_path / "other"), 2, SHARES) != planted[1]
     for photo in planted[1]:
         assert (again / photo.path).read_bytes() == (planted[0] / photo.path).read_bytes()
 
 
 def test_nothing_is_planted_if_nothing_is_asked_for(tmp_path: Path) -> None:
-    truth = plant(people(tmp_path / "photos"), 1, Shares(0, 0, 0, 0, 0))
+    truth = plant_defects(people(tmp_path / "photos"), 1, DefectShares(0, 0, 0, 0, 0))
     assert all(photo.misnamed is None and photo.copy_of is None for photo in truth)
 
 
-def decided(storage: Storage, truth: list[Photo], mistakes: bool = False) -> None:
+def decided(storage: Storage, truth: list[PhotoTruth], mistakes: bool = False) -> None:
     """The tables of a build that found everything, or (mistakes) nothing, and besides dropped what was right."""
     for photo in truth:
         assert "\n" not in photo.path
@@ -108,7 +108,7 @@ def decided(storage: Storage, truth: list[Photo], mistakes: bool = False) -> Non
         add(storage, table, rows)
 
 
-def _verdict(photo: Photo, mistakes: bool) -> dict[str, Any]:
+def _verdict(photo: PhotoTruth, mistakes: bool) -> dict[str, Any]:
     if mistakes:
         return {"identity": photo.label, "decision": "kept"}
     match photo.misnamed:
@@ -124,13 +124,13 @@ def _verdict(photo: Photo, mistakes: bool) -> dict[str, Any]:
 
 
 def test_a_build_that_found_everything_has_only_ones(
-    planted: tuple[Path, list[Photo]], tmp_path: Path
+    planted: tuple[Path, list[PhotoTruth]], tmp_path: Path
 ) -> None:
     storage = Storage(str(tmp_path))
     decided(storage, planted[1])
-    scores = {line.defect: line for line in score(storage, planted[1])}
+    scores = {line.defect: line for line in score_defects(storage, planted[1])}
     assert scores.pop("copies found as photos").found == 3
-    assert scores.pop("the rest, refused as reference").planted == 0
+    assert scores.pop("the rest, refused references").planted == 0
     assert {name: (line.recall, line.precision) for name, line in scores.items()} == dict.fromkeys(
         scores, (1, 1)
     )
@@ -140,17 +140,17 @@ def test_a_build_that_found_everything_has_only_ones(
 
 
 def test_a_build_that_found_nothing_has_only_noughts(
-    planted: tuple[Path, list[Photo]], tmp_path: Path
+    planted: tuple[Path, list[PhotoTruth]], tmp_path: Path
 ) -> None:
     storage = Storage(str(tmp_path))
     decided(storage, planted[1], mistakes=True)
-    assert {line.defect: line.found for line in score(storage, planted[1]) if line.found} == {}
+    assert {line.defect: line.found for line in score_defects(storage, planted[1]) if line.found} == {}
     agreement = score_people(storage, planted[1])
     assert 0 < agreement.pairwise_f < 0.95
     assert 0 < agreement.bcubed_f < 0.95
 
 
-def test_wrong_decisions_are_counted(planted: tuple[Path, list[Photo]], tmp_path: Path) -> None:
+def test_wrong_decisions_are_counted(planted: tuple[Path, list[PhotoTruth]], tmp_path: Path) -> None:
     storage, truth = Storage(str(tmp_path)), planted[1]
     decided(storage, truth, mistakes=True)
     shots = {photo.shot for photo in truth if photo.copy_of}
@@ -175,12 +175,12 @@ def test_wrong_decisions_are_counted(planted: tuple[Path, list[Photo]], tmp_path
     )
     pairs = [{"target": a, "reference": b}, {"target": a, "reference": c, "reject": "copy"}]
     add(storage, "pairs", pairs)
-    assert {line.defect: line.wrong for line in score(storage, truth) if line.wrong} == {
+    assert {line.defect: line.wrong for line in score_defects(storage, truth) if line.wrong} == {
         "copies found as photos": 1,
         "the others, found as faces": 1,
         "one photo under two names": 1,
         "wrong labels": 3,
-        "moved to whom they show": 1,
+        "moved to the right person": 1,
         "one person under two names": 1,
     }
     assert score_pairs(storage, truth).pairs == 1

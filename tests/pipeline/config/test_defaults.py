@@ -18,8 +18,8 @@ from facerefs.stages.fetch import Fetch
 from facerefs.trainers.loop.settings import to_dict
 
 PARTS_OF_RECIPES = (
-    *(recipe.Recipe, recipe.Round, recipe.BlurKinds, recipe.RandomBlur, recipe.RandomResize),
-    *(recipe.RandomNoise, recipe.RandomColour, recipe.Ending),
+    *(recipe.Recipe, recipe.Pass, recipe.BlurKinds, recipe.RandomBlur, recipe.RandomResize),
+    *(recipe.RandomNoise, recipe.RandomColour, recipe.FinalPass),
 )
 RECORDED = """
 fetch: {version: 1, respect_robots: true, respect_opt_outs: true, allow_private_hosts: false,

@@ -15,13 +15,13 @@ from facerefs.pipeline.storage.fingerprint import stage_digest
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import (
     BlurKinds,
-    Ending,
+    FinalPass,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.stages.shard import Shard
@@ -42,20 +42,20 @@ shard:
 AS_TYPED = Recipe(
     "mild",
     (
-        Round(
+        Pass(
             blur=RandomBlur(
                 BlurKinds(isotropic=0.7, motion=0.3),
-                taps=WholeRange(21, 21),
+                taps=IntRange(21, 21),
                 sigma_px=Range(0.2, 3),
                 motion_px=Range(1, 9),
             ),
             resize=RandomResize(reduction=Range(1, 4), modes=("area", "bilinear")),
             noise=RandomNoise(sigma=Range(0, 10), gray_chance=0.4),
-            jpeg_quality=WholeRange(70, 95),
+            jpeg_quality=IntRange(70, 95),
         ),
-        Round(resize=RandomResize(factor=Range(0.5, 1.2), base_reduction=2)),
+        Pass(resize=RandomResize(factor=Range(0.5, 1.2), base_reduction=2)),
     ),
-    Ending(reduction=2, sinc_chance=0.5),
+    FinalPass(reduction=2, sinc_chance=0.5),
 )
 
 
@@ -83,7 +83,7 @@ def test_a_name_still_is_a_recipe() -> None:
 
 def test_one_number_of_a_recipe_can_be_set(mild: Path) -> None:
     shard = read_config(mild, ["shard.recipe.ending.reduction=4"]).shard
-    assert shard.degradation == replace(AS_TYPED, ending=Ending(reduction=4, sinc_chance=0.5))
+    assert shard.degradation == replace(AS_TYPED, ending=FinalPass(reduction=4, sinc_chance=0.5))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,7 +20,7 @@ from facerefs.pipeline.report.histogram import HEIGHT, WIDTH, Series, histogram
 from facerefs.pipeline.report.report import write_report
 from facerefs.pipeline.report.sampling import spread
 from facerefs.pipeline.report.sections.distributions import distributions
-from facerefs.pipeline.report.thumbnails import Budget, thumbnail
+from facerefs.pipeline.report.thumbnails import PictureBudget, thumbnail
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import figure, shown, size, web_link
 from facerefs.schemas.operations import (
@@ -363,7 +363,7 @@ def test_pictures_stop_at_the_budget() -> None:
     made = thumbnail(picture(3), 32)
     assert made is not None
     assert (made.width, made.original_width) == (32, 64)
-    budget = Budget(2 * len(made.uri))
+    budget = PictureBudget(2 * len(made.uri))
     assert [budget.spend(made) is not None for _ in range(3)] == [True, True, False]
     assert thumbnail(b"GIF89a, they say", 32) is None
 

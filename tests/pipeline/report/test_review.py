@@ -140,7 +140,7 @@ def test_a_name_like_a_reason_hides_no_doubt(tmp_path: Path) -> None:
 
 def test_what_a_person_decided_is_told_with_what_it_did_and_is_no_doubt(storage: Storage) -> None:
     found = review(storage, Album(storage))
-    assert [(said.number, said.decided) for said in found.said] == [
+    assert [(one.line, one.decided) for one in found.overrides] == [
         (2, [("identities", 1)]),
         (3, [("copies", 1)]),
         (4, []),

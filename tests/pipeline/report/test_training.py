@@ -1,4 +1,4 @@
-"""The runs of training in a report: the last validation of each, and nothing of what is no run."""
+"""The runs of training in a report: the last validation of each, and nothing of folders that are no runs."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facerefs.pipeline.report.sections.training import Figure, training_runs
+from facerefs.pipeline.report.sections.training import ValidationMetric, training_runs
 from facerefs.pipeline.storage.folder import Storage
 
 
@@ -29,12 +29,12 @@ def build(tmp_path: Path) -> Path:
 def test_a_run_shows_its_last_validation_and_grid(build: Path) -> None:
     (run,) = training_runs(Storage(str(build)))
     assert (run.name, run.step) == ("refine", 10)
-    assert run.figures == [Figure("psnr", 23.5, 22.0)]
+    assert run.metrics == [ValidationMetric("psnr", 23.5, 22.0)]
     assert run.grid is not None
     assert (run.grid.width, run.grid.height) == (60, 30)
 
 
-def test_what_is_no_run_is_left_out(build: Path) -> None:
+def test_a_folder_without_a_validation_is_left_out(build: Path) -> None:
     (build / "runs" / "notes").mkdir()
     (build / "runs" / "begun").mkdir()
     (build / "runs" / "begun" / "log.jsonl").write_text('{"step": 0, "notes": []}\n')

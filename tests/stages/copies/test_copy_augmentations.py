@@ -1,4 +1,4 @@
-"""Every edit is a photo that can be decoded, of the same scene, and not the same bytes."""
+"""Every augmentation gives a photo that can be decoded, of the same scene, with other bytes."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from facerefs.stages.copies.copy_augmentations import EDITS, edited
+from facerefs.stages.copies.copy_augmentations import AUGMENTATIONS, augmented_jpeg
 from tests.hostile import portrait
 
 
@@ -14,19 +14,19 @@ def decoded(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("edit", EDITS)
-def test_an_edit_gives_the_same_jpeg_every_time(edit: str) -> None:
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_an_augmentation_gives_the_same_jpeg_every_time(name: str) -> None:
     photo = portrait(200, 240, 1)
-    assert decoded(edited(photo, edit)).format == "JPEG"
-    assert edited(photo, edit) == edited(photo, edit)
+    assert decoded(augmented_jpeg(photo, name)).format == "JPEG"
+    assert augmented_jpeg(photo, name) == augmented_jpeg(photo, name)
 
 
-def test_the_edits_do_what_they_are_called() -> None:
+def test_augmentations_do_what_their_names_say() -> None:
     photo = portrait(200, 240, 1)
     width, height = photo.size
-    made = {edit: decoded(edited(photo, edit)) for edit in EDITS}
+    made = {name: decoded(augmented_jpeg(photo, name)) for name in AUGMENTATIONS}
     before = np.asarray(photo, float)
-    sizes = {edit: image.size for edit, image in made.items() if image.size != photo.size}
+    sizes = {name: image.size for name, image in made.items() if image.size != photo.size}
     assert sizes == {
         "resized": (width // 2, height // 2),
         "cropped": (round(0.97 * width) - round(0.08 * width), round(0.92 * height) - round(0.03 * height)),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facerefs.stages.analyse import Analyse
-from facerefs.stages.copies.copy_augmentations import EDITS, edited
+from facerefs.stages.copies.copy_augmentations import AUGMENTATIONS, augmented_jpeg
 from facerefs.stages.copies.copy_rule import COPY, NEITHER, SESSION, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import FaceFeatures
 from facerefs.stages.engines.calibration import CALIBRATIONS
@@ -133,11 +133,13 @@ def test_copies_of_real_photos_are_found_and_no_second_shot(
     paths = sorted((shared_faces / "aligned512").glob("*/*.png"))[::4]
     photos = {str(path): path.read_bytes() for path in paths}
     copies = {
-        f"{path} {edit}": edited(Image.open(path).convert("RGB"), edit) for path in paths for edit in EDITS
+        f"{path} {edit}": augmented_jpeg(Image.open(path).convert("RGB"), edit)
+        for path in paths
+        for edit in AUGMENTATIONS
     }
     faces = analysed(analyse, photos | copies)
     features, rule = FaceFeatures.of(faces), CopyRule().calibrated(faces["embedder"][0].as_py())
-    number, edits = len(photos), len(EDITS)
+    number, edits = len(photos), len(AUGMENTATIONS)
     original = np.repeat(np.arange(number), edits)
     found = rule.kinds(*features.pairs(original, np.arange(number, number * (1 + edits))).evidence)
     assert (found == COPY).mean() >= 0.99

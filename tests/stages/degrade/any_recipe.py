@@ -1,4 +1,4 @@
-"""Any recipe that a user may write, as hypothesis draws it."""
+"""A hypothesis strategy for any recipe that a user may write."""
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -6,37 +6,37 @@ from hypothesis.strategies import SearchStrategy
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import (
     BlurKinds,
-    Ending,
+    FinalPass,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomColour,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
 
 PI = 3.141592653589793
 
 
 def recipes() -> SearchStrategy[Recipe]:
-    """Valid recipes of one to three rounds, with and without an ending."""
+    """Valid recipes of one to three passes, with and without a final pass."""
     return st.builds(
         Recipe,
         name=st.from_regex(r"own-[a-z0-9_-]{0,30}", fullmatch=True),
-        rounds=st.lists(_rounds(), min_size=1, max_size=3).map(tuple),
-        ending=st.none() | _endings(),
+        rounds=st.lists(_passes(), min_size=1, max_size=3).map(tuple),
+        ending=st.none() | _final_passes(),
     )
 
 
-def _rounds() -> SearchStrategy[Round]:
+def _passes() -> SearchStrategy[Pass]:
     return st.builds(
-        Round,
+        Pass,
         blur=st.none() | _blurs(),
         resize=st.none() | _resizes(),
         noise=st.none() | _noises(),
         colour=st.none() | _colours(),
-        jpeg_quality=st.none() | _whole(1, 100),
+        jpeg_quality=st.none() | _int_ranges(1, 100),
     )
 
 
@@ -49,8 +49,8 @@ def _blurs() -> SearchStrategy[RandomBlur]:
         motion_px=st.just(Range(1, 1)),
         generalised_beta=st.builds(Range, st.floats(0.1, 1), st.floats(1, 20)),
         plateau_beta=st.builds(Range, st.floats(0.1, 1), st.floats(1, 20)),
-        chance=_chances(),
-        sinc_chance=_chances(),
+        chance=_probs(),
+        sinc_chance=_probs(),
         sinc_cutoff_rad=_ranges(0.01, PI),
         sinc_cutoff_from_13_taps_rad=_ranges(0.01, PI),
     )
@@ -81,18 +81,18 @@ def _noises() -> SearchStrategy[RandomNoise]:
         RandomNoise,
         sigma=_ranges(0, 255),
         poisson_scale=_ranges(0, 20),
-        poisson_chance=_chances(),
-        gray_chance=_chances(),
+        poisson_chance=_probs(),
+        gray_chance=_probs(),
     )
 
 
 def _colours() -> SearchStrategy[RandomColour]:
     return st.builds(
         RandomColour,
-        shift_chance=_chances(),
+        shift_chance=_probs(),
         shift=st.floats(0, 255),
-        gray_chance=_chances(),
-        jitter_chance=_chances(),
+        gray_chance=_probs(),
+        jitter_chance=_probs(),
         brightness=_ranges(0, 10),
         contrast=_ranges(0, 10),
         saturation=_ranges(0, 10),
@@ -100,20 +100,20 @@ def _colours() -> SearchStrategy[RandomColour]:
     )
 
 
-def _endings() -> SearchStrategy[Ending]:
+def _final_passes() -> SearchStrategy[FinalPass]:
     return st.builds(
-        Ending,
+        FinalPass,
         reduction=st.floats(0.25, 1000),
         modes=_modes(),
-        sinc_chance=_chances(),
+        sinc_chance=_probs(),
         sinc_taps=_taps(),
         sinc_cutoff_rad=_ranges(0.01, PI),
-        jpeg_quality=_whole(1, 100),
-        jpeg_last_chance=_chances(),
+        jpeg_quality=_int_ranges(1, 100),
+        jpeg_last_chance=_probs(),
     )
 
 
-def _chances() -> SearchStrategy[float]:
+def _probs() -> SearchStrategy[float]:
     return st.floats(0, 1)
 
 
@@ -122,13 +122,13 @@ def _ranges(low: float, high: float) -> SearchStrategy[Range]:
     return st.builds(lambda one, other: Range(min(one, other), max(one, other)), ends, ends)
 
 
-def _whole(low: int, high: int) -> SearchStrategy[WholeRange]:
+def _int_ranges(low: int, high: int) -> SearchStrategy[IntRange]:
     ends = st.integers(low, high)
-    return st.builds(lambda one, other: WholeRange(min(one, other), max(one, other)), ends, ends)
+    return st.builds(lambda one, other: IntRange(min(one, other), max(one, other)), ends, ends)
 
 
-def _taps() -> SearchStrategy[WholeRange]:
-    return _whole(0, 255).map(lambda ends: WholeRange(2 * ends.low + 1, 2 * ends.high + 1))
+def _taps() -> SearchStrategy[IntRange]:
+    return _int_ranges(0, 255).map(lambda ends: IntRange(2 * ends.low + 1, 2 * ends.high + 1))
 
 
 def _modes() -> SearchStrategy[tuple[str, ...]]:

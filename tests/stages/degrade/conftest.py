@@ -1,4 +1,4 @@
-"""The tests of the engine run on one thread: small images are slower on more, and others test beside us."""
+"""The tests of the degradation run on one thread: small images are slower on more, and other tests run beside them."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The judge of the engine: theta as OpenCV, libjpeg, basicsr, torchvision, SciPy and NumPy carry it out."""
+"""An independent implementation of theta, by OpenCV, libjpeg, basicsr, torchvision, SciPy and NumPy."""
 
 import importlib.util
 from unittest import mock
@@ -63,7 +63,7 @@ def psnr(one: Floats | torch.Tensor, other: Floats | torch.Tensor) -> float:
 
 
 def opencv_sequence(photo: Floats, theta: Theta) -> Floats:
-    """Theta done by other people's code, step by step, in BGR and float32 as basicsr's loaders run.
+    """The image after theta, by other libraries, step by step, in BGR and float32 as basicsr's loaders run.
 
     photo: (H, W, 3) RGB in [0, 1]. The random numbers are theta's, taken from NumPy's Philox. Returns RGB,
     clipped at the end only.
@@ -87,8 +87,8 @@ def _step(bgr: Floats, operation: Operation) -> Floats:
             with mock.patch("numpy.random.randn", lambda *shape: drawn.reshape(shape)):
                 return degradations().add_gaussian_noise(bgr, sigma, gray_noise=gray)
         case PoissonNoise(scale, gray, seed):
-            chance = uniform(seed, bgr.shape, gray)
-            quantile = lambda mean: poisson.ppf(chance.reshape(mean.shape), mean)  # noqa: E731
+            drawn = uniform(seed, bgr.shape, gray)
+            quantile = lambda mean: poisson.ppf(drawn.reshape(mean.shape), mean)  # noqa: E731
             with (
                 mock.patch("numpy.random.poisson", quantile),
                 mock.patch(

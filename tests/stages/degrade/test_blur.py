@@ -108,7 +108,7 @@ def test_a_dot_becomes_the_kernel() -> None:
     "blur", [Blur(41, 3.0, 3.0, 1.0), Blur(21, 0.1, 9.0, 0.0), Blur(3, 1.0, 4.0, 0.0)], ids=str
 )
 def test_a_blur_along_the_axes_before_a_resize_is_both_after_each_other(mode: str, blur: Blur) -> None:
-    """The engine does them at once; a mirror between them, and one after, keeps them apart."""
+    """`degrade` does both at once; a mirror between them, and one after, keeps them apart."""
     from facerefs.schemas.operations import Mirror
 
     for size in [(37, 53), (60, 60), (5, 7)]:

@@ -1,4 +1,4 @@
-"""The engine as a whole: any batch of thetas, alone or together, again and again, in any precision."""
+"""`degrade` as a whole: any batch of thetas, alone or together, repeated, in any precision."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ from facerefs.schemas.operations import (
     SincBlur,
 )
 from facerefs.schemas.theta import Theta, from_json, to_json
-from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, restored
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back, resize_back
 from facerefs.stages.degrade.program import compile_thetas
-from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from tests.stages.degrade.oracle import FLOAT, batch, psnr
 from tests.stages.degrade.thetas import BLURS, COLOURS, JPEGS, NOISES, RESIZES, SIDES, thetas
 
@@ -35,14 +35,16 @@ def _photos(count: int, height: int, width: int, dtype: torch.dtype = torch.floa
 def _mixed(size_px: int, each: int = 2) -> list[Theta]:
     """Thetas of all recipes."""
     return [
-        draw(recipe, theta_seed(3, name, i), size_px) for name, recipe in RECIPES.items() for i in range(each)
+        draw(recipe, derive_seed(3, name, i), size_px)
+        for name, recipe in RECIPES.items()
+        for i in range(each)
     ]
 
 
 @settings(max_examples=40)
 @given(st.lists(thetas(EXACT), min_size=2, max_size=4), SIDES, SIDES)
 def test_images_are_degraded_together_as_they_are_alone(drawn: list[Theta], height: int, width: int) -> None:
-    """With and without other images of other sizes around them."""
+    """In a batch with images of other sizes, and alone."""
     images = _photos(len(drawn), height, width)
     alone = [degrade(one[None], [theta]) for one, theta in zip(images, drawn, strict=True)]
     for at_once in (1, 2, 3, None):
@@ -82,9 +84,9 @@ def test_any_theta_twice_gives_the_same_and_finite_pixels(
     assert one.pixels.isfinite().all()
     again = degrade(images, [from_json(to_json(theta)) for theta in drawn])
     assert again.sizes.shapes == one.sizes.shapes
-    full = degrade_and_restore(images, drawn)
+    full = degrade_and_resize_back(images, drawn)
     assert full.shape == images.shape
-    assert torch.equal(full, degrade_and_restore(images, drawn))
+    assert torch.equal(full, degrade_and_resize_back(images, drawn))
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, None])
@@ -127,21 +129,21 @@ def test_the_cycle_term_degrades_twice_with_one_theta() -> None:
     stored = [to_json(theta) for theta in _mixed(64)]
     program = compile_thetas([from_json(text) for text in stored], 64, 64)
     truth = _photos(len(stored), 64, 64, torch.float32)
-    first = degrade_and_restore(truth, program)
+    first = degrade_and_resize_back(truth, program)
     restored_face = (truth + 0.01).requires_grad_()
-    again = degrade_and_restore(restored_face, program)
+    again = degrade_and_resize_back(restored_face, program)
     (again - first).square().mean().backward()
     assert restored_face.grad is not None
     assert restored_face.grad.isfinite().all()
     assert (restored_face.grad.abs().amax((1, 2, 3)) > 0).all()
-    assert torch.equal(first, degrade_and_restore(truth, program))
-    assert torch.equal(first, degrade_and_restore(truth, compile_thetas(_mixed(64), 64, 64)))
+    assert torch.equal(first, degrade_and_resize_back(truth, program))
+    assert torch.equal(first, degrade_and_resize_back(truth, compile_thetas(_mixed(64), 64, 64)))
 
 
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float16, 0.003), (torch.float64, 0.0005)], ids=str
 )
-def test_other_precisions_come_back_as_they_came_and_are_close(dtype: torch.dtype, tolerance: float) -> None:
+def test_other_precisions_keep_their_dtype_and_are_close(dtype: torch.dtype, tolerance: float) -> None:
     drawn = [
         (Blur(21, 2.0, 3.0, 0.4), Resize(31, 33, "bilinear"), Noise(9.0, False, 4)),
         (SincBlur(21, 2.0), Resize(40, 24, "area"), Hue(0.1)),
@@ -149,24 +151,24 @@ def test_other_precisions_come_back_as_they_came_and_are_close(dtype: torch.dtyp
     ]
     images = _photos(3, 64, 64, torch.float32)
     low = degrade(images.to(dtype), drawn).pixels
-    full = degrade_and_restore(images.to(dtype), drawn)
+    full = degrade_and_resize_back(images.to(dtype), drawn)
     assert low.dtype == full.dtype == dtype
     assert (low.double() - degrade(images, drawn).pixels).abs().max() < tolerance
-    assert (full.double() - degrade_and_restore(images, drawn)).abs().max() < tolerance
+    assert (full.double() - degrade_and_resize_back(images, drawn)).abs().max() < tolerance
 
 
 def test_autocast_changes_nothing() -> None:
     drawn = _mixed(64, each=1)
     images = _photos(len(drawn), 64, 64, torch.float32)
-    expected, full = degrade(images, drawn), degrade_and_restore(images, drawn)
-    back = restored(expected, 64, 64)
+    expected, full = degrade(images, drawn), degrade_and_resize_back(images, drawn)
+    back = resize_back(expected, 64, 64)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(degrade(images, drawn).pixels, expected.pixels)
-        assert torch.equal(degrade_and_restore(images, drawn), full)
-        assert torch.equal(restored(expected, 64, 64), back)
+        assert torch.equal(degrade_and_resize_back(images, drawn), full)
+        assert torch.equal(resize_back(expected, 64, 64), back)
 
 
-def test_images_may_lie_in_memory_as_they_like_and_stay_as_they_are() -> None:
+def test_images_may_have_any_memory_layout_and_are_not_changed() -> None:
     drawn = _mixed(64, each=1)
     images = _photos(len(drawn), 64, 64, torch.float32)
     expected = degrade(images, drawn).pixels
@@ -205,7 +207,7 @@ def test_a_program_can_be_used_again_and_sent() -> None:
 )
 def test_images_that_do_not_fit_are_refused(images: torch.Tensor, message: str) -> None:
     program = compile_thetas([()], 8, 8)
-    for apply in (degrade, degrade_and_restore):
+    for apply in (degrade, degrade_and_resize_back):
         with pytest.raises(ValueError, match=message):
             apply(images, program)
 
@@ -221,7 +223,7 @@ def test_thetas_that_do_not_fit_are_refused() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU that torch can use")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_gpu_gives_what_a_cpu_gives(recipe: str) -> None:
-    drawn = [draw(RECIPES[recipe], theta_seed(5, recipe, i), 256) for i in range(8)]
+    drawn = [draw(RECIPES[recipe], derive_seed(5, recipe, i), 256) for i in range(8)]
     images = _photos(8, 256, 256, torch.float32)
     on_cpu, on_gpu = degrade(images, drawn), degrade(images.cuda(), drawn)
     assert on_gpu.pixels.is_cuda
@@ -229,12 +231,12 @@ def test_a_gpu_gives_what_a_cpu_gives(recipe: str) -> None:
     losses = [psnr(one, other.cpu()) for one, other in zip(on_cpu.pixels, on_gpu.pixels, strict=True)]
     assert min(losses) > 38
     assert np.median(losses) > 45
-    full = degrade_and_restore(images.cuda().requires_grad_(), drawn)
-    assert psnr(degrade_and_restore(images, drawn), full.detach().cpu()) > 42
+    full = degrade_and_resize_back(images.cuda().requires_grad_(), drawn)
+    assert psnr(degrade_and_resize_back(images, drawn), full.detach().cpu()) > 42
 
 
 def test_nothing_but_torch_and_numpy_is_needed() -> None:
-    """The engine runs on a bare GPU machine."""
+    """The degradation runs on a GPU machine with torch and NumPy only."""
     import subprocess
     import sys
 

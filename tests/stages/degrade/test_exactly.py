@@ -1,4 +1,4 @@
-"""`degrade_exactly`, which makes the shards: bytes that never change, and the same picture as `degrade`."""
+"""`degrade_exactly`, which makes the shards: bytes that never change, and the same image as `degrade`."""
 
 import hashlib
 import math
@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from facerefs.schemas.operations import Blur, ColourShift, Gray, Jpeg, MotionBlur, Noise, Resize
 from facerefs.schemas.theta import Theta, from_json, to_json
-from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, restored
-from facerefs.stages.degrade.operations.padded_batch import Canvas, canvas_of
-from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, resize_back
+from facerefs.stages.degrade.operations.padded_batch import PaddedBatch, pad_batch
+from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from tests.stages.degrade.oracle import FLOAT, PHOTO, batch, psnr
 from tests.stages.degrade.thetas import SIDES, thetas
 
 
 def test_the_jpeg_is_the_degraded_face() -> None:
-    drawn = [draw(RECIPES["gfpgan"], theta_seed(0, "a", i), 512) for i in range(3)]
+    drawn = [draw(RECIPES["gfpgan"], derive_seed(0, "a", i), 512) for i in range(3)]
     for degraded in degrade_exactly(batch(*[FLOAT] * 3), drawn):
         assert degraded.jpeg is not None
         np.testing.assert_array_equal(simplejpeg.decode_jpeg(degraded.jpeg), degraded.image)
@@ -47,7 +47,7 @@ def threads() -> Iterator[None]:
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("recipe", ["posevaried", "realesrgan"])
 def test_bytes_depend_neither_on_threads_nor_on_the_batch(recipe: str) -> None:
-    drawn = [draw(RECIPES[recipe], theta_seed(0, "b", i), 512) for i in range(4)]
+    drawn = [draw(RECIPES[recipe], derive_seed(0, "b", i), 512) for i in range(4)]
     torch.set_num_threads(1)
     alone = [degrade_exactly(batch(FLOAT), [theta])[0] for theta in drawn]
     torch.set_num_threads(4)
@@ -83,8 +83,8 @@ def test_images_of_any_size_can_be_degraded(height: int, width: int, recipe: str
     (degraded,) = degrade_exactly(batch(FLOAT[:height, :width]), [theta])
     size = [op.out_w for op in theta if isinstance(op, Resize)][-1]
     assert degraded.image.shape == (size, size, 3)
-    canvas = canvas_of([degraded.image])
-    full = restored(Canvas(canvas.pixels.float() / 255, canvas.sizes), height, width)
+    padded = pad_batch([degraded.image])
+    full = resize_back(PaddedBatch(padded.pixels.float() / 255, padded.sizes), height, width)
     assert full.shape == (1, 3, height, width)
     assert 0 <= full.min() <= full.max() <= 1
 
@@ -112,12 +112,12 @@ def test_any_theta_gives_an_image_of_the_size_that_it_says(theta: Theta, height:
 )
 def test_shards_and_training_degrade_alike(recipe: str, at_least_db: float) -> None:
     """`degrade` in single precision with its own JPEG, against `degrade_exactly`: each face, and most much closer."""
-    drawn = [draw(RECIPES[recipe], theta_seed(2, recipe, i), 256) for i in range(8)]
+    drawn = [draw(RECIPES[recipe], derive_seed(2, recipe, i), 256) for i in range(8)]
     images = batch(*[FLOAT[::2, ::2]] * 8)
-    canvas = degrade(images, drawn)
+    padded = degrade(images, drawn)
     losses = []
     for pixels, (height, width), exact in zip(
-        canvas.pixels, canvas.sizes.shapes, degrade_exactly(images, drawn), strict=True
+        padded.pixels, padded.sizes.shapes, degrade_exactly(images, drawn), strict=True
     ):
         made = pixels[:, :height, :width].permute(1, 2, 0).clamp(0, 1)
         losses.append(psnr(made, exact.image / 255))

@@ -25,7 +25,7 @@ from facerefs.schemas.operations import (
     SincBlur,
 )
 from facerefs.stages.degrade import apply_operation
-from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back
 from facerefs.stages.degrade.operations.padded_batch import sizes_of
 from facerefs.stages.degrade.operations.soft_jpeg import soft_jpeg
 from facerefs.stages.degrade.recipes import RECIPES, draw
@@ -100,7 +100,7 @@ def test_the_gradient_of_a_whole_theta_is_that_of_the_chain_without_rounding(rec
     way = _random(3, 3, 80, 80, seed=2) - 0.5
 
     def loss(images: torch.Tensor) -> torch.Tensor:
-        return (degrade_and_restore(images, thetas) * weights).sum((1, 2, 3))
+        return (degrade_and_resize_back(images, thetas) * weights).sum((1, 2, 3))
 
     images = photos.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(images).sum(), images)

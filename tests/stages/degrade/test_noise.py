@@ -25,7 +25,7 @@ def _noise(photo: NDArray[np.float32], operation: Noise | PoissonNoise) -> NDArr
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_words_are_those_of_numpys_philox(seed: int) -> None:
-    """On a GPU the engine makes them itself; this is the same code on the CPU."""
+    """On a GPU our own code makes them; this is the same code on the CPU."""
     words = random_words(torch.tensor([5, seed]), [3, 1000])[3:].flatten().numpy().view(np.uint64)
     np.testing.assert_array_equal(words, np.random.Philox(key=seed).random_raw(4000))
 
@@ -80,13 +80,13 @@ def test_shot_noise_has_the_distribution_of_photons(level: int) -> None:
     assert counts.var() == pytest.approx(mean, rel=4 * np.sqrt((2 + 1 / mean) / counts.size))
     ends = np.unique(poisson.ppf(np.linspace(0.05, 0.95, 19), mean))
     cells = np.bincount(np.searchsorted(ends, counts), minlength=len(ends) + 1)
-    chance = np.diff(np.concatenate([[0], poisson.cdf(ends, mean), [1]]))
-    assert chisquare(cells, chance * counts.size).pvalue > 1e-4
+    probability = np.diff(np.concatenate([[0], poisson.cdf(ends, mean), [1]]))
+    assert chisquare(cells, probability * counts.size).pvalue > 1e-4
 
 
 @needs_basicsr
 @pytest.mark.parametrize("gray", [False, True])
-def test_shot_noise_is_the_quantile_of_each_pixels_chance(gray: bool) -> None:
+def test_shot_noise_is_the_poisson_quantile_of_each_pixels_uniform_number(gray: bool) -> None:
     photo, operation = FLOAT[100:260, 100:300], PoissonNoise(1.7, gray, 5)
     got = image(degrade(batch(photo, dtype=torch.float64), [(operation,)]).pixels[0])
     expected = oracle.opencv_sequence(photo, (operation,))
@@ -121,7 +121,7 @@ def test_noise_has_the_moments_of_basicsrs_own(kind: str, gray: bool) -> None:
 @pytest.mark.parametrize(
     "noise", [lambda gray: Noise(20.0, gray, 8), lambda gray: PoissonNoise(2.0, gray, 8)]
 )
-def test_noise_does_not_depend_on_the_canvas(noise: object, gray: bool) -> None:
+def test_noise_does_not_depend_on_the_padding(noise: object, gray: bool) -> None:
     """A smaller image among larger ones gets the noise that it gets alone, and so does each of the others."""
     assert callable(noise)
     sizes = [(40, 33), (7, 9), (64, 64), (1, 1)]

@@ -1,12 +1,12 @@
-"""Whole recipes: the engine against basicsr's kernels and noise, OpenCV, MATLAB's rules and libjpeg, step by step."""
+"""Whole recipes: `degrade` against basicsr's kernels and noise, OpenCV, MATLAB's rules and libjpeg, step by step."""
 
 import cv2
 import numpy as np
 import pytest
 
 from facerefs.schemas.operations import Jpeg
-from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore, degrade_exactly
-from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back, degrade_exactly
+from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from tests.stages.degrade.oracle import FLOAT, batch, image, needs_basicsr, opencv_sequence, psnr
 
 # At least so many dB between `degrade` in single precision and the others' result, small and as networks are fed.
@@ -25,9 +25,9 @@ DRAWS = 6
 @needs_basicsr
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_gives_the_pixels_of_basicsr_and_opencv(recipe: str) -> None:
-    drawn = [draw(RECIPES[recipe], theta_seed(1, "parity", number), 512) for number in range(DRAWS)]
+    drawn = [draw(RECIPES[recipe], derive_seed(1, "parity", number), 512) for number in range(DRAWS)]
     images = batch(*[FLOAT] * DRAWS)
-    full = degrade_and_restore(images, drawn)
+    full = degrade_and_resize_back(images, drawn)
     made = degrade(images, drawn)
     for theta, exact, soft, (height, width), fed in zip(
         drawn, degrade_exactly(images, drawn), made.pixels, made.sizes.shapes, full, strict=True
@@ -46,7 +46,7 @@ def test_a_recipe_gives_the_pixels_of_basicsr_and_opencv(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "bicubic"])
 def test_without_jpeg_only_single_precision_differs(recipe: str) -> None:
     for number in range(DRAWS):
-        theta = draw(RECIPES[recipe], theta_seed(1, "parity", number), 512)
+        theta = draw(RECIPES[recipe], derive_seed(1, "parity", number), 512)
         before = tuple(operation for operation in theta if not isinstance(operation, Jpeg))
         made = degrade(batch(FLOAT), [before]).pixels[0]
         assert psnr(image(made), opencv_sequence(FLOAT, before)) > (70 if recipe == "realesrgan" else 90)

@@ -1,4 +1,4 @@
-"""Recipes: their draws stay as they are for ever, fill their ranges, and what cannot be drawn is refused."""
+"""Recipes: their draws never change and fill their ranges, and a recipe that cannot be drawn is refused."""
 
 import hashlib
 import math
@@ -32,21 +32,21 @@ from facerefs.schemas.operations import (
 from facerefs.schemas.theta import from_json, to_json
 from facerefs.stages.degrade.recipe import (
     BlurKinds,
-    Ending,
+    FinalPass,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomColour,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
-from facerefs.stages.degrade.recipes import RECIPES, RecipeName, draw, theta_seed
+from facerefs.stages.degrade.recipes import RECIPES, RecipeName, derive_seed, draw
 from tests.stages.degrade.any_recipe import recipes
 
 DRAWS = 1500
 SIZE_PX = 512
-ROUNDS = {f"{name}{i}": one for name, recipe in RECIPES.items() for i, one in enumerate(recipe.rounds)}
+PASSES = {f"{name}{i}": one for name, recipe in RECIPES.items() for i, one in enumerate(recipe.rounds)}
 JITTER = (Brightness, Contrast, Saturation, Hue)
 
 FROZEN = {
@@ -110,7 +110,7 @@ FROZEN_THETAS = [
 
 
 def _drawn(recipe: Recipe, count: int = DRAWS) -> list[tuple[Operation, ...]]:
-    return [draw(recipe, theta_seed(1, recipe.name, i), SIZE_PX) for i in range(count)]
+    return [draw(recipe, derive_seed(1, recipe.name, i), SIZE_PX) for i in range(count)]
 
 
 def _fills(values: Iterable[float], low: float, high: float, slack: float = 0.04) -> None:
@@ -125,8 +125,8 @@ def _fills(values: Iterable[float], low: float, high: float, slack: float = 0.04
 
 
 @pytest.mark.parametrize(("name", "number", "theta"), FROZEN_THETAS, ids=[one[0] for one in FROZEN_THETAS])
-def test_draws_are_fixed_for_ever(name: str, number: int, theta: str) -> None:
-    assert to_json(draw(RECIPES[name], theta_seed(0, "a", number), 512)) == theta
+def test_draws_never_change(name: str, number: int, theta: str) -> None:
+    assert to_json(draw(RECIPES[name], derive_seed(0, "a", number), 512)) == theta
 
 
 @pytest.mark.parametrize(("name", "digest"), FROZEN.items(), ids=FROZEN)
@@ -134,20 +134,20 @@ def test_recipes_draw_what_they_drew_before_there_was_jitter(name: str, digest: 
     seen = hashlib.sha256()
     for number in range(500):
         for size_px in (512, 256):
-            theta = draw(RECIPES[name], theta_seed(3, name, number), size_px)
+            theta = draw(RECIPES[name], derive_seed(3, name, number), size_px)
             seen.update(to_json(tuple(op for op in theta if not isinstance(op, JITTER))).encode())
     assert seen.hexdigest() == digest
 
 
 @given(st.integers(0, 2**64), st.text(st.characters(codec="utf-8"), max_size=20), st.integers(0, 10**9))
 def test_a_seed_depends_on_each_of_its_parts(seed: int, key: str, number: int) -> None:
-    here = theta_seed(seed, key, number)
+    here = derive_seed(seed, key, number)
     assert 0 <= here < 2**64
-    assert here == theta_seed(seed, key, number)
+    assert here == derive_seed(seed, key, number)
     others = {
-        theta_seed(seed + 1, key, number),
-        theta_seed(seed, key + "x", number),
-        theta_seed(seed, key, number + 1),
+        derive_seed(seed + 1, key, number),
+        derive_seed(seed, key + "x", number),
+        derive_seed(seed, key, number + 1),
     }
     assert here not in others
 
@@ -156,11 +156,11 @@ def test_names_in_the_configuration_are_those_of_the_recipes() -> None:
     assert set(get_args(RecipeName)) == set(RECIPES)
 
 
-# ranges and chances
+# ranges and probabilities
 
 
-@pytest.mark.parametrize("one", ROUNDS.values(), ids=ROUNDS)
-def test_a_round_stays_in_its_ranges_and_reaches_their_ends(one: Round) -> None:
+@pytest.mark.parametrize("one", PASSES.values(), ids=PASSES)
+def test_a_pass_stays_in_its_ranges_and_reaches_their_ends(one: Pass) -> None:
     thetas = _drawn(Recipe("one", (one,)))
     ops = [op for theta in thetas for op in theta]
     _check_blurs(one.blur, [op for op in ops if isinstance(op, get_args(Blur | MotionBlur | _OTHER_BLURS))])
@@ -260,11 +260,11 @@ def _number(op: Any) -> float:
     return number
 
 
-def test_an_ending_stays_in_its_ranges_and_comes_in_both_orders() -> None:
-    ending = Ending()
-    thetas = _drawn(Recipe("end", (Round(),), ending))
+def test_a_final_pass_stays_in_its_ranges_and_comes_in_both_orders() -> None:
+    final = FinalPass()
+    thetas = _drawn(Recipe("end", (Pass(),), final))
     sincs = [op for theta in thetas for op in theta if isinstance(op, SincBlur)]
-    _fills([op.cutoff_rad for op in sincs], *ending.sinc_cutoff_rad)
+    _fills([op.cutoff_rad for op in sincs], *final.sinc_cutoff_rad)
     assert {op.taps for op in sincs} == set(range(7, 22, 2))
     assert len(sincs) / DRAWS == pytest.approx(0.8, abs=0.04)
     assert {op.quality for theta in thetas for op in theta if isinstance(op, Jpeg)} == set(range(30, 96))
@@ -274,8 +274,8 @@ def test_an_ending_stays_in_its_ranges_and_comes_in_both_orders() -> None:
     assert {op.out_w for theta in thetas for op in theta if isinstance(op, Resize)} == {128}
 
 
-def test_rounds_are_drawn_independently_of_each_other() -> None:
-    one = Round(blur=RandomBlur(), noise=RandomNoise())
+def test_passes_are_drawn_independently_of_each_other() -> None:
+    one = Pass(blur=RandomBlur(), noise=RandomNoise())
     thetas = _drawn(Recipe("both", (one, one)))
     first, second = ([theta[i].sigma_x_px for theta in thetas] for i in (0, 2))  # type: ignore[union-attr]
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.08
@@ -308,9 +308,9 @@ def test_any_recipe_draws_thetas_that_can_be_stored(recipe: Recipe, seed: int, s
         (BlurKinds, "the weights of the kinds of blur are 0 or more, and one is more than 0"),
         (lambda: BlurKinds(isotropic=-1, motion=2), "the weights of the kinds of blur"),
         (lambda: BlurKinds(isotropic=math.inf), "the weights of the kinds of blur"),
-        (lambda: RandomBlur(taps=WholeRange(20, 21)), "taps has odd ends, but is [20, 21]"),
+        (lambda: RandomBlur(taps=IntRange(20, 21)), "taps has odd ends, but is [20, 21]"),
         (
-            lambda: RandomBlur(taps=WholeRange(9, 7)),
+            lambda: RandomBlur(taps=IntRange(9, 7)),
             "taps is a range [low, high] with both ends from 1 to 511",
         ),
         (
@@ -322,7 +322,7 @@ def test_any_recipe_draws_thetas_that_can_be_stored(recipe: Recipe, seed: int, s
         (lambda: RandomBlur(chance=1.5), "chance is from 0 to 1, not 1.5"),
         (lambda: RandomBlur(sinc_cutoff_rad=Range(1, 4)), "sinc_cutoff_rad is a range"),
         (
-            lambda: RandomBlur(BlurKinds(motion=1), taps=WholeRange(7, 21)),
+            lambda: RandomBlur(BlurKinds(motion=1), taps=IntRange(7, 21)),
             "motion_px up to 41 does not fit into 7 taps",
         ),
         (RandomResize, "exactly one of reduction, reduction_choices and factor"),
@@ -341,9 +341,9 @@ def test_any_recipe_draws_thetas_that_can_be_stored(recipe: Recipe, seed: int, s
             lambda: RandomColour(hue=Range(-1, 1)),
             "hue is a range [low, high] with both ends from -0.5 to 0.5",
         ),
-        (lambda: Round(jpeg_quality=WholeRange(0, 50)), "jpeg_quality is a range"),
-        (lambda: Ending(sinc_taps=WholeRange(6, 21)), "sinc_taps has odd ends"),
-        (lambda: Recipe("Mild!", (Round(),)), "the name of a recipe is up to 40 of a-z"),
+        (lambda: Pass(jpeg_quality=IntRange(0, 50)), "jpeg_quality is a range"),
+        (lambda: FinalPass(sinc_taps=IntRange(6, 21)), "sinc_taps has odd ends"),
+        (lambda: Recipe("Mild!", (Pass(),)), "the name of a recipe is up to 40 of a-z"),
         (lambda: Recipe("mild", ()), "a recipe has 1 to 8 rounds, not 0"),
     ],
 )

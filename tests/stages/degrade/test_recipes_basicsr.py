@@ -26,7 +26,7 @@ from facerefs.schemas.operations import (
     SincBlur,
 )
 from facerefs.schemas.theta import Theta
-from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from tests.stages.degrade.basicsr_oracle import degradations
 
 pytestmark = pytest.mark.skipif(
@@ -125,7 +125,7 @@ def test_gfpgan_draws_as_basicsr_does(kernels: list[Event], monkeypatch: pytest.
         _record_kernel(theirs, "", kernels.pop())
         theirs["noise"].append(module.random_add_gaussian_noise(image, (0, 20), clip=False).max())
         theirs["quality"].append(module.random_add_jpg_compression(image, (60, 100)).max())
-        blur, _, noise, jpeg = _events(draw(RECIPES["gfpgan"], theta_seed(1, "ks", i), SIZE_PX))
+        blur, _, noise, jpeg = _events(draw(RECIPES["gfpgan"], derive_seed(1, "ks", i), SIZE_PX))
         _record_kernel(ours, "", blur)
         ours["noise"].append(noise[1])
         ours["quality"].append(jpeg[1])
@@ -141,7 +141,7 @@ def test_realesrgan_draws_as_basicsr_does(
         kernels.clear()
         dataset[0]
         _record(theirs, synthesise(kernels))
-        _record(ours, _events(draw(RECIPES["realesrgan"], theta_seed(2, "ks", i), SIZE_PX)))
+        _record(ours, _events(draw(RECIPES["realesrgan"], derive_seed(2, "ks", i), SIZE_PX)))
     assert len(ours) == 39
     _compare(theirs, ours)
 
@@ -294,8 +294,8 @@ def _compare(theirs: Drawn, ours: Drawn) -> None:
     assert theirs.keys() == ours.keys()
     for name in theirs:
         _check_ends(name, theirs[name], ours[name])
-        chance = _chance_of_one_source(theirs[name], ours[name])
-        assert chance > UNLIKELY, f"{name}: p = {chance:.1g}"
+        p_value = _p_value_of_one_source(theirs[name], ours[name])
+        assert p_value > UNLIKELY, f"{name}: p = {p_value:.1g}"
 
 
 def _check_ends(name: str, one: list[Any], other: list[Any]) -> None:
@@ -305,7 +305,7 @@ def _check_ends(name: str, one: list[Any], other: list[Any]) -> None:
         assert max(other) == pytest.approx(max(one), abs=near), name
 
 
-def _chance_of_one_source(one: list[Any], other: list[Any]) -> float:
+def _p_value_of_one_source(one: list[Any], other: list[Any]) -> float:
     if not isinstance(one[0], str):
         return float(ks_2samp(one, other).pvalue)
     kinds = sorted(set(one) | set(other))

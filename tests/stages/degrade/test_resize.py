@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerefs.schemas.operations import Resize, ResizeMode
-from facerefs.stages.degrade.apply_theta import degrade, restored
-from facerefs.stages.degrade.operations.padded_batch import canvas_of
+from facerefs.stages.degrade.apply_theta import degrade, resize_back
+from facerefs.stages.degrade.operations.padded_batch import pad_batch
 from tests.stages.degrade.oracle import FLOAT, MODES, PHOTO, batch, image, matlab_resize, needs_basicsr
 from tests.stages.degrade.thetas import SIDES
 
@@ -72,8 +72,8 @@ def test_bicubic_is_that_of_matlab_for_odd_sizes(side: int, out: int) -> None:
 
 def test_faces_come_back_bilinear_each_from_its_own_size() -> None:
     small = [np.ascontiguousarray(PHOTO[:h, :w]) for h, w in ((64, 64), (17, 90), (128, 3))]
-    canvas = canvas_of(small)
-    with_floats = type(canvas)(canvas.pixels.double() / 255, canvas.sizes)
-    for got, face in zip(restored(with_floats, 96, 128), small, strict=True):
+    padded = pad_batch(small)
+    with_floats = type(padded)(padded.pixels.double() / 255, padded.sizes)
+    for got, face in zip(resize_back(with_floats, 96, 128), small, strict=True):
         expected = cv2.resize(face.astype(np.float32) / 255, (128, 96), interpolation=cv2.INTER_LINEAR)
         np.testing.assert_allclose(image(got), expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Any theta, as hypothesis draws it, with sizes that a test has time for."""
+"""A hypothesis strategy for any theta, with sizes small enough for a test."""
 
 import math
 

@@ -9,12 +9,19 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from facerefs.stages.engines.calibration import CALIBRATIONS, calibration_of, lender_of
+from facerefs.stages.engines.calibration import CALIBRATIONS, calibration_of, fallback_of
 from facerefs.stages.engines.dlib import Dlib68, DlibResnet, HogDetector
-from facerefs.stages.engines.engine import Detection, Embedder, MissingWeights, largest_first, looks, reduced
+from facerefs.stages.engines.engine import (
+    Detection,
+    Embedder,
+    MissingWeights,
+    largest_first,
+    search_sides_px,
+    shrink_to,
+)
 from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
-from facerefs.stages.engines.session import run_all
-from facerefs.stages.engines.weights import DLIB_EMBEDDER, packaged
+from facerefs.stages.engines.session import run_in_batches
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, find_dlib_weights
 from facerefs.stages.faces import geometry
 from facerefs.stages.synthetic_people.render import Rendering, draw_person, draw_view, render
 
@@ -164,7 +171,7 @@ def test_an_embedding_has_the_same_bits_alone_and_among_others(
 def test_the_network_gives_what_dlib_gives(rendered: list[list[Rendering]], embedder: DlibResnet) -> None:
     import dlib
 
-    network = dlib.face_recognition_model_v1(str(packaged(None, DLIB_EMBEDDER)))
+    network = dlib.face_recognition_model_v1(str(find_dlib_weights(None, DLIB_EMBEDDER)))
     chips = [embedder.chip(person[0].image, person[0].landmarks) for person in rendered]
     chips += [np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)]
     theirs = np.array([network.compute_face_descriptor(chip) for chip in chips])
@@ -185,7 +192,7 @@ def test_a_network_is_always_asked_for_the_same_number(batch: str | int, device:
             return [inputs["x"] * 2]
 
     rows = np.arange(14, dtype=np.float32).reshape(7, 2)
-    np.testing.assert_array_equal(run_all(Session(), rows, device), rows * 2)
+    np.testing.assert_array_equal(run_in_batches(Session(), rows, device), rows * 2)
     assert Session.sizes == {asked}
 
 
@@ -196,24 +203,24 @@ def test_detections_come_largest_first() -> None:
 
 
 def test_a_reduced_photo_knows_its_way_back() -> None:
-    small, scale = reduced(np.zeros((300, 1000, 3), dtype=np.uint8), 250)
+    small, scale = shrink_to(np.zeros((300, 1000, 3), dtype=np.uint8), 250)
     assert small.shape == (75, 250, 3)
     np.testing.assert_allclose(scale, 4)
-    assert reduced(small, 250)[0].shape == small.shape
+    assert shrink_to(small, 250)[0].shape == small.shape
 
 
 def test_a_photo_is_first_looked_at_as_closely_as_its_smallest_wanted_face_needs() -> None:
     portrait = np.zeros((1000, 500, 3), dtype=np.uint8)
-    assert looks(portrait, most_px=640, face_px=256, shown_px=64) == [250, 640]
-    assert looks(portrait, most_px=640, face_px=50, shown_px=64) == [640]
-    assert looks(portrait, most_px=640, face_px=0, shown_px=64) == [640]
-    assert looks(portrait[:3, :3], most_px=640, face_px=256, shown_px=64) == [1, 640]
+    assert search_sides_px(portrait, most_px=640, face_px=256, shown_px=64) == [250, 640]
+    assert search_sides_px(portrait, most_px=640, face_px=50, shown_px=64) == [640]
+    assert search_sides_px(portrait, most_px=640, face_px=0, shown_px=64) == [640]
+    assert search_sides_px(portrait[:3, :3], most_px=640, face_px=256, shown_px=64) == [1, 640]
 
 
 def test_hog_looks_closer_only_where_it_has_found_nobody(monkeypatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(
-        "facerefs.stages.engines.dlib.reduced", lambda image, px: seen.append(px) or reduced(image, px)
+        "facerefs.stages.engines.dlib.shrink_to", lambda image, px: seen.append(px) or shrink_to(image, px)
     )
     photo = astronaut()
     (exact,) = load_detector("dlib", None, "cpu", None, 0).detect(photo)
@@ -235,7 +242,7 @@ def test_hog_looks_closer_only_where_it_has_found_nobody(monkeypatch) -> None:
 def test_reducing_a_photo_moves_nothing(sharp: bool, factor: float) -> None:
     y, x = np.mgrid[:600, :900]
     photo = np.repeat((127.5 + 100 * np.sin(x / 60 + y / 90))[..., None], 3, axis=2).round().astype(np.uint8)
-    small, scale = reduced(photo, round(900 / factor), sharp)
+    small, scale = shrink_to(photo, round(900 / factor), sharp)
     y, x = np.mgrid[: small.shape[0], : small.shape[1]]
     x, y = (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5
     off = (small[..., 0] - (127.5 + 100 * np.sin(x / 60 + y / 90)))[3:-3, 3:-3]
@@ -264,16 +271,16 @@ def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:
     for name, known in CALIBRATIONS.items():
         assert 0 < known.same < known.copy < known.session < known.same_shot < 1
         assert calibration_of(name) is known
-        assert lender_of(name) is None
+        assert fallback_of(name) is None
     with pytest.raises(
         ValueError, match="measure it with facerefs calibrate, or set the similarity thresholds"
     ):
         calibration_of("facenet")
-    assert lender_of("facenet") is None
+    assert fallback_of("facenet") is None
 
 
 def test_an_embedder_that_was_not_measured_borrows_and_says_from_whom() -> None:
-    lender = lender_of("arcface:w600k_r50")
+    lender = fallback_of("arcface:w600k_r50")
     assert lender == "arcface:arcface_mobilefacenet_128d"
     assert calibration_of("arcface:w600k_r50") == CALIBRATIONS[lender]
 

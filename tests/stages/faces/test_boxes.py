@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerefs.stages.faces.boxes import MIN_OVERLAP, matching
+from facerefs.stages.faces.boxes import MIN_OVERLAP, match_boxes
 
 FACE = (100.0, 100.0, 200.0, 220.0)
 BESIDE = (210.0, 90.0, 320.0, 220.0)
@@ -25,7 +25,7 @@ Box = tuple[int, int, int, int]
 def test_the_face_that_overlaps_most_is_meant(
     listed: tuple[float, ...], found: list[tuple[float, ...]], expected: dict[int, int]
 ) -> None:
-    assert matching([listed], found) == expected
+    assert match_boxes([listed], found) == expected
 
 
 @given(st.tuples(*[st.floats(0, 500)] * 2), st.tuples(*[st.floats(20, 300)] * 2), st.floats(-0.2, 0.2))
@@ -35,18 +35,18 @@ def test_a_box_that_is_a_little_off_still_means_its_face(
     box = np.array([*corner, corner[0] + sides[0], corner[1] + sides[1]])
     listed = box + off * np.array([*sides, *sides])
     far = box + 1000
-    assert matching([listed.tolist()], [far.tolist(), box.tolist()]) == {1: 0}
+    assert match_boxes([listed.tolist()], [far.tolist(), box.tolist()]) == {1: 0}
 
 
 def test_each_box_means_its_own_face() -> None:
-    assert matching([BESIDE, FACE], [FACE, BESIDE]) == {0: 1, 1: 0}
-    assert matching([], [FACE]) == {}
+    assert match_boxes([BESIDE, FACE], [FACE, BESIDE]) == {0: 1, 1: 0}
+    assert match_boxes([], [FACE]) == {}
 
 
 def test_of_boxes_that_mean_one_face_the_closest_has_it_and_the_others_none() -> None:
     loose = (85.0, 85.0, 215.0, 235.0)
     for listed in ([loose, FACE], [FACE, loose], [FACE, FACE, loose]):
-        assert matching(listed, [FACE, BESIDE]) == {0: listed.index(FACE)}
+        assert match_boxes(listed, [FACE, BESIDE]) == {0: listed.index(FACE)}
 
 
 def iou(box: Box, other: Box) -> float:
@@ -71,7 +71,7 @@ BOXES = st.lists(
 def test_no_face_and_no_box_is_taken_twice_and_none_for_a_worse_one(
     listed: list[Box], found: list[Box]
 ) -> None:
-    meant = matching(listed, found)
+    meant = match_boxes(listed, found)
     assert len(set(meant.values())) == len(meant)
     for face, box in meant.items():
         overlap = iou(listed[box], found[face])

@@ -47,28 +47,32 @@ def quad_of_ffhq(landmarks: np.ndarray) -> np.ndarray:
 
 @given(faces(), st.sampled_from([512, 1024]))
 def test_the_crop_is_the_square_of_ffhq(landmarks: np.ndarray, size_px: int) -> None:
-    corners = geometry.apply(geometry.ffhq_transform(landmarks, size_px), quad_of_ffhq(landmarks))
+    corners = geometry.apply_transform(geometry.ffhq_transform(landmarks, size_px), quad_of_ffhq(landmarks))
     low, high = -0.5, size_px - 0.5
     np.testing.assert_allclose(corners, [[low, low], [low, high], [high, high], [high, low]], atol=1e-6)
 
 
 @given(faces(), similarities())
 def test_alignment_undoes_any_similarity(landmarks: np.ndarray, move: np.ndarray) -> None:
-    moved = geometry.apply(move, landmarks)
-    aligned = geometry.apply(geometry.ffhq_transform(landmarks, 512), landmarks)
-    np.testing.assert_allclose(geometry.apply(geometry.ffhq_transform(moved, 512), moved), aligned, atol=1e-6)
+    moved = geometry.apply_transform(move, landmarks)
+    aligned = geometry.apply_transform(geometry.ffhq_transform(landmarks, 512), landmarks)
+    np.testing.assert_allclose(
+        geometry.apply_transform(geometry.ffhq_transform(moved, 512), moved), aligned, atol=1e-6
+    )
 
 
 @given(faces(), similarities())
 def test_there_and_back_again(points: np.ndarray, move: np.ndarray) -> None:
     back = geometry.invert(move)
-    np.testing.assert_allclose(geometry.apply(back, geometry.apply(move, points)), points, atol=1e-6)
+    np.testing.assert_allclose(
+        geometry.apply_transform(back, geometry.apply_transform(move, points)), points, atol=1e-6
+    )
     np.testing.assert_allclose(geometry.compose(back, move), IDENTITY, atol=1e-9)
 
 
 @given(faces(), similarities())
 def test_a_similarity_is_found_from_its_points(points: np.ndarray, move: np.ndarray) -> None:
-    found = geometry.similarity_between(points, geometry.apply(move, points))
+    found = geometry.similarity_between(points, geometry.apply_transform(move, points))
     np.testing.assert_allclose(found, move, atol=1e-6)
 
 
@@ -100,7 +104,7 @@ def test_the_warp_takes_pixels_where_the_transform_says(angle: float, scale: flo
     rotation = np.array([[c, -s], [s, c]])
     transform = np.column_stack([rotation, 31.5 - rotation @ [290, 310]])
     grid = np.stack(np.meshgrid(np.arange(64), np.arange(64)), axis=-1)
-    x, y = np.moveaxis(geometry.apply(geometry.invert(transform), grid), -1, 0)
+    x, y = np.moveaxis(geometry.apply_transform(geometry.invert(transform), grid), -1, 0)
     truth = 127.5 + 100 * np.sin(2 * np.pi * 0.01 * (x + 0.3 * y))
     crop = geometry.warp(photo, transform, 64).pixels[..., 0]
     assert np.abs(crop - truth).max() < 2.5
@@ -128,7 +132,7 @@ def test_the_warp_agrees_with_a_spline_at_four_times_its_resolution(scale: float
     times, margin, size_px = 4, 4, 64
     fine = (np.arange((size_px + 2 * margin) * times) + 0.5) / times - margin - 0.5
     x, y = np.moveaxis(
-        geometry.apply(geometry.invert(transform), np.stack(np.meshgrid(fine, fine), -1)), -1, 0
+        geometry.apply_transform(geometry.invert(transform), np.stack(np.meshgrid(fine, fine), -1)), -1, 0
     )
     large = ndimage.map_coordinates(photo[..., 1].astype(np.float32), [y, x], order=5, mode="mirror")
     edge = margin * times
@@ -174,7 +178,7 @@ def test_any_photo_can_be_warped_from_anywhere(size: tuple[int, int], shift: flo
 @settings(max_examples=50)
 @given(faces(), similarities())
 def test_turning_the_photo_changes_the_roll_only(landmarks: np.ndarray, move: np.ndarray) -> None:
-    before, after = geometry.pose(landmarks), geometry.pose(geometry.apply(move, landmarks))
+    before, after = geometry.pose(landmarks), geometry.pose(geometry.apply_transform(move, landmarks))
     assert (after.yaw, after.pitch) == pytest.approx((before.yaw, before.pitch), abs=1e-5)
     turn = math.degrees(math.atan2(move[1, 0], move[0, 0]))
     assert math.remainder(after.roll - before.roll - turn, 360) == pytest.approx(0, abs=1e-5)
@@ -220,7 +224,7 @@ def test_real_faces_land_where_another_tool_puts_them(shared_faces: Path) -> Non
         theirs = np.asarray(Image.open(raw.parents[1] / "aligned" / f"{raw.stem}.png").convert("RGB"))
         to_theirs = registration(ours, theirs)
         face = np.loadtxt(raw.parents[1] / "landmarks" / f"{raw.stem}.png.txt")
-        shifts.append(np.hypot(*(geometry.apply(to_theirs, face) - face).T).mean())
+        shifts.append(np.hypot(*(geometry.apply_transform(to_theirs, face) - face).T).mean())
     assert np.mean(shifts) < 5.5
     assert np.median(shifts) < 5
     assert np.max(shifts) < 12  # a profile, on which the landmark engines disagree

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facerefs.stages.faces.landmarks import MIRRORED_68, mirrored
+from facerefs.stages.faces.landmarks import MIRRORED_68, mirror_landmarks
 
 
 def test_left_and_right_are_exchanged_and_the_middle_stays() -> None:
@@ -42,5 +42,5 @@ def test_the_first_pixel_becomes_the_last_and_twice_is_nothing() -> None:
     points = np.random.default_rng(0).uniform(0, 9, (2, 68, 2)).astype(np.float32)
     points[0, 36] = 0, 5
     last = np.array([9, 19], np.float32)
-    assert mirrored(points, last)[0, 45].tolist() == [9, 5]
-    np.testing.assert_allclose(mirrored(mirrored(points, last), last), points, atol=1e-5)
+    assert mirror_landmarks(points, last)[0, 45].tolist() == [9, 5]
+    np.testing.assert_allclose(mirror_landmarks(mirror_landmarks(points, last), last), points, atol=1e-5)

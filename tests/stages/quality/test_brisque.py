@@ -47,7 +47,7 @@ def test_the_score_is_the_regressions_formula(monkeypatch: pytest.MonkeyPatch) -
     """Features that are a support vector themselves: the sum over all vectors, one by one."""
     model = module._model()
     chosen = model.vectors[7]
-    found = (chosen + 1) / 2 * (module._GREATEST - module._LEAST) + module._LEAST
+    found = (chosen + 1) / 2 * (module._MAX - module._MIN) + module._MIN
     monkeypatch.setattr(module, "features", lambda _: found)
     total = -model.rho
     for weight, vector in zip(model.weights, model.vectors, strict=True):

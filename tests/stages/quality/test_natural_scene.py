@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.special import gamma
 
-from facerefs.stages.quality.natural_scene import fit, normalised
+from facerefs.stages.quality.natural_scene import fit_aggd, normalise_contrast
 
 SHAPES = np.arange(0.2, 10.001, 0.001)
 RATIOS = gamma(2 / SHAPES) ** 2 / (gamma(1 / SHAPES) * gamma(3 / SHAPES))
@@ -34,7 +34,7 @@ def literal_fit(values: np.ndarray) -> tuple[float, float, float]:
 @settings(max_examples=50)
 @given(ROWS)
 def test_a_fit_of_many_rows_is_that_of_each_row_by_the_literal_table(values: np.ndarray) -> None:
-    found = fit(values)
+    found = fit_aggd(values)
     expected = np.array([literal_fit(row.astype(np.float64)) for row in values]).T
     np.testing.assert_allclose(
         found.shape, expected[0], atol=0.0011
@@ -46,7 +46,7 @@ def test_a_fit_of_many_rows_is_that_of_each_row_by_the_literal_table(values: np.
 @settings(max_examples=50)
 @given(ROWS)
 def test_mirrored_values_swap_the_sides(values: np.ndarray) -> None:
-    one, other = fit(values), fit(-values)
+    one, other = fit_aggd(values), fit_aggd(-values)
     np.testing.assert_allclose(one.left, other.right, rtol=1e-6, equal_nan=True)
     np.testing.assert_allclose(one.shape, other.shape, atol=0.0011)
 
@@ -54,7 +54,7 @@ def test_mirrored_values_swap_the_sides(values: np.ndarray) -> None:
 def test_the_shape_of_known_distributions_is_found() -> None:
     random = np.random.default_rng(0)
     drawn = np.stack([random.normal(0, 3, 400_000), random.laplace(0, 3, 400_000)]).astype(np.float32)
-    found = fit(drawn)
+    found = fit_aggd(drawn)
     assert found.shape == pytest.approx([2, 1], abs=0.02)
     assert found.left == pytest.approx([3, 3 * np.sqrt(2)], rel=0.01)
     assert found.mean == pytest.approx([0, 0], abs=0.02)
@@ -65,7 +65,7 @@ def test_the_mean_of_a_skewed_fit_is_near_that_of_its_values() -> None:
     left, right = 1.0, 3.0  # a value falls on a side with the side's share of the width
     sides = np.where(random.random(400_000) < left / (left + right), -left, right)
     values = np.abs(random.normal(0, 1, sides.shape)) * sides
-    found = fit(values[None].astype(np.float32))
+    found = fit_aggd(values[None].astype(np.float32))
     assert found.shape[0] == pytest.approx(2, abs=0.02)
     assert found.mean[0] == pytest.approx(values.mean(), abs=0.02)
 
@@ -84,9 +84,9 @@ def test_normalised_luminance_is_the_papers_formula() -> None:
         expected[row, column] = (luma[row, column] - mean) / (
             np.sqrt((window * (patch - mean) ** 2).sum()) + 1
         )
-    np.testing.assert_allclose(normalised(luma), expected, atol=1e-4)
+    np.testing.assert_allclose(normalise_contrast(luma), expected, atol=1e-4)
 
 
 @given(st.floats(0, 255, width=32))
 def test_a_flat_area_of_any_brightness_is_exactly_zero(level: float) -> None:
-    assert not normalised(np.full((9, 11), level, dtype=np.float32)).any()
+    assert not normalise_contrast(np.full((9, 11), level, dtype=np.float32)).any()

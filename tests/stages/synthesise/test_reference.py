@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facerefs.stages.faces.geometry import apply as through
+from facerefs.schemas.arrays import Float64s
+from facerefs.stages.faces.geometry import apply_transform as through
 from facerefs.stages.faces.geometry import ffhq_transform, pose, warp
 from facerefs.stages.synthesise.parameters import Synthesis, draw
-from facerefs.stages.synthesise.reference import reference
+from facerefs.stages.synthesise.reference import synthesise_reference
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import View, render
-from tests.stages.synthesise.faces import Points, landmarks_of
+from tests.stages.synthesise.faces import landmarks_of
 
 SIDE_PX = 128
 FACE = slice(17, 68)  # of the landmarks: all but the contour, which rendered heads cut off at an edge
@@ -27,20 +28,20 @@ NOSE_TIP = 30
 
 
 @cache
-def photo(number: int = 0) -> tuple[NDArray[np.uint8], Points]:
+def photo(number: int = 0) -> tuple[NDArray[np.uint8], Float64s]:
     found = render(draw_person(5, number), View(), SIDE_PX)
     transform = ffhq_transform(found.landmarks, SIDE_PX)
     return warp(found.image, transform, SIDE_PX).pixels, through(transform, found.landmarks)
 
 
-def px_apart(one: Points, other: Points) -> float:
+def px_apart(one: Float64s, other: Float64s) -> float:
     """Mean distance, in px of a face of 512."""
     return float(np.hypot(*(one - other)[FACE].T).mean() * 512 / SIDE_PX)
 
 
 def test_nothing_changed_gives_the_target_back() -> None:
     pixels, landmarks = photo()
-    made, moved = reference(pixels, landmarks, Synthesis())
+    made, moved = synthesise_reference(pixels, landmarks, Synthesis())
     assert np.array_equal(made, pixels)
     np.testing.assert_allclose(moved, landmarks, atol=1e-3)
 
@@ -57,7 +58,7 @@ def test_landmarks_are_those_of_the_person_in_that_pose(
     posed = replace(view, yaw_deg=view.yaw_deg + yaw_deg, pitch_deg=view.pitch_deg + pitch_deg)
     truth = landmarks_of(person, posed, SIDE_PX)
     blank = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
-    _, found = reference(blank, before, Synthesis(yaw_deg=yaw_deg, pitch_deg=pitch_deg))
+    _, found = synthesise_reference(blank, before, Synthesis(yaw_deg=yaw_deg, pitch_deg=pitch_deg))
     assert px_apart(found, truth) < 0.5 * px_apart(before, truth)
     assert px_apart(found, truth) < 2.5
 
@@ -65,8 +66,8 @@ def test_landmarks_are_those_of_the_person_in_that_pose(
 def test_positive_angles_look_right_and_up_by_about_as_much_as_is_asked_for() -> None:
     pixels, landmarks = photo()
     before = pose(landmarks)
-    _, right = reference(pixels, landmarks, Synthesis(yaw_deg=12))
-    _, up = reference(pixels, landmarks, Synthesis(pitch_deg=9))
+    _, right = synthesise_reference(pixels, landmarks, Synthesis(yaw_deg=12))
+    _, up = synthesise_reference(pixels, landmarks, Synthesis(pitch_deg=9))
     assert pose(right).yaw - before.yaw == pytest.approx(12, abs=2)
     assert pose(up).pitch - before.pitch == pytest.approx(9, abs=2)
     assert right[NOSE_TIP, 0] - landmarks[NOSE_TIP, 0] > 0.02 * SIDE_PX
@@ -80,7 +81,7 @@ def test_the_pixels_go_where_the_landmarks_say() -> None:
         dark = np.zeros_like(pixels)
         cv2.circle(dark, tuple(np.rint(landmarks[point]).astype(int)), 2, (255, 255, 255), -1)
         off = np.rint(landmarks[point]) - landmarks[point]
-        made, moved = reference(dark, landmarks, Synthesis(yaw_deg=-11, pitch_deg=6, smile=0.5))
+        made, moved = synthesise_reference(dark, landmarks, Synthesis(yaw_deg=-11, pitch_deg=6, smile=0.5))
         weights = made[..., 0].astype(float)
         y, x = np.mgrid[:SIDE_PX, :SIDE_PX]
         centre = np.array([(x * weights).sum(), (y * weights).sum()]) / weights.sum()
@@ -90,7 +91,7 @@ def test_the_pixels_go_where_the_landmarks_say() -> None:
 def test_a_face_that_is_turned_far_turns_back_instead() -> None:
     landmarks = landmarks_of(draw_person(5, 0), View(yaw_deg=20), SIDE_PX)
     blank = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
-    _, further = reference(blank, landmarks, Synthesis(yaw_deg=14))
+    _, further = synthesise_reference(blank, landmarks, Synthesis(yaw_deg=14))
     assert -11 < pose(further).yaw - pose(landmarks).yaw < -4
 
 
@@ -98,21 +99,21 @@ def test_a_face_that_is_turned_far_turns_back_instead() -> None:
 def test_no_face_is_turned_away_beyond_what_it_was(more_deg: float) -> None:
     landmarks = landmarks_of(draw_person(5, 0), View(yaw_deg=30), SIDE_PX)
     blank = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
-    _, moved = reference(blank, landmarks, Synthesis(yaw_deg=more_deg))
+    _, moved = synthesise_reference(blank, landmarks, Synthesis(yaw_deg=more_deg))
     assert pose(moved).yaw < pose(landmarks).yaw - 1
 
 
 def test_a_smile_lifts_the_corners_of_the_mouth_apart() -> None:
     pixels, landmarks = photo()
-    _, smiling = reference(pixels, landmarks, Synthesis(smile=1))
-    _, sad = reference(pixels, landmarks, Synthesis(smile=-1))
+    _, smiling = synthesise_reference(pixels, landmarks, Synthesis(smile=1))
+    _, sad = synthesise_reference(pixels, landmarks, Synthesis(smile=-1))
     assert (smiling[[48, 54], 1] < sad[[48, 54], 1] - 2).all()
     assert smiling[54, 0] - smiling[48, 0] > sad[54, 0] - sad[48, 0] + 2
 
 
 def test_the_reference_is_aligned_as_every_face_is() -> None:
     pixels, landmarks = photo(1)
-    _, moved = reference(pixels, landmarks, draw(0, "face", 0))
+    _, moved = synthesise_reference(pixels, landmarks, draw(0, "face", 0))
     np.testing.assert_allclose(ffhq_transform(moved, SIDE_PX), [[1, 0, 0], [0, 1, 0]], atol=1e-4)
 
 
@@ -120,8 +121,8 @@ def test_the_light_comes_from_where_it_is_said_to() -> None:
     pixels, landmarks = photo()
     cheeks = [tuple(np.rint(landmarks[[i, j]].mean(0)).astype(int)) for i, j in ((2, 31), (14, 35))]
 
-    def brightness(synthesis: Synthesis) -> Points:
-        made, _ = reference(pixels, landmarks, synthesis)
+    def brightness(synthesis: Synthesis) -> Float64s:
+        made, _ = synthesise_reference(pixels, landmarks, synthesis)
         soft = cv2.GaussianBlur(made, (0, 0), 3).mean(-1)
         return np.array([soft[y, x] for x, y in cheeks])
 
@@ -136,7 +137,7 @@ def test_the_light_comes_from_where_it_is_said_to() -> None:
 def test_warmth_adds_red_and_takes_blue() -> None:
     pixels, landmarks = photo()
     colour = pixels.mean((0, 1))
-    red, _, blue = reference(pixels, landmarks, Synthesis(warmth=1))[0].mean((0, 1)) - colour
+    red, _, blue = synthesise_reference(pixels, landmarks, Synthesis(warmth=1))[0].mean((0, 1)) - colour
     assert red > 3
     assert blue < -3
 
@@ -150,8 +151,8 @@ def test_ageing_changes_the_detail_of_the_skin_and_nothing_around_it() -> None:
     def cheek(image: NDArray[np.uint8]) -> float:
         return float(np.abs(cv2.Laplacian(image[y - 6 : y + 6, x - 6 : x + 6].astype(np.float32), -1)).mean())
 
-    old = reference(pixels, landmarks, Synthesis(ageing=1))[0]
-    young = reference(pixels, landmarks, Synthesis(ageing=-1))[0]
+    old = synthesise_reference(pixels, landmarks, Synthesis(ageing=1))[0]
+    young = synthesise_reference(pixels, landmarks, Synthesis(ageing=-1))[0]
     assert cheek(old) > 1.4 * cheek(pixels) > 2 * cheek(young)
     assert np.array_equal(old[:12], pixels[:12])
     x, y = np.rint(landmarks[36:42].mean(0)).astype(int)
@@ -165,11 +166,11 @@ def test_ageing_changes_the_detail_of_the_skin_and_nothing_around_it() -> None:
 )
 def test_any_synthesis_gives_a_face_and_the_same_one_again(synthesis: Synthesis, number: int) -> None:
     pixels, landmarks = photo(number)
-    made, moved = reference(pixels, landmarks, synthesis)
+    made, moved = synthesise_reference(pixels, landmarks, synthesis)
     assert made.shape == pixels.shape
     assert made.dtype == np.uint8
     assert (np.abs(moved - landmarks) < 0.25 * SIDE_PX).all()
-    again, _ = reference(pixels.copy(), landmarks.copy(), synthesis)
+    again, _ = synthesise_reference(pixels.copy(), landmarks.copy(), synthesis)
     assert np.array_equal(made, again)
 
 
@@ -180,7 +181,7 @@ def test_threads_do_not_change_a_byte() -> None:
         made = []
         for threads in (1, 3):
             cv2.setNumThreads(threads)
-            made.append(reference(pixels, landmarks, draw(0, "face", 1))[0])
+            made.append(synthesise_reference(pixels, landmarks, draw(0, "face", 1))[0])
     finally:
         cv2.setNumThreads(before)
     assert np.array_equal(*made)
@@ -191,11 +192,11 @@ import hashlib, numpy as np
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import View
 from facerefs.stages.synthesise.parameters import draw
-from facerefs.stages.synthesise.reference import reference
+from facerefs.stages.synthesise.reference import synthesise_reference
 from tests.stages.synthesise.faces import landmarks_of
 pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 points = landmarks_of(draw_person(5, 0), View(), 128).round(3)
-print(hashlib.sha256(reference(pixels, points, draw(0, "face", 0))[0].tobytes()).hexdigest())
+print(hashlib.sha256(synthesise_reference(pixels, points, draw(0, "face", 0))[0].tobytes()).hexdigest())
 """
 
 
@@ -223,6 +224,6 @@ def test_a_processor_with_fewer_instructions_gives_the_same_bytes() -> None:
         np.stack([np.arange(68.0), np.arange(68.0)], 1),
     ],
 )
-def test_landmarks_of_no_face_are_refused(landmarks: Points) -> None:
+def test_landmarks_of_no_face_are_refused(landmarks: Float64s) -> None:
     with pytest.raises(ValueError, match="the landmarks"):
-        reference(np.zeros((64, 64, 3), np.uint8), landmarks, Synthesis(yaw_deg=5))
+        synthesise_reference(np.zeros((64, 64, 3), np.uint8), landmarks, Synthesis(yaw_deg=5))

@@ -20,7 +20,7 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, PAIRS, loaded
 from facerefs.stages.images.encode import ImageFormat, decode_image, encode_pixels
 from facerefs.stages.synthesise.parameters import Synthesis, draw, draw_json
-from facerefs.stages.synthesise.reference import reference
+from facerefs.stages.synthesise.reference import synthesise_reference
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import View
 from facerefs.trainers.check import check as training_check
@@ -107,7 +107,7 @@ def test_a_sample_holds_what_its_pair_says(any_set: Path) -> None:
         assert entry["face"] == face
         assert entry["licence"] == "CC0"
         assert not entry.keys() & {"embedding", "similarity", "transform"}
-        made, landmarks = reference(truth, said["target"]["landmarks"], drawn)
+        made, landmarks = synthesise_reference(truth, said["target"]["landmarks"], drawn)
         assert np.allclose(entry["landmarks"], landmarks, atol=1e-3)
         assert entry["yaw"] != said["target"]["yaw"]
         stored = decode_image(files[f"ref{rank}.{ending}"]).astype(int)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from facerefs.schemas.operations import Resize
-from facerefs.stages.degrade.apply_theta import degrade, degrade_and_restore
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back
 from facerefs.trainers.geometry.flow import backward_warp
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
 
@@ -15,7 +15,7 @@ from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduc
 def test_what_a_recipe_reduced_comes_back_from_its_enlargement(side: int, small: int) -> None:
     torch.manual_seed(0)
     faces, thetas = torch.rand(2, 3, side, side), [(Resize(small, small, "bicubic_antialias"),)] * 2
-    found = before_enlargement(degrade_and_restore(faces, thetas), small)
+    found = before_enlargement(degrade_and_resize_back(faces, thetas), small)
     assert torch.allclose(found, degrade(faces, thetas).pixels, atol=2e-6)
     inside = (..., slice(2, -2), slice(2, -2))  # at the border MATLAB mirrors, and torch leaves out
     assert torch.allclose(found[inside], reduced(faces, small)[inside], atol=1e-5)

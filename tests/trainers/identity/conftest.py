@@ -39,5 +39,5 @@ def make_faces(size_px: int) -> Faces:
         photo = render(draw_person(5, person), draw_view(5, person, 0), 192)
         transform = geometry.ffhq_transform(photo.landmarks, size_px)
         pixels.append(geometry.warp(photo.image, transform, size_px).pixels)
-        points.append(geometry.apply(transform, photo.landmarks).astype(np.float32))
+        points.append(geometry.apply_transform(transform, photo.landmarks).astype(np.float32))
     return Faces(pixels, points)

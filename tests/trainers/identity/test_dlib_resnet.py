@@ -10,11 +10,11 @@ from PIL import Image
 
 from facerefs.stages.engines.dlib_layers import read_resnet
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, packaged
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, DLIB_LANDMARKS, find_dlib_weights
 from facerefs.trainers.identity.dlib import load_dlib_resnet
 from tests.trainers.identity.conftest import Faces
 
-FILE = packaged(None, DLIB_EMBEDDER)
+FILE = find_dlib_weights(None, DLIB_EMBEDDER)
 
 
 def test_it_gives_the_descriptors_that_dlib_gives(aligned_faces: Faces) -> None:
@@ -102,7 +102,7 @@ def test_weights_that_overflow_with_their_affine_layer_are_refused(tmp_path: Pat
 
 def test_another_file_of_dlibs_bytes_beyond_the_end_and_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingWeights, match="is larger than"):
-        read_resnet(packaged(None, DLIB_LANDMARKS))
+        read_resnet(find_dlib_weights(None, DLIB_LANDMARKS))
     longer = tmp_path / "longer.dat"
     longer.write_bytes(FILE.read_bytes() + b"x")
     with pytest.raises(MissingWeights, match="1 bytes follow its last layer"):

@@ -10,7 +10,7 @@ from torch import Tensor
 from facerefs.stages.engines.dlib import DlibResnet
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.engines.insightface import ArcFace
-from facerefs.stages.engines.weights import DLIB_EMBEDDER, packaged
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, find_dlib_weights
 from facerefs.trainers.identity.embedder import Embedder, check_same, load_embedder
 from facerefs.trainers.losses.distances import identity_loss
 from tests.trainers.identity.conftest import Faces
@@ -46,7 +46,7 @@ def test_dlibs_embedder_gives_unit_vectors_near_the_engines(
 def test_names_and_dimensions_are_those_of_the_engines(dlibs: Embedder, tmp_path: Path) -> None:
     assert (dlibs.name, dlibs.dimensions) == (DlibResnet().name, 128)
     copy = tmp_path / "my_weights.dat"
-    copy.symlink_to(packaged(None, DLIB_EMBEDDER))
+    copy.symlink_to(find_dlib_weights(None, DLIB_EMBEDDER))
     assert load_embedder(str(copy), "cpu").name == DlibResnet(str(copy)).name
     file = str(write_embedder(tmp_path / "small.onnx"))
     arcface = load_embedder(file, "cpu")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from facerefs.stages.degrade.apply_theta import degrade_and_restore
+from facerefs.stages.degrade.apply_theta import degrade_and_resize_back
 from facerefs.stages.degrade.program import Program, compile_thetas
-from facerefs.stages.degrade.recipes import RECIPES, draw, theta_seed
+from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from facerefs.trainers.losses.cycle import degraded_again
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
@@ -54,7 +54,7 @@ def test_it_is_the_engine_on_the_clamped_face_in_the_other_range() -> None:
     restored = ready.target * 1.7 + 0.1
     assert (restored.abs() > 1).any()
     seen = ((restored.clamp(-1, 1) + 1) / 2).clamp(0, 1)
-    expected = degrade_and_restore(seen, ready.thetas) * 2 - 1
+    expected = degrade_and_resize_back(seen, ready.thetas) * 2 - 1
     found = degraded_again(restored, ready.program)
     assert (found - expected).abs().mean() < 1e-4
     assert found.abs().max() <= 1
@@ -100,7 +100,7 @@ def test_outside_the_range_the_gradient_passes_only_if_it_leads_back(
 
 
 def test_a_real_recipe_passes_gradient_to_every_image() -> None:
-    thetas = [draw(RECIPES["refine"], theta_seed(0, str(i), 0), SIZE_PX) for i in range(3)]
+    thetas = [draw(RECIPES["refine"], derive_seed(0, str(i), 0), SIZE_PX) for i in range(3)]
     restored = torch.rand(3, 3, SIZE_PX, SIZE_PX).mul(2).sub(1).requires_grad_()
     degraded_again(restored, compile_thetas(thetas, SIZE_PX, SIZE_PX)).square().sum().backward()
     assert restored.grad is not None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from facerefs.stages.degrade.apply_theta import degrade_and_resize_back
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.training_module import TrainingModule
@@ -143,9 +144,8 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Dev
         a, b = restored[i].flatten()[:8], seen.reference_embeddings[i, 0]
         a = a + batch.landmarks[i, 8:12].flatten() / SIDE_PX  # the pose of the truth, not of the reference
         identity += 1 - (a @ b / (a.norm() * b.norm())).item()
-    from facerefs.stages.degrade.apply_theta import degrade_and_restore
 
-    again = degrade_and_restore((restored.clamp(-1, 1) + 1) / 2, batch.thetas) * 2 - 1
+    again = degrade_and_resize_back((restored.clamp(-1, 1) + 1) / 2, batch.thetas) * 2 - 1
     cycle = (again - seen.degraded).square().mean().item()
     assert terms["minimum"].item() == pytest.approx(2 * minimum / (3 * SIDE_PX**2), rel=1e-4)
     assert terms["cycle"].item() == pytest.approx(3 * cycle, rel=1e-3)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facerefs.schemas.operations import Range
-from facerefs.stages.degrade.recipe import RandomNoise, RandomResize, Recipe, Round
+from facerefs.stages.degrade.recipe import Pass, RandomNoise, RandomResize, Recipe
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.hull import face_hull
@@ -625,7 +625,7 @@ def with_(**changes: object) -> Rpf:
 
 
 NOISY = Recipe(
-    "noisy", (Round(resize=RandomResize(reduction=Range(8, 8)), noise=RandomNoise(sigma=Range(0, 9))),)
+    "noisy", (Pass(resize=RandomResize(reduction=Range(8, 8)), noise=RandomNoise(sigma=Range(0, 9))),)
 )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facerefs.schemas.operations import Blur, Gray, Jpeg, Mirror, MotionBlur, Noise, Resize
 from facerefs.schemas.theta import Theta
-from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, restored
+from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, resize_back
 from facerefs.stages.faces.boxes import component_boxes
 from facerefs.stages.faces.landmarks import MIRRORED_68
 from facerefs.trainers.stream.samples.augment import crop, mirror, mirror_landmarks, mirror_theta
@@ -109,8 +109,8 @@ _OPERATIONS = st.sampled_from(
 @given(theta=st.lists(_OPERATIONS, max_size=4).map(tuple))
 def test_degrading_the_mirrored_face_by_the_mirrored_theta_mirrors_the_degraded_face(theta: Theta) -> None:
     face = torch.from_numpy(_sample().target.image).permute(2, 0, 1)[None].float() / 255
-    plain = restored(degrade(face, [theta]), SIZE_PX, SIZE_PX)
-    mirrored = restored(degrade(face.flip(-1), [mirror_theta(theta)]), SIZE_PX, SIZE_PX)
+    plain = resize_back(degrade(face, [theta]), SIZE_PX, SIZE_PX)
+    mirrored = resize_back(degrade(face.flip(-1), [mirror_theta(theta)]), SIZE_PX, SIZE_PX)
     # JPEG rounds coefficients, and another order of sums may round a half to the other side.
     assert (mirrored - plain.flip(-1)).abs().mean() < 1e-3
 

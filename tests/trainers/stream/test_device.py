@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from facerefs.schemas.operations import Mirror
-from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, restored
-from facerefs.stages.degrade.operations.padded_batch import Canvas
+from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, resize_back
+from facerefs.stages.degrade.operations.padded_batch import PaddedBatch
 from facerefs.trainers.geometry.tps import warp_images
 from facerefs.trainers.stream.batches.batch import FaceBatch, collate
 from facerefs.trainers.stream.batches.device import DeviceBatches, on_device
@@ -83,7 +83,7 @@ def test_a_stored_degraded_face_is_what_the_engine_makes_of_the_target(device: s
     """Flipped faces too: the program of a batch is that of what it holds."""
     batch = _batch(flip_chance=1.0)
     stored = _one(batch, device, value_range=(0, 1)).degraded.cpu()
-    made = restored(degrade(batch.target.float() / 255, batch.program), SIZE_PX, SIZE_PX)
+    made = resize_back(degrade(batch.target.float() / 255, batch.program), SIZE_PX, SIZE_PX)
     # The engine's JPEG is not libjpeg to the bit; a wrong theta is off by tens of levels.
     assert (stored - made).abs().mean() < 2 / 255
     assert all(theta[0] == Mirror() == theta[-1] for theta in batch.thetas)
@@ -94,7 +94,7 @@ def test_a_fresh_degradation_is_that_of_the_logged_theta(device: str) -> None:
     batch = _batch(degradation="gfpgan")
     assert batch.degraded is None
     ready = _one(batch, device, value_range=(0, 1))
-    expected = restored(degrade(batch.target.float() / 255, batch.thetas), SIZE_PX, SIZE_PX)
+    expected = resize_back(degrade(batch.target.float() / 255, batch.thetas), SIZE_PX, SIZE_PX)
     assert (ready.degraded.cpu() - expected).abs().mean() < 1e-3
     assert _one(batch, device, degrade=None).degraded is None
 
@@ -184,7 +184,7 @@ def test_after_an_error_the_source_is_left_alone() -> None:
 
 
 def test_an_error_of_the_work_is_raised_too() -> None:
-    def refuse(images: Tensor, program: object) -> Canvas:
+    def refuse(images: Tensor, program: object) -> PaddedBatch:
         raise ValueError("no degradation today")
 
     with pytest.raises(ValueError, match="no degradation today"):

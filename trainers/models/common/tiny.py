@@ -6,12 +6,12 @@ Of a recipe lengths shrink with the face, noise and JPEG do not.
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import (
     BlurKinds,
+    IntRange,
+    Pass,
     RandomBlur,
     RandomNoise,
     RandomResize,
     Recipe,
-    Round,
-    WholeRange,
 )
 from facerefs.trainers.loop.settings import Loop
 
@@ -29,11 +29,11 @@ _GAUSSIANS = BlurKinds(isotropic=1, anisotropic=1)
 REFINE_256 = Recipe(
     "refine_256",
     (
-        Round(
-            blur=RandomBlur(_GAUSSIANS, taps=WholeRange(21, 21), sigma_px=Range(0.5, 7.5)),
+        Pass(
+            blur=RandomBlur(_GAUSSIANS, taps=IntRange(21, 21), sigma_px=Range(0.5, 7.5)),
             resize=RandomResize(reduction=Range(2.0, 15.0)),
             noise=RandomNoise(sigma=Range(0.0, 20.0)),
-            jpeg_quality=WholeRange(30, 80),
+            jpeg_quality=IntRange(30, 80),
         ),
     ),
 )
@@ -43,7 +43,7 @@ def _at_64_px(
     name: str,
     most_sigma_px: float,
     most_noise: float,
-    jpeg_quality: WholeRange,
+    jpeg_quality: IntRange,
     kinds: BlurKinds = _GAUSSIANS,
     motion_px: Range = RandomBlur.motion_px,
 ) -> Recipe:
@@ -51,8 +51,8 @@ def _at_64_px(
     return Recipe(
         name,
         (
-            Round(
-                blur=RandomBlur(kinds, WholeRange(7, 7), Range(0.2, most_sigma_px), motion_px),
+            Pass(
+                blur=RandomBlur(kinds, IntRange(7, 7), Range(0.2, most_sigma_px), motion_px),
                 resize=RandomResize(reduction=Range(1.5, 4.0)),
                 noise=RandomNoise(sigma=Range(0.0, most_noise)),
                 jpeg_quality=jpeg_quality,
@@ -63,7 +63,7 @@ def _at_64_px(
 
 _WITH_MOTION = BlurKinds(isotropic=1, anisotropic=1, motion=1)
 
-TINY_REFINE = _at_64_px("tiny_refine", 2.0, 20.0, WholeRange(30, 80))
-TINY_GFPGAN = _at_64_px("tiny_gfpgan", 1.5, 20.0, WholeRange(60, 100))
-TINY_RDFR = _at_64_px("tiny_rdfr", 1.5, 15.0, WholeRange(60, 100))
-TINY_POSEVARIED = _at_64_px("tiny_posevaried", 1.5, 25.0, WholeRange(5, 50), _WITH_MOTION, Range(1.0, 7.0))
+TINY_REFINE = _at_64_px("tiny_refine", 2.0, 20.0, IntRange(30, 80))
+TINY_GFPGAN = _at_64_px("tiny_gfpgan", 1.5, 20.0, IntRange(60, 100))
+TINY_RDFR = _at_64_px("tiny_rdfr", 1.5, 15.0, IntRange(60, 100))
+TINY_POSEVARIED = _at_64_px("tiny_posevaried", 1.5, 25.0, IntRange(5, 50), _WITH_MOTION, Range(1.0, 7.0))

@@ -1,13 +1,13 @@
 """Degradation by a scale factor, as super-resolution wants it."""
 
-from facerefs.stages.degrade.recipe import RandomResize, Recipe, Round
+from facerefs.stages.degrade.recipe import Pass, RandomResize, Recipe
 from facerefs.stages.degrade.recipes import RECIPES
 
 
 def bicubic_by(factor: int) -> Recipe:
     """The degradation of a scale factor: MATLAB's antialiased bicubic reduction and nothing else."""
     resize = RandomResize(reduction_choices=(float(factor),), modes=("bicubic_antialias",))
-    return Recipe(f"bicubic_{factor}", (Round(resize=resize),))
+    return Recipe(f"bicubic_{factor}", (Pass(resize=resize),))
 
 
 def check_reduces(degradation: str | Recipe, factor: int) -> None:

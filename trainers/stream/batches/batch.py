@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerefs.schemas.theta import Theta
-from facerefs.stages.degrade.operations.padded_batch import Canvas, canvas_of
+from facerefs.stages.degrade.operations.padded_batch import PaddedBatch, pad_batch
 from facerefs.stages.degrade.program import Program, compile_thetas
 from facerefs.trainers.stream.samples.prepare import Prepared
 from facerefs.trainers.stream.samples.sample import Face
@@ -40,7 +40,7 @@ class FaceBatch:
     reference_count: Tensor  # (B,) int64
     reference_embeddings: Tensor  # (B, K, D) float32
     reference_masks: Tensor | None  # (B, K, 1, H, W) uint8
-    degraded: Canvas | None  # uint8, as stored; None if `program` is to make it from the target
+    degraded: PaddedBatch | None  # uint8, as stored; None if `program` is to make it from the target
     program: Program  # the thetas, compiled
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "FaceBatch":
@@ -54,7 +54,9 @@ class FaceBatch:
     def _each(self, move: Any) -> "FaceBatch":
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         moved = {
-            name: move(part) for name, part in parts.items() if isinstance(part, Tensor | Canvas | Program)
+            name: move(part)
+            for name, part in parts.items()
+            if isinstance(part, Tensor | PaddedBatch | Program)
         }
         return replace(self, **moved)
 
@@ -98,7 +100,7 @@ def collate(prepared: Sequence[Prepared], references: int, at_once: int | None =
         reference_count=torch.tensor([len(sample.references) for sample in samples]),
         reference_embeddings=_grouped(_embeddings(slots, dimensions), around),
         reference_masks=None if masks is None else _grouped(masks, around),
-        degraded=_canvas([sample.degraded for sample in samples]),
+        degraded=_padded([sample.degraded for sample in samples]),
         program=compile_thetas(thetas, height, width, at_once),
     )
 
@@ -145,8 +147,8 @@ def _masks(faces: Sequence[Face | None], height: int, width: int) -> Tensor | No
     return masks
 
 
-def _canvas(images: Sequence[NDArray[np.uint8] | None]) -> Canvas | None:
+def _padded(images: Sequence[NDArray[np.uint8] | None]) -> PaddedBatch | None:
     stored = [image for image in images if image is not None]
     if len(stored) not in (0, len(images)):
         raise ValueError(f"a batch cannot mix {len(stored)} stored degraded faces with fresh degradations")
-    return canvas_of(stored) if stored else None
+    return pad_batch(stored) if stored else None

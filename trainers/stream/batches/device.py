@@ -20,7 +20,7 @@ from facerefs.trainers.stream.batches.stall_timer import StallTimer
 def on_device(
     batches: Iterable[FaceBatch],
     device: torch.device | str,
-    degrade: Degrade | None = apply_theta.degrade_and_restore,
+    degrade: Degrade | None = apply_theta.degrade_and_resize_back,
     warp: Warp | None = warp_images,
     dtype: torch.dtype = torch.float32,
     value_range: tuple[float, float] = (-1.0, 1.0),

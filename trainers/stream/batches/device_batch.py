@@ -97,8 +97,8 @@ def _unit(pixels: Tensor) -> Tensor:
 def _degraded(batch: FaceBatch, target: Tensor, degrade: Degrade) -> Tensor:
     if batch.degraded is None:
         return degrade(target, batch.program)
-    canvas = replace(batch.degraded, pixels=_unit(batch.degraded.pixels))
-    return apply_theta.restored(canvas, *target.shape[-2:])
+    degraded = replace(batch.degraded, pixels=_unit(batch.degraded.pixels))
+    return apply_theta.resize_back(degraded, *target.shape[-2:])
 
 
 def _warp(

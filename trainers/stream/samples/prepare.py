@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from facerefs.schemas.sample import MAX_REFERENCES, MAX_SIDE_PX
+from facerefs.stages.degrade.draws import derive_seed
 from facerefs.stages.degrade.draws import draw as draw_theta
-from facerefs.stages.degrade.draws import theta_seed
 from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
@@ -134,10 +134,10 @@ class FacePreparation:
 
     def _degraded_anew(self, sample: Sample, position: int) -> Sample:
         recipe = RECIPES[self.degradation] if isinstance(self.degradation, str) else self.degradation
-        seed = theta_seed(self.seed, sample.key, position)
+        seed = derive_seed(self.seed, sample.key, position)
         return replace(sample, theta=draw_theta(recipe, seed, sample.target.image.shape[0]))
 
 
 def _uniform(seed: int, position: int, name: str) -> float:
     """A number in [0, 1), of 53 bits, that is a pure function of the seed, the place in the stream and a name."""
-    return (theta_seed(seed, name, position) >> 11) * 2.0**-53
+    return (derive_seed(seed, name, position) >> 11) * 2.0**-53

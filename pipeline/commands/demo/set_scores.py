@@ -1,4 +1,4 @@
-"""What became of the planted defects in the end: in the people, and in the pairs that a network would learn from."""
+"""Scores of the finished set against the planted truth: its people, and its pairs of target and reference."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facerefs.pipeline.commands.demo.plant import Photo
+from facerefs.pipeline.commands.demo.plant import PhotoTruth
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.arrays import Int64s
 from facerefs.schemas.reject import Reject
 from facerefs.stages.identities.clustering_metrics import bcubed, pairwise
 from facerefs.stages.identities.people import UNASSIGNED
-from facerefs.stages.search.similarity import Ints
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """What became of the planted defects in the end: in the pairs that a network would learn from."""
+    """Faults among the accepted pairs of target and reference."""
 
     pairs: int
-    of_two_people: int
-    of_copies: int
-    in_two_splits: int  # shots, whatever they were taken for
+    of_two_people: int  # pairs
+    of_copies: int  # pairs of a photo and its copy
+    in_two_splits: int  # shots
 
 
 @dataclass(frozen=True)
 class PeopleScore:
-    """How well the identities agree with the people: F from 0 to 1."""
+    """How well the identities agree with the true people: pairwise and BCubed F, 0 to 1."""
 
     people: int
     identities: int
@@ -35,18 +35,18 @@ class PeopleScore:
 
 
 @dataclass(frozen=True)
-class Face:
-    """A face that was looked at by `cluster`, and what is true of its photo."""
+class ScoredFace:
+    """A row of `identities`, with the truth about its photo."""
 
     id: str
-    photo: Photo
+    photo: PhotoTruth
     identity: str | None
     decision: str
     reject: str | None
 
 
-def score_pairs(storage: Storage, truth: list[Photo]) -> PairScore:
-    """Counts the accepted pairs that show two people, or one photo twice."""
+def score_pairs(storage: Storage, truth: list[PhotoTruth]) -> PairScore:
+    """Score the accepted pairs: how many show two people, or the same photo twice."""
     by_path = {photo.path: photo for photo in truth}
     photo_of = {row["id"]: by_path[row["key"]] for row in storage.scan("faces", ("id", "key")).to_pylist()}
     pairs = [
@@ -62,7 +62,7 @@ def score_pairs(storage: Storage, truth: list[Photo]) -> PairScore:
     )
 
 
-def _in_two_splits(storage: Storage, photo_of: dict[str, Photo]) -> int:
+def _in_two_splits(storage: Storage, photo_of: dict[str, PhotoTruth]) -> int:
     splits: dict[str, set[str]] = defaultdict(set)
     for row in storage.scan("samples", ("split", "target", "references", "reject")).to_pylist():
         for face in (row["target"], *row["references"]):
@@ -70,10 +70,12 @@ def _in_two_splits(storage: Storage, photo_of: dict[str, Photo]) -> int:
     return sum(len(found) > 1 for found in splits.values())
 
 
-def score_people(storage: Storage, truth: list[Photo]) -> PeopleScore:
-    """Holds the identities against the people; a face that was left out is one that was not found."""
-    faces = list(faces_of(storage, {photo.path: photo for photo in truth}))
-    faces = [face for face in faces if face.reject != Reject.SECOND_NAME]  # whose shot is there
+def score_people(storage: Storage, truth: list[PhotoTruth]) -> PeopleScore:
+    """Score the identities against the true people; a rejected face counts as not found."""
+    faces = list(scored_faces(storage, {photo.path: photo for photo in truth}))
+    faces = [
+        face for face in faces if face.reject != Reject.SECOND_NAME
+    ]  # another copy of the shot is counted
     true, found = (
         _numbered(names)
         for names in ([face.photo.person for face in faces], [face.identity for face in faces])
@@ -86,14 +88,14 @@ def score_people(storage: Storage, truth: list[Photo]) -> PeopleScore:
     )
 
 
-def _numbered(names: list[str | None]) -> Ints:
+def _numbered(names: list[str | None]) -> Int64s:
     numbers = np.unique(np.array([name or "" for name in names], str), return_inverse=True)[1]
     return np.where([name is None for name in names], UNASSIGNED, numbers)
 
 
-def faces_of(storage: Storage, truth: dict[str, Photo]) -> Iterable[Face]:
-    """The faces that analyse let go on."""
+def scored_faces(storage: Storage, truth: dict[str, PhotoTruth]) -> Iterable[ScoredFace]:
+    """The faces that `analyse` accepted."""
     key = {row["id"]: row["key"] for row in storage.scan("faces", ("id", "key")).to_pylist()}
     for row in storage.scan("identities", ("face", "identity", "decision", "reject")).to_pylist():
         identity = None if row["reject"] else row["identity"]
-        yield Face(row["face"], truth[key[row["face"]]], identity, row["decision"], row["reject"])
+        yield ScoredFace(row["face"], truth[key[row["face"]]], identity, row["decision"], row["reject"])
