@@ -1,4 +1,4 @@
-"""A folder of rendered people, as a user's own folder of photos might look, with the truth beside it."""
+"""Write a folder of synthetic people, like a user's own folder of photos, with the truth beside it."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def write_people(
 ) -> Iterator[Path]:
     """Write OUT/<person>/<nnn>.jpg and, once all photos are there, OUT/truth.jsonl; yields each photo's path.
 
-    Every file gets its name only when it is complete; the number of worker processes changes nothing in them.
+    A file gets its name only when it is complete. The number of worker processes does not change the files.
     A line of truth.jsonl holds `path` (relative to OUT), `identity`, `yaw`, `pitch` and `roll` in degrees,
     `landmarks` (68 pairs of pixels, order of iBUG 300-W) and `marks` (moles: x, y, radius_px, visible).
     """

@@ -1,4 +1,4 @@
-"""A made-up person: proportions, colours and hair that stay the same in all of their photos."""
+"""A synthetic person: proportions, colours and hair that are the same in all photos of the person."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ CLOTHES = ("crew", "vee", "turtleneck", "shirt")
 
 @dataclass(frozen=True)
 class Mole:
-    """A dark mark on the skin: where it sits in the frontal view of the neutral face."""
+    """A dark mark on the skin; its position is in the frontal view of the neutral face."""
 
     x_mm: float
     y_mm: float
@@ -32,7 +32,7 @@ class Mole:
 
 @dataclass(frozen=True)
 class Hair:
-    """What grows on a head."""
+    """The hair, beard and eyebrows of a person."""
 
     style: str
     colour: Colour
@@ -46,7 +46,7 @@ class Hair:
 
 @dataclass(frozen=True)
 class Skin:
-    """What the skin looks like."""
+    """The skin of a person."""
 
     colour: Colour
     lip_colour: Colour
@@ -59,7 +59,7 @@ class Skin:
 
 @dataclass(frozen=True)
 class Person:
-    """All that stays the same between photos of one person."""
+    """Everything that is the same in all photos of one person."""
 
     seed: int
     index: int
@@ -79,7 +79,7 @@ _SPREAD = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53])
 
 
 def _spread(seed: int, index: int) -> NDArray[np.float64]:
-    """Points of a Kronecker sequence: people of one seed fill the space of traits more evenly than chance."""
+    """A point of a Kronecker sequence: people of one seed cover the space of traits more evenly than random ones."""
     start = np.random.default_rng(np.random.SeedSequence([seed, 7919])).random(len(_SPREAD))
     return np.asarray((start + index * _SPREAD) % 1.0)
 
@@ -211,7 +211,7 @@ def _draw_skin(
 
 
 def _draw_moles(rng: np.random.Generator, shape: HeadShape, hair: Hair) -> tuple[Mole, ...]:
-    """Two to four moles on open skin: the cheeks, and the chin or the forehead where nothing grows."""
+    """Two to four moles on visible skin: on the cheeks, and on the chin or forehead where there is no hair."""
     spots = [
         (side * rng.uniform(24, 46), rng.uniform(shape.nose_y - 4, -19.0))
         for side in (-1, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HeadShape:
-    """Measures of a head in mm; heights count upwards from the line between the eyes."""
+    """The proportions of a head in mm; heights are measured upwards from the line between the eyes."""
 
     crown_y: float
     hairline_y: float

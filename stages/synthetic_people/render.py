@@ -1,4 +1,4 @@
-"""A photo of a made-up person, with the truth about it."""
+"""Render a photo of a synthetic person, with its landmarks and moles as ground truth."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,7 +35,7 @@ __all__ = ["MarkInPhoto", "Person", "Rendering", "View", "draw_person", "draw_vi
 
 @dataclass(frozen=True)
 class MarkInPhoto:
-    """A mole as it lies in the photo, in pixels; `visible` unless it is turned away or covered."""
+    """A mole in the photo, in pixels. visible: not turned away, not covered."""
 
     x: float
     y: float
@@ -45,7 +45,7 @@ class MarkInPhoto:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A photo and the truth about it. Pixel centres lie at whole numbers."""
+    """A photo and its ground truth. Pixel centres are at integers."""
 
     image: NDArray[np.uint8]  # (size, size, 3) RGB
     landmarks: NDArray[np.float32]  # (68, 2) pixels, order of iBUG 300-W
@@ -54,7 +54,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class _Head:
-    """All that photos of one person share."""
+    """The parts of a head that all photos of one person share."""
 
     bare: Array
     coat: HairMaps
@@ -69,8 +69,8 @@ def _head(person: Person) -> _Head:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Where each pixel's ray ends, (size, size) maps."""
+class _RayHits:
+    """For each pixel, what its ray hits: maps (size, size)."""
 
     bare: Array  # the head's surfaces, without and with hair, over (height, angle)
     covered: Array
@@ -84,9 +84,9 @@ class _Seen:
 
 
 def render(person: Person, view: View, size_px: int = 512) -> Rendering:
-    """The photo that `view` describes: a pure function of its arguments, the same bytes on every run."""
+    """The photo of a person with this pose, expression, light and camera. The same arguments give the same bytes."""
     head, camera, expression = _head(person), make_camera(view, size_px), make_expression(person.shape, view)
-    seen = _look(person, head, expression, camera)
+    seen = _trace_rays(person, head, expression, camera)
     surface, strand = _surface(person, head, expression, seen)
     for eye in eyes(expression):
         paint_eye(surface, eye, person, view, 1 / camera.px_per_mm)
@@ -99,8 +99,8 @@ def render(person: Person, view: View, size_px: int = 512) -> Rendering:
     return Rendering(tone_map(light, view), landmarks, _marks(person, camera, expression, seen, surface.hair))
 
 
-def _look(person: Person, head: _Head, expression: Expression, camera: Camera) -> _Seen:
-    """Follow the photo's rays to the head and to the body, whichever is in front."""
+def _trace_rays(person: Person, head: _Head, expression: Expression, camera: Camera) -> _RayHits:
+    """The nearest hit of each pixel's ray, on the head or on the body."""
     bare = move_surface(head.bare, expression)
     covered = head.coat.surface(bare)
     depth, gap, edge = intersect(covered, camera)
@@ -112,7 +112,7 @@ def _look(person: Person, head: _Head, expression: Expression, camera: Camera) -
     place = start + depth * slope
     hit = start + np.where(body_share > 0.5, body.depth, depth) * slope
     share = np.maximum(head_share, body.cover)
-    return _Seen(
+    return _RayHits(
         bare=bare,
         covered=covered,
         depth=depth,
@@ -125,8 +125,8 @@ def _look(person: Person, head: _Head, expression: Expression, camera: Camera) -
     )
 
 
-def _surface(person: Person, head: _Head, expression: Expression, seen: _Seen) -> tuple[Surface, Array]:
-    """The head's maps before painting, and the strand noise of its hair."""
+def _surface(person: Person, head: _Head, expression: Expression, seen: _RayHits) -> tuple[Surface, Array]:
+    """The maps of the head before eyes and mouth are painted, and the strand noise of its hair."""
     x, y, z = seen.place
     _, theta = polar(x, z)
     normal = np.moveaxis(sample_grid(grid_normals(seen.covered), theta, y), 2, 0).copy()
@@ -151,8 +151,10 @@ def _surface(person: Person, head: _Head, expression: Expression, seen: _Seen) -
     return surface, strand
 
 
-def _light(person: Person, view: View, camera: Camera, seen: _Seen, painted: tuple[Surface, Array]) -> Array:
-    """Light that leaves head and body, (H, W, 3)."""
+def _light(
+    person: Person, view: View, camera: Camera, seen: _RayHits, painted: tuple[Surface, Array]
+) -> Array:
+    """The light reflected by head and body, (H, W, 3)."""
     (surface, strand), body, of_body = painted, seen.body, seen.body_share
     reach = light_visibility(seen.covered, seen.hit, camera.rotation.T @ key_light_direction(view))
     _, theta = polar(seen.place[0], seen.place[2])
@@ -180,16 +182,16 @@ def _light(person: Person, view: View, camera: Camera, seen: _Seen, painted: tup
 
 
 def _project(camera: Camera, bare: Array, places: Array) -> Array:
-    """Pixels (N, 2) of frontal places (N, 2) in mm on the surface."""
+    """Pixels (N, 2) of surface points given by their frontal positions (N, 2) in mm."""
     depth = depth_at(bare, places[None, :, 0], places[None, :, 1])[0]
     pixels, _ = camera.project(np.column_stack([places, depth]).astype(np.float32))
     return pixels
 
 
 def _marks(
-    person: Person, camera: Camera, expression: Expression, seen: _Seen, hair: Array
+    person: Person, camera: Camera, expression: Expression, seen: _RayHits, hair: Array
 ) -> tuple[MarkInPhoto, ...]:
-    """Where the moles went; a mole is visible if its pixel shows that very place, uncovered and not edge-on."""
+    """The moles in the photo. A mole is visible if its pixel shows its place, uncovered and not edge-on."""
     moles = person.skin.moles
     places = np.array([[m.x_mm, m.y_mm] for m in moles], np.float32)
     x, y = expression.moved(places[None, :, 0], places[None, :, 1])

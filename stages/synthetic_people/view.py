@@ -1,4 +1,4 @@
-"""One photo of a person: what varies from photo to photo."""
+"""The parameters of one photo: what differs between photos of one person."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class View:
 
     Positive yaw looks towards the photo's right edge, positive pitch looks up, positive roll is clockwise.
     `smile`, `mouth_open` and `blink` run from 0 to 1; `gaze` from -1 to 1, right and up.
-    `scale` is the head's width as a share of the photo's, `offset` its place from the middle, likewise.
+    `scale` is the width of the head as a share of the photo's width, `offset` its distance from the centre, likewise.
     """
 
     yaw_deg: float = 0.0
@@ -28,7 +28,7 @@ class View:
     light_elevation_deg: float = 30.0
     light_warmth: float = 0.0  # -1 cool to 1 warm
     light_strength: float = 1.0
-    fill: float = 0.35  # strength of the light that comes from everywhere
+    fill: float = 0.35  # strength of the ambient light
     rim: float = 0.3
     backdrop: str = "gradient"
     backdrop_hue: float = 0.6
@@ -41,7 +41,7 @@ LIMITS_DEG = np.array([24.0, 8.0, 10.0])
 
 
 def _draw_pose(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Yaw, pitch and roll within an ellipsoid: nobody turns, nods and leans to the limit all at once."""
+    """Yaw, pitch and roll within an ellipsoid, so that they are not all at their limits at once."""
     pose = rng.normal(0, 0.45, 3)
     yaw, pitch, roll = LIMITS_DEG * pose / max(1.0, float(np.linalg.norm(pose)))
     return float(yaw), float(pitch), float(roll)
@@ -51,7 +51,7 @@ BACKDROPS = ("gradient", "bokeh", "room", "garden")
 
 
 def draw_view(seed: int, person_index: int, view_index: int) -> View:
-    """The photo with this number of this person: a pure function of its arguments."""
+    """The parameters of the photo with this number of this person: a pure function of the arguments."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, person_index, view_index, 2]))
     smile = float(np.clip(rng.normal(0.35, 0.35), 0, 1))
     blinks = rng.random() < 0.08

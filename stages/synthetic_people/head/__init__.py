@@ -1,1 +1,1 @@
-"""A rendered head: shape, skin, hair, expression, and its exact landmarks."""
+"""A synthetic head: shape, skin, hair, expression, and its exact landmarks."""

@@ -1,4 +1,4 @@
-"""How a face moves: one smooth displacement for surface, skin, moles and landmarks."""
+"""Facial expressions: one smooth displacement field for surface, skin, moles and landmarks."""
 
 from dataclasses import dataclass
 
@@ -18,10 +18,10 @@ class Expression:
 
     shape: HeadShape
     view: View
-    inverse: Array  # (rows, columns, 2): the neutral place (x, y) in mm of a place in the photo's expression
+    inverse: Array  # (rows, columns, 2): for each place with the expression, the neutral place (x, y) in mm
 
     def neutral(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Neutral places of displaced places; arrays (H, W) of mm."""
+        """The neutral places of displaced places; arrays (H, W) in mm."""
         place = cv2.remap(
             self.inverse, x + HALF_WIDTH, TOP - y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
@@ -29,13 +29,13 @@ class Expression:
         return np.where(inside, place[..., 0], x), np.where(inside, place[..., 1], y)
 
     def moved(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Displaced places of neutral places."""
+        """The displaced places of neutral places; arrays in mm."""
         dx, dy = displacement(self.shape, self.view, x, y)
         return x + dx, y + dy
 
 
 def make_expression(shape: HeadShape, view: View) -> Expression:
-    """The displacement of this photo, inverted by fixed-point iteration."""
+    """The expression of this photo; its inverse is computed by fixed-point iteration."""
     x, y = np.meshgrid(
         np.arange(-HALF_WIDTH, HALF_WIDTH + 1, dtype=np.float32),
         np.arange(TOP, BOTTOM - 1, -1, dtype=np.float32),

@@ -1,4 +1,4 @@
-"""The grid on which a head lives: radius from its vertical axis over height and angle."""
+"""The grid of a head surface (radius from the vertical axis over height and angle), and functions on it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""Of float32, unless said otherwise."""
+"""An array of float32, unless stated otherwise."""
 
 TOP_MM, BOTTOM_MM = 175.0, -225.0
 COLUMNS, ROWS = 561, 401

@@ -1,4 +1,4 @@
-"""Hair on the head: where it grows, how far it stands off, and its strands."""
+"""Hair: where it grows, how far it stands off the head, and its strands."""
 
 from dataclasses import dataclass
 
@@ -58,15 +58,15 @@ HAIR_CUTS = {
 
 @dataclass(frozen=True)
 class HairMaps:
-    """Hair as maps over (height, angle)."""
+    """The hair of a person as maps over (height, angle)."""
 
     radius: Array  # (ROWS, COLUMNS) outer surface where hair is thick, mm
-    tucked: Array  # (ROWS, COLUMNS) what the ears lose below it, mm
+    tucked: Array  # (ROWS, COLUMNS) how far the ears are flattened below the hair, mm
     cover: Array  # (ROWS, COLUMNS) 0 bare to 1 covered
     strands: Array  # (FINE ROWS, FINE COLUMNS, 2): unit-variance strand noise, and opacity
 
     def surface(self, head: Array) -> Array:
-        """The head with its hair on."""
+        """The surface of the head with its hair, (ROWS, COLUMNS) in mm."""
         bare = head - self.tucked
         return np.asarray(bare + self.cover * np.maximum(self.radius - bare, 0), np.float32)
 
@@ -162,7 +162,7 @@ def _lower_edge(shape: HeadShape, cut: HairCut, person: Person) -> Array:
 
 
 def _free_of_face(cut: HairCut) -> Array:
-    """Hanging hair falls from the parting around the face and closes over the shoulders."""
+    """Where hanging hair leaves the face free, 0 to 1: it falls from the parting around the face to the shoulders."""
     if cut.hang_deg >= 180:
         return np.ones((ROWS, COLUMNS), np.float32)
     heights, degrees = [-190, -95, -40, 0, 28, 48, 62, 75], [42, 53, 60, 58, 49, 34, 12, 0]
@@ -172,7 +172,7 @@ def _free_of_face(cut: HairCut) -> Array:
 
 
 def _outer(shape: HeadShape, cut: HairCut, person: Person, head: Array) -> Array:
-    """The outer surface: the skull, swollen and raised, and straight curtains below the ears."""
+    """The outer surface of the hair: the enlarged skull, and straight hanging hair below the ears."""
     lift = cut.top * person.hair.volume
     raised = 20 + (HEIGHT - 20) * (shape.crown_y - 20) / (shape.crown_y + lift - 20)
     y = np.where(
@@ -213,7 +213,7 @@ def _outer(shape: HeadShape, cut: HairCut, person: Person, head: Array) -> Array
 
 
 def _strands(rng: np.random.Generator, curl: float, slant: float) -> Array:
-    """Unit-variance noise drawn out along the strands, which wave with `curl` and lean with `slant`."""
+    """Unit-variance noise stretched along the strands, which wave with `curl` and lean with `slant`."""
     size = (FINE * ROWS, FINE * COLUMNS)
     locks = (
         smooth_noise(rng, size, (260, 22)) * 0.8

@@ -1,4 +1,4 @@
-"""The bare, neutral head: skull, face and neck as a height field, features as smooth bumps on it."""
+"""The neutral head without hair: skull, face and neck as a height field, with features as smooth bumps."""
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator

@@ -1,1 +1,1 @@
-"""What a photo of a rendered head shows: eyes, mouth, body, backdrop, light, camera rays."""
+"""A photo of a synthetic head: eyes, mouth, body, backdrop, light, camera rays."""

@@ -1,4 +1,4 @@
-"""What is behind a person, out of focus."""
+"""The background of a photo, out of focus."""
 
 import colorsys
 

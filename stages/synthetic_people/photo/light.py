@@ -1,4 +1,4 @@
-"""How light falls on skin, hair, eyes and cloth, and how the camera turns it into a photo."""
+"""Shading of skin, hair, eyes and cloth, and tone mapping to the final photo."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ def light_colour(view: View) -> Array:
 
 @dataclass(frozen=True)
 class Illumination:
-    """How pixels lie in the light."""
+    """The illumination of pixels."""
 
     normal: Array  # (3, H, W) camera coordinates
     reach: Array  # (H, W) share of the key light that arrives
@@ -51,7 +51,7 @@ class Illumination:
 
 @dataclass(frozen=True)
 class Material:
-    """What pixels are made of."""
+    """The material of pixels."""
 
     albedo: Array  # (H, W, 3) linear light
     gloss: Array  # (H, W) strength of the highlight
@@ -60,7 +60,7 @@ class Material:
 
 
 def shade(material: Material, exposure: Illumination, view: View) -> Array:
-    """Light that leaves skin, cloth and eyes, (H, W, 3)."""
+    """The light reflected by skin, cloth and eyes, (H, W, 3)."""
     normal, reach, open_ = exposure.normal, exposure.reach, exposure.open_
     albedo, skin = material.albedo, material.skin
     key, colour = key_light_direction(view), light_colour(view)
@@ -88,7 +88,7 @@ def shade(material: Material, exposure: Illumination, view: View) -> Array:
 
 
 def shade_hair(colour: Array, strand: Array, up: Array, exposure: Illumination, view: View) -> Array:
-    """Light that leaves hair, (H, W, 3), after Kajiya and Kay (1989): highlights run across the strands.
+    """The light reflected by hair, (H, W, 3), after Kajiya and Kay (1989): highlights run across the strands.
 
     Strands hang along the surface, away from `up` (3,); `strand` (H, W) is their unit-variance noise.
     """

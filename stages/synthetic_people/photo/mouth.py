@@ -1,4 +1,4 @@
-"""The mouth, painted at the photo's own resolution: lips, teeth and the dark behind."""
+"""The mouth, painted at the photo's own resolution: lips, teeth and the dark inside."""
 
 import numpy as np
 

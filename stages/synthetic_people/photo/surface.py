@@ -1,4 +1,4 @@
-"""What each pixel of a photo shows, before light falls on it."""
+"""The surface that each pixel of a photo shows, before shading."""
 
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ def grid_normals(radius: Array) -> Array:
 
 
 def ambient_occlusion(radius: Array) -> Array:
-    """Share of the surrounding light that reaches the surface, (ROWS, COLUMNS), from how deep it lies."""
+    """The share of ambient light that reaches the surface, (ROWS, COLUMNS), less where the surface is hollow."""
     wide = cv2.GaussianBlur(radius, (0, 0), 13) - radius
     near = cv2.GaussianBlur(radius, (0, 0), 5) - radius
     dark = np.exp(-0.050 * np.clip(wide, -2, 16) - 0.16 * np.clip(near, -2, 5))

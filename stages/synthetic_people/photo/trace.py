@@ -1,4 +1,4 @@
-"""Seeing a height field: camera rays meet the surface, shadow rays leave it."""
+"""Trace rays against a height field: camera rays to the surface, and shadow rays from it to the light."""
 
 from dataclasses import dataclass
 
@@ -85,7 +85,7 @@ def _march(radius: Array, start: Array, slope: Array) -> tuple[Array, Array, Arr
 
 
 def intersect(radius: Array, camera: Camera) -> tuple[Array, Array, Array]:
-    """Where rays meet the surface: marched on every second pixel, and on all where the depth jumps.
+    """The intersections of rays and surface: ray marching on every second pixel, and on all where the depth jumps.
 
     Returns, (size, size) each: camera depth in mm (of the closest approach where a ray misses), how far
     the ray passes outside the surface in mm (negative: it hits), and where depth jumps, 0 to 1.
@@ -122,7 +122,7 @@ def _enlarge(values: Array, size: tuple[int, int]) -> Array:
 
 
 def light_visibility(radius: Array, place: Array, towards: Array, step_px: int = 4) -> Array:
-    """Share of the key light that reaches places (3, H, W) in head coordinates; soft, 0 to 1."""
+    """The share of the key light, 0 to 1, that reaches places (3, H, W) in head coordinates, with soft shadows."""
     size = place.shape[1:]
     at = np.ascontiguousarray(place[:, ::step_px, ::step_px])
     clear: Array = np.ones(at.shape[1:], np.float32)
