@@ -1,4 +1,4 @@
-"""The demo's defects: what is planted is what the truth says, and what is found of it is counted rightly."""
+"""The demo's defects: the truth describes what was planted, and the scores count correctly what was found."""
 
 from collections import Counter
 from pathlib import Path
@@ -139,7 +139,7 @@ def test_a_build_that_found_everything_has_only_ones(
     assert (agreement.pairwise_f, agreement.bcubed_f) == (1, 1)
 
 
-def test_a_build_that_found_nothing_has_only_noughts(
+def test_a_build_that_found_nothing_has_only_zeros(
     planted: tuple[Path, list[PhotoTruth]], tmp_path: Path
 ) -> None:
     storage = Storage(str(tmp_path))

@@ -1,4 +1,4 @@
-"""The report: a page that shows everything, says why, and lets nothing of a stranger's text become markup."""
+"""The report: it shows a build with all reject reasons, and text from outside never becomes markup."""
 
 import hashlib
 import json
@@ -295,7 +295,7 @@ def test_links_lead_to_the_web_or_into_the_page(build: Storage) -> None:
     assert all(link[1:] in anchors for link in links if link and link.startswith("#"))
 
 
-def test_figures_and_words_are_there(build: Storage) -> None:
+def test_figures_and_texts_are_in_the_page(build: Storage) -> None:
     text = Page(html_of(build)).text
     for words in (
         describe(THETA),

@@ -1,4 +1,4 @@
-"""The review: the least certain decisions, each with a line that overturns it; and shots in two splits."""
+"""The review: the least certain decisions, each with the line that overturns it; and shots in two splits."""
 
 import io
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_every_decision_has_the_line_that_overturns_it(storage: Storage) -> None
     ]  # fmt: skip
 
 
-def test_what_the_page_shows_is_understood_when_it_is_pasted(storage: Storage) -> None:
+def test_the_lines_of_the_page_are_valid_when_pasted(storage: Storage) -> None:
     lines = shown(storage)
     Path(storage.root, "overrides.csv").write_text("\n".join(["decision,what,other,comment", *lines]))
     said = overrides.read(storage)
@@ -131,14 +131,14 @@ def test_a_name_like_the_id_of_a_photo_is_pasted_as_faces(tmp_path: Path) -> Non
     assert shown(storage) == [f"drop,{face(1)},,", f"different,{face(0)},{face(1)},"]
 
 
-def test_a_name_like_a_reason_hides_no_doubt(tmp_path: Path) -> None:
+def test_a_name_like_a_reason_hides_no_uncertain_decision(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     why = "nearest other: overrides.csv, line 2"
     add(storage, "identities", [who(0, label=NAME, identity=NAME, decision="kept", why=why, certainty=0.1)])
     assert shown(storage) == [f"drop,{face(0)},,"]
 
 
-def test_what_a_person_decided_is_told_with_what_it_did_and_is_no_doubt(storage: Storage) -> None:
+def test_a_persons_decision_is_shown_with_its_rows_and_is_not_uncertain(storage: Storage) -> None:
     found = review(storage, Album(storage))
     assert [(one.line, one.decided) for one in found.overrides] == [
         (2, [("identities", 1)]),
@@ -179,7 +179,7 @@ def in_samples(storage: Storage, *splits: tuple[str, int, int]) -> None:
     add(storage, "samples", rows)
 
 
-def told(storage: Storage) -> str:
+def leakage_output(storage: Storage) -> str:
     console = Console(record=True, width=300, file=io.StringIO())
     leakage.check(storage, console)
     return console.export_text()
@@ -187,12 +187,12 @@ def told(storage: Storage) -> str:
 
 def test_a_copy_in_another_split_ends_the_build(storage: Storage, capsys: pytest.CaptureFixture[str]) -> None:
     in_samples(storage, ("train", 0, 1), ("val", 3, 6))
-    assert "0 shots are in two splits (2 pairs of copies held against the samples)" in told(storage)
+    assert "0 shots are in two splits (2 pairs of copies held against the samples)" in leakage_output(storage)
     add(storage, "copies", [{"face": face(1), "other": face(6), "kind": "copy"}], "part-b")
     with pytest.raises(
         RunError, match=rf"1 shot in two splits, such as {face(1)} \(train\) and {face(6)} \(val\)"
     ):
-        told(storage)
+        leakage_output(storage)
     storage.write_text("build.yaml", "{}")
     print_status(Path(storage.root))
     assert "1 shot is in two splits (3 pairs of copies" in capsys.readouterr().out
@@ -200,18 +200,18 @@ def test_a_copy_in_another_split_ends_the_build(storage: Storage, capsys: pytest
     assert "1 shot in two splits, 1 shot under two names: 3 pairs of copies held against the samples" in text
 
 
-def test_a_copy_that_a_person_kept_in_another_split_is_told(storage: Storage) -> None:
+def test_a_copy_that_a_person_kept_in_another_split_gives_a_warning(storage: Storage) -> None:
     add(storage, "identities", [who(20, label="Eve", identity="Eve", decision="kept", forced=True)], "part-b")
     add(storage, "copies", [{"face": face(0), "other": face(20), "kind": "copy"}], "part-b")
     in_samples(storage, ("train", 0, 1), ("val", 20, 3))
-    assert "warning" in told(storage)
+    assert "warning" in leakage_output(storage)
 
 
 def test_a_pair_of_which_one_face_is_in_no_sample_is_in_one_split(storage: Storage) -> None:
     in_samples(storage, ("train", 0, 2))
     found = leakage.leakage(storage)
     assert (found.pairs, len(found.two_names), len(found.two_splits)) == (2, 0, 0)
-    assert told(Storage(storage.root + "/empty")) == ""
+    assert leakage_output(Storage(storage.root + "/empty")) == ""
 
 
 def test_a_synthesised_reference_is_shown_as_such(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_synthesised_reference_is_shown_as_such(tmp_path: Path) -> None:
     assert missing == []
 
 
-def test_verify_tells_of_a_shot_in_two_splits_where_the_whole_build_is_there(
+def test_verify_reports_a_shot_in_two_splits_if_the_whole_build_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_set(tmp_path)

@@ -1,4 +1,4 @@
-"""basicsr can be imported here, whatever torchvision is beside it."""
+"""basicsr can be imported with any installed torchvision."""
 
 import importlib.util
 import subprocess

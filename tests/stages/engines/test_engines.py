@@ -1,4 +1,4 @@
-"""The engines: each finds what is there, on photos that anyone has and, given weights, on real people."""
+"""The engines, on public photos and, where weights are available, on photos of real people."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,7 +85,7 @@ def test_an_empty_wall_has_no_face() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 4000), (3000, 2)])
-def test_odd_photos_are_no_trouble(size: tuple[int, int]) -> None:
+def test_photos_of_extreme_shapes_are_accepted(size: tuple[int, int]) -> None:
     assert HogDetector(512).detect(np.zeros((*size, 3), dtype=np.uint8)) == []
 
 
@@ -104,7 +104,7 @@ def test_five_known_points_tell_where_the_face_is_in_a_box_that_is_off(
     assert np.hypot(*(landmarker.landmarks(photo, off, five) - expected).T).mean() < 0.03 * eyes
 
 
-def test_landmarks_of_rendered_people_are_near_the_truth(
+def test_landmarks_of_synthetic_people_are_near_the_truth(
     rendered: list[list[Rendering]], landmarker: Dlib68
 ) -> None:
     errors = []
@@ -180,7 +180,7 @@ def test_the_network_gives_what_dlib_gives(rendered: list[list[Rendering]], embe
 
 
 @pytest.mark.parametrize(("batch", "device", "asked"), [("N", "cpu", 1), ("N", "cuda", 16), (3, "cpu", 3)])
-def test_a_network_is_always_asked_for_the_same_number(batch: str | int, device: str, asked: int) -> None:
+def test_a_network_always_gets_the_same_batch_size(batch: str | int, device: str, asked: int) -> None:
     class Session:
         sizes: ClassVar[set[int]] = set()
 
@@ -202,14 +202,14 @@ def test_detections_come_largest_first() -> None:
     assert [float(face.box[0]) for face in ordered] == [0, 5, 9]
 
 
-def test_a_reduced_photo_knows_its_way_back() -> None:
+def test_a_reduced_photo_comes_with_the_factors_back_to_the_photo() -> None:
     small, scale = shrink_to(np.zeros((300, 1000, 3), dtype=np.uint8), 250)
     assert small.shape == (75, 250, 3)
     np.testing.assert_allclose(scale, 4)
     assert shrink_to(small, 250)[0].shape == small.shape
 
 
-def test_a_photo_is_first_looked_at_as_closely_as_its_smallest_wanted_face_needs() -> None:
+def test_a_photo_is_first_searched_at_the_size_that_its_smallest_wanted_face_needs() -> None:
     portrait = np.zeros((1000, 500, 3), dtype=np.uint8)
     assert search_sides_px(portrait, most_px=640, face_px=256, shown_px=64) == [250, 640]
     assert search_sides_px(portrait, most_px=640, face_px=50, shown_px=64) == [640]
@@ -217,7 +217,7 @@ def test_a_photo_is_first_looked_at_as_closely_as_its_smallest_wanted_face_needs
     assert search_sides_px(portrait[:3, :3], most_px=640, face_px=256, shown_px=64) == [1, 640]
 
 
-def test_hog_looks_closer_only_where_it_has_found_nobody(monkeypatch) -> None:
+def test_hog_searches_a_larger_size_only_where_it_found_no_face(monkeypatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(
         "facerefs.stages.engines.dlib.shrink_to", lambda image, px: seen.append(px) or shrink_to(image, px)
@@ -239,7 +239,7 @@ def test_hog_looks_closer_only_where_it_has_found_nobody(monkeypatch) -> None:
 
 @pytest.mark.parametrize("sharp", [True, False])
 @pytest.mark.parametrize("factor", [1.5, 4])
-def test_reducing_a_photo_moves_nothing(sharp: bool, factor: float) -> None:
+def test_reducing_a_photo_does_not_shift_it(sharp: bool, factor: float) -> None:
     y, x = np.mgrid[:600, :900]
     photo = np.repeat((127.5 + 100 * np.sin(x / 60 + y / 90))[..., None], 3, axis=2).round().astype(np.uint8)
     small, scale = shrink_to(photo, round(900 / factor), sharp)
@@ -267,7 +267,7 @@ def test_missing_dlib_and_fan_weights_are_one_sentence(monkeypatch, tmp_path: Pa
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:
+def test_every_calibration_is_in_order_and_an_unknown_embedder_is_named() -> None:
     for name, known in CALIBRATIONS.items():
         assert 0 < known.same < known.copy < known.session < known.same_shot < 1
         assert calibration_of(name) is known
@@ -279,7 +279,7 @@ def test_every_calibration_keeps_its_order_and_strangers_are_named() -> None:
     assert fallback_of("facenet") is None
 
 
-def test_an_embedder_that_was_not_measured_borrows_and_says_from_whom() -> None:
+def test_an_embedder_that_was_not_measured_uses_a_named_fallback() -> None:
     lender = fallback_of("arcface:w600k_r50")
     assert lender == "arcface:arcface_mobilefacenet_128d"
     assert calibration_of("arcface:w600k_r50") == CALIBRATIONS[lender]
@@ -334,7 +334,7 @@ def test_scrfd_and_arcface_on_real_people(
 
 @pytest.mark.shared
 @pytest.mark.parametrize("size", [(1, 1), (2, 20000), (20000, 2), (64, 4000)])
-def test_odd_photos_are_no_trouble_to_scrfd(size: tuple[int, int], shared_models: Path) -> None:
+def test_scrfd_accepts_photos_of_extreme_shapes(size: tuple[int, int], shared_models: Path) -> None:
     scrfd = load_detector("insightface", str(shared_models / "det_scrfd_2.5g.onnx"), "cpu", None, 0)
     assert scrfd.detect(np.zeros((*size, 3), dtype=np.uint8)) == []
 
@@ -361,7 +361,7 @@ def test_the_points_stay_on_a_profile(shared_faces: Path, shared_models: Path, l
 
 
 @pytest.mark.shared
-def test_arcface_sees_what_insightface_sees(shared_models: Path, landmarker: Dlib68) -> None:
+def test_arcface_gives_the_embeddings_of_insightface(shared_models: Path, landmarker: Dlib68) -> None:
     """InsightFace's own alignment, without our antialiasing, on a photo that needs none."""
     from insightface.model_zoo import get_model
     from insightface.utils.face_align import norm_crop

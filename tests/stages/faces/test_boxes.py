@@ -1,4 +1,4 @@
-"""Which faces a list means by its boxes."""
+"""Matching of listed boxes to detected faces."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ Box = tuple[int, int, int, int]
         (FACE, [], {}),
     ],
 )
-def test_the_face_that_overlaps_most_is_meant(
+def test_a_box_belongs_to_the_face_that_overlaps_most(
     listed: tuple[float, ...], found: list[tuple[float, ...]], expected: dict[int, int]
 ) -> None:
     assert match_boxes([listed], found) == expected
 
 
 @given(st.tuples(*[st.floats(0, 500)] * 2), st.tuples(*[st.floats(20, 300)] * 2), st.floats(-0.2, 0.2))
-def test_a_box_that_is_a_little_off_still_means_its_face(
+def test_a_slightly_shifted_box_still_belongs_to_its_face(
     corner: tuple[float, float], sides: tuple[float, float], off: float
 ) -> None:
     box = np.array([*corner, corner[0] + sides[0], corner[1] + sides[1]])
@@ -38,12 +38,12 @@ def test_a_box_that_is_a_little_off_still_means_its_face(
     assert match_boxes([listed.tolist()], [far.tolist(), box.tolist()]) == {1: 0}
 
 
-def test_each_box_means_its_own_face() -> None:
+def test_each_box_belongs_to_its_own_face() -> None:
     assert match_boxes([BESIDE, FACE], [FACE, BESIDE]) == {0: 1, 1: 0}
     assert match_boxes([], [FACE]) == {}
 
 
-def test_of_boxes_that_mean_one_face_the_closest_has_it_and_the_others_none() -> None:
+def test_of_several_boxes_of_one_face_the_closest_gets_it_and_the_others_none() -> None:
     loose = (85.0, 85.0, 215.0, 235.0)
     for listed in ([loose, FACE], [FACE, loose], [FACE, FACE, loose]):
         assert match_boxes(listed, [FACE, BESIDE]) == {0: listed.index(FACE)}

@@ -62,7 +62,7 @@ def test_alignment_undoes_any_similarity(landmarks: np.ndarray, move: np.ndarray
 
 
 @given(faces(), similarities())
-def test_there_and_back_again(points: np.ndarray, move: np.ndarray) -> None:
+def test_a_transform_and_its_inverse_cancel(points: np.ndarray, move: np.ndarray) -> None:
     back = geometry.invert(move)
     np.testing.assert_allclose(
         geometry.apply_transform(back, geometry.apply_transform(move, points)), points, atol=1e-6
@@ -160,7 +160,7 @@ def test_photo_pixels_beside_the_border_stay_as_they_are() -> None:
     assert far.std() < near.std() / 4  # the filling fades
 
 
-def test_the_filling_fades_to_the_median_of_what_is_seen() -> None:
+def test_the_filling_fades_to_the_median_of_the_visible_part() -> None:
     photo = np.random.default_rng(2).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     crop = geometry.warp(photo, [[1, 0, 60], [0, 1, 0]], 100).pixels
     expected = np.median(photo[:, :40].reshape(-1, 3), axis=0)
@@ -195,7 +195,7 @@ def test_the_mirror_image_looks_the_other_way(landmarks: np.ndarray) -> None:
     )
 
 
-def test_pose_follows_the_truth_of_rendered_people() -> None:
+def test_pose_follows_the_truth_of_synthetic_people() -> None:
     truth, found = [], []
     for view_index in range(10):
         view = draw_view(5, view_index % 3, view_index)

@@ -1,4 +1,4 @@
-"""The points of a mirrored face are those that a mirror shows."""
+"""The landmarks of a mirrored face."""
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def test_left_and_right_are_exchanged_and_the_middle_stays() -> None:
     assert (MIRRORED_68[MIRRORED_68] == np.arange(68)).all()
 
 
-def test_the_first_pixel_becomes_the_last_and_twice_is_nothing() -> None:
+def test_the_first_pixel_becomes_the_last_and_mirroring_twice_changes_nothing() -> None:
     points = np.random.default_rng(0).uniform(0, 9, (2, 68, 2)).astype(np.float32)
     points[0, 36] = 0, 5
     last = np.array([9, 19], np.float32)

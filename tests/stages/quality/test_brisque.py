@@ -1,4 +1,4 @@
-"""BRISQUE is OpenCV's, feature for feature, and LIBSVM's score of its features."""
+"""BRISQUE has the features of OpenCV and the score of LIBSVM."""
 
 import importlib.util
 import json
@@ -83,7 +83,7 @@ def test_the_same_image_has_the_same_brisque_wherever_it_lies_in_memory() -> Non
     assert len(figures) == 1
 
 
-def test_a_missing_model_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brisque", None)
     with pytest.raises(MissingWeights, match="pip install --no-deps brisque"):
         module._model_file()

@@ -1,4 +1,4 @@
-"""NIQE is basicsr's, block for block, and undefined where nothing has texture."""
+"""NIQE equals that of basicsr, block for block, and is undefined without texture."""
 
 import importlib
 import importlib.util
@@ -100,7 +100,7 @@ def test_the_same_image_has_the_same_niqe_wherever_it_lies_in_memory() -> None:
     assert len(figures) == 1
 
 
-def test_a_missing_basicsr_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_basicsr_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "basicsr", None)
     with pytest.raises(BasicsrMissingError, match="pip install basicsr"):
         niqe_model_file()

@@ -84,7 +84,7 @@ def test_the_figures_of_a_large_crop_are_those_of_it_at_512(measure: Callable[[n
         pytest.param(quality.brisque, 40.0, marks=needs_brisque),
     ],
 )
-def test_sharp_real_faces_pass_and_their_ruins_fail(
+def test_sharp_real_faces_pass_and_their_degraded_copies_fail(
     measure: Callable[[np.ndarray], float | None], limit: float, shared_faces: Path
 ) -> None:
     photos = [

@@ -1,4 +1,4 @@
-"""Landmarks of rendered people, whose truth is known, without rendering them."""
+"""True landmarks of synthetic people, without rendering them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The mean head is what it is said to be the mean of, and lies over faces as it should."""
+"""The mean head: it is the mean of 200 synthetic heads, and it fits faces."""
 
 from dataclasses import fields
 
@@ -20,7 +20,7 @@ from tests.stages.synthesise.faces import landmarks_of
 JAW = list(range(5, 12))  # of which the depth is a choice
 
 
-def test_the_surface_is_that_of_the_mean_of_200_rendered_heads() -> None:
+def test_the_surface_is_the_mean_of_200_synthetic_heads() -> None:
     shapes = [draw_person(0, index).shape for index in range(200)]
     mean = HeadShape(
         *(float(np.mean([getattr(shape, field.name) for shape in shapes])) for field in fields(HeadShape))
@@ -51,7 +51,7 @@ def test_the_head_has_the_pose_of_the_face(yaw_deg: float, pitch_deg: float) -> 
     assert head.px_per_mm == pytest.approx(front.px_per_mm, rel=0.1)
 
 
-def test_points_of_the_far_cheek_are_not_seen() -> None:
+def test_points_of_the_far_cheek_are_not_visible() -> None:
     seen = fit_head(landmarks_of(draw_person(5, 0), View(yaw_deg=24), 512)).visible()
     assert seen[:68].all()
     hidden = SURFACE[~seen]

@@ -1,4 +1,4 @@
-"""Synthesised references against the geometry of rendered people, whose truth is known."""
+"""Synthesised references against the true geometry of synthetic people."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Synthesised references in shards: written by the stage, read by the stream and by webdataset, judged by verify."""
+"""Synthesised references in shards: written by the stage, read by the stream and by webdataset, checked by verify."""
 
 import json
 import shutil
@@ -150,7 +150,7 @@ def test_the_stream_and_webdataset_read_such_samples(any_set: Path) -> None:
     assert found[face_id(0, 1)]["json"]["references"][0]["synthesis"] == vars(draw(0, face_id(0, 1), 0))
 
 
-def test_verify_makes_them_anew(any_set: Path) -> None:
+def test_verify_synthesises_them_again(any_set: Path) -> None:
     assert check(any_set, replay=2 * PEOPLE) == []
 
 
@@ -230,7 +230,7 @@ def test_a_synthesised_reference_of_somebody_else_is_found(folder: Path) -> None
     assert "is synthesised, and not from the target" in check(folder)[0]
 
 
-def test_a_face_without_sense_costs_its_sample_alone(tmp_path: Path) -> None:
+def test_invalid_landmarks_cost_only_their_own_sample(tmp_path: Path) -> None:
     make_set(tmp_path)
     storage = Storage(str(tmp_path))
     plan = ShardInput(storage, SMALL)
@@ -243,7 +243,7 @@ def test_a_face_without_sense_costs_its_sample_alone(tmp_path: Path) -> None:
     assert all(row["files"] for row in out if row["key"] != broken["key"])
 
 
-def test_a_model_that_takes_embeddings_refuses_references_without(folder: Path) -> None:
+def test_a_model_that_takes_embeddings_refuses_references_without_one(folder: Path) -> None:
     samples, model = folder / "samples", PRESETS["tiny"]
     on_train = replace(model, data=replace(model.data, validation_split="train"))
     with pytest.raises(

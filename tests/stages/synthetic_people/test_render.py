@@ -1,4 +1,4 @@
-"""Rendered people: the same on every run, found by dlib, and as the truth beside them says."""
+"""Synthetic people: the same on every run, found by dlib, and equal to their recorded truth."""
 
 import importlib.util
 import json
@@ -113,7 +113,7 @@ def test_landmarks_are_where_dlib_sees_them(found: list[Found]) -> None:
     ("turn", "moves"),
     [({"yaw_deg": 15.0}, (1, 0)), ({"pitch_deg": 10.0}, (0, -1))],
 )
-def test_the_face_looks_to_where_the_angles_say(turn: dict[str, float], moves: tuple[int, int]) -> None:
+def test_the_face_looks_where_the_angles_say(turn: dict[str, float], moves: tuple[int, int]) -> None:
     """The tip of the nose moves against the corners of the eyes: right for yaw, up for pitch."""
     person = draw_person(0, 0)
 
