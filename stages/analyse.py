@@ -14,7 +14,14 @@ from annotated_types import Ge, Le
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, loaded
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
-from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
+from facerefs.stages.engines.load import (
+    DetectorEngine,
+    EmbedderEngine,
+    LandmarkEngine,
+    load_detector,
+    load_embedder,
+    load_landmarker,
+)
 from facerefs.stages.faces import geometry
 from facerefs.stages.faces.align import align
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
@@ -47,11 +54,11 @@ class Analyse:
     version: ClassVar[int] = 4
     cpus: ClassVar[float] = 1.0
 
-    detector: Literal["dlib", "insightface"] = "dlib"
+    detector: DetectorEngine = "dlib"
     """Engine that finds faces: dlib's HOG detector, or SCRFD of insightface."""
-    landmarks: Literal["dlib", "fan"] = "dlib"
+    landmarks: LandmarkEngine = "dlib"
     """Engine that finds the 68 landmarks of a face: dlib, or FAN of face-alignment."""
-    embedder: Literal["dlib", "insightface"] = "dlib"
+    embedder: EmbedderEngine = "dlib"
     """Engine that embeds faces: dlib's ResNet, or ArcFace of insightface."""
     detector_weights: str | None = None
     """Weights of the detector, as a file, a folder or the name of a pack; null takes the engine's default."""

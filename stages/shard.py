@@ -70,6 +70,8 @@ class Shard:
     def __post_init__(self) -> None:
         if self.val_share + self.test_share > 1:
             raise ValueError("val_share and test_share are more than 1 together")
+        if isinstance(self.recipe, str) and self.recipe not in RECIPES:
+            raise ValueError(f"recipe is one of {', '.join(RECIPES)}, or a recipe, not {self.recipe!r}")
         known = RECIPES.get(self.degradation.name)
         if known is not None and known != self.degradation:
             raise ValueError(

@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.text import Text
@@ -18,6 +19,7 @@ OPTIONAL = {
     "faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'",
     "brisque": "for analyse.brisque: pip install --no-deps brisque",
 }
+_PACKAGE_OF = {"dlib": "dlib-bin", "fan": "face-alignment"}  # of other engines it has their name
 
 
 @dataclass(frozen=True)
@@ -60,27 +62,29 @@ def _package(name: str) -> Finding:
 
 
 def _engines() -> Iterator[Finding]:
-    from facerefs.stages.engines.engine import MissingWeights
-    from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
+    from facerefs.stages.engines import load
 
-    loaders: dict[str, tuple[str, Callable[[], object]]] = {
-        "detector dlib": ("dlib-bin", lambda: load_detector("dlib", None, "cpu", 1024, 0)),
-        "detector insightface": ("insightface", lambda: load_detector("insightface", None, "cpu", 1024, 0)),
-        "landmarks dlib": ("dlib-bin", lambda: load_landmarker("dlib", None, "cpu")),
-        "landmarks fan": ("face-alignment", lambda: load_landmarker("fan", None, "cpu")),
-        "embedder dlib": ("dlib-bin", lambda: load_embedder("dlib", None, "cpu")),
-        "embedder insightface": ("insightface", lambda: load_embedder("insightface", None, "cpu")),
+    parts: dict[str, tuple[Any, Callable[[Any], object]]] = {
+        "detector": (load.DetectorEngine, lambda name: load.load_detector(name, None, "cpu", 1024, 0)),
+        "landmarks": (load.LandmarkEngine, lambda name: load.load_landmarker(name, None, "cpu")),
+        "embedder": (load.EmbedderEngine, lambda name: load.load_embedder(name, None, "cpu")),
     }
-    for what, (package, load) in loaders.items():
-        lacking = "missing" if what.endswith("dlib") else "optional"
-        try:
-            engine = load()
-        except MissingWeights as error:
-            yield Finding(what, lacking, str(error))
-        except ImportError as error:
-            yield Finding(what, lacking, f"{error}: pip install {package}")
-        else:
-            yield Finding(what, "ok", f"weights found and loaded{_borrowed(engine)}")
+    for part, (names, loaded) in parts.items():
+        for name in get_args(names):
+            yield _engine(f"{part} {name}", name, loaded)
+
+
+def _engine(what: str, name: str, loaded: Callable[[str], object]) -> Finding:
+    from facerefs.stages.engines.engine import MissingWeights
+
+    lacking = "missing" if name == "dlib" else "optional"
+    try:
+        engine = loaded(name)
+    except MissingWeights as error:
+        return Finding(what, lacking, str(error))
+    except ImportError as error:
+        return Finding(what, lacking, f"{error}: pip install {_PACKAGE_OF.get(name, name)}")
+    return Finding(what, "ok", f"weights found and loaded{_borrowed(engine)}")
 
 
 def _borrowed(engine: object) -> str:

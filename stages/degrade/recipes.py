@@ -18,7 +18,7 @@ published options of x4plus. Where it differs, and why:
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.draws import derive_seed, draw
@@ -35,10 +35,6 @@ from facerefs.stages.degrade.recipe import (
 )
 
 __all__ = ["RECIPES", "Recipe", "RecipeName", "derive_seed", "draw"]
-
-RecipeName: TypeAlias = Literal[
-    "gfpgan", "gfpgan_colour", "rdfr", "posevaried", "refine", "bicubic", "realesrgan"
-]
 
 _GAUSSIANS = BlurKinds(isotropic=1, anisotropic=1)
 _GFPGAN = Pass(
@@ -149,3 +145,8 @@ _ALL = (
 )
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
+
+if TYPE_CHECKING:
+    RecipeName: TypeAlias = str  # mypy knows no types that are made when the program runs
+else:
+    RecipeName = Literal[tuple(RECIPES)]  # so that a setting takes these names, and no other

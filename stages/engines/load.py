@@ -1,6 +1,6 @@
 """Load the chosen engines, and import only those. All functions raise MissingWeights if weights are missing."""
 
-from typing import Literal
+from typing import Literal, TypeAlias, assert_never
 
 from facerefs.stages.engines.engine import Detector, Embedder, Landmarker
 
@@ -8,9 +8,14 @@ _HOG_SIDE_PX = 1280
 _SCRFD_SIDE_PX = 640  # finds faces a fifth as large as HOG can
 Device = Literal["cpu", "cuda"]
 
+# A new engine is a name here and a branch below: mypy says where one is missing.
+DetectorEngine: TypeAlias = Literal["dlib", "insightface"]
+LandmarkEngine: TypeAlias = Literal["dlib", "fan"]
+EmbedderEngine: TypeAlias = Literal["dlib", "insightface"]
+
 
 def load_detector(
-    engine: Literal["dlib", "insightface"],
+    engine: DetectorEngine,
     weights: str | None,
     device: Device,
     side_px: int | None,
@@ -23,32 +28,44 @@ def load_detector(
     min_face_px need (smaller faces may be missed if a face is found), then to the engine's default.
     """
     face_px = min_face_px if side_px is None else 0
-    if engine == "dlib":
-        from facerefs.stages.engines.dlib import HogDetector
+    match engine:
+        case "dlib":
+            from facerefs.stages.engines.dlib import HogDetector
 
-        return HogDetector(side_px or _HOG_SIDE_PX, upsample, face_px)
-    from facerefs.stages.engines.insightface import Scrfd
+            return HogDetector(side_px or _HOG_SIDE_PX, upsample, face_px)
+        case "insightface":
+            from facerefs.stages.engines.insightface import Scrfd
 
-    return Scrfd(weights, device, side_px or _SCRFD_SIDE_PX, min_face_px=face_px)
+            return Scrfd(weights, device, side_px or _SCRFD_SIDE_PX, min_face_px=face_px)
+        case _:
+            assert_never(engine)
 
 
-def load_landmarker(engine: Literal["dlib", "fan"], weights: str | None, device: Device) -> Landmarker:
+def load_landmarker(engine: LandmarkEngine, weights: str | None, device: Device) -> Landmarker:
     """A 68-point landmark detector. Raises MissingWeights."""
-    if engine == "dlib":
-        from facerefs.stages.engines.dlib import Dlib68
+    match engine:
+        case "dlib":
+            from facerefs.stages.engines.dlib import Dlib68
 
-        return Dlib68(weights)
-    from facerefs.stages.engines.fan import Fan
+            return Dlib68(weights)
+        case "fan":
+            from facerefs.stages.engines.fan import Fan
 
-    return Fan(weights, device)
+            return Fan(weights, device)
+        case _:
+            assert_never(engine)
 
 
-def load_embedder(engine: Literal["dlib", "insightface"], weights: str | None, device: Device) -> Embedder:
+def load_embedder(engine: EmbedderEngine, weights: str | None, device: Device) -> Embedder:
     """A face embedder. Raises MissingWeights."""
-    if engine == "dlib":
-        from facerefs.stages.engines.dlib import DlibResnet
+    match engine:
+        case "dlib":
+            from facerefs.stages.engines.dlib import DlibResnet
 
-        return DlibResnet(weights)
-    from facerefs.stages.engines.insightface import ArcFace
+            return DlibResnet(weights)
+        case "insightface":
+            from facerefs.stages.engines.insightface import ArcFace
 
-    return ArcFace(weights, device)
+            return ArcFace(weights, device)
+        case _:
+            assert_never(engine)

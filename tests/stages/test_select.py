@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from facerefs.stages.copies.copy_rule import COPY, NEITHER, SESSION, UNKNOWN_BIT
 from facerefs.stages.references.chance import hashed
 from facerefs.stages.references.component_fit import fit_distance
 from facerefs.stages.references.face_arrays import Block
-from facerefs.stages.select import Select
+from facerefs.stages.select import Select, Strategy
 from facerefs.stages.synthesise.parameters import draw_json
 from tests.stages.synthetic import face_id, faces_table, unit
 
@@ -201,7 +202,7 @@ def cosines(*values: float | None):
     number=st.integers(1, 16),
     select=st.builds(
         Select,
-        strategy=st.sampled_from(["landmark_nearest", "component_affine", "diverse"]),
+        strategy=st.sampled_from([one for one in get_args(Strategy) if one != "random"]),
         references=st.integers(2, 4),
         min_references=st.integers(1, 2),
         synthesise=st.sampled_from([0, 0, 2]),
@@ -275,7 +276,7 @@ def test_the_pairs_are_those_that_the_rules_give_one_by_one(data, number, select
     assert again.equals(pairs)
 
 
-@pytest.mark.parametrize("strategy", ["landmark_nearest", "component_affine", "diverse", "random"])
+@pytest.mark.parametrize("strategy", get_args(Strategy))
 @pytest.mark.parametrize("pairs_per_block", [1, 7, 100, 100_000])
 def test_the_size_of_the_blocks_changes_no_byte(strategy, pairs_per_block, monkeypatch):
     number = 70

@@ -5,6 +5,7 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ from facerefs.stages.shard import Shard
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set
 
-FORMATS: tuple[ImageFormat, ...] = ("jpeg", "png", "webp")
+FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 CROPS = {face_id(person, number): crop(person, number) for person in range(2) for number in range(3)}
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES
+from facerefs.stages.images.encode import ImageFormat
 from facerefs.stages.shard import Shard
 from tests.pipeline.small_set import make_set
 from tests.stages.synthetic import face_id
@@ -45,9 +47,9 @@ def plan(folder: Path, faces: int, shard: Shard) -> ShardInput:
 
 
 @pytest.mark.parametrize("shard_mb", [5.0, 20.0, 100.0])
-@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("image_format", get_args(ImageFormat))
 def test_shards_have_about_the_size_that_is_asked_for(
-    tmp_path: Path, shard_mb: float, image_format: str
+    tmp_path: Path, shard_mb: float, image_format: ImageFormat
 ) -> None:
     shard = Shard(shard_mb=shard_mb, image_format=image_format, val_share=0, test_share=0)
     planned = plan(tmp_path, 1000, shard)

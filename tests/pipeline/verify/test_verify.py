@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import datasets
 import numpy as np
@@ -321,7 +321,7 @@ def test_the_command_says_each_fault_on_a_line_and_ends_with_1(folder: Path, tmp
 # ---- others read it
 
 
-@pytest.fixture(scope="module", params=["jpeg", "png", "webp"])
+@pytest.fixture(scope="module", params=get_args(ImageFormat))
 def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     image_format: ImageFormat = request.param
     folder = tmp_path_factory.mktemp(image_format)

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerefs.schemas.operations import (
+    OPERATIONS,
     Blur,
     Hue,
+    Jpeg,
     Mirror,
     MotionBlur,
     Noise,
@@ -21,15 +23,21 @@ from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back
 from facerefs.stages.degrade.program import compile_thetas
 from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
 from tests.stages.degrade.oracle import FLOAT, batch, psnr
-from tests.stages.degrade.thetas import BLURS, COLOURS, JPEGS, NOISES, RESIZES, SIDES, thetas
+from tests.stages.degrade.thetas import KINDS, SIDES, thetas
 
-EXACT = st.one_of(st.builds(Mirror), BLURS, RESIZES, COLOURS, NOISES.filter(lambda op: isinstance(op, Noise)))
-COUNTED = st.one_of(JPEGS, NOISES.filter(lambda op: isinstance(op, PoissonNoise)))
+COUNTED = st.one_of(
+    KINDS[Jpeg], KINDS[PoissonNoise]
+)  # whose numbers are whole: rounding moves one by a whole step
+EXACT = st.one_of(*(drawn for kind, drawn in KINDS.items() if kind not in (Jpeg, PoissonNoise)))
 
 
 def _photos(count: int, height: int, width: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     """Different cuttings of one photo."""
     return batch(*[FLOAT[20 * i : 20 * i + height, 150 : 150 + width] for i in range(count)], dtype=dtype)
+
+
+def test_every_operation_is_tried_here() -> None:
+    assert KINDS.keys() == set(OPERATIONS.values())
 
 
 def _mixed(size_px: int, each: int = 2) -> list[Theta]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from facerefs.schemas.operations import (
+    OPERATIONS,
     Blur,
     Brightness,
     ColourShift,
@@ -14,6 +15,7 @@ from facerefs.schemas.operations import (
     GeneralisedBlur,
     Gray,
     Hue,
+    Jpeg,
     Mirror,
     MotionBlur,
     Noise,
@@ -38,28 +40,32 @@ def _random(*shape: int, seed: int = 0) -> torch.Tensor:
     return 0.3 + 0.4 * torch.rand(*shape, dtype=torch.float64, generator=generator)
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        Mirror(),
-        Blur(7, 2.0, 1.0, 0.5),
-        GeneralisedBlur(5, 2.0, 1.0, 0.5, 2.0),
-        PlateauBlur(5, 2.0, 1.0, 0.5, 2.0),
-        SincBlur(7, 1.5),
-        MotionBlur(7, 5.0, 0.3),
-        *[Resize(4, 7, mode) for mode in ("bilinear", "bicubic", "area", "bicubic_antialias")],
-        *[Resize(9, 3, mode) for mode in ("bilinear", "bicubic", "area", "bicubic_antialias")],
-        Noise(5.0, False, 1),
-        Noise(5.0, True, 1),
-        ColourShift(10.0, -20.0, 5.0),
-        Brightness(1.2),
-        Contrast(1.3),
-        Saturation(1.3),
-        Hue(0.1),
-        Gray(),
-    ],
-    ids=str,
-)
+SMOOTH: list[Operation] = [
+    Mirror(),
+    Blur(7, 2.0, 1.0, 0.5),
+    GeneralisedBlur(5, 2.0, 1.0, 0.5, 2.0),
+    PlateauBlur(5, 2.0, 1.0, 0.5, 2.0),
+    SincBlur(7, 1.5),
+    MotionBlur(7, 5.0, 0.3),
+    *[Resize(4, 7, mode) for mode in ("bilinear", "bicubic", "area", "bicubic_antialias")],
+    *[Resize(9, 3, mode) for mode in ("bilinear", "bicubic", "area", "bicubic_antialias")],
+    Noise(5.0, False, 1),
+    Noise(5.0, True, 1),
+    ColourShift(10.0, -20.0, 5.0),
+    Brightness(1.2),
+    Contrast(1.3),
+    Saturation(1.3),
+    Hue(0.1),
+    Gray(),
+]
+
+
+def test_every_operation_is_tried_here() -> None:
+    """JPEG and the two kinds of noise have tests of their own."""
+    assert {type(one) for one in SMOOTH} | {Jpeg, PoissonNoise} == set(OPERATIONS.values())
+
+
+@pytest.mark.parametrize("operation", SMOOTH, ids=str)
 def test_the_gradient_of_an_operation_is_that_of_finite_differences(operation: Operation) -> None:
     """In a batch with another operation, so that choosing and merging have theirs, too."""
     images = _random(2, 3, 6, 5).requires_grad_()

@@ -1,6 +1,7 @@
 """A hypothesis strategy for any theta, with sizes small enough for a test."""
 
 import math
+from typing import get_args
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -21,6 +22,7 @@ from facerefs.schemas.operations import (
     PlateauBlur,
     PoissonNoise,
     Resize,
+    ResizeMode,
     Saturation,
     SincBlur,
 )
@@ -35,31 +37,27 @@ _seeds = st.integers(0, 2**53 - 1)
 _shifts = st.floats(-50, 50)
 SIDES = st.integers(1, 70)
 
-BLURS: SearchStrategy[Operation] = st.one_of(
-    st.builds(Blur, _taps, _sigmas_px, _sigmas_px, _angles),
-    st.builds(Blur, _taps, _sigmas_px, _sigmas_px, st.just(0.0)),
-    st.builds(GeneralisedBlur, _taps, _sigmas_px, _sigmas_px, _angles, _betas),
-    st.builds(PlateauBlur, _taps, _sigmas_px, _sigmas_px, _angles, _betas),
-    st.builds(SincBlur, _taps, st.floats(0.3, math.pi)),
-    st.builds(MotionBlur, st.just(41), st.floats(1, 41), _angles),
-)
-RESIZES: SearchStrategy[Operation] = st.builds(
-    Resize, SIDES, SIDES, st.sampled_from(["bilinear", "bicubic", "area", "bicubic_antialias"])
-)
-COLOURS: SearchStrategy[Operation] = st.one_of(
-    st.builds(ColourShift, _shifts, _shifts, _shifts),
-    st.builds(Brightness, _factors),
-    st.builds(Contrast, _factors),
-    st.builds(Saturation, _factors),
-    st.builds(Hue, st.floats(-0.5, 0.5)),
-    st.builds(Gray),
-)
-NOISES: SearchStrategy[Operation] = st.one_of(
-    st.builds(Noise, st.floats(0, 60), st.booleans(), _seeds),
-    st.builds(PoissonNoise, st.floats(0, 3), st.booleans(), _seeds),
-)
-JPEGS: SearchStrategy[Operation] = st.builds(Jpeg, st.integers(1, 100), st.sampled_from(["4:2:0", "4:4:4"]))
-OPERATIONS = st.one_of(st.builds(Mirror), BLURS, RESIZES, COLOURS, NOISES, JPEGS)
+_gaussians = (_taps, _sigmas_px, _sigmas_px, _angles)
+KINDS: dict[type, SearchStrategy[Operation]] = {
+    Mirror: st.builds(Mirror),
+    Blur: st.builds(Blur, *_gaussians) | st.builds(Blur, _taps, _sigmas_px, _sigmas_px, st.just(0.0)),
+    GeneralisedBlur: st.builds(GeneralisedBlur, *_gaussians, _betas),
+    PlateauBlur: st.builds(PlateauBlur, *_gaussians, _betas),
+    SincBlur: st.builds(SincBlur, _taps, st.floats(0.3, math.pi)),
+    MotionBlur: st.builds(MotionBlur, st.just(41), st.floats(1, 41), _angles),
+    Resize: st.builds(Resize, SIDES, SIDES, st.sampled_from(get_args(ResizeMode))),
+    ColourShift: st.builds(ColourShift, _shifts, _shifts, _shifts),
+    Brightness: st.builds(Brightness, _factors),
+    Contrast: st.builds(Contrast, _factors),
+    Saturation: st.builds(Saturation, _factors),
+    Hue: st.builds(Hue, st.floats(-0.5, 0.5)),
+    Gray: st.builds(Gray),
+    Noise: st.builds(Noise, st.floats(0, 60), st.booleans(), _seeds),
+    PoissonNoise: st.builds(PoissonNoise, st.floats(0, 3), st.booleans(), _seeds),
+    Jpeg: st.builds(Jpeg, st.integers(1, 100), st.sampled_from(["4:2:0", "4:4:4"])),
+}
+"""Any operation of each kind."""
+OPERATIONS = st.one_of(*KINDS.values())
 
 
 def thetas(operations: SearchStrategy[Operation] = OPERATIONS, most: int = 6) -> SearchStrategy[Theta]:

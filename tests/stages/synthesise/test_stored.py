@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +75,7 @@ def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["jpeg", "png", "webp"])
+@pytest.fixture(scope="module", params=get_args(ImageFormat))
 def any_set(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_set(tmp_path_factory.mktemp(request.param) / "build", request.param)
 

@@ -30,8 +30,8 @@ def test_the_truth_gives_the_very_degraded_faces_of_its_batch() -> None:
     assert torch.equal(degraded_again(ready.target, ready.program), ready.degraded)
 
 
-@pytest.mark.parametrize("recipe", ["gfpgan", "bicubic", "posevaried", "realesrgan"])
-def test_other_recipes_give_them_but_for_rounding(recipe: str) -> None:
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_any_recipe_gives_them_but_for_rounding(recipe: str) -> None:
     ready = _ready(recipe, 2)
     assert ready.degraded is not None
     difference = (degraded_again(ready.target, ready.program) - ready.degraded).abs()

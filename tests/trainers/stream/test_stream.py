@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.errors import BadSample, StreamError
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.shards import open_shards
-from facerefs.trainers.stream.stream import Source, Stream
+from facerefs.trainers.stream.stream import Sampling, Source, Stream
 from tests.trainers.small_shards import Prepared, collate, prepare, write_set
 
 Batch = tuple[list[str], list[int], torch.Tensor]
@@ -49,7 +49,7 @@ def _same(ours: list[Batch], theirs: list[Batch]) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # than there are cores
-@pytest.mark.parametrize("sampling", ["sample", "identity"])
+@pytest.mark.parametrize("sampling", get_args(Sampling))
 def test_the_rest_is_the_same_whatever_the_workers_and_ranks(sources: list[Source], sampling: str) -> None:
     whole = list(_stream(sources, sampling=sampling).batches(20))
     begun = _stream(sources, sampling=sampling, workers=2 if sampling == "sample" else 0)
