@@ -44,9 +44,9 @@ from facerefs.trainers.loop.log import GRIDS_FOLDER, LOG_FILE
 from facerefs.trainers.loop.nan_guard import Diverged
 from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
 from facerefs.trainers.loop.settings import to_dict
-from facerefs.trainers.models.catalogue import presets
+from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.common.sizes import sizes_of
-from facerefs.trainers.models.model import Model
+from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.train import CannotTrain, train
 
@@ -117,6 +117,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="SET/runs/ablations if not given")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     words = parser.parse_args()
+    for name in without_ablation():
+        Console(soft_wrap=True).print(f"{name} is left out: no setting in WITHOUT takes away its idea")
     if words.jobs < 1:
         parser.error(f"--jobs cannot be {words.jobs}: one training at a time is the least")
     place, out = _place(words.data), words.out or words.data / "runs" / "ablations"
@@ -128,6 +130,12 @@ def main() -> None:
     ended = _train_all(waiting, str(place), words.jobs)
     write([result_of(training) for training in trainings if training.is_done()], trainings, out)
     raise SystemExit(0 if ended else 1)
+
+
+def without_ablation() -> list[str]:
+    """The restorers whose idea cannot be left out."""
+    restorers = [name for name in MODULES if isinstance(presets(name)["tiny"], Restorer)]
+    return [name for name in restorers if name not in WITHOUT]
 
 
 def both(name: str, steps: int | None, out: Path, place: Path) -> Iterator[Training]:

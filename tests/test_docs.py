@@ -11,8 +11,8 @@ import pytest
 
 from facerefs.schemas.operations import OPERATIONS
 from facerefs.schemas.reject import Reject
+from facerefs.schemas.sample import IMAGE_TYPES
 from facerefs.stages.degrade.recipes import RECIPES
-from facerefs.stages.images.encode import ENDINGS
 from facerefs.stages.select import Strategy
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Restorer
@@ -20,7 +20,7 @@ from facerefs.trainers.stream.stream import Sampling
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-FOLDERS = ("pipeline", "stages", "schemas", "trainers", "tests", "benchmarks", "docs")
+FOLDERS = ("facerefs", "pipeline", "stages", "schemas", "trainers", "tests", "benchmarks", "docs")
 FILES = [
     path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()
 ]
@@ -146,7 +146,7 @@ def test_all_operations_are_listed() -> None:
 
 
 def test_all_restorers_are_listed_and_compared() -> None:
-    same("README.md", first_cells(text_of("README.md"), "model | restores"), RESTORERS)
+    same("README.md", first_cells(text_of("README.md"), "model | input"), RESTORERS)
     (head,) = re.findall(r"^\| \| (\[.+) \|$", text_of("docs/models.md"), re.MULTILINE)
     same("docs/models.md", quoted(head), RESTORERS)
 
@@ -163,7 +163,7 @@ def test_all_strategies_of_references_are_listed() -> None:
 
 def test_all_formats_and_samplings_are_told_of() -> None:
     said = " ".join(quoted(text_of("docs/shards.md")))
-    assert all(re.search(rf"\b{name}\b", said) for name in ENDINGS)
+    assert all(re.search(rf"\b{name}\b", said) for name in IMAGE_TYPES)
     said = " ".join(quoted(text_of("docs/stream.md")))
     assert all(f'"{name}"' in said for name in get_args(Sampling) if name != "sample")  # which is the default
 

@@ -1,4 +1,4 @@
-"""The degradation recipes of the papers, one entry each.
+"""The degradation recipes of the papers: a new one is one entry here, and can be chosen by its name at once.
 
 `realesrgan` is Real-ESRGAN (Wang et al. 2021) as basicsr's RealESRGANDataset and RealESRGANModel draw it, with the
 published options of x4plus. Where it differs, and why:

@@ -60,7 +60,10 @@ class Restorer(Model, Protocol):
 
     @property
     def identity(self) -> str:
-        """The embedder that its references are embedded by, as `load_embedder` knows it; `` if by none."""
+        """The embedder that its references are embedded by, as `load_embedder` knows it; `` if by none.
+
+        With one, the setting `shape.embedding_dim` says how long its embeddings are.
+        """
 
     @property
     def stochastic(self) -> bool:
