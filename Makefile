@@ -4,14 +4,25 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCHMARKS := analyse crawl curate degrade formats identities networks stream
 
-.PHONY: demo test lint imports bench install clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test quick durations lint imports bench install clean
 
 demo: $(INSTALLED)
 	rm -rf demo
 	$(BIN)/facerefs demo demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# Between two edits: without Ray, and without what takes longer than half a second (tests/durations.py).
+quick: $(INSTALLED)
+	$(BIN)/ruff check --quiet .
+	$(PYTEST) --quick
+
+# On a quiet machine: notes what takes long, for `quick` and for the order of `test`.
+durations: $(INSTALLED)
+	$(PYTEST) --note-durations
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

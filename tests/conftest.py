@@ -8,6 +8,11 @@ import pytest
 from hypothesis import settings
 
 from facerefs.pipeline.runner.workers import RayWorkers
+from tests.durations import (  # noqa: F401 (the hooks of pytest)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+)
 
 # Examples are bounded, not seconds: on a loaded machine a deadline says nothing about the code.
 settings.register_profile("facerefs", deadline=None)
@@ -17,11 +22,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores belong to the other processes of pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: a process of pytest that took one of them last would end long after the others."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _shared(folder: str) -> Path:

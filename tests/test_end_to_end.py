@@ -33,7 +33,7 @@ from tests.pipeline.folders import contents
 SETTINGS = ["--set", "rows_per_part=4", "--set", "shard.shard_mb=2", "--set", "shard.val_share=0.3"]
 QUICK = ["--set", "analyse.niqe=false"]  # NIQE is half of the analysis
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture(scope="module")

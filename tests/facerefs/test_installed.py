@@ -13,7 +13,7 @@ from facerefs.stages.synthetic_people.folder import write_people
 ROOT = Path(__file__).parents[2]
 PARTS = ("facerefs", "pipeline", "stages", "schemas", "trainers")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture(scope="module")

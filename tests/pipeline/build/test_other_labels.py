@@ -20,7 +20,7 @@ SETTINGS = (
 ADA = "Ada Lovelace"
 LICENCE = "CC BY-SA 4.0"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 Photos = dict[str, bytes]
 Write = Callable[[Path, Photos, dict[str, str], dict[str, str]], tuple[object, ...]]

@@ -17,7 +17,7 @@ SETTINGS = (
     *("--set", "shard.val_share=0.3", "--set", "analyse.niqe=false"),
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def build(photos: Path, out: Path) -> dict[str, str]:

@@ -121,6 +121,7 @@ def test_sample_into_a_folder_that_is_there(photos: Path) -> None:
     refused(facerefs("sample", photos), "is there already")
 
 
+@pytest.mark.ray
 def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, photos: Path) -> None:
     out = tmp_path / "out"
     first = facerefs("build", photos, "--out", out, "--set", "analyse.niqe=false")

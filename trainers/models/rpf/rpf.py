@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
 from facerefs.trainers.identity.embedder import Embedder, load_embedder, load_embedder_of
-from facerefs.trainers.loop.earlier_run import fill_from_run
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -30,6 +29,7 @@ from facerefs.trainers.losses.adversarial import (
 )
 from facerefs.trainers.losses.perceptual import Perceptual
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
+from facerefs.trainers.models.common.earlier_run import fill_from_run
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.restorer_input import restorer_input
