@@ -10,7 +10,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
 from facerefs.pipeline.build.listing import bring_up_to_date
-from facerefs.pipeline.config.config import Config, to_tree
+from facerefs.pipeline.config.config import Config, to_tree, written_type
 from facerefs.pipeline.config.read_settings import completed, differences
 from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.dataset import card
@@ -124,7 +124,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
         old_source, old_config = old["source"], with_new_names(old["config"])
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
-    old_config = completed(Config, old_config)
+    old_config = completed(written_type(), old_config)
     if old_source != plan.source:
         raise UserError(
             f"{storage.root} holds a build of {old_source}, not of {plan.source}: choose another folder for --out"

@@ -66,7 +66,7 @@ def read_config(
 
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
-    written: Any = read_settings(_written_type(), "analyse.crop_size=1024", path, settings, over=base)
+    written: Any = read_settings(written_type(), "analyse.crop_size=1024", path, settings, over=base)
     values = {item.name: getattr(written, item.name) for item in fields(Config) if item.name != "sources"}
     return Config(sources={section: getattr(written, section) for section in sections()}, **values)
 
@@ -79,7 +79,7 @@ def to_tree(config: Config) -> dict[str, Any]:
     return tree
 
 
-def _written_type() -> type:
+def written_type() -> type:
     """The configuration as it is written down: a dataclass with a section for each of `sources`."""
     hints = get_type_hints(Config, include_extras=True)
     items: list[tuple[str, type, Any]] = []

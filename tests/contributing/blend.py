@@ -38,7 +38,9 @@ class Shape:
     """Sizes of the network."""
 
     size_px: Positive = 512
+    """Side of the faces that the network works on, in pixels."""
     kernel_px: Positive = 3
+    """Side of the kernel that weighs the images, in pixels."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def test_a_setting_that_is_new_since_the_build_is_no_change_at_its_default(tmp_p
     plan = replace(OLD, config=Config(shard=Shard(recipe=mild)))
     tree = json.loads(json.dumps(plan.tree()))
     config = tree["config"]
-    del config["shard"]["shard_mb"], config["commons"], config["compare"]["rule"]["landmarks"]
+    del config["shard"]["shard_mb"], config["commons"], config["copies"]["rule"]["landmarks"]
     del config["shard"]["recipe"]["rounds"][0]["noise"]["gray_chance"]
     storage.write_text(BUILD_FILE, yaml.safe_dump(tree, sort_keys=False))
     assert list(check_output(plan, storage, update=False)) == []

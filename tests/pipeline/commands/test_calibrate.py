@@ -99,7 +99,7 @@ def test_photos_in_tars_and_parquet_files_are_measured_too(
 ) -> None:
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PEOPLE", 2)
     monkeypatch.setattr("facerefs.stages.copies.calibrate.FEWEST_PHOTOS", 4)
-    monkeypatch.setattr("facerefs.pipeline.commands.calibrate.EDITS", FEW)
+    monkeypatch.setattr("facerefs.pipeline.commands.calibrate.AUGMENTATIONS", FEW)
     photos = [
         path for name in ("person-000", "person-001") for path in sorted((people / name).glob("*.jpg"))[:2]
     ]

@@ -150,7 +150,7 @@ def test_the_yaml_of_a_model_is_read_back_as_its_preset(
 
 def test_the_page_of_the_docs_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     settings_command([], None, "markdown")
-    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    page = Path(__file__).parents[3] / "docs" / "settings.md"
     assert page.read_text() == capsys.readouterr().out, (
         "facerefs settings --format markdown > docs/settings.md"
     )

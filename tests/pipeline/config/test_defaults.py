@@ -63,7 +63,7 @@ shard:
   val_share: 0.05
   test_share: 0.05
   Recipe: {ending: null}
-  Round: {blur: null, resize: null, noise: null, colour: null, jpeg_quality: null}
+  Pass: {blur: null, resize: null, noise: null, colour: null, jpeg_quality: null}
   BlurKinds: {isotropic: 0.0, anisotropic: 0.0, motion: 0.0, generalised_isotropic: 0.0, generalised_anisotropic: 0.0,
     plateau_isotropic: 0.0, plateau_anisotropic: 0.0}
   RandomBlur:
@@ -101,7 +101,7 @@ shard:
     contrast: [0.5, 1.5]
     saturation: [0.0, 1.5]
     hue: [-0.1, 0.1]
-  Ending:
+  FinalPass:
     reduction: 4.0
     modes: [area, bilinear, bicubic]
     sinc_chance: 0.8
@@ -109,8 +109,8 @@ shard:
     sinc_cutoff_rad: [1.0471975511965976, 3.141592653589793]
     jpeg_quality: [30, 95]
     jpeg_last_chance: 0.5
-  named recipes: {gfpgan: 016b574b, gfpgan_colour: ef9672ae, rdfr: fea08bc5, posevaried: c92048e8,
-    refine: ecd1e25b, bicubic: '25802290', realesrgan: aced22ca}
+  named recipes: {gfpgan: bfcc9a1f, gfpgan_colour: 36c26af4, rdfr: 5ff32f11, posevaried: c4aa20eb,
+    refine: 8450d545, bicubic: 2f372bbf, realesrgan: 6ec0c2b8}
 """
 
 

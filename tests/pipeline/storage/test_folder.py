@@ -126,14 +126,14 @@ def test_our_tars_are_tars(files: dict[str, bytes]) -> None:
             assert (member.mtime, member.uid, member.uname) == (0, 0, "")
 
 
-@pytest.mark.parametrize("columns", [None, ("key", "licence")])
+@pytest.mark.parametrize("columns", [None, ("key", "format")])
 def test_a_table_of_a_version_without_a_column_is_named_with_the_way_out(
     tmp_path: Path, columns: tuple[str, ...] | None
 ) -> None:
     storage = Storage(str(tmp_path))
     write(storage, image_rows([b"first"]))
     old = tmp_path / "images/part-a.parquet"
-    pq.write_table(pq.read_table(old).drop_columns(["licence"]), old)
-    with pytest.raises(UserError, match=r"table images lacks licence; run .* again, with --update"):
+    pq.write_table(pq.read_table(old).drop_columns(["format"]), old)
+    with pytest.raises(UserError, match=r"table images lacks format; run .* again, with --update"):
         storage.scan("images", columns)
     assert storage.read("images", "part-a").column("key").to_pylist() == ["0.jpg"]
