@@ -318,10 +318,12 @@ def restore(
     outputs: Annotated[
         int,
         typer.Option(
-            min=1, max=64, help="So many faces of each input, NAME-1.png and on, by models that draw chances."
+            min=1,
+            max=64,
+            help="Restored faces for each input (NAME-1.png, NAME-2.png ...), for models that give several.",
         ),
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other chances.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers of such models.")] = 0,
     pictures: Annotated[
         bool,
         typer.Option("--pictures", help="Show what the model did: NAME-pictures.png beside each output."),

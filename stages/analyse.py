@@ -1,4 +1,4 @@
-"""Finds the faces of each photo, aligns them, and measures all that the later stages choose by."""
+"""Find, align and measure the faces of each photo."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ class _Models:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Photos in, faces out: at least one row per photo; a limit of null is no limit."""
+    """Find faces, align and measure them: at least one row for each photo. A limit of null is no limit."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": ("key", "id", "photo", "reject"),

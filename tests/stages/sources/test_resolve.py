@@ -107,7 +107,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_help_and_docs_name_every_kind_of_source(capsys: pytest.CaptureFixture[str]) -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "crawl.md").read_text()
+    docs = (Path(__file__).parents[3] / "docs" / "crawl.md").read_text()
     with pytest.raises(SystemExit):
         app(["build", "--help"])
     said = " ".join(capsys.readouterr().out.split())
