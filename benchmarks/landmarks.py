@@ -26,7 +26,7 @@ from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.engines.load import load_landmarker
 from facerefs.trainers.metrics.nme import BINS, by_strength, nme
 from facerefs.trainers.models.landmarks import Moves, find_landmarks
-from facerefs.trainers.models.model import Landmarker
+from facerefs.trainers.models.model import LandmarkModel
 from facerefs.trainers.models.run import load_run
 
 Find = Callable[[Faces], Tensor]  # -> (B, 68, 2)
@@ -90,7 +90,7 @@ def _faces(asked: argparse.Namespace) -> Iterator[Faces]:
 def _detectors(asked: argparse.Namespace) -> dict[str, Find]:
     run = load_run(asked.run, torch.device("cpu"))
     model, networks = run.model, run.networks
-    if not isinstance(model, Landmarker):
+    if not isinstance(model, LandmarkModel):
         raise SystemExit(f"{asked.run} is no run of `facerefs train landmarks`")
     seen = degraded_faces(asked.shards, "train", asked.recipe, 0)
     mean = torch.cat([faces.stored for faces in seen]).mean(0)

@@ -108,7 +108,7 @@ def drawn(name: str, preset: str, settings: Sequence[str] = ()) -> Any:
 
 
 def _in(model: Any, way: str, steps: int) -> Any:
-    total = model.lessons[-1].end_step if isinstance(model, Rpf) else steps
+    total = model.training_stages[-1].end_step if isinstance(model, Rpf) else steps
     loop = replace(
         model.loop, steps=total, log_every=_EVERY, validate_every=10**9, checkpoint_every=10**9,
         validation_samples=1, grid_samples=1, **_WAYS[way],
@@ -124,7 +124,11 @@ def parts_of(model: Model) -> dict[str, tuple[int, int]]:
     names = {"refinement": "refinement, all blocks"} | {
         module: f"{module}, block {last}" for module in ("warping", "synthesis")
     }
-    return {names[one.module]: (one.start_step, one.end_step) for one in model.lessons if one.block == last}
+    return {
+        names[one.module]: (one.start_step, one.end_step)
+        for one in model.training_stages
+        if one.block == last
+    }
 
 
 def _costs(name: str, model: Model, place: Path, device: torch.device) -> dict[str, Cost]:

@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, loaded
+from facerefs.stages.engines.align import align
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
 from facerefs.stages.engines.load import (
     DetectorEngine,
@@ -23,7 +24,6 @@ from facerefs.stages.engines.load import (
     load_landmarker,
 )
 from facerefs.stages.faces import geometry
-from facerefs.stages.faces.align import align
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality

@@ -10,7 +10,7 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional
 
-from facerefs.trainers.identity.embedder import Embedder
+from facerefs.trainers.identity.embedder import IdentityEmbedder
 from facerefs.trainers.loop.grids import grid
 from facerefs.trainers.loop.seeds import seed_torch
 from facerefs.trainers.loop.training_module import Networks
@@ -30,7 +30,7 @@ class AlignedFace:
 @torch.no_grad()
 def restorer_input_of(
     model: Restorer,
-    embedder: Embedder | None,
+    embedder: IdentityEmbedder | None,
     degraded: NDArray[np.uint8],
     find_landmarks: Callable[[Tensor], Tensor],
     references: Sequence[AlignedFace],
@@ -117,7 +117,9 @@ def _image(pixels: NDArray[np.uint8], size_px: int, device: torch.device) -> Ten
     )
 
 
-def _seen(degraded: Tensor, references: Sequence[_Reference], embedder: Embedder | None) -> RestorerInput:
+def _seen(
+    degraded: Tensor, references: Sequence[_Reference], embedder: IdentityEmbedder | None
+) -> RestorerInput:
     """What the model sees, but for the warp."""
     side = degraded.shape[-1]
     nothing = degraded.new_zeros(1, 0)

@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
-from facerefs.pipeline.build.listing import bring_up_to_date
+from facerefs.pipeline.build.listing import update_sources
 from facerefs.pipeline.config.config import Config, to_tree, written_type
 from facerefs.pipeline.config.read_settings import completed, differences
 from facerefs.pipeline.config.renamed_settings import with_new_names
@@ -35,7 +35,7 @@ BUILD_FILE = "build.yaml"
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What a build is made of."""
 
     source: str  # as the user wrote it, made absolute
@@ -59,7 +59,7 @@ class Plan:
 
 def build(
     source: PhotoSource,
-    plan: Plan,
+    plan: BuildPlan,
     storage: Storage,
     workers: RayWorkers,
     console: Console,
@@ -82,7 +82,7 @@ def build(
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
         listing_key, again = plan.listing_key(), retry is Retry.ALL
-        bring_up_to_date(source, listing_key, config.rows_per_part, storage, console, again)
+        update_sources(source, listing_key, config.rows_per_part, storage, console, again)
         run_fetch(config.fetch, storage, workers, console, retry)
         run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
@@ -94,7 +94,9 @@ def build(
         warnings.warn_about_unmatched_overrides(storage, console)
         warnings.warn_about_identities(storage, console)
         # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
-        run.run_parts(config.shard, ShardInput(storage, config.shard), partial(card.withdraw, storage))
+        run.run_parts(
+            config.shard, ShardInput(storage, config.shard), partial(card.invalidate_manifest, storage)
+        )
     except (SourceError, MissingWeights) as error:
         if not storage.parts("sources"):
             storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
@@ -109,7 +111,7 @@ def _run_whole(run: Runner, stage: WholeStage) -> None:
     run.run_whole(stage, {"overrides": overrides.relevant_to(stage.writes)})
 
 
-def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
+def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[str]:
     """Hold a new plan against the build that is in the folder already; yields what an update will change.
 
     A setting that was not there yet had what is now its default.
@@ -148,7 +150,7 @@ def check_output(plan: Plan, storage: Storage, update: bool) -> Iterator[str]:
     yield from changes
 
 
-def _other_settings(old_config: Any, plan: Plan) -> bool:
+def _other_settings(old_config: Any, plan: BuildPlan) -> bool:
     """Whether there were settings that are no more."""
     return _names(old_config) != _names(to_tree(plan.config))
 

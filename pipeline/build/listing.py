@@ -15,7 +15,7 @@ from facerefs.stages.sources.source import PhotoSource
 LISTED_FILE = "listed.yaml"
 
 
-def bring_up_to_date(
+def update_sources(
     source: PhotoSource, listing_key: str, rows_per_part: int, storage: Storage, console: Console, again: bool
 ) -> None:
     """Update the table `sources` to what the source lists now.

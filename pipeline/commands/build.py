@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from facerefs.pipeline.build.build import Plan, build, check_output
+from facerefs.pipeline.build.build import BuildPlan, build, check_output
 from facerefs.pipeline.build.folder import check_not_foreign
 from facerefs.pipeline.config.config import ENGINES, read_config
 from facerefs.pipeline.errors import UserError
@@ -55,7 +55,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             "add --contact with your mail address or the URL of a page about you"
         )
     labels_path = absolute(str(options.labels_file)) if options.labels_file else None
-    plan = Plan(source=absolute(options.source), labels_file=labels_path, config=config)
+    plan = BuildPlan(source=absolute(options.source), labels_file=labels_path, config=config)
     out = options.out.absolute()
     check_not_foreign(out)
     with locked(out):

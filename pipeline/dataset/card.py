@@ -51,7 +51,7 @@ def write(storage: Storage, shard: Shard) -> None:
     storage.write_text(_MANIFEST, written(manifest))
 
 
-def withdraw(storage: Storage) -> None:
+def invalidate_manifest(storage: Storage) -> None:
     """Take the manifest away: the set is unfinished until it is written again."""
     storage.remove_file(_MANIFEST)
 

@@ -25,7 +25,7 @@ class Engines:
 
         Raises UserError if the photo cannot be read, or shows no face.
         """
-        from facerefs.stages.faces.align import align
+        from facerefs.stages.engines.align import align
         from facerefs.trainers.restore import AlignedFace
 
         pixels = _pixels(photo)
@@ -40,7 +40,7 @@ class Engines:
 
     def as_it_is(self, photo: Path) -> "AlignedFace":
         """A photo that is an aligned crop already. Raises UserError if it cannot be read."""
-        from facerefs.stages.faces.align import landmarks_of_crop
+        from facerefs.stages.engines.align import landmarks_of_crop
         from facerefs.trainers.restore import AlignedFace
 
         pixels = _pixels(photo)

@@ -10,7 +10,7 @@ _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 
 
 @dataclass(frozen=True)
-class Files:
+class RestoreFiles:
     """A photo with a degraded face, and the files that are made of it."""
 
     photo: Path
@@ -23,9 +23,9 @@ class Files:
         return self.outputs if self.pictures is None else (*self.outputs, self.pictures)
 
 
-def files_of(
+def plan_files(
     source: Path, out: Path, outputs: int, pictures: bool, references: Sequence[Path]
-) -> list[Files]:
+) -> list[RestoreFiles]:
     """The files of a photo or of a folder of photos; several outputs are numbered from 1: face-1.png, face-2.png.
 
     Raises UserError if there are no photos, or if a photo would be written over.
@@ -56,13 +56,13 @@ def _target(photo: Path, out: Path) -> Path:
     return out / f"{photo.stem}.png"
 
 
-def _files(photo: Path, target: Path, outputs: int, pictures: bool) -> Files:
+def _files(photo: Path, target: Path, outputs: int, pictures: bool) -> RestoreFiles:
     numbered = tuple(target.with_stem(f"{target.stem}-{number}") for number in range(1, outputs + 1))
     shown = target.with_name(f"{target.stem}-pictures.png") if pictures else None
-    return Files(photo, numbered if outputs > 1 else (target,), shown)
+    return RestoreFiles(photo, numbered if outputs > 1 else (target,), shown)
 
 
-def _check_apart(found: Sequence[Files], references: Sequence[Path]) -> None:
+def _check_apart(found: Sequence[RestoreFiles], references: Sequence[Path]) -> None:
     """Raise UserError if a file would be written twice, or over a photo that is looked at."""
     given = {path.resolve() for path in (*references, *(files.photo for files in found))}
     owner: dict[Path, Path] = {}

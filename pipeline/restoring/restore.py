@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.files import Files, files_of
+from facerefs.pipeline.restoring.files import RestoreFiles, plan_files
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from facerefs.pipeline.restoring.aligned_faces import Engines
-    from facerefs.trainers.identity.embedder import Embedder
-    from facerefs.trainers.models.model import Landmarker, Restorer
+    from facerefs.trainers.identity.embedder import IdentityEmbedder
+    from facerefs.trainers.models.model import LandmarkModel, Restorer
     from facerefs.trainers.models.run import Run
     from facerefs.trainers.restore import AlignedFace
 
@@ -51,7 +51,7 @@ def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ..
     from facerefs.stages.engines.engine import MissingWeights
     from facerefs.trainers.loop.checkpoint import CheckpointError
 
-    photos = files_of(options.source, options.out, options.outputs, options.pictures, options.references)
+    photos = plan_files(options.source, options.out, options.outputs, options.pictures, options.references)
     device = torch.device(chosen_device(options.device))
     try:
         work = _load_work(options, device)
@@ -67,7 +67,7 @@ def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ..
 
 
 def _restore(
-    work: "_Work", files: Files, options: RestoreOptions, alone: bool, console: Console
+    work: "_Work", files: RestoreFiles, options: RestoreOptions, alone: bool, console: Console
 ) -> tuple[Path, ...]:
     """Restore a photo and say where it went; of several, one that cannot be restored gives no files."""
     try:
@@ -91,8 +91,8 @@ class _Work:
 
     model: "Restorer"
     trained: "Run"
-    finder: "tuple[Landmarker, Run] | None"  # of the landmarks of degraded faces; None takes the engine's
-    embedder: "Embedder | None"
+    finder: "tuple[LandmarkModel, Run] | None"  # of the landmarks of degraded faces; None takes the engine's
+    embedder: "IdentityEmbedder | None"
     engines: "Engines"
     references: "Sequence[AlignedFace]"
     device: "torch.device"
@@ -112,7 +112,7 @@ class _Work:
         first = "the first is used" if wanted == 1 else f"the first {wanted} are used"
         return [f"{self.trained.name} takes {wanted} of the {references} references: {first}"]
 
-    def restore(self, files: Files, options: RestoreOptions) -> tuple[Path, ...]:
+    def restore(self, files: RestoreFiles, options: RestoreOptions) -> tuple[Path, ...]:
         """Write the restored faces of a photo, or of an aligned crop; says where."""
         from PIL import Image
 
@@ -183,11 +183,11 @@ def _check(options: RestoreOptions, name: str, model: "Restorer") -> None:
         raise UserError(f"a run of {name} makes the same face each time: leave out --outputs")
 
 
-def _finder_of(folder: Path, device: "torch.device") -> "tuple[Landmarker, Run]":
-    from facerefs.trainers.models.model import Landmarker
+def _finder_of(folder: Path, device: "torch.device") -> "tuple[LandmarkModel, Run]":
+    from facerefs.trainers.models.model import LandmarkModel
     from facerefs.trainers.models.run import load_run
 
     finder = load_run(folder, device)
-    if not isinstance(finder.model, Landmarker):
+    if not isinstance(finder.model, LandmarkModel):
         raise UserError(f"--landmarks wants a run of facerefs train landmarks, not of {finder.name}")
     return finder.model, finder

@@ -6,6 +6,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from facerefs.pipeline.errors import RunError, UserError
@@ -140,10 +141,8 @@ class PartActor:
 
 
 def _our_package() -> str:
-    """The folder that holds `facerefs`: Ray sends it to the workers of a cluster."""
-    import facerefs
-
-    return facerefs.__path__[0]
+    """The folder `facerefs`, which Ray sends to the workers of a cluster."""
+    return str(Path(__file__).parents[2])  # of the package as it was imported, by way of its links
 
 
 def last_line(text: str) -> str:

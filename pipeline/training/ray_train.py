@@ -24,7 +24,7 @@ _STORAGE = ".ray"  # Ray Train wants a folder that all machines see, and we have
 _SENTENCES = (CannotTrain, StreamError, MissingWeights, Diverged)
 
 
-class Wire:
+class DriverChannel:
     """A Ray actor between the driver and the first worker: what is to be said, whether to stop, and how it ended."""
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class Wire:
 
 
 @dataclass
-class Question:
+class StopSignal:
     """Whether to stop, asked without waiting for the answer: a step must not wait for the network."""
 
-    wire: Any
+    driver_channel: Any
     _asked: Any = None
     _yes: bool = False
 
@@ -70,7 +70,7 @@ class Question:
         import ray
 
         if self._asked is None:
-            self._asked = self.wire.is_stopped.remote()
+            self._asked = self.driver_channel.is_stopped.remote()
         elif ray.wait([self._asked], timeout=0)[0]:
             self._yes = bool(ray.get(self._asked))
             self._asked = None
@@ -92,22 +92,22 @@ def train_on_ray(
     RayWorkers(workers, address, verbose).start()
     logging.getLogger("ray.train").setLevel(logging.INFO if verbose else logging.CRITICAL)
     _check_resources(job, workers, ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray has none here
-    wire: Any = ray.remote(num_cpus=0)(Wire)
-    wire = wire.remote()
+    driver_channel: Any = ray.remote(num_cpus=0)(DriverChannel)
+    driver_channel = driver_channel.remote()
     failures: list[Exception] = []
-    fit = threading.Thread(target=_fit, args=(job, workers, wire, failures), daemon=True)
+    fit = threading.Thread(target=_fit, args=(job, workers, driver_channel, failures), daemon=True)
     with asked_to_stop() as asked:
         fit.start()
         while fit.is_alive():
             fit.join(_POLL_S)
             if asked():
-                wire.stop.remote()
-            for line in ray.get(wire.heard.remote()):
+                driver_channel.stop.remote()
+            for line in ray.get(driver_channel.heard.remote()):
                 announce(line)
-    for line in ray.get(wire.heard.remote()):
+    for line in ray.get(driver_channel.heard.remote()):
         announce(line)
     shutil.rmtree(job.run / _STORAGE, ignore_errors=True)
-    return _outcome(ray.get(wire.end.remote()), failures)
+    return _outcome(ray.get(driver_channel.end.remote()), failures)
 
 
 def _check_resources(job: Job, workers: int, there: dict[str, float]) -> None:
@@ -118,7 +118,7 @@ def _check_resources(job: Job, workers: int, there: dict[str, float]) -> None:
         )
 
 
-def _fit(job: Job, workers: int, wire: Any, failures: list[Exception]) -> None:
+def _fit(job: Job, workers: int, driver_channel: Any, failures: list[Exception]) -> None:
     """Run Ray Train to its end; in a thread, where it leaves the signals alone."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -126,7 +126,7 @@ def _fit(job: Job, workers: int, wire: Any, failures: list[Exception]) -> None:
     try:
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"job": job, "wire": wire},
+            train_loop_config={"job": job, "driver_channel": driver_channel},
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=job.device == "cuda"),
             run_config=RunConfig(name="train", storage_path=str(job.run / _STORAGE)),
         )
@@ -144,24 +144,24 @@ def _work(config: dict[str, Any]) -> None:
     from facerefs.trainers.distributed import joined
     from facerefs.trainers.train import train
 
-    job, wire = config["job"], config["wire"]
+    job, driver_channel = config["job"], config["driver_channel"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()
     first = context.get_world_rank() == 0
-    stop: Callable[[], bool] = Question(wire) if first else lambda: False
+    stop: Callable[[], bool] = StopSignal(driver_channel) if first else lambda: False
 
     def say(line: str) -> None:
-        wire.say.remote(line)
+        driver_channel.say.remote(line)
 
     try:
         with joined(device, context.get_world_rank(), context.get_world_size()) as ranks:
             begin = partial(write_settings, job)
             outcome = train(job.name, job.model, job.places, job.run, job.resume, ranks, say, stop, begin)
     except _SENTENCES as error:
-        ray.get(wire.end_with.remote(type(error).__name__, str(error)))
+        ray.get(driver_channel.end_with.remote(type(error).__name__, str(error)))
         raise
     if first:
-        ray.get(wire.end_with.remote("", outcome))
+        ray.get(driver_channel.end_with.remote("", outcome))
 
 
 def _outcome(end: tuple[str, Any] | None, failures: list[Exception]) -> TrainingResult:

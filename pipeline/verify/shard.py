@@ -27,7 +27,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Place:
+class SamplePlace:
     """Where a sample lies; the order is by a hash of its key, so that the first few are a fair choice."""
 
     digest: str
@@ -43,7 +43,7 @@ class Found:
 
     faults: list[tuple[str, str]] = field(default_factory=list)  # file, what
     people: dict[str, str] = field(default_factory=dict)  # key of a sample -> identity
-    places: list[Place] = field(default_factory=list)  # the few to replay
+    places: list[SamplePlace] = field(default_factory=list)  # the few to replay
 
 
 def check_file(folder: Path, file: File | ShardFile) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _shard_faults(folder: Path, shard: ShardFile, rows: list[dict[str, Any]]) ->
     return faults
 
 
-def sample_at(folder: Path, place: Place) -> dict[str, bytes]:
+def sample_at(folder: Path, place: SamplePlace) -> dict[str, bytes]:
     """The files of a sample that was checked, by what follows the key: `gt.jpg`, `json`."""
     with (folder / place.shard).open("rb") as file:
         file.seek(place.offset)
@@ -168,10 +168,10 @@ def _next_sample(file: BinaryIO, digest: Any, row: dict[str, Any]) -> Iterator[s
         yield f"sample {row['key']} {what}"
 
 
-def _place(row: dict[str, Any]) -> Place:
+def _place(row: dict[str, Any]) -> SamplePlace:
     at, key = row["files"], row["key"]
     shard = at["path"].removeprefix("samples/")
-    return Place(hashlib.sha256(key.encode()).hexdigest(), key, shard, at["offset"], at["length"])
+    return SamplePlace(hashlib.sha256(key.encode()).hexdigest(), key, shard, at["offset"], at["length"])
 
 
 def _digest(path: Path) -> str:

@@ -12,7 +12,7 @@ from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.dataset.manifest import recipe_of
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.verify.replay import replay_fault
-from facerefs.pipeline.verify.shard import Found, Place, check_file, check_shard, sample_at
+from facerefs.pipeline.verify.shard import Found, SamplePlace, check_file, check_shard, sample_at
 from facerefs.schemas.manifest import MANIFEST_FILE, MAX_BYTES, Manifest, parse
 
 _MAX_THREADS = 8
@@ -36,7 +36,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SamplesFolder:
     """A folder with shards, in its build or copied from it."""
 
     folder: Path
@@ -50,19 +50,19 @@ class Samples:
         return "copy it again from where this folder came from"
 
 
-def samples_in(folder: Path) -> Samples:
+def samples_in(folder: Path) -> SamplesFolder:
     """The samples of a build's folder, or the folder itself. Raises UserError if there is neither."""
     for place in (folder / "samples", folder):
         if place.is_dir() and ((place / MANIFEST_FILE).exists() or any(place.glob("*.tar"))):
-            return Samples(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
+            return SamplesFolder(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
     if (folder / BUILD_FILE).is_file():
-        return Samples(folder / "samples", in_build=True)
+        return SamplesFolder(folder / "samples", in_build=True)
     raise UserError(
         f"{folder} holds no training set: give the folder of a build, or a copy of its folder samples"
     )
 
 
-def manifest_of(samples: Samples) -> Manifest | Fault:
+def manifest_of(samples: SamplesFolder) -> Manifest | Fault:
     """The manifest, or why there is none that can be used."""
     path = samples.folder / MANIFEST_FILE
     if not path.is_file():
@@ -78,13 +78,13 @@ def manifest_of(samples: Samples) -> Manifest | Fault:
         return Fault(MANIFEST_FILE, str(error), samples.way_out)
 
 
-def verify(samples: Samples, manifest: Manifest, replay: int, shard_done: ShardDone) -> list[Fault]:
+def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: ShardDone) -> list[Fault]:
     """Check everything in the folder; `replay` degraded faces are made anew and compared byte by byte.
 
     `shard_done` is told, shard by shard, how many samples it holds and how many faults were found. None: it is sound.
     """
     faults: list[Fault] = []
-    places: list[Place] = []
+    places: list[SamplePlace] = []
     identities: dict[str, str] = {}
     keys: set[str] = set()
     with ThreadPoolExecutor(min(_MAX_THREADS, cpu_count() or 1)) as threads:
@@ -116,7 +116,7 @@ def _across(
         yield shard, f"{strays[0]} is in the splits {identities[strays[0]]} and {split}"
 
 
-def _other_files(samples: Samples, manifest: Manifest) -> Iterator[Fault]:
+def _other_files(samples: SamplesFolder, manifest: Manifest) -> Iterator[Fault]:
     """Documents and indexes without samples that are not as they were, and files that nobody knows of."""
     others = (*manifest.indexes_only, *manifest.documents)
     for file in others:
@@ -129,7 +129,7 @@ def _other_files(samples: Samples, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(path.name, "is not in the manifest: it is of another build", "take it away")
 
 
-def _replayed(samples: Samples, places: list[Place]) -> Iterator[Fault]:
+def _replayed(samples: SamplesFolder, places: list[SamplePlace]) -> Iterator[Fault]:
     found = [(place, replay_fault(sample_at(samples.folder, place))) for place in places]
     faults = [(place, what) for place, what in found if what is not None]
     if len(faults) == len(places) > 1:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tables import SOURCES
-from facerefs.stages.sources.kind import NoSettings, Place, SourceKind
+from facerefs.stages.sources.kind import NoSettings, SourceKind, SourcePlace
 from facerefs.stages.sources.labels import read_labels
 from facerefs.stages.sources.source import NoPhotosError, SourceError
 
@@ -160,7 +160,7 @@ def _file_status(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _open(place: Place, _: NoSettings) -> FolderSource | None:
+def _open(place: SourcePlace, _: NoSettings) -> FolderSource | None:
     """None for a folder without photos that holds files of other kinds."""
     if place.path is None or not place.path.is_dir():
         return None

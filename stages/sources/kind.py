@@ -12,7 +12,7 @@ Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
-class Place:
+class SourcePlace:
     """What the person gave as SOURCE: a request to a service, a remote address, a local file or a local folder."""
 
     text: str
@@ -56,7 +56,7 @@ class SourceKind(Generic[Settings]):
     """Which photos that gives, in one sentence."""
     settings: type[Settings]
     """A frozen dataclass, or NoSettings."""
-    open: Callable[[Place, Settings], PhotoSource | None]
+    open: Callable[[SourcePlace, Settings], PhotoSource | None]
     """The source at a place; None if the place is of another kind. Raises SourceError for what is wrong with it."""
     section: str = ""
     """The section of its settings, if it is not its name: several kinds may share one."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import MAX_BLOB_BYTES, SOURCES, loaded
-from facerefs.stages.sources.kind import Place, SourceKind
+from facerefs.stages.sources.kind import SourceKind, SourcePlace
 from facerefs.stages.sources.lists.columns import (
     NONE,
     ROLES,
@@ -149,7 +149,7 @@ def _is_image_struct(type_: pa.DataType) -> bool:
     return is_bytes(type_.field("bytes").type)
 
 
-def _open(place: Place, columns: ColumnNames) -> PhotoSource | None:
+def _open(place: SourcePlace, columns: ColumnNames) -> PhotoSource | None:
     """Parquet files that hold photos, or that list their URLs."""
     files = [path for path in place.files if path.suffix.lower() == ".parquet"]
     photos = [path for path in files if holds_photos(path, columns)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facerefs.schemas.paths import text_of_path
-from facerefs.stages.sources.kind import Place
+from facerefs.stages.sources.kind import SourcePlace
 from facerefs.stages.sources.lists.remote import shown_place
 from facerefs.stages.sources.registry import choices, local_kinds, service_of, settings_of
 from facerefs.stages.sources.source import PhotoSource, SourceError
@@ -43,7 +43,7 @@ def _open(text: str, labels_file: Path | None, settings: Mapping[str, Any], limi
     service, asked = service_of(text)
     kinds = local_kinds() if service is None else [service]
     is_local = service is None and "://" not in text
-    place = _local(text, labels_file, limits) if is_local else Place(asked, limits)
+    place = _local(text, labels_file, limits) if is_local else SourcePlace(asked, limits)
     for kind in kinds:
         source = kind.open(place, settings_of(kind, settings))
         if source is not None:
@@ -53,17 +53,17 @@ def _open(text: str, labels_file: Path | None, settings: Mapping[str, Any], limi
     )
 
 
-def _local(text: str, labels_file: Path | None, limits: WebLimits) -> Place:
+def _local(text: str, labels_file: Path | None, limits: WebLimits) -> SourcePlace:
     path, shown = Path(text), text_of_path(text)
     try:
         if path.is_dir():
-            return Place(text, limits, path, tuple(_readable(path)), labels_file)
+            return SourcePlace(text, limits, path, tuple(_readable(path)), labels_file)
         exists = path.exists()
     except OSError as error:
         raise SourceError(f"cannot look into {shown}: {error.strerror}") from error
     if not exists:
         raise SourceError(f"there is no file or folder {shown}; SOURCE can be {_choices()}")
-    return Place(text, limits, path, (path,), labels_file)
+    return SourcePlace(text, limits, path, (path,), labels_file)
 
 
 def _readable(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, members
 from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
-from facerefs.stages.sources.kind import Place, SourceKind
+from facerefs.stages.sources.kind import SourceKind, SourcePlace
 from facerefs.stages.sources.lists.columns import NONE, ColumnNames, find_columns
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
 from facerefs.stages.sources.source import SourceError
@@ -223,7 +223,7 @@ def _object(data: bytes) -> dict[str, Any]:
     return content
 
 
-def _open(place: Place, columns: ColumnNames) -> TarSource | None:
+def _open(place: SourcePlace, columns: ColumnNames) -> TarSource | None:
     tars = [path for path in place.files if ".tar" in path.name.lower()[-8:]]
     return open_tars(tars, columns) if tars else None
 

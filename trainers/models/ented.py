@@ -35,7 +35,7 @@ from facerefs.trainers.networks.kmeans import check_faiss
 from facerefs.trainers.networks.quantise import Quantised, quantise
 from facerefs.trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
-from facerefs.trainers.networks.stylegan2.generator import Synthesis
+from facerefs.trainers.networks.stylegan2.generator import SynthesisNetwork
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import Widths, widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -126,7 +126,7 @@ class EntedNetwork(nn.Module):
         self.refinement = LatentRefinement(width, style_dim, refine_latent)
         self.extractions = nn.ModuleDict({str(s): Extraction(channels[s], k) for s, k in kernels.items()})
         self.distributions = nn.ModuleDict({str(s): Distribution(channels[s], k) for s, k in kernels.items()})
-        self.decoder = Synthesis(channels, style_dim, learned_start=False)
+        self.decoder = SynthesisNetwork(channels, style_dim, learned_start=False)
 
     def coded(self, images: Tensor) -> Tensor:
         """The content of images, before it is quantised: (B, code_dim, deepest, deepest)."""

@@ -19,7 +19,7 @@ from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.metrics.nme import by_strength, eye_distance, nme, strength
 from facerefs.trainers.models.common.tiny import REFINE_256, TINY_REFINE
-from facerefs.trainers.models.model import Landmarker
+from facerefs.trainers.models.model import LandmarkModel
 from facerefs.trainers.networks import fan
 from facerefs.trainers.networks.heatmaps import HeatmapNet, divergence, points_of
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -69,7 +69,7 @@ class Landmarks:
         if self.network == "fan":
             if self.size_px != fan.SIZE_PX:
                 raise ValueError(f"network fan sees {fan.SIZE_PX} px, not size_px {self.size_px}")
-            return {"heatmaps": fan.Fan(keep_statistics=self.fan_weights != "random")}
+            return {"heatmaps": fan.FanNetwork(keep_statistics=self.fan_weights != "random")}
         network = HeatmapNet(self.widths, self.stride)
         unit = self.stride * 2 ** (len(self.widths) - 1)
         if self.size_px < unit or self.size_px % unit:
@@ -88,7 +88,7 @@ class Landmarks:
         constant answer errs by about 5 %; and `nme` by the strength of the degradation.
         """
         network = networks["heatmaps"]
-        notes = (load_fan(network, self.fan_weights),) if isinstance(network, fan.Fan) else ()
+        notes = (load_fan(network, self.fan_weights),) if isinstance(network, fan.FanNetwork) else ()
 
         def loss(batch: DeviceBatch) -> Terms:
             images, transforms = self._moved(batch)
@@ -149,7 +149,7 @@ class Landmarks:
         return move_images(degraded, transforms), transforms
 
 
-def find_landmarks(model: Landmarker, networks: Networks, images: Tensor) -> Tensor:
+def find_landmarks(model: LandmarkModel, networks: Networks, images: Tensor) -> Tensor:
     """Points (B, 68, 2) in pixels of aligned degraded faces (B, 3, H, W) of any size, which are in [-1, 1]."""
     height, width = images.shape[-2:]
     size = (model.size_px, model.size_px)

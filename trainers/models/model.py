@@ -77,7 +77,7 @@ class Restorer(Model, Protocol):
 
 
 @runtime_checkable
-class Landmarker(Model, Protocol):
+class LandmarkModel(Model, Protocol):
     """A model that finds the 68 points of degraded faces."""
 
     def find(self, networks: Networks, degraded: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder_of
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -177,7 +177,7 @@ class PosevariedLosses:
     networks: Networks
     weights: LossWeights
     perceptual: Perceptual | None
-    embedder: Embedder | None
+    embedder: IdentityEmbedder | None
 
     def restored(self, batch: DeviceBatch) -> Tensor:
         return self._made(batch).image

@@ -31,7 +31,7 @@ from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.networks.quantise import Codebook
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
-from facerefs.trainers.networks.stylegan2.generator import Synthesis
+from facerefs.trainers.networks.stylegan2.generator import SynthesisNetwork
 from facerefs.trainers.networks.stylegan2.layers import EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import Widths, widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -133,7 +133,7 @@ class RdfrNetwork(nn.Module):
         self.latent = EqualLinear(channels[4] * 16, shape.style_dim)
         self.noise = GatedNoise(shape.style_dim, shape.style_dim) if shape.noise else None
         self.style = EqualLinear(2 * shape.style_dim, shape.style_dim, activate=True)
-        self.decoder = Synthesis(channels, shape.style_dim, learned_start=False)
+        self.decoder = SynthesisNetwork(channels, shape.style_dim, learned_start=False)
         sides = sorted(shape.skips)
         self.skips = nn.ModuleDict({str(side): Skip(channels[side], shape) for side in sides})
         self.fusions = nn.ModuleDict(

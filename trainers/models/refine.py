@@ -17,7 +17,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.identity.embedder import Embedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder_of
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -131,7 +131,7 @@ class RefineLosses:
     discriminator_network: nn.Module
     weights: LossWeights
     distances: Distances
-    embedder: Embedder
+    embedder: IdentityEmbedder
 
     def restored(self, batch: DeviceBatch) -> Tensor:
         return _restored(self.generator_network, restorer_input(batch))
@@ -301,7 +301,7 @@ class Refine:
         return Lpips(net, self.weights.lpips).to(device)
 
 
-def _check_dimensions(dimensions: int, identity: Embedder) -> None:
+def _check_dimensions(dimensions: int, identity: IdentityEmbedder) -> None:
     if identity.dimensions != dimensions:
         raise ValueError(
             f"{identity.name} gives {identity.dimensions} numbers: set shape.embedding_dim={identity.dimensions}"

@@ -12,7 +12,7 @@ from facerefs.trainers.loop.checkpoint import CheckpointError, checkpoints, newe
 from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.landmarks import find_landmarks
-from facerefs.trainers.models.model import Landmarker, Model
+from facerefs.trainers.models.model import LandmarkModel, Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def load_finder(folder: Path, device: torch.device) -> Callable[[Tensor], Tensor
     Raises CheckpointError in one sentence.
     """
     run = load_run(folder, device)
-    if not isinstance(run.model, Landmarker):
+    if not isinstance(run.model, LandmarkModel):
         raise CheckpointError(
             f"{folder} holds a run of {run.name}, and landmarks are found by one of landmarks"
         )

@@ -15,7 +15,7 @@ _BEND = 100  # of the softplus that keeps them positive, and _FLOOR what it adds
 _FLOOR = 1e-3  # is 5e-7
 
 
-class Fan(nn.Module):
+class FanNetwork(nn.Module):
     """2D-FAN-4 on a whole aligned face (B, 3, 256, 256) in [-1, 1] -> logits (B, 68, 64, 64), of stride 4.
 
     The aligned face takes the place of FAN's own crop (choice): by its rule (1.026 (w + h) of the box, the centre
@@ -41,7 +41,7 @@ class Fan(nn.Module):
         heat: Tensor = self.network((images + 1) / 2)[-1]
         return _SHARPNESS * (functional.softplus(heat.float(), beta=_BEND) + _FLOOR).log()
 
-    def train(self, mode: bool = True) -> "Fan":
+    def train(self, mode: bool = True) -> "FanNetwork":
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d) and self.keep_statistics:

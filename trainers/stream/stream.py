@@ -13,7 +13,7 @@ from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.dataset import BatchDataset
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.order.order import BalancedOrder, Order, ShuffledOrder
-from facerefs.trainers.stream.order.plan import ORDERS, Plan
+from facerefs.trainers.stream.order.plan import ORDERS, StreamPlan
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.shards.cache import ShardCache
 from facerefs.trainers.stream.shards.folders import LocalFolder
@@ -92,7 +92,7 @@ class Stream(Iterator[B], Generic[T, B]):
         self._share = (rank, world_size)
         self._workers = StreamWorkers(workers, prefetch, start_method, timeout_s + _fetch_s(self.sets, cache))
         sizes = [len(shards) for shards in self.sets]
-        self._plan = Plan(_orders(self.sets, sampling, seed), sizes, self._weights, seed)
+        self._plan = StreamPlan(_orders(self.sets, sampling, seed), sizes, self._weights, seed)
         self._dataset = BatchDataset(Loader(ShardReader(self.sets), prepare, seed), collate)
         self._log = SkipLog()
         self._samples = 0

@@ -6,11 +6,11 @@ from urllib.parse import urlparse
 import torch
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.networks.fan import Fan
+from facerefs.trainers.networks.fan import FanNetwork
 from facerefs.trainers.weights.read import UNREADABLE
 
 
-def load_fan(network: Fan, weights: str) -> str:
+def load_fan(network: FanNetwork, weights: str) -> str:
     """Load weights from a path, torch's `cache`, or leave them `random`; returns a note for the log.
 
     Raises MissingWeights in one sentence.

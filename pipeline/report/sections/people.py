@@ -41,7 +41,7 @@ class ShownPerson:
 
 
 @dataclass(frozen=True)
-class People:
+class PeopleSection:
     """Some of the people, those with most faces first, and the total number of people."""
 
     total: int
@@ -54,7 +54,7 @@ def identified_faces(storage: Storage) -> pa.Table:
     return rows.filter(pc.and_(pc.is_null(rows.column("reject")), pc.is_valid(rows.column("identity"))))
 
 
-def people(storage: Storage, album: Album) -> People:
+def people(storage: Storage, album: Album) -> PeopleSection:
     """The people of a build to show."""
     rows = identified_faces(storage)
     sizes = rows.group_by("identity").aggregate([("face", "count")])
@@ -64,7 +64,7 @@ def people(storage: Storage, album: Album) -> People:
         zip(samples.column("identity").to_pylist(), samples.column("split").to_pylist(), strict=True)
     )
     names = spread(sizes.column("identity").to_pylist(), _PEOPLE)
-    return People(len(sizes), [_person(name, splits.get(name), rows, album) for name in names])
+    return PeopleSection(len(sizes), [_person(name, splits.get(name), rows, album) for name in names])
 
 
 def typical_face(rows: pa.Table, identity: str | None) -> str | None:

@@ -42,7 +42,7 @@ class SplitCounts:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SamplesSection:
     """Some samples, the total number, and the splits."""
 
     total: int
@@ -50,12 +50,12 @@ class Samples:
     samples: list[ShownSample]
 
 
-def samples(storage: Storage, album: Album) -> Samples:
+def samples(storage: Storage, album: Album) -> SamplesSection:
     """The samples of a build to show."""
     table = storage.scan("samples")
     table = table.filter(pc.is_null(table.column("reject"))).sort_by("key")
     chosen = [table.slice(at, 1).to_pylist()[0] for at in spread(range(len(table)), _SAMPLES)]
-    return Samples(len(table), _splits(storage), [_sample(row, album) for row in chosen])
+    return SamplesSection(len(table), _splits(storage), [_sample(row, album) for row in chosen])
 
 
 def _sample(row: dict[str, Any], album: Album) -> ShownSample:

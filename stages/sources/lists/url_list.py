@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
-from facerefs.stages.sources.kind import Place, SourceKind
+from facerefs.stages.sources.kind import SourceKind, SourcePlace
 from facerefs.stages.sources.lists.columns import ROLES, ColumnNames, find_columns, quoted_names
 from facerefs.stages.sources.lists.lines import (
     COMPRESSION_EXTENSIONS,
@@ -141,7 +141,7 @@ def _without_url(names: Sequence[str], shown: str) -> str:
     )
 
 
-def _open(place: Place, columns: ColumnNames) -> UrlListSource | None:
+def _open(place: SourcePlace, columns: ColumnNames) -> UrlListSource | None:
     if place.is_remote:
         return open_url_lists([place.text], columns)
     lists = [str(path) for path in place.files if _is_list(path.name)]

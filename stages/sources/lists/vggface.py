@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.reject import Reject
-from facerefs.stages.sources.kind import NoSettings, Place, SourceKind
+from facerefs.stages.sources.kind import NoSettings, SourceKind, SourcePlace
 from facerefs.stages.sources.lists.lines import open_binary, read_lines
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
 from facerefs.stages.sources.lists.text_rows import RawRow
@@ -102,7 +102,7 @@ def _parse_line(line: bytes | None, label: str) -> RawRow:
     return {"id": id_, "url": url, "identity": label, "bbox": box, **said}
 
 
-def _open(place: Place, _: NoSettings) -> VggFaceSource | None:
+def _open(place: SourcePlace, _: NoSettings) -> VggFaceSource | None:
     if place.folder is None or len(place.files) < 2 or not looks_like_vggface(place.folder):
         return None
     return open_vggface(place.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from facerefs.pipeline.build.build import BUILD_FILE, Plan, check_output
+from facerefs.pipeline.build.build import BUILD_FILE, BuildPlan, check_output
 from facerefs.pipeline.config.config import Config, read_config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.folder import Storage
@@ -17,7 +17,7 @@ from facerefs.stages.degrade.recipe import Pass, RandomNoise, Recipe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.shard import Shard
 
-OLD = Plan("/photos", None, Config())
+OLD = BuildPlan("/photos", None, Config())
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def storage(tmp_path: Path) -> Storage:
     return storage
 
 
-def with_fetch(fetch: Fetch) -> Plan:
+def with_fetch(fetch: Fetch) -> BuildPlan:
     return replace(OLD, config=replace(OLD.config, fetch=fetch))
 
 

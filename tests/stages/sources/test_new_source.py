@@ -10,8 +10,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from facerefs.pipeline.build.build import Plan
-from facerefs.pipeline.build.listing import bring_up_to_date
+from facerefs.pipeline.build.build import BuildPlan
+from facerefs.pipeline.build.listing import update_sources
 from facerefs.pipeline.commands.settings import settings_command
 from facerefs.pipeline.config.config import read_config, to_tree
 from facerefs.pipeline.errors import UserError
@@ -80,14 +80,14 @@ def attic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     del sys.modules["attic_source"]  # the next test has a file of its own
 
 
-def plan_of(source: str, *settings: str) -> Plan:
-    return Plan(absolute(source), None, read_config(None, settings))
+def plan_of(source: str, *settings: str) -> BuildPlan:
+    return BuildPlan(absolute(source), None, read_config(None, settings))
 
 
-def listed(plan: Plan, storage: Storage) -> list[str]:
+def listed(plan: BuildPlan, storage: Storage) -> list[str]:
     """The keys that the table `sources` holds once the source of a plan is listed."""
     source = open_source(plan.source, None, plan.config.sources, plan.config.fetch.limits)
-    bring_up_to_date(source, plan.listing_key(), 100, storage, Console(quiet=True), again=False)
+    update_sources(source, plan.listing_key(), 100, storage, Console(quiet=True), again=False)
     return sorted(storage.scan("sources", ("key",))["key"].to_pylist())
 
 

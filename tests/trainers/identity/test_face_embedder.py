@@ -11,14 +11,14 @@ from facerefs.stages.engines.dlib import DlibResnet
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.engines.insightface import ArcFace
 from facerefs.stages.engines.weights import DLIB_EMBEDDER, find_dlib_weights
-from facerefs.trainers.identity.embedder import Embedder, check_same, load_embedder
+from facerefs.trainers.identity.embedder import IdentityEmbedder, check_same, load_embedder
 from facerefs.trainers.losses.distances import identity_loss
 from tests.trainers.identity.conftest import Faces
 from tests.trainers.identity.onnx_embedder import write_embedder
 
 
 @pytest.fixture(scope="module")
-def dlibs() -> Embedder:
+def dlibs() -> IdentityEmbedder:
     return load_embedder("dlib", "cpu")
 
 
@@ -29,13 +29,13 @@ def engines_embeddings(aligned_faces: Faces) -> Tensor:
     return torch.from_numpy(np.stack([engine.embed_chips([engine.chip(*face)])[0] for face in faces]))
 
 
-def embed(embedder: Embedder, faces: Faces) -> Tensor:
+def embed(embedder: IdentityEmbedder, faces: Faces) -> Tensor:
     with torch.no_grad():
         return embedder(faces.images, faces.landmarks)
 
 
 def test_dlibs_embedder_gives_unit_vectors_near_the_engines(
-    dlibs: Embedder, aligned_faces: Faces, engines_embeddings: Tensor
+    dlibs: IdentityEmbedder, aligned_faces: Faces, engines_embeddings: Tensor
 ) -> None:
     found = embed(dlibs, aligned_faces)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(4))
@@ -43,7 +43,7 @@ def test_dlibs_embedder_gives_unit_vectors_near_the_engines(
     assert (found @ engines_embeddings.T).min() < 0.95  # the faces differ
 
 
-def test_names_and_dimensions_are_those_of_the_engines(dlibs: Embedder, tmp_path: Path) -> None:
+def test_names_and_dimensions_are_those_of_the_engines(dlibs: IdentityEmbedder, tmp_path: Path) -> None:
     assert (dlibs.name, dlibs.dimensions) == (DlibResnet().name, 128)
     copy = tmp_path / "my_weights.dat"
     copy.symlink_to(find_dlib_weights(None, DLIB_EMBEDDER))
@@ -81,7 +81,7 @@ def test_gradients_are_those_of_finite_differences(of: str, aligned_faces: Faces
 
 
 def test_a_face_moved_along_the_gradient_becomes_more_like_the_person(
-    dlibs: Embedder, aligned_faces: Faces
+    dlibs: IdentityEmbedder, aligned_faces: Faces
 ) -> None:
     person = embed(dlibs, aligned_faces)[1:2]
     image, landmarks = aligned_faces.images[:1].clone().requires_grad_(), aligned_faces.landmarks[:1]
@@ -96,7 +96,7 @@ def test_a_face_moved_along_the_gradient_becomes_more_like_the_person(
     assert losses[-1] < losses[0] / 2
 
 
-def test_autocast_changes_nothing(dlibs: Embedder, aligned_faces: Faces) -> None:
+def test_autocast_changes_nothing(dlibs: IdentityEmbedder, aligned_faces: Faces) -> None:
     expected = embed(dlibs, aligned_faces)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = embed(dlibs, aligned_faces)
@@ -104,14 +104,14 @@ def test_autocast_changes_nothing(dlibs: Embedder, aligned_faces: Faces) -> None
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
-def test_an_embedder_is_frozen_also_within_a_network_that_learns(dlibs: Embedder) -> None:
+def test_an_embedder_is_frozen_also_within_a_network_that_learns(dlibs: IdentityEmbedder) -> None:
     whole = torch.nn.ModuleList([dlibs]).train()
     assert not any(module.training for module in dlibs.modules())
     assert not any(parameter.requires_grad for parameter in whole.parameters())
 
 
 def test_shards_of_the_same_embedder_pass(
-    dlibs: Embedder, aligned_faces: Faces, engines_embeddings: Tensor
+    dlibs: IdentityEmbedder, aligned_faces: Faces, engines_embeddings: Tensor
 ) -> None:
     stored = engines_embeddings.clone()
     check_same(dlibs, aligned_faces.images, aligned_faces.landmarks, stored)
@@ -121,7 +121,7 @@ def test_shards_of_the_same_embedder_pass(
 
 
 def test_shards_of_another_embedder_are_refused_in_a_sentence(
-    dlibs: Embedder, aligned_faces: Faces, engines_embeddings: Tensor
+    dlibs: IdentityEmbedder, aligned_faces: Faces, engines_embeddings: Tensor
 ) -> None:
     images, landmarks = aligned_faces.images, aligned_faces.landmarks
     with pytest.raises(ValueError, match="the shards hold no embeddings"):
@@ -138,7 +138,7 @@ def test_shards_of_another_embedder_are_refused_in_a_sentence(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_the_gpu_gives_the_embeddings_of_the_cpu(dlibs: Embedder, aligned_faces: Faces) -> None:
+def test_the_gpu_gives_the_embeddings_of_the_cpu(dlibs: IdentityEmbedder, aligned_faces: Faces) -> None:
     on_gpu = load_embedder("dlib", "cuda")
     found = on_gpu(aligned_faces.images.cuda(), aligned_faces.landmarks.cuda()).cpu()
     torch.testing.assert_close(found, embed(dlibs, aligned_faces), rtol=0, atol=5e-3)

@@ -14,7 +14,7 @@ from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.metrics.nme import BINS
 from facerefs.trainers.models.common.tiny import TINY_REFINE
 from facerefs.trainers.models.landmarks import PRESETS, Landmarks, Moves, draw_points, find_landmarks
-from facerefs.trainers.models.model import Landmarker, Model
+from facerefs.trainers.models.model import LandmarkModel, Model
 from facerefs.trainers.networks.heatmaps import gaussians
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
@@ -167,7 +167,7 @@ def test_landmarks_are_found_in_images_of_another_size() -> None:
 def test_presets_are_models_and_landmarkers() -> None:
     for model in PRESETS.values():
         assert isinstance(model, Model)
-        assert isinstance(model, Landmarker)
+        assert isinstance(model, LandmarkModel)
     with torch.no_grad():
         assert PRESETS["tiny"].find(PRESETS["tiny"].networks(), torch.zeros(1, 3, 64, 64)).shape == (1, 68, 2)
         assert PRESETS["paper"].find(PRESETS["paper"].networks(), torch.zeros(1, 3, 256, 256)).shape == (
@@ -217,9 +217,9 @@ def test_missing_weights_of_fan_are_one_sentence(fan: Landmarks, tmp_path: Path,
 def test_fan_loads_its_weights_and_finds_what_the_engine_finds(fan: Landmarks, tmp_path: Path) -> None:
     """Random weights, saved; the network's maps are the package's own, and their sharpened peaks lie at the peaks."""
     torch.manual_seed(0)
-    from facerefs.trainers.networks.fan import Fan
+    from facerefs.trainers.networks.fan import FanNetwork
 
-    saved = Fan(keep_statistics=True)
+    saved = FanNetwork(keep_statistics=True)
     torch.save(saved.network.state_dict(), tmp_path / "fan.pth")
     networks = fan.networks()
     training_module = replace(fan, fan_weights=str(tmp_path / "fan.pth")).training_module(networks, CPU, "")

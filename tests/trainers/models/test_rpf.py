@@ -169,7 +169,7 @@ def test_the_full_network_has_the_sizes_of_the_paper(preset: str, small_px: int)
 def test_the_paper_s_steps_are_its_epochs() -> None:
     assert PRESETS["paper"].loop.steps == 5 * 70_000 + 6 * 2 * 5 * 27_291
     for model in PRESETS.values():
-        assert model.loop.steps == model.lessons[-1].end_step
+        assert model.loop.steps == model.training_stages[-1].end_step
 
 
 def test_the_tiny_preset_is_small() -> None:
@@ -204,7 +204,7 @@ def whole(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_in_each_step_only_the_modules_of_its_lessons_move(whole: Path) -> None:
+def test_in_each_step_only_the_modules_of_its_training_stages_move(whole: Path) -> None:
     torch.manual_seed(0)
     states = [read(path).networks for path in checkpoints(whole / "checkpoints")]
     assert len(states) == 11
@@ -217,10 +217,10 @@ def test_in_each_step_only_the_modules_of_its_lessons_move(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [2, 3, 4, 10])
-def test_a_run_resumed_at_or_within_a_lesson_is_the_uninterrupted_one(
+def test_a_run_resumed_at_or_within_a_training_stage_is_the_uninterrupted_one(
     whole: Path, faces: Path, tmp_path: Path, step: int
 ) -> None:
-    """Warping_1 begins after step 2, synthesis_1 after 3; 4 and 10 are the first of two steps of a lesson."""
+    """Warping_1 begins after step 2, synthesis_1 after 3; 4 and 10 are the first of two steps of a stage."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     for path in checkpoints(tmp_path / "checkpoints")[step:]:
         path.unlink()
@@ -234,7 +234,7 @@ def test_a_run_resumed_at_or_within_a_lesson_is_the_uninterrupted_one(
             assert all(torch.equal(value, mine[number][key]) for key, value in values.items())
 
 
-def test_bfloat16_trains_all_lessons_to_finite_weights(faces: Path, tmp_path: Path) -> None:
+def test_bfloat16_trains_all_training_stages_to_finite_weights(faces: Path, tmp_path: Path) -> None:
     loop = replace(SMALL.loop, precision="bfloat16", channels_last=True, checkpoint_every=100)
     run(replace(SMALL, loop=loop), faces, tmp_path)
     kept = read(newest(tmp_path / "checkpoints")).networks
@@ -271,7 +271,7 @@ def test_the_second_stage_goes_on_from_a_run_of_the_first_without_references(
         smaller.training_module(smaller.networks(), CPU, "")
 
 
-def test_a_lesson_gives_gradients_to_all_of_its_module_and_to_nothing_else(
+def test_a_training_stage_gives_gradients_to_all_of_its_module_and_to_nothing_else(
     networks: dict[str, nn.Module], batch: DeviceBatch
 ) -> None:
     made = SMALL.training_module(networks, CPU, "")
@@ -660,6 +660,6 @@ def test_other_degradation_may_be_added_to_the_factor() -> None:
 def test_fewer_steps_than_the_schedule_has_are_noted() -> None:
     model = with_(loop=Loop(steps=4))
     notes = model.training_module(model.networks(), CPU, "").notes
-    assert "lesson: synthesis_1 gets 1 of 2 steps" in notes
-    assert "lesson: warping_3 gets 0 of 1 steps" in notes
+    assert "training stage: synthesis_1 gets 1 of 2 steps" in notes
+    assert "training stage: warping_3 gets 0 of 1 steps" in notes
     assert not any("refinement_1" in note for note in notes)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from facerefs.trainers.geometry.sizes import enlarged
 from facerefs.trainers.models.rpf.refinement import Modulation, Refinement
-from facerefs.trainers.models.rpf.synthesis import Synthesis
+from facerefs.trainers.models.rpf.synthesis import SynthesisModule
 from facerefs.trainers.models.rpf.warping import Warping
 from facerefs.trainers.networks.blocks import (
     DownBlock,
@@ -40,7 +40,7 @@ def test_blocks_have_the_layers_of_the_paper_and_no_norms() -> None:
 
     assert kinds(DownBlock(4, 4)) == [(nn.Conv2d, 1), (nn.Conv2d, 2)]
     assert kinds(UpBlock(4, 4)) == [(nn.Conv2d, 1), (nn.ConvTranspose2d, 2), (nn.ConvTranspose2d, 1)]
-    for network in (Warping(32, 4), Synthesis(4, 4), Refinement(widths(16, 1, 8), 8), Critic(16, 4)):
+    for network in (Warping(32, 4), SynthesisModule(4, 4), Refinement(widths(16, 1, 8), 8), Critic(16, 4)):
         assert not any("Norm" in type(layer).__name__ for layer in network.modules())
 
 
@@ -77,7 +77,7 @@ def test_the_warping_module_goes_down_to_8_px(side: int, levels: int) -> None:
 def test_before_learning_nothing_moves_and_nothing_is_added() -> None:
     image, reference = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16)
     assert not Warping(16, 4)(image, reference).any()
-    assert torch.equal(Synthesis(4, 4)(image, reference), enlarged(image, 16))
+    assert torch.equal(SynthesisModule(4, 4)(image, reference), enlarged(image, 16))
     assert torch.equal(Refinement(widths(16, 1, 8), 8)(reference), reference)
 
 
@@ -85,7 +85,7 @@ def test_a_first_step_reaches_the_last_convolution_and_a_second_all_that_is_befo
     image, reference = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16)
     for network, inputs in (
         (Warping(16, 4), (image, reference)),
-        (Synthesis(4, 2), (image, reference)),
+        (SynthesisModule(4, 2), (image, reference)),
         (Refinement(widths(16, 1, 8), 8), (reference,)),
     ):
         torch.manual_seed(1)

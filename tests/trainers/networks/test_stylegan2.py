@@ -17,7 +17,7 @@ from facerefs.trainers.networks.stylegan2.layers import (
     ModulatedConv2d,
     ToRGB,
 )
-from facerefs.trainers.networks.stylegan2.resample import Blur, Downsample, Upsample
+from facerefs.trainers.networks.stylegan2.resample import BlurFilter, Downsample, Upsample
 from facerefs.trainers.networks.stylegan2.widths import widths
 
 TAPS = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
@@ -39,8 +39,8 @@ def each_channel(images: Tensor, *settings: int) -> Tensor:
 @pytest.mark.parametrize(
     ("layer", "settings"),
     [
-        (Blur(padding=2), (1, 1, 2, 2)),
-        (Blur(padding=1), (1, 1, 1, 1)),
+        (BlurFilter(padding=2), (1, 1, 2, 2)),
+        (BlurFilter(padding=1), (1, 1, 1, 1)),
         (Downsample(), (1, 2, 1, 1)),
         (Upsample(), (2, 1, 2, 1)),
     ],
@@ -53,7 +53,7 @@ def test_resampling_is_zero_insertion_padding_and_convolution(
     torch.testing.assert_close(layer(images), each_channel(images, *settings), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("layer", [Blur(2), Blur(1, gain=4.0), Downsample(), Upsample()])
+@pytest.mark.parametrize("layer", [BlurFilter(2), BlurFilter(1, gain=4.0), Downsample(), Upsample()])
 def test_resampling_differentiates_twice(layer: nn.Module) -> None:
     images = torch.randn(1, 2, 6, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, images)

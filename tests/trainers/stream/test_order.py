@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.order.order import BalancedOrder, ShuffledOrder, permutation
-from facerefs.trainers.stream.order.plan import Plan, proportions
+from facerefs.trainers.stream.order.plan import StreamPlan, proportions
 
 GOLDEN = [9, 10, 0, 2, 1, 3, 5, 7, 6, 4, 11, 8]  # epoch 1 of 12 rows, seed 0; computed with plain integers
 SEEDS = st.integers(0, 2**64 - 1)
@@ -24,9 +24,9 @@ def test_an_epoch_is_as_it_was_in_the_first_release() -> None:
 
 @given(SEEDS, st.integers(1, 300), st.integers(0, 10**6))
 def test_every_pass_of_a_shuffled_order_is_a_permutation(key: int, rows: int, number: int) -> None:
-    found, passes = ShuffledOrder(rows, key).slice(number * rows, (number + 1) * rows)
+    found, repeats = ShuffledOrder(rows, key).slice(number * rows, (number + 1) * rows)
     assert sorted(found) == list(range(rows))
-    assert set(passes) == {number}
+    assert set(repeats) == {number}
 
 
 @given(SEEDS, st.integers(1, 40), st.data())
@@ -45,13 +45,13 @@ def test_a_balanced_order_draws_everybody_equally_and_their_samples_in_turn(
     key: int, sizes: list[int], rounds: int
 ) -> None:
     codes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes)).astype(np.int32)
-    rows, passes = BalancedOrder(codes, key).slice(0, rounds * len(sizes))
+    rows, repeats = BalancedOrder(codes, key).slice(0, rounds * len(sizes))
     assert (np.sort(codes[rows].reshape(rounds, -1)) == np.arange(len(sizes))).all()
     for person, size in enumerate(sizes):
         drawn = rows[codes[rows] == person]
         for start in range(0, rounds - size + 1, size):
             assert len(set(drawn[start : start + size].tolist())) == size
-    assert len(set(zip(rows.tolist(), passes.tolist(), strict=True))) == len(
+    assert len(set(zip(rows.tolist(), repeats.tolist(), strict=True))) == len(
         rows
     )  # (row, pass) is always new
 
@@ -86,7 +86,7 @@ def test_a_mix_keeps_its_proportions_in_every_epoch_and_repeats_nothing_early(
 ) -> None:
     sizes, weights = [size for size, _ in parts], [weight for _, weight in parts]
     try:
-        plan = Plan(
+        plan = StreamPlan(
             [ShuffledOrder(size, fold_in(seed, i)) for i, size in enumerate(sizes)], sizes, weights, seed
         )
     except StreamError:
@@ -105,7 +105,7 @@ def test_a_mix_keeps_its_proportions_in_every_epoch_and_repeats_nothing_early(
 
 
 def test_the_sources_of_a_mix_are_strewn_evenly() -> None:
-    plan = Plan([ShuffledOrder(300, 1), ShuffledOrder(100, 2)], [300, 100], [3, 1], 5)
+    plan = StreamPlan([ShuffledOrder(300, 1), ShuffledOrder(100, 2)], [300, 100], [3, 1], 5)
     sources = np.array([plan.epoch(epoch).sources for epoch in range(500)])
     assert chisquare(sources.sum(axis=0)).pvalue > 0.001
 
@@ -121,6 +121,6 @@ def test_shares_go_by_the_largest_remainder() -> None:
 
 
 def test_draws_far_out_need_no_walk() -> None:
-    plan = Plan([ShuffledOrder(1000, 1)], [1000], [1], 5)
+    plan = StreamPlan([ShuffledOrder(1000, 1)], [1000], [1], 5)
     far = plan.draws(10**12 - 5, 10**12 + 5)
     assert [draw.epoch for draw in far] == [10**9 - 1] * 5 + [10**9] * 5

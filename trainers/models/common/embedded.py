@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from facerefs.trainers.identity.embedder import Embedder, check_same
+from facerefs.trainers.identity.embedder import IdentityEmbedder, check_same
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
-def embedding_check(identity: Embedder | None) -> Callable[[DeviceBatch], None] | None:
+def embedding_check(identity: IdentityEmbedder | None) -> Callable[[DeviceBatch], None] | None:
     """What `TrainingModule.check` is to do: compare some embeddings by figures; None without an embedder."""
     if identity is None:
         return None

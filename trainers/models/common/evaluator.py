@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from facerefs.trainers.identity.embedder import Embedder
+from facerefs.trainers.identity.embedder import IdentityEmbedder
 from facerefs.trainers.loop.training_module import Networks
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
@@ -26,7 +26,7 @@ class Evaluator:
     """
 
     model: Restorer
-    embedder: Embedder | None = None
+    embedder: IdentityEmbedder | None = None
     lpips: Lpips | None = None
     find_landmarks: Callable[[Tensor], Tensor] | None = None
 

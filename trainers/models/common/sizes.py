@@ -14,7 +14,7 @@ from facerefs.trainers.models.model import Model, Restorer, RestorerInput
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSizes:
     """parameters: of each network. output, operations: of other models than restorers None.
 
     output: shape of what is made of one face. operations: of that one pass, in floating point, a product and a sum
@@ -26,7 +26,7 @@ class Sizes:
     operations: int | None
 
 
-def sizes_of(model: Model) -> Sizes:
+def sizes_of(model: Model) -> ModelSizes:
     """Build a model's networks of fake tensors, and lead one fake face through a restorer, in eval mode.
 
     Raises what `networks()` and `restore()` raise: ValueError for settings that cannot be, RuntimeError for what cannot
@@ -36,10 +36,10 @@ def sizes_of(model: Model) -> Sizes:
         networks = {name: network.eval() for name, network in model.networks().items()}
         parameters = {name: _count(network) for name, network in networks.items()}
         if not isinstance(model, Restorer):
-            return Sizes(parameters, None, None)
+            return ModelSizes(parameters, None, None)
         with FlopCounterMode(display=False) as counter:  # which wants gradients to be on
             output = tuple(model.restore(networks, _seen(model)).shape)
-    return Sizes(parameters, output, counter.get_total_flops())
+    return ModelSizes(parameters, output, counter.get_total_flops())
 
 
 def _count(network: nn.Module) -> int:

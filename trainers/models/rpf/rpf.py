@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
-from facerefs.trainers.identity.embedder import Embedder, load_embedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder, load_embedder_of
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -39,7 +39,7 @@ from facerefs.trainers.models.rpf.masks import BatchMasks, reference_mask
 from facerefs.trainers.models.rpf.reconstruction import align, masked, run_block, run_blocks
 from facerefs.trainers.models.rpf.refinement import Refinement
 from facerefs.trainers.models.rpf.schedule import Schedule, TrainingStage, training_stages
-from facerefs.trainers.models.rpf.synthesis import Synthesis
+from facerefs.trainers.models.rpf.synthesis import SynthesisModule
 from facerefs.trainers.models.rpf.warping import Warping
 from facerefs.trainers.networks.critic import Critic
 from facerefs.trainers.networks.features import ALEXNET
@@ -136,7 +136,7 @@ class RpfLosses:
     model: "Rpf"
     masks: BatchMasks | None  # None: all of an image counts
     perceptual: Perceptual | None
-    embedder: Embedder | None
+    embedder: IdentityEmbedder | None
 
     def warping(self, number: int, batch: DeviceBatch) -> Terms:
         image, reference, side_px = self._begun(number, batch)
@@ -245,27 +245,27 @@ class RpfLosses:
 # --- Phases (section IV.B) ---
 
 
-def phases_of(lesson: TrainingStage, losses: RpfLosses) -> list[Phase]:
-    """A lesson's module, and before it its critic, in float32, both once a step (choice)."""
+def phases_of(stage: TrainingStage, losses: RpfLosses) -> list[Phase]:
+    """A training stage's module, and before it its critic, in float32, both once a step (choice)."""
     learns = {"warping": losses.warping, "synthesis": losses.synthesis, "refinement": losses.refinement}
     judges = {"synthesis": losses.synthesis_critic, "refinement": losses.refinement_critic}
 
     def phase(network: str, loss: Callable[[int, DeviceBatch], Terms], exact: bool) -> Phase:
-        bound = partial(loss, lesson.block)
+        bound = partial(loss, stage.block)
         return Phase(
             network,
             network,
             (network,),
             bound,
             force_fp32=exact,
-            start_step=lesson.start_step,
-            end_step=lesson.end_step,
+            start_step=stage.start_step,
+            end_step=stage.end_step,
         )
 
-    module = phase(lesson.network, learns[lesson.module], exact=False)
-    if lesson.critic is None or lesson.critic not in losses.networks:
+    module = phase(stage.network, learns[stage.module], exact=False)
+    if stage.critic is None or stage.critic not in losses.networks:
         return [module]
-    return [phase(lesson.critic, judges[lesson.module], exact=True), module]
+    return [phase(stage.critic, judges[stage.module], exact=True), module]
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,7 @@ class Rpf:
         return False
 
     @property
-    def lessons(self) -> tuple[TrainingStage, ...]:
+    def training_stages(self) -> tuple[TrainingStage, ...]:
         """Who learns when."""
         return training_stages(self.schedule, self.shape.blocks)
 
@@ -331,17 +331,17 @@ class Rpf:
             side_px = shape.side_px(number)
             channels = widths(side_px, shape.channel_multiplier, shape.refinement_channels)
             networks[f"warping_{number}"] = Warping(side_px, shape.channels)
-            networks[f"synthesis_{number}"] = Synthesis(shape.channels, shape.residual_blocks)
+            networks[f"synthesis_{number}"] = SynthesisModule(shape.channels, shape.residual_blocks)
             networks[f"refinement_{number}"] = Refinement(channels, shape.style_dim)
-        for lesson in self.lessons:
-            if lesson.critic is not None and self._adversarial(lesson):
-                side_px = shape.side_px(lesson.block)
-                networks[lesson.critic] = Critic(side_px, shape.critic_channels)
+        for stage in self.training_stages:
+            if stage.critic is not None and self._adversarial(stage):
+                side_px = shape.side_px(stage.block)
+                networks[stage.critic] = Critic(side_px, shape.critic_channels)
         return networks
 
-    def _adversarial(self, lesson: TrainingStage) -> float:
+    def _adversarial(self, stage: TrainingStage) -> float:
         losses = self.losses
-        return losses.adversarial if lesson.module == "refinement" else losses.synthesis_adversarial
+        return losses.adversarial if stage.module == "refinement" else losses.synthesis_adversarial
 
     def small(self, seen: RestorerInput) -> Tensor:
         """x, the L x L image that was enlarged to the degraded face."""
@@ -381,7 +381,7 @@ class Rpf:
         self, networks: dict[str, nn.Module], device: torch.device, embedder: str
     ) -> TrainingModule:
         self._check()
-        notes = [f"lesson: {line}" for line in self._unfinished()]
+        notes = [f"training stage: {line}" for line in self._unfinished()]
         notes += self._start(networks)
         identity = self._embedder(embedder, device)
         notes += [f"identity: {identity.name}"] if identity is not None else []
@@ -399,7 +399,7 @@ class Rpf:
                 name: adam_for(network.parameters(), self.critic_adam if "critic" in name else self.adam)
                 for name, network in networks.items()
             },
-            phases=[phase for lesson in self.lessons for phase in phases_of(lesson, losses)],
+            phases=[phase for stage in self.training_stages for phase in phases_of(stage, losses)],
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
@@ -409,28 +409,28 @@ class Rpf:
     # What must fit, and what is loaded.
 
     def _check(self) -> None:
-        stages, shape, lessons = self.schedule.stages, self.shape, self.lessons
+        stages, shape, trained = self.schedule.stages, self.shape, self.training_stages
         if stages not in (("refinement",), ("reference",), ("refinement", "reference")):
             raise ValueError(
                 f"schedule.stages is [refinement], [reference] or both in this order, not [{', '.join(stages)}]"
             )
         check_reduces(self.data.degradation, shape.factor)
-        pairs = any(lesson.samples == "pairs" for lesson in lessons)
+        pairs = any(stage.samples == "pairs" for stage in trained)
         if pairs and shape.reference and not self.data.references:
             raise ValueError(
                 "the stage `reference` wants pairs: set data.references=1, or schedule.stages=[refinement] alone"
             )
-        if self.loop.steps > lessons[-1].end_step:
+        if self.loop.steps > trained[-1].end_step:
             raise ValueError(
-                f"loop.steps={self.loop.steps} is more than the {lessons[-1].end_step} steps of the schedule: set "
+                f"loop.steps={self.loop.steps} is more than the {trained[-1].end_step} steps of the schedule: set "
                 "fewer, or more of schedule.refinement_steps, warping_steps and synthesis_steps"
             )
 
     def _unfinished(self) -> list[str]:
         return [
-            f"{lesson.network} gets {max(0, self.loop.steps - lesson.start_step)} of {lesson.steps} steps"
-            for lesson in self.lessons
-            if self.loop.steps < lesson.end_step
+            f"{stage.network} gets {max(0, self.loop.steps - stage.start_step)} of {stage.steps} steps"
+            for stage in self.training_stages
+            if self.loop.steps < stage.end_step
         ]
 
     def _start(self, networks: Networks) -> list[str]:
@@ -448,7 +448,7 @@ class Rpf:
         names = [f"refinement_{number}" for number in range(1, self.shape.blocks + 1)]
         return [f"refinement modules: {fill_from_run(place, networks, names)}"]
 
-    def _embedder(self, stored: str, device: torch.device) -> Embedder | None:
+    def _embedder(self, stored: str, device: torch.device) -> IdentityEmbedder | None:
         if not self.weights.identity:
             return None
         if stored:

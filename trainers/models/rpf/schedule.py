@@ -63,16 +63,16 @@ def training_stages(schedule: Schedule, blocks: int) -> tuple[TrainingStage, ...
     First all refinement modules, each on its own and in the same steps (choice: none depends on another, and so a batch
     is read once for all). Then, from the coarsest block to the finest, warping, and after it synthesis.
     """
-    lessons: list[TrainingStage] = []
+    stages: list[TrainingStage] = []
     begin = 0
     if "refinement" in schedule.stages:
         begin = schedule.refinement_steps
-        lessons += [TrainingStage("refinement", block, 0, begin, "single") for block in range(1, blocks + 1)]
+        stages += [TrainingStage("refinement", block, 0, begin, "single") for block in range(1, blocks + 1)]
     if "reference" in schedule.stages:
         for block in range(1, blocks + 1):
             middle = begin + schedule.warping_steps
             end = middle + schedule.synthesis_steps
-            lessons.append(TrainingStage("warping", block, begin, middle, "pairs"))
-            lessons.append(TrainingStage("synthesis", block, middle, end, "pairs"))
+            stages.append(TrainingStage("warping", block, begin, middle, "pairs"))
+            stages.append(TrainingStage("synthesis", block, middle, end, "pairs"))
             begin = end
-    return tuple(lessons)
+    return tuple(stages)

@@ -7,7 +7,7 @@ from facerefs.trainers.models.rpf.warping import Joined
 from facerefs.trainers.networks.blocks import ResidualBlock, convolution
 
 
-class Synthesis(nn.Module):
+class SynthesisModule(nn.Module):
     """The synthesised image (B, 3, S, S), float32, by residual blocks over image and aligned reference (figure 5).
 
     Choice: the last convolution, 0 at first, adds to the bicubic image. Eq. 5 asks for nothing outside the face, and so

@@ -66,7 +66,7 @@ class Block(nn.Module):
         return features, self.to_rgb(features, styles[:, 2])
 
 
-class Synthesis(nn.Module):
+class SynthesisNetwork(nn.Module):
     """Styles to images; `blocks` by the resolution's name, such as `8`.
 
     channels: by resolution, each twice the one before; the paper's begin at 4 px. learned_start: whether the features
@@ -136,7 +136,7 @@ class Synthesis(nn.Module):
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis, config F of the paper with the widths of channel multiplier 2; `beside` as `Synthesis`.
+    """Mapping and synthesis: config F of the paper, channel multiplier 2; `beside` as in `SynthesisNetwork`.
 
     Raises ValueError if size_px is no power of two from 8 to 1024 or a width is missing.
     """
@@ -154,7 +154,7 @@ class Generator(nn.Module):
         self.size_px, self.style_dim = size_px, style_dim
         self._channels = checked(size_px, channels)
         self.mapping = Mapping(style_dim, mapping_layers, mapping_lr)
-        self.synthesis = Synthesis(self._channels, style_dim, beside=beside)
+        self.synthesis = SynthesisNetwork(self._channels, style_dim, beside=beside)
 
     @property
     def layers(self) -> int:
@@ -166,6 +166,6 @@ class Generator(nn.Module):
         return Generator(self.size_px, self._channels, self.style_dim, len(self.mapping.layers))
 
     def forward(self, latents: Tensor, noise: Noise = "random", beside: Beside | None = None) -> Tensor:
-        """Images (B, 3, H, W) of latents (B, S), or (B, L, S) with one for each layer; the rest as `Synthesis`."""
+        """Images (B, 3, H, W) of latents (B, S), or (B, L, S), one for each layer. Else as `SynthesisNetwork`."""
         image: Tensor = self.synthesis(self.mapping(latents), noise, beside=beside)
         return image

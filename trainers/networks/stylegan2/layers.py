@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, linear
 
-from facerefs.trainers.networks.stylegan2.resample import Blur
+from facerefs.trainers.networks.stylegan2.resample import BlurFilter
 
 SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2)
@@ -82,7 +82,7 @@ class DownConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.blur = Blur(padding=2)
+        self.blur = BlurFilter(padding=2)
         self.conv = EqualConv2d(in_channels, out_channels, 3, stride=2, padding=0, activate=True, gain=gain)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class ModulatedConv2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.affine = EqualLinear(style_dim, in_channels, bias_start=1.0)
-        self.blur = Blur(padding=(5 - kernel_size) // 2, gain=4.0) if upsample else None
+        self.blur = BlurFilter(padding=(5 - kernel_size) // 2, gain=4.0) if upsample else None
         self.padding = kernel_size // 2
         self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
 

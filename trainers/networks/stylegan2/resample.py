@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d, conv_transpose2d
 TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
-class Blur(nn.Module):
+class BlurFilter(nn.Module):
     """Blurs (B, C, H, W) to (B, C, H + 2 padding - 3, W + 2 padding - 3), zeros around."""
 
     kernel: Tensor

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facerefs.schemas.splitmix import fold_in, fold_in_keys, numbers
 
 Rows = NDArray[np.int32]
-Passes = NDArray[np.int32]
+Repeats = NDArray[np.int32]
 
 _ROUNDS, _MEMBERS = 0, 1
 
@@ -20,7 +20,7 @@ _ROUNDS, _MEMBERS = 0, 1
 class Order(Protocol):
     """What both orders do."""
 
-    def slice(self, first: int, last: int) -> tuple[Rows, Passes]:
+    def slice(self, first: int, last: int) -> tuple[Rows, Repeats]:
         """Rows at positions first ... last - 1, and how many times each was drawn before."""
 
 
@@ -31,12 +31,12 @@ class ShuffledOrder:
     rows: int
     key: int
 
-    def slice(self, first: int, last: int) -> tuple[Rows, Passes]:
+    def slice(self, first: int, last: int) -> tuple[Rows, Repeats]:
         """Rows at positions first ... last - 1, and the pass that each belongs to."""
-        passes = np.arange(first // self.rows, -(-last // self.rows))
-        orders = _permutations(self.key, passes, self.rows)
-        cut = slice(first - int(passes[0]) * self.rows, last - int(passes[0]) * self.rows)
-        return orders.ravel()[cut].astype(np.int32), np.repeat(passes, self.rows)[cut].astype(np.int32)
+        repeats = np.arange(first // self.rows, -(-last // self.rows))
+        orders = _permutations(self.key, repeats, self.rows)
+        cut = slice(first - int(repeats[0]) * self.rows, last - int(repeats[0]) * self.rows)
+        return orders.ravel()[cut].astype(np.int32), np.repeat(repeats, self.rows)[cut].astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class BalancedOrder:
     identities: NDArray[np.int32]  # code of each row's identity: 0, 1 ... all in use
     key: int
 
-    def slice(self, first: int, last: int) -> tuple[Rows, Passes]:
+    def slice(self, first: int, last: int) -> tuple[Rows, Repeats]:
         """Rows at positions first ... last - 1, and how many times each was drawn before."""
         sizes = np.bincount(self.identities)
         people = len(sizes)
@@ -55,22 +55,22 @@ class BalancedOrder:
         orders = _permutations(fold_in(self.key, _ROUNDS), rounds, people)
         cut = slice(first - int(rounds[0]) * people, last - int(rounds[0]) * people)
         identity = orders.ravel()[cut]
-        passes, nth = np.divmod(np.repeat(rounds, people)[cut], sizes[identity])
-        return self._members(sizes, rounds)(identity, passes, nth), passes.astype(np.int32)
+        repeats, nth = np.divmod(np.repeat(rounds, people)[cut], sizes[identity])
+        return self._members(sizes, rounds)(identity, repeats, nth), repeats.astype(np.int32)
 
     def _members(self, sizes: NDArray[np.int64], rounds: NDArray[np.int64]) -> "_Members":
         """The order of each identity's rows in each pass that these rounds touch."""
         first_pass = rounds[0] // sizes
-        groups = rounds[-1] // sizes + 1 - first_pass  # passes touched, for each identity
+        groups = rounds[-1] // sizes + 1 - first_pass  # repeats touched, for each identity
         first_group = np.cumsum(groups) - groups
         identity = np.repeat(np.arange(len(sizes)), groups)  # of each group, which is an identity's pass
-        passes = np.arange(len(identity)) - first_group[identity] + first_pass[identity]
+        repeats = np.arange(len(identity)) - first_group[identity] + first_pass[identity]
         lengths = sizes[identity]
         start = np.cumsum(lengths) - lengths
         group = np.repeat(np.arange(len(identity)), lengths)
         member = np.arange(len(group)) - start[group]
         keys = numbers(
-            fold_in_keys(fold_in(self.key, _MEMBERS), identity.astype(np.uint64)), passes.astype(np.uint64)
+            fold_in_keys(fold_in(self.key, _MEMBERS), identity.astype(np.uint64)), repeats.astype(np.uint64)
         )
         shuffled = member[np.lexsort((numbers(keys[group], member.astype(np.uint64)), group))]
         by_identity = np.argsort(self.identities, kind="stable")
@@ -88,9 +88,9 @@ class _Members:
     first_pass: NDArray[np.int64]  # of each identity
 
     def __call__(
-        self, identity: NDArray[np.int64], passes: NDArray[np.int64], nth: NDArray[np.int64]
+        self, identity: NDArray[np.int64], repeats: NDArray[np.int64], nth: NDArray[np.int64]
     ) -> Rows:
-        group = self.first_group[identity] + passes - self.first_pass[identity]
+        group = self.first_group[identity] + repeats - self.first_pass[identity]
         rows: Rows = self.rows[self.start[group] + nth]
         return rows
 
@@ -101,7 +101,7 @@ def permutation(key: int, length: int) -> NDArray[np.int64]:
     return np.argsort(numbers(key, np.arange(length, dtype=np.uint64)), kind="stable")
 
 
-def _permutations(key: int, passes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """(passes, length): a permutation for each pass."""
-    keys = fold_in_keys(key, passes.astype(np.uint64))
+def _permutations(key: int, repeats: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """(repeats, length): a permutation for each pass."""
+    keys = fold_in_keys(key, repeats.astype(np.uint64))
     return np.argsort(numbers(keys[:, None], np.arange(length, dtype=np.uint64)[None]), axis=1, kind="stable")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.splitmix import fold_in
 from facerefs.trainers.stream.errors import StreamError
-from facerefs.trainers.stream.order.order import Order, Passes, Rows, permutation
+from facerefs.trainers.stream.order.order import Order, Repeats, Rows, permutation
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 
 _KEPT_EPOCHS = 2
@@ -27,11 +27,11 @@ class Epoch:
 
     sources: NDArray[np.uint16]
     rows: Rows
-    passes: Passes
+    repeats: Repeats
 
 
 @dataclass
-class Plan:
+class StreamPlan:
     """The draws at all positions, as a pure function of the orders, the sizes, the weights and the seed.
 
     An epoch is as long as all sources together. Each source has its share of it to the sample (largest
@@ -75,18 +75,18 @@ class Plan:
             order.slice(number * count, (number + 1) * count)
             for order, count in zip(self.orders, self.counts, strict=True)
         ]
-        rows, passes = (np.concatenate(columns) for columns in zip(*stretches, strict=True))
+        rows, repeats = (np.concatenate(columns) for columns in zip(*stretches, strict=True))
         sources = np.repeat(np.arange(len(self.counts), dtype=np.uint16), self.counts)
         if len(self.counts) == 1:
-            return Epoch(sources, rows, passes)
+            return Epoch(sources, rows, repeats)
         strewn = sources[permutation(fold_in(self.seed, _INTERLEAVE, number), self.epoch_length)]
         # Where the n-th draw of a source stands: its draws keep their order, so that no sample comes too early.
         places = np.argsort(strewn, kind="stable")
-        return Epoch(strewn, _put(places, rows), _put(places, passes))
+        return Epoch(strewn, _put(places, rows), _put(places, repeats))
 
     @staticmethod
     def _draws(position: int, epoch: Epoch, cut: slice) -> list[SampleRequest]:
-        columns = (epoch.passes[cut].tolist(), epoch.sources[cut].tolist(), epoch.rows[cut].tolist())
+        columns = (epoch.repeats[cut].tolist(), epoch.sources[cut].tolist(), epoch.rows[cut].tolist())
         return [SampleRequest(position + at, *drawn) for at, drawn in enumerate(zip(*columns, strict=True))]
 
 

@@ -11,7 +11,7 @@ from facerefs.trainers.stream.shards.folders import Folder
 
 
 @dataclass(frozen=True)
-class Shard:
+class StreamShard:
     """One tar of a set; all but name and size is known of those that a manifest names."""
 
     name: str
@@ -22,7 +22,7 @@ class Shard:
     index: File | None = None
 
 
-def read_manifest(folder: Folder) -> tuple[Shard, ...] | None:
+def read_manifest(folder: Folder) -> tuple[StreamShard, ...] | None:
     """The shards by name; None if the folder has no manifest. Raises StreamError if it makes no sense."""
     data = folder.read_text(MANIFEST_FILE, MAX_BYTES)
     if data is None:
@@ -31,10 +31,12 @@ def read_manifest(folder: Folder) -> tuple[Shard, ...] | None:
         shards = parse_shards(data)
     except ValueError as error:
         raise StreamError(f"{folder.shown}/{MANIFEST_FILE} {error}: build the set again") from None
-    named = (Shard(one.name, one.bytes, one.split, one.samples, one.sha256, one.index) for one in shards)
+    named = (
+        StreamShard(one.name, one.bytes, one.split, one.samples, one.sha256, one.index) for one in shards
+    )
     return tuple(sorted(named, key=lambda shard: shard.name))
 
 
-def shards_digest(shards: Sequence[Shard]) -> str:
+def shards_digest(shards: Sequence[StreamShard]) -> str:
     """SHA-256 over what is known of the shards, hexadecimal."""
     return hashlib.sha256(json.dumps([astuple(shard) for shard in shards]).encode()).hexdigest()

@@ -12,7 +12,7 @@ from facerefs.schemas.tar_members import BLOCK
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, SampleColumns
 from facerefs.trainers.stream.shards.folders import Folder
-from facerefs.trainers.stream.shards.manifest import Shard
+from facerefs.trainers.stream.shards.manifest import StreamShard
 
 _COLUMNS = ("key", "identity", "files.path", "files.offset", "files.length", "target", "references")
 _BATCH_ROWS = 1 << 16
@@ -28,7 +28,7 @@ class ShardIndex:
     synthesised: int  # references that are made from their target
 
 
-def read_index(folder: Folder, shard: Shard) -> ShardIndex:
+def read_index(folder: Folder, shard: StreamShard) -> ShardIndex:
     """The samples of a shard of a build. Raises StreamError if its index is not there or does not fit it."""
     try:
         import pyarrow as pa
@@ -58,7 +58,7 @@ def read_index(folder: Folder, shard: Shard) -> ShardIndex:
         ) from None
 
 
-def _part(rows: Any, shard: Shard) -> ShardIndex:
+def _part(rows: Any, shard: StreamShard) -> ShardIndex:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -101,7 +101,7 @@ def _numbers(column: Any) -> NDArray[np.int64]:
     return np.asarray(column.to_numpy(zero_copy_only=False), np.int64)
 
 
-def _joined(parts: list[ShardIndex], shard: Shard) -> ShardIndex:
+def _joined(parts: list[ShardIndex], shard: StreamShard) -> ShardIndex:
     from facerefs.trainers.stream.shards.columns import joined
 
     columns = joined([part.columns for part in parts], None)

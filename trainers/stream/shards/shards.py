@@ -15,7 +15,7 @@ from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.cache import ShardCache
 from facerefs.trainers.stream.shards.columns import SampleColumns, joined
 from facerefs.trainers.stream.shards.folders import Folder, LocalFolder, folder_at
-from facerefs.trainers.stream.shards.manifest import Shard, read_manifest, shards_digest
+from facerefs.trainers.stream.shards.manifest import StreamShard, read_manifest, shards_digest
 from facerefs.trainers.stream.shards.parquet_index import codes_in, read_index
 from facerefs.trainers.stream.shards.tar_index import scan_tar
 
@@ -28,7 +28,7 @@ class ShardSet:
     """Samples of a folder of shards; row i is the i-th in the order of the shards' names."""
 
     folder: Folder
-    shards: tuple[Shard, ...]
+    shards: tuple[StreamShard, ...]
     digest: str  # SHA-256 of what the set is, hexadecimal
     columns: SampleColumns
     shard: NDArray[np.int32]  # of each row, its number in `shards`
@@ -83,7 +83,7 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
         raise StreamError(
             f"{folder.shown} has no {MANIFEST_FILE} and no {prefix}*.tar{_way_out(folder, tars)}"
         )
-    shards = tuple(Shard(name, folder.size(name), split) for name in names)
+    shards = tuple(StreamShard(name, folder.size(name), split) for name in names)
     parts = [_scan(folder, shard) for shard in shards]
     digest = hashlib.sha256(shards_digest(shards).encode())
     for part in parts:
@@ -100,7 +100,7 @@ def _way_out(folder: LocalFolder, tars: list[str]) -> str:
     return ": give the folder of the shards"
 
 
-def _scan(folder: LocalFolder, shard: Shard) -> SampleColumns:
+def _scan(folder: LocalFolder, shard: StreamShard) -> SampleColumns:
     descriptor = folder.open(shard.name, shard.size, None)
     try:
         columns, damage = scan_tar(descriptor, str(folder.path / shard.name))
