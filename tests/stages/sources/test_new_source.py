@@ -31,7 +31,7 @@ import pyarrow as pa
 from annotated_types import Ge
 
 from facerefs.schemas.tables import SOURCES
-from facerefs.stages.sources.kind import Place, SourceKind
+from facerefs.stages.sources.kind import SourceKind, SourcePlace
 
 
 @dataclass(frozen=True)
