@@ -116,10 +116,11 @@ def discover(
     kept = np.bincount(seen_in, minlength=len(first)) >= min_faces
     number = np.where(kept, np.cumsum(kept) - 1, UNASSIGNED)
     person[rows] = number[member]
-    return person, [_name(faces.id[rows[row]]) for row in first[kept]]
+    return person, [new_name(faces.id[rows[row]]) for row in first[kept]]
 
 
-def _name(face: str) -> str:
+def new_name(face: str) -> str:
+    """The name of a person who is known by this face and has no label."""
     return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]
 
 

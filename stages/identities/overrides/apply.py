@@ -1,6 +1,5 @@
 """Apply the lines of `overrides.csv` about faces to the identities that clustering assigned."""
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from facerefs.schemas.reject import Reject
 from facerefs.stages.identities.centroids import Centroids
 from facerefs.stages.identities.overrides.lines import FaceOverride, IdentityOverrides, person_numbers
-from facerefs.stages.identities.people import UNASSIGNED, Faces, IdentityAssignment
+from facerefs.stages.identities.people import UNASSIGNED, Faces, IdentityAssignment, new_name
 
 _MAX_PASSES = 10
 
@@ -179,8 +178,3 @@ class _Corrector:
         if self.person_numbers[label] == person:
             return "merged"
         return before if before == "split" else "corrected"
-
-
-def new_name(face: str) -> str:
-    """The name of a new person who is known by this one face."""
-    return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]
