@@ -63,7 +63,7 @@ class BalancedOrder:
         first_pass = rounds[0] // sizes
         groups = rounds[-1] // sizes + 1 - first_pass  # number of passes overlapped, for each identity
         first_group = np.cumsum(groups) - groups
-        identity = np.repeat(np.arange(len(sizes)), groups)  # of each group; a group is one pass of one identity
+        identity = np.repeat(np.arange(len(sizes)), groups)  # of each group: a pass of one identity
         repeats = np.arange(len(identity)) - first_group[identity] + first_pass[identity]
         lengths = sizes[identity]
         start = np.cumsum(lengths) - lengths
