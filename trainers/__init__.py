@@ -1,1 +1,1 @@
-"""Who consumes the shards: stream, training loop, losses and models."""
+"""Training on shards: the sample stream, the training loop, losses and models."""

@@ -1,4 +1,4 @@
-"""What `import facerefs` offers for training code of one's own: batches of a training set, ready on a device."""
+"""`facerefs.stream`: batches of a training set on a device, for your own training code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,15 +27,15 @@ def stream(
     world_size: int = 1,
     state: StreamState | None = None,
 ) -> DeviceBatches:
-    """Endless batches of a training set on a device, in an order that the seed of the preparation decides.
+    """Endless batches of a training set on a device, in an order determined by the seed of `preparation`.
 
     data: the folder of a build or of shards, or an address; or several `Source`s, mixed by their weights.
-    preparation: how many references, which degradation (`stored`, or drawn anew), flips, crops, the seed.
-    split: of a single set. sampling: `sample`, or `identity`: each person equally often.
-    workers: processes; with some, a script needs `if __name__ == "__main__":`. rank, world_size: of processes that
-    train together; `batch_size` is that of all of them.
-    state: what `state_dict()` of such batches gave, to go on with the batch after it.
-    Raises StreamError for shards that are not there or do not fit, ValueError for settings that cannot be.
+    preparation: the number of references, the degradation (`stored`, or a new one each time), flips, crops, the seed.
+    split: used if `data` is a single set. sampling: `sample`, or `identity`: each person equally often.
+    workers: worker processes; with one or more, a script needs `if __name__ == "__main__":`.
+    rank, world_size: of the processes that train together; `batch_size` is the total over all of them.
+    state: the result of `state_dict()` of such batches: continues with the next batch.
+    Raises StreamError for shards that are missing or do not fit, ValueError for invalid settings.
     """
     sources = [Source(shards_of(data), split)] if isinstance(data, str | Path) else data
     on_cpu = torch.device(device).type == "cpu"

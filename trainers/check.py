@@ -1,4 +1,4 @@
-"""What must fit before the first step: settings, shards, and the folder of the run."""
+"""Checks before the first step: settings, shards and the run folder must fit together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What the first samples of a folder are like."""
+    """Properties of the shards in a folder, from their first samples."""
 
     side_px: int  # of the stored faces
-    references: int  # the most that one of them has
+    references: int  # the largest number in one sample
     embedder: str  # name of the engine that made the embeddings; `` if there are none
     synthesised: int = (
-        0  # references made from their target, without embedding: of all samples, where an index tells
+        0  # references made from their target, without embedding: in all samples, if there is an index
     )
 
 
 def probe(place: str, split: str) -> ShardInfo:
-    """What the first samples of a split are like. Raises StreamError, also if none of them can be read."""
+    """The properties of a split, from its first samples. Raises StreamError, also if none of them can be read."""
     reader = ShardReader([open_shards(place, split)])
     found: list[ShardInfo] = []
     reason = ""
@@ -39,7 +39,7 @@ def probe(place: str, split: str) -> ShardInfo:
         try:
             files = reader.files(0, row)
             side_px = decode_sample(files, references=(), degraded=False).target.image.shape[0]
-            record = read_json(files[JSON.name("json")])  # decoded once already: it is one
+            record = read_json(files[JSON.name("json")])  # valid JSON: decode_sample has read it
             made = sum(isinstance(one, dict) and "synthesis" in one for one in record["references"])
             found.append(ShardInfo(side_px, stored_references(files), _embedder(record), made))
         except BadSample as error:
@@ -55,7 +55,7 @@ def probe(place: str, split: str) -> ShardInfo:
 
 
 def check(model: Model, places: Sequence[str], world_size: int) -> ShardInfo:
-    """Hold settings against shards, and say what is in them. Raises ValueError, in one sentence."""
+    """The properties of the first set. Raises ValueError, in one sentence, if settings and shards do not fit."""
     data, size_px = model.data, model.size_px
     if size_px < 4 or size_px & (size_px - 1):
         raise ValueError(f"networks work on faces whose side is a power of two, not {size_px} px")
@@ -99,7 +99,7 @@ def _embedder(record: Mapping[str, Any]) -> str:
 
 
 def _check_photos(found: Mapping[str, ShardInfo]) -> None:
-    """Raise ValueError for references without an embedding where the model takes it: it would learn from zeros."""
+    """Raise ValueError for references without an embedding, if the model needs it: it would learn from zeros."""
     for place, info in found.items():
         if info.synthesised:
             raise ValueError(
@@ -119,7 +119,11 @@ def _held_out(place: str, split: str) -> ShardInfo:
 
 
 def checkpoint_to_go_on_from(name: str, folder: Path, resume: bool) -> Checkpoint | None:
-    """The newest checkpoint of a folder; None if the run is to begin. Raises CheckpointError if it is not so."""
+    """The newest checkpoint of a folder to resume from; None without `resume`.
+
+    Raises CheckpointError if there is no checkpoint to resume, if it is of another model, or, without `resume`, if
+    the folder already holds checkpoints.
+    """
     if not resume:
         check_none_there(folder)
         return None
@@ -130,7 +134,7 @@ def checkpoint_to_go_on_from(name: str, folder: Path, resume: bool) -> Checkpoin
 
 
 def check_none_there(folder: Path) -> None:
-    """Raise CheckpointError if a folder, where a run is to begin, holds checkpoints of another."""
+    """Raise CheckpointError if the folder of a new run already holds checkpoints."""
     if there := checkpoints.checkpoints(folder):
         raise CheckpointError(
             f"{folder} holds {there[-1].name} already: add --resume to go on, or choose another folder"

@@ -1,4 +1,4 @@
-"""The processes that train together: who this one is, and what they tell each other."""
+"""Distributed training: the rank of this process, and collective operations over all ranks."""
 
 import hashlib
 import os
@@ -11,48 +11,48 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-_PATIENCE = timedelta(hours=6)  # rank 0 may be a long time about a validation: choice
+_PATIENCE = timedelta(hours=6)  # the others wait while rank 0 validates: choice
 
 
 @dataclass(frozen=True)
 class Distributed:
-    """One process among `world_size`. Tensors of the device meet by NCCL or gloo, what the hosts agree on by gloo."""
+    """One process of `world_size`. Device tensors are exchanged by NCCL or gloo, host values by gloo."""
 
     rank: int = 0
     world_size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    hosts: "dist.ProcessGroup | None" = None  # of gloo; None for a world_size of 1
+    hosts: "dist.ProcessGroup | None" = None  # gloo; None for a world_size of 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this is rank 0, the only one that writes files."""
         return self.rank == 0
 
     def mean_(self, flat: Tensor) -> None:
-        """Put the mean over all ranks into a tensor of the device; NaN of one is NaN of all."""
+        """Replace a device tensor by its mean over all ranks, in place; NaN on one rank gives NaN on all."""
         if self.world_size > 1:
             dist.all_reduce(flat)
             flat /= self.world_size
 
     def from_first_(self, tensor: Tensor) -> None:
-        """Put the first rank's values into a tensor of the device."""
+        """Broadcast rank 0's values into a device tensor, in place."""
         if self.world_size > 1:
             dist.broadcast(tensor, 0)
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
-        """Of each number the largest that a rank has; the hosts wait for each other, the devices do not."""
+        """The maximum of each number over all ranks; synchronises the hosts, not the devices."""
         return self._over_hosts(numbers, dist.ReduceOp.MAX)
 
     def means(self, numbers: Sequence[float]) -> list[float]:
-        """Of each number the mean over the ranks, which all have as many."""
+        """The mean of each number over all ranks; every rank passes the same count of numbers."""
         return [total / self.world_size for total in self._over_hosts(numbers, dist.ReduceOp.SUM)]
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on some rank."""
+        """Whether the flag is true on at least one rank."""
         return self.largest([float(flag)]) == [1.0]
 
     def wait(self) -> None:
-        """Wait until all ranks are here."""
+        """Wait until all ranks have called this."""
         if self.world_size > 1:
             dist.barrier(self.hosts)
 
@@ -78,7 +78,7 @@ class Distributed:
 
 @contextmanager
 def joined(device: torch.device, rank: int, world_size: int) -> Iterator[Distributed]:
-    """This process among others, which torch.distributed is told of if it does not know yet."""
+    """A context with the `Distributed` of this process; initialises torch.distributed if that is not done yet."""
     if world_size == 1:
         yield Distributed(device=device)
         return
@@ -93,7 +93,7 @@ def joined(device: torch.device, rank: int, world_size: int) -> Iterator[Distrib
 
 
 def rank_from_env() -> tuple[int, int, int]:
-    """Rank, world_size and number of the GPU as torchrun sets them; 0, 1, 0 without it."""
+    """Rank, world_size and GPU index from the variables that torchrun sets; 0, 1, 0 without them."""
     told = (os.environ.get(name, default) for name, default in _VARIABLES)
     rank, world_size, local = map(int, told)
     return rank, world_size, local

@@ -1,4 +1,4 @@
-"""One degraded face restored by a trained model, with photos of the same person if it looks at any."""
+"""Restore one degraded face with a trained model, with reference photos of the same person if it uses any."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from facerefs.trainers.models.model import Restorer, RestorerInput
 
 @dataclass(frozen=True, eq=False)
 class AlignedFace:
-    """A face in FFHQ's alignment: image (S, S, 3) uint8 RGB, landmarks (68, 2) in its pixels."""
+    """A face in FFHQ's alignment: image (S, S, 3) uint8 RGB, landmarks (68, 2) in pixels of the image."""
 
     image: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
@@ -36,10 +36,10 @@ def restorer_input_of(
     references: Sequence[AlignedFace],
     device: torch.device,
 ) -> RestorerInput:
-    """What the model sees of a degraded face and of its references, the first of them as many as it takes.
+    """The model's input: a degraded face and the first references, as many as the model takes.
 
-    degraded: (H, H, 3) uint8 RGB, aligned, of any side. find_landmarks: (1, 3, S, S) in [-1, 1] -> (1, 68, 2), of the
-    model's side S. embedder: the one whose embeddings the model was trained with, None if with none. Raises ValueError
+    degraded: (H, H, 3) uint8 RGB, aligned, of any side. find_landmarks: (1, 3, S, S) in [-1, 1] -> (1, 68, 2), with
+    the model's side S. embedder: the one with which the model was trained, None if there was none. Raises ValueError
     if an image is not square, or if there are fewer references than the model takes.
     """
     wanted = model.data.references
@@ -54,9 +54,10 @@ def restorer_input_of(
 def restored(
     model: Restorer, networks: Networks, seen: RestorerInput, seed: int = 0, number: int = 0
 ) -> Tensor:
-    """A restored face (1, 3, S, S) in about [-1, 1], the same each time.
+    """A restored face (1, 3, S, S) in about [-1, 1], the same in each call.
 
-    number: of the output; a stochastic model makes another face of each, by chances that follow from seed and number.
+    number: index of the output; a stochastic model makes a different face for each, with random numbers from
+    (seed, number).
     """
     seed_torch(seed, "restore", batch=number)
     return model.restore(networks, seen)
@@ -66,7 +67,7 @@ def restored(
 def pictured(
     model: Restorer, networks: Networks, seen: RestorerInput, outputs: Sequence[Tensor], seed: int = 0
 ) -> Image:
-    """A row of what goes in, what the model shows of its work, and what comes out, each with its name above."""
+    """A row of images, each with its name above: the inputs, the model's intermediate images, and the outputs."""
     seed_torch(seed, "pictures")
     names = ["output"] if len(outputs) == 1 else [f"output {number}" for number in range(1, len(outputs) + 1)]
     return grid(
@@ -80,7 +81,7 @@ def pictured(
 
 
 def pixels_of(image: Tensor) -> NDArray[np.uint8]:
-    """An image (1, 3, H, W) in [-1, 1] as it is saved: (H, W, 3) uint8 RGB."""
+    """(H, W, 3) uint8 RGB pixels, as they are saved, of an image (1, 3, H, W) in [-1, 1]."""
     pixels: NDArray[np.uint8] = quantise_uint8(image)[0].to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return pixels
 
@@ -89,7 +90,7 @@ def pixels_of(image: Tensor) -> NDArray[np.uint8]:
 class _Reference:
     image: Tensor  # (1, 3, S, S)
     landmarks: Tensor  # (1, 68, 2)
-    full: Tensor  # (1, 3, H, H): embedded as it is
+    full: Tensor  # (1, 3, H, H): at its own size, for the embedder
     full_landmarks: Tensor
 
 
@@ -120,7 +121,7 @@ def _image(pixels: NDArray[np.uint8], size_px: int, device: torch.device) -> Ten
 def _seen(
     degraded: Tensor, references: Sequence[_Reference], embedder: IdentityEmbedder | None
 ) -> RestorerInput:
-    """What the model sees, but for the warp."""
+    """The model's input, except the landmarks and the warped references (zeros)."""
     side = degraded.shape[-1]
     nothing = degraded.new_zeros(1, 0)
     embeddings = [

@@ -1,4 +1,4 @@
-"""Training a model on shards, from its settings to its last checkpoint: everything is checked before step 1."""
+"""Train a model on shards, from its settings to its last checkpoint; everything is checked before step 1."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -26,8 +26,8 @@ from facerefs.trainers.stream.samples.prepare import FacePreparation, Prepared
 from facerefs.trainers.stream.stream import Source, Stream, StreamState
 
 
-class CannotTrain(ValueError):  # noqa: N818  it is an answer to a person, not a fault of the program
-    """Settings, shards and the folder of the run do not fit together: one sentence with the way out."""
+class CannotTrain(ValueError):  # noqa: N818  a message for the user, not a bug
+    """Settings, shards and run folder do not fit together: one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class TrainingResult:
     """How training ended."""
 
     step: int
-    stopped: bool  # since somebody asked for it, before the last step
+    stopped: bool  # by a request, before the last step
 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """All that training begins with."""
+    """Everything that training needs at its start."""
 
     training_module: TrainingModule
     averages: EMA
     stream: Stream[Prepared, FaceBatch]
-    held_out: FixedSet | None  # of the first rank
+    held_out: FixedSet | None  # on rank 0 only
     embedder: str
     step: int
 
@@ -61,14 +61,14 @@ def train(
     stop: Callable[[], bool],
     begin: Callable[[], None] = lambda: None,
 ) -> TrainingResult:
-    """Train a model of the catalogue, in each rank the same way; the first one writes into the folder `run`.
+    """Train a model of the catalogue; called in the same way on each rank. Only rank 0 writes into the folder `run`.
 
-    places: folders or addresses of shards, in equal shares; validation is on the first one.
-    resume: from the newest checkpoint in `run`, which all ranks read; else there must be none.
-    announce: gets lines for a person, on the first rank. stop: whether to end after the step in hand.
-    begin: is called on the first rank once all fits, before anything is written.
+    places: folders or addresses of shards, in equal shares; validation uses the first one.
+    resume: from the newest checkpoint in `run`, which all ranks read; without it there must be none.
+    announce: receives progress lines for the user, on rank 0. stop: returns whether to end after the current step.
+    begin: called on rank 0 after all checks, before anything is written.
     Raises, in one sentence each: CannotTrain before anything is done, MissingWeights, StreamError for shards that
-    break while they are read, and Diverged for losses that are no numbers.
+    fail while they are read, and Diverged for losses that are not finite.
     """
     try:
         ready = _make_ready(name, model, places, run, resume, ranks)
@@ -140,11 +140,11 @@ def _make_ready(
     stream = _stream(model, places, preparation, ranks)
     if kept is not None:
         load(kept, training_module, averages)
-        stream.load_state_dict(cast(StreamState, kept.stream))  # which checks it
+        stream.load_state_dict(cast(StreamState, kept.stream))  # the stream checks it
     ranks.check_same([*networks.values(), *averages.networks.values()])
     if training_module.check is not None:
         share = data.batch_size // ranks.world_size
-        stored_faces = replace(preparation, reduce_px=None, flip_chance=0.0)  # as the engines saw them
+        stored_faces = replace(preparation, reduce_px=None, flip_chance=0.0)  # as the engines measured them
         for batch in draw_fixed_set(places[0], "train", stored_faces, share, share, ranks.device).ready():
             training_module.check(batch)
     if loop.compile:

@@ -1,4 +1,4 @@
-"""A training set that is there: its splits, and its samples one by one."""
+"""A finished training set: its splits, and its samples one by one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from facerefs.trainers.stream.shards.manifest import read_manifest
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A training set by its manifest."""
+    """A training set, as described by its manifest."""
 
     place: str  # the folder or the address of its shards
-    splits: Mapping[str, int]  # samples of each split that has some
+    splits: Mapping[str, int]  # number of samples of each split that is not empty
 
     def __len__(self) -> int:
         """The number of samples in all splits."""
         return sum(self.splits.values())
 
     def samples(self, split: str | None = None) -> SampleDataset[Sample]:
-        """The samples of a split (None: of all) as a sequence: decoded when they are asked for.
+        """The samples of a split (None: of all) as a sequence; a sample is decoded when it is accessed.
 
-        A corrupt sample is logged, and another one stands in for it. Raises StreamError for a split without samples.
+        A corrupt sample is logged and replaced by another one. Raises StreamError for a split without samples.
         """
         return SampleDataset(self.place, _decoded, split)
 
@@ -51,7 +51,7 @@ def open_set(place: str | Path) -> TrainingSet:
 
 
 def shards_of(place: str | Path) -> str:
-    """Where the shards lie: an address as it is; of a build, its folder `samples`; else the folder itself."""
+    """The place of the shards: an address unchanged; for a build its folder `samples`; else the folder itself."""
     if "://" in str(place):
         return str(place)
     folder = Path(place).expanduser().absolute()

@@ -1,1 +1,1 @@
-"""The training loop and what it stands on: phases, averages, checkpoints, logs."""
+"""The training loop and its parts: phases, moving averages, checkpoints, logs."""

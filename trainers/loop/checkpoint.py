@@ -1,4 +1,4 @@
-"""Checkpoints: one file of state dictionaries each, whole or not there, the newest few of them kept."""
+"""Checkpoints: one file of state dictionaries each, written atomically; only the newest few are kept."""
 
 import os
 import re
@@ -18,15 +18,15 @@ _TEMPORARY = ".part"
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint that can be used: one sentence with the way out."""
+    """A file is not a usable checkpoint: one sentence that says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """All that training goes on from, as state dictionaries of tensors on the CPU, numbers and texts."""
+    """The state from which training resumes: state dictionaries of CPU tensors, numbers and texts."""
 
     model: str  # its name in the catalogue
-    settings: Mapping[str, Any]  # of the model, plain
+    settings: Mapping[str, Any]  # of the model, as plain values
     embedder: str  # of the shards
     step: int
     networks: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 def path_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """The path of the checkpoint of a step."""
     return folder / f"step-{step:08d}.pt"
 
 
@@ -50,7 +50,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def step_of(path: Path) -> int:
-    """The step that a checkpoint's name tells."""
+    """The step in a checkpoint's file name. Raises CheckpointError for another name."""
     name = _NAME.fullmatch(path.name)
     if name is None:
         raise CheckpointError(f"{path} has no name such as step-00001000.pt")
@@ -58,9 +58,9 @@ def step_of(path: Path) -> int:
 
 
 def write(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint, whole or not at all, even if the machine dies meanwhile; then remove all but the newest.
+    """Write a checkpoint atomically, even if the machine crashes, then remove all but the newest `keep`.
 
-    Raises OSError where the disk does, as when it is full.
+    Returns its path. Raises OSError for errors of the disk, for example if it is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = path_of(folder, checkpoint.step)
@@ -86,7 +86,7 @@ def _save(state: dict[str, Any], file: BinaryIO) -> None:
     try:
         torch.save(state, file)
     except RuntimeError as error:
-        # torch ends its archive even after a write that failed, and that failure is then all it tells.
+        # After a failed write torch still closes its archive and raises only that error: the OSError is its context.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
@@ -101,7 +101,7 @@ def newest(folder: Path) -> Path:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint, onto the CPU. Raises CheckpointError for anything else; runs no code that is in it."""
+    """The checkpoint in a file, on the CPU. Raises CheckpointError for any other file; never runs code from it."""
     try:
         _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -134,9 +134,10 @@ _TYPES: Mapping[str, type] = {
 
 
 def _check_archive(path: Path) -> None:
-    """What torch writes is a zip file without compression: nothing in it can become larger than the file is.
+    """Raise ValueError for a damaged archive, or one that would unpack to more than its own size.
 
-    torch itself does not look at the checksums.
+    torch writes an uncompressed zip file, so its content is never larger than the file. torch does not check the
+    checksums.
     """
     with zipfile.ZipFile(path) as file:
         unpacked = sum(entry.file_size for entry in file.infolist())
@@ -159,7 +160,7 @@ def _step_or_last(path: Path) -> float:
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk know the folder's new names."""
+    """Flush the folder's directory entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Moving averages of networks (Polyak), as generators are used after training."""
+"""Exponential moving averages of networks (Polyak averaging); after training, the averaged generator is used."""
 
 import copy
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from facerefs.trainers.loop.training_module import Networks
 
 
 class EMA:
-    """Networks whose weights are moving averages of others, in eval mode and without gradients.
+    """Networks whose weights are moving averages of other networks, in eval mode and without gradients.
 
-    An image counts half as much as one that came half_life_images later: Karras et al., "Progressive growing of
+    An image counts half as much as one that came `half_life_images` later: Karras et al., "Progressive growing of
     GANs", 2018, section 4 for the average; half-life in images as in "Analyzing and improving ... StyleGAN", 2020.
     Buffers are copied.
     """
@@ -25,13 +25,13 @@ class EMA:
 
     @torch.no_grad()
     def update(self, networks: Networks, images: int) -> None:
-        """Take in the networks after a step over so many images."""
+        """Update the averages with the networks after a step over `images` images."""
         beta = 0.5 ** (images / self._half_life_images)
         for name, average in self.networks.items():
             _move(average, networks[name], beta)
 
     def in_place_of(self, networks: Networks) -> dict[str, nn.Module]:
-        """The networks, with averages in place of those that are averaged."""
+        """All networks, with the averaged ones replaced by their averages."""
         return {**networks, **self.networks}
 
 

@@ -1,4 +1,4 @@
-"""Grids of pictures: a row for each sample, a column for each thing to see, with its name above."""
+"""Image grids: one row for each sample, one column for each kind of image, with its name above."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-_LEAST_SIDE_PX = 96  # smaller pictures are enlarged: choice, so that names fit above
+_LEAST_SIDE_PX = 96  # smaller images are enlarged so that the names fit above: choice
 _TITLE_PX = 18
 _GAP_PX = 2
 
 
 def grid(pictures: Mapping[str, Tensor]) -> Image.Image:
-    """One picture of images (B, 3, H, W) in [-1, 1] by name; values beyond are cut off, NaN is black."""
+    """A grid of images (B, 3, H, W) in [-1, 1] by name; values outside are clipped, NaN is black."""
     columns = {name: _pixels(images) for name, images in pictures.items()}
     first = next(iter(columns.values()))
     rows, height, width = first.shape[:3]
@@ -30,6 +30,6 @@ def grid(pictures: Mapping[str, Tensor]) -> Image.Image:
 
 
 def _pixels(images: Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """(B, H, W, 3)."""
+    """(B, H, W, 3) uint8 of (B, 3, H, W) in [-1, 1]."""
     levels = ((images.detach().float() + 1) * 127.5).nan_to_num(0).clamp(0, 255).round().to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

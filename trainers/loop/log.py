@@ -1,4 +1,4 @@
-"""What is written about a run: lines of JSON, TensorBoard, and words for the person who waits."""
+"""The log of a run: JSON lines, TensorBoard, and progress lines for the user."""
 
 import json
 import math
@@ -17,9 +17,9 @@ Figures = Mapping[str, float | None]
 
 
 class Log:
-    """The log of a run that stands at a step; all that was written of later steps goes.
+    """The log of a run that is at a given step; entries of later steps are removed.
 
-    announce: gets the lines for a person.
+    announce: receives progress lines for the user.
     """
 
     def __init__(self, run: Path, step: int, announce: Callable[[str], None]) -> None:
@@ -36,12 +36,12 @@ class Log:
         self._board: Any = SummaryWriter(str(run / BOARD_FOLDER), purge_step=step + 1)
 
     def begin(self, notes: Sequence[str]) -> None:
-        """What must be known of the run, as a line of step 0."""
+        """Write the notes of the run as a line of step 0."""
         self._write({"step": 0, "notes": list(notes)})
         self._board.add_text("notes", "\n\n".join(notes), 0)
 
     def line(self, step: int, figures: Figures) -> None:
-        """One line of figures of a step; what is no finite number is null."""
+        """Write one line with the metrics of a step; values that are not finite are null."""
         finite = {name: _finite(value) for name, value in figures.items()}
         self._write({"step": step} | finite)
         for name, value in finite.items():
@@ -53,7 +53,7 @@ class Log:
         self._file.flush()
 
     def grid(self, step: int, picture: Image) -> Path:
-        """Keep a picture of a step."""
+        """Save the image grid of a step; returns its path."""
         folder = self._run / GRIDS_FOLDER
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{step:08d}.png"
@@ -62,19 +62,19 @@ class Log:
         return path
 
     def settle(self) -> None:
-        """Have all of it on the disk: a checkpoint must not be newer than its log."""
+        """Flush everything to disk: a checkpoint must not be newer than its log."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._board.flush()
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the files."""
         self._file.close()
         self._board.close()
 
 
 def cut_back(path: Path, step: int) -> None:
-    """Leave of a log the whole lines up to a step."""
+    """Truncate a log: keep only the complete lines up to a step."""
     if not path.exists():
         return
     kept = [
@@ -88,7 +88,7 @@ def cut_back(path: Path, step: int) -> None:
 
 
 def _step(line: str) -> float:
-    """The step of a line; of one that was cut short, the last of all."""
+    """The step of a line; infinity for an incomplete line."""
     try:
         record = json.loads(line)
     except ValueError:

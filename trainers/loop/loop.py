@@ -1,4 +1,4 @@
-"""The training loop: batches in, phases in their order, averages, and at times a look, a validation, a checkpoint."""
+"""The training loop: for each step, read batches, run the phases in order, update the averages, call a hook."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,10 +28,10 @@ def run_loop(
     after: Callable[[int, bool, MetricAverager, NanGuard], None],
     stop: Callable[[], bool],
 ) -> int:
-    """Train from the step after `step` on; returns the last step, the settings' one unless `stop` said so.
+    """Train from the step after `step` on; returns the last step done: `loop.steps`, or earlier if `stop()` was true.
 
-    images: of a batch, over all ranks. after: is told of each step, whether it is the last one, what its phases came to
-    and what watches over them. Whatever it raises, as Diverged, it raises on all ranks, and that ends the loop.
+    images: in a batch, over all ranks. after: called after each step with the step, whether it is the last one, the
+    metrics and the NaN guard. If it raises an error such as Diverged, it does so on all ranks, which ends the loop.
     """
     update = Update(training_module, loop, ranks)
     stopping = step >= loop.steps
@@ -51,7 +51,7 @@ def run_loop(
 
 
 class Update:
-    """One phase of one step, and what is noted of it."""
+    """Runs one phase of one step, and records its metrics."""
 
     def __init__(self, training_module: TrainingModule, loop: Loop, ranks: Distributed) -> None:
         self._trainee, self._loop, self._ranks = training_module, loop, ranks
@@ -60,7 +60,7 @@ class Update:
         self.guard = NanGuard([phase.name for phase in training_module.phases], ranks)
 
     def __call__(self, number: int, phase: Phase, step: int, batches: Sequence[DeviceBatch]) -> None:
-        """Move the phase's networks by one step of its optimiser."""
+        """Update the phase's networks by one step of its optimiser."""
         loop, ranks = self._loop, self._ranks
         parameters = self._trainable.of(phase)
         losses = []

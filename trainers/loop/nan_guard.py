@@ -1,4 +1,4 @@
-"""A watch for losses and gradients that are no numbers any more, which does not hold up the device."""
+"""Detects losses and gradients that are not finite, without making the host wait for the device at each step."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from facerefs.trainers.distributed import Distributed
 
 
-class Diverged(Exception):  # noqa: N818  it is an answer to a person, not a fault of the program
-    """Training came to losses or gradients that are no finite numbers: where, and what is left."""
+class Diverged(Exception):  # noqa: N818  a message for the user, not a bug
+    """Losses, gradients or weights are no longer finite: says where, and which checkpoint is the last good one."""
 
 
 class NanGuard:
-    """Notes on the device the first step at which a phase went wrong; the host asks now and then."""
+    """Records on the device the first step at which each phase was not finite; the host reads it now and then."""
 
     def __init__(self, phases: Sequence[str], ranks: Distributed) -> None:
         self._phases = list(phases)
@@ -21,19 +21,19 @@ class NanGuard:
         self._first_bad = torch.full((len(phases),), -1, dtype=torch.int64, device=ranks.device)
 
     def note(self, phase: int, step: int, loss: Tensor, norm: Tensor) -> None:
-        """Take in a phase's loss and the norm of its gradients."""
+        """Record whether a phase's loss and gradient norm are finite."""
         bad = ~(torch.isfinite(loss) & torch.isfinite(norm))
         first = self._first_bad[phase]
         self._first_bad[phase] = torch.where(bad & (first < 0), step, first)
 
     def check(self, networks: Sequence[nn.Module] = ()) -> str | None:
-        """Where it went wrong first, the same on all ranks; None if all is well.
+        """A phrase that says where values first were not finite, the same on all ranks; None if all are finite.
 
-        networks: of which every parameter and buffer is looked at too.
+        networks: their parameters and buffers are checked, too.
         """
         marks = [float(mark) for mark in self._first_bad.tolist()]
         never = float("inf")
-        # As negative numbers the earliest is the largest.
+        # Negated, so that the earliest step is the maximum over the ranks.
         earliest = self._ranks.largest([-(mark if mark >= 0 else never) for mark in marks])
         if any(mark > -never for mark in earliest):
             mark = max(earliest)

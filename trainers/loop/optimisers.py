@@ -1,4 +1,4 @@
-"""Adam as the papers set it, learning rates for a while, and the gradients of all ranks: averaged, clipped."""
+"""Adam with the papers' settings, learning-rate factors, and averaging and clipping of gradients over all ranks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ def adam_for(
     lazily_every: int | None = None,
     lr_overrides: Mapping[float, Iterable[nn.Parameter]] | None = None,
 ) -> torch.optim.Adam:
-    """Adam over parameters, and over more of them at learning rates of their own (`lr_overrides`).
+    """Adam for `parameters`, and for more parameters with learning rates of their own (`lr_overrides`).
 
-    lazily_every: a second phase of the same optimiser comes each so many steps. Rates and betas are then corrected as
-    in Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", appendix B: c = k / (k + 1), lr c,
-    beta ** c.
+    lazily_every: the interval k of a lazy phase that uses the same optimiser. Learning rates and betas are then
+    corrected as in Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", appendix B:
+    c = k / (k + 1), lr c, beta ** c.
     """
     share = 1.0 if lazily_every is None else lazily_every / (lazily_every + 1)
     rates = [(settings.lr, parameters), *(lr_overrides or {}).items()]
@@ -31,13 +31,13 @@ def adam_for(
 
 
 def halvings(halved_after: Sequence[int], step: int) -> float:
-    """What is left of a learning rate at a step, if it is halved after each of these steps."""
+    """The learning-rate factor at a step: halved after each step in `halved_after`."""
     return 0.5 ** sum(step > mark for mark in halved_after)
 
 
 @contextmanager
 def at_rate(optimiser: Optimizer, share: float) -> Iterator[None]:
-    """Within, all learning rates are this share of what they are: so a checkpoint never holds a rate of the moment."""
+    """A context in which all learning rates are multiplied by `share`; a checkpoint never holds the reduced rates."""
     rates = [group["lr"] for group in optimiser.param_groups]
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
         group["lr"] = rate * share
@@ -49,9 +49,9 @@ def at_rate(optimiser: Optimizer, share: float) -> Iterator[None]:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], ranks: Distributed) -> None:
-    """Give all ranks the mean of their gradients: one message for each dtype; NaN stays NaN.
+    """Replace the gradients by their mean over all ranks, with one message for each dtype; NaN stays NaN.
 
-    A parameter without a gradient on any rank stays without; one without on some counts as zero there.
+    A parameter that has no gradient on any rank keeps none; if only some ranks have none, it counts as zero there.
     """
     if ranks.world_size == 1:
         return
@@ -70,7 +70,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], ranks: Distributed) ->
 
 
 def clipped_norm(parameters: Sequence[nn.Parameter], clip_norm: float | None) -> Tensor:
-    """The Euclidean norm () of all gradients, before they are clipped to `clip_norm`."""
+    """The Euclidean norm () of all gradients, before they are clipped to `clip_norm` (None: not clipped)."""
     gradients = _gradients(parameters)
     norm = nn.utils.get_total_norm(gradients)
     if clip_norm is not None:

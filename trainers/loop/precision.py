@@ -1,4 +1,4 @@
-"""How exactly networks compute: autocast, channels last, and what of it a phase does without."""
+"""Numeric precision and speed of the networks: autocast, TF32, channels-last layout, compilation, eval mode."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,9 +12,9 @@ from facerefs.trainers.loop.training_module import Networks
 
 @contextmanager
 def computing(loop: Loop, device: torch.device, exact: bool) -> Iterator[None]:
-    """Within, forward passes run in the loop's precision, or, if they must be exact, in float32 and uncompiled.
+    """A context for forward passes in the loop's precision, or, if `exact`, in float32 and uncompiled.
 
-    What torch compiles has no second derivatives, which is what exact phases are about.
+    Compiled networks have no second derivatives, which `exact` phases need.
     """
     with ExitStack() as stack:
         if loop.compile and exact:
@@ -25,13 +25,13 @@ def computing(loop: Loop, device: torch.device, exact: bool) -> Iterator[None]:
 
 
 def round_products(precision: str) -> None:
-    """Let a GPU round the factors of float32 products to TF32 only if that was asked for: cuDNN does so unasked."""
+    """Allow TF32 for float32 products on a GPU only if `precision` is "tf32"; cuDNN uses it by default."""
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
 
 def use_channels_last(networks: Networks) -> None:
-    """Lay out all weights of 2-d convolutions as (out, height, width, in), which GPUs convolve faster with."""
+    """Store all weights of 2-d convolutions as (out, height, width, in), which is faster on GPUs."""
     for network in networks.values():
         for parameter in network.parameters():
             if parameter.dim() == 4:
@@ -39,14 +39,14 @@ def use_channels_last(networks: Networks) -> None:
 
 
 def compile_networks(networks: Networks) -> None:
-    """Have torch compile each network's forward pass, in place, when it first runs."""
+    """Compile each network's forward pass with torch.compile, in place; it happens at the first call."""
     for network in networks.values():
         network.compile()
 
 
 @contextmanager
 def evaluating(networks: Networks) -> Iterator[None]:
-    """Within, the networks are in eval mode and nothing is recorded for gradients; afterwards all is as before."""
+    """A context with the networks in eval mode and without gradients; afterwards each module's mode is restored."""
     modules: list[nn.Module] = [module for network in networks.values() for module in network.modules()]
     training = [module.training for module in modules]
     try:

@@ -1,4 +1,4 @@
-"""What is kept of a step: its line in the log, a validation, a checkpoint, each when it is due."""
+"""Writes the log lines, validations and checkpoints of a run, each when it is due."""
 
 import time
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ CHECKPOINTS_FOLDER = "checkpoints"
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a checkpoint says of itself besides its state."""
+    """The description of a run that is stored in its checkpoints."""
 
     model: str
     settings: dict[str, Any]
@@ -33,24 +33,24 @@ class RunDescription:
 
 @dataclass
 class RunRecorder:
-    """All that is written about a run. Every rank has one; only the first rank's writes."""
+    """Writes the outputs of a run. Every rank has one; only rank 0 writes."""
 
     run: Path
     subject: RunDescription
     training_module: TrainingModule
     averages: EMA
     batches: DeviceBatches
-    images: int  # of a batch, over all ranks
+    images: int  # in a batch, over all ranks
     loop: Loop
     ranks: Distributed
-    log: Log | None  # of the first rank
-    held_out: FixedSet | None  # of the first rank
-    step: int  # of the last line
+    log: Log | None  # on rank 0 only
+    held_out: FixedSet | None  # on rank 0 only
+    step: int  # of the last log line
     _since: float = field(default_factory=time.perf_counter)
     _waited_s: float = 0.0
 
     def on_step_end(self, step: int, last: bool, means: MetricAverager, guard: NanGuard) -> None:
-        """Do what is due after a step. Raises Diverged, in place of anything that is to be kept."""
+        """Log, validate and save what is due after a step. Raises Diverged before it saves a broken state."""
         loop = self.loop
         keeping = last or step % loop.checkpoint_every == 0
         validating = step % loop.validate_every == 0 or step == loop.steps
@@ -81,7 +81,7 @@ class RunRecorder:
         raise Diverged(f"training broke: {where}; {what} start anew with a smaller learning rate")
 
     def _line(self, step: int, means: MetricAverager) -> None:
-        waited_s = self.batches.waited_s  # waits for the GPU, and so belongs before the clock is read
+        waited_s = self.batches.waited_s  # waits for the GPU, so read it before the clock
         figures: dict[str, float | None] = dict(means.take(self.ranks))
         seconds = max(time.perf_counter() - self._since, 1e-9)
         speed = {
@@ -138,7 +138,7 @@ class RunRecorder:
 
 
 def load(checkpoint: Checkpoint, training_module: TrainingModule, averages: EMA) -> None:
-    """Give networks, averages and optimisers the state of a checkpoint. Raises CheckpointError where they differ."""
+    """Load a checkpoint into networks, averages and optimisers. Raises CheckpointError if it does not fit them."""
     try:
         for name, network in training_module.networks.items():
             network.load_state_dict(checkpoint.networks[name])

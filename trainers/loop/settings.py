@@ -1,4 +1,4 @@
-"""Settings that every model's training has."""
+"""Settings common to the training of all models."""
 
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal
@@ -13,16 +13,16 @@ Share = Annotated[float, Ge(0), Le(1)]
 
 @dataclass(frozen=True)
 class Loop:
-    """How long, how exactly and how watched. Steps count updates of the networks, batches of all ranks together."""
+    """The length, precision, logging and validation of training. A step is one update; batches are over all ranks."""
 
     steps: Positive = 100_000
     """Steps after which training ends; a step is one update from `accumulate` batches."""
     seed: int = 0
     """Seed of everything random in training."""
     accumulate: Positive = 1
-    """Batches whose gradients are added up to one step."""
+    """Batches whose gradients are accumulated in one step."""
     clip_norm: Annotated[float, Gt(0)] | None = None
-    """Largest norm of the gradients of a phase, longer ones are scaled down; null does not clip."""
+    """Largest gradient norm of a phase; larger gradients are scaled down. null does not clip."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Precision of the computation: `tf32` for products on a GPU, `bfloat16` by autocast."""
     channels_last: bool = False
@@ -30,48 +30,48 @@ class Loop:
     compile: bool = False
     """Whether the networks are compiled by torch.compile."""
     average_half_life_images: Annotated[float, Gt(0)] = 10_000.0
-    """Images after which an old weight counts half in the moving average of the weights (EMA)."""
+    """Half-life of the moving average of the weights (EMA), in images."""
     log_every: Positive = 50
     """Steps between two lines of the log."""
     validate_every: Positive = 1_000
-    """Steps between two validations, each with its figures and a grid of pictures."""
+    """Steps between two validations; each logs metrics and an image grid."""
     validation_samples: Positive = 64
-    """Samples that a validation measures."""
+    """Number of samples in a validation."""
     grid_samples: Positive = 8
-    """Samples that a grid shows."""
+    """Number of samples in an image grid."""
     checkpoint_every: Positive = 1_000
     """Steps between two checkpoints."""
     keep_checkpoints: Positive = 3
-    """How many checkpoints are kept, the newest ones."""
+    """Number of checkpoints to keep; older ones are removed."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What of the shards a model sees."""
+    """How samples are read from the shards and prepared for a model."""
 
     batch_size: Positive = 4
-    """Samples in a batch, of all processes together."""
+    """Samples in a batch, over all training processes together."""
     references: Annotated[int, Ge(0), Le(64)] = 1
-    """References that are read with each sample; 0 trains without."""
+    """Number of references read with each sample; 0 trains without references."""
     reference_choice: Literal["best", "random", "rank"] = "best"
-    """Which references of a sample are read: the best ones, random ones, or random ones of which the better are
-    likelier."""
+    """Which references of a sample are read: the best ones, random ones, or random ones with the better ones more
+    likely (`rank`)."""
     degradation: str | Recipe = "gfpgan"
-    """How faces are degraded anew each time: the name of a recipe, or one of your own; `stored` takes the face in
-    the shard."""
+    """How faces are degraded: the name of a recipe, or a recipe of your own, draws a new degradation each time;
+    `stored` takes the degraded face in the shard."""
     flip_chance: Share = 0.5
     """Probability that a sample is mirrored, from 0 to 1."""
     sampling: Literal["sample", "identity"] = "sample"
-    """Whether each sample or each person is drawn equally often."""
+    """`sample` draws each sample equally often, `identity` each person."""
     workers: Annotated[int, Ge(0)] = 2
-    """Processes that read and prepare samples, for each training process; 0 does it in the training process."""
+    """Worker processes that read and prepare samples, for each training process; 0: the training process does it."""
     validation_split: Literal["val", "test", "train"] = "val"
-    """Split that validation measures."""
+    """Split used for validation."""
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Kingma and Ba, "Adam", 2015."""
+    """Settings of the optimiser Adam: Kingma and Ba, "Adam", 2015."""
 
     lr: Annotated[float, Gt(0)] = 2e-3
     """Learning rate."""
@@ -82,14 +82,14 @@ class Adam:
 
 
 def is_setting(item: Field[Any]) -> bool:
-    """Whether a field of a dataclass is a setting: not private, and not filled from what several dataclasses share."""
+    """Whether a dataclass field is a setting: not private, and not filled from a value shared by several classes."""
     return item.init and not item.name.startswith("_") and not item.metadata.get("shared", False)
 
 
 def to_dict(value: Any) -> Any:
-    """Settings as plain values, which YAML, JSON and a checkpoint can hold.
+    """Settings as plain values for YAML, JSON and checkpoints.
 
-    A dataclass as a dictionary of its settings, tuples as lists, all else as it is.
+    A dataclass becomes a dictionary of its settings and a tuple a list; other values stay unchanged.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: to_dict(getattr(value, item.name)) for item in fields(value) if is_setting(item)}

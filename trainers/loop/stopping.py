@@ -1,4 +1,4 @@
-"""Being asked to stop, by Ctrl-C or SIGTERM: noted, so that the step in hand can be finished and kept."""
+"""Stop requests by Ctrl-C or SIGTERM: recorded, so that the current step can be finished and saved."""
 
 import signal
 import threading
@@ -12,9 +12,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Gives what says whether somebody asked; the second asking is a KeyboardInterrupt at once.
+    """A context with a function that returns whether a signal came; a second signal raises KeyboardInterrupt at once.
 
-    In another thread than the main one, which signals do not reach, nobody ever asks.
+    Outside the main thread, which alone receives signals, the function always returns False.
     """
     asked = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What the loop knows of a model: its networks, their optimisers, and the phases of a step."""
+"""The interface between a model and the loop: networks, optimisers, and the phases of a step."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,14 +17,15 @@ Terms: TypeAlias = Mapping[str, Tensor]  # weighted scalars by name; their sum i
 
 @dataclass(frozen=True)
 class Phase:
-    """One update within a step: these networks learn by this optimiser from this loss.
+    """One update within a step: some networks are trained with one optimiser on one loss.
 
     name: such as `generator` or `r1`; in the log its terms are called NAME/TERM.
-    networks: whose parameters get gradients; all others are frozen meanwhile, and what a model froze stays frozen.
-    loss: of a batch; chances come from torch's own generators, which the loop seeds anew for each call.
-    interval: lazy regularisation: only every so many steps, its loss then multiplied by as many.
-    start_step, end_step: only in the steps after the one and up to the other; the first step is 1.
-    force_fp32: in float32 whatever the loop's precision, as second derivatives need it.
+    networks: their parameters get gradients; all others are frozen during the phase, and parameters that the model
+        froze stay frozen.
+    loss: of a batch; random numbers come from torch's own generators, which the loop seeds before each call.
+    interval: lazy regularisation: run only every `interval` steps, with the loss multiplied by `interval`.
+    start_step, end_step: run only in steps after `start_step`, up to and including `end_step`; the first step is 1.
+    force_fp32: run in float32 whatever the loop's precision, for second derivatives.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Phase:
     end_step: int | None = None
 
     def due(self, step: int) -> bool:
-        """Whether it is part of a step, which count from 1."""
+        """Whether the phase runs in a step; steps count from 1."""
         if step <= self.start_step or (self.end_step is not None and step > self.end_step):
             return False
         return step % self.interval == 0
@@ -45,19 +46,19 @@ class Phase:
 
 @dataclass(frozen=True, eq=False)
 class TrainingModule:
-    """A model that is ready to be trained.
+    """A model prepared for training.
 
-    networks: all that learn, and that a checkpoint holds. averaged: of which a moving average is kept.
+    networks: all that are trained and stored in checkpoints. averaged: those of which a moving average is kept.
     phases: of each step, in this order.
-    pictures: what a grid shows of a batch, column by column: images (B, 3, H, W) in [-1, 1] by name.
-    scores: what validation measures: figures (B,) by name; NaN where one does not apply to a sample.
-    Both get the averaged networks in place of those that are averaged, in eval mode and without gradients.
-    check: looks at some samples, of the size at which they are stored, before the first step; raises ValueError in one
-        sentence if they cannot be learnt from.
-    notes: what a user must know of this run, such as which weights are random; they go into log and checkpoint.
+    pictures: the columns of an image grid for a batch: images (B, 3, H, W) in [-1, 1] by name.
+    scores: validation metrics for a batch: values (B,) by name; NaN where one does not apply to a sample.
+    Both get the averages in place of the averaged networks, in eval mode and without gradients.
+    check: called with some samples, at their stored size, before the first step; raises ValueError in one sentence if
+        they cannot be used for training.
+    notes: what a user must know about this run, such as which weights are random; written to log and checkpoint.
     halved_after: the learning rates of all optimisers are halved after each of these steps.
-    between_steps: what happens to networks besides their phases, such as a k-means: is told of each step after its
-        phases, on all ranks, and leaves their networks alike. It must not keep a state of its own.
+    between_steps: updates of networks outside the phases, such as a k-means: called with the step after its phases, on
+        all ranks; the networks must stay the same on all ranks. It must not keep a state of its own.
     """
 
     networks: Networks
@@ -73,18 +74,18 @@ class TrainingModule:
 
 
 class Trainable:
-    """What of the networks learns at all, as the model left it when training begins."""
+    """The trainable parameters of the networks: those that the model had not frozen when training began."""
 
     def __init__(self, networks: Networks) -> None:
         self._of = {name: _learning(network) for name, network in networks.items()}
 
     def of(self, phase: Phase) -> list[nn.Parameter]:
-        """The parameters that a phase moves, in the order of its networks."""
+        """The parameters that a phase trains, in the order of its networks."""
         return [parameter for name in phase.networks for parameter in self._of[name]]
 
     @contextmanager
     def only(self, phase: Phase) -> Iterator[None]:
-        """Within, only the phase's parameters ask for gradients; afterwards all do that did at the beginning."""
+        """A context in which only the phase's parameters require gradients; afterwards all trainable ones do again."""
         self._ask(phase.networks)
         try:
             yield

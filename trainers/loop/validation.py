@@ -1,4 +1,4 @@
-"""A fixed set of samples, the same pixels each time, and what the networks make of it."""
+"""Validation: metrics and an image grid on a fixed set of samples, with the same pixels each time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from facerefs.trainers.stream.shards.shards import ShardSet
 
 @dataclass(frozen=True, eq=False)
 class FixedSet:
-    """Batches on the CPU, as undegraded bytes; they are made ready on the device each time anew, in the same way."""
+    """Batches on the CPU, as undegraded uint8; they are degraded on the device for each use, always in the same way."""
 
     batches: Sequence[FaceBatch]
     device: torch.device
@@ -42,7 +42,7 @@ class FixedSet:
 def draw_fixed_set(
     place: str, split: str, preparation: FacePreparation, samples: int, batch_size: int, device: torch.device
 ) -> FixedSet:
-    """The first samples of a split, of as many people as there are. Raises StreamError."""
+    """A fixed set of `samples` samples of a split, spread over as many people as possible. Raises StreamError."""
     faces: SampleDataset[Prepared] = SampleDataset(place, preparation, split, preparation.seed)
     rows = spread_rows(faces.shards, samples)
     at_once = None if device.type == "cuda" else 1
@@ -52,7 +52,7 @@ def draw_fixed_set(
 
 
 def spread_rows(shards: ShardSet, samples: int) -> list[int]:
-    """The first row of each person, then the second of each and so on; without names, simply the first rows."""
+    """Row numbers: the first row of each person, then the second of each and so on; without names, the first rows."""
     people = shards.columns.identities
     if people is None:
         return list(range(min(samples, len(shards))))
@@ -66,9 +66,9 @@ def spread_rows(shards: ShardSet, samples: int) -> list[int]:
 def validate(
     training_module: TrainingModule, networks: Networks, held_out: FixedSet, rows: int, seed: int
 ) -> tuple[dict[str, float], Image]:
-    """Figures by name, means over all samples to which they apply, and a grid of the first rows.
+    """The metrics by name, each the mean over the samples to which it applies, and an image grid of the first rows.
 
-    In float32, with torch seeded alike each time. A figure that applies to no sample is NaN.
+    Computed in float32, with torch seeded in the same way each time. A metric that applies to no sample is NaN.
     """
     figures: dict[str, list[Tensor]] = {}
     pictures: dict[str, list[Tensor]] = {}

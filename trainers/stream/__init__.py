@@ -1,1 +1,1 @@
-"""The training stream: samples in an order that can be told beforehand, prepared by workers, finished on the device."""
+"""The training stream: samples in a deterministic order, prepared by workers and finished on the device."""

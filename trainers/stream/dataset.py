@@ -1,4 +1,4 @@
-"""Samples as plain PyTorch datasets: one by one for anybody's sampler, or whole batches for the stream."""
+"""Samples as PyTorch datasets: one by one for any sampler, or whole batches for the stream."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +20,8 @@ B = TypeVar("B")
 class SampleDataset(Dataset[T], Generic[T]):
     """The samples of a folder of shards, for any sampler and DataLoader.
 
-    place, split and cache: see `open_shards`. prepare: gets a draw whose position and row are the index, whose epoch
-    is 0. A corrupt sample is logged, and another one stands in for it, always the same one.
+    place, split and cache: see `open_shards`. prepare: gets a request whose position and row are the index and whose
+    epoch is 0. A corrupt sample is logged and replaced by another one, always the same one.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SampleDataset(Dataset[T], Generic[T]):
 
 
 class BatchDataset(Dataset[tuple[B, list[Skipped]]], Generic[T, B]):
-    """Whole batches by their draws, with what was corrupt on the way: what the stream's workers do."""
+    """A batch for each list of sample requests, with the corrupt samples that were skipped; used by stream workers."""
 
     def __init__(self, loader: Loader[T], collate: Callable[[Sequence[T]], B]) -> None:
         self._loader = loader

@@ -1,9 +1,9 @@
-"""What can be wrong with shards, and with one sample in them."""
+"""Errors of the stream, and of one sample."""
 
 
 class StreamError(ValueError):
-    """The stream cannot go on, or cannot start as asked: one sentence with the value and the way out."""
+    """The stream cannot start or continue: one sentence with the wrong value and what to do."""
 
 
-class BadSample(ValueError):  # noqa: N818  # it is a fact about data that the stream lives with
-    """A sample is corrupt: says how. Raised by `prepare`; the stream reports it and takes another one."""
+class BadSample(ValueError):  # noqa: N818  # not a bug: the stream continues with another sample
+    """A sample is corrupt: says why. Raised by `prepare`; the stream reports it and takes another sample."""

@@ -1,4 +1,4 @@
-"""The stream of face samples: shards in, batches of targets with references, landmarks and degradations out."""
+"""The stream of face samples: reads shards, gives batches of targets with references, landmarks and degradations."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,10 +25,10 @@ def face_stream(
     cache: ShardCache | None = None,
     at_once: int | None = None,
 ) -> Stream[Prepared, FaceBatch]:
-    """A `Stream` of `FaceBatch`es, whose order and whose chances both follow from the seed of the preparation.
+    """A `Stream` of `FaceBatch`es; its order and its random numbers both follow from the seed of the preparation.
 
-    at_once: see `collate`; 1 if a CPU is to degrade the faces. All else as in `Stream`. Give it to `on_device`, which
-    makes floats of it, degrades and warps; and take the state to resume from then from there.
+    at_once: see `collate`; 1 if a CPU degrades the faces. The other parameters are those of `Stream`. Pass the result
+    to `on_device`, which converts to float, degrades and warps; then take the state for resuming from there.
     """
     return Stream(
         sources,

@@ -31,7 +31,7 @@ StartMethod: TypeAlias = Literal["forkserver", "spawn", "fork"]
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of shards, a path or an address, and its share of the samples beside other sources.
+    """A folder of shards (a path or an address) and its weight when several sources are mixed.
 
     split: see `open_shards`; None takes all.
     """
@@ -42,27 +42,29 @@ class Source:
 
 
 class StreamState(TypedDict):
-    """Where a stream is. It does not depend on numbers of workers and ranks, nor on the batch size."""
+    """The position of a stream. It does not depend on the numbers of workers and ranks, nor on the batch size."""
 
-    samples: int  # handed out so far, by all ranks together
-    manifest: str  # SHA-256 of what decides on the order: shards, splits, weights, sampling and seed
+    samples: int  # returned so far, over all ranks together
+    manifest: str  # SHA-256 of what determines the order: shards, splits, weights, sampling and seed
 
 
 class Stream(Iterator[B], Generic[T, B]):
-    """Batches without end.
+    """An endless iterator over batches.
 
     sources: mixed by weight; an epoch is as long as all of them together, with each one's share exact to the sample.
-    batch_size: of all ranks together, which `world_size` divides; rank r of each batch gets the r-th run of it.
-    prepare: makes a sample of its files, in a worker. collate: makes a batch of samples, in a worker; best of tensors,
-        which travel in shared memory.
+    batch_size: samples over all ranks together, a multiple of `world_size`; rank r gets the r-th contiguous part of
+        each batch.
+    prepare: turns the files of a sample into a sample, in a worker. collate: turns samples into a batch, in a worker;
+        preferably of tensors, which are passed in shared memory.
     sampling: `sample`: each once in an epoch; `identity`: each person equally often.
-    workers: processes; 0 does the work in this one. prefetch: batches that each worker is ahead.
-    timeout_s: without a batch for so long, beside the time that the cache may take, the stream ends with StreamError.
-    start_method: of workers. `forkserver` and `spawn` want `prepare` and `collate` that can be pickled and a script
+    workers: processes; 0 does the work in this one. prefetch: number of batches that each worker prepares ahead.
+    timeout_s: if no batch comes within this time, plus the time that the cache may need, the stream ends with
+        StreamError.
+    start_method: of workers. `forkserver` and `spawn` need `prepare` and `collate` that can be pickled and a script
         with `if __name__ == "__main__":`; `fork` does not, starts faster, and may hang if this process has threads.
     cache: where remote shards are kept.
 
-    Raises StreamError for what cannot be. Workers start with the first `iter` or `next`.
+    Raises StreamError for invalid arguments. Workers start with the first `iter` or `next`.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class Stream(Iterator[B], Generic[T, B]):
         self._batches: Iterator[tuple[B, list[Skipped]]] | None = None
 
     def __iter__(self) -> "Stream[T, B]":
-        """Start the workers, if they are not at work; a broken-off loop is gone on with where it was left."""
+        """This stream, with its workers started; after an interrupted loop it continues where that stopped."""
         if self._batches is None:
             self._batches = self._workers.batches(self._dataset, self._requests(self._samples))
         return self
@@ -120,7 +122,7 @@ class Stream(Iterator[B], Generic[T, B]):
         return batch
 
     def batches(self, number: int) -> "Batches[B]":
-        """The next batches, this many."""
+        """The next `number` batches."""
         return Batches(self, number)
 
     @property
@@ -130,22 +132,22 @@ class Stream(Iterator[B], Generic[T, B]):
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The corrupt samples that this rank has met."""
+        """The corrupt samples that this rank has skipped so far."""
         return self._log.skipped
 
     @property
     def manifest(self) -> str:
-        """SHA-256 of what decides on the order."""
+        """SHA-256 of what determines the order: shards, splits, weights, sampling and seed."""
         digests = [shards.digest for shards in self.sets]
         facts = json.dumps([digests, self._weights, self._sampling, self._seed])
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def state_dict(self) -> StreamState:
-        """Where the stream is: counts what was handed out, not what was prefetched."""
+        """The position of the stream: counts the samples that were returned, not those that were prefetched."""
         return {"samples": self._samples, "manifest": self.manifest}
 
     def load_state_dict(self, state: StreamState) -> None:
-        """Go on from there. Raises StreamError for a state of other shards, weights, sampling or seed."""
+        """Continue from a state. Raises StreamError if it is of other shards, splits, weights, sampling or seed."""
         if not isinstance(state, Mapping) or not {"samples", "manifest"} <= set(state):
             raise StreamError(f"a stream's state has samples and manifest, and is not {ascii(state)[:80]}")
         samples = state["samples"]
@@ -160,11 +162,11 @@ class Stream(Iterator[B], Generic[T, B]):
         self._samples = samples
 
     def close(self) -> None:
-        """End the workers; batches that are ready and were not handed out are made again when they are wanted."""
+        """End the workers. Batches that are ready but were not returned are made again if the stream is used again."""
         self._batches = None
 
     def _requests(self, first: int) -> Iterator[list[SampleRequest]]:
-        """This rank's draws of each batch, from a position on."""
+        """This rank's sample requests for each batch, from a position on."""
         rank, world_size = self._share
         share = self.batch_size // world_size
         for start in count(first + rank * share, self.batch_size):
@@ -172,7 +174,7 @@ class Stream(Iterator[B], Generic[T, B]):
 
 
 class Batches(Iterator[B]):
-    """So many batches of a stream, whose state is the stream's."""
+    """An iterator over a limited number of batches of a stream; its state is that of the stream."""
 
     def __init__(self, stream: "Stream[Any, B]", number: int) -> None:
         self._stream = stream
@@ -186,7 +188,7 @@ class Batches(Iterator[B]):
         return batch
 
     def state_dict(self) -> StreamState:
-        """Where the stream is."""
+        """The position of the stream."""
         return self._stream.state_dict()
 
 
@@ -228,6 +230,6 @@ def _orders(sets: Sequence[ShardSet], sampling: Sampling, seed: int) -> list[Ord
 
 
 def _fetch_s(sets: Sequence[ShardSet], cache: ShardCache | None) -> float:
-    """How long a worker may be silent because it fetches a shard."""
+    """The time that a worker may need to fetch a shard; 0 if all sources are local."""
     local = all(isinstance(shards.folder, LocalFolder) for shards in sets)
     return 0.0 if local else (cache or ShardCache()).timeout_s

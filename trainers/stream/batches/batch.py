@@ -1,4 +1,4 @@
-"""Prepared samples as one batch of tensors, uint8 wherever they are pixels, ready to be sent to a device."""
+"""Collate prepared samples into one batch of tensors, with pixels as uint8, to be sent to a device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,17 +19,17 @@ from facerefs.trainers.stream.workers.shared import empty_shared
 
 @dataclass(frozen=True, eq=False)
 class FaceBatch:
-    """B samples with K references each. Images lie in memory as (H, W, 3), so that a face is copied as it is.
+    """B samples with K references each. Images are stored in memory as (H, W, 3), so that a face is one plain copy.
 
-    Where a sample has fewer than K references, black ones with the target's landmarks and embeddings of zeros fill
-    up; `reference_count` tells them apart. A face without an embedding has zeros too; D is 0 if none has one. Masks are
-    None if no face of the batch has one; a face without is all 255.
+    If a sample has fewer than K references, the rest are black images with the target's landmarks and embeddings of
+    zeros; `reference_count` is the number of real ones. A face without an embedding has zeros, too; D is 0 if none has
+    one. Masks are None if no face of the batch has one; the mask of a face without one is all 255.
     """
 
     keys: tuple[str, ...]
     identities: tuple[str, ...]
     thetas: tuple[Theta, ...]
-    positions: Tensor  # (B,) int64: in the stream
+    positions: Tensor  # (B,) int64, in the stream
     target: Tensor  # (B, 3, H, W) uint8 RGB
     landmarks: Tensor  # (B, 68, 2) float32, pixels
     boxes: Tensor  # (B, 3, 4) float32: left eye, right eye, mouth
@@ -40,15 +40,15 @@ class FaceBatch:
     reference_count: Tensor  # (B,) int64
     reference_embeddings: Tensor  # (B, K, D) float32
     reference_masks: Tensor | None  # (B, K, 1, H, W) uint8
-    degraded: PaddedBatch | None  # uint8, as stored; None if `program` is to make it from the target
+    degraded: PaddedBatch | None  # uint8, as stored; None if the target is degraded by `program`
     program: Program  # the thetas, compiled
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "FaceBatch":
-        """The same on another device."""
+        """The batch on another device."""
         return self._each(lambda part: part.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "FaceBatch":
-        """The same in page-locked memory, as torch's DataLoader asks for."""
+        """The batch in page-locked memory; called by torch's DataLoader."""
         return self._each(lambda part: part.pin_memory())
 
     def _each(self, move: Any) -> "FaceBatch":
@@ -62,10 +62,11 @@ class FaceBatch:
 
 
 def collate(prepared: Sequence[Prepared], references: int, at_once: int | None = None) -> FaceBatch:
-    """One batch of samples, each with room for this many references: as many as were asked of the preparation.
+    """One batch of samples, padded to K = `references` references each; use the number set in the preparation.
 
     at_once: how many images are degraded together, see `compile_thetas`: None for a GPU, 1 for a CPU.
-    Raises ValueError if faces differ in size, embeddings in length, or if only some hold a stored degraded face.
+    Raises ValueError if faces differ in size or embeddings in length, or if only some samples hold a stored degraded
+    face.
     """
     samples = [one.sample for one in prepared]
     targets = [sample.target for sample in samples]
@@ -112,7 +113,7 @@ def _only(values: set[Any], what: str) -> Any:
 
 
 def _grouped(tensor: Tensor, around: tuple[int, int]) -> Tensor:
-    """(B K, ...) as (B, K, ...)."""
+    """(B, K, ...) of (B K, ...)."""
     return tensor.view(*around, *tensor.shape[1:])
 
 
@@ -121,7 +122,7 @@ def _stacked(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
 
 
 def _embeddings(faces: Sequence[Face | None], dimensions: int) -> Tensor:
-    """(N, D); zeros for what is no face, or has no embedding."""
+    """(N, D) float32; zeros for None, and for a face without an embedding."""
     vectors = np.zeros((len(faces), dimensions), np.float32)
     for place, face in zip(vectors, faces, strict=True):
         if face is not None and len(face.embedding):
@@ -130,7 +131,7 @@ def _embeddings(faces: Sequence[Face | None], dimensions: int) -> Tensor:
 
 
 def _images(faces: Sequence[Face | None], height: int, width: int) -> Tensor:
-    """(N, 3, H, W) of one copy per face; None is black."""
+    """(N, 3, H, W) uint8, with one copy per face; None is black."""
     pixels = empty_shared(len(faces), height, width, 3)
     for place, face in zip(pixels.numpy(), faces, strict=True):
         place[...] = 0 if face is None else face.image
@@ -138,7 +139,7 @@ def _images(faces: Sequence[Face | None], height: int, width: int) -> Tensor:
 
 
 def _masks(faces: Sequence[Face | None], height: int, width: int) -> Tensor | None:
-    """(N, 1, H, W), or None if no face has a mask; what is no face at all is 0."""
+    """(N, 1, H, W) uint8, or None if no face has a mask; 255 for a face without a mask, 0 for None."""
     if all(face is None or face.mask is None for face in faces):
         return None
     masks = empty_shared(len(faces), 1, height, width)

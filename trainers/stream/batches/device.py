@@ -1,4 +1,4 @@
-"""Batches made ready on the device ahead of their use, and how long their consumer waited for them."""
+"""Batches prepared on the device ahead of their use, and the time that the consumer waited for them."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,13 +26,14 @@ def on_device(
     value_range: tuple[float, float] = (-1.0, 1.0),
     prefetch: int = 2,
 ) -> "DeviceBatches":
-    """Batches made ready ahead of their use, on a CUDA stream of their own where the device is a GPU.
+    """An iterator over batches on the device, prepared ahead; on a GPU in a separate CUDA stream.
 
-    degrade: makes degraded faces of full size from the targets, where the batch does not hold stored ones; None
-        leaves out both. warp: puts the references onto the target's landmarks; None leaves that out.
-    prefetch: how many batches may be ready and not yet asked for, at least 1.
+    degrade: makes degraded faces of full size from the targets, unless the batch holds stored ones; None: no degraded
+        faces at all. warp: warps the references onto the target's landmarks; None: no warped references.
+    prefetch: how many batches are prepared ahead, at least 1.
 
-    The source is read ahead, so its own state tells too much: resume from `DeviceBatches.state_dict`.
+    The source is read ahead, so its own state is too far: resume from `DeviceBatches.state_dict`.
+    Raises ValueError for an invalid `prefetch`.
     """
     if prefetch < 1:
         raise ValueError(f"prefetch is at least 1, not {prefetch}")
@@ -44,9 +45,9 @@ def on_device(
 
 
 class DeviceBatches(Iterator[DeviceBatch]):
-    """An iterator of ready batches, which a thread makes; it knows how long its consumer waited.
+    """An iterator over device batches, which a thread prepares; it measures how long the consumer waited.
 
-    An error of the source or of the work is raised where the batch would have come, and ends the iterator.
+    An error of the source or of the preparation is raised in place of that batch, and ends the iterator.
     """
 
     def __init__(
@@ -84,12 +85,12 @@ class DeviceBatches(Iterator[DeviceBatch]):
         return batch
 
     def close(self) -> None:
-        """Make no more batches; waits for the one in the making."""
+        """Stop making batches; waits for the one in progress."""
         self._ahead.clear()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def state_dict(self) -> Any:
-        """The source's state as of the batch that was handed out last; a like source that loads it goes on there.
+        """The source's state after the last returned batch; an equal source that loads it continues there.
 
         Raises TypeError if the source has no `state_dict`.
         """
@@ -99,26 +100,26 @@ class DeviceBatches(Iterator[DeviceBatch]):
 
     @property
     def waited_s(self) -> float:
-        """Seconds that the consumer (on a GPU: its stream) stood still for want of a batch, up to the last one."""
+        """Seconds that the consumer (on a GPU: its stream) waited for batches, up to the last one."""
         return self._waiting.totals_s()[0]
 
     @property
     def busy_s(self) -> float:
-        """Seconds that the consumer (on a GPU: its stream) spent between having a batch and asking for the next."""
+        """Seconds that the consumer (on a GPU: its stream) spent between getting a batch and requesting the next."""
         return self._waiting.totals_s()[1]
 
     @property
     def waiting_share(self) -> float:
-        """The share of all time that was waiting, 0 to 1."""
+        """The share of the time spent waiting, 0 to 1."""
         waited_s, busy_s = self._waiting.totals_s()
         return waited_s / (waited_s + busy_s) if waited_s > 0 else 0.0
 
     def _make(self) -> tuple[DeviceBatch, torch.cuda.Event | None, Any] | None:
-        """The next batch, when the device will have finished it, and the source's state after it; None at the end.
+        """The next batch, the event that marks when the device has finished it, and the source's state after it.
 
-        Runs in the thread.
+        None at the end. The event is None on a CPU. Runs in the thread.
         """
-        source, self._source = self._source, iter(())  # after an error a stream would start its workers anew
+        source, self._source = self._source, iter(())  # after an error, a stream would restart its workers
         batch = next(source, None)
         if batch is None:
             return None
@@ -132,7 +133,7 @@ class DeviceBatches(Iterator[DeviceBatch]):
         return ready, done, state
 
     def _hand_over(self, batch: DeviceBatch, done: torch.cuda.Event) -> None:
-        """Let the consumer's stream wait for the batch, and keep its memory until that stream is through with it."""
+        """Make the consumer's stream wait for the batch, and keep the batch's memory until that stream has used it."""
         current = torch.cuda.current_stream(self._device)
         current.wait_event(done)
         for tensor in _tensors(batch):
@@ -145,7 +146,7 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """All tensors in dataclasses, tuples and dictionaries."""
+    """All tensors in dataclasses, tuples, lists and dictionaries."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What the device makes of a batch before a model sees it: floats, degraded faces at full size, warped references."""
+"""Finish a batch on the device for a model: floating images, degraded faces at full size, warped references."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ Warp: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 class DeviceBatch:
     """B samples with K references each, on the device.
 
-    Images and masks are floating: images in the range of values that was asked for, masks in [0, 1]. Landmarks and
-    boxes are in pixels of H x W. Where a sample has fewer than K references, see `FaceBatch`.
+    Images and masks are floating: images in the requested `value_range`, masks in [0, 1]. Landmarks and boxes are in
+    pixels of H x W. For samples with fewer than K references see `FaceBatch`.
     """
 
     keys: tuple[str, ...]
     identities: tuple[str, ...]
     thetas: tuple[Theta, ...]
-    positions: Tensor  # (B,) int64: in the stream
+    positions: Tensor  # (B,) int64, in the stream
     program: Program  # the thetas, compiled
     target: Tensor  # (B, 3, H, W), ground truth
     target_mask: Tensor | None  # (B, 1, H, W)
@@ -35,14 +35,14 @@ class DeviceBatch:
     landmarks: Tensor  # (B, 68, 2) float32, of the target
     boxes: Tensor  # (B, 3, 4) float32: left eye, right eye, mouth
     embedding: Tensor  # (B, D) float32, of the target
-    references: Tensor  # (B, K, 3, H, W), as they are
+    references: Tensor  # (B, K, 3, H, W), not warped
     reference_masks: Tensor | None  # (B, K, 1, H, W)
     reference_landmarks: Tensor  # (B, K, 68, 2) float32
     reference_count: Tensor  # (B,) int64
     reference_embeddings: Tensor  # (B, K, D) float32
     warped: Tensor | None  # (B, K, 3, H, W), warped onto the target's landmarks; None if `warp` was
     warped_masks: Tensor | None  # (B, K, 1, H, W)
-    valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from within a reference that there is
+    valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from inside a real reference, else 0
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ def to_device(
     dtype: torch.dtype,
     value_range: tuple[float, float],
 ) -> DeviceBatch:
-    """Send a batch to the device and finish it there; all is computed in float32 and given as `dtype`."""
+    """The batch on the device, finished there: computed in float32, images and masks returned as `dtype`."""
     batch = batch.to(device, non_blocking=True)
     target, references = _unit(batch.target), _unit(batch.references)
     low, high = value_range
@@ -90,7 +90,7 @@ def to_device(
 
 
 def _unit(pixels: Tensor) -> Tensor:
-    """uint8 to float32 in [0, 1], channels first in memory too."""
+    """float32 in [0, 1] of uint8, channels first also in memory."""
     return pixels.to(torch.float32, memory_format=torch.contiguous_format) / 255
 
 

@@ -1,4 +1,4 @@
-"""How long the consumer of a stream waits for data, and how long it works."""
+"""Measures how long the consumer of a stream waits for data, and how long it works."""
 
 import time
 from collections import deque
@@ -8,67 +8,67 @@ import torch
 
 
 class HostMark:
-    """A moment on this machine's clock."""
+    """A time on the host's clock."""
 
     def __init__(self) -> None:
         self._time_s = time.perf_counter()
 
     def passed(self) -> bool:
-        """Always: it was now."""
+        """True: the time is always in the past."""
         return True
 
     def seconds_until(self, later: "HostMark") -> float:
-        """Seconds from this moment to a later one."""
+        """Seconds from this mark to a later one."""
         return later._time_s - self._time_s
 
 
 class CudaMark:
-    """A place in a CUDA stream: passed when all that was queued before it is done."""
+    """A position in a CUDA stream: passed when all work queued before it is done."""
 
     def __init__(self, stream: torch.cuda.Stream) -> None:
         self._event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         self._event.record(stream)
 
     def passed(self) -> bool:
-        """Whether the GPU has come to it."""
+        """Whether the GPU has reached it."""
         return bool(self._event.query())  # type: ignore[no-untyped-call]
 
     def seconds_until(self, later: "CudaMark") -> float:
-        """Seconds from this mark to a later one by the GPU's clock; blocks until the GPU has come to that."""
+        """Seconds from this mark to a later one by the GPU's clock; blocks until the GPU has reached the later one."""
         later._event.synchronize()
         return float(self._event.elapsed_time(later._event)) / 1000
 
 
 class StallTimer:
-    """Adds up the times between asking for a batch and having it, and between having it and asking for the next.
+    """The total time from requesting a batch to getting it, and from getting it to requesting the next one.
 
-    On a GPU they are times of its current stream: a host that runs ahead of the GPU does not count as waiting, and a
-    host that comes late does.
+    On a GPU these are times of its current stream: while the host runs ahead of the GPU, nothing counts as waiting;
+    if the host is late, it does.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._open: deque[tuple[Any, Any]] = (
             deque()
-        )  # two HostMarks or two CudaMarks: asked, had; not yet added up
-        self._had: Any = None  # of the last one that was added up
+        )  # two HostMarks or two CudaMarks: requested, received; not yet added up
+        self._had: Any = None  # the second mark of the last pair that was added up
         self._waited_s = 0.0
         self._busy_s = 0.0
 
     def mark(self) -> HostMark | CudaMark:
-        """Now, or where the GPU's current stream ends now."""
+        """A mark of the present time, or of the present end of the GPU's current stream."""
         if self._device.type == "cuda":
             return CudaMark(torch.cuda.current_stream(self._device))
         return HostMark()
 
     def add(self, asked: HostMark | CudaMark, had: HostMark | CudaMark) -> None:
-        """Note that a batch was asked for and came."""
+        """Record when a batch was requested and received."""
         self._open.append((asked, had))
         while self._open and self._open[0][1].passed():
             self._add_up()
 
     def totals_s(self) -> tuple[float, float]:
-        """Seconds waited and seconds busy, up to the last batch; blocks until the GPU has come there."""
+        """Seconds waited and seconds busy, up to the last batch; blocks until the GPU has reached it."""
         while self._open:
             self._add_up()
         return self._waited_s, self._busy_s

@@ -1,1 +1,1 @@
-"""Which sample stands at which position of the stream: a pure function of the seed."""
+"""The order of the stream: which sample is at which position, a pure function of the seed."""

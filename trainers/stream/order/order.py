@@ -1,6 +1,6 @@
 """The endless sequence of one source's rows: shuffled sample by sample, or balanced over identities.
 
-Both are pure functions of (key, position), and hand out a stretch at a time, without a loop over samples.
+Both are pure functions of (key, position), and return a range of positions at a time, without a loop over samples.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _ROUNDS, _MEMBERS = 0, 1
 
 
 class Order(Protocol):
-    """What both orders do."""
+    """The interface of both orders."""
 
     def slice(self, first: int, last: int) -> tuple[Rows, Repeats]:
         """Rows at positions first ... last - 1, and how many times each was drawn before."""
@@ -26,7 +26,7 @@ class Order(Protocol):
 
 @dataclass(frozen=True)
 class ShuffledOrder:
-    """Pass after pass over all rows, each in an order of its own."""
+    """Repeated passes over all rows, each pass in a different order."""
 
     rows: int
     key: int
@@ -41,10 +41,10 @@ class ShuffledOrder:
 
 @dataclass(frozen=True)
 class BalancedOrder:
-    """Round after round over all identities, each in an order of its own; in round r an identity gives the next
-    of its samples, which it goes through pass after pass, each in an order of its own."""
+    """Repeated rounds over all identities, each round in a different order. In each round an identity gives the next
+    of its samples; it repeats passes over its samples, each pass in a different order."""
 
-    identities: NDArray[np.int32]  # code of each row's identity: 0, 1 ... all in use
+    identities: NDArray[np.int32]  # code of each row's identity: 0, 1 ... without gaps
     key: int
 
     def slice(self, first: int, last: int) -> tuple[Rows, Repeats]:
@@ -59,11 +59,11 @@ class BalancedOrder:
         return self._members(sizes, rounds)(identity, repeats, nth), repeats.astype(np.int32)
 
     def _members(self, sizes: NDArray[np.int64], rounds: NDArray[np.int64]) -> "_Members":
-        """The order of each identity's rows in each pass that these rounds touch."""
+        """The order of each identity's rows in each pass that these rounds overlap."""
         first_pass = rounds[0] // sizes
-        groups = rounds[-1] // sizes + 1 - first_pass  # repeats touched, for each identity
+        groups = rounds[-1] // sizes + 1 - first_pass  # number of passes overlapped, for each identity
         first_group = np.cumsum(groups) - groups
-        identity = np.repeat(np.arange(len(sizes)), groups)  # of each group, which is an identity's pass
+        identity = np.repeat(np.arange(len(sizes)), groups)  # of each group: a pass of one identity
         repeats = np.arange(len(identity)) - first_group[identity] + first_pass[identity]
         lengths = sizes[identity]
         start = np.cumsum(lengths) - lengths
@@ -97,7 +97,7 @@ class _Members:
 
 def permutation(key: int, length: int) -> NDArray[np.int64]:
     """A permutation of 0 ... length - 1, uniform over keys; a pure function of its arguments."""
-    # Equal numbers, of which 2**20 hold a pair once in 2**25 times, keep their order: so it is the same everywhere.
+    # Stable, so that equal numbers (among 2**20 of them a pair has a probability of 2**-25) have one order everywhere.
     return np.argsort(numbers(key, np.arange(length, dtype=np.uint64)), kind="stable")
 
 

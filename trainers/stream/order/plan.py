@@ -1,4 +1,4 @@
-"""What stands at each position of the stream: epochs of one source, or of several in exact proportions."""
+"""Which sample is at each position of the stream: epochs of one source, or of several in exact proportions."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ _KEPT_EPOCHS = 2
 _INTERLEAVE = 1
 ORDERS = 2
 REPLACEMENTS = 3
-"""What a key is derived for, so that no two uses of the seed see the same numbers."""
+"""What a key is used for, so that no two uses of the seed get the same random numbers."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's draws as columns."""
+    """The sample requests of one epoch, as columns."""
 
     sources: NDArray[np.uint16]
     rows: Rows
@@ -32,10 +32,10 @@ class Epoch:
 
 @dataclass
 class StreamPlan:
-    """The draws at all positions, as a pure function of the orders, the sizes, the weights and the seed.
+    """The sample requests at all positions, a pure function of the orders, the sizes, the weights and the seed.
 
-    An epoch is as long as all sources together. Each source has its share of it to the sample (largest
-    remainder), strewn by a shuffle, and goes on in its own order from epoch to epoch.
+    An epoch is as long as all sources together. Each source has its share of it, exact to the sample (largest
+    remainder) and mixed in by a shuffle, and continues its own order from epoch to epoch.
     """
 
     orders: Sequence[Order]
@@ -49,11 +49,11 @@ class StreamPlan:
 
     @property
     def epoch_length(self) -> int:
-        """Draws of one epoch."""
+        """Number of samples in one epoch."""
         return sum(self.sizes)
 
     def draws(self, first: int, last: int) -> list[SampleRequest]:
-        """The draws at positions first ... last - 1."""
+        """The sample requests at positions first ... last - 1."""
         found: list[SampleRequest] = []
         while first < last:
             number, start = divmod(first, self.epoch_length)
@@ -63,7 +63,7 @@ class StreamPlan:
         return found
 
     def epoch(self, number: int) -> Epoch:
-        """One epoch's draws; the last two are kept."""
+        """The sample requests of one epoch; the last two computed epochs are kept in memory."""
         if number not in self._epochs:
             self._epochs[number] = self._computed(number)
             while len(self._epochs) > _KEPT_EPOCHS:
@@ -80,7 +80,7 @@ class StreamPlan:
         if len(self.counts) == 1:
             return Epoch(sources, rows, repeats)
         strewn = sources[permutation(fold_in(self.seed, _INTERLEAVE, number), self.epoch_length)]
-        # Where the n-th draw of a source stands: its draws keep their order, so that no sample comes too early.
+        # The position of each source's n-th sample: a source keeps its order, so that no sample repeats too early.
         places = np.argsort(strewn, kind="stable")
         return Epoch(strewn, _put(places, rows), _put(places, repeats))
 
@@ -91,7 +91,7 @@ class StreamPlan:
 
 
 def proportions(sizes: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """How many draws of an epoch each source has: its share by weight, whole numbers by largest remainder.
+    """The number of samples of each source in an epoch: its share by weight, rounded by largest remainder.
 
     Raises StreamError for weights that are not positive, or so small that a source is never drawn.
     """

@@ -1,4 +1,4 @@
-"""Which sample stands at a position of the stream."""
+"""The request for the sample at one position of the stream."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class SampleRequest:
     """One sample to be prepared.
 
-    `epoch` says how many times the sample was drawn before, so that (sample, epoch) is always new, in balanced
-    and mixed sampling too. It is the epoch in the usual sense if one source is drawn sample by sample.
+    `epoch` is the number of times the sample was drawn before, so (sample, epoch) is always new, also with balanced
+    and mixed sampling. It is the epoch in the usual sense if one source is drawn sample by sample.
     """
 
     position: int  # in the endless stream, over all ranks, from 0

@@ -1,1 +1,1 @@
-"""One sample: decoded, mirrored, cropped, reduced, with its references chosen."""
+"""Prepare one sample: choose references, decode, reduce, mirror, crop."""

@@ -1,4 +1,4 @@
-"""A sample mirrored or cropped with all that belongs to it; what is given is never changed."""
+"""Mirror or crop a sample with its landmarks, boxes, masks and theta; the arguments are never changed in place."""
 
 from dataclasses import replace
 
@@ -13,10 +13,11 @@ from facerefs.trainers.stream.samples.sample import Face, Sample
 
 
 def mirror(sample: Sample, target: bool = True, references: bool = True) -> Sample:
-    """Exchange left and right of the target (with its degraded face), of the references, or of both.
+    """The sample with the target (and its degraded face), the references, or both mirrored left to right.
 
     Points keep their numbers: point 36 is the outer corner of the eye on the left of the image, before and after.
-    With T(x, theta) the stored degraded face, T(mirrored x, mirrored theta) is that face mirrored. Twice is identity.
+    If T(x, theta) is the stored degraded face, T(mirrored x, mirrored theta) is that face mirrored. Mirroring twice
+    gives the original.
     """
     if references:
         sample = replace(sample, references=tuple(map(mirror_face, sample.references)))
@@ -32,7 +33,7 @@ def mirror(sample: Sample, target: bool = True, references: bool = True) -> Samp
 
 
 def mirror_face(face: Face) -> Face:
-    """The face as in a mirror. Its embedding stays: networks are made to give both the same."""
+    """The mirrored face. The embedding is kept: embedders are designed to give the same one for both."""
     return Face(
         image=mirror_image(face.image),
         landmarks=mirror_landmarks(face.landmarks, face.image.shape[1]),
@@ -42,27 +43,27 @@ def mirror_face(face: Face) -> Face:
 
 
 def mirror_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A mirrored copy of (H, W) or (H, W, C). By torch, which is 20 times as fast at it as NumPy."""
+    """A mirrored copy of (H, W) or (H, W, C). Uses torch, which is 20 times as fast as NumPy here."""
     mirrored: NDArray[np.uint8] = torch.from_numpy(image).flip(1).numpy()
     return mirrored
 
 
 def mirror_landmarks(landmarks: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """68 points (68, 2) of the mirrored image."""
+    """The 68 landmarks (68, 2) in the mirrored image."""
     mirrored: NDArray[np.float32] = landmarks[MIRRORED_68]
     mirrored[:, 0] = width - 1 - mirrored[:, 0]
     return mirrored
 
 
 def mirror_boxes(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Boxes (3, 4) of the mirrored image: left eye, right eye, mouth; left is the left of the image."""
+    """The boxes (3, 4) in the mirrored image: left eye, right eye, mouth; left is the left of the image."""
     mirrored = boxes[[1, 0, 2]]
     mirrored[:, [0, 2]] = width - 1 - mirrored[:, [2, 0]]
     return mirrored
 
 
 def mirror_theta(theta: Theta) -> Theta:
-    """(Mirror, ..., Mirror), of which two that stand side by side cancel out."""
+    """(Mirror, *theta, Mirror), where adjacent pairs of Mirror cancel out."""
     reduced: list[Operation] = []
     for op in (Mirror(), *theta, Mirror()):
         if isinstance(op, Mirror) and reduced and isinstance(reduced[-1], Mirror):
@@ -73,10 +74,10 @@ def mirror_theta(theta: Theta) -> Theta:
 
 
 def crop(sample: Sample, left: int, top: int, size_px: int) -> Sample:
-    """The same square window of the target and of all references, which are aligned alike.
+    """The sample cropped to one square window, the same in the target and all references, which are aligned alike.
 
-    Raises ValueError if the window leaves the image, or if the sample holds its stored degraded face: that belongs
-    to the whole face.
+    Raises ValueError if the window is not inside the image, or if the sample holds its stored degraded face: that
+    belongs to the whole face.
     """
     height, width = sample.target.image.shape[:2]
     if not (size_px > 0 and 0 <= left <= width - size_px and 0 <= top <= height - size_px):

@@ -1,4 +1,4 @@
-"""From the files of a sample in a shard to a `Sample`, of which only what is wanted is decoded."""
+"""Decode the files of a sample in a shard to a `Sample`; only the requested parts are decoded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from facerefs.trainers.stream.samples.sample import Face, Sample
 
 
 def stored_references(files: Mapping[str, bytes]) -> int:
-    """How many references a sample holds: its files ref0, ref1 and so on, as far as they go without a gap."""
+    """The number of references of a sample: its files ref0, ref1 and so on, up to the first gap."""
     count = 0
     while count < MAX_REFERENCES and REFERENCE.find(files, count) is not None:
         count += 1
@@ -45,14 +45,14 @@ def decode_sample(
     degraded: bool = True,
     size_px: int | None = None,
 ) -> Sample:
-    """Decode a sample, and of its references those of these numbers (all if None), in this order.
+    """The decoded sample, with the references of these numbers (all if None), in this order.
 
     files: the sample's files by their names after the key (`gt.png`, `ref0.webp`, `lq.jpg`, `mask0.png`, `json`).
-    `mask.png` is the mask of the ground truth, `mask0.png` that of `ref0`. `degraded` says whether the stored
-    degraded face is wanted. Faces must be square, and of `size_px` if it is given. All arrays are the caller's own.
+    `mask.png` is the mask of the ground truth, `mask0.png` that of `ref0`. degraded: whether to decode the stored
+    degraded face. size_px: the required side of the face. Faces must be square. All arrays belong to the caller.
 
-    Raises BadSample, and nothing else, in one sentence: a missing or broken file, JSON of another make, an image of
-    another size than the JSON says, a theta that does not fit.
+    Raises only BadSample, in one sentence: a missing or broken file, JSON of another format, an image whose size
+    differs from the JSON, or an invalid theta.
     """
     record = _record(files)
     target = _mapping(record, "target")
@@ -171,6 +171,6 @@ def _item(listed: list[Any], index: int) -> Mapping[str, Any]:
 
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name)
-    if fault := NAME.fault(name, value):  # a key, too: tars of one's own may have others than ours
+    if fault := NAME.fault(name, value):  # keys are checked, too: users' own tars may have other keys
         raise BadSample(fault)
     return str(value)

@@ -1,4 +1,4 @@
-"""The files of a batch as they lie in the shards, in one piece of memory, for who decodes elsewhere, as on a GPU."""
+"""The undecoded files of a batch in one block of memory, for decoding elsewhere, for example on a GPU."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,36 +21,36 @@ class SampleBytes(NamedTuple):
 
 @dataclass(frozen=True)
 class TakeFiles:
-    """A `prepare` for `Stream`: the files of these names, such as "gt.jpg". Raises BadSample if one is not there."""
+    """A `prepare` for `Stream`: takes files by their names, such as "gt.jpg". Raises BadSample if one is missing."""
 
     names: tuple[str, ...]
 
     def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> SampleBytes:
-        """The files of a sample."""
+        """The selected files of a sample."""
         return SampleBytes(draw, self.names, tuple(files[name] for name in self.names))
 
 
 @dataclass(frozen=True, eq=False)
 class PackedFiles:
-    """Files of a batch: no copy is made of them on the way out of a worker."""
+    """The files of a batch; they are not copied when they leave a worker."""
 
     draws: tuple[SampleRequest, ...]
     names: tuple[str, ...]
     data: Tensor  # (N,) uint8: all files, sample after sample
-    starts: tuple[int, ...]  # where each begins, and where the last one ends
+    starts: tuple[int, ...]  # the offset of each file, and the end of the last one
 
     def file(self, sample: int, name: str) -> Tensor:
-        """The bytes of one file, (n,) uint8, which is what torchvision's `decode_jpeg` takes."""
+        """The bytes of one file, (n,) uint8, as torchvision's `decode_jpeg` takes them."""
         at = sample * len(self.names) + self.names.index(name)
         return self.data[self.starts[at] : self.starts[at + 1]]
 
     def pin_memory(self) -> "PackedFiles":
-        """The same in page-locked memory."""
+        """The files in page-locked memory."""
         return replace(self, data=self.data.pin_memory())
 
 
 def pack(samples: Sequence[SampleBytes]) -> PackedFiles:
-    """A `collate` for `Stream`, with `TakeFiles`."""
+    """The files of a batch in one tensor: the `collate` for `Stream` that belongs to `TakeFiles`."""
     pieces = [np.frombuffer(piece, np.uint8) for files in samples for piece in files.data]
     starts = (0, *np.cumsum([len(piece) for piece in pieces]).tolist())
     data = empty_shared(starts[-1])

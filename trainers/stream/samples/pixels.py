@@ -1,7 +1,7 @@
-"""From an encoded image of a sample to its pixels, bounded before anything is decoded.
+"""Decode an image file of a sample to pixels; its size is checked before anything is decoded.
 
-PNG and WebP go through OpenCV where it is installed, which takes a fifth less time than Pillow, and JPEG through
-simplejpeg, which takes a third less; where they are not, through Pillow. The pixels are the same.
+PNG and WebP are decoded by OpenCV, which takes a fifth less time than Pillow, and JPEG by simplejpeg, which takes a
+third less; without these packages, by Pillow. The pixels are the same.
 """
 
 import importlib.util
@@ -33,17 +33,17 @@ _PILLOW_ERRORS = (
 
 
 def decode_rgb(name: str, data: bytes, height: int | None = None, width: int | None = None) -> Pixels:
-    """Pixels of a JPEG, PNG or WebP, (H, W, 3) uint8 RGB, writable.
+    """The pixels of a JPEG, PNG or WebP, (H, W, 3) uint8 RGB, writable.
 
     `name` ends with the format, as files in a shard do. The image must be `height` x `width` if these are given,
-    and at most 4096 px a side anyway. Metadata (EXIF orientation, ICC profile) is not looked at: a shard holds
-    upright sRGB pixels. Raises BadSample for whatever is no such image.
+    and at most 4096 px a side in any case. Metadata (EXIF orientation, ICC profile) is ignored: a shard holds
+    upright sRGB pixels. Raises BadSample for anything else.
     """
     return _decode(name, data, "RGB", height, width)
 
 
 def decode_gray(name: str, data: bytes, height: int, width: int) -> Pixels:
-    """Pixels of a gray PNG or WebP of this size, (H, W) uint8, writable. Raises BadSample."""
+    """The pixels of a gray PNG or WebP of this size, (H, W) uint8, writable. Raises BadSample for anything else."""
     return _decode(name, data, "L", height, width)
 
 
@@ -60,7 +60,7 @@ def _decode(name: str, data: bytes, mode: str, height: int | None, width: int | 
 
 
 def _check_size(name: str, size: tuple[int, int], height: int | None, width: int | None) -> None:
-    """`size` is width and height, as the header says."""
+    """Raise BadSample for a wrong `size`, which is (width, height) from the header."""
     if not (0 < size[0] <= MAX_SIDE_PX and 0 < size[1] <= MAX_SIDE_PX):
         raise BadSample(f"{name} is {size[0]}x{size[1]} px, at most {MAX_SIDE_PX} a side are read")
     if (width is not None and size[0] != width) or (height is not None and size[1] != height):
@@ -88,7 +88,7 @@ def _jpeg_pixels(name: str, data: bytes, mode: str) -> Pixels:
 
 
 def _pillow_size(name: str, data: bytes) -> tuple[int, int]:
-    """Width and height by the header; of animations, and of pixels that are not 8-bit RGB or gray, nothing is read."""
+    """Width and height from the header. Raises BadSample for animations and for pixels other than 8-bit RGB or gray."""
     format_ = _FORMATS.get(name.rsplit(".", 1)[-1])
     if format_ is None:
         raise BadSample(f"{name} is of no format that a sample holds: png, webp or jpg")
@@ -110,7 +110,7 @@ def _opencv_pixels(name: str, data: bytes) -> Pixels:
     import cv2
 
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    level = cv2.utils.logging.setLogLevel(_SILENT)  # it would write a line for each broken file; we raise
+    level = cv2.utils.logging.setLogLevel(_SILENT)  # OpenCV would log a line for each broken file; we raise
     try:
         pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -126,7 +126,7 @@ def _opencv_pixels(name: str, data: bytes) -> Pixels:
 def _pillow_pixels(name: str, data: bytes, mode: str) -> Pixels:
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.verify()  # the checksums of a PNG, not all of which Pillow looks at when it decodes
+            image.verify()  # checks all checksums of a PNG; decoding checks only some
         with Image.open(io.BytesIO(data)) as image:
             return np.array(image.convert(mode))
     except _PILLOW_ERRORS as error:

@@ -1,4 +1,4 @@
-"""What a worker does with the files of a sample: choose references, decode, mirror, crop, draw a degradation."""
+"""Prepare a sample in a worker: choose references, decode, mirror, crop, draw a degradation."""
 
 import math
 from collections.abc import Mapping
@@ -27,19 +27,21 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class FacePreparation:
-    """Settings of a face sample; calling it prepares one. All chances are pure functions of (seed, position).
+    """Settings of a face sample; calling it prepares one. All random numbers are pure functions of (seed, position).
 
     size_px: side of the stored faces; a sample of another size is a `BadSample`.
-    references: how many are wanted, best first. `best` takes the first as stored; `random` and `rank` draw distinct
-        ones, `rank` with `rank_weights` for the best, the second and so on (none beyond; () is 1 / (rank + 1)).
-        A sample with fewer gives what it has, and the batch is padded; with `require_references` it is a `BadSample`.
-    flip_chance: for the target. `flip_references`: `with` the target, `alone` (by a chance of their own), or `never`.
-    reduce_px: side that all faces are reduced to before anything else; None leaves them as they are stored.
-    crop_px: side of a window at a drawn place, the same for target and references; None is the whole face.
-    degradation: `stored`, or a recipe or its name: then theta is drawn for (seed, key, position), and the stored
+    references: the number of references. reference_choice: `best` takes the first as stored (best first); `random` and
+        `rank` draw distinct ones, `rank` with `rank_weights` as weights of the best, the second and so on (references
+        without a weight are never drawn; () means 1 / (rank + 1)). A sample with fewer references gives those it has,
+        and the batch is padded; with `require_references` it is a `BadSample`.
+    flip_chance: probability to mirror the target. flip_references: `with` the target, `alone` (with the same
+        probability, drawn independently), or `never`.
+    reduce_px: side to which all faces are reduced first; None keeps the stored size.
+    crop_px: side of a crop window at a random place, the same for target and references; None is the whole face.
+    degradation: `stored`, or a recipe or its name: then theta is drawn from (seed, key, position), and the stored
         degraded face is not decoded.
 
-    Raises ValueError, in one sentence, for settings that cannot be.
+    Raises ValueError, in one sentence, for invalid settings.
     """
 
     seed: int = 0
@@ -89,7 +91,7 @@ class FacePreparation:
             )
 
     def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
-        """Prepare the sample of these files for its place in the stream. Raises BadSample."""
+        """The sample of these files, prepared for its position in the stream. Raises BadSample."""
         chosen = self._choose(draw.position, stored_references(files))
         if self.require_references and len(chosen) < self.references:
             raise BadSample(f"the sample has {len(chosen)} references where {self.references} are required")
@@ -103,10 +105,10 @@ class FacePreparation:
         return Prepared(draw.position, sample)
 
     def _choose(self, position: int, stored: int) -> tuple[int, ...]:
-        """Numbers of distinct references; by weights, each is one of those that are left, in proportion.
+        """The numbers of the chosen references, all distinct: weighted random sampling without replacement.
 
-        The k smallest of exponential variates of these rates: Efraimidis and Spirakis, "Weighted random sampling
-        with a reservoir", 2006.
+        Takes the k smallest of exponential variates with the weights as rates: Efraimidis and Spirakis, "Weighted
+        random sampling with a reservoir", 2006.
         """
         if self.reference_choice == "best":
             return tuple(range(min(self.references, stored)))
@@ -139,5 +141,5 @@ class FacePreparation:
 
 
 def _uniform(seed: int, position: int, name: str) -> float:
-    """A number in [0, 1), of 53 bits, that is a pure function of the seed, the place in the stream and a name."""
+    """A random number in [0, 1) with 53 bits, a pure function of the seed, the position in the stream and a name."""
     return (derive_seed(seed, name, position) >> 11) * 2.0**-53

@@ -1,4 +1,4 @@
-"""A sample at a smaller size, with all that belongs to it: for networks that work on less than the shards hold."""
+"""Reduce a sample to a smaller size, with landmarks, boxes and masks: for networks smaller than the stored faces."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from facerefs.trainers.stream.samples.sample import Face, Sample
 
 
 def reduced(sample: Sample, size_px: int) -> Sample:
-    """The same faces at this side, each pixel the mean of those that it covers.
+    """The sample with faces of side `size_px`, each pixel the mean of those that it covers (box filter).
 
-    Raises ValueError if that is larger than the faces are, or if the sample holds its stored degraded face: that was
+    Raises ValueError if `size_px` is larger than the faces, or if the sample holds its stored degraded face: that was
     made at full size.
     """
     side = sample.target.image.shape[0]
@@ -44,6 +44,6 @@ def _image(image: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
 
 
 def _points(points: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Coordinates, whose whole numbers are centres of pixels."""
+    """The scaled coordinates; pixel centres are at whole numbers."""
     moved: NDArray[np.float32] = (points + np.float32(0.5)) * np.float32(scale) - np.float32(0.5)
     return moved

@@ -1,4 +1,4 @@
-"""A training sample as it is stored: a face, its degraded version, and references of the same person."""
+"""A decoded training sample: a face, its degraded version, and references of the same person."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ class Face:
 
     image: NDArray[np.uint8]  # (H, W, 3) RGB
     landmarks: NDArray[np.float32]  # (68, 2) in pixels, pixel centres at whole numbers
-    embedding: NDArray[np.float32]  # (D,), unit length; (0,) if the sample holds none
-    mask: NDArray[np.uint8] | None = None  # (H, W), 255 where the face is, if the sample holds one
+    embedding: NDArray[np.float32]  # (D,), unit length; (0,) if the sample has none
+    mask: NDArray[np.uint8] | None = None  # (H, W), 255 where the face is; None if the sample has none
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A ground truth with its references. "Left" of the boxes is the left of the image."""
+    """A ground truth with its references. "Left" in the boxes is the left of the image."""
 
     key: str
     identity: str
     target: Face  # ground truth
     boxes: NDArray[np.float32]  # (3, 4): left eye, right eye, mouth: left, top, right, bottom, of the target
     references: tuple[Face, ...]  # best first, as stored, or as chosen
-    degraded: NDArray[np.uint8] | None  # (h, w, 3), as stored; None when degradation is drawn anew
-    theta: Theta  # what makes `degraded` from the target
+    degraded: NDArray[np.uint8] | None  # (h, w, 3), as stored; None if a new degradation is drawn
+    theta: Theta  # the degradation that makes `degraded` from the target

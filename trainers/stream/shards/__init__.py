@@ -1,1 +1,1 @@
-"""Where shards are and which samples they hold: folders, indexes, cache, downloads."""
+"""Access to shards and their samples: folders, indexes, cache, downloads."""

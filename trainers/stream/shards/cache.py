@@ -1,7 +1,7 @@
-"""Remote files in a local folder of limited size, which any number of processes share.
+"""A cache of remote files in a local folder of limited size, which any number of processes may share.
 
-A file is fetched under a lock of its own, checked, and only then renamed, so that whatever has its name is whole.
-What was not used for longest goes first. Who has a file open keeps it, since an open file outlives its name.
+A file is fetched under its own lock, checked, and only then renamed, so that a file with its final name is complete.
+The least recently used files are removed first. A process that has a file open can still read it after its removal.
 """
 
 import fcntl
@@ -21,18 +21,18 @@ _PART, _LOCK = ".part", ".lock"
 
 
 def default_folder() -> Path:
-    """`facerefs/shards` in the user's folder of caches."""
+    """The default folder: `facerefs/shards` in the user's cache folder."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches, "facerefs", "shards")
 
 
 @dataclass(frozen=True)
 class ShardCache:
-    """Where remote shards are kept.
+    """The cache for remote shards.
 
-    max_bytes: if it is below the size of the set, each sample may cost a shard, since samples are drawn from all
-    over the set. timeout_s: for one file, with all attempts and the wait for other processes. pause_s: before
-    the second attempt; it doubles from attempt to attempt.
+    max_bytes: if it is below the size of the set, each sample may cause the download of a shard, since samples are
+    drawn from the whole set. timeout_s: for one file, with all attempts and the wait for other processes. pause_s:
+    before the second attempt; it doubles from attempt to attempt.
     """
 
     folder: Path = field(default_factory=default_folder)
@@ -42,14 +42,14 @@ class ShardCache:
     pause_s: float = 0.5
 
     def check(self, address: str, size: int) -> None:
-        """Raise StreamError if the cache is too small for a file."""
+        """Raise StreamError if the cache is too small for a file of this size."""
         if size > self.max_bytes:
             raise StreamError(
                 f"{shown_address(address)} has {size} bytes, the cache holds {self.max_bytes}: raise its max_bytes"
             )
 
     def open(self, address: str, size: int, sha256: str | None) -> int:
-        """A descriptor of a file of this size and hash, fetched if need be. Raises StreamError."""
+        """A descriptor of a file with this size and hash, fetched if it is not in the cache. Raises StreamError."""
         self.check(address, size)
         try:
             return self._open(address, size, sha256)
@@ -59,7 +59,7 @@ class ShardCache:
             ) from None
 
     def read(self, address: str, max_bytes: int) -> bytes | None:
-        """A file, past the cache; None if there is none. Raises StreamError."""
+        """The bytes of a file, read without the cache; None if there is no file. Raises StreamError."""
         data = bytearray()
 
         def begin() -> Sink:
@@ -84,7 +84,7 @@ class ShardCache:
             if descriptor is not None:
                 return descriptor
             with _locked(self.folder / f"{name}{_LOCK}", deadline):
-                descriptor = _opened(path, size)  # fetched by whom we waited for
+                descriptor = _opened(path, size)  # another process may have fetched it
                 return (
                     self._fetched(address, path, size, sha256, deadline) if descriptor is None else descriptor
                 )
@@ -93,12 +93,12 @@ class ShardCache:
 
     def _fetched(self, address: str, path: Path, size: int, sha256: str | None, deadline: float) -> int:
         part = path.with_name(path.name + _PART)
-        part.unlink(missing_ok=True)  # of a process that was killed: ours is the lock
+        part.unlink(missing_ok=True)  # left by a killed process: we hold the lock
         self._reserve(part, size, deadline)
         descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             self._fill(descriptor, address, size, sha256, deadline)
-            with _locked(self.folder / _LOCK, deadline):  # whoever counts meanwhile might see neither name
+            with _locked(self.folder / _LOCK, deadline):  # else _make_room might see neither name
                 part.rename(path)
         except BaseException:
             os.close(descriptor)
@@ -121,7 +121,7 @@ class ShardCache:
             try:
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
-            except OSError as error:  # else it would be taken for one of the connection
+            except OSError as error:  # else it would count as a connection error
                 raise StreamError(f"cannot write to the cache {self.folder}: {error.strerror}") from None
 
         download(address, begin, size, self.attempts, self.pause_s, deadline)
@@ -135,7 +135,7 @@ class ShardCache:
         os.lseek(descriptor, 0, os.SEEK_SET)
 
     def _reserve(self, part: Path, size: int, deadline: float) -> None:
-        """Make the empty file that is to be filled, at its full length, when there is room for it."""
+        """Create the file to be filled, at its full length, as soon as there is room for it."""
         while True:
             with _locked(self.folder / _LOCK, deadline):
                 if self._make_room(size):
@@ -149,7 +149,7 @@ class ShardCache:
             time.sleep(_POLL_S)
 
     def _make_room(self, size: int) -> bool:
-        """Remove what was not used for longest until `size` bytes fit; False if they do not even then."""
+        """Remove the least recently used files until `size` bytes fit; False if they still do not fit."""
         files = []
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):
@@ -168,7 +168,7 @@ class ShardCache:
         return held + size <= self.max_bytes
 
     def _is_abandoned(self, part: str) -> bool:
-        """Whether nobody holds the lock under which this file was begun."""
+        """Whether no process holds the lock of this unfinished file."""
         lock = self.folder / (part.removesuffix(_PART) + _LOCK)
         with _lock_file(lock) as descriptor:
             return _try_lock(descriptor)
@@ -194,7 +194,7 @@ def _opened(path: Path, size: int) -> int | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
-    if os.fstat(descriptor).st_size != size:  # somebody has cut it
+    if os.fstat(descriptor).st_size != size:  # truncated
         os.close(descriptor)
         path.unlink(missing_ok=True)
         return None

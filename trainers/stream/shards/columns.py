@@ -1,4 +1,4 @@
-"""Where samples lie, as columns: a million of them take tens of megabytes and no object each."""
+"""The positions of samples in shards, as columns: a million samples take tens of megabytes, without an object each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ MAX_SAMPLE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class SampleColumns:
-    """The samples of one shard, or of several, row by row."""
+    """The samples of one or several shards, one row each."""
 
     keys: NDArray[np.bytes_]  # UTF-8
     offsets: NDArray[np.int64]  # of the first tar header
     lengths: NDArray[np.int64]  # up to the end of the last padding
-    identities: NDArray[np.int32] | None  # codes 0, 1 ... by first appearance; None if nobody is named
+    identities: NDArray[np.int32] | None  # codes 0, 1 ... by first appearance; None if identities are unknown
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -1,4 +1,4 @@
-"""A remote file through fsspec, in one go: attempts with back-off, a limit of size and a limit of time."""
+"""Download a remote file through fsspec, as one response: retries with back-off, a size check, a time limit."""
 
 import re
 import time
@@ -30,21 +30,21 @@ Sink = Callable[[bytes], None]
 
 
 class AbsentError(Exception):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 def shown_address(address: str) -> str:
-    """An address as it may be shown: without user info, query and fragment."""
+    """An address that is safe to show: without user info, query and fragment."""
     return _QUERY.sub("", _USER.sub("", address))
 
 
 def download(
     address: str, begin: Callable[[], Sink], size: int | None, attempts: int, pause_s: float, deadline: float
 ) -> None:
-    """Hand all bytes of a file to a sink, which `begin` makes for every attempt.
+    """Pass all bytes of a file to a sink, which `begin` creates for each attempt.
 
-    size: what the file must have, if that is known. deadline: of `time.monotonic()`, for all attempts.
-    What the sink raises passes through. Raises AbsentError; StreamError when the attempts or the time are over.
+    size: the expected size, if it is known. deadline: in `time.monotonic()` seconds, for all attempts.
+    A StreamError of the sink is not caught. Raises AbsentError; StreamError after the last attempt or the deadline.
     """
     for attempt in range(1, attempts + 1):
         try:
@@ -52,7 +52,7 @@ def download(
             return
         except StreamError:
             raise
-        except Exception as error:  # noqa: BLE001  # every file system of fsspec has errors of its own
+        except Exception as error:  # noqa: BLE001  # each file system of fsspec has its own errors
             cause = _cause(error)
             if isinstance(cause, FileNotFoundError) or _status(cause) in (404, 410):
                 raise AbsentError(shown_address(address)) from None
@@ -93,12 +93,12 @@ def _opened(address: str, deadline: float) -> BinaryIO:
         from aiohttp import ClientTimeout
 
         timeout = ClientTimeout(
-            total=max(deadline - time.monotonic(), _LEAST_TIMEOUT_S),  # for headers that drip, too
+            total=max(deadline - time.monotonic(), _LEAST_TIMEOUT_S),  # also for slow headers
             sock_connect=_CONNECT_TIMEOUT_S,
             sock_read=_SILENCE_TIMEOUT_S,
         )
         options = {"client_kwargs": {"timeout": timeout}, "skip_instance_cache": True}
-        # One answer from beginning to end, no ranges; and any size, else a request of its own asks for it.
+        # One response for the whole file, no ranges. A dummy size, else fsspec makes a separate request for the size.
         reading = {"block_size": 0, "size": 1}
     filesystem, path = fsspec.core.url_to_fs(address, **options)
     file: BinaryIO = filesystem.open(path, "rb", **reading)
@@ -106,7 +106,7 @@ def _opened(address: str, deadline: float) -> BinaryIO:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """fsspec calls a file absent, whatever kept it from asking; the cause behind it tells."""
+    """The original error: fsspec raises FileNotFoundError for any failed request, with the real error as its cause."""
     while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -125,6 +125,6 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def _described(error: BaseException) -> str:
-    """Without the error's own words, which may hold secrets of the address."""
+    """A short description, without the error's own message, which may contain secrets of the address."""
     status = _status(error)
     return type(error).__name__ if status is None else f"HTTP {status}"

@@ -1,4 +1,4 @@
-"""The files of one sample, read from its shard when they are asked for."""
+"""The files of one sample, read from its shard when they are accessed."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ _SHOWN = 8
 
 
 class OpenShard:
-    """An open tar, which is closed when nobody holds it any more."""
+    """An open tar, which is closed when it is no longer referenced."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.descriptor = descriptor
@@ -22,21 +22,21 @@ class OpenShard:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the file has lost its name, so that it fills the disk only because it is open."""
+        """Whether the file was removed from its folder, so that it uses disk space only because it is open."""
         return os.fstat(self.descriptor).st_nlink == 0
 
 
 class AbsentFile(BadSample, KeyError):  # noqa: N818
-    """A sample lacks a file that is asked for."""
+    """A sample does not have the requested file."""
 
     __str__ = ValueError.__str__
 
 
 class SampleFiles(Mapping[str, bytes]):
-    """Bytes by what follows a sample's key in the tar: "gt.png", "json".
+    """The bytes of a sample's files, by the part of their names after the key: "gt.png", "json".
 
-    Headers are read now, bytes at every access, once, so that files nobody asks for cost nothing. Both raise BadSample;
-    of a file that is not there, one that is a KeyError as well, as those of mappings are.
+    Headers are read at creation, bytes at each access, so that unused files cost nothing. Both raise BadSample; for a
+    missing file this is also a KeyError, as for any mapping.
     """
 
     def __init__(self, shard: OpenShard, key: bytes, offset: int, length: int) -> None:
@@ -81,14 +81,14 @@ class SampleFiles(Mapping[str, bytes]):
         return len(self._places)
 
     def __reduce__(self) -> tuple[type[dict[str, bytes]], tuple[dict[str, bytes]]]:
-        """To another process goes what was read."""
+        """Pickled as a dictionary of the bytes of all files."""
         return dict, (dict(self),)
 
 
 def split_name(name: bytes) -> tuple[bytes, str]:
-    """A member's name -> the sample's key, up to the first dot of the file's own name, and what follows it.
+    """The sample's key, up to the first dot of the base name, and the part after that dot, of a tar member's name.
 
-    As WebDataset has it: folders belong to the key.
+    As in WebDataset: folders belong to the key.
     """
     dot = name.find(b".", name.rfind(b"/") + 1)
     if dot < 0:

@@ -1,4 +1,4 @@
-"""Where shards lie: a folder of this machine, or a remote one behind a cache."""
+"""Folders of shards: local, or remote with a cache."""
 
 import os
 import stat
@@ -12,17 +12,17 @@ from facerefs.trainers.stream.shards.download import shown_address
 
 
 class Folder(Protocol):
-    """What both kinds of folder do; both are sent to workers."""
+    """The interface of both kinds of folder; both are sent to workers."""
 
     @property
     def shown(self) -> str:
         """The folder as messages show it."""
 
     def check(self, name: str, size: int) -> None:
-        """Raise StreamError if a file is known not to be there with this size, without reading it."""
+        """Raise StreamError if the file is known to be missing or of another size; does not read it."""
 
     def open(self, name: str, size: int, sha256: str | None) -> int:
-        """A descriptor of a file to read. Raises StreamError if it is not as said."""
+        """A descriptor of a file to read. Raises StreamError if it does not match."""
 
     def read_text(self, name: str, max_bytes: int) -> bytes | None:
         """A small file; None if there is none. Raises StreamError if it is longer."""
@@ -33,7 +33,7 @@ class Folder(Protocol):
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder of this machine."""
+    """A local folder."""
 
     path: Path
 
@@ -43,11 +43,11 @@ class LocalFolder:
         return str(self.path)
 
     def check(self, name: str, size: int) -> None:
-        """Raise StreamError if the file is not there, or has another size."""
+        """Raise StreamError if the file is missing or has another size."""
         os.close(self.open(name, size, None))
 
     def size(self, name: str) -> int:
-        """Bytes of a file. Raises StreamError if it is not there."""
+        """The size of a file in bytes. Raises StreamError if it is missing."""
         descriptor = self._needed(name)
         try:
             return os.fstat(descriptor).st_size
@@ -55,7 +55,7 @@ class LocalFolder:
             os.close(descriptor)
 
     def open(self, name: str, size: int, sha256: str | None) -> int:
-        """A descriptor of a file to read; its hash is not looked at. Raises StreamError."""
+        """A descriptor of a file to read; its hash is not checked. Raises StreamError."""
         descriptor = self._needed(name)
         found = os.fstat(descriptor).st_size
         if found != size:
@@ -80,7 +80,7 @@ class LocalFolder:
         return data
 
     def used(self, descriptor: int) -> None:
-        """Nothing to note."""
+        """Does nothing."""
 
     def _needed(self, name: str) -> int:
         descriptor = self._open(name)
@@ -91,7 +91,7 @@ class LocalFolder:
     def _open(self, name: str) -> int | None:
         path = self.path / name
         try:
-            # Without waiting for the other end of a pipe that somebody put there.
+            # Non-blocking, so that a named pipe with this name does not block.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
@@ -105,7 +105,7 @@ class LocalFolder:
 
 @dataclass(frozen=True)
 class RemoteFolder:
-    """A folder at an address that fsspec understands; its files are fetched whole when they are needed."""
+    """A folder at an address that fsspec understands; whole files are fetched when they are needed."""
 
     address: str
     cache: ShardCache
@@ -116,11 +116,11 @@ class RemoteFolder:
         return shown_address(self.address)
 
     def check(self, name: str, size: int) -> None:
-        """Raise StreamError if the cache could not hold the file. Whether it is there is seen when it is fetched."""
+        """Raise StreamError if the file is too large for the cache. A missing file is noticed only by `open`."""
         self.cache.check(self._address(name), size)
 
     def open(self, name: str, size: int, sha256: str | None) -> int:
-        """A descriptor of a file, fetched if the cache lacks it. Raises StreamError, for a wrong hash too."""
+        """A descriptor of a file, fetched if it is not in the cache. Raises StreamError, also for a wrong hash."""
         return self.cache.open(self._address(name), size, sha256)
 
     def read_text(self, name: str, max_bytes: int) -> bytes | None:
@@ -128,7 +128,7 @@ class RemoteFolder:
         return self.cache.read(self._address(name), max_bytes)
 
     def used(self, descriptor: int) -> None:
-        """Note the use, so that files that are not used are the first to leave the cache."""
+        """Record the use, so that the least recently used files leave the cache first."""
         os.utime(descriptor)
 
     def _address(self, name: str) -> str:

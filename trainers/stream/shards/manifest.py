@@ -1,4 +1,4 @@
-"""The shards of a set, as its `manifest.json` (`facerefs.schemas.manifest`) names them or as they lie in a folder."""
+"""The shards of a set, listed by its `manifest.json` (`facerefs.schemas.manifest`) or found in a folder."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from facerefs.trainers.stream.shards.folders import Folder
 
 @dataclass(frozen=True)
 class StreamShard:
-    """One tar of a set; all but name and size is known of those that a manifest names."""
+    """One tar of a set. Without a manifest only name and size are known, and `split` is the requested one."""
 
     name: str
     size: int
@@ -23,7 +23,7 @@ class StreamShard:
 
 
 def read_manifest(folder: Folder) -> tuple[StreamShard, ...] | None:
-    """The shards by name; None if the folder has no manifest. Raises StreamError if it makes no sense."""
+    """The shards, sorted by name; None if the folder has no manifest. Raises StreamError for an invalid manifest."""
     data = folder.read_text(MANIFEST_FILE, MAX_BYTES)
     if data is None:
         return None
@@ -38,5 +38,5 @@ def read_manifest(folder: Folder) -> tuple[StreamShard, ...] | None:
 
 
 def shards_digest(shards: Sequence[StreamShard]) -> str:
-    """SHA-256 over what is known of the shards, hexadecimal."""
+    """SHA-256 of all fields of the shards, hexadecimal."""
     return hashlib.sha256(json.dumps([astuple(shard) for shard in shards]).encode()).hexdigest()

@@ -20,16 +20,16 @@ _BATCH_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """A shard's samples, the names of the people in it, which `codes` points at, and how many references are made."""
+    """The samples of a shard, the names of its people with a code for each sample, and its synthesised references."""
 
     columns: SampleColumns
     names: list[str | None]
     codes: NDArray[np.int32]
-    synthesised: int  # references that are made from their target
+    synthesised: int  # number of references made from their target
 
 
 def read_index(folder: Folder, shard: StreamShard) -> ShardIndex:
-    """The samples of a shard of a build. Raises StreamError if its index is not there or does not fit it."""
+    """The index of a shard of a build. Raises StreamError if it is missing or does not fit the shard."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -39,7 +39,7 @@ def read_index(folder: Folder, shard: StreamShard) -> ShardIndex:
         ) from None
 
     said = shard.index
-    assert said is not None  # noqa: S101  # as of all shards that a manifest names
+    assert said is not None  # noqa: S101  # set for all shards in a manifest
     descriptor = folder.open(said.name, said.bytes, said.sha256)
     try:
         with os.fdopen(descriptor, "rb") as file:
@@ -87,7 +87,7 @@ def _part(rows: Any, shard: StreamShard) -> ShardIndex:
 
 
 def _synthesised(rows: Any) -> int:
-    """References that are no other face than the target: what a build calls synthesised."""
+    """The number of synthesised references: those whose face is the target itself."""
     import pyarrow.compute as pc
 
     target, references = (rows.column(name).combine_chunks() for name in ("target", "references"))
@@ -113,6 +113,6 @@ def _joined(parts: list[ShardIndex], shard: StreamShard) -> ShardIndex:
 
 
 def codes_in(known: dict[str | None, int], index: ShardIndex) -> NDArray[np.int32]:
-    """The index's identities as codes of all `known` people, to whom new ones are added."""
+    """The identity of each sample of the index, as codes of `known`; new people are added to `known`."""
     there = [known.setdefault(name, len(known)) for name in index.names]
     return np.array(there, np.int32)[index.codes] if there else np.empty(0, np.int32)

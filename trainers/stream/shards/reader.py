@@ -10,7 +10,7 @@ _MAX_OPEN = 64
 
 
 class ShardReader:
-    """What a process reads samples with. Sent to another process, it opens its shards anew there."""
+    """Reads samples in one process. When it is sent to another process, it opens its shards again there."""
 
     def __init__(self, sets: Sequence[ShardSet]) -> None:
         self.sets = sets
@@ -20,7 +20,7 @@ class ShardReader:
         return ShardReader, (self.sets,)
 
     def files(self, source: int, row: int) -> SampleFiles:
-        """The files of one sample. Raises BadSample; StreamError if its shard is gone."""
+        """The files of one sample. Raises BadSample; StreamError if its shard is missing."""
         shards = self.sets[source]
         shard = self._shard(source, int(shards.shard[row]))
         columns = shards.columns
@@ -29,7 +29,7 @@ class ShardReader:
         )
 
     def shard_name(self, source: int, row: int) -> str:
-        """The shard that a sample lies in."""
+        """The name of the shard that holds a sample."""
         return self.sets[source].shards[int(self.sets[source].shard[row])].name
 
     def _shard(self, source: int, number: int) -> OpenShard:
@@ -45,7 +45,7 @@ class ShardReader:
         return self._open[place]
 
     def _let_go(self) -> None:
-        """Make room for one more, and close what the cache has thrown out, so that the disk is free of it."""
+        """Close shards that the cache has removed, to free their disk space, and the oldest ones to open one more."""
         for place in [place for place, shard in self._open.items() if shard.is_deleted]:
             del self._open[place]
         while len(self._open) >= _MAX_OPEN:

@@ -1,4 +1,4 @@
-"""A set of shards: which samples it has, and where each one lies."""
+"""A set of shards: its samples, and the position of each."""
 
 import hashlib
 import logging
@@ -25,14 +25,14 @@ _READERS = 8
 
 @dataclass(frozen=True)
 class ShardSet:
-    """Samples of a folder of shards; row i is the i-th in the order of the shards' names."""
+    """The samples of a folder of shards; row i is the i-th sample, with the shards sorted by name."""
 
     folder: Folder
     shards: tuple[StreamShard, ...]
-    digest: str  # SHA-256 of what the set is, hexadecimal
+    digest: str  # SHA-256 that identifies the set, hexadecimal
     columns: SampleColumns
-    shard: NDArray[np.int32]  # of each row, its number in `shards`
-    synthesised: int  # references that are made from their target; 0 where no index tells
+    shard: NDArray[np.int32]  # for each row, the index of its shard in `shards`
+    synthesised: int  # number of references made from their target; 0 without an index
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -43,11 +43,11 @@ class ShardSet:
 
 
 def open_shards(place: str | Path, split: str | None = None, cache: ShardCache | None = None) -> ShardSet:
-    """Open a folder of shards: a path, or an address that fsspec understands, which needs a manifest.
+    """The samples of a folder of shards: a path, or an address that fsspec understands, which needs a manifest.
 
-    split: of a build, whose manifest says which shard belongs to which; without a manifest, the tars whose names
-        begin with `SPLIT-`. None takes all.
-    Raises StreamError if there is nothing to read, or if shards, indices and manifest do not fit together.
+    split: takes the shards that the manifest assigns to this split; without a manifest, the tars whose names begin
+        with `SPLIT-`. None takes all.
+    Raises StreamError if there is nothing to read, or if shards, indexes and manifest do not fit together.
     """
     folder = folder_at(place, cache or ShardCache())
     shards = read_manifest(folder)

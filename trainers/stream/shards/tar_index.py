@@ -1,4 +1,4 @@
-"""An index of anybody's WebDataset tar, made by one walk over its headers."""
+"""Index any WebDataset tar by one pass over its headers."""
 
 import os
 
@@ -13,15 +13,16 @@ _MAX_MEMBERS = 20_000_000
 
 
 def scan_tar(descriptor: int, shown: str) -> tuple[SampleColumns, str | None]:
-    """The samples of an open tar: neighbours whose names are the same up to the first dot; hidden files are none.
+    """The samples of an open tar, and a sentence about damage (None if there is none).
 
-    Of a tar that breaks off, what stands before, and a sentence that says so. Raises StreamError if that is nothing,
-    and for a tar that is out of bounds.
+    A sample is a run of adjacent files whose names are the same up to the first dot; hidden files are skipped. For a
+    damaged tar, the samples before the damage are returned. Raises StreamError if there are none, or if a name, a
+    sample or the number of files is too large.
     """
     keys: list[bytes] = []
     ranges: list[tuple[int, int]] = []
     damage: str | None = None
-    size = os.fstat(descriptor).st_size  # so that a tar without the mark of its end is read, too
+    size = os.fstat(descriptor).st_size  # so that a tar without an end marker is also read
     try:
         for number, member in enumerate(plain_files(descriptor, 0, size)):
             key, _ = split_name(member.name)
@@ -31,7 +32,7 @@ def scan_tar(descriptor: int, shown: str) -> tuple[SampleColumns, str | None]:
                 raise StreamError(
                     f"{shown} has a name of {len(key)} bytes as its file {number}: pack it anew"
                 )
-            # What is neither is a hidden file in between, which would not be the sample's.
+            # If the member does not follow directly, a hidden file lies between: it must not become part of the sample.
             if keys and keys[-1] == key and ranges[-1][1] == member.header:
                 ranges[-1] = (ranges[-1][0], member.end)
             else:

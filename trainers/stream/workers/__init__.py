@@ -1,1 +1,1 @@
-"""Worker processes that load and prepare samples, and what becomes of corrupt ones."""
+"""Worker processes that load and prepare samples, and the handling of corrupt samples."""

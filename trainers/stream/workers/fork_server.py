@@ -1,7 +1,7 @@
-"""What the fork server of the workers imports, and nobody else: it lives on through a SIGTERM, as its workers do.
+"""Imported only by the fork server of the workers: makes it ignore SIGTERM, as its workers do.
 
-A scheduler's SIGTERM reaches all processes, and the trainer has a step to finish with batches of workers that would
-pass for dead without their server. The server ends with the process that started it.
+A scheduler sends SIGTERM to all processes, but the trainer must finish its step with batches of the workers, which
+would count as dead without their server. The server ends with the process that started it.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""From a draw to a prepared sample; a corrupt one is reported, and replaced in the same way by every worker."""
+"""Load the sample of a request; a corrupt sample is reported, and every worker replaces it in the same way."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,14 +15,14 @@ from facerefs.trainers.stream.shards.reader import ShardReader
 
 T = TypeVar("T")
 Prepare: TypeAlias = Callable[[SampleRequest, Mapping[str, bytes]], T]
-"""Makes a sample of its files, by what follows its key in the tar; raises BadSample if they are corrupt."""
+"""Makes a sample from its files, by the part of their names after the key; raises BadSample if they are corrupt."""
 
 MAX_REPLACEMENTS = 32
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A corrupt sample."""
+    """A corrupt sample that was skipped."""
 
     source: int
     key: str
@@ -40,8 +40,11 @@ class Loader(Generic[T]):
     seed: int
 
     def load(self, draw: SampleRequest) -> tuple[T, list[Skipped]]:
-        """The sample of a draw, or the first good one of those that stand in for it: others of the same source, a
-        pure function of (seed, position, attempt). Raises StreamError after 32 corrupt ones in a row."""
+        """The sample of a request, or its first good replacement, and the corrupt samples that were skipped.
+
+        Replacements are other samples of the same source, a pure function of (seed, position, attempt). Raises
+        StreamError if the sample and its 32 replacements are all corrupt.
+        """
         skipped: list[Skipped] = []
         for row in chain((draw.row,), self._others(draw)):
             try:

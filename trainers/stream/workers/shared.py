@@ -1,4 +1,4 @@
-"""Memory that a worker and the process it works for both see."""
+"""Memory shared between a worker and its parent process."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.utils.data import get_worker_info
 
 
 def empty_shared(*shape: int) -> Tensor:
-    """An uninitialised uint8 tensor, in shared memory if this is a worker, as torch's `default_collate` has it."""
+    """An uninitialised uint8 tensor; in a worker in shared memory, as torch's `default_collate` does it."""
     empty = torch.empty(0, dtype=torch.uint8)
     if get_worker_info() is None:
         return empty.resize_(shape)

@@ -1,4 +1,4 @@
-"""Which samples were corrupt: counted, and logged once each."""
+"""A log of corrupt samples: each is counted, and logged once."""
 
 import logging
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ _log = logging.getLogger(__name__)
 
 
 class SkipLog:
-    """The corrupt samples that were met so far."""
+    """The corrupt samples that were skipped so far."""
 
     def __init__(self) -> None:
         self._met: dict[tuple[int, str, str], Skipped] = {}
 
     def add(self, skipped: Sequence[Skipped]) -> None:
-        """Count samples that were skipped; the new ones are logged."""
+        """Count skipped samples, and log the new ones."""
         for skip in skipped:
             place = (skip.source, skip.shard, skip.key)
             if place in self._met:
@@ -29,5 +29,5 @@ class SkipLog:
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """Each corrupt sample, in the order in which they were met."""
+        """Each corrupt sample once, in the order of their first skip."""
         return tuple(self._met.values())

@@ -1,4 +1,4 @@
-"""Batches out of worker processes, in the order of the requests, or an error: never a hang."""
+"""Batches from worker processes, in the order of the requests; if a worker fails, an error instead of a hang."""
 
 import atexit
 import ctypes
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.reduction import ForkingPickler
-from pickle import PicklingError  # only to name what the workers' start may raise
+from pickle import PicklingError  # only to catch it; nothing is unpickled here
 from typing import Any, TypeVar
 
 import torch
@@ -25,13 +25,13 @@ B = TypeVar("B")
 _POLL_S = 2.0
 _TIMED_OUT = "DataLoader timed out"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-_LARGEST_KEPT_BYTES, _KEPT_BYTES = 32 << 20, 64 << 20  # glibc takes no more for the first
+_LARGEST_KEPT_BYTES, _KEPT_BYTES = 32 << 20, 64 << 20  # 32 MiB is glibc's maximum for the first
 _DIED = ("exited unexpectedly", "is killed by signal")
 
 
 @dataclass(frozen=True)
 class StreamWorkers:
-    """How many processes, how many batches each is ahead, and how long none may come."""
+    """The number of worker processes, the batches that each prepares ahead, the start method, and the time-out."""
 
     number: int
     prefetch: int
@@ -39,7 +39,7 @@ class StreamWorkers:
     timeout_s: float
 
     def batches(self, dataset: Dataset[B], requests: Iterator[list[SampleRequest]]) -> Iterator[B]:
-        """Start the workers. Raises StreamError, while batches are taken, for a worker that died or is silent."""
+        """Start the workers and iterate over their batches. Iterating raises StreamError if a worker died or hangs."""
         if self.number > 0 and self.start_method != "fork":
             _check_can_be_sent(dataset)
         return _TimeoutIterator(iter(self._loader(dataset, requests)), self.timeout_s)
@@ -47,7 +47,7 @@ class StreamWorkers:
     def _loader(self, dataset: Dataset[B], requests: Iterator[list[SampleRequest]]) -> "DataLoader[Any]":
         parallel = self.number > 0
         if self.start_method == "forkserver":
-            # Else every worker imports torch for itself, which takes seconds.
+            # Otherwise each worker imports torch itself, which takes seconds.
             preload = ["__main__", __name__, "facerefs.trainers.stream.workers.fork_server"]
             get_context("forkserver").set_forkserver_preload(preload)
         return DataLoader(
@@ -61,7 +61,7 @@ class StreamWorkers:
             worker_init_fn=_start,
             multiprocessing_context=self.start_method if parallel else None,
             prefetch_factor=self.prefetch if parallel else None,
-            generator=torch.Generator(),  # the loader draws a number, which must not come from the user's
+            generator=torch.Generator(),  # the loader draws a number; keep the user's generator unchanged
         )
 
 
@@ -76,10 +76,14 @@ def _check_can_be_sent(dataset: Dataset[B]) -> None:
 
 
 class _TimeoutIterator(Iterator[B]):
-    """torch looks for workers that died when its time-out ends, so that is short, and we ask again until ours does.
+    """An iterator over loaded batches with a time-out.
 
-    The workers end with it, or, if it is there until the end, before Python terminates them: they do not heed SIGTERM,
-    and it would wait for them for ever. Python calls last what was registered first, so ours comes before torch's.
+    torch checks for dead workers only when its own time-out ends. So that one is short, and we retry until
+    `timeout_s` is over.
+
+    The workers end with this iterator. If it still exists at exit, they end before Python terminates them: they ignore
+    SIGTERM, so Python would wait for them forever. Exit handlers run in reverse order of registration, so ours runs
+    before torch's.
     """
 
     def __init__(self, loaded: Iterator[B], timeout_s: float) -> None:
@@ -88,7 +92,7 @@ class _TimeoutIterator(Iterator[B]):
         atexit.register(_close_if_there, weakref.ref(self))
 
     def close(self) -> None:
-        """End the workers; there are no more batches."""
+        """End the workers and the iterator."""
         self._loaded = iter(())
 
     def __next__(self) -> B:
@@ -102,7 +106,7 @@ class _TimeoutIterator(Iterator[B]):
                     raise  # what `prepare` or `collate` raised stays as it is
                 if str(error).startswith(_TIMED_OUT) and time.monotonic() < deadline:
                     continue
-                # The workers end now, and not when nobody holds the error and torch's frames in it any more.
+                # End the workers now, not only when the error and torch's frames in its traceback are released.
                 self.close()
                 raise StreamError(sentence) from error.with_traceback(None)
 
@@ -115,7 +119,7 @@ def _close_if_there(reference: "weakref.ref[_TimeoutIterator[Any]]") -> None:
 
 @dataclass(frozen=True)
 class _Once:
-    """What torch takes for a sampler."""
+    """The requests as a torch sampler, for one pass."""
 
     requests: Iterator[list[SampleRequest]]
 
@@ -124,9 +128,10 @@ class _Once:
 
 
 def _start(worker: int) -> None:
-    """A worker has one thread, since there is a worker per core; it keeps its memory, and ends with its parent.
+    """Initialise a worker: one thread, since there is one worker per core; it keeps memory and ends with its parent.
 
-    Not before it: Ctrl-C and a scheduler's SIGTERM reach all processes, and the parent may have a step to finish.
+    It must not end earlier: Ctrl-C and a scheduler's SIGTERM reach all processes, and the parent may have a step to
+    finish.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -136,7 +141,7 @@ def _start(worker: int) -> None:
 
 
 def _keep_memory() -> None:
-    """Have glibc keep what is freed: to fetch each image's memory anew is a fifth of the time of decoding it."""
+    """Make glibc keep freed memory: to get new memory for each image takes a fifth of the time of decoding it."""
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
@@ -144,7 +149,11 @@ def _keep_memory() -> None:
 
 
 def _end_with_parent() -> None:
-    """torch looks whether the process that forked the worker lives: a forkserver does, as long as it has workers."""
+    """Wait for the parent to end, then exit.
+
+    torch only checks the process that forked the worker. With a fork server that is the server, which lives as long as
+    it has workers.
+    """
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -156,7 +165,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _sentence(error: Exception, timeout_s: float) -> str | None:
-    """What an error out of torch's loader means; None if it is none of the loader's or ours."""
+    """The message for an error from torch's loader or our own; None for any other error."""
     text = str(error)
     if isinstance(error, StreamError):
         return text.rpartition("StreamError: ")[2].strip()  # without the worker's traceback
