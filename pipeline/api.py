@@ -1,4 +1,4 @@
-"""What `import facerefs` offers of the pipeline: build, train and restore from Python, as the command line does."""
+"""The pipeline functions of `import facerefs`: build, train and restore from Python, as on the command line."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,11 +30,11 @@ def build(
     address: str | None = None,
     quiet: bool = False,
 ) -> "TrainingSet":
-    """Make a training set from photos, or bring the one in `out` up to date; returns it, opened.
+    """Make a training set from photos, or update the one in `out`. Returns the opened training set.
 
-    source: as on the command line: a folder, a list of URLs, tars, `commons:Q76`. config: a YAML file; `settings` come
-    over it. identities: a file of lines `PHOTO.jpg PERSON`. quiet: print nothing.
-    Raises UserError for what only the user can mend, RunError if a stage failed: the same call continues.
+    source: as on the command line: a folder, a list of URLs, tars, `commons:Q76`. config: a YAML file; `settings`
+    override it. identities: a file of lines `PHOTO.jpg PERSON`. quiet: print nothing.
+    Raises UserError for mistakes that the user must correct, RunError if a stage failed: the same call continues.
     """
     from facerefs.pipeline.commands.build import BuildOptions, build_command
     from facerefs.trainers.training_set import open_set
@@ -72,11 +72,12 @@ def train(
     address: str | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Train a model on training sets; returns the folder of the run.
+    """Train a model on training sets. Returns the folder of the run.
 
-    model: as `facerefs models` lists it. data: folders of builds or of shards, or addresses. preset: `paper` if None.
-    steps: when to end. device: `cuda` if there is a GPU. workers: processes that train together, by Ray Train.
-    Raises UserError, RunError, and KeyboardInterrupt if it was stopped: with `resume` it goes on from there.
+    model: a name that `facerefs models` lists. data: folders of builds or of shards, or addresses. preset: `paper` if
+    None. steps: the number of steps. device: if None, `cuda` if there is a GPU. workers: the number of processes that
+    train together with Ray Train. Raises UserError, RunError, and KeyboardInterrupt if it was stopped: the same call
+    with `resume` continues.
     """
     from facerefs.pipeline.training.job import TrainOptions
     from facerefs.pipeline.training.train import train_command
@@ -114,10 +115,11 @@ def restore(
     device: Literal["cpu", "cuda"] | None = None,
     quiet: bool = False,
 ) -> tuple[Path, ...]:
-    """Restore the face of a photo, or of each photo of a folder; returns the files that were written.
+    """Restore the face of a photo, or of each photo of a folder. Returns the files that were written.
 
-    run: the folder of a run. references: good photos of the same person, for models that take some. landmarks: a run of
-    the model `landmarks`. aligned: the photos are aligned faces. outputs: faces of each photo, by models that draw.
+    run: the folder of a training run. references: good photos of the same person, for models that use references.
+    landmarks: the folder of a run of the model `landmarks`. aligned: the photos are aligned faces. outputs: the number
+    of restored faces per photo, for stochastic models.
     Raises UserError, also if one of several photos could not be restored.
     """
     from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
@@ -143,7 +145,7 @@ def _path(place: str | Path | None) -> Path | None:
 
 
 def _as_text(settings: Settings | None) -> tuple[str, ...]:
-    """The settings as `--set` takes them; JSON is YAML."""
+    """The settings as texts for `--set`; values are JSON, which is also YAML."""
     return tuple(f"{name}={json.dumps(value)}" for name, value in (settings or {}).items())
 
 

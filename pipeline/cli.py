@@ -1,4 +1,4 @@
-"""The command line. Every command imports what it needs itself, so that `--help` answers at once."""
+"""The command line. Each command imports its own modules when it runs, so that `--help` is fast."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer(
-    help="Photos of people in, verified training shards for reference-based face restoration out.",
+    help="Turn photos of people into verified training shards for reference-based face restoration.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,10 +25,10 @@ Folder = Annotated[Path, typer.Argument(help="The build's folder.", metavar="DIR
 
 
 class ShowsSources(TyperCommand):
-    """A command whose help ends with the sources that there are, which are imported for that alone."""
+    """A command whose help ends with the list of sources; they are imported only when help is shown."""
 
     def get_help(self, ctx: Any) -> str:
-        """The help as typer writes it, and below it what SOURCE may be."""
+        """The help text of typer, followed by the possible values of SOURCE."""
         from facerefs.stages.sources.registry import choices
 
         formatter = ctx.make_formatter()
@@ -51,13 +51,13 @@ def build(
     engines: Annotated[
         str | None, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
     ] = None,
-    labels: Annotated[str | None, typer.Option(help="What names are worth: trust, check or ignore.")] = None,
+    labels: Annotated[str | None, typer.Option(help="How to use the names: trust, check or ignore.")] = None,
     labels_file: Annotated[
         Path | None,
         typer.Option("--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's."),
     ] = None,
     contact: Annotated[
-        str | None, typer.Option(help="Your mail address or page, told to every host that is asked.")
+        str | None, typer.Option(help="Your e-mail address or page, sent to every host with each request.")
     ] = None,
     allow_private_hosts: Annotated[
         bool, typer.Option("--allow-private-hosts", help="Fetch from loopback and private networks too.")
@@ -66,12 +66,12 @@ def build(
         str | None,
         typer.Option(
             metavar="WHICH",
-            help="Ask again for URLs that failed for a reason that may have healed (transient), or for all; "
-            "photos that have not changed are not sent again.",
+            help="Download again: URLs that failed for a temporary reason (transient), or all URLs (all); "
+            "photos that have not changed are not transferred again.",
         ),
     ] = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Apply other settings to a build that is there.")
+        bool, typer.Option("--update", help="Apply other settings to an existing build.")
     ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Parallel workers; one per core if not given.")
@@ -81,7 +81,7 @@ def build(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
 ) -> None:
-    """Make a training set from photos; a second run continues, and does only what is missing or has changed."""
+    """Make a training set from photos; a second run continues and does only what is missing or has changed."""
     from facerefs.pipeline.commands.build import BuildOptions, build_command
 
     build_command(
@@ -108,12 +108,12 @@ def build(
 @app.command()
 def sample(
     out: Annotated[Path, typer.Argument(help="A new folder for the photos.")],
-    identities: Annotated[int, typer.Option(min=1, max=100_000, help="How many people.")] = 10,
-    per_identity: Annotated[int, typer.Option(min=1, max=10_000, help="Photos of each.")] = 8,
+    identities: Annotated[int, typer.Option(min=1, max=100_000, help="Number of people.")] = 10,
+    per_identity: Annotated[int, typer.Option(min=1, max=10_000, help="Photos per person.")] = 8,
     size: Annotated[int, typer.Option(min=128, max=4096, help="Side of a photo in pixels.")] = 640,
-    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other people.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed: another seed gives other people.")] = 0,
 ) -> None:
-    """Render people: photos of known identity, landmarks and marks, for trying things out."""
+    """Render photos of synthetic people with known identities, landmarks and moles, for experiments."""
     from facerefs.pipeline.commands.sample import sample_command
 
     sample_command(out, identities, per_identity, size, seed)
@@ -121,7 +121,7 @@ def sample(
 
 @app.command()
 def status(folder: Folder) -> None:
-    """Say what a build holds: tables, parts, rows, rejects, bytes."""
+    """Show the contents of a build: tables, parts, rows, rejected rows, bytes."""
     from facerefs.pipeline.commands.status import print_status
 
     print_status(folder)
@@ -133,8 +133,8 @@ def inspect(
     what: Annotated[
         str, typer.Argument(help="A table, or the key or id of a photo, face or sample, or a name.")
     ] = "samples",
-    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10,
-    rejected: Annotated[bool, typer.Option("--rejected", help="Only rows that were rejected.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 10,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Show only rejected rows.")] = False,
 ) -> None:
     """Show rows of a table, or every row in which a photo or face occurs."""
     from facerefs.pipeline.commands.inspect import print_rows
@@ -156,10 +156,10 @@ def verify(
         Path, typer.Argument(help="A build's folder, or a copy of its folder samples.", metavar="DIR")
     ],
     replay: Annotated[
-        int, typer.Option(min=0, max=1_000_000, help="How many degraded faces to make anew and compare.")
+        int, typer.Option(min=0, max=1_000_000, help="Number of degraded faces to make again and compare.")
     ] = 8,
 ) -> None:
-    """Check a training set: every byte, every sample, and some degraded faces made anew; status 1 if it has faults."""
+    """Check every byte and sample of a training set and make some degraded faces again; exit status 1 on a fault."""
     from facerefs.pipeline.commands.verify import verify_command
 
     if not verify_command(folder, replay):
@@ -168,7 +168,7 @@ def verify(
 
 @app.command()
 def doctor() -> None:
-    """Say which packages, engines and weights are there, and how to get those that are not."""
+    """Show which packages, engines and weights are installed, and how to get the missing ones."""
     from facerefs.pipeline.commands.doctor import print_doctor
 
     print_doctor()
@@ -180,8 +180,8 @@ def calibrate(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Photos of people whose names can be trusted, such as a folder with one sub-folder per person: "
-            "5 people and 40 photos at least. Any source of photos that need not be fetched: see below.",
+            help="Photos of people with reliable names, such as a folder with one sub-folder per person: at least "
+            "5 people and 40 photos. Any source whose photos need no download: see below.",
         ),
     ],
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
@@ -195,7 +195,7 @@ def calibrate(
         str | None, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
     ] = None,
 ) -> None:
-    """Measure what the cosines of an embedder mean, and print the settings to paste into a configuration."""
+    """Measure the similarity thresholds of an embedder, and print them as settings for a configuration file."""
     from facerefs.pipeline.commands.calibrate import calibrate_command
 
     calibrate_command(source, config, settings or [], engines)
@@ -203,18 +203,18 @@ def calibrate(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Its name, as `facerefs models` lists it.")],
-    run: Annotated[Path, typer.Option("--run", help="A new folder for checkpoints, log and pictures.")],
+    model: Annotated[str, typer.Argument(help="Name of the model, as `facerefs models` lists it.")],
+    run: Annotated[Path, typer.Option("--run", help="A new folder for checkpoints, log and images.")],
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="A build's folder, a folder of shards, or an address; may be repeated."),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Settings to begin with: paper (the default) or tiny (64 px, for a CPU)."),
+        typer.Option(help="Default settings: paper (if not given) or tiny (64 px, for a CPU)."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="When to end; short for --set loop.steps=N.")
+        int | None, typer.Option(min=1, help="Number of steps; short for --set loop.steps=N.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
     settings: Annotated[
@@ -222,12 +222,12 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as data.batch_size=8."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run, with its settings.")
+        bool, typer.Option("--resume", help="Continue from the run's newest checkpoint, with its settings.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if available.")] = None,
     workers: Annotated[
         int,
-        typer.Option(min=1, help="Processes that train together, by Ray Train, each with a GPU of its own."),
+        typer.Option(min=1, help="Processes that train together (Ray Train), each with its own GPU."),
     ] = 1,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
@@ -259,9 +259,9 @@ def train(
 
 @app.command()
 def models(
-    preset: Annotated[str, typer.Option(help="Whose sizes and settings: paper or tiny.")] = "paper",
+    preset: Annotated[str, typer.Option(help="Preset that is shown: paper or tiny.")] = "paper",
 ) -> None:
-    """Say what each model sees and how large it is, without computing anything."""
+    """Show the inputs and the size of each model, without computing anything."""
     from facerefs.pipeline.commands.models import print_models
 
     print_models(preset)
@@ -274,17 +274,17 @@ def settings(
         typer.Argument(
             metavar="SECTION",
             help="A section of the build's settings, such as analyse, or one setting, such as analyse.crop_size; all "
-            "if nothing is given. For those of a model write `train MODEL` or `train MODEL SECTION`.",
+            "settings if not given. For a model write `train MODEL` or `train MODEL SECTION`.",
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Whose defaults a model has: paper (if nothing is given) or tiny.")
+        str | None, typer.Option(help="Preset whose defaults are shown: paper (if not given) or tiny.")
     ] = None,
     form: Annotated[
         str,
         typer.Option(
             "--format",
-            help="table; yaml, a commented file for --config; or markdown, of everything the page docs/settings.md.",
+            help="table; yaml: a commented file for --config; or markdown: docs/settings.md if no SECTION is given.",
         ),
     ] = "table",
 ) -> None:
@@ -296,40 +296,40 @@ def settings(
 
 @app.command()
 def restore(
-    run: Annotated[Path, typer.Argument(help="The folder of a run of `facerefs train`, of a restorer.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a `facerefs train` run of a restoration model.")],
     source: Annotated[
-        Path, typer.Argument(help="A photo with a degraded face, or a folder of such.", metavar="INPUT")
+        Path, typer.Argument(help="A photo with a degraded face, or a folder of photos.", metavar="INPUT")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The restored face, or a folder for several.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output file, or a folder for several.")],
     reference: Annotated[
         list[Path] | None,
         typer.Option(
             "--reference",
-            help="A good photo of the same person, for models that look at one; may be repeated.",
+            help="A good photo of the same person, for models that use a reference; may be repeated.",
         ),
     ] = None,
     landmarks: Annotated[
         Path | None,
-        typer.Option(help="A run of `facerefs train landmarks`, which finds the points of degraded faces."),
+        typer.Option(help="A run of `facerefs train landmarks`, to find the landmarks of degraded faces."),
     ] = None,
     aligned: Annotated[
-        bool, typer.Option("--aligned", help="INPUT is aligned as the shards are: no face is looked for.")
+        bool, typer.Option("--aligned", help="INPUT is aligned like the faces in the shards: skip detection.")
     ] = False,
     outputs: Annotated[
         int,
         typer.Option(
             min=1,
             max=64,
-            help="Restored faces for each input (NAME-1.png, NAME-2.png ...), for models that give several.",
+            help="Number of restored faces per input (NAME-1.png, NAME-2.png ...), for stochastic models.",
         ),
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers of such models.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of stochastic models.")] = 0,
     pictures: Annotated[
         bool,
-        typer.Option("--pictures", help="Show what the model did: NAME-pictures.png beside each output."),
+        typer.Option("--pictures", help="Also write intermediate results to NAME-pictures.png."),
     ] = False,
     engines: Annotated[str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN).")] = "embedded",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is a GPU.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if available.")] = None,
 ) -> None:
     """Restore degraded faces with a trained model, blind or with photos of the same person."""
     from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
@@ -355,31 +355,31 @@ def restore(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(help="A new folder.")] = Path("demo"),
-    identities: Annotated[int, typer.Option(min=4, max=10_000, help="How many people.")] = 40,
-    per_identity: Annotated[int, typer.Option(min=4, max=1_000, help="Photos of each.")] = 8,
+    identities: Annotated[int, typer.Option(min=4, max=10_000, help="Number of people.")] = 40,
+    per_identity: Annotated[int, typer.Option(min=4, max=1_000, help="Photos per person.")] = 8,
     size: Annotated[int, typer.Option(min=256, max=4096, help="Side of a photo in pixels.")] = 640,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
-    """Render people, plant defects, build a training set, and say how many of the defects were found."""
+    """Render synthetic people, add defects, build a training set, and show how many of the defects were found."""
     from facerefs.pipeline.commands.demo.demo import run_demo
 
     run_demo(out, identities, per_identity, size, seed, workers)
 
 
 def main() -> None:
-    """The command `facerefs`: status 0, 1 if a run failed, 2 if the user must change something."""
+    """Run `facerefs`. Exit status: 0 for success, 1 if a run failed, 2 if the user must change something."""
     try:
         app()
     except UserError as error:
         _end(str(error), 2)
     except RunError as error:
         if error.details:
-            print(error.details, file=sys.stderr)  # noqa: T201 (the one place that ends a command)
+            print(error.details, file=sys.stderr)  # noqa: T201 (the one place that prints the error that ends a command)
         again = ". Nothing already written is lost: run the same command again to continue"
         _end(f"{error}{again if error.again else ''}", 1)
     except OSError as error:
-        _end(f"{error}. Nothing already written is lost: mend that, and run the same command again", 1)
+        _end(f"{error}. Nothing already written is lost: fix that, and run the same command again", 1)
 
 
 def _console() -> "Console":

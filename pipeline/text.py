@@ -1,4 +1,4 @@
-"""What strangers wrote (labels, file names, URLs, messages of decoders), made fit to be shown, and numbers."""
+"""Format text from untrusted sources (labels, file names, URLs, decoder messages) and numbers for display."""
 
 import math
 import unicodedata
@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 _LONGEST = 300
 _LONGEST_LINK = 2_000
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode's categories of what has no shape
-_JOINERS = "\u200c\u200d"  # which many scripts, and emoji, are written with
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories of invisible characters
+_JOINERS = "\u200c\u200d"  # used by many scripts and by emoji
 
 
 def shown(value: Any) -> Any:
-    """Text on one line, without control characters and overrides of direction, cut to 300 characters; all
-    other values, and markup, as they are."""
+    """The text on one line, without control characters and direction overrides, cut to 300 characters.
+    Markup and values that are not text are returned unchanged."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     short = value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
@@ -30,12 +30,12 @@ def _visible(character: str) -> str:
 
 
 def path(value: str) -> Markup:
-    """A path as `shown`, which may be broken into lines behind its slashes."""
+    """A path formatted by `shown`, with a possible line break after each slash."""
     return Markup("/<wbr>").join(str(shown(value)).split("/"))  # joining escapes the parts
 
 
 def web_link(url: str | None) -> str | None:
-    """The URL if it is one of the web (http or https, with a host) and of sane length, else None."""
+    """The URL if it is http or https, has a host and has at most 2,000 characters; else None."""
     if not url or len(url) > _LONGEST_LINK or not url.isprintable() or " " in url:
         return None
     try:
@@ -61,7 +61,7 @@ def size(number: int) -> str:
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """A number with that many decimals, an en dash where there is none."""
+    """A number rounded to `digits` decimals; an en dash for None and NaN."""
     if value is None or math.isnan(value):
         return "–"
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0 makes -0.0 plain 0

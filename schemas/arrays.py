@@ -1,4 +1,4 @@
-"""Types of NumPy arrays by their dtype; the shape stands in the docstring of each function."""
+"""Types of NumPy arrays by dtype; shapes are given in the docstrings of functions."""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""The definitions of sample and manifest as Markdown tables, for the dataset card and docs/shards.md."""
+"""Markdown tables of the definitions of sample and manifest, for the dataset card and docs/shards.md."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
@@ -20,7 +20,7 @@ from facerefs.schemas.sample import (
 
 
 def field_table(fields: Sequence[Field]) -> str:
-    """The fields of an object."""
+    """A Markdown table of the fields of an object."""
     lines = ["| field | type | unit | range | there | meaning |", "|---|---|---|---|---|---|"]
     for field in fields:
         cells = (field.kind.type, field.unit, field.kind.range, field.when or "always", field.meaning)
@@ -29,7 +29,7 @@ def field_table(fields: Sequence[Field]) -> str:
 
 
 def file_table(files: Iterable[tuple[SampleFile, Sequence[str]]]) -> str:
-    """The files of a sample, each kind with the extensions to show."""
+    """A Markdown table of the files of a sample. files: each kind with the extensions to show."""
     lines = ["| file | what it is |", "|---|---|"]
     for file, extensions in files:
         names = ", ".join(f"`KEY.{file.name(extension, 0)}`" for extension in extensions)
@@ -41,10 +41,10 @@ def file_table(files: Iterable[tuple[SampleFile, Sequence[str]]]) -> str:
 
 
 def json_tables() -> str:
-    """All that the JSON of a sample holds."""
+    """Markdown tables of all fields in the JSON of a sample."""
     parts = {
         "At the top:": field_table(SAMPLE),
-        "`target`, and each of `references`. What is unknown is left out, never null:": field_table(FACE),
+        "`target`, and each of `references`. Unknown values are left out, never null:": field_table(FACE),
         "Only in `target`:": field_table(TARGET[len(FACE) :]),
         "Only in each of `references`:": field_table(PAIR),
         "`boxes` of the target, each a square as left, top, right, bottom:": field_table(BOXES),
@@ -57,7 +57,7 @@ def json_tables() -> str:
 
 
 def operation_table() -> str:
-    """The operations of theta with the ranges of their fields."""
+    """A Markdown table of the operations of theta with the ranges of their fields."""
     lines = ["| `op` | other fields | what it does |", "|---|---|---|"]
     for name, operation in OPERATIONS.items():
         fields = "; ".join(f"`{field}` {_range(hint)}" for field, hint in HINTS[operation].items())

@@ -1,7 +1,7 @@
-"""Fields of a JSON object as data: name, type, unit, range and meaning, from which checks and tables are made.
+"""Definitions of the fields of a JSON object: name, type, unit, range and meaning. Checks and tables use them.
 
-A kind says what a value may be. Its `fault` is None for such a value, else one sentence that begins with the value's
-place, such as `target.yaw`: values may be a stranger's.
+A kind defines the allowed values. Its `fault` returns None for an allowed value, else one sentence that begins with
+the place of the value, such as `target.yaw`. Values are not trusted.
 """
 
 import re
@@ -18,18 +18,18 @@ ALWAYS = ""
 
 
 class Kind(Protocol):
-    """What a value may be."""
+    """The type and range of a value, with a check."""
 
     @property
     def type(self) -> str:
-        """Its type as tables show it, such as `68 x 2 numbers`."""
+        """The type as shown in tables, such as `68 x 2 numbers`."""
 
     @property
     def range(self) -> str:
-        """Its range as tables show it; empty if there is none."""
+        """The range as shown in tables; empty if there is none."""
 
     def fault(self, place: str, value: Any) -> str | None:
-        """What is wrong with a value: one sentence that begins with its place, or None."""
+        """None for an allowed value, else one sentence that begins with its place."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class Field:
     kind: Kind
     meaning: str
     unit: str = ""
-    when: str = ALWAYS  # or when it is there, such as `if the source says so`
+    when: str = ALWAYS  # or the condition under which it is present, such as `if the source says so`
 
     @property
     def required(self) -> bool:
-        """Whether it is in every object."""
+        """Whether the field is in every object."""
         return self.when == ALWAYS
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text that is not empty: at most so many characters, one of `choices`, or of a `form`, which `pattern` tests."""
+    """A non-empty text of at most `longest` characters: one of `choices`, or as `pattern`, which `form` describes."""
 
     longest: int = 512
     choices: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number; both ends are allowed."""
+    """An integer from `low` to `high`, both included; no upper bound if None."""
 
     low: int
     high: int | None = None
@@ -101,7 +101,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number; both ends are allowed, and a figure may lie beyond them by its `rounding`."""
+    """A finite number from `low` to `high`, both included, with a tolerance of `rounding`."""
 
     low: float
     high: float
@@ -124,7 +124,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Finite numbers in lists of this shape, none further from 0 than `farthest`."""
+    """Nested lists of finite numbers of this shape, with absolute values of at most `farthest`."""
 
     shape: tuple[int, ...]
     farthest: float
@@ -163,7 +163,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class UnitVector:
-    """Numbers whose squares have the sum 1, or nearly."""
+    """A vector of 1 to `longest` numbers with Euclidean length 1, up to `rounding`."""
 
     longest: int
     rounding: float = 0.01
@@ -196,7 +196,7 @@ class UnitVector:
 
 @dataclass(frozen=True)
 class Object:
-    """An object of these fields, and of no others unless `others` are allowed."""
+    """An object with these fields, and no others unless `others` is True."""
 
     fields: tuple[Field, ...]
     others: bool = False
@@ -226,7 +226,7 @@ class Object:
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list of values of one kind, of any length unless `longest` is given."""
+    """A list of values of one kind, of at most `longest` items; any length if None."""
 
     item: Kind
     longest: int | None = None
@@ -249,5 +249,5 @@ class ListOf:
 
 
 def figure(number: float) -> str:
-    """A number as ranges show it, with 4 decimals at most."""
+    """A number as text for ranges, with at most 4 decimals."""
     return f"{round(number, 4):.16g}"

@@ -1,7 +1,7 @@
-"""`manifest.json` of a training set: its files with sizes and hashes, and one hash over all of it. The one definition.
+"""`manifest.json` of a training set: its files with sizes and hashes, and one hash over all. The only definition.
 
-The build writes it last, `facerefs verify` reads all of it and believes nothing that was changed, and the stream reads
-the shards in it.
+The build writes it last; `facerefs verify` checks all of it and refuses a changed one; the stream reads its list of
+shards.
 """
 
 import hashlib
@@ -16,53 +16,53 @@ from facerefs.schemas.sample import SPLITS, VERSION
 
 MANIFEST_FILE = "manifest.json"
 MAX_BYTES = 64 << 20
-"""Of about 150,000 shards."""
+"""Maximum size of the file, enough for about 150,000 shards."""
 
 _SIZE = Whole(0, 1 << 60)
 _SHA256 = Text(64, pattern="[0-9a-f]{64}", form="64 digits, 0-9 and a-f")
-# Nothing that leads out of the folder.
+# No path separators: a name cannot lead out of the folder.
 _NAME = Text(205, pattern=r"[A-Za-z0-9_][A-Za-z0-9._-]*", form="a plain name")
 _TAR = Text(205, pattern=r"[A-Za-z0-9_][A-Za-z0-9._-]*\.tar", form="`SPLIT-NUMBER.tar`")
 
 FILE = (
-    Field("name", _NAME, "of a file beside the manifest"),
-    Field("bytes", _SIZE, "its size", "bytes"),
-    Field("sha256", _SHA256, "SHA-256 of its bytes"),
+    Field("name", _NAME, "name of a file in the folder of the manifest"),
+    Field("bytes", _SIZE, "size of the file", "bytes"),
+    Field("sha256", _SHA256, "SHA-256 of the file"),
 )
 SHARD = (
-    Field("name", _TAR, "of a tar beside the manifest"),
-    Field("split", Text(form=", ".join(SPLITS)), "of all its samples"),
-    Field("samples", _SIZE, "how many it holds"),
-    Field("bytes", _SIZE, "its size", "bytes"),
-    Field("sha256", _SHA256, "SHA-256 of its bytes"),
-    Field("index", Object(FILE), "the Parquet file that says where in it each sample lies"),
+    Field("name", _TAR, "name of a tar in the folder of the manifest"),
+    Field("split", Text(form=", ".join(SPLITS)), "split of all samples of the shard"),
+    Field("samples", _SIZE, "number of samples"),
+    Field("bytes", _SIZE, "size of the tar", "bytes"),
+    Field("sha256", _SHA256, "SHA-256 of the tar"),
+    Field("index", Object(FILE), "the Parquet file with the location of each sample in the tar"),
 )
 MANIFEST = (
-    Field("version", Whole(VERSION, VERSION), "of the format"),
+    Field("version", Whole(VERSION, VERSION), "version of the format"),
     Field(
-        "fingerprint", _SHA256, "SHA-256 of the manifest without this line: it names this very training set"
+        "fingerprint", _SHA256, "SHA-256 of the manifest without this line: it identifies exactly this set"
     ),
     Field(
         "recipe",
         Object((), others=True),
-        "all numbers that thetas were drawn from, as `shard.recipe` takes them",
+        "all numbers of the recipe that thetas were drawn from, in the form of `shard.recipe`",
     ),
     Field("seed", Whole(0), "`shard.seed`"),
-    Field("shards", ListOf(Object(SHARD)), "those with samples, in the order of their names"),
+    Field("shards", ListOf(Object(SHARD)), "shards with samples, sorted by name"),
     Field(
         "indexes_only",
         ListOf(Object(FILE)),
-        "indexes of shards whose samples were all rejected: they have no tar",
+        "indexes of shards without a tar, since all their samples were rejected",
     ),
     Field(
-        "documents", ListOf(Object(FILE)), "`photos.csv` and `croissant.json`; people may edit `README.md`"
+        "documents", ListOf(Object(FILE)), "`photos.csv` and `croissant.json`; the `README.md` may be edited"
     ),
 )
 
 
 @dataclass(frozen=True)
 class File:
-    """A file beside the manifest."""
+    """A file in the folder of the manifest."""
 
     name: str
     bytes: int
@@ -71,7 +71,7 @@ class File:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A shard, and the index that says where in it each sample lies."""
+    """A shard, and the index with the location of each sample in it."""
 
     name: str
     split: str
@@ -83,7 +83,7 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What lies in `samples/`, all of it a function of the tables alone."""
+    """The contents of `samples/`; they depend only on the tables."""
 
     version: int
     recipe: Mapping[str, Any]
@@ -94,20 +94,20 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over all of it, hashes of all files included: it names this very training set."""
+        """SHA-256 of the whole manifest, hashes of all files included: it identifies exactly this training set."""
         return hashlib.sha256(_text(asdict(self)).encode()).hexdigest()
 
 
 def written(manifest: Manifest) -> str:
-    """The manifest as text: JSON with sorted keys, its fingerprint in it."""
+    """The manifest as text: JSON with sorted keys, including the fingerprint."""
     return _text(asdict(manifest) | {"fingerprint": manifest.fingerprint})
 
 
 def parse(data: bytes) -> Manifest:
-    """A manifest from its bytes, which may be a stranger's.
+    """A manifest from its bytes, which are not trusted.
 
-    Raises ValueError with one sentence that goes on from its name: not JSON, of another version, fields that are
-    missing, unknown or wrong, or text that is not what `written` gives, fingerprint included: somebody changed it.
+    Raises ValueError with the rest of a sentence that begins with the file name: not JSON, another version, fields
+    that are missing, unknown or wrong, or a text or fingerprint that `written` would not give: it was changed.
     """
     tree = _tree(data)
     version = tree.get("version")
@@ -122,7 +122,7 @@ def parse(data: bytes) -> Manifest:
     manifest = Manifest(**tree | parts | {"shards": tuple(map(_shard, tree["shards"]))})
     try:
         unchanged = data.decode() == written(manifest) and fingerprint == manifest.fingerprint
-    except (ValueError, RecursionError) as error:  # numbers or depths in the recipe that no recipe has
+    except (ValueError, RecursionError) as error:  # numbers or nesting that no recipe has
         raise ValueError(f"is no manifest of version {VERSION} ({error!r:.100})") from None
     if not unchanged:
         raise ValueError("was changed after it was written: its fingerprint is of another manifest")
@@ -131,9 +131,9 @@ def parse(data: bytes) -> Manifest:
 
 
 def parse_shards(data: bytes) -> tuple[ShardFile, ...]:
-    """The shards in a manifest, whatever else is in it: those of other versions may say more, or less.
+    """The shards in a manifest; all other fields are ignored, since other versions may have more or fewer.
 
-    Raises ValueError with one sentence that goes on from its name.
+    Raises ValueError with the rest of a sentence that begins with the file name.
     """
     entry = Object((*SHARD[:-1], Field("index", Object(FILE, others=True), "")), others=True)
     tree = _tree(data)
@@ -168,7 +168,7 @@ def _shard(entry: Mapping[str, Any]) -> ShardFile:
 
 
 def _check_names(manifest: Manifest) -> None:
-    """Each file once, each shard of its split, and each index beside its shard."""
+    """Raise ValueError unless file names are unique, and each shard is named by its split, each index by its shard."""
     names = [shard.name for shard in manifest.shards]
     names += [file.name for file in (*manifest.indexes_only, *manifest.documents)]
     if len(set(names)) < len(names):

@@ -1,7 +1,7 @@
-"""The operations that degrade a face, each a small typed record that checks itself.
+"""The operations that degrade a face, each a small typed record that validates itself.
 
 Kernels have an odd number of taps; angles turn from x towards y, which points down; noise and shifts are on the
-scale 0 to 255. Every record holds all that is needed to do the same again.
+scale 0 to 255. A record holds everything that is needed to repeat the operation exactly.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get
 
 
 class Range(NamedTuple):
-    """The least and the greatest value; both are allowed."""
+    """The minimum and the maximum of a value; both are allowed."""
 
     low: float
     high: float
@@ -23,13 +23,13 @@ SigmaPx: TypeAlias = Annotated[float, Range(0.01, 1_000)]
 Angle: TypeAlias = Annotated[float, Range(-math.tau, math.tau)]
 Beta: TypeAlias = Annotated[float, Range(0.1, 20)]
 Shift: TypeAlias = Annotated[float, Range(-255, 255)]
-Seed: TypeAlias = Annotated[int, Range(0, 2**53 - 1)]  # any JSON reader holds it exactly
+Seed: TypeAlias = Annotated[int, Range(0, 2**53 - 1)]  # any JSON reader represents it exactly
 Factor: TypeAlias = Annotated[float, Range(0, 10)]
 ResizeMode: TypeAlias = Literal["bilinear", "bicubic", "area", "bicubic_antialias"]
 
 
 class _Checked:
-    """What all records do: they refuse what they do not mean, with ValueError and one sentence."""
+    """Base of all records: raises ValueError with one sentence for a value of the wrong type or out of range."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -37,12 +37,12 @@ class _Checked:
 
 @dataclass(frozen=True)
 class Mirror(_Checked):
-    """Left and right exchanged. Around a theta, (Mirror, ..., Mirror) is what a flipped face needs."""
+    """Horizontal flip. The theta of a flipped face is (Mirror, *theta, Mirror): its result is flipped likewise."""
 
 
 @dataclass(frozen=True)
 class Blur(_Checked):
-    """Gaussian blur; sigmas along and across an axis turned by `angle_rad`."""
+    """Gaussian blur; the sigmas are along and across an axis rotated by `angle_rad`."""
 
     taps: Taps
     sigma_x_px: SigmaPx
@@ -52,7 +52,7 @@ class Blur(_Checked):
 
 @dataclass(frozen=True)
 class GeneralisedBlur(_Checked):
-    """Generalised Gaussian, exp(-d^(2 beta) / 2) of the Gaussian's distance d: heavy-tailed below beta 1."""
+    """Generalised Gaussian kernel, exp(-d^(2 beta) / 2) of the Gaussian's distance d: heavy-tailed for beta < 1."""
 
     taps: Taps
     sigma_x_px: SigmaPx
@@ -74,7 +74,7 @@ class PlateauBlur(_Checked):
 
 @dataclass(frozen=True)
 class SincBlur(_Checked):
-    """Circular low-pass filter with a sharp edge at `cutoff_rad` per pixel: rings, as after over-sharpening."""
+    """Circular low-pass (sinc) filter with cutoff `cutoff_rad` per pixel: gives ringing, as after over-sharpening."""
 
     taps: Taps
     cutoff_rad: Annotated[float, Range(0.01, math.pi)]
@@ -82,7 +82,7 @@ class SincBlur(_Checked):
 
 @dataclass(frozen=True)
 class MotionBlur(_Checked):
-    """Blur along a straight line of `length_px`, turned by `angle_rad`."""
+    """Motion blur along a straight line of `length_px`, rotated by `angle_rad`."""
 
     taps: Taps
     length_px: Annotated[float, Range(1, 511)]
@@ -96,7 +96,7 @@ class MotionBlur(_Checked):
 
 @dataclass(frozen=True)
 class Resize(_Checked):
-    """Resize to a size in pixels; `bicubic_antialias` is MATLAB's, the others are OpenCV's."""
+    """Resize to a size in pixels; `bicubic_antialias` as in MATLAB, the other modes as in OpenCV."""
 
     out_w: Pixels
     out_h: Pixels
@@ -105,7 +105,7 @@ class Resize(_Checked):
 
 @dataclass(frozen=True)
 class Noise(_Checked):
-    """Gaussian noise of `sigma`, the same for all channels if `gray`; then clipped."""
+    """Additive Gaussian noise with standard deviation `sigma`, the same for all channels if `gray`; then clipped."""
 
     sigma: Annotated[float, Range(0, 255)]
     gray: bool
@@ -114,7 +114,7 @@ class Noise(_Checked):
 
 @dataclass(frozen=True)
 class PoissonNoise(_Checked):
-    """Shot noise at 256 photons for white, times `scale`, that of the luma for all channels if `gray`; then clipped."""
+    """Shot noise at 256 photons for white, times `scale`; if `gray`, the luma's for all channels; then clipped."""
 
     scale: Annotated[float, Range(0, 20)]
     gray: bool
@@ -140,28 +140,28 @@ class ColourShift(_Checked):
 
 @dataclass(frozen=True)
 class Brightness(_Checked):
-    """All channels times `factor`; then clipped."""
+    """All channels multiplied by `factor`; then clipped."""
 
     factor: Factor
 
 
 @dataclass(frozen=True)
 class Contrast(_Checked):
-    """Away from (or towards) the image's mean luma, `factor` times as far; then clipped."""
+    """The difference of each value to the image's mean luma is multiplied by `factor`; then clipped."""
 
     factor: Factor
 
 
 @dataclass(frozen=True)
 class Saturation(_Checked):
-    """Away from (or towards) each pixel's luma, `factor` times as far; then clipped."""
+    """The difference of each value to the pixel's luma is multiplied by `factor`; then clipped."""
 
     factor: Factor
 
 
 @dataclass(frozen=True)
 class Hue(_Checked):
-    """Hue turned by a share of the colour circle."""
+    """Hue rotated by `turn`, a fraction of the colour circle."""
 
     turn: Annotated[float, Range(-0.5, 0.5)]
 
@@ -233,6 +233,6 @@ def shown(value: Any) -> str:
     """A short, printable form of any value, for an error message."""
     try:
         text = ascii(value)
-    except RecursionError:  # of lists in lists in lists
+    except RecursionError:  # deeply nested lists
         return "..."
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,7 +1,7 @@
-"""File names as text that any table can hold, and back.
+"""Convert file names to text that every table can store, and back.
 
-A file name on Linux is any bytes; a Parquet string is UTF-8. What is no UTF-8 is written as `\\xNN`, and so
-that this can be undone, a backslash is written twice. All other names stay as they are.
+A file name on Linux may contain any bytes; a Parquet string is UTF-8. Bytes that are not UTF-8 are written as
+`\\xNN`, and a backslash is doubled, so that the text can be converted back. All other names are unchanged.
 """
 
 import os
@@ -11,12 +11,12 @@ _ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 
 
 def text_of_path(path: str) -> str:
-    """A path as `os` gives it (odd bytes as surrogates) -> valid UTF-8 text, another for every path."""
+    """Valid UTF-8 text, unique for each path. path: as `os` returns it, with undecodable bytes as surrogates."""
     return os.fsencode(path).replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
 
 
 def path_of_text(text: str) -> str:
-    """Undo `text_of_path`: the path to give to `open`."""
+    """The path for `open`: the inverse of `text_of_path`."""
     return os.fsdecode(_ESCAPE.sub(_byte, text.encode()))
 
 

@@ -1,12 +1,12 @@
-"""The reasons for which a row does not go on."""
+"""The reasons for rejecting a row."""
 
 from enum import StrEnum
 
 
 class Reject(StrEnum):
-    """A reason, as stored in the `reject` column; `sentence` says it to a person.
+    """A reason as stored in the column `reject`; `sentence` describes it to a user.
 
-    A `transient` one may have healed when it is tried again.
+    transient: whether a new attempt may succeed.
     """
 
     sentence: str
@@ -78,7 +78,7 @@ class Reject(StrEnum):
     FACE_TURNED = "face_turned", "the head is turned further than the limit"
     LOW_QUALITY = "low_quality", "NIQE or BRISQUE of the face is worse than the limit"
     # cluster
-    UNLABELLED = "unlabelled", "nobody said who the photo shows"
+    UNLABELLED = "unlabelled", "the source does not name the person in the photo"
     WRONG_LABEL = "wrong_label", "the face does not belong to the person whom the label names"
     NO_IDENTITY = "no_identity", "the face resembles too few others to make a person"
     SECOND_NAME = "second_name", "the same shot is in the set under another name"

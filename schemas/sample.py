@@ -1,9 +1,8 @@
-"""What a sample holds: its files, every field of its JSON, and the limits. The one definition.
+"""The format of a sample: its files, every field of its JSON, and the limits. The only definition.
 
-The shard stage writes it, the stream reads it, `facerefs verify` holds each sample against it, and the dataset card,
-Croissant and the tables of docs/shards.md are made from it. Two parts of the JSON have their fields elsewhere: the
-operations of theta, which are records with ranges of their own, in `schemas/operations.py`; and what lies around
-samples, in `schemas/manifest.py`.
+The shard stage writes this format, the stream reads it, `facerefs verify` checks each sample against it, and the
+dataset card, Croissant and the tables of docs/shards.md are made from it. Defined elsewhere: the operations of theta,
+records with their own ranges, in `schemas/operations.py`; and the manifest, in `schemas/manifest.py`.
 """
 
 import json
@@ -16,18 +15,18 @@ from facerefs.schemas.operations import shown
 from facerefs.schemas.theta import from_records
 
 VERSION = 2
-"""Of the format of samples and manifest; it stands in the manifest. Raise it when readers of before would err."""
+"""Version of the format of samples and manifest, stored in the manifest. Raise it if old readers would misread it."""
 
 MAX_JSON_BYTES = 4 << 20
 MAX_IMAGE_BYTES = 64 << 20
 MAX_SIDE_PX = 4096
-"""Of every image: a face has 512 or 1024 px, and a recipe enlarges it to at most four times as many."""
+"""Maximum side of every image: a face has 512 or 1024 px, and a recipe enlarges it at most four times."""
 MAX_REFERENCES = 64
 MAX_OPERATIONS = 200
-"""Of a theta: 8 rounds of at most 10, and an ending."""
+"""Maximum length of a theta: 8 passes of at most 10 operations, and a final pass."""
 MAX_EMBEDDING = 4096
 MAX_NAME = 1024
-"""Characters of an identity or a label; sources cut none that is within."""
+"""Maximum length of an identity or a label in characters; sources do not shorten names within it."""
 _MAX_TEXT = 16_384  # characters: keys and URLs have at most 8 KiB each
 _FARTHEST_PX = 1e6
 
@@ -41,7 +40,7 @@ class ImageType(NamedTuple):
     """An image format of samples."""
 
     extension: str
-    pillow: str  # its name in Pillow
+    pillow: str  # name of the format in Pillow
     mime: str
     lossless: bool
 
@@ -57,9 +56,10 @@ _LOSSLESS = tuple(one.extension for one in IMAGE_TYPES.values() if one.lossless)
 
 @dataclass(frozen=True)
 class SampleFile:
-    """A kind of file: `KEY.gt.jpg`, where `gt` is the kind, or `KEY.ref0.jpg` for those of which there are several.
+    """A kind of file in a sample: `KEY.gt.jpg`, where `gt` is the kind; `KEY.ref0.jpg` if the kind is numbered.
 
-    The kind `json` is `KEY.json`. Where a sample holds several extensions, readers take the first of `extensions`.
+    The kind `json` is `KEY.json`. If a sample has a file with several extensions, readers use the first in
+    `extensions`.
     """
 
     kind: str
@@ -70,20 +70,20 @@ class SampleFile:
     when: str = ALWAYS
 
     def name(self, extension: str, number: int | None = None) -> str:
-        """The name of a file, after the key and its dot."""
+        """The name of a file after the key and the dot, such as `ref0.jpg`."""
         return extension if self.kind == extension else f"{self.numbered_kind(number)}.{extension}"
 
     def find(self, files: Collection[str], number: int | None = None) -> str | None:
-        """The file among these names, None if there is none."""
+        """The name of this file among `files`, None if it is not there."""
         names = (self.name(extension, number) for extension in self.extensions)
         return next((name for name in names if name in files), None)
 
     def numbered_kind(self, number: int | None) -> str:
-        """The kind, such as `gt` or `ref0`."""
+        """The kind with its number if it has one, such as `gt` or `ref0`."""
         return f"{self.kind}{number}" if self.numbered and number is not None else self.kind
 
     def says(self, number: int | None = None) -> str:
-        """What the file is, in a sentence: of that number, or of any number i."""
+        """A sentence that describes the file with this number, or with a general number `i`."""
         return self.meaning.format(i="i" if number is None else number)
 
 
@@ -92,7 +92,7 @@ DEGRADED = SampleFile(
     "lq",
     _ANY_IMAGE,
     "The degraded face, at its low resolution.",
-    "What theta's last operation left: its very JPEG, or PNG if not every theta of the recipe ends with JPEG.",
+    "The output of theta's last operation: exactly its JPEG, or PNG if not every theta of the recipe ends with JPEG.",
 )
 JSON = SampleFile(
     "json", ("json",), "Identity, landmarks, boxes, embedding, theta, and where each photo comes from."
@@ -101,7 +101,7 @@ REFERENCE = SampleFile(
     "ref",
     _ANY_IMAGE,
     "Reference {i} of the same person, 0 is the best.",
-    "As large as the ground truth. One whose entry in the JSON has a `synthesis` is made from the target.",
+    "As large as the ground truth. If its entry in the JSON has a `synthesis`, it is made from the target.",
     numbered=True,
     when="as many as the JSON lists",
 )
@@ -110,7 +110,7 @@ MASK = SampleFile(
     _LOSSLESS,
     "Where the face is in the ground truth: 255, elsewhere 0.",
     "Gray, as large as the ground truth.",
-    when="the stream reads it; no build writes one, and `facerefs verify` wants none",
+    when="optional: the stream reads it; builds do not write it, and `facerefs verify` refuses it",
 )
 REFERENCE_MASK = SampleFile(
     "mask",
@@ -120,12 +120,12 @@ REFERENCE_MASK = SampleFile(
     when=MASK.when,
 )
 FILES = (GROUND_TRUTH, DEGRADED, JSON, REFERENCE)
-"""Those that a build writes, and that readers find in each sample."""
+"""The files that a build writes and that are in every sample."""
 READ_FILES = (*FILES, MASK, REFERENCE_MASK)
 
 
 def kinds_of(references: int) -> list[str]:
-    """The kinds of the files of a sample with so many references, sorted."""
+    """The sorted kinds of the files of a sample with this number of references."""
     numbered = [REFERENCE.numbered_kind(number) for number in range(references)]
     return sorted([*(file.kind for file in FILES if not file.numbered), *numbered])
 
@@ -146,52 +146,52 @@ LANDMARKS = Numbers((68, 2), _FARTHEST_PX)
 EMBEDDING = UnitVector(MAX_EMBEDDING)
 
 FACE = (
-    Field("face", KEY, "id of the face: 16 digits of the photo's SHA-256, `-`, and which face of the photo"),
+    Field("face", KEY, "id of the face: 16 digits of the photo's SHA-256, `-`, and the number of the face"),
     Field(
         "image",
         Text(64, pattern="[0-9a-f]{64}", form="64 digits, 0-9 and a-f"),
         "SHA-256 of the photo's bytes",
     ),
     Field("key", _TEXT, "the photo in its source: its relative path, or label and URL"),
-    Field("url", _TEXT, "where the photo was found", when=IF_STATED),
-    Field("page", _TEXT, "the page about the photo", when=IF_STATED),
-    Field("licence", _TEXT, "of the photo", when=IF_STATED),
-    Field("attribution", _TEXT, "whom the licence wants named", when=IF_STATED),
-    Field("label", NAME, "who the source says the photo shows", when=IF_STATED),
-    Field("crop_size", Whole(1, MAX_SIDE_PX), "side of the aligned face", "px"),
+    Field("url", _TEXT, "URL of the photo", when=IF_STATED),
+    Field("page", _TEXT, "URL of the page about the photo", when=IF_STATED),
+    Field("licence", _TEXT, "licence of the photo", when=IF_STATED),
+    Field("attribution", _TEXT, "author, to be named as the licence requires", when=IF_STATED),
+    Field("label", NAME, "name of the person, from the source", when=IF_STATED),
+    Field("crop_size", Whole(1, MAX_SIDE_PX), "side length of the aligned face", "px"),
     Field(
         "landmarks",
         LANDMARKS,
-        "x and y of the 68 points of iBUG 300-W; pixel centres lie at whole numbers",
+        "x and y of the 68 points of iBUG 300-W; pixel centres are at whole numbers",
         "px of the aligned face",
     ),
     Field(
         "transform",
         Numbers((6,), 1e9),
-        "2 x 3 affine map, row by row: pixels of the upright photo to those of the aligned face",
+        "2 x 3 affine matrix, row by row: maps pixels of the upright photo to pixels of the aligned face",
         when=OF_PHOTOS,
     ),
-    Field("embedding", EMBEDDING, "identity embedding; D is the embedder's", when=OF_PHOTOS),
-    Field("yaw", _DEGREES, "of the head; positive: towards the right edge of the photo", "degrees"),
-    Field("pitch", _DEGREES, "of the head; positive: up", "degrees"),
-    Field("roll", _DEGREES, "of the head in the photo; positive: clockwise", "degrees", OF_PHOTOS),
+    Field("embedding", EMBEDDING, "identity embedding; D depends on the embedder", when=OF_PHOTOS),
+    Field("yaw", _DEGREES, "yaw of the head; positive: towards the right edge of the photo", "degrees"),
+    Field("pitch", _DEGREES, "pitch of the head; positive: up", "degrees"),
+    Field("roll", _DEGREES, "roll of the head in the photo; positive: clockwise", "degrees", OF_PHOTOS),
     Field(
         "face_px",
         Number(0, _FARTHEST_PX),
-        "side of the aligned face's square in the photo",
+        "side length of the aligned face's square in the photo",
         "px of the photo",
     ),
-    Field("detector", _ENGINE, "the engine that found the face", when=OF_PHOTOS),
-    Field("landmarker", _ENGINE, "the engine that found the landmarks", when=OF_PHOTOS),
-    Field("embedder", _ENGINE, "the engine that made the embedding", when=OF_PHOTOS),
+    Field("detector", _ENGINE, "engine that found the face", when=OF_PHOTOS),
+    Field("landmarker", _ENGINE, "engine that found the landmarks", when=OF_PHOTOS),
+    Field("embedder", _ENGINE, "engine that computed the embedding", when=OF_PHOTOS),
 )
-"""Of a target and of each reference. An unknown one is left out, never null."""
+"""The fields of a target and of each reference. Unknown values are left out, never null."""
 
 BOXES = (
     Field(
         "left_eye",
         BOX,
-        "around the eye on the left of the image, the person's right one",
+        "around the eye on the left of the image, the person's right eye",
         "px of the aligned face",
     ),
     Field("right_eye", BOX, "around the eye on the right of the image", "px of the aligned face"),
@@ -202,18 +202,18 @@ BOXES = (
 SYNTHESIS = (
     Field("yaw_deg", Number(-15, 15), "added to the target's yaw", "degrees"),
     Field("pitch_deg", Number(-10, 10), "added to the target's pitch", "degrees"),
-    Field("smile", Number(-1, 1), "corners of the mouth: 1 up and out, -1 down and in"),
+    Field("smile", Number(-1, 1), "shift of the corners of the mouth: 1 up and out, -1 down and in"),
     Field(
         "light_azimuth_deg",
         Number(-90, 90),
-        "of an added light: positive from the right of the photo",
+        "azimuth of an added light: positive from the right of the photo",
         "degrees",
     ),
-    Field("light_elevation_deg", Number(-60, 80), "of the added light: positive from above", "degrees"),
-    Field("light_strength", Number(0, 1), "of the added light: 0 none, 1 strong shading"),
-    Field("gain", Number(0.6, 1.6), "of brightness"),
-    Field("warmth", Number(-1, 1), "-1 cool to 1 warm"),
-    Field("ageing", Number(-1, 1), "of the skin's texture: -1 smooth to 1 rough"),
+    Field("light_elevation_deg", Number(-60, 80), "elevation of that light: positive from above", "degrees"),
+    Field("light_strength", Number(0, 1), "strength of that light: 0 none, 1 strong shading"),
+    Field("gain", Number(0.6, 1.6), "brightness factor"),
+    Field("warmth", Number(-1, 1), "colour temperature: -1 cool to 1 warm"),
+    Field("ageing", Number(-1, 1), "skin texture: -1 smooth to 1 rough"),
 )
 """How a reference was made from its target."""
 
@@ -222,7 +222,7 @@ PAIR = (
     Field(
         "landmark_distance",
         Number(0, _FARTHEST_PX),
-        "mean L1 distance of the 68 points to the target's",
+        "mean L1 distance between its 68 landmarks and those of the target",
         "sides of the aligned face",
         OF_PHOTOS,
     ),
@@ -232,14 +232,14 @@ PAIR = (
     Field(
         "pose_gap",
         Number(0, 360),
-        "the larger of the gaps in yaw and pitch to the target's",
+        "the larger of the differences in yaw and in pitch to the target",
         "degrees",
         OF_PHOTOS,
     ),
     Field("strategy", _ENGINE, "how the reference was chosen: `select.strategy`, or `synthesised`"),
     Field("synthesis", Object(SYNTHESIS), "how the reference was made from the target", when=OF_SYNTHESISED),
 )
-"""What a reference has beside the fields of a face."""
+"""The additional fields of a reference."""
 
 
 @dataclass(frozen=True)
@@ -267,9 +267,9 @@ class ThetaList:
 TARGET = (*FACE, Field("boxes", Object(BOXES), "boxes of eyes and mouth"))
 REFERENCES = ListOf(Object((*FACE, *PAIR)), MAX_REFERENCES)
 SAMPLE = (
-    Field("key", KEY, "of the sample: the id of the target's face"),
-    Field("split", Text(choices=SPLITS), "nobody is in two of them"),
-    Field("identity", NAME, "who target and references show"),
+    Field("key", KEY, "key of the sample: the id of the target's face"),
+    Field("split", Text(choices=SPLITS), "split; no person is in two splits"),
+    Field("identity", NAME, "the person in target and references"),
     Field(
         "recipe",
         Text(40, pattern="[a-z][a-z0-9_-]*", form="a-z, 0-9, `_` and `-`, at most 40"),
@@ -283,7 +283,7 @@ SAMPLE = (
 
 
 def read_json(data: bytes) -> dict[str, Any]:
-    """The object that a sample's JSON holds. Raises ValueError with one sentence: too long, or no object of JSON."""
+    """The JSON object of a sample. Raises ValueError with one sentence if it is too long or not a JSON object."""
     if len(data) > MAX_JSON_BYTES:
         raise ValueError(f"the JSON has {len(data)} bytes, at most {MAX_JSON_BYTES} are read")
     try:
@@ -296,7 +296,7 @@ def read_json(data: bytes) -> dict[str, Any]:
 
 
 def json_fault(record: Any) -> str | None:
-    """What in a sample's JSON is not as defined here, in one sentence; None if all is."""
+    """The first fault of a sample's JSON against this definition, in one sentence; None if there is none."""
     if fault := Object(SAMPLE).fault("", record):
         return fault
     faces = {"target": record["target"]}

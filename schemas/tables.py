@@ -1,10 +1,10 @@
 """The tables of a build: one pyarrow schema each, in the order in which they are written.
 
-A row is never deleted: it is rejected, and `reject` (null for rows that go on) holds the reason, one of
-`facerefs.schemas.reject.Reject`; `reject_detail` holds what the decoder or the rule said.
+Rows are never deleted but rejected: `reject` (null for accepted rows) holds the reason, one of
+`facerefs.schemas.reject.Reject`; `reject_detail` holds the message of the decoder or the rule.
 
-A `BLOB` column names bytes by file, offset and length. Its path is relative to the build's folder for bytes
-that we wrote, and absolute for photos that are referenced where they lie.
+A `BLOB` column refers to bytes by file, offset and length. Its path is relative to the build's folder for bytes
+that the build wrote, and absolute for photos that stay in place.
 """
 
 import math
@@ -16,9 +16,9 @@ from facerefs.schemas.sample import FACE, PAIR
 
 BLOB = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
 MAX_BLOB_BYTES = 256 << 20
-"""Longer ones are not read, so that a part fits into memory."""
+"""Maximum length of a blob; longer ones are not read, so that a part fits into memory."""
 LANDMARKS = pa.list_(pa.float32(), 136)
-"""68 points as x0, y0, x1, y1, ... in pixels; pixel centres lie at whole numbers."""
+"""68 points as x0, y0, x1, y1, ... in pixels; pixel centres are at whole numbers."""
 BOX = pa.list_(pa.float32(), 4)
 """left, top, right, bottom in upright photo pixels"""
 
@@ -47,16 +47,16 @@ SOURCES = pa.schema(
         ("page", pa.string()),
         ("licence", pa.string()),
         ("attribution", pa.string()),
-        ("label", pa.string()),  # who the photo is said to show
-        ("box", BOX),  # where in the photo that person is said to be
-        ("sha256", pa.string()),  # that the bytes are said to have, hexadecimal
-        ("provenance", pa.string()),  # every further column of the source, as a JSON object
-        ("photo", BLOB),  # where the bytes lie, for a local source
-        ("modified_ns", pa.int64()),  # so that a photo which changed is read again
+        ("label", pa.string()),  # name of the person in the photo, from the source
+        ("box", BOX),  # box of that person in the photo, from the source
+        ("sha256", pa.string()),  # expected SHA-256 of the bytes, hexadecimal
+        ("provenance", pa.string()),  # all other columns of the source, as a JSON object
+        ("photo", BLOB),  # location of the bytes, for a local source
+        ("modified_ns", pa.int64()),  # so that a changed photo is read again
         *_REJECT,
     ]
 )
-"""What the source says of each photo. Tables of photos and faces do not repeat it: who needs it joins it by `key`."""
+"""The source's metadata of each photo. Tables of photos and faces do not repeat it: join it by `key` if needed."""
 
 DOWNLOADS = pa.schema(
     [
@@ -65,31 +65,31 @@ DOWNLOADS = pa.schema(
         ("final_url", pa.string()),  # after redirects
         ("status", pa.int32()),  # HTTP status of the last answer; null if there was none
         ("attempts", pa.int32()),
-        ("ms", pa.int32()),  # from the first attempt to the last byte, waits for the host's turn excepted
+        ("ms", pa.int32()),  # from the first attempt to the last byte, without waiting for the rate limiter
         ("fetched_at", pa.string()),  # UTC, ISO 8601
-        ("content_type", pa.string()),  # as the host says
+        ("content_type", pa.string()),  # from the response header
         ("etag", pa.string()),
         ("last_modified", pa.string()),
         ("robots", pa.string()),  # allowed, disallowed, none, unknown, ignored
-        ("opt_out", pa.string()),  # the statement that was found, honoured or not
+        ("opt_out", pa.string()),  # the opt-out statement that was found, obeyed or not
         ("sha256", pa.string()),  # of the bytes
         ("photo", BLOB),
         *_REJECT,
     ]
 )
-"""What became of each URL. The only table of which two runs differ: in times, and where a host changed its mind."""
+"""The result of each URL. The only table that differs between two runs: in times and changed host responses."""
 
 IMAGES = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
-        ("id", pa.string()),  # SHA-256 of the bytes, hexadecimal; null if they could not be had
+        ("id", pa.string()),  # SHA-256 of the bytes, hexadecimal; null if they could not be read
         ("format", pa.string()),  # as Pillow names it: JPEG, PNG, WEBP ...
         ("bytes", pa.int64()),
         ("width", pa.int32()),  # upright, after EXIF orientation
         ("height", pa.int32()),
         ("phash", pa.uint64()),
         ("phash_mirror", pa.uint64()),  # of the mirror image
-        ("detail_hash", pa.binary(32)),  # 256 bits, to tell copies from photos that merely look alike
+        ("detail_hash", pa.binary(32)),  # 256 bits, to distinguish copies from merely similar photos
         ("photo", BLOB),
         *_REJECT,
     ]
@@ -105,7 +105,7 @@ DUPLICATES = pa.schema(
         ("kept_key", pa.string()),
         ("kept_label", pa.string()),
         ("kind", pa.string()),  # kept, exact, near, mirror
-        ("distance", pa.int32()),  # of the perceptual hashes, in bits, to the kept photo
+        ("distance", pa.int32()),  # of the perceptual hash to that of the kept photo, in bits
         ("why", pa.string()),  # why the other one was kept
         ("reject", pa.string()),
     ]
@@ -143,41 +143,41 @@ FACES = pa.schema(
 LABELS = pa.schema(
     [
         pa.field("face", pa.string(), nullable=False),
-        ("label", pa.string()),  # whom the source means by it; null for nobody
+        ("label", pa.string()),  # name of the person, from the source; null if there is none
         *_REJECT,
     ]
 )
-"""Of each face that was found; a table of its own, so that other labels find no face anew."""
+"""The label of each detected face; a separate table, so that changed labels need no new face detection."""
 
 COPIES = pa.schema(
     [
         pa.field("face", pa.string(), nullable=False),  # the smaller id of the two
         pa.field("other", pa.string(), nullable=False),
-        ("kind", pa.string()),  # copy: one shot; unsure: one shot, if a person says so
+        ("kind", pa.string()),  # copy: the same shot; unsure: the same shot only if an override confirms it
         ("mirrored", pa.bool_()),
-        ("hash_distance", pa.int32()),  # bits between the hashes of the crops, the nearer way round
+        ("hash_distance", pa.int32()),  # bits between the hashes of the crops, the minimum over mirroring
         ("landmark_distance", pa.float32()),  # mean L1 over the 68 points, as a share of the crop's side
         ("similarity", pa.float32()),  # cosine
-        ("certainty", pa.float32()),  # 0: on the edge of being decided otherwise; 1: a person said so
+        ("certainty", pa.float32()),  # 0: at the decision threshold; 1: decided by an override
         ("why", pa.string()),
         *_REJECT,
     ]
 )
-"""Pairs of faces that show one shot, under whatever names."""
+"""Pairs of faces that show the same shot, with the same name or different names."""
 
 IDENTITIES = pa.schema(
     [
         pa.field("face", pa.string(), nullable=False),
         ("label", pa.string()),
-        ("identity", pa.string()),  # null if the face belongs to nobody
+        ("identity", pa.string()),  # null if the face is assigned to no person
         ("decision", pa.string()),  # kept, corrected, merged, split, discovered, dropped
         (
             "similarity",
             pa.float32(),
-        ),  # cosine to the centre of the face's own identity (or label, if dropped)
+        ),  # cosine to the centroid of the face's own identity (or label, if dropped)
         ("other", pa.string()),  # the nearest other identity
         ("other_similarity", pa.float32()),
-        ("certainty", pa.float32()),  # 0: on the edge of being decided otherwise; 1: a person said so
+        ("certainty", pa.float32()),  # 0: at the decision threshold; 1: decided by an override
         ("forced", pa.bool_()),  # by `overrides.csv`
         ("why", pa.string()),
         ("reject", pa.string()),
@@ -187,14 +187,14 @@ IDENTITIES = pa.schema(
 PAIRS = pa.schema(
     [
         pa.field("target", pa.string(), nullable=False),  # a face
-        ("reference", pa.string()),  # a face; null if there is none
+        ("reference", pa.string()),  # a face; null if the target has no reference
         ("identity", pa.string()),
         ("rank", pa.int32()),  # 0 is the best; null if rejected
         ("landmark_distance", pa.float32()),  # mean L1 over the 68 points, as a share of the crop's side
         ("similarity", pa.float32()),  # cosine
-        ("pose_gap", pa.float32()),  # degrees, the larger of the gaps in yaw and pitch
+        ("pose_gap", pa.float32()),  # degrees, the larger of the differences in yaw and in pitch
         ("strategy", pa.string()),
-        ("synthesis", pa.string()),  # JSON of how the reference is made from the target; null for a photo
+        ("synthesis", pa.string()),  # JSON: how it is synthesised from the target; null for a photo
         ("target_part", pa.string()),  # the part of `faces` that holds the target
         ("reference_part", pa.string()),
         *_REJECT,
@@ -220,14 +220,14 @@ SAMPLES = pa.schema(
 
 OVERRIDES = pa.schema(
     [
-        ("line", pa.int32()),  # in `overrides.csv`; of two that contradict each other the later one holds
+        ("line", pa.int32()),  # in `overrides.csv`; the later of two contradicting lines wins
         ("decision", pa.string()),  # keep, drop, same, different, copy
         ("what", pa.string()),  # id of a face, id or key of a photo, or a name: of a label or an identity
         ("other", pa.string()),
         *_REJECT,
     ]
 )
-"""What a person decided, as `overrides.csv` in the build's folder has it."""
+"""The decisions of the user in `overrides.csv` in the build's folder."""
 
 TABLES: dict[str, pa.Schema] = {
     "sources": SOURCES,
@@ -245,7 +245,7 @@ TABLES: dict[str, pa.Schema] = {
 
 
 BUNDLE = pa.list_(pa.struct([("name", pa.string()), ("data", pa.large_binary())]))
-"""Several named files that a stage puts side by side into the tar of its part, as a WebDataset sample is."""
+"""Several named files that are stored next to each other in the tar of a part, like a WebDataset sample."""
 
 SAMPLE_PLAN = pa.schema(
     [
@@ -258,11 +258,11 @@ SAMPLE_PLAN = pa.schema(
         ("reference_crops", pa.list_(BLOB)),
     ]
 )
-"""What the shard stage reads: a target with all that its sample will say, joined from the tables above."""
+"""The input of the shard stage: a target with all metadata of its sample, joined from the tables above."""
 
 
 def loaded(schema: pa.Schema) -> pa.Schema:
-    """The schema as a stage writes it: bytes in place of blob references."""
+    """The schema as a stage writes it: with bytes instead of blob references."""
     return pa.schema(
         [field.with_type(pa.large_binary()) if field.type == BLOB else field for field in schema]
     )

@@ -1,7 +1,6 @@
-"""Where the files in a tar lie, from its headers alone: ustar, GNU and pax (POSIX.1-2017, `pax`).
+"""Find the locations of the files in a tar from its headers: ustar, GNU and pax (POSIX.1-2017, `pax`).
 
-Written for tars of strangers: nothing is unpacked, one header is in memory at a time, and every size is checked before
-it is believed.
+For untrusted tars: nothing is extracted, one header is in memory at a time, and every size is checked before use.
 """
 
 import os
@@ -30,23 +29,23 @@ class Member(NamedTuple):
     """A file in a tar."""
 
     name: bytes
-    header: int  # where its first header stands, that of a long name included
+    header: int  # offset of its first header, including that of a long name
     offset: int  # of its data
     length: int  # of its data
     oddity: str | None = None  # what it is, if not a plain file: "a symbolic link"
 
     @property
     def end(self) -> int:
-        """Where the padding after its data ends."""
+        """The offset after the padding of its data."""
         return _padded(self.offset + self.length)
 
 
 class TarDamagedError(ValueError):
-    """Why a tar can be read no further, as a clause about "it"."""
+    """The tar cannot be read any further. The message is a clause about "it"."""
 
 
 class _Extension(NamedTuple):
-    """What long names and pax headers say of the file that follows them."""
+    """Properties of the next file from long-name and pax headers."""
 
     name: bytes | None = None
     pax_name: bytes | None = None
@@ -55,16 +54,16 @@ class _Extension(NamedTuple):
 
 
 def is_tar(descriptor: int) -> bool:
-    """Whether an open file begins as a tar does; an empty tar is one."""
+    """Whether an open file begins like a tar; also True for an empty tar."""
     header = os.pread(descriptor, BLOCK, 0)
     return len(header) == BLOCK and (not any(header) or _checksum_is_right(header))
 
 
 def members(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[Member]:
-    """The files whose headers stand in [start, end) of an open tar, in its order; a block of zeros ends them, too.
+    """The files whose headers are in [start, end) of an open tar, in order; a block of zeros also ends the tar.
 
-    end: None means that there must be such a block. Folders are left out. Raises TarDamagedError after the last file
-    that is whole.
+    end: if None, there must be such a block. Folders are left out. Raises TarDamagedError after the last complete
+    file.
     """
     limit = os.fstat(descriptor).st_size if end is None else end
     first_header = offset = start
@@ -94,9 +93,9 @@ def members(descriptor: int, start: int = 0, end: int | None = None) -> Iterator
 
 
 def plain_files(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[Member]:
-    """The members that are plain files; links, devices and the like are passed over.
+    """The members that are regular files; links, devices and the like are skipped.
 
-    Raises TarDamagedError as `members` does, and for a file whose bytes in the tar are not its own, as of a sparse one.
+    Raises TarDamagedError as `members` does, and for a file whose bytes in the tar differ from its content: sparse.
     """
     for member in members(descriptor, start, end):
         if member.oddity is None:
@@ -123,7 +122,7 @@ def _name(header: bytes) -> bytes:
 
 
 def _length(header: bytes, offset: int) -> int:
-    """The size that a header claims. Raises TarDamagedError unless it is a header."""
+    """The size in a header. Raises TarDamagedError if it is not a valid header."""
     if not _checksum_is_right(header):
         raise TarDamagedError(f"there is no header at byte {offset}")
     try:
@@ -133,7 +132,7 @@ def _length(header: bytes, offset: int) -> int:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits, or, as GNU writes large numbers, a big-endian integer after a byte 0x80. Raises ValueError."""
+    """The number in a header field: octal digits, or big-endian after a byte 0x80 (GNU). Raises ValueError."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     number = int(field.strip(b" \0") or b"0", 8)
@@ -143,7 +142,7 @@ def _number(field: bytes) -> int:
 
 
 def _checksum_is_right(header: bytes) -> bool:
-    """Whether the header's bytes add up to its checksum, whose own bytes count as blanks."""
+    """Whether the checksum is the sum of the header's bytes, with the checksum field counted as blanks."""
     try:
         return _number(header[148:156]) == sum(header) - sum(header[148:156]) + 8 * 0x20
     except ValueError:
@@ -168,13 +167,13 @@ def _extended(before: _Extension, kind: bytes, descriptor: int, data: int, lengt
 def _pax_size(digits: bytes | None) -> int | None:
     if digits is None:
         return None
-    if not digits.isdigit() or len(digits) > 20:  # more would be no 64-bit number
+    if not digits.isdigit() or len(digits) > 20:  # longer ones exceed 64 bits
         raise TarDamagedError(_NO_SENSE)
     return int(digits)
 
 
 def _pax_records(text: bytes) -> dict[bytes, bytes]:
-    """Records of the form `LENGTH KEY=VALUE\\n`, where the length is that of the whole record."""
+    """Records of the form `LENGTH KEY=VALUE\\n`, where LENGTH counts the whole record."""
     records: dict[bytes, bytes] = {}
     at = 0
     while at < len(text):
@@ -188,7 +187,7 @@ def _pax_records(text: bytes) -> dict[bytes, bytes]:
 
 
 def _after_sparse_map(descriptor: int, header: bytes, data: int) -> int:
-    """Where the data of an old GNU sparse file begin: after the further blocks of its map, the last marked by a 0."""
+    """The offset of the data of an old GNU sparse file: after the extra blocks of its map, the last marked by a 0."""
     more = header[482]
     while more:
         block = os.pread(descriptor, BLOCK, data)

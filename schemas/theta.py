@@ -1,7 +1,7 @@
-"""theta: what exactly was done to a face to degrade it, as typed operations in order, and its JSON.
+"""theta: the exact degradation of a face as a sequence of typed operations, and its JSON.
 
 The JSON is a list of objects, each with its operation under `op` and all of that operation's fields. The text
-is canonical: sorted keys, no spaces, floats that read back exactly.
+is canonical: sorted keys, no spaces, and floats that are read back exactly.
 """
 
 import json
@@ -60,14 +60,14 @@ def from_json(text: str) -> Theta:
 
 
 def from_records(records: Any) -> Theta:
-    """Theta from what its JSON holds. Raises ValueError with one sentence, as `from_json`."""
+    """Theta from the parsed JSON. Raises ValueError with one sentence, as `from_json`."""
     if not isinstance(records, list):
         raise ValueError(f"theta is a list of operations, not {shown(records)}")
     return tuple(_operation(record) for record in records)
 
 
 def describe(theta: Theta) -> str:
-    """What was done, in words, as the report prints it."""
+    """A description of theta in words, for the report."""
     return ", ".join(_words(op) for op in theta) or "unchanged"
 
 

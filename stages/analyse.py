@@ -30,7 +30,7 @@ from facerefs.stages.quality import quality
 
 Row = dict[str, Any]
 
-# The crawl has held the same bytes, by their SHA-256, against the limits of its configuration.
+# No limits here: the crawl has checked the same bytes (same SHA-256) against its own limits.
 _ADMITTED = DecodeLimits(max_bytes=2**40, max_pixels=178_956_970, min_side_px=1)
 
 
@@ -43,7 +43,7 @@ class _Models:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Find faces, align and measure them: at least one row for each photo. A limit of null is no limit."""
+    """Find, align and measure faces: at least one row per photo. A limit of null sets no limit."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": ("key", "id", "photo", "reject"),
@@ -59,42 +59,42 @@ class Analyse:
     landmarks: LandmarkEngine = "dlib"
     """Engine that finds the 68 landmarks of a face: dlib, or FAN of face-alignment."""
     embedder: EmbedderEngine = "dlib"
-    """Engine that embeds faces: dlib's ResNet, or ArcFace of insightface."""
+    """Engine that computes face embeddings: dlib's ResNet, or ArcFace of insightface."""
     detector_weights: str | None = None
-    """Weights of the detector, as a file, a folder or the name of a pack; null takes the engine's default."""
+    """Weights of the detector: a file, a folder or the name of a model pack; null: the engine's default."""
     landmarks_weights: str | None = None
-    """Weights of the landmark engine, as a file or a folder; null takes the engine's default."""
+    """Weights of the landmark engine: a file or a folder; null: the engine's default."""
     embedder_weights: str | None = None
-    """Weights of the embedder, as a file, a folder or the name of a pack; null takes the engine's default."""
+    """Weights of the embedder: a file, a folder or the name of a model pack; null: the engine's default."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where the engines of insightface and face-alignment run."""
+    """Device of the engines of insightface and face-alignment; dlib always runs on the CPU."""
 
     detect_side_px: Annotated[int, Ge(64)] | None = None
-    """Longest side in pixels to which a photo is reduced before faces are looked for; null: what faces of
+    """Longer side in pixels to which a photo is reduced for face detection; null: as large as faces of
     `min_face_px` need, at most 1280 (dlib) or 640."""
     upsample: Annotated[int, Ge(0), Le(3)] = 0
-    """How often dlib doubles the size of a photo, to find faces below 80 pixels."""
+    """How many times dlib doubles the size of a photo, to find faces smaller than 80 pixels."""
     max_faces: Annotated[int, Ge(1)] = 8
-    """Most faces of a photo, the largest first."""
+    """Maximum number of faces per photo; the largest are kept."""
     crop_size: Literal[512, 1024] = 512
-    """Side of the aligned crops in pixels."""
+    """Side length of the aligned crops in pixels."""
 
     min_face_px: Annotated[float, Ge(0)] = 256.0
-    """Least side in pixels of the face's FFHQ square in the photo; smaller faces are rejected."""
+    """Minimum side length in pixels of the face's FFHQ square in the photo; smaller faces are rejected."""
     max_outside: Annotated[float, Ge(0), Le(1)] = 0.3
-    """Largest share of the aligned crop that may lie outside the photo."""
+    """Maximum share of the aligned crop that may lie outside the photo."""
     max_yaw_deg: Annotated[float, Ge(0)] | None = None
-    """Most degrees that a head may be turned to the side; null sets no limit."""
+    """Maximum yaw of the head to either side in degrees; null sets no limit."""
     min_sharpness: Annotated[float, Ge(0)] | None = 15.0
-    """Least sharpness of a face, the variance of its Laplacian: sharp photos have 40 or more; null sets no limit."""
+    """Minimum sharpness of a face (variance of the Laplacian): sharp photos have 40 or more; null sets no limit."""
     max_niqe: Annotated[float, Ge(0)] | None = None
-    """Highest NIQE of a face, where lower is better and sharp faces have 3 to 5; null sets no limit."""
+    """Maximum NIQE of a face (lower is better; sharp faces have 3 to 5); null sets no limit."""
     niqe: bool = True
     """Whether NIQE is measured."""
     max_brisque: float | None = None
-    """Highest BRISQUE of a face, where lower is better and sharp photos go below 0; null sets no limit."""
+    """Maximum BRISQUE of a face (lower is better; sharp photos can be below 0); null sets no limit."""
     brisque: bool = False
-    """Whether BRISQUE is measured, by the trained model of the package `brisque`."""
+    """Whether BRISQUE is measured, with the trained model of the package `brisque`."""
 
     def __post_init__(self) -> None:
         if self.max_niqe is not None and not self.niqe:
@@ -113,7 +113,7 @@ class Analyse:
         return 1.0 if self.device == "cuda" and any(engine != "dlib" for engine in engines) else 0.0
 
     def setup(self) -> None:
-        """Load the engines. Raises MissingWeights, and BasicsrMissingError where `niqe` needs basicsr."""
+        """Load the engines. Raises MissingWeights, and BasicsrMissingError if `niqe` needs basicsr."""
         import cv2
 
         cv2.setNumThreads(1)  # a worker has one core
@@ -125,7 +125,7 @@ class Analyse:
             quality.brisque(grey)
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Analyse photos (key, id, photo as bytes) -> `FACES` with the crops as PNG bytes."""
+        """Rows of `FACES` with the crops as PNG bytes. rows: photos with key, id and `photo` as bytes."""
         photos = rows.select(["key", "id", "photo"]).to_pylist()
         faces = [face for photo in photos for face in self._faces(photo)]
         self._embed([face for face in faces if "chip" in face])
@@ -167,7 +167,7 @@ class Analyse:
                 yield face | _rejected(Reject.TOO_MANY_FACES, why)
 
     def _face(self, pixels: npt.NDArray[np.uint8], detection: Detection) -> Row:
-        """All figures of one face, and the first limit that it fails."""
+        """All measurements of one face, and the first limit that it exceeds, if any."""
         try:
             aligned = align(pixels, detection, self._models.landmarker, self.crop_size)
         except ValueError as error:
@@ -196,7 +196,7 @@ class Analyse:
         return face | self._verdict(face)
 
     def _embed(self, faces: list[Row]) -> None:
-        """Put the embedding in the place of the chip: for all faces of the photos at once."""
+        """Replace the chip of each face by its embedding, in one batch."""
         if faces:
             vectors = self._models.embedder.embed_chips([face.pop("chip") for face in faces])
             for face, vector in zip(faces, vectors, strict=True):
@@ -239,10 +239,10 @@ def _rejected(reject: Reject, detail: str) -> Row:
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """One filter for all rows, and runs only: half the time of Pillow's level 1, for files of the same size."""
+    """A PNG with one filter for all rows and run-length coding: twice as fast as Pillow's level 1, as small."""
     import cv2
 
     how = [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
     how += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE, cv2.IMWRITE_PNG_COMPRESSION, 1]
-    _, file = cv2.imencode(".png", pixels[..., ::-1], how)  # it wants BGR
+    _, file = cv2.imencode(".png", pixels[..., ::-1], how)  # OpenCV expects BGR
     return bytes(file.tobytes())

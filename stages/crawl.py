@@ -23,14 +23,14 @@ class Crawl:
     copy: bool = False
     """Whether photos of a local source are copied into the build; false reads them where they are."""
     max_bytes: Annotated[int, Ge(1), Le(MAX_BLOB_BYTES)] = DecodeLimits.max_bytes
-    """Most bytes of a photo; larger files are rejected."""
+    """Maximum size of a photo in bytes; larger files are rejected."""
     max_pixels: Annotated[int, Ge(1), Le(PILLOW_PIXELS)] = DecodeLimits.max_pixels
-    """Most pixels of a photo, width times height; larger photos are rejected before they are decoded."""
+    """Maximum number of pixels of a photo, width times height; larger photos are rejected before they are decoded."""
     min_side_px: Annotated[int, Ge(1)] = DecodeLimits.min_side_px
-    """Least length in pixels of the shorter side of a photo."""
+    """Minimum length in pixels of the shorter side of a photo."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "sources": ("key", "sha256", "photo", "modified_ns", "reject"),  # a photo that changed is read again
+        "sources": ("key", "sha256", "photo", "modified_ns", "reject"),  # a changed photo is read again
         "downloads": ("key", "sha256", "photo", "reject"),
     }
     writes: ClassVar[str] = "images"
@@ -43,9 +43,9 @@ class Crawl:
         """Nothing to load."""
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Listed photos, with the bytes in `photo` and their place in `photo_at` -> rows of `IMAGES`.
+        """Rows of `IMAGES`. rows: listed photos, with the bytes in `photo` and their location in `photo_at`.
 
-        `photo` is the place again, or with `copy` the bytes, for storage to keep (null if rejected).
+        In the result `photo` is the location, or with `copy` the bytes to store (null if rejected).
         """
         images = [self._image(row) for row in rows.to_pylist()]
         return pa.Table.from_pylist(images, loaded(IMAGES) if self.copy else IMAGES)
@@ -66,7 +66,7 @@ class Crawl:
         return image | {"photo": data} if self.copy else image
 
     def _facts(self, data: bytes | None, size: int | None) -> dict[str, Any]:
-        """Format, size and hashes of a photo. Raises DecodeError if it is not one."""
+        """Format, size and hashes of a photo. Raises DecodeError if it is missing, too large or not an image."""
         if size is not None and size > self.max_bytes:
             raise DecodeError(Reject.TOO_MANY_BYTES, f"{size} bytes, at most {self.max_bytes}")
         if data is None and size is None:

@@ -1,4 +1,4 @@
-"""Label: of each face the name under which its photo is listed, on the face that a listed box means."""
+"""The label of each face: the name with which its photo is listed, assigned by the box if the list has one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Label:
-    """Give every face that was found the label that the source means for it. A whole stage, without settings.
+    """Assign labels of the source to all detected faces. A whole stage, without settings.
 
-    It stands apart from the analysis so that other labels or boxes find no face anew. A photo is annotated by its
-    own row of the source, and by those of its exact copies, which the source lists for other people or other
+    It is separate from the analysis so that changed labels or boxes need no new face detection. The annotations of
+    a photo are its own row of the source and the rows of its exact copies, which may name other people or other
     faces. Near copies do not count: their pixels may differ.
     """
 
@@ -34,12 +34,12 @@ class Label:
     version: ClassVar[int] = 1
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """One row of `LABELS` per face that was found, in the order of the faces' ids; null for no label."""
+        """One row of `LABELS` per detected face, sorted by the id of the face; null for no label."""
         sources, faces = tables["sources"], tables["faces"]
         listed = sources.select(["key", "label", "box"]).rename_columns(["key", "label", "listed_box"])
         faces = left_join(faces.filter(pc.is_valid(faces["box"])), "key", listed, "key")
         copies = _exact_copies(tables["duplicates"], sources)
-        # Nearly all photos have one label for all their faces: only the others are looked at one by one.
+        # Nearly all photos have one label for all their faces: only the others are handled one by one.
         copied = pc.is_in(faces["image"], value_set=copies["id"].combine_chunks())
         several = pc.or_(pc.is_valid(faces["listed_box"]), copied)
         plain = faces.filter(pc.invert(several)).select(["id", "label"])
@@ -50,7 +50,7 @@ class Label:
 
 
 def _exact_copies(duplicates: pa.Table, sources: pa.Table) -> pa.Table:
-    """Id, label and box of the labelled rows that were dropped as exact copies, in the order of their keys."""
+    """Id, label and box of the labelled rows that were dropped as exact copies, sorted by key."""
     exact = duplicates.filter(pc.equal(duplicates["kind"], "exact")).select(["key", "id"])
     copies = left_join(exact, "key", sources, "key").sort_by("key").select(["id", "label", "box"])
     return copies.filter(pc.is_valid(copies["label"]))
@@ -72,10 +72,10 @@ def _placed(faces: Iterable[Row], copies: Iterable[Row]) -> list[Row]:
 
 
 def labels_of(annotations: list[Row], found: list[list[float]]) -> list[str | None]:
-    """The label of each found face's box, by the labels and boxes with which the photo is listed, its own first.
+    """The label of each detected face. annotations: of the photo, its own first. found: the boxes of the faces.
 
-    Listed boxes come first. The other faces have the label that is listed without a box; none if there are
-    several such, unless nothing has a box: then the first, which the faces may yet contradict.
+    Faces that match a listed box get its label. The others get the label that is listed without a box. If there are
+    several such labels they get none, or the first if no annotation has a box; later stages may correct it.
     """
     boxed = [listed for listed in annotations if listed["box"] is not None]
     placed = {listed["label"] for listed in boxed}
@@ -86,5 +86,5 @@ def labels_of(annotations: list[Row], found: list[list[float]]) -> list[str | No
 
 
 def _number(face: Row) -> int:
-    """The number of a face in its photo, with which its id ends."""
+    """The number of a face in its photo, from the end of its id."""
     return int(face["id"].rpartition("-")[2])

@@ -1,4 +1,4 @@
-"""shard: turn each target with its references into a sample: degrade it and lay out its files."""
+"""Turn each target with its references into a sample: degrade the face and encode the files of the sample."""
 
 import json
 from collections.abc import Mapping
@@ -24,20 +24,20 @@ from facerefs.stages.images.encode import (
 )
 
 Row = Mapping[str, Any]
-_OTHER_BYTES = 25_000  # of a sample: its degraded face, its JSON and its tar headers, on average
+_OTHER_BYTES = 25_000  # mean size of degraded face, JSON and tar headers of a sample
 
 
 @dataclass(frozen=True)
 class Shard:
     """Writes the samples of one shard, as `schemas.sample` defines them: images, and the JSON that describes them.
 
-    Ground truth and references are JPEG 4:4:4 of quality 98 unless asked otherwise: 48 dB from the pixels, about
-    one gray level, while they decode 4 times as fast as PNG at 0.4 of its bytes, and decoding is what holds up
-    training (docs/shards.md). `png` and `webp` are lossless. Either way the degraded face is made from the pixels
-    that the stored ground truth decodes to, as is a reference that its pair says is synthesised.
+    Ground truth and references are JPEG 4:4:4 of quality 98 by default: PSNR 48 dB, an error of about one gray level.
+    They decode 4 times as fast as PNG and have 0.4 of its bytes; decoding is the bottleneck of training
+    (docs/shards.md). `png` and `webp` are lossless. In every format the degraded face, and each synthesised
+    reference, is made from the pixels that the stored ground truth decodes to.
 
-    Splits are by a hash of the identity's name, so that a person with a name never changes sides when photos are
-    added.
+    The split is chosen by a hash of the identity's name, so that a person with a name stays in the same split when
+    photos are added.
     """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {  # joined: `facerefs.schemas.tables.SAMPLE_PLAN`
@@ -53,19 +53,19 @@ class Shard:
     gpus: ClassVar[float] = 0
 
     recipe: RecipeName | Recipe = "gfpgan"
-    """How faces are degraded: the name of a recipe, or one of your own."""
+    """How faces are degraded: the name of a recipe, or a recipe of your own."""
     seed: Annotated[int, Ge(0)] = 0
-    """Seed of the degradation: another seed draws other degradations."""
+    """Random seed of the degradation: another seed gives other degradations."""
     shard_mb: Annotated[float, Ge(0.01), Le(16_384)] = 256.0
-    """Size of a shard in MB, about: a shard has 0.7 to 1.4 times as many."""
+    """Approximate size of a shard in MB: a shard has 0.7 to 1.4 times this size."""
     image_format: ImageFormat = "jpeg"
     """Format of the stored faces; `png` and `webp` are lossless."""
     jpeg_quality: Annotated[int, Ge(90), Le(100)] = 98
     """JPEG quality of the stored faces, without chroma subsampling."""
     val_share: Annotated[float, Ge(0), Le(1)] = 0.05
-    """Share of the people who are in the validation split."""
+    """Share of the people in the validation split."""
     test_share: Annotated[float, Ge(0), Le(1)] = 0.05
-    """Share of the people who are in the test split."""
+    """Share of the people in the test split."""
 
     def __post_init__(self) -> None:
         if self.val_share + self.test_share > 1:
@@ -80,14 +80,14 @@ class Shard:
 
     @property
     def degradation(self) -> Recipe:
-        """The recipe itself, where `recipe` may be its name."""
+        """The recipe; `recipe` may be only its name."""
         return self.recipe if isinstance(self.recipe, Recipe) else RECIPES[self.recipe]
 
     def setup(self) -> None:
         """Nothing to load: the degradation has no weights."""
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Samples of planned targets (`facerefs.schemas.tables.SAMPLE_PLAN`, crops as bytes); rows as `SAMPLES`."""
+        """Rows of `SAMPLES` with their files. rows: `facerefs.schemas.tables.SAMPLE_PLAN`, with the crops as bytes."""
         plan = rows.to_pylist()
         samples = iter(self._samples([row for row in plan if _complete(row)]))
         out = [next(samples) if _complete(row) else self._missing(row) for row in plan]
@@ -97,7 +97,7 @@ class Shard:
         )
 
     def expected_bytes(self, crop_bytes: int) -> float:
-        """How large a sample will be in its shard, about, from the bytes of all its crops."""
+        """The approximate bytes of a sample in its shard. crop_bytes: of all its crops together."""
         return crop_bytes * expected_share(self.image_format, self.jpeg_quality) + _OTHER_BYTES
 
     def _samples(self, plan: list[Row]) -> list[Row]:
@@ -129,7 +129,7 @@ class Shard:
         return self._row(row, theta=theta, files=named)
 
     def _references(self, row: Row, truth: UInt8Image) -> tuple[list[bytes], list[dict[str, Any]]]:
-        """The file of each reference, and what the sample's JSON says of it."""
+        """The image file of each reference, and its entry in the JSON of the sample."""
         from facerefs.stages.synthesise.stored import stored_reference
 
         files, described, target = [], [], _face(row["target"])
@@ -169,7 +169,7 @@ class Shard:
         }
 
     def _describe(self, row: Row, references: list[dict[str, Any]], theta: str) -> bytes:
-        """The JSON of a sample (`schemas.sample.SAMPLE`), in a fixed order of keys."""
+        """The JSON of a sample (`schemas.sample.SAMPLE`), with sorted keys."""
         from facerefs.stages.faces.boxes import component_boxes
 
         target = _face(row["target"])
@@ -186,7 +186,7 @@ class Shard:
 
 
 def split_of(identity: str, seed: int, val_share: float, test_share: float) -> str:
-    """The split of a person: a pure function of the identity's name, so it outlives additions."""
+    """The split of a person: a pure function of the identity's name, so it does not change when photos are added."""
     from facerefs.stages.degrade.recipes import derive_seed
 
     draw = derive_seed(seed, f"split {identity}", 0) / 2**64
@@ -194,7 +194,7 @@ def split_of(identity: str, seed: int, val_share: float, test_share: float) -> s
 
 
 def _complete(row: Row) -> bool:
-    # Those that are made from the target's crop have none of their own.
+    # Synthesised references are made from the target's crop and have no crop of their own.
     made = sum(reference["synthesis"] is not None for reference in row["references"] or ())
     return row["target_crop"] is not None and row["reference_crops"].count(None) == made
 

@@ -1,11 +1,11 @@
-"""What a stage is: a dataclass whose fields are its configuration, and one method that does the work.
+"""The interface of a stage: a dataclass whose fields are its settings, with one method that does the work.
 
-A stage knows nothing of Ray, of files or of other stages: Arrow tables in, an Arrow table out.
+A stage knows nothing about Ray, files or other stages: its input and output are Arrow tables.
 
-What it writes follows from three things alone, and is done again if one of them changes: the values of the columns
-in `reads`; the settings that differ from their defaults; and `version`. So a new setting whose default does what was
-done before redoes nothing in anybody's build, and who changes a default, or what the same settings give, raises
-`version`.
+Its output depends only on three things, and is computed again if one of them changes: the values of the columns
+in `reads`; the settings that differ from their defaults; and `version`. So a new setting whose default keeps the
+old behaviour recomputes nothing in existing builds. Raise `version` if you change a default, or the output for the
+same settings.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from typing import ClassVar, Protocol
 import pyarrow as pa
 
 SHARED: Mapping[str, bool] = {"shared": True}
-"""Metadata of a field that several stages have from one section of the configuration: no setting of a stage's own."""
+"""Metadata of a field that several stages take from one shared section of the configuration."""
 
 
 class PartStage(Protocol):
-    """A stage that sees a few rows of one part at a time, and runs on many parts at once.
+    """A stage that processes a few rows of one part at a time, and many parts in parallel.
 
-    A blob column X named in `loads` arrives as bytes (null where they cannot be read), and its reference as
-    `X_at`. A blob column that the stage writes may be bytes, which go into the part's tar; a `BUNDLE` of named
-    files, which go there side by side; or a reference to bytes that stay where they lie.
+    For a blob column X named in `loads`, the stage gets the bytes in `X` (null if they cannot be read) and the blob
+    reference in `X_at`. A blob column that the stage writes may hold bytes, which are stored in the part's tar; a
+    `BUNDLE` of named files, which are stored there next to each other; or a reference to bytes that stay in place.
     """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]]  # table -> columns; `facerefs.pipeline.inputs` joins them
     writes: ClassVar[str]
     loads: ClassVar[tuple[str, ...]]
-    version: ClassVar[int]  # raise it for other rows from the same configuration, and for a changed default
+    version: ClassVar[int]  # raise it if the same settings give other rows, or if a default changes
     cpus: ClassVar[float]
 
     @property
@@ -39,15 +39,15 @@ class PartStage(Protocol):
         """Load models, once per worker."""
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Turn input rows into output rows, in order; a row's fault becomes a rejected row, never an error."""
+        """Turn input rows into output rows, in order; a fault of a row gives a rejected row, never an exception."""
 
 
 class WholeStage(Protocol):
-    """A stage that sees the columns it asks for of whole tables, once, with all cores."""
+    """A stage that processes whole tables at once, with all cores; it gets the columns in `reads`."""
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]]  # table -> columns; `part` is the name of a row's part
     writes: ClassVar[str]
     version: ClassVar[int]
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Turn whole tables into one."""
+        """Turn whole tables into one table."""

@@ -1,1 +1,1 @@
-"""One command of the command line, one file."""
+"""The commands of the command line, one file each."""

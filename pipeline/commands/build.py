@@ -1,4 +1,4 @@
-"""`facerefs build`: from the user's options to a training set and its report."""
+"""`facerefs build`: build a training set and its report from the user's options."""
 
 import os
 import ssl
@@ -51,8 +51,8 @@ def build_command(options: BuildOptions, console: Console) -> None:
     _check_ca_file(config.fetch.ca_file)
     if photos.service_query is not None and config.fetch.contact is None:
         raise UserError(
-            f"{options.source} is asked from a public service, which wants to know whom to write to: "
-            "add --contact with your mail address or the URL of a page about you"
+            f"{options.source} is a public service, which requires a contact address: "
+            "add --contact with your e-mail address or the URL of a page about you"
         )
     labels_path = absolute(str(options.labels_file)) if options.labels_file else None
     plan = BuildPlan(source=absolute(options.source), labels_file=labels_path, config=config)
@@ -73,7 +73,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
 
 
 def _shortcuts(options: BuildOptions) -> dict[str, Any]:
-    """The settings that options of their own stand for."""
+    """The settings that the shortcut options (`--engines`, `--labels`, `--contact` ...) set."""
     tree: dict[str, Any] = {"fetch": {}}
     if options.contact is not None:
         tree["fetch"]["contact"] = options.contact

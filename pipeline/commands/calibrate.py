@@ -1,4 +1,4 @@
-"""`facerefs calibrate`: what the cosines of an embedder mean, measured on photos that the user trusts."""
+"""`facerefs calibrate`: similarity thresholds of an embedder, measured on photos with reliable names."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from facerefs.stages.sources.source import PhotoSource
 
 _QUANTILES = (0, 0.01, 0.05, 0.5, 0.95, 0.99, 1)
-_NAMED = 5  # photos that look like copies of others
+_NAMED = 5  # pairs of photos that look like copies and are printed by name
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photo that can be read here, by `place` (a file, an offset and a length) or else as the bytes `data`."""
+    """A local photo: at `place` (a file, an offset and a length), or else the bytes in `data`."""
 
     key: str
     label: str
@@ -38,7 +38,7 @@ class _Photo:
     data: bytes | None
 
     def read(self) -> bytes:
-        """Raises OSError."""
+        """The bytes of the photo. Raises OSError."""
         if self.place is None:
             return self.data or b""
         with Path(path_of_text(self.place["path"])).open("rb") as file:
@@ -47,9 +47,9 @@ class _Photo:
 
 
 def calibrate_command(text: str, config_file: Path | None, settings: list[str], engines: str | None) -> None:
-    """Analyse the photos and their edited copies in memory, measure, and print what to paste into a configuration.
+    """Measure the thresholds on the photos and their edited copies, and print the settings for a configuration file.
 
-    `text` is a source as the person wrote it. Raises UserError for a mistake of the user.
+    Everything is done in memory. text: the source as the user wrote it. Raises UserError for a mistake of the user.
     """
     from facerefs.stages.copies.calibrate import measure_calibration
     from facerefs.stages.copies.face_features import FaceFeatures
@@ -90,7 +90,7 @@ def _engines(engines: str | None) -> dict[str, Any]:
 
 
 def _photos(text: str, config: Config) -> list[_Photo]:
-    """The photos of a source that have a label; at most MOST_PHOTOS, spread over all. Raises SourceError."""
+    """The labelled photos of a source, at most MOST_PHOTOS, evenly spaced over all of them. Raises SourceError."""
     from facerefs.pipeline.text import plural
     from facerefs.stages.copies import calibrate
     from facerefs.stages.sources.resolve import open_source
@@ -102,17 +102,17 @@ def _photos(text: str, config: Config) -> list[_Photo]:
     people = len(set(labels))
     if people < calibrate.FEWEST_PEOPLE or len(labels) < calibrate.FEWEST_PHOTOS:
         raise UserError(
-            f"{text} has {plural(len(labels), 'photo')} of {people} people whom it names (a folder names them by its "
+            f"{text} has {plural(len(labels), 'photo')} of {people} people with names (in a folder: the names of its "
             f"sub-folders): give at least {calibrate.FEWEST_PHOTOS} of {calibrate.FEWEST_PEOPLE}"
         )
     if people == len(labels):
-        raise UserError(f"{text} has one photo of each person: give each several, to see how alike they are")
+        raise UserError(f"{text} has one photo of each person: give several of each, to compare them")
     step = -(-len(labels) // calibrate.MOST_PHOTOS)
     return list(islice(_listed(source, text), None, None, step))
 
 
 def _listed(source: "PhotoSource", text: str) -> Iterator[_Photo]:
-    """The photos with a label, one after the other: those of a Parquet file would not all fit into the memory."""
+    """Iterate over the labelled photos, one at a time: the photos of a Parquet file may not all fit into memory."""
     for table in source.rows():
         for row in table.select(["key", "url", "label", "photo", "reject"]).to_pylist():
             photo = row["photo"]
@@ -125,15 +125,16 @@ def _listed(source: "PhotoSource", text: str) -> Iterator[_Photo]:
 
 def _must_be_fetched(text: str) -> UserError:
     return UserError(
-        f"the photos of {text} must be fetched first, and calibrate reads only photos that lie here: "
-        "give a folder, tars or Parquet files that hold them"
+        f"the photos of {text} must be downloaded first, and calibrate reads only local photos: "
+        "give a folder, tars or Parquet files that contain them"
     )
 
 
 def _analysed(config: Config, photos: Sequence[_Photo], console: Console) -> tuple[pa.Table, list[str], int]:
-    """A face of each photo and of each edited copy, the edit of each, and how many photos have no one clear face.
+    """The faces of the photos and of their edited copies, the edit of each, and the number of photos left out.
 
-    The limits of the configuration hold for the photos, not for the copies, whose faces may be smaller.
+    A photo is left out unless it shows exactly one accepted face. The limits of the configuration apply to the
+    photos, not to the copies, whose faces may be smaller.
     """
     from facerefs.stages.engines.engine import MissingWeights
 
@@ -154,13 +155,13 @@ def _analysed(config: Config, photos: Sequence[_Photo], console: Console) -> tup
             console.print(f"analysing   {number}/{len(photos)} photos, each with {len(AUGMENTATIONS)} edits")
     if not found:
         raise UserError(
-            "no photo shows one clear face: loosen the limits, as with --set analyse.min_face_px=64"
+            "no photo shows exactly one accepted face: loosen the limits, as with --set analyse.min_face_px=64"
         )
     return pa.concat_tables(found), edits, left_out
 
 
 def _faces(photo: _Photo, analyse: Analyse) -> list[tuple[str, pa.Table]]:
-    """The face of a photo, as edit "", and those of its edited copies; none if the photo has no one clear face."""
+    """The face of a photo (edit "") and of its edited copies; empty unless the photo shows one accepted face."""
     from PIL import Image
 
     try:
@@ -187,14 +188,14 @@ def _row(photo: _Photo, data: bytes) -> pa.Table:
 
 
 def _measured(faces: pa.Table) -> pa.Table:
-    """The first face, which is the largest, without its crop."""
+    """The features of the first face, which is the largest."""
     from facerefs.stages.copies.face_features import FACE_FEATURES
 
     return faces.select(["key", "embedder", *FACE_FEATURES]).slice(0, 1)
 
 
 def _lines(measured: "CalibrationResult", photos: Sequence[str], embedder: str) -> Iterator[str]:
-    """What was measured, as a person reads it, and the lines of YAML."""
+    """The lines to print: tables of the measurement, then the settings as YAML."""
     yield f"embedder    {embedder}"
     yield ""
     yield _cells("cosines", "pairs", *(f"{share:.0%}" for share in _QUANTILES))
@@ -205,7 +206,7 @@ def _lines(measured: "CalibrationResult", photos: Sequence[str], embedder: str) 
     ):
         yield _cells(name, len(cosines), *(f"{value:.3f}" for value in np.quantile(cosines, _QUANTILES)))
     yield ""
-    yield _cells("with the figures below", "pairs", "copies", "unsure", "session", "neither")
+    yield _cells("with these thresholds", "pairs", "copies", "unsure", "session", "neither")
     copies = [*measured.by_edit.items(), ("all edited copies", measured.edits)]
     for name, kinds in [*copies, ("two photos", measured.shots)]:
         neither = kinds.pairs - kinds.copies - kinds.unsure - kinds.sessions

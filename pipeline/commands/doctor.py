@@ -1,4 +1,4 @@
-"""`facerefs doctor`: what is there, what is missing, and how to get it."""
+"""`facerefs doctor`: show what is installed, what is missing, and how to install it."""
 
 import importlib.metadata
 import platform
@@ -19,12 +19,12 @@ OPTIONAL = {
     "faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'",
     "brisque": "for analyse.brisque: pip install --no-deps brisque",
 }
-_PACKAGE_OF = {"dlib": "dlib-bin", "fan": "face-alignment"}  # of other engines it has their name
+_PACKAGE_OF = {"dlib": "dlib-bin", "fan": "face-alignment"}  # others: same name as the engine
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor."""
+    """One line of the output of `facerefs doctor`."""
 
     what: str
     state: str  # ok, missing, optional
@@ -32,7 +32,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything the doctor looks at; nothing is downloaded or changed."""
+    """Check packages, engines and GPU; nothing is downloaded or changed."""
     yield Finding("python", "ok", f"{platform.python_version()} on {sys.platform}")
     for package in PACKAGES:
         yield _package(package)
@@ -41,7 +41,7 @@ def findings() -> Iterator[Finding]:
 
 
 def print_doctor() -> None:
-    """Print the findings, one to a line, so that a command can be copied whole."""
+    """Print one finding per line, unwrapped, so that a command can be copied as a whole."""
     console = Console(soft_wrap=True)
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for finding in findings():
@@ -94,7 +94,7 @@ def _borrowed(engine: object) -> str:
     lender = fallback_of(name)
     if lender is None:
         return ""
-    return f"; nobody measured the cosines of {name}, so those of {lender} serve: measure with facerefs calibrate"
+    return f"; {name} has no calibration: that of {lender} is used; measure with facerefs calibrate"
 
 
 def _gpu() -> Finding:

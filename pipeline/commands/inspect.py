@@ -1,4 +1,4 @@
-"""`facerefs inspect`: rows of a table, or everything that is known of one photo, face, sample or person."""
+"""`facerefs inspect`: print rows of a table, or all rows of one photo, face, sample or person."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _NAMES = {
     "pairs": ("target", "reference"),
     "samples": ("key", "target", "references"),
 }
-"""The columns by which a row is found."""
+"""The columns of each table in which a key, id or name is searched."""
 
 _LINKS = (
     ("identities", ("identity",), ("face",)),
@@ -36,16 +36,17 @@ _LINKS = (
     ("images", ("key", "id"), ("key", "id")),
     ("faces", ("id", "image", "key"), ("id", "image", "key")),
 )
-"""What a row that is found by some columns leads to: a person to faces, a photo to its faces and back.
+"""Links to follow, as (table, columns to search, columns to add): from a person to its faces, a photo to its faces
+and back.
 
-A sample's key is its target's id. A face leads neither to the photos of its references nor of its person.
+A sample's key is its target's id. A face does not lead to the photos of its references or of its person.
 """
 
 
 def print_rows(folder: Path, what: str, limit: int, rejected: bool) -> None:
     """Print rows of table `what`, or all rows linked with the key, id or person `what`; one JSON object per line.
 
-    Raises UserError if `what` is neither.
+    Raises UserError if `what` is neither a table nor found in one.
     """
     storage = open_build(folder)
     console = Console(soft_wrap=True)
@@ -70,7 +71,7 @@ def _table(storage: Storage, table: str) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _linked_rows(storage: Storage, what: str) -> Iterator[tuple[str, pa.Table]]:
-    """The rows in which `what` occurs, or one of the keys and ids that it is linked with, in table order."""
+    """The rows that contain `what` or one of the keys and ids linked with it, in the order of the tables."""
     names = _linked_names(storage, what)
     known = False
     for table, columns in _NAMES.items():
@@ -86,7 +87,7 @@ def _linked_rows(storage: Storage, what: str) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _linked_names(storage: Storage, what: str) -> pa.Array:
-    """`what`, and the photo keys, image ids and face ids that it leads to."""
+    """`what`, and the photo keys, image ids and face ids linked with it."""
     asked = os.fsencode(what).decode(
         "utf-8", "backslashreplace"
     )  # as `facerefs.schemas.paths` writes odd bytes
@@ -102,7 +103,7 @@ def _linked_names(storage: Storage, what: str) -> pa.Array:
 
 
 def _hits(rows: pa.Table, names: pa.Array) -> pa.Array:
-    """Which rows hold one of the names, in any column."""
+    """A mask of the rows that contain one of the names in any column."""
     hits = pa.repeat(False, len(rows))
     for column in rows.columns:
         hits = pc.or_(hits, _in(column.combine_chunks(), names))
@@ -121,7 +122,7 @@ def _only_rejected(rows: pa.Table) -> pa.Table:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without what is empty, and long vectors by their length."""
+    """The row without null values; long vectors are replaced by their length."""
     short = {}
     for name, value in row.items():
         if value is None:

@@ -1,4 +1,4 @@
-"""`facerefs models`: what each model of the catalogue sees, and how large it is."""
+"""`facerefs models`: the inputs and the size of each model of the catalogue."""
 
 import re
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ COLUMNS = ("model", "restores", "side", "degradation", "batch", "steps")
 
 @dataclass(frozen=True)
 class Line:
-    """What is said of a model."""
+    """The description of a model in the output."""
 
     name: str
-    about: str  # the first paragraph of its file: who published it, or what it does
-    figures: tuple[str, ...]  # by COLUMNS, after its name
-    sizes: str  # weights of its networks and shape of its output, or why they cannot be told
+    about: str  # the first paragraph of its module docstring: who published it, or what it does
+    figures: tuple[str, ...]  # one for each of COLUMNS except `model`
+    sizes: str  # weights of its networks and shape of its output, or why it cannot be built
 
 
 def print_models(preset: str) -> None:
-    """Print a table of the models in a preset, then what each one is. Raises UserError for an unknown preset."""
+    """Print a table of the models in a preset, then a description of each. Raises UserError for an unknown preset."""
     lines = lines_of(preset)
     console = Console(soft_wrap=True, markup=False)
     table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None, pad_edge=False)
@@ -41,7 +41,7 @@ def print_models(preset: str) -> None:
 
 
 def lines_of(preset: str) -> list[Line]:
-    """A line for each model. Raises UserError if no model has such a preset."""
+    """The description of each model. Raises UserError if no model has the preset."""
     from facerefs.trainers.models.catalogue import MODULES, presets
 
     known = {name: presets(name) for name in MODULES}
@@ -95,7 +95,7 @@ def _sizes(model: "Model") -> str:
 
 
 def _grouped(counts: Mapping[str, int]) -> dict[str, int]:
-    """Numbered networks together: `warping_1` and `warping_2` as `warping_*`."""
+    """The counts with numbered networks added up: `warping_1` and `warping_2` as `warping_*`."""
     groups: dict[str, int] = {}
     for name, count in counts.items():
         group = re.sub(r"_\d+$", "_*", name)

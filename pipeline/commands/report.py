@@ -10,7 +10,7 @@ from facerefs.pipeline.storage.lock import locked
 
 
 def report_command(folder: Path) -> None:
-    """Write `report.html` into the folder of a build, and say where."""
+    """Write `report.html` into the folder of a build, and print its path."""
     storage = open_build(folder)
     with locked(folder):
         write_report(storage)

@@ -1,4 +1,4 @@
-"""`facerefs sample`: render people into a new folder."""
+"""`facerefs sample`: render photos of synthetic people into a new folder."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from facerefs.stages.synthetic_people.folder import write_people
 
 
 def sample_command(out: Path, identities: int, per_identity: int, size: int, seed: int) -> None:
-    """Render people into a new folder."""
+    """Render photos of synthetic people into a new folder."""
     check_new(out)
     console = Console(soft_wrap=True, markup=False)
     total = identities * per_identity

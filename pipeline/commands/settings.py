@@ -1,4 +1,4 @@
-"""`facerefs settings`: every setting of a build, or of the training of a model, from the code that reads them."""
+"""`facerefs settings`: list the settings of a build, or of the training of a model, from their dataclasses."""
 
 import difflib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from facerefs.pipeline.config.settings_pages import as_markdown, as_yaml, print_
 from facerefs.pipeline.errors import UserError
 
 FORMATS = ("table", "yaml", "markdown")
-_WIDTH = 160  # characters, where there is no terminal that has a width
+_WIDTH = 160  # characters, if the output is not a terminal
 _PAGE = """# Settings
 
 Every setting, from the code. This page is made by `facerefs settings --format markdown > docs/settings.md`.
@@ -23,9 +23,9 @@ a file with all defaults, to begin with.
 
 
 def settings_command(words: Sequence[str], preset: str | None, form: str) -> None:
-    """Print the settings that are asked for: of a section of the build, or of `train`, a model and a section.
+    """Print the settings of a build or one of its sections, or of `train`, a model and optionally a section.
 
-    Raises UserError for what there is not.
+    Raises UserError for an unknown section, model or preset.
     """
     if form not in FORMATS:
         raise UserError(f"--format cannot be {form!r}: choose {', '.join(FORMATS)}")
@@ -39,7 +39,7 @@ def settings_command(words: Sequence[str], preset: str | None, form: str) -> Non
         print(as_markdown(sections, "##"), end="")  # noqa: T201
     elif form == "yaml":
         print(f"# Settings of facerefs {command} with their defaults, for --config FILE.")  # noqa: T201
-        print("# Change what you like, and leave out the rest.")  # noqa: T201
+        print("# Change what you need, and leave out the rest.")  # noqa: T201
         print(as_yaml(sections), end="")  # noqa: T201
     else:
         console = Console(markup=False)
@@ -47,18 +47,18 @@ def settings_command(words: Sequence[str], preset: str | None, form: str) -> Non
         print_table(sections, console)
         if not words:
             more = "of one section: facerefs settings SECTION; of a model: facerefs settings train MODEL"
-            console.print(f"\n{more}; as a file to begin with: --format yaml", highlight=False)
+            console.print(f"\n{more}; as a YAML file: --format yaml", highlight=False)
 
 
 def _asked(words: Sequence[str], preset: str | None) -> tuple[str, str | None, list[Section]]:
-    """The command whose settings are asked for, the section if one is named, and all sections of the command."""
+    """The command, the requested section or None for all, and all sections of the command."""
     if words and words[0] == "train":
         name, rest = (words[1] if len(words) > 1 else None), words[2:]
         command, settings = f"train {name}", _model(name, preset or "paper")
     else:
         command, rest, settings = "build", words, _build()
         if preset is not None:
-            raise UserError("--preset is of a model: write facerefs settings train MODEL --preset NAME")
+            raise UserError("--preset applies to a model: write facerefs settings train MODEL --preset NAME")
     if len(rest) > 1:
         raise UserError(f"one section at a time, not {' and '.join(rest)}")
     return command, rest[0] if rest else None, sections_of(settings)
@@ -74,7 +74,7 @@ def _model(name: str | None, preset: str) -> Any:
     from facerefs.trainers.models.catalogue import MODULES, presets
 
     if name not in MODULES:
-        said = "say of which model" if name is None else f"there is no model {name!r}"
+        said = "name the model" if name is None else f"there is no model {name!r}"
         raise UserError(f"{said}: facerefs settings train MODEL, and MODEL is {', '.join(MODULES)}")
     known = presets(name)
     if preset not in known:
@@ -83,7 +83,7 @@ def _model(name: str | None, preset: str) -> Any:
 
 
 def _chosen(sections: Sequence[Section], asked: str) -> list[Section]:
-    """The section of this name with those in it, or the one setting of this name. Raises UserError."""
+    """The section of this name with its subsections, or the one setting of this name. Raises UserError."""
     found = [section for section in sections if f"{section.name}.".startswith(f"{asked}.")]
     for section in sections:
         settings = tuple(setting for setting in section.settings if setting.name == asked)
@@ -110,7 +110,7 @@ def _hint(sections: Sequence[Section], asked: str) -> str:
 
 
 def _page() -> str:
-    """The whole reference: the build, and every model as its paper has it."""
+    """The page docs/settings.md: the settings of the build, and of every model in the preset `paper`."""
     from facerefs.trainers.models.catalogue import MODULES
 
     parts = [_PAGE, "## facerefs build\n", as_markdown(sections_of(_build()), "###")]

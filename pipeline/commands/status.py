@@ -1,4 +1,4 @@
-"""`facerefs status`: what a build holds."""
+"""`facerefs status`: show the contents of a build."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from facerefs.schemas.tables import TABLES
 
 
 def print_status(folder: Path) -> None:
-    """Print the tables with their parts, rows and bytes, then the funnel with the reasons of the rejects."""
+    """Print the tables with their parts, rows and bytes, then the funnel with the reasons for rejection."""
     storage = open_build(folder)
     console = Console(soft_wrap=True, markup=False)
     tables = Table("table", "parts", "rows", "MB", box=None, pad_edge=False)
@@ -24,7 +24,7 @@ def print_status(folder: Path) -> None:
         tables.add_row(name, str(len(parts)), str(rows), f"{size / 1e6:.1f}" if size else "")
     console.print(tables)
     console.print()
-    steps = Table("step", "in", "unit", "go on", "rejected because", box=None, pad_edge=False)
+    steps = Table("step", "in", "unit", "passed", "rejected because", box=None, pad_edge=False)
     for step in funnel(storage):
         reasons = "; ".join(f"{count}: {Reject(reason).sentence}" for reason, count in step.reasons.items())
         steps.add_row(step.stage, str(step.rows), step.unit, str(step.passed), reasons)

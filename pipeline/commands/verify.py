@@ -1,4 +1,4 @@
-"""`facerefs verify`: print each fault of a training set, and whether it is sound."""
+"""`facerefs verify`: check a training set, and print its faults and the result."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, veri
 
 
 def verify_command(folder: Path, replay: int) -> bool:
-    """Check a training set and print each fault on a line of its own; whether it is sound."""
+    """Check a training set and print each fault on one line. Returns whether it has no faults."""
     console = Console(soft_wrap=True, markup=False)
     samples = samples_in(folder)
     manifest = manifest_of(samples)
@@ -28,14 +28,14 @@ def verify_command(folder: Path, replay: int) -> bool:
     size = sum(shard.bytes for shard in manifest.shards) / 1e6
     verdict = f"not sound   {plural(len(faults), 'fault')} in" if faults else "sound      "
     made = min(replay, count)
-    replayed = f"; {plural(made, 'degraded face')} made anew, the same" if made and not faults else ""
+    replayed = f"; {plural(made, 'degraded face')} made again, identical" if made and not faults else ""
     held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
     console.print(f"{verdict} {held}{replayed}", highlight=False)
     return _no_shot_twice(folder, console) and not faults
 
 
 def _no_shot_twice(folder: Path, console: Console) -> bool:
-    """Whether no shot is in two splits, which only the tables of a whole build tell; a copy of `samples` has none."""
+    """Whether no shot is in two splits. True for a copy of `samples`, which has no tables to check this with."""
     if not (folder / BUILD_FILE).is_file():
         return True
     found = leakage(open_build(folder))

@@ -1,1 +1,1 @@
-"""Settings: reading, checking, describing."""
+"""Read, check and describe settings."""

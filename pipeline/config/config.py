@@ -1,4 +1,4 @@
-"""The configuration of a build: the stages themselves, whose fields are their configuration, in one place."""
+"""The configuration of a build: a dataclass of all stages, whose fields are their settings."""
 
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -25,23 +25,23 @@ ENGINES: dict[str, dict[str, str]] = {
     "embedded": {"detector": "dlib", "landmarks": "dlib", "embedder": "dlib"},
     "insightface": {"detector": "insightface", "landmarks": "fan", "embedder": "insightface"},
 }
-"""What `--engines` sets in `analyse`."""
+"""The settings of `analyse` that `--engines` sets."""
 
 
 @dataclass(frozen=True)
 class Copies:
-    """What makes two faces copies of one shot, for all stages that ask: `compare` and `select`."""
+    """When two faces count as copies of one shot; used by `compare` and `select`."""
 
     rule: CopyRule = field(default_factory=CopyRule)
 
 
 @dataclass(frozen=True)
 class Config:
-    """All that decides what a build makes, besides its source. `compare` and `select` have the rule of `copies`."""
+    """All settings of a build; they and the source determine its output. `compare` and `select` share `copies.rule`."""
 
     rows_per_part: Annotated[int, Ge(1), Le(100_000)] = 32
-    """Photos in a part of the build, which is the unit of work and of storage."""
-    sources: Mapping[str, Any] = field(default_factory=default_settings)  # each a section of its own in YAML
+    """Number of photos in a part; a part is the unit of work and of storage."""
+    sources: Mapping[str, Any] = field(default_factory=default_settings)  # in YAML each is its own section
     fetch: Fetch = field(default_factory=Fetch)
     crawl: Crawl = field(default_factory=Crawl)
     dedupe: Dedupe = field(default_factory=Dedupe)
@@ -53,7 +53,7 @@ class Config:
     shard: Shard = field(default_factory=Shard)
 
     def __post_init__(self) -> None:
-        """Give each stage the settings that it shares with others."""
+        """Copy the shared settings into the stages that use them."""
         rule = self.copies.rule
         object.__setattr__(self, "compare", replace(self.compare, rule=rule))
         object.__setattr__(self, "select", replace(self.select, rule=rule))
@@ -62,7 +62,7 @@ class Config:
 def read_config(
     path: Path | None, settings: Iterable[str] = (), base: dict[str, Any] | None = None
 ) -> Config:
-    """The configuration from a YAML file, then `base`, then `key.sub=value` settings, each over the one before.
+    """The configuration from a YAML file, then `base`, then `key.sub=value` settings; later ones override.
 
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
@@ -72,7 +72,7 @@ def read_config(
 
 
 def to_tree(config: Config) -> dict[str, Any]:
-    """The configuration as plain nested values, which as YAML `read_config` reads back."""
+    """The configuration as nested dicts of plain values; written as YAML, `read_config` reads it back."""
     tree: dict[str, Any] = {}
     for name, value in to_dict(config).items():
         tree |= value if name == "sources" else {name: value}
@@ -80,7 +80,7 @@ def to_tree(config: Config) -> dict[str, Any]:
 
 
 def written_type() -> type:
-    """The configuration as it is written down: a dataclass with a section for each of `sources`."""
+    """The type of the YAML file: a dataclass like `Config`, but with a section for each of `sources`."""
     hints = get_type_hints(Config, include_extras=True)
     items: list[tuple[str, type, Any]] = []
     for item in fields(Config):

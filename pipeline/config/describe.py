@@ -1,6 +1,6 @@
-"""What every setting is: name, type, range, default and meaning, read from the dataclasses that hold the settings.
+"""Describe settings: name, type, range, default and meaning, read from the dataclasses that hold them.
 
-The meaning of a setting is the string beneath its field; that of a section is the first paragraph of its docstring.
+The meaning of a setting is the string below its field; that of a section is the first paragraph of its docstring.
 """
 
 import ast
@@ -21,7 +21,7 @@ _WORDS = {int: "whole number", float: "number", str: "text", NoneType: "null"}
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. `default` is as YAML has it; `range` is empty where the type says all."""
+    """One setting. `default` is the value as in YAML; `range` is empty if there are no bounds."""
 
     name: str
     type: str
@@ -40,14 +40,14 @@ class Section:
 
 
 def sections_of(settings: Any, name: str = "") -> list[Section]:
-    """All sections of a dataclass that hold settings, itself the first; its values are the defaults."""
+    """The dataclass and its nested dataclasses as sections, outermost first; their values are the defaults."""
     own: list[Setting] = []
     inner: list[Section] = []
     kind: type = type(settings)
     hints, known = get_type_hints(kind, include_extras=True), meanings(kind)
     for item in filter(is_setting, fields(settings)):
         value, full_name = getattr(settings, item.name), f"{name}.{item.name}" if name else item.name
-        if isinstance(value, Mapping):  # sections whose names are known only now: those of the sources
+        if isinstance(value, Mapping):  # sections with names known at run time: the sources
             inner += [section for key, one in value.items() for section in sections_of(one, key)]
         elif is_dataclass(hints[item.name]):
             inner += sections_of(value, full_name)
@@ -59,7 +59,7 @@ def sections_of(settings: Any, name: str = "") -> list[Section]:
 
 
 def meanings(kind: type) -> Mapping[str, str]:
-    """The strings that stand beneath the fields of a class in its source, by field."""
+    """The strings below the fields of a class in its source code, by field name."""
     (tree,) = ast.parse(dedent(inspect.getsource(kind))).body
     assert isinstance(tree, ast.ClassDef)  # noqa: S101
     return {
@@ -74,7 +74,7 @@ def meanings(kind: type) -> Mapping[str, str]:
 
 
 def _choices(hint: Any) -> list[str]:
-    """What a setting may be, in words."""
+    """The types or choices that a setting accepts, as text."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _choices(arguments[0])

@@ -1,6 +1,6 @@
-"""Settings of any dataclass, read from YAML and from `--set a.b=c`, checked key by key and validated by pydantic.
+"""Read the settings of any dataclass from YAML and from `--set a.b=c`, check each key, and validate with pydantic.
 
-Whatever is wrong ends in one sentence.
+Every mistake is reported in one sentence.
 """
 
 import difflib
@@ -21,7 +21,7 @@ from facerefs.trainers.loop.settings import is_setting, to_dict
 MAX_YAML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120
 _TYPES = ("str", "int", "float", "bool")  # as pydantic names them
-_REPR = reprlib.Repr()  # bounded, since a kilobyte of YAML with aliases may be a tree of terabytes
+_REPR = reprlib.Repr()  # bounded, since a kilobyte of YAML with aliases may expand to terabytes
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 4, 2 * _LONGEST_SHOWN, 60, 60
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ def read_settings(
     over: Tree | None = None,
     under: Tree | None = None,
 ) -> T:
-    """A dataclass from `under`, a YAML file, `over` and `key.sub=value` settings, each over the one before.
+    """A dataclass from `under`, a YAML file, `over` and `key.sub=value` settings; later ones override earlier ones.
 
-    example: a setting that there is, such as `loop.steps=1000`, for messages.
+    example: an existing setting, such as `loop.steps=1000`, for error messages.
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
     tree: Tree = deepcopy(under or {})
@@ -56,9 +56,9 @@ def read_settings(
 
 
 def completed(kind: type, tree: Any) -> Any:
-    """Settings that an earlier version wrote, with the defaults of those that it did not know.
+    """Settings written by an earlier version, completed with the defaults of settings that it did not have.
 
-    What is no such settings comes back as it is.
+    A tree that is not valid for `kind` is returned unchanged.
     """
     try:
         known = to_dict(TypeAdapter(kind).validate_python(tree))
@@ -81,7 +81,7 @@ def differences(old: Tree, new: Tree) -> list[str]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which no key stands twice: the first of two would be lost without a word."""
+    """A YAML loader that refuses repeated keys: PyYAML would silently drop the first one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -92,7 +92,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def read_yaml(path: Path, example: str) -> Tree:
-    """The tree of keys in a file. Raises UserError."""
+    """The nested dict in a YAML file. Raises UserError."""
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
             raise UserError(f"{path} is larger than {MAX_YAML_BYTES} bytes: is it a configuration?")
@@ -121,7 +121,7 @@ def _parse_setting(setting: str, kind: type, example: str) -> Tree:
         value = text
     *path, last = key.strip().split(".")
     if value is None and not text.strip() and _hint_of(kind, (*path, last)) is str:
-        value = ""  # as a shell leaves of `''`, and as texts may be
+        value = ""  # what a shell makes of `''`; a text may be empty
     tree: dict[str, Any] = {last: value}
     for name in reversed(path):
         tree = {name: tree}
@@ -153,7 +153,7 @@ def _check_keys(tree: Any, owner: type, path: tuple[str, ...], origin: str) -> N
 
 
 def _check_value(value: Any, hint: Any, path: tuple[str, ...], origin: str) -> None:
-    """Check the keys of all that a dataclass is meant to hold: alone, in a list, or as one choice of several."""
+    """Check the keys of every value whose type is a dataclass: alone, in a list, or as one of several choices."""
     if is_dataclass(hint) and isinstance(hint, type):
         _check_keys(value, hint, path, origin)
     elif get_origin(hint) is tuple and isinstance(value, list):
@@ -183,7 +183,10 @@ def _changes(old: Any, new: Any, name: str) -> Iterator[str]:
 
 
 def _as_keys(tree: Any, other: Any) -> dict[str, Any] | None:
-    """What can be compared key by key: settings, also where only the other side has them, and lists of settings."""
+    """The tree as a dict if both sides can be compared key by key (settings, or lists of settings), else None.
+
+    Settings that only the other side has give an empty dict.
+    """
     if isinstance(tree, dict):
         return tree
     if (
@@ -196,7 +199,7 @@ def _as_keys(tree: Any, other: Any) -> dict[str, Any] | None:
 
 
 def _named(value: Any) -> str:
-    """A value; of a recipe, the name: beside another name, the numbers say nothing."""
+    """A value as short text; for a recipe its name, without its numbers."""
     return _short(value.get("name", value) if isinstance(value, dict) else value)
 
 
@@ -206,7 +209,7 @@ def _short(value: Any, quoted: bool = False) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
-    # A setting that may be one of several things fails once for each: what got furthest is what was meant.
+    # For a union pydantic reports one error per choice: the one deepest in the tree is most likely the intended choice.
     first = max(error.errors(), key=lambda one: (len(one["loc"]), "error" in one.get("ctx", {})))
     name = ".".join(str(part) for part in first["loc"] if _is_setting(part))
     if first["type"].startswith("missing"):
@@ -218,5 +221,5 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _is_setting(part: int | str) -> bool:
-    """Whether part of an error's place is a setting, and not pydantic's name of a type."""
+    """Whether a part of an error's location is a setting, and not the name that pydantic gives a type."""
     return isinstance(part, int) or (part.isidentifier() and part.islower() and part not in _TYPES)

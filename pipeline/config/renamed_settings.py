@@ -1,4 +1,4 @@
-"""Settings that have another name now: what a person is told, and how the file of an existing build or run is read."""
+"""Renamed settings: used in error messages, and to read the settings file of an existing build or run."""
 
 from copy import deepcopy
 from typing import Any
@@ -12,13 +12,13 @@ RENAMED = {
     "copies.rule.twin_hash_bits": "copies.rule.same_shot_hash_bits",
     "copies.rule.twin_similarity": "copies.rule.same_shot_similarity",
 }
-"""The old name of a setting or of a group of settings, and the name that it has now."""
+"""Old name of a setting or of a group of settings -> its present name."""
 
 
 def with_new_names(tree: Any) -> Any:
-    """A copy of a tree of settings in which everything has the name that it has now.
+    """A copy of a tree of settings with the present names.
 
-    Where two old names became one, the second stays as it was if it says something else: then it shows as a difference.
+    If two old names became one and their values differ, the second keeps its old name, and so shows as a difference.
     """
     if not isinstance(tree, dict):
         return tree
@@ -36,7 +36,7 @@ def with_new_names(tree: Any) -> Any:
 
 
 def _group(tree: dict[Any, Any], path: list[str], make: bool = False) -> dict[Any, Any] | None:
-    """The group of settings of this name; None if there is none, or something else in its place."""
+    """The group of settings at this path; None if there is no such group."""
     for name in path:
         if make:
             tree.setdefault(name, {})

@@ -1,4 +1,4 @@
-"""Settings as a table for the terminal, as a YAML file to begin with, and as a page of documentation."""
+"""Write settings as a table for the terminal, as a commented YAML file, and as a page of documentation."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ _COMMENT_WIDTH = 100
 
 
 def print_table(sections: Iterable[Section], console: Console) -> None:
-    """Print each section with what it is about, and its settings below."""
+    """Print a heading and a table of settings for each section."""
     for section in sections:
         console.print(f"\n{section.name or 'general'}: {section.about}", highlight=False, style="bold")
         table = Table(*(Column(name, overflow="fold") for name in _COLUMNS), box=None, pad_edge=False)
@@ -30,7 +30,7 @@ def as_yaml(sections: Iterable[Section]) -> str:
 
 
 def as_markdown(sections: Iterable[Section], heading: str) -> str:
-    """A table for each section, under headings that begin with `heading`."""
+    """A Markdown table for each section, each under a heading that begins with `heading`, such as `##`."""
     return "\n".join(line for section in sections for line in _markdown_lines(section, heading)) + "\n"
 
 
@@ -76,7 +76,7 @@ def _markdown_lines(section: Section, heading: str) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    """A value as YAML in one line; of a recipe its name, beside which its numbers say little."""
+    """A value as YAML in one line; for a recipe only its name."""
     if isinstance(value, dict):
         return str(value["name"])
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)

@@ -1,1 +1,1 @@
-"""What stands beside the shards: manifest, dataset card, credits, Croissant."""
+"""The files beside the shards: manifest, dataset card, credits, Croissant metadata."""

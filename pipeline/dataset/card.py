@@ -1,4 +1,4 @@
-"""What lies beside the shards: the dataset card, the credits, Croissant metadata, and the manifest over all."""
+"""Write the files beside the shards: dataset card, credits, Croissant metadata, and the manifest of all files."""
 
 import hashlib
 import posixpath
@@ -21,9 +21,9 @@ _LICENCES = 5
 
 
 def write(storage: Storage, shard: Shard) -> None:
-    """Write `photos.csv`, `README.md`, `croissant.json` and, last, `manifest.json`, which says that all is there.
+    """Write `photos.csv`, `README.md`, `croissant.json` and, last, `manifest.json`, which marks the set as complete.
 
-    All of them are functions of the tables alone.
+    All of them depend only on the tables.
     """
     shards, indexes_only = _shards(storage)
     samples = _samples(storage)
@@ -52,12 +52,12 @@ def write(storage: Storage, shard: Shard) -> None:
 
 
 def invalidate_manifest(storage: Storage) -> None:
-    """Take the manifest away: the set is unfinished until it is written again."""
+    """Delete the manifest: without it the set counts as unfinished."""
     storage.remove_file(_MANIFEST)
 
 
 def _shards(storage: Storage) -> tuple[list[ShardFile], list[File]]:
-    """The shards with their indexes, and the indexes whose samples were all rejected."""
+    """The shards with their indexes, and the indexes without a tar, since all their samples were rejected."""
     shards, indexes_only = [], []
     for name in storage.parts("samples"):
         part = storage.part("samples", name)
@@ -96,7 +96,7 @@ def _samples(storage: Storage) -> list[dict[str, Any]]:
 
 
 def _licences(photos: pa.Table) -> str:
-    """For a catalogue: that each photo has its own licence, and which are the most frequent."""
+    """A sentence for the description: each photo has its own licence, with counts of the most frequent ones."""
     counts = Counter(
         " ".join((text or "not stated").split()) for text in photos.column("licence").to_pylist()
     )

@@ -1,4 +1,4 @@
-"""`samples/photos.csv`: whom each photo of the shards is from."""
+"""`samples/photos.csv`: page, URL, author and licence of each photo in the shards."""
 
 import io
 from typing import Any
@@ -15,14 +15,14 @@ CREDITS_FILE = "photos.csv"
 
 
 def write_credits(storage: Storage, photos: pa.Table) -> None:
-    """Write the photos as a table that a spreadsheet may open."""
+    """Write the photos as CSV that is safe to open in a spreadsheet."""
     text = io.BytesIO()
     write_csv(_harmless(photos), text)
     storage.write_bytes(f"samples/{CREDITS_FILE}", text.getvalue())
 
 
 def credited_photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table:
-    """The photos that are in the shards, as target or reference, and whom they are from."""
+    """The photos that are targets or references in the shards, with page, URL, author and licence; sorted by key."""
     used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
     faces = storage.scan("faces", ("id", "key"))
     keys = faces.filter(pc.is_in(faces.column("id"), value_set=pa.array(sorted(used), pa.string()))).column(
@@ -40,7 +40,7 @@ def credited_photos(storage: Storage, samples: list[dict[str, Any]]) -> pa.Table
 
 
 def _harmless(photos: pa.Table) -> pa.Table:
-    """A stranger's texts as a spreadsheet may open them: on one line, no formulas, no links but those of the web."""
+    """The table with untrusted texts made safe for a spreadsheet: on one line, no formulas, only http(s) links."""
     for name in ("key", "label", "author", "licence"):
         texts = photos.column(name).to_pylist()
         photos = _replaced(photos, name, [None if text is None else _plain_cell(text) for text in texts])

@@ -1,7 +1,7 @@
 """`samples/croissant.json`: the training set as Croissant 1.0 (MLCommons), for catalogues and loaders that read it.
 
-https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html. It names no licence: each photo has its own, which
-photos.csv holds.
+https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html. It names no licence: each photo has its own, listed
+in photos.csv.
 """
 
 import json
@@ -36,7 +36,7 @@ _CONTEXT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of the files that the samples hold, such as `ref0.jpg`."""
+    """One kind of file in the samples, such as `ref0.jpg`."""
 
     file: SampleFile
     extension: str
@@ -61,8 +61,8 @@ def croissant(
 ) -> str:
     """The metadata as JSON-LD.
 
-    references: how many the richest sample has. extension: of ground truth and references, such as `jpg`; degraded:
-    that of the degraded face.
+    references: the largest number of references of a sample. extension: of ground truth and references, such as
+    `jpg`. degraded: the extension of the degraded face.
     """
     kinds = [_Kind(GROUND_TRUTH, extension), _Kind(DEGRADED, degraded), _Kind(JSON, "json")]
     kinds += [_Kind(REFERENCE, extension, number) for number in range(references)]
@@ -105,9 +105,9 @@ def _file_set(kind: _Kind, shards: Sequence[ShardFile]) -> dict[str, Any]:
 
 
 def _records(kind: _Kind) -> dict[str, Any]:
-    """One record per file of a kind; `key` is that of its sample, and joins the kinds.
+    """A record set with one record per file of a kind; the field `key`, the sample's key, joins the kinds.
 
-    One record set of all kinds would be plainer, but mlcroissant 1.1 wants a join for every pair of them in it.
+    One record set of all kinds would be simpler, but mlcroissant 1.1 requires a join for every pair of kinds in it.
     """
     name = kind.name
     key = _field(f"{name}/key", "The key of the sample.", _TEXT, name, "filename")

@@ -1,4 +1,4 @@
-"""`samples/README.md`: the dataset card, for people and for Hugging Face, which reads what stands at its top."""
+"""`samples/README.md`: the dataset card, with the YAML front matter that Hugging Face reads."""
 
 import html
 import re
@@ -22,12 +22,12 @@ from facerefs.stages.shard import Shard
 NOTICE = """\
 The 68-point predictor that comes with the embedded engines was trained on iBUG 300-W, whose licence excludes
 commercial use; InsightFace's model packs are for non-commercial research. These photos show people: respect the
-licence of each photo, and remove a person from your copies when asked to.
+licence of each photo, and remove a person from your copies on request.
 """
 
 _SYNTHESISED = """\
-{count} of the {every} references are no photos: they are synthesised from their target, whose person has no other
-photo that would do. Pose, expression, light and the skin's texture are changed by the numbers under `synthesis` in
+{count} of the {every} references are not photos: they are synthesised from their target, since the person has no other
+suitable photo. Pose, expression, light and skin texture are changed by the numbers under `synthesis` in
 `KEY.json`; origin and licence are those of the target. They have no embedding.
 """
 
@@ -43,17 +43,17 @@ samples = datasets.load_dataset("webdataset", data_files={"train": "train-*.tar"
 
 _INDEX = """\
 `*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
-SHA-256 of each file, and `facerefs verify` holds the files against it. `croissant.json` describes the shards to
-tools that read Croissant. Splits are by person: nobody is in two of them. Where samples differ in their number of
-references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` do not.
+SHA-256 of each file, and `facerefs verify` checks the files against it. `croissant.json` describes the shards for
+tools that read Croissant. Splits are by person: no person is in two splits. If samples differ in their number of
+references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` read them.
 """
 
 _CREDITS = """\
-Each photo with its page, URL, author and licence: `photos.csv`, which has to go wherever these shards go.
+`photos.csv` lists each photo with its page, URL, author and licence. Include it in every copy of these shards.
 """
 _RECIPE = """\
 Each degraded face was made by its own theta, drawn from this recipe with seed {seed} and stored in `KEY.json`; the same
-is in `manifest.json`. A build of other photos takes it as `shard.recipe` in its configuration.
+is in `manifest.json`. To build with it from other photos, set it as `shard.recipe` in the configuration.
 
 ```yaml
 {recipe}```
@@ -68,7 +68,7 @@ def dataset_card(
     samples: list[dict[str, Any]],
     photos: pa.Table,
 ) -> str:
-    """The card as Markdown. photos: as `facerefs.pipeline.dataset.credits.credited_photos` gives them."""
+    """The card as Markdown. photos: the result of `facerefs.pipeline.dataset.credits.credited_photos`."""
     engines = ("detector", "landmarker", "embedder")
     faces = storage.scan("faces", (*engines, "crop_size"))
     named = sorted(
@@ -98,7 +98,7 @@ def dataset_card(
 
 
 def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
-    """What the set is, in one sentence."""
+    """A one-sentence description of the set."""
     used = {row["target"] for row in samples} | {face for row in samples for face in row["references"]}
     people = {row["identity"] for row in samples}
     return (
@@ -119,14 +119,14 @@ def _synthesised_count(samples: list[dict[str, Any]]) -> int:
 
 
 def _synthesised(samples: list[dict[str, Any]]) -> list[str]:
-    """What such references are, if there are any."""
+    """A paragraph about the synthesised references, if there are any."""
     count = _synthesised_count(samples)
     every = sum(len(row["references"]) for row in samples)
     return [_SYNTHESISED.format(count=count, every=every)] if count else []
 
 
 def degraded_extension(shard: Shard) -> str:
-    """Of the names of the degraded faces."""
+    """The file extension of the degraded faces: jpg or png."""
     return "jpg" if shard.degradation.ends_with_jpeg else "png"
 
 
@@ -147,7 +147,7 @@ def _image_format(shard: Shard, size: int) -> str:
 
 
 def _recipe(recipe: Recipe) -> str:
-    """As YAML that `shard.recipe` takes, without what it leaves out."""
+    """The recipe as YAML for `shard.recipe`, without unset fields."""
     return yaml.safe_dump(
         _stated(asdict(as_read(recipe))), sort_keys=False, default_flow_style=None, width=110
     )
@@ -210,7 +210,7 @@ def _funnel_table(storage: Storage) -> str:
 
 
 def _count_table(photos: pa.Table, column: str) -> str:
-    """How many photos have which licence or author, the most frequent first."""
+    """A table of the number of photos per licence or author, the most frequent first."""
     counts = Counter(value or "not stated by the source" for value in photos.column(column).to_pylist())
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"| {column} | photos |", "|---|---|"]
@@ -221,6 +221,6 @@ def _count_table(photos: pa.Table, column: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """A stranger's text as plain text in one cell of a Markdown table."""
+    """Untrusted text escaped for one cell of a Markdown table."""
     plain = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"[\\`*_{}\[\]()#+!|~-]", lambda special: f"&#{ord(special[0])};", plain)

@@ -1,4 +1,4 @@
-"""The recipe in a manifest (`facerefs.schemas.manifest`), which knows it as plain JSON only."""
+"""Convert recipes to and from a manifest (`facerefs.schemas.manifest`), which holds them as plain JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,17 +17,17 @@ class _Strict:
 
 
 def as_read(recipe: Recipe) -> Recipe:
-    """The same recipe with floats where JSON gives floats, so that it is written as it was read."""
+    """The recipe with whole numbers converted to float in float fields, so that it is written as it was read."""
     return TypeAdapter(Recipe).validate_python(asdict(recipe))
 
 
 def recipe_tree(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as a manifest holds it."""
+    """The recipe as plain values for a manifest."""
     return asdict(as_read(recipe))
 
 
 def recipe_of(manifest: Manifest) -> Recipe:
-    """The recipe that a manifest holds. Raises ValueError with one sentence if it is none, or says less than all."""
+    """The recipe in a manifest. Raises ValueError with one sentence if it is not a recipe or is incomplete."""
     try:
         recipe = TypeAdapter(_Strict).validate_json(json.dumps({"recipe": manifest.recipe})).recipe
     except ValidationError as error:

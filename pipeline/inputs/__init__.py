@@ -1,1 +1,1 @@
-"""What each part stage reads: the rows of a part, joined from the tables and columns that the stage names."""
+"""The inputs of the part stages: rows of one part, joined from the tables and columns that a stage reads."""

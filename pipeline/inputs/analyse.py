@@ -1,4 +1,4 @@
-"""What analyse reads: the photos that go on."""
+"""The input of the stage `analyse`: the photos that were not rejected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class AnalyseInput:
         return self.storage.parts("images")
 
     def read(self, name: str) -> pa.Table:
-        """Key, id and place of the photos of one part."""
+        """Key, id and location of the photos of one part."""
         rows = self.storage.read("images", name, Analyse.reads["images"])
         dropped = pc.is_in(rows["key"], value_set=self._dropped)
         goes_on = pc.and_(pc.is_null(rows["reject"]), pc.invert(dropped))

@@ -1,4 +1,4 @@
-"""What crawl reads: the photos of the source that can be had."""
+"""The input of the stage `crawl`: the photos of the source that are available."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from facerefs.stages.crawl import Crawl
 
 @dataclass(frozen=True)
 class CrawlInput:
-    """Where each photo lies: those of a local source in their places, the others as they were fetched."""
+    """The location of each photo: in the source if it is local, else in the build, where it was downloaded to."""
 
     storage: Storage
 
@@ -21,7 +21,7 @@ class CrawlInput:
         return self.storage.parts("sources")
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one part of `sources`, a fetched photo with the place and the SHA-256 of its bytes."""
+        """Rows of one part of `sources`; downloaded photos have the location and SHA-256 of the downloaded bytes."""
         listed = self.storage.read("sources", name, Crawl.reads["sources"])
         listed = listed.filter(pc.is_null(listed["reject"])).drop_columns(["reject"])
         if self.storage.part("downloads", name) is None:

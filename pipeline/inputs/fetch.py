@@ -1,4 +1,4 @@
-"""What fetch reads: the rows of the source whose photos are on the web."""
+"""The input of the stage `fetch`: the rows of the source whose photos are on the web."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class FetchInput:
         return [name for name in self.storage.parts("sources") if len(self.read(name))]
 
     def read(self, name: str) -> pa.Table:
-        """Their keys, URLs and expected hashes."""
+        """Keys, URLs and expected SHA-256 of such rows of one part."""
         rows = self.storage.read("sources", name, Fetch.reads["sources"])
         remote = pc.and_(pc.is_valid(rows["url"]), pc.is_null(rows["photo"]))
         return rows.filter(pc.and_(remote, pc.is_null(rows["reject"]))).select(["key", "url", "sha256"])

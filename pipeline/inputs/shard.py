@@ -1,4 +1,4 @@
-"""What shard reads: each target with its references, and all that a sample says of both."""
+"""The input of the stage `shard`: each target with its references, and all metadata of both that a sample stores."""
 
 import math
 from collections import Counter
@@ -22,20 +22,20 @@ from facerefs.stages.shard import Shard, split_of
 
 @dataclass(frozen=True)
 class ShardInput:
-    """The samples of each shard, joined from pairs, faces, labels and what the source says of the photos."""
+    """The samples of each shard, joined from the tables pairs, faces, labels and sources."""
 
     storage: Storage
     shard: Shard
 
     def names(self) -> Sequence[str]:
-        """Names of the shards: `train-00000` ..., each split in the order of the targets' keys.
+        """Names of the shards, such as `train-00000`; within a split, samples are in the order of the targets' keys.
 
-        A face's id begins with a hash: the order is a shuffled one, and the ranges hold about equally many.
+        A face's id begins with a hash, so the order is shuffled, and the shards have about equally many samples.
         """
         return sorted(self._places)
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one shard, as `SAMPLE_PLAN`, in the order of their keys."""
+        """Rows of one shard with the schema `SAMPLE_PLAN`, sorted by key."""
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
         faces = self._faces(pairs)
         rows = [self._row(list(of_target), faces) for _, of_target in groupby(pairs, itemgetter("target"))]
@@ -58,16 +58,16 @@ class ShardInput:
 
     @cached_property
     def _places(self) -> Mapping[str, tuple[int, int]]:
-        """First row and number of rows of each shard in the pairs."""
+        """For each shard, its first row in `_pairs` and its number of rows."""
         counts = Counter(self._pairs.column("shard").to_pylist())
         starts = accumulate(counts.values(), initial=0)
         return {name: (start, count) for (name, count), start in zip(counts.items(), starts, strict=False)}
 
     def _shard_names(self, pairs: pa.Table) -> list[str]:
-        """The shard of each pair: by ranges of the hash that its target begins with.
+        """The shard of each pair, by the range of the hash at the start of its target's id.
 
-        The number of shards is a power of two, so that a new photo changes few of them: all are cut anew only
-        when a split has grown to its double.
+        The number of shards of a split is a power of two, so that a new photo changes few shards; all of them change
+        only when the split has doubled in size.
         """
         splits = pairs.column("split").to_numpy()
         sizes = self._expected_bytes(pairs)
@@ -80,7 +80,8 @@ class ShardInput:
         ]
 
     def _expected_bytes(self, pairs: pa.Table) -> NDArray[np.float64]:
-        """What each pair adds to its shard: its reference, and its target with all else if it is the first."""
+        """The expected bytes that each pair adds to its shard: its reference, and for the first pair also the target
+        and the rest of the sample."""
         lengths = pc.struct_field(self._face_rows.column("crop"), "length").to_numpy()
         target, reference = (
             lengths[pc.index_in(pairs.column(end), value_set=self._face_rows.keys).to_numpy()]
@@ -97,7 +98,7 @@ class ShardInput:
         return split_of(identity, self.shard.seed, self.shard.val_share, self.shard.test_share)
 
     def _faces(self, pairs: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
-        """Rows of the faces in these pairs, with crop and label, and where their photos come from."""
+        """The faces of these pairs by id, with crop, label and the origin of their photos."""
         ids = {pair[end] for pair in pairs for end in ("target", "reference")}
         faces = list(self._face_rows.rows(ids))
         labels = {row["face"]: row for row in self._label_rows.rows(ids)}
@@ -126,7 +127,7 @@ class ShardInput:
         return MappedTable.of(parts, schema, key, self.storage.local_path("samples"))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the cached rows: each worker reads its own."""
+        """The state without the cached rows: each worker reads its own."""
         return {"storage": self.storage, "shard": self.shard}
 
     def _row(self, pairs: list[dict[str, Any]], faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class ShardInput:
 
 
 def _power_of_two(wanted: float) -> int:
-    """The nearest power of two, at least 1."""
+    """The power of two nearest to `wanted` on a log scale, at least 1."""
     return 1 if wanted <= 1 else int(2 ** round(math.log2(wanted)))
 
 

@@ -1,1 +1,1 @@
-"""`facerefs restore`: photos in, restored faces out."""
+"""`facerefs restore`: restore the faces of photos with a trained model."""

@@ -1,4 +1,4 @@
-"""The largest face of a user's photo, aligned, as the engines find it; every mistake in one sentence."""
+"""Find and align the largest face of a user's photo; every mistake is reported in one sentence."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Engines:
-    """What finds a face and its landmarks."""
+    """A face detector and a landmark engine."""
 
     detector: "Detector"
     landmarker: "Landmarker"
 
     def aligned(self, photo: Path, size_px: int, way_out: str = "") -> "AlignedFace":
-        """The largest face of a photo as a crop of so many pixels. way_out: what to say if none is found.
+        """The largest face of a photo, aligned, `size_px` wide. way_out: a hint for the error if no face is found.
 
         Raises UserError if the photo cannot be read, or shows no face.
         """
@@ -39,7 +39,7 @@ class Engines:
         return AlignedFace(face.crop.pixels, face.landmarks)
 
     def as_it_is(self, photo: Path) -> "AlignedFace":
-        """A photo that is an aligned crop already. Raises UserError if it cannot be read."""
+        """A photo that is already an aligned crop, with its landmarks. Raises UserError if it cannot be read."""
         from facerefs.stages.engines.align import landmarks_of_crop
         from facerefs.trainers.restore import AlignedFace
 
@@ -48,7 +48,8 @@ class Engines:
 
 
 def load_engines(name: str, where: Any) -> Engines:
-    """The engines of a name, on a device. Raises UserError for an unknown name, MissingWeights."""
+    """The detector and landmark engine of `--engines`. where: a device. Raises UserError for an unknown name,
+    MissingWeights."""
     from facerefs.stages.engines.load import load_detector, load_landmarker
 
     if name not in ENGINES:

@@ -1,4 +1,4 @@
-"""Which photos are restored, and where what is made of each goes."""
+"""Choose the photos to restore and the names of the files to write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 
 @dataclass(frozen=True)
 class RestoreFiles:
-    """A photo with a degraded face, and the files that are made of it."""
+    """A photo with a degraded face, and the files to write for it."""
 
     photo: Path
     outputs: tuple[Path, ...]
-    pictures: Path | None  # what the model shows of its work
+    pictures: Path | None  # intermediate results of the model
 
     @property
     def made(self) -> tuple[Path, ...]:
-        """All that is written."""
+        """All files to write."""
         return self.outputs if self.pictures is None else (*self.outputs, self.pictures)
 
 
 def plan_files(
     source: Path, out: Path, outputs: int, pictures: bool, references: Sequence[Path]
 ) -> list[RestoreFiles]:
-    """The files of a photo or of a folder of photos; several outputs are numbered from 1: face-1.png, face-2.png.
+    """The photos to restore with their output files; several outputs are numbered from 1: face-1.png, face-2.png.
 
-    Raises UserError if there are no photos, or if a photo would be written over.
+    Raises UserError if there are no photos, or if a photo would be overwritten.
     """
     found = [_files(photo, target, outputs, pictures) for photo, target in _targets(source, out)]
     _check_apart(found, references)
@@ -63,14 +63,14 @@ def _files(photo: Path, target: Path, outputs: int, pictures: bool) -> RestoreFi
 
 
 def _check_apart(found: Sequence[RestoreFiles], references: Sequence[Path]) -> None:
-    """Raise UserError if a file would be written twice, or over a photo that is looked at."""
+    """Raise UserError if a file would be written twice, or would overwrite an input photo or a reference."""
     given = {path.resolve() for path in (*references, *(files.photo for files in found))}
     owner: dict[Path, Path] = {}
     for files in found:
         for path in files.made:
             if path.resolve() in given:
                 raise UserError(
-                    f"{path} is one of the photos, and would be written over: choose another --out"
+                    f"{path} is one of the photos, and would be overwritten: choose another --out"
                 )
             other = owner.setdefault(path.resolve(), files.photo)
             if other != files.photo:

@@ -1,4 +1,4 @@
-"""`facerefs restore`: a trained model, and photos of the person if it looks at any, in; restored faces out."""
+"""`facerefs restore`: restore faces with a trained model, with reference photos if the model uses them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class RestoreOptions:
 
 
 def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ...]:
-    """Restore each face and say where it went; returns the files that were written.
+    """Restore each face and print the output paths. Returns the files that were written.
 
     Raises UserError for options that do not fit, and if a photo could not be restored.
     """
@@ -58,7 +58,7 @@ def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ..
         for note in work.notes(len(options.references)):
             console.print(f"note        {note}", highlight=False)
         made = [_restore(work, files, options, len(photos) == 1, console) for files in photos]
-    except (CheckpointError, MissingWeights) as error:  # some weights are loaded when a face wants them first
+    except (CheckpointError, MissingWeights) as error:  # some weights are loaded only when first needed
         raise UserError(str(error)) from None
     left_out = made.count(())
     if left_out:
@@ -69,7 +69,7 @@ def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ..
 def _restore(
     work: "_Work", files: RestoreFiles, options: RestoreOptions, alone: bool, console: Console
 ) -> tuple[Path, ...]:
-    """Restore a photo and say where it went; of several, one that cannot be restored gives no files."""
+    """Restore a photo, print and return the written files; empty if it failed and is not the only photo."""
     try:
         made = work.restore(files, options)
     except UserError as error:
@@ -84,21 +84,21 @@ def _restore(
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """The networks and engines that a restoration takes, and the references: as many as the model looks at.
+    """The networks and engines of a restoration, and as many references as the model uses.
 
-    embedder: of the references; None if there is none.
+    embedder: embeds the references; None if the model needs no embedding.
     """
 
     model: "Restorer"
     trained: "Run"
-    finder: "tuple[LandmarkModel, Run] | None"  # of the landmarks of degraded faces; None takes the engine's
+    finder: "tuple[LandmarkModel, Run] | None"  # finds landmarks of degraded faces; None: those of the engine are used
     embedder: "IdentityEmbedder | None"
     engines: "Engines"
     references: "Sequence[AlignedFace]"
     device: "torch.device"
 
     def notes(self, references: int) -> list[str]:
-        """What the user gave in vain."""
+        """Messages about references and options that the model does not use."""
         wanted = self.model.data.references
         if not wanted:
             vain = {"--reference": references > 0, "--landmarks": self.finder is not None}
@@ -113,7 +113,7 @@ class _Work:
         return [f"{self.trained.name} takes {wanted} of the {references} references: {first}"]
 
     def restore(self, files: RestoreFiles, options: RestoreOptions) -> tuple[Path, ...]:
-        """Write the restored faces of a photo, or of an aligned crop; says where."""
+        """Write the restored faces of a photo or of an aligned crop. Returns the written files."""
         from PIL import Image
 
         from facerefs.trainers.restore import pictured, pixels_of, restored, restorer_input_of
@@ -138,7 +138,7 @@ class _Work:
         return files.made
 
     def _points_of(self, face: "AlignedFace") -> "Callable[[Tensor], Tensor]":
-        """Finds the landmarks of the degraded face: by a trained network if one was given, else by the engine."""
+        """A function for the landmarks of the degraded face: of the trained network if given, else of the engine."""
         import torch
 
         from facerefs.trainers.models.landmarks import find_landmarks
@@ -152,7 +152,7 @@ class _Work:
 
 
 def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
-    """Load all that the user named. Raises UserError, CheckpointError, MissingWeights."""
+    """Load the model, engines and references of the options. Raises UserError, CheckpointError, MissingWeights."""
     from facerefs.pipeline.restoring.aligned_faces import load_engines
     from facerefs.trainers.identity.embedder import load_embedder
     from facerefs.trainers.models.model import Restorer
@@ -161,7 +161,7 @@ def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
     trained = load_run(options.run, device)
     model = trained.model
     if not isinstance(model, Restorer):
-        raise UserError(f"a run of {trained.name} restores no faces: facerefs models says which do")
+        raise UserError(f"a run of {trained.name} restores no faces: `facerefs models` lists those that do")
     _check(options, trained.name, model)
     finder = None if options.landmarks is None else _finder_of(options.landmarks, device)
     engines = load_engines(options.engines, device.type)
@@ -172,7 +172,7 @@ def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
 
 
 def _check(options: RestoreOptions, name: str, model: "Restorer") -> None:
-    """Raise UserError if the model cannot do what the user asked of it."""
+    """Raise UserError if the options do not fit the model."""
     wanted, given = model.data.references, len(options.references)
     if given < wanted:
         photos = "a good photo" if wanted == 1 else f"{wanted} good photos"
@@ -180,7 +180,7 @@ def _check(options: RestoreOptions, name: str, model: "Restorer") -> None:
             f"a run of {name} wants {photos} of the person, and has {given}: add --reference PHOTO"
         )
     if options.outputs > 1 and not model.stochastic:
-        raise UserError(f"a run of {name} makes the same face each time: leave out --outputs")
+        raise UserError(f"a run of {name} always gives the same face: leave out --outputs")
 
 
 def _finder_of(folder: Path, device: "torch.device") -> "tuple[LandmarkModel, Run]":

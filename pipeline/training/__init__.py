@@ -1,1 +1,1 @@
-"""`facerefs train`: from options to a run, in this process or on Ray Train."""
+"""`facerefs train`: run training from the user's options, in this process or with Ray Train."""

@@ -1,4 +1,4 @@
-"""The job of a training run: the user's options, checked, and the settings file that the run keeps of them."""
+"""The job of a training run: the checked options of the user, and the settings file in the folder of the run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from facerefs.trainers.training_set import shards_of
 RUN_FILE = "settings.yaml"
 _EXAMPLE = "loop.steps=1000"
 _CHANGEABLE = {
-    "data",  # shards that have moved; the stream refuses others than those
+    "data",  # the shards may have moved; the stream refuses different shards
     "data.workers",
     *(
         f"loop.{name}"
@@ -36,7 +36,7 @@ _CHANGEABLE = {
         )
     ),
 }
-"""Settings that a resumed run may have otherwise: they change nothing of what has been computed."""
+"""Settings that may change when a run is resumed: they do not invalidate the steps already computed."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be trained: all that a worker needs to know."""
+    """Everything that a worker needs to know about a training run."""
 
     name: str
     preset: str
@@ -70,13 +70,13 @@ class Job:
     device: Literal["cpu", "cuda"]
 
     def tree(self) -> dict[str, Any]:
-        """As it is written into the run's folder."""
+        """The content of the settings file of the run."""
         places = list(self.places)
         return {"model": self.name, "preset": self.preset, "data": places, "settings": to_dict(self.model)}
 
 
 def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
-    """The job, and what a resumed run has otherwise than before, as `loop.steps: 100 -> 200`. Raises UserError."""
+    """The job, and the changes of a resumed run, such as `loop.steps: 100 -> 200`. Raises UserError."""
     if options.model not in MODULES:
         raise UserError(f"there is no model {options.model!r}: choose {', '.join(MODULES)}")
     stored = _stored(run) if options.resume else {}
@@ -115,7 +115,7 @@ def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
 
 
 def _stored(run: Path) -> dict[str, Any]:
-    """What a run was begun with. Raises UserError."""
+    """The settings file of a run, with the present names of settings. Raises UserError."""
     path = run / RUN_FILE
     if not path.is_file():
         raise UserError(f"{run} holds no run to resume: leave out --resume to begin one")
@@ -129,7 +129,7 @@ def _stored(run: Path) -> dict[str, Any]:
 
 
 def check_not_foreign(run: Path) -> None:
-    """Raise UserError if `run` holds files that are of no run: we would mix ours with them, or write over them."""
+    """Raise UserError if `run` holds files that do not belong to a run, which we would mix up or overwrite."""
     if not run.is_dir():
         return
     if (run / RUN_FILE).exists():
@@ -139,14 +139,14 @@ def check_not_foreign(run: Path) -> None:
 
 
 def write_settings(job: Job) -> None:
-    """Write what is trained into the run's folder."""
+    """Write the settings file into the folder of the run."""
     part = job.run / f"{RUN_FILE}.part"
     part.write_text(yaml.safe_dump(job.tree(), sort_keys=False), encoding="utf-8")
     part.replace(job.run / RUN_FILE)
 
 
 def chosen_device(wanted: str | None, here: bool = True) -> Literal["cpu", "cuda"]:
-    """What to train on; of a cluster, Ray says whether there is any."""
+    """The device to train on. here: whether it is this machine; for a cluster, Ray checks for GPUs."""
     if wanted not in (None, "cpu", "cuda"):
         raise UserError(f"--device cannot be {wanted!r}: choose cpu or cuda")
     if wanted == "cuda" and here and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Several workers that train one model together, here or on a cluster, by Ray Train."""
+"""Train one model with several workers, on this machine or a cluster, with Ray Train."""
 
 import logging
 import os
@@ -20,12 +20,12 @@ from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.train import CannotTrain, TrainingResult
 
 _POLL_S = 0.3
-_STORAGE = ".ray"  # Ray Train wants a folder that all machines see, and we have nothing to put there
+_STORAGE = ".ray"  # Ray Train requires a folder shared by all machines; we store nothing there
 _SENTENCES = (CannotTrain, StreamError, MissingWeights, Diverged)
 
 
 class DriverChannel:
-    """A Ray actor between the driver and the first worker: what is to be said, whether to stop, and how it ended."""
+    """A Ray actor between the driver and the first worker: passes on messages, the stop request and the result."""
 
     def __init__(self) -> None:
         self._said: list[str] = []
@@ -33,34 +33,34 @@ class DriverChannel:
         self._end: tuple[str, Any] | None = None
 
     def say(self, line: str) -> None:
-        """Of the worker: a line for a person."""
+        """Called by the worker: add a message for the user."""
         self._said.append(line)
 
     def heard(self) -> list[str]:
-        """Of the driver: the lines that are new."""
+        """Called by the driver: the new messages."""
         said, self._said = self._said, []
         return said
 
     def stop(self) -> None:
-        """Of the driver: end after the step in hand."""
+        """Called by the driver: request a stop after the current step."""
         self._stop = True
 
     def is_stopped(self) -> bool:
-        """Of the worker: whether to end."""
+        """Called by the worker: whether a stop was requested."""
         return self._stop
 
     def end_with(self, kind: str, what: Any) -> None:
-        """Of a worker: how it ended; what is told first counts."""
+        """Called by a worker: store how training ended; only the first call counts."""
         self._end = self._end or (kind, what)
 
     def end(self) -> tuple[str, Any] | None:
-        """Of the driver: how it ended."""
+        """Called by the driver: how training ended, None if unknown."""
         return self._end
 
 
 @dataclass
 class StopSignal:
-    """Whether to stop, asked without waiting for the answer: a step must not wait for the network."""
+    """Whether a stop was requested; polled without blocking, since a step must not wait for the network."""
 
     driver_channel: Any
     _asked: Any = None
@@ -80,7 +80,7 @@ class StopSignal:
 def train_on_ray(
     job: Job, workers: int, address: str | None, verbose: bool, announce: Callable[[str], None]
 ) -> TrainingResult:
-    """Train with so many workers. Raises what `train` raises, UserError if there are not so many GPUs, RunError."""
+    """Train with `workers` processes. Raises the errors of `train`, UserError for too few GPUs or CPUs, RunError."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     import ray
@@ -119,7 +119,7 @@ def _check_resources(job: Job, workers: int, there: dict[str, float]) -> None:
 
 
 def _fit(job: Job, workers: int, driver_channel: Any, failures: list[Exception]) -> None:
-    """Run Ray Train to its end; in a thread, where it leaves the signals alone."""
+    """Run Ray Train to its end; in a thread, so that it installs no signal handlers."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
@@ -131,12 +131,12 @@ def _fit(job: Job, workers: int, driver_channel: Any, failures: list[Exception])
             run_config=RunConfig(name="train", storage_path=str(job.run / _STORAGE)),
         )
         trainer.fit()
-    except Exception as error:  # noqa: BLE001 (it is told in the thread that waits)
+    except Exception as error:  # noqa: BLE001 (it is reported in the main thread)
         failures.append(error)
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What each worker does."""
+    """Train; runs in each worker."""
     import ray
     import ray.train
     import ray.train.torch
@@ -172,5 +172,5 @@ def _outcome(end: tuple[str, Any] | None, failures: list[Exception]) -> Training
                 raise sentence(what)
         if isinstance(what, TrainingResult):
             return what
-    text = str(failures[0]) if failures else "no worker told how it ended"
+    text = str(failures[0]) if failures else "no worker reported a result"
     raise RunError(f"Ray Train ended the workers: {last_line(text)}", text)

@@ -1,4 +1,4 @@
-"""`facerefs train`: from the user's options to a run, and how it ends."""
+"""`facerefs train`: train a model from the user's options, and report how the run ended."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -42,7 +42,7 @@ def train_command(options: TrainOptions, console: Console) -> None:
                 outcome = train_on_ray(job, options.workers, options.address, options.verbose, announce)
         except (CannotTrain, MissingWeights) as error:
             raise UserError(str(error)) from None
-        except (StreamError, OSError) as error:  # shards that broke on the way, a full disk
+        except (StreamError, OSError) as error:  # shards that became unreadable, a full disk
             raise RunError(f"{error}. {_way_on(run)}", again=False) from None
         except Diverged as error:
             raise RunError(str(error), again=False) from None
@@ -54,17 +54,17 @@ def train_command(options: TrainOptions, console: Console) -> None:
             ) from None
     if outcome.stopped:
         announce(
-            f"stopped     at step {outcome.step}, nothing is lost: the same command with --resume goes on"
+            f"stopped     at step {outcome.step}, nothing is lost: the same command with --resume continues"
         )
         raise KeyboardInterrupt
     announce(f"trained     {outcome.step} steps: {run}")
 
 
 def _way_on(run: Path) -> str:
-    """What to do when that is mended which ended a run."""
+    """What to do after the cause of a failure is fixed."""
     if kept := checkpoints(run / CHECKPOINTS_FOLDER):
-        return f"Mend that: {kept[-1].name} is kept, and the same command with --resume goes on from there"
-    return "There is no checkpoint yet: mend that, and run the same command again"
+        return f"Fix that: {kept[-1].name} is kept, and the same command with --resume continues from there"
+    return "There is no checkpoint yet: fix that, and run the same command again"
 
 
 def _train_here(job: Job, announce: Callable[[str], None]) -> TrainingResult:
@@ -82,4 +82,4 @@ def _to(console: Console) -> Callable[[str], None]:
 
 
 def _nobody(_line: str) -> None:
-    """Other ranks than the first say nothing."""
+    """Print nothing: for all ranks except the first."""

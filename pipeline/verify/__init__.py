@@ -1,1 +1,1 @@
-"""`facerefs verify`: a training set checked byte by byte, as a stranger would."""
+"""`facerefs verify`: check a training set byte by byte; its files are not trusted."""

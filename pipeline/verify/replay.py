@@ -1,4 +1,4 @@
-"""Replay a sample: make its degraded face and its synthesised references anew from its ground truth, and compare."""
+"""Replay a sample: make its degraded face and synthesised references again from its ground truth, and compare."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,9 +26,9 @@ _JPEG = b"\xff\xd8"
 
 
 def replay_fault(files: Mapping[str, bytes]) -> str | None:
-    """What differs, or None. `files` are those of a sound sample, by what follows the key: `gt.jpg`, `lq.jpg`, `json`.
+    """The first difference found, or None. files: of a sample without faults, by name after the key, such as `gt.jpg`.
 
-    A JPEG has to be the same byte by byte, a PNG pixel by pixel: zlib may pack the same pixels in other ways.
+    A JPEG must be identical byte by byte, a PNG pixel by pixel: zlib may compress the same pixels differently.
     """
     stored_name = _name(files, DEGRADED)
     stored = files[stored_name]
@@ -52,7 +52,7 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
 
 
 def _synthesis_fault(files: Mapping[str, bytes], truth: UInt8Image, said: Mapping[str, Any]) -> str | None:
-    """What differs in the first synthesised reference that is not what its ground truth and synthesis give."""
+    """The fault of the first synthesised reference that ground truth and synthesis do not reproduce; else None."""
     for number, reference in enumerate(said["references"]):
         if "synthesis" not in reference:
             continue
@@ -71,7 +71,7 @@ def _synthesis_fault(files: Mapping[str, bytes], truth: UInt8Image, said: Mappin
 
 def _name(files: Mapping[str, bytes], file: SampleFile, number: int | None = None) -> str:
     name = file.find(files, number)
-    assert name is not None  # noqa: S101  # as the sample is sound
+    assert name is not None  # noqa: S101  # since the sample has no faults
     return name
 
 
@@ -82,7 +82,7 @@ def _same_image(made: UInt8Image, stored: bytes) -> bool:
 
 
 def _too_much(theta: Theta, side_px: int) -> str | None:
-    """What no recipe draws and would take all memory, or days: theta may be a stranger's."""
+    """The fault of a theta too large to replay safely, or None: theta may be hostile, and take all memory or days."""
     if len(theta) > MAX_OPERATIONS:
         return f"has a theta of {len(theta)} operations"
     side = max([side_px, *(max(op.out_w, op.out_h) for op in theta if isinstance(op, Resize))])

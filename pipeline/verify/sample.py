@@ -1,4 +1,4 @@
-"""Hold the files of one sample against its row in the index. They may be hostile: nothing is decoded."""
+"""Check the files of one sample against its row in the index. They may be hostile: no image is decoded."""
 
 import io
 import tarfile
@@ -26,9 +26,9 @@ _PILLOW = {one.extension: one.pillow for one in IMAGE_TYPES.values()}
 
 
 def sample_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a sample: its files, what its JSON says, the headers of its images.
+    """The faults of a sample: of its files, its JSON and the headers of its images.
 
-    data: the sample as it lies in its shard. row: of `facerefs.schemas.tables.SAMPLES`.
+    data: the bytes of the sample in its shard. row: a row of `facerefs.schemas.tables.SAMPLES`.
     """
     try:
         members = read_members(data)
@@ -74,7 +74,7 @@ def _json_faults(data: bytes, row: dict[str, Any]) -> Iterator[str]:
 
 
 def _reference_fault(reference: dict[str, Any], target: dict[str, Any]) -> str | None:
-    """What is wrong with a reference: the target itself, or made from it in a way that cannot be."""
+    """The fault of a reference, or None: a photo that is the target itself, or an invalid synthesised reference."""
     own = reference["face"] == target["face"]
     if "synthesis" not in reference:
         return "is the target itself" if own else None

@@ -1,6 +1,6 @@
-"""Hold one shard and its index against the manifest, and against each other.
+"""Check one shard and its index against the manifest and against each other.
 
-Both may be hostile: sizes are checked before anything is read, and nothing is unpacked.
+Both may be hostile: sizes are checked before anything is read, and nothing is extracted.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from facerefs.pipeline.verify.sample import sample_faults
 from facerefs.schemas.manifest import File, ShardFile
 from facerefs.schemas.tables import MAX_BLOB_BYTES, SAMPLES
 
-_TAR = b"facerefs.tar"  # where facerefs.pipeline.storage.folder notes the size and hash of a part's tar
+_TAR = b"facerefs.tar"  # metadata key under which facerefs.pipeline.storage.folder writes size and hash of a part's tar
 _CHUNK = 1 << 20
-_MAX_INDEX_BYTES = 512 << 20  # its columns in memory
+_MAX_INDEX_BYTES = 512 << 20  # of its columns in memory
 _BATCH_ROWS = 64
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class SamplePlace:
-    """Where a sample lies; the order is by a hash of its key, so that the first few are a fair choice."""
+    """The location of a sample. Sorted by a hash of the key, so that the first few are a pseudo-random choice."""
 
     digest: str
     key: str
@@ -39,15 +39,15 @@ class SamplePlace:
 
 @dataclass
 class Found:
-    """What was found in one shard."""
+    """The result of checking one shard."""
 
-    faults: list[tuple[str, str]] = field(default_factory=list)  # file, what
+    faults: list[tuple[str, str]] = field(default_factory=list)  # (file, fault)
     people: dict[str, str] = field(default_factory=dict)  # key of a sample -> identity
-    places: list[SamplePlace] = field(default_factory=list)  # the few to replay
+    places: list[SamplePlace] = field(default_factory=list)  # of the samples proposed for replay
 
 
 def check_file(folder: Path, file: File | ShardFile) -> Iterator[str]:
-    """What is wrong with a file as a whole: missing, another size, other bytes."""
+    """The faults of a file as a whole: missing, wrong size, wrong bytes."""
     path = folder / file.name
     try:
         if not path.is_file():
@@ -61,7 +61,7 @@ def check_file(folder: Path, file: File | ShardFile) -> Iterator[str]:
 
 
 def check_shard(folder: Path, shard: ShardFile, replay: int) -> Found:
-    """Check a shard and its index; `replay` is how many samples to propose for replaying."""
+    """Check a shard and its index. replay: the number of samples to propose for replay."""
     found = Found()
     found.faults += [(shard.index.name, what) for what in check_file(folder, shard.index)]
     rows = [] if found.faults else _index(folder, shard, found)
@@ -75,7 +75,7 @@ def check_shard(folder: Path, shard: ShardFile, replay: int) -> Found:
 
 
 def _shard_faults(folder: Path, shard: ShardFile, rows: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with a shard: as a whole, or else with the samples in it."""
+    """The faults of a shard as a whole, or else of the samples in it."""
     path = folder / shard.name
     if not path.is_file():
         return ["is not there"]
@@ -100,7 +100,7 @@ def _shard_faults(folder: Path, shard: ShardFile, rows: list[dict[str, Any]]) ->
 
 
 def sample_at(folder: Path, place: SamplePlace) -> dict[str, bytes]:
-    """The files of a sample that was checked, by what follows the key: `gt.jpg`, `json`."""
+    """The files of a checked sample, by name after the key, such as `gt.jpg`."""
     with (folder / place.shard).open("rb") as file:
         file.seek(place.offset)
         members = read_members(file.read(place.length))
@@ -108,7 +108,7 @@ def sample_at(folder: Path, place: SamplePlace) -> dict[str, bytes]:
 
 
 def _index(folder: Path, shard: ShardFile, found: Found) -> list[dict[str, Any]]:
-    """The rows of an index whose bytes are right, once they agree with the manifest."""
+    """The accepted rows of an index whose SHA-256 is right. Empty, with a fault in `found`, if they are invalid."""
     rows: list[dict[str, Any]] = []
     try:
         with pq.ParquetFile(folder / shard.index.name) as file:
@@ -128,7 +128,7 @@ def _index(folder: Path, shard: ShardFile, found: Found) -> list[dict[str, Any]]
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """The rows, a few at a time: a footer may say anything, and a kilobyte may unpack to terabytes."""
+    """The rows in small batches: a footer cannot be trusted, and a kilobyte may unpack to terabytes."""
     size = 0
     for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
         size += batch.nbytes
@@ -184,7 +184,7 @@ def _other_bytes(digest: str, wanted: str) -> str:
 
 
 def _other_shard(folder: Path, shard: ShardFile, size: int, digest: str) -> str:
-    """Why a shard is not the one of the manifest; its index, if it came along, says that it is whole all the same."""
+    """Why a shard differs from the manifest. Its own index can show that it is whole, but of another build."""
     try:
         metadata = pq.read_metadata(folder / shard.index.name).metadata or {}
         made = json.loads(metadata.get(_TAR, b"{}"))["sha256"]

@@ -1,4 +1,4 @@
-"""`facerefs verify`: is a training set, in its build or copied, whole, unchanged and what it says it is?"""
+"""`facerefs verify`: check that a training set, in its build or copied, is complete, unchanged and consistent."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,14 +22,14 @@ ShardDone: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a file, and what to do about it."""
+    """A fault of a file, and what to do about it."""
 
     file: str
     what: str
     way_out: str
 
     def line(self) -> str:
-        """As one line of plain text, whatever a stranger put into it."""
+        """The fault as one printable line; parts of it may come from hostile files."""
         what = self.what if len(self.what) <= _LONGEST else f"{self.what[:_LONGEST]}..."
         text = f"{self.file}: {what}; {self.way_out}"
         return "".join(letter if letter.isprintable() else "?" for letter in text)
@@ -37,21 +37,21 @@ class Fault:
 
 @dataclass(frozen=True)
 class SamplesFolder:
-    """A folder with shards, in its build or copied from it."""
+    """A folder with shards, inside its build or a copy."""
 
     folder: Path
     in_build: bool
 
     @property
     def way_out(self) -> str:
-        """How to mend a file."""
+        """What to do about a damaged file."""
         if self.in_build:
             return "delete it, and run the same `facerefs build` again"
         return "copy it again from where this folder came from"
 
 
 def samples_in(folder: Path) -> SamplesFolder:
-    """The samples of a build's folder, or the folder itself. Raises UserError if there is neither."""
+    """The samples folder of a build, or the given folder if it holds samples. Raises UserError if it is neither."""
     for place in (folder / "samples", folder):
         if place.is_dir() and ((place / MANIFEST_FILE).exists() or any(place.glob("*.tar"))):
             return SamplesFolder(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
@@ -63,7 +63,7 @@ def samples_in(folder: Path) -> SamplesFolder:
 
 
 def manifest_of(samples: SamplesFolder) -> Manifest | Fault:
-    """The manifest, or why there is none that can be used."""
+    """The manifest, or the fault if it is missing or cannot be used."""
     path = samples.folder / MANIFEST_FILE
     if not path.is_file():
         out = "run the same `facerefs build` again" if samples.in_build else "copy it too"
@@ -79,9 +79,10 @@ def manifest_of(samples: SamplesFolder) -> Manifest | Fault:
 
 
 def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: ShardDone) -> list[Fault]:
-    """Check everything in the folder; `replay` degraded faces are made anew and compared byte by byte.
+    """Check everything in the folder, and return the faults; an empty list if there are none.
 
-    `shard_done` is told, shard by shard, how many samples it holds and how many faults were found. None: it is sound.
+    replay: the number of degraded faces to make again and compare. shard_done: called after each shard with its number
+    of samples and of faults.
     """
     faults: list[Fault] = []
     places: list[SamplePlace] = []
@@ -104,7 +105,7 @@ def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: 
 def _across(
     split: str, shard: str, found: Found, identities: dict[str, str], keys: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """What no shard shows alone: a key twice, a person in two splits."""
+    """Faults across shards, as (file, fault): a repeated key, a person in two splits."""
     twice = sorted(found.people.keys() & keys)
     if twice:
         yield shard, f"sample {twice[0]} is in another shard too"
@@ -117,7 +118,7 @@ def _across(
 
 
 def _other_files(samples: SamplesFolder, manifest: Manifest) -> Iterator[Fault]:
-    """Documents and indexes without samples that are not as they were, and files that nobody knows of."""
+    """Faults of documents and of indexes without a tar, and shards or indexes that are not in the manifest."""
     others = (*manifest.indexes_only, *manifest.documents)
     for file in others:
         for what in check_file(samples.folder, file):
@@ -126,7 +127,7 @@ def _other_files(samples: SamplesFolder, manifest: Manifest) -> Iterator[Fault]:
     known |= {file.name for file in others}
     for path in sorted([*samples.folder.glob("*.tar"), *samples.folder.glob("*.parquet")]):
         if path.name not in known and not path.name.startswith("."):
-            yield Fault(path.name, "is not in the manifest: it is of another build", "take it away")
+            yield Fault(path.name, "is not in the manifest: it is of another build", "remove it")
 
 
 def _replayed(samples: SamplesFolder, places: list[SamplePlace]) -> Iterator[Fault]:

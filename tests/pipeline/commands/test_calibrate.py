@@ -54,7 +54,7 @@ def test_what_is_measured_is_printed_and_is_a_configuration(
 
 
 def test_too_few_people_are_refused_before_anything_is_analysed(people: Path) -> None:
-    with pytest.raises(UserError, match=r"photos of 3 people whom it names .*: give at least 40 of 5"):
+    with pytest.raises(UserError, match=r"photos of 3 people with names .*: give at least 40 of 5"):
         calibrate_command(str(people), None, SETTINGS, None)
 
 
@@ -74,7 +74,7 @@ def test_mistakes_are_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UserError, match=r"there is no file or folder .*/none; SOURCE can be DIR"):
         calibrate_command(str(tmp_path / "none"), None, [], None)
     (tmp_path / "a.jpg").write_bytes(b"flat")
-    with pytest.raises(UserError, match="0 photos of 0 people whom it names"):
+    with pytest.raises(UserError, match="0 photos of 0 people with names"):
         calibrate_command(str(tmp_path), None, [], None)
     with pytest.raises(UserError, match="choose embedded or insightface"):
         calibrate_command(str(tmp_path), None, [], "openface")
@@ -85,7 +85,7 @@ def test_mistakes_are_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "ann").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "ann" / name).write_bytes(b"no photo")
-    with pytest.raises(UserError, match="no photo shows one clear face"):
+    with pytest.raises(UserError, match="no photo shows exactly one accepted face"):
         calibrate_command(str(tmp_path), None, [], None)
 
 
@@ -128,6 +128,6 @@ def test_photos_that_must_be_fetched_are_refused_in_a_sentence(tmp_path: Path) -
     (tmp_path / "people.csv").write_text("name,url\nAnn,http://a.example/1.jpg\n")
     for source in (str(tmp_path / "people.csv"), "commons:Q76"):
         with pytest.raises(
-            UserError, match="must be fetched first, and calibrate reads only photos that lie here"
+            UserError, match="must be downloaded first, and calibrate reads only local photos"
         ):
             calibrate_command(source, None, [], None)

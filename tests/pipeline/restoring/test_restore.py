@@ -150,7 +150,7 @@ def test_weights_that_a_model_misses_only_as_it_restores_are_one_sentence(place:
 
 def test_a_run_of_another_kind_restores_nothing(place: Path) -> None:
     with pytest.raises(
-        UserError, match="a run of landmarks restores no faces: facerefs models says which do"
+        UserError, match="a run of landmarks restores no faces: `facerefs models` lists those that do"
     ):
         restored(place, "0.png", "x.png", run=place / "landmarks")
     with pytest.raises(
@@ -190,7 +190,7 @@ def test_several_outputs_differ_from_each_other_but_not_from_one_time_to_the_nex
 
 def test_a_deterministic_model_makes_one_output(place: Path) -> None:
     for run in ("steady", "refine"):
-        with pytest.raises(UserError, match="makes the same face each time: leave out --outputs"):
+        with pytest.raises(UserError, match="always gives the same face: leave out --outputs"):
             restored(place, "0.png", "x.png", run=place / run, outputs=2)
     one, other = (blind(place, f"seed{seed}.png", run="steady", seed=seed).read_bytes() for seed in (0, 1))
     assert one == other
@@ -221,7 +221,7 @@ def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None
         restored(place, "alike", "faces")
     (folder / "a.jpg").unlink()
     for source, out in (("alike", "alike"), ("0.png", "1.png"), ("0.png", "0.png")):
-        with pytest.raises(UserError, match="is one of the photos, and would be written over"):
+        with pytest.raises(UserError, match="is one of the photos, and would be overwritten"):
             restored(place, source, out)
     (place / "taxes").write_text("mine")
     with pytest.raises(UserError, match="taxes is a file of another kind"):

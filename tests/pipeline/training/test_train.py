@@ -201,7 +201,7 @@ def test_shards_that_break_on_the_way_are_a_failed_run_to_go_on_with(
             file.write(bytes(tar.stat().st_size))
 
     threading.Thread(target=damage).start()
-    with pytest.raises(RunError, match=r"step-\d+[.]pt.* with --resume goes on from there") as error:
+    with pytest.raises(RunError, match=r"step-\d+[.]pt.* with --resume continues from there") as error:
         train(replace(options, data=(str(shards),), steps=100_000))
     assert not error.value.again
 
@@ -212,7 +212,7 @@ def test_a_full_disk_is_a_failed_run_to_go_on_with(options: TrainOptions) -> Non
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(
-            RunError, match=r"File too large.*step-00000003[.]pt.* with --resume goes on from there"
+            RunError, match=r"File too large.*step-00000003[.]pt.* with --resume continues from there"
         ):
             train(replace(options, data=(), resume=True, steps=5))
     finally:
@@ -262,7 +262,7 @@ def test_a_schedulers_sigterm_ends_the_run_after_its_step(options: TrainOptions,
     (kept,) = checkpoints(options.run / "checkpoints")
     last = int(kept.stem.removeprefix("step-"))
     assert last == steps(options)[-1]
-    assert f"stopped     at step {last}, nothing is lost: the same command with --resume goes on" in out
+    assert f"stopped     at step {last}, nothing is lost: the same command with --resume continues" in out
     train(replace(options, data=(), resume=True, steps=last + 2, settings=("data.workers=0",)))
     assert steps(options) == list(range(1, last + 3))
 

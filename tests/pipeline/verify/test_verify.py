@@ -122,7 +122,7 @@ def test_a_shard_of_another_build_is_found(folder: Path, tmp_path: Path) -> None
 def test_a_file_of_nobody_is_found(folder: Path, name: str) -> None:
     shutil.copy(a_shard(folder), folder / "samples" / name)
     (line,) = check(folder)
-    assert line == f"{name}: is not in the manifest: it is of another build; take it away"
+    assert line == f"{name}: is not in the manifest: it is of another build; remove it"
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_verify_synthesises_them_again(any_set: Path) -> None:
 def test_the_card_counts_them(sound: Path) -> None:
     text = (sound / "samples/README.md").read_text()
     assert f"{2 * PEOPLE} references are synthesised from their target." in text
-    assert f"{2 * PEOPLE} of the {3 * PEOPLE} references are no photos" in text
+    assert f"{2 * PEOPLE} of the {3 * PEOPLE} references are not photos" in text
 
 
 def change_json(change: Callable[[dict[str, Any]], None]) -> Change:
