@@ -1,5 +1,6 @@
 """Other names and licences for the same photos: what depends on them is redone, nothing else, nothing is left stale."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,23 +8,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from facerefs.pipeline.commands.build import BuildOptions, build_command
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.stages.synthetic_people.folder import write_people
-from tests.pipeline.commands.test_cli import facerefs
 from tests.pipeline.folders import contents
 
-SETTINGS = (
-    *("--workers", 2, "--set", "rows_per_part=4", "--set", "shard.shard_mb=0.5"),
-    *("--set", "shard.val_share=0.3", "--set", "analyse.niqe=false"),
-)
+SETTINGS = ("rows_per_part=4", "shard.shard_mb=0.5", "shard.val_share=0.3", "analyse.niqe=false")
 ADA = "Ada Lovelace"
 LICENCE = "CC BY-SA 4.0"
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_for_two")]
 
 Photos = dict[str, bytes]
-Write = Callable[[Path, Photos, dict[str, str], dict[str, str]], tuple[object, ...]]
+Write = Callable[[Path, Photos, dict[str, str], dict[str, str]], tuple[Path, Path | None]]
 
 
 @pytest.fixture(scope="module")
@@ -34,33 +33,37 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
     return {f"{path.parent.name}-{path.name}": path.read_bytes() for path in sorted(folder.glob("*/*.jpg"))}
 
 
-def flat_folder(place: Path, photos: Photos, names: dict[str, str], _: dict[str, str]) -> tuple[object, ...]:
-    """The words of the command for a flat folder with an identity file."""
+def flat_folder(
+    place: Path, photos: Photos, names: dict[str, str], _: dict[str, str]
+) -> tuple[Path, Path | None]:
+    """A flat folder, and its identity file."""
     (place / "photos").mkdir(exist_ok=True)
     for name, data in photos.items():
         if not (place / "photos" / name).exists():
             (place / "photos" / name).write_bytes(data)
     (place / "names.txt").write_text("".join(f"{photo}\t{name}\n" for photo, name in names.items()))
-    return place / "photos", "--identities", place / "names.txt"
+    return place / "photos", place / "names.txt"
 
 
 def parquet(
     place: Path, photos: Photos, names: dict[str, str], licences: dict[str, str]
-) -> tuple[object, ...]:
-    """The words of the command for a file that holds the photos, their names and licences."""
+) -> tuple[Path, Path | None]:
+    """A file that holds the photos, their names and licences."""
     rows = [
         {"image": {"bytes": data, "path": photo}, "name": names[photo], "licence": licences[photo]}
         for photo, data in photos.items()
     ]
     pq.write_table(pa.Table.from_pylist(rows), place / "photos.parquet")
-    return (place / "photos.parquet",)
+    return place / "photos.parquet", None
 
 
-def build(source: tuple[object, ...], out: Path) -> dict[str, str]:
-    """Build; returns the first words that each stage said, by its name."""
-    result = facerefs("build", *source, "--out", out, *SETTINGS)
-    assert result.returncode == 0, result.stderr
-    said = [line.split(maxsplit=1) for line in result.stdout.splitlines() if line.strip()]
+def build(source: tuple[Path, Path | None], out: Path) -> dict[str, str]:
+    """Build; returns the first line of each stage, by its name."""
+    photos, labels_file = source
+    printed = io.StringIO()
+    options = BuildOptions(str(photos), out, labels_file=labels_file, settings=SETTINGS, workers=2)
+    build_command(options, Console(file=printed, soft_wrap=True, markup=False))
+    said = [line.split(maxsplit=1) for line in printed.getvalue().splitlines() if line.strip()]
     return {words[0]: words[1] for words in reversed(said) if len(words) == 2}
 
 
