@@ -1,1 +1,1 @@
-"""Where faces are, batched in torch: thin-plate splines, face masks, regions of interest, landmark jitter."""
+"""Geometry of faces, batched in torch: thin-plate splines, face masks, regions of interest, landmark jitter."""

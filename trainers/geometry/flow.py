@@ -1,4 +1,4 @@
-"""Images warped by a field of motion."""
+"""Warp images by a motion field."""
 
 import torch
 from torch import Tensor
@@ -6,9 +6,10 @@ from torch.nn.functional import grid_sample
 
 
 def backward_warp(images: Tensor, flow: Tensor) -> Tensor:
-    """Each pixel p takes the colour at p + flow(p): Wolberg, "Digital image warping", 1990 (RPF, eq. 2).
+    """Return the warped images: pixel p gets the colour at p + flow(p).
 
-    images: (B, C, H, W). flow: (B, 2, H, W), x and y in pixels. Bilinear; beyond the image its border is repeated
+    Wolberg, "Digital image warping", 1990 (RPF, eq. 2).
+    images: (B, C, H, W). flow: (B, 2, H, W), x and y in pixels. Bilinear; outside the image its border is repeated
     (choice). Returns float32 (B, C, H, W), differentiable in both.
     """
     height, width = images.shape[-2:]

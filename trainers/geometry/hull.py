@@ -1,4 +1,4 @@
-"""The region of the face as a mask, from its 68 landmarks."""
+"""A mask of the face region, from its 68 landmarks."""
 
 import math
 
@@ -11,7 +11,7 @@ _JAW_ENDS = slice(0, 17, 16)  # beside the ears
 _CHIN = 8
 _BROWS = slice(17, 27)
 _INNER_BROWS = slice(21, 23)
-_TEMPLES = 0.85  # the ellipse's width in distances between the ears
+_TEMPLES = 0.85  # the ellipse's width, as a multiple of the distance between the ears
 
 
 @torch.no_grad()
@@ -21,9 +21,10 @@ def face_hull(
     """Masks of faces: the convex hull of the landmarks, extended over the forehead.
 
     landmarks: (B, 68, 2) floating, in pixels. Returns float32 (B, 1, height, width), 1 on pixels whose centre
-    lies in the hull, else 0. The forehead rises above the middle of the brows by `forehead` times the distance
-    from there to the chin (choice: the canon of the face, hairline to brows = brows to nose = nose to chin,
-    says 0.5, and on real photos that meets the hairline). `feather_px` is the standard deviation of a Gaussian blur.
+    lies in the hull, else 0. The forehead extends above the middle of the brows by `forehead` times the distance
+    from there to the chin (choice: in the classical proportions of a face, hairline to brows = brows to nose = nose
+    to chin, this is 0.5; on real photos it reaches the hairline). `feather_px` is the standard deviation of a Gaussian
+    blur.
     """
     points = landmarks.float()
     if forehead > 0:
@@ -37,7 +38,7 @@ def face_hull(
 def _forehead(points: Tensor, height: float) -> Tensor:
     """Points (B, 23, 2) around the forehead: the brows, raised, and half an ellipse over the ears.
 
-    The brows alone would cut off the temple that a turned head shows; the ellipse alone, the side turned away.
+    On a turned head, the brows alone would cut off the visible temple, and the ellipse alone the side turned away.
     """
     brow = points[:, _INNER_BROWS].mean(1, keepdim=True)
     up = brow - points[:, _CHIN, None]
@@ -54,15 +55,15 @@ def _forehead(points: Tensor, height: float) -> Tensor:
 
 
 def _counted(count: int, like: Tensor) -> Tensor:
-    """0, 1, ... made on the device, in float64: numbers from the host would make a GPU wait."""
+    """0, 1, ... `count` - 1 in float64, created on the device: a copy from the host would make a GPU wait."""
     return torch.arange(count, device=like.device, dtype=torch.float64)
 
 
 def _hull(points: Tensor, height: int, width: int) -> Tensor:
-    """Pixels in the convex hull of points (B, N, 2) -> float32 (B, 1, height, width).
+    """The mask of the convex hull of points (B, N, 2): float32 (B, 1, height, width).
 
     The hull is where p . d <= max_i p_i . d for all directions d: here half a degree apart, which adds 0.3 px
-    at most in the middle of an edge of 150 px. Each row of pixels so has a first and a last x in the hull.
+    at most in the middle of an edge of 150 px. So each row of pixels has a first and a last x in the hull.
     """
     angles = (torch.arange(_DIRECTIONS, device=points.device) + 0.5) * (2 * math.pi / _DIRECTIONS)
     across, down = angles.cos(), angles.sin()
@@ -77,6 +78,6 @@ def _hull(points: Tensor, height: int, width: int) -> Tensor:
 
 
 def _smooth(length: int, sigma_px: float, like: Tensor) -> Tensor:
-    """The matrix (length, length) of a Gaussian blur; what lies beyond the image does not count."""
+    """The matrix (length, length) of a Gaussian blur; pixels outside the image have no weight."""
     pixels = torch.arange(length, device=like.device, dtype=like.dtype)
     return torch.softmax(-((pixels[:, None] - pixels) / sigma_px).square() / 2, dim=-1)

@@ -1,4 +1,4 @@
-"""Landmarks moved a little, as augmentation: detectors err smoothly, on degraded faces more than on clean ones."""
+"""Random landmark jitter, as augmentation: errors of detectors are smooth, and larger on degraded faces."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from torch import Tensor
 
 from facerefs.stages.degrade.operations.philox import BLOCK, uniform
 
-# Choices: what share of the variance moves the face as a whole (half of it shifts, half turns and scales), what
-# share shifts whole parts of it, and what share is each point's own.
+# Choices, as shares of the variance: movement of the whole face (half of it shift, half rotation and scale), shifts of
+# whole facial parts, and independent noise of each point.
 FACE_SHARE, PART_SHARE, POINT_SHARE = 0.5, 0.3, 0.2
 
 _PART_SIZES = (17, 5, 5, 9, 6, 6, 20)  # jaw, brows, nose, eyes, mouth: in the order of the 68 points
@@ -16,11 +16,11 @@ _COUNTS = [1, 1, len(_PART_SIZES), sum(_PART_SIZES)]  # pairs of numbers: shift,
 
 
 def jitter_landmarks(landmarks: Tensor, sigma_px: float | Tensor, seeds: Sequence[int]) -> Tensor:
-    """Landmarks (B, 68, 2), floating, moved by a pure function of each sample's seed (0 to 2**63 - 1).
+    """The jittered landmarks (B, 68, 2), floating: a pure function of each sample's seed (0 to 2**63 - 1).
 
-    `sigma_px`, one or one per sample (B,), is the standard deviation of either coordinate over the points of a
-    face: the sum of a similarity of the whole face about its centre, shifts of its seven parts and noise of each
-    point. The numbers are drawn on the CPU, so that every device gets the same.
+    `sigma_px`, one number or one per sample (B,), is the standard deviation of each coordinate over the points of a
+    face. The jitter is the sum of a similarity of the whole face about its centre, shifts of its seven parts and noise
+    of each point. Random numbers are drawn on the CPU, so they are the same for every device.
     """
     drawn = torch.split(_normal(seeds, 2 * sum(_COUNTS)).view(-1, sum(_COUNTS), 2), _COUNTS, dim=1)
     parts = torch.repeat_interleave(drawn[2], torch.tensor(_PART_SIZES), dim=1)
@@ -38,7 +38,7 @@ def jitter_landmarks(landmarks: Tensor, sigma_px: float | Tensor, seeds: Sequenc
 
 
 def _normal(seeds: Sequence[int], count: int) -> Tensor:
-    """`count` standard normal numbers of each seed: float64 (B, count) on the CPU."""
+    """`count` standard normal random numbers for each seed: float64 (B, count) on the CPU."""
     whole = -(-count // BLOCK) * BLOCK
     drawn = uniform(torch.tensor(seeds, dtype=torch.int64), [whole] * len(seeds), torch.float64)
     normal: Tensor = torch.special.ndtri(drawn)

@@ -1,4 +1,4 @@
-"""Regions of interest of images, cut out and brought to one size: RoIAlign (He et al., "Mask R-CNN", 2017)."""
+"""Crop regions of interest and resample them to one size: RoIAlign (He et al., "Mask R-CNN", 2017)."""
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from torch.nn import functional
 def roi_align(images: Tensor, boxes: Tensor, height: int, width: int, samples: int = 2) -> Tensor:
     """Regions (B, R, C, height, width) of images (B, C, H, W), float32, differentiable in the images.
 
-    boxes: (B, R, 4) of left, top, right, bottom in pixels, whose centres lie at whole numbers: in torchvision's terms
-    `aligned=True` with 0.5 added to the boxes, as pixels begin at whole numbers there. A region is divided into height
-    x width bins, and each is the mean of samples x samples bilinear samples, evenly spread within it.
-    samples: choice; 2 are the paper's four points of a bin.
+    boxes: (B, R, 4) of left, top, right, bottom in pixels; pixel centres lie at whole numbers. In torchvision this is
+    `aligned=True` with 0.5 added to the boxes, because there pixels begin at whole numbers. A region is divided into
+    height x width bins; each is the mean of samples x samples bilinear samples, evenly spread within it.
+    samples: choice; 2 gives the paper's four points per bin.
 
-    Samples up to one pixel outside the image are those of its edge, further ones 0, as in torchvision. Regions of one
-    size are best cut with one call.
+    Samples up to one pixel outside the image take the value of its edge, samples further out are 0, as in torchvision.
+    It is fastest to crop all regions of one size with one call.
     """
     rows, columns = images.shape[-2:]
     with torch.autocast(images.device.type, enabled=False):
@@ -23,7 +23,7 @@ def roi_align(images: Tensor, boxes: Tensor, height: int, width: int, samples: i
         y = _places(top, bottom, height * samples)
         across = _normal(x, columns)[:, :, None].expand(-1, -1, y.shape[-1], -1)
         down = _normal(y, rows)[..., None].expand_as(across)
-        # One tall grid for all regions of an image, which so need no copies of it.
+        # One tall grid for all regions of an image, so that the image is not copied for each region.
         grid = torch.stack([across, down], -1).flatten(1, 2)
         cut = functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
         inside = _within(x, columns)[:, :, None] & _within(y, rows)[..., None]
@@ -33,13 +33,13 @@ def roi_align(images: Tensor, boxes: Tensor, height: int, width: int, samples: i
 
 
 def _places(low: Tensor, high: Tensor, count: int) -> Tensor:
-    """(B, R) each -> (B, R, count): the middles of as many equal parts."""
+    """The middles of `count` equal parts of each interval: (B, R) each -> (B, R, count)."""
     middles = (torch.arange(count, device=low.device, dtype=low.dtype) + 0.5) / count
     return low[..., None] + (high - low)[..., None] * middles
 
 
 def _normal(places: Tensor, length: int) -> Tensor:
-    """Pixels to [-1, 1] from outer edge to outer edge."""
+    """Positions in pixels, scaled so that the outer edges of the image are -1 and 1."""
     return (2 * places + 1) / length - 1
 
 

@@ -1,4 +1,4 @@
-"""Images and their landmarks shifted, scaled and turned together."""
+"""Shift, scale and rotate images together with their landmarks."""
 
 import math
 
@@ -10,10 +10,10 @@ from torch.nn import functional
 def random_similarities(
     count: int, size_px: int, shift_share: float, scale_share: float, turn_deg: float, device: torch.device
 ) -> Tensor:
-    """Similarities (B, 2, 3) float32 from pixels to pixels, about the centre of square images, from torch's generator.
+    """Random similarity transforms (B, 2, 3), float32, of pixel coordinates about the centre of square images.
 
-    Each shift, in shares of the side, and the turn are uniform up to these; the scale from 1 / (1 + scale_share) to
-    1 + scale_share, uniform in its logarithm.
+    Drawn from torch's generator. The shift along each axis, as a share of the side, and the rotation are uniform up to
+    the given limits in both directions; the scale is log-uniform from 1 / (1 + scale_share) to 1 + scale_share.
     """
     drawn = torch.rand(count, 4, device=device) * 2 - 1
     shift = drawn[:, :2] * (shift_share * size_px)
@@ -26,7 +26,7 @@ def random_similarities(
 
 
 def move_points(points: Tensor, transforms: Tensor) -> Tensor:
-    """Points (B, N, 2) through affine transforms (B, 2, 3)."""
+    """The points (B, N, 2), transformed by affine transforms (B, 2, 3)."""
     x, y = (
         (points * row[:, None, :2]).sum(-1) + row[:, None, 2] for row in transforms.to(points).unbind(1)
     )  # no matrix product: autocast would round it
@@ -34,7 +34,7 @@ def move_points(points: Tensor, transforms: Tensor) -> Tensor:
 
 
 def move_images(images: Tensor, transforms: Tensor) -> Tensor:
-    """Images (B, C, H, W) through invertible transforms (B, 2, 3), bilinear; beyond its border an image is mirrored."""
+    """The images (B, C, H, W), transformed by invertible transforms (B, 2, 3); bilinear, mirrored outside the image."""
     height, width = images.shape[-2:]
     transforms = transforms.to(images)
     linear = torch.linalg.inv(transforms[:, :, :2].double())

@@ -1,4 +1,4 @@
-"""Images at other sizes, and back to the size that they had before they were enlarged. All in float32."""
+"""Resize images, and invert a bilinear enlargement. All in float32."""
 
 import torch
 from torch import Tensor
@@ -6,25 +6,26 @@ from torch.nn.functional import interpolate
 
 
 def reduced(images: Tensor, side_px: int) -> Tensor:
-    """(B, C, S, S) to (B, C, side_px, side_px), antialiased bicubic as MATLAB's; values may leave their range."""
+    """Reduced images, (B, C, S, S) to (B, C, side_px, side_px): antialiased bicubic as MATLAB's; may overshoot."""
     return interpolate(images.float(), (side_px, side_px), mode="bicubic", antialias=True)
 
 
 def reduced_masks(masks: Tensor, side_px: int) -> Tensor:
-    """(B, 1, S, S) to (B, 1, side_px, side_px): the share of each pixel that a mask covers."""
+    """Reduced masks, (B, 1, S, S) to (B, 1, side_px, side_px): the share of each pixel that the mask covers."""
     return interpolate(masks.float(), (side_px, side_px), mode="area")
 
 
 def enlarged(images: Tensor, side_px: int) -> Tensor:
-    """(B, C, S, S) to (B, C, side_px, side_px), bicubic."""
+    """Enlarged images, (B, C, S, S) to (B, C, side_px, side_px), bicubic."""
     return interpolate(images.float(), (side_px, side_px), mode="bicubic")
 
 
 def before_enlargement(images: Tensor, side_px: int) -> Tensor:
-    """The images of side_px whose bilinear enlargement comes nearest to `images` (B, C, S, S), by least squares.
+    """The images of side_px whose bilinear enlargement is nearest to `images` (B, C, S, S), by least squares.
 
-    What `stages.degrade.apply_theta.resize_back` enlarged comes back but for rounding. Rows and columns are solved one
-    after the other, which is the least-squares solution, as enlarging is separable. In float64; no wait for a GPU.
+    Images that `stages.degrade.apply_theta.resize_back` enlarged are recovered up to rounding. Rows and columns are
+    solved one after the other; this is the least-squares solution because enlarging is separable. Computed in float64,
+    without waiting for a GPU.
     """
     with torch.autocast(images.device.type, enabled=False):
         unit = torch.eye(side_px, dtype=torch.float64, device=images.device)

@@ -1,8 +1,8 @@
-"""Thin-plate splines: the smoothest map that takes points to points, and images warped by it.
+"""Thin-plate splines: the smoothest map between two sets of points, and images warped by it.
 
 Bookstein, "Principal warps: Thin-plate splines and the decomposition of deformations", 1989. Everything is
-batched and in float64 (which autocast leaves alone) up to the sampling of the image. Nothing here makes the
-CPU wait for a GPU. Pixel centres lie at whole numbers.
+batched, and computed in float64 (which autocast does not change) up to the sampling of the image. Nothing here
+makes the CPU wait for a GPU. Pixel centres lie at whole numbers.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# On pairs of real faces at 512, landmarks then meet within 0.4 to 0.9 px on average, and 0.01 % of a picture folds.
+# With this, on pairs of real faces at 512 px, landmarks match to 0.4 to 0.9 px on average; 0.01 % of an image folds.
 REGULARISATION = 1e-2
 EVERY_PX = 4
 _SMALL_PX = 256
-_LEAST_REGULARISATION = 1e-9  # keeps coinciding points solvable, and moves others by millionths of a pixel
+_LEAST_REGULARISATION = 1e-9  # makes coinciding points solvable; moves others by millionths of a pixel
 _COLLINEAR = 1e-4  # points closer to a line than this share of their spread count as lying on it
 
 
@@ -36,29 +36,32 @@ class ThinPlate:
     offset: Tensor  # (B, 1, 2)
 
     def map(self, points: Tensor) -> Tensor:
-        """Points (B, M, 2), or (1, M, 2) for all samples, -> float64 (B, M, 2). Takes some 24 B M N bytes meanwhile."""
+        """The mapped points, float64 (B, M, 2), of points (B, M, 2), or (1, M, 2) for all samples.
+
+        Needs about 24 B M N bytes of temporary memory.
+        """
         place = (points.double() - self.origin) @ self.frame
         return self.offset + place @ self.linear + _kernel(place, self.points) @ self.weights
 
 
 @torch.no_grad()
 def fit_tps(source: Tensor, target: Tensor, regularisation: float = 0.0) -> ThinPlate:
-    """The thin-plate splines that take `source` to `target`, both (B, N, 2), floating, N >= 1.
+    """The thin-plate splines that map `source` to `target`, both (B, N, 2), floating, N >= 1.
 
     `regularisation` is the weight of the bending against the squared distance from the targets, with source
-    points scaled to a mean square length of 1: 0 meets every target. What has no single answer gets the mildest
-    one, never NaN: source points that coincide go to the mean of their targets; where the source points lie on
-    one line, the plane beside it follows the least-squares similarity; if all lie on one spot, it is shifted.
+    points scaled to a mean square length of 1: 0 meets every target exactly. Degenerate points give the simplest map,
+    never NaN: source points that coincide go to the mean of their targets; if all source points lie on one line, the
+    plane beside it follows the least-squares similarity; if all coincide, the map is a shift.
     """
     x, y = source.double(), target.double()
     origin, offset = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     frame = _principal_frame(x - origin)
     points, goal = (x - origin) @ frame, y - offset
     similarity = _similarity(points, goal, frame)
-    goal = goal - points @ similarity  # the spline has to explain only this
+    goal = goal - points @ similarity  # the spline only has to fit this remainder
 
-    # Principal axes make 1, u and v orthogonal, so projecting affine maps away needs no decomposition; and what
-    # then remains of the kernel is positive semi-definite, so the solution cannot fail.
+    # Along principal axes 1, u and v are orthogonal, so affine maps are projected out without a decomposition. The
+    # kernel is then positive semi-definite, so the solution cannot fail.
     size = points.square().mean(1).sqrt()
     spans = size > _COLLINEAR
     per_size = torch.where(spans, 1 / torch.where(spans, size, 1), 0)[:, None]
@@ -84,17 +87,17 @@ def warp_images(
     regularisation: float = REGULARISATION,
     every_px: int = EVERY_PX,
 ) -> tuple[Tensor, Tensor]:
-    """Warp images so that their `source_points` come to lie on `target_points`, by thin-plate splines.
+    """Warp images by thin-plate splines so that their `source_points` move to `target_points`.
 
     images: (B, C, H, W) floating; points: (B, N, 2) in pixels. Returns the warped images, (B, C, H, W) of the
     same type, differentiable in `images` only, and `valid`, (B, 1, H, W) of the same type: 1 where the pixel
-    comes from within the image (-0.5 to W - 0.5), else 0; there the image's border is repeated. Masks ride
-    along as more channels. The spline is evaluated at every `every_px`-th pixel and interpolated between: on real
-    faces at 512, 4 is off by 0.03 px at the 99.9th percentile and 0.3 px at the most (where lips that touch have
-    to part); 1 is exact, takes 10 times as long and some 430 MB a sample.
+    comes from within the image (-0.5 to W - 0.5), else 0; there the image's border is repeated. Masks can be
+    passed as more channels. The spline is evaluated at every `every_px`-th pixel and interpolated in between. On real
+    faces at 512 px, with 4 the error is 0.03 px at the 99.9th percentile and 0.3 px at most (where touching lips
+    must separate); 1 is exact, takes 10 times as long and about 430 MB per sample.
 
     Choices, as ReFine and RPF only say that landmarks guide the warp, and RPF that it is a thin-plate spline:
-    bilinear sampling; the regularisation; no anchors at the image's border, since those make folds.
+    bilinear sampling; the regularisation; no anchors at the image's border, because they cause folds.
     """
     floats = torch.float64 if images.dtype == torch.float64 else torch.float32
     spline = fit_tps(target_points, source_points, regularisation)
@@ -105,16 +108,16 @@ def warp_images(
 
 
 def warp_for(size_px: int) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """`warp_images` for faces of this side: small ones at finer steps, where 4 px would be a good part of an eye.
+    """`warp_images` for faces of this side: with finer steps for small faces, where 4 px are a large part of an eye.
 
-    At 64 and 128 px, 99.9 % of pixels are then within 0.08 px of the exact map, the farthest 0.28 px.
+    At 64 and 128 px, 99.9 % of pixels are then within 0.08 px of the exact map; the largest error is 0.28 px.
     """
     return partial(warp_images, every_px=2 if size_px < _SMALL_PX else EVERY_PX)
 
 
 @torch.no_grad()
 def _grid(spline: ThinPlate, height: int, width: int, every_px: int) -> Tensor:
-    """Where each pixel's colour comes from, (B, height, width, 2): x, y; the image reaches from -1 to 1."""
+    """The sampling grid (B, height, width, 2): x, y of each pixel's source; the image reaches from -1 to 1."""
     rows, from_rows = _nodes(height, every_px, spline.origin)
     columns, from_columns = _nodes(width, every_px, spline.origin)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
@@ -128,7 +131,7 @@ def _grid(spline: ThinPlate, height: int, width: int, every_px: int) -> Tensor:
 def _nodes(length: int, every_px: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Positions of nodes along `length` pixels, and the matrix (length, nodes) that interpolates between them.
 
-    Catmull-Rom: unlike PyTorch's bicubic interpolation (a = -0.75) it leaves affine maps as they are.
+    Catmull-Rom: unlike PyTorch's bicubic interpolation (a = -0.75) it reproduces affine maps exactly.
     """
     if every_px == 1:
         return torch.arange(length, dtype=like.dtype, device=like.device), like.new_empty(0)
@@ -148,7 +151,7 @@ def _kernel(points: Tensor, others: Tensor) -> Tensor:
 
 
 def _principal_frame(spread: Tensor) -> Tensor:
-    """Matrices (B, 2, 2) that turn centred points (B, N, 2) to their principal axes and scale them to spread 1."""
+    """Matrices (B, 2, 2) that rotate centred points (B, N, 2) to their principal axes and scale them to spread 1."""
     xx, yy = spread.square().mean(1).unbind(-1)
     xy = spread.prod(-1).mean(1)
     angle = torch.atan2(2 * xy, xx - yy) / 2
@@ -159,7 +162,7 @@ def _principal_frame(spread: Tensor) -> Tensor:
 
 
 def _similarity(points: Tensor, goal: Tensor, frame: Tensor) -> Tensor:
-    """The least-squares similarities without shift, (B, 2, 2); for points on one spot, the one that undoes `frame`."""
+    """The least-squares similarities without shift, (B, 2, 2); if all points coincide, the one that undoes `frame`."""
     energy = points.square().sum((1, 2))
     spans = energy > 0
     along = (points * goal).sum((1, 2))

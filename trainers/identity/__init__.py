@@ -1,1 +1,1 @@
-"""Face embedders as torch networks, through which gradients flow."""
+"""Differentiable face embedders, as torch networks."""

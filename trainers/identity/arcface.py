@@ -14,11 +14,11 @@ from facerefs.stages.quality.torchvision_compat import import_torchvision
 _MOST_BYTES = 2**30  # the largest of insightface's recognition files has 260 MB
 _LEAST_SIDE_PX, _MOST_SIDE_PX, _LANDMARKS_SIDE_PX = 112, 512, 192
 _MOST_DIMENSIONS = 4096
-_LEAST_COSINE = 0.999  # of a face embedded alone and in a batch
+_LEAST_COSINE = 0.999  # between the embeddings of a face alone and in a batch
 
 
 class ArcFaceNetwork(nn.Module):
-    """Crops (B, 3, side_px, side_px) in [-1, 1], RGB, to embeddings that are not of unit length yet.
+    """ArcFace: RGB crops (B, 3, side_px, side_px) in [-1, 1] to embeddings that are not normalised yet.
 
     Deng et al., "ArcFace: Additive Angular Margin Loss", 2019.
     """
@@ -31,13 +31,13 @@ class ArcFaceNetwork(nn.Module):
         self.dimensions = dimensions
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Shape (B, dimensions)."""
+        """Embeddings (B, dimensions)."""
         embedded: Tensor = self.network((crops + 1) * 127.5 if self.takes_levels else crops)
         return embedded
 
 
 def load_arcface(weights: str) -> tuple[ArcFaceNetwork, str]:
-    """The first recognition network among the files that `weights` means, and its file's stem.
+    """The first recognition network among the files of the setting `weights`, and the stem of its file name.
 
     weights: an .onnx file, a folder of them, or a pack in ~/.insightface/models, as for the engine.
     Raises MissingWeights.
@@ -50,7 +50,7 @@ def load_arcface(weights: str) -> tuple[ArcFaceNetwork, str]:
 
 
 def _read(file: Path) -> Any:
-    """The file's ModelProto. Weights in further files are not read: a path in a model may lead anywhere."""
+    """The file's ModelProto. Weights in external files are not read: a model may name any path."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -65,7 +65,7 @@ def _read(file: Path) -> Any:
 
 
 def _recognition_side_px(model: Any) -> int | None:
-    """The input's side if insightface would take the model for one of recognition (ModelRouter)."""
+    """The input's side if insightface would treat the model as a recognition model (ModelRouter), else None."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1 or len(model.graph.output) != 1:
@@ -79,7 +79,7 @@ def _recognition_side_px(model: Any) -> int | None:
 
 
 def _takes_levels(model: Any) -> bool:
-    """Whether the network normalises by itself, by insightface's own rule: how its first nodes are called."""
+    """Whether the network normalises pixel values itself; by insightface's rule, from the names of its first nodes."""
     names = [node.name for node in model.graph.node[:8]]
     subtracts = any(name.startswith(("Sub", "_minus")) for name in names)
     return subtracts and any(name.startswith(("Mul", "_mul")) for name in names)
@@ -97,7 +97,7 @@ def _network(file: Path, model: Any, side_px: int) -> ArcFaceNetwork:
 
 
 def _unusable() -> tuple[type[Exception], ...]:
-    """What onnx, onnx2torch and torch raise for graphs with operators, values or shapes that do not fit."""
+    """The exceptions of onnx, onnx2torch and torch for graphs with unsuitable operators, values or shapes."""
     from onnx.checker import ValidationError
     from onnx.shape_inference import InferenceError
 
@@ -118,7 +118,7 @@ def _converted(model: Any) -> nn.Module:
 
 
 def _free_the_batch(model: Any) -> None:
-    """Let the network take more than one image: its exporter may have written the size of one into it."""
+    """Make the batch size variable, in place: the exporter may have fixed it to 1."""
     from onnx import numpy_helper
 
     graph = model.graph
@@ -144,7 +144,7 @@ def _flatten(node: Any) -> None:
 
 
 def _checked_dimensions(network: nn.Module, side_px: int) -> int:
-    """The embedding's size, having seen that a face's embedding does not depend on the batch it is in."""
+    """The embedding's size. Raises ValueError if its shape is wrong or a face's embedding depends on its batch."""
     crops = torch.rand(2, 3, side_px, side_px, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
         together = network(crops)

@@ -1,6 +1,6 @@
-"""Faces cut out as ArcFace and dlib want them, so that gradients flow back into the image.
+"""Differentiable face crops, as ArcFace and dlib need them.
 
-Images are (B, 3, H, W) in [-1, 1], landmarks (B, 68, 2) in their pixels, whose centres lie at whole numbers.
+Images are (B, 3, H, W) in [-1, 1], landmarks (B, 68, 2) in pixels of the image; pixel centres lie at whole numbers.
 """
 
 import math
@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from facerefs.stages.faces import geometry
 
-_NO_FACE = 1e-12  # square pixels: points that lie on one spot
-_LARGEST_EYE_DISTANCE = 0.25  # of an aligned face's side: `ffhq_transform` takes four times as much, or more
-_ARCFACE_EYE_DISTANCE = 0.315  # of the crop's side, from the five points
-_DLIB_EYE_DISTANCE = 0.353  # of the chip's side, from the mean face
-_DLIB_PADDING = 0.25  # of the mean face's side, around it
+_NO_FACE = 1e-12  # square pixels: points that coincide
+_LARGEST_EYE_DISTANCE = 0.25  # of an aligned face's side, which is at least 4 of them (`ffhq_transform`)
+_ARCFACE_EYE_DISTANCE = 0.315  # as a share of the crop's side, from the five points
+_DLIB_EYE_DISTANCE = 0.353  # as a share of the chip's side, from the mean face
+_DLIB_PADDING = 0.25  # as a share of the mean face's side, around it
 
-# dlib's mean face in `get_face_chip_details`: nose, eyes, outer and inner upper lip. The other points do not count.
+# dlib's mean face in `get_face_chip_details`: nose, eyes, outer and inner upper lip. The other points are not used.
 _DLIB_POINTS = (slice(27, 55), slice(60, 65))
 _MEAN_X = (
     0.490127, 0.490127, 0.490127, 0.490127, 0.366880, 0.426036, 0.490127, 0.554217, 0.613373,
@@ -37,9 +37,9 @@ _MEAN_Y = (
 
 
 class ArcFaceCrop(nn.Module):
-    """Aligned by eyes, nose tip and corners of the mouth, as stages/engines/insightface.py does it.
+    """Crops aligned by eyes, nose tip and corners of the mouth, as in stages/engines/insightface.py.
 
-    What lies outside the image is its reflection.
+    Outside its border the image is mirrored.
     """
 
     def __init__(self, side_px: int = 112) -> None:
@@ -49,16 +49,16 @@ class ArcFaceCrop(nn.Module):
         self.register_buffer("target", torch.tensor(geometry.arcface_points(side_px)).float())
 
     def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
-        """Shape (B, 3, side_px, side_px)."""
+        """Crops (B, 3, side_px, side_px)."""
         to_image = _inverse(_similarity(_five_points(landmarks), self.target))
         samples = _samples(images, _ARCFACE_EYE_DISTANCE * self.side_px)
         return _cut(images, to_image, self.side_px, samples, "bicubic", "reflection")
 
 
 class DlibChip(nn.Module):
-    """What dlib cuts for its ResNet: `get_face_chip_details` with 150 px and padding 0.25.
+    """The crop that dlib makes for its ResNet: `get_face_chip_details` with 150 px and padding 0.25.
 
-    What lies outside the image is black. The landmarks may be fractions, which dlib's own cannot.
+    Outside the image it is black. The landmarks may be fractional, unlike in dlib itself.
     """
 
     side_px = 150
@@ -70,7 +70,7 @@ class DlibChip(nn.Module):
         self.register_buffer("mean_face", (mean + _DLIB_PADDING) / (1 + 2 * _DLIB_PADDING) * self.side_px)
 
     def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
-        """Shape (B, 3, 150, 150)."""
+        """Crops (B, 3, 150, 150)."""
         points = torch.cat([landmarks[:, some] for some in _DLIB_POINTS], dim=1)
         to_image = _as_dlib_samples(_similarity(self.mean_face.expand_as(points), points), self.side_px)
         samples = _samples(images, _DLIB_EYE_DISTANCE * self.side_px)
@@ -78,7 +78,7 @@ class DlibChip(nn.Module):
 
 
 def _as_dlib_samples(to_image: Tensor, side_px: int) -> Tensor:
-    """dlib takes the square of 150 x 150 around (75, 75), less one photo pixel, and spreads 150 points over it."""
+    """The transform with dlib's sampling: 150 points over the 150 px square around (75, 75), less one photo pixel."""
     turn, shift = to_image[..., :2], to_image[..., 2]
     length = turn[:, :, 0].square().sum(dim=1).clamp_min(_NO_FACE).sqrt()[:, None, None]
     centre = turn.sum(dim=2) * (side_px / 2) + shift
@@ -94,7 +94,10 @@ def _five_points(landmarks: Tensor) -> Tensor:
 
 
 def _similarity(source: Tensor, target: Tensor) -> Tensor:
-    """As geometry.similarity_between, of (B, n, 2) to (n, 2) or (B, n, 2): (B, 2, 3). One spot goes to one spot."""
+    """Similarities (B, 2, 3) from points (B, n, 2) to (n, 2) or (B, n, 2), as geometry.similarity_between.
+
+    Points that coincide are mapped to one point.
+    """
     from_mean, to_mean = source.mean(dim=-2), target.mean(dim=-2)
     z, w = source - from_mean[..., None, :], target - to_mean[..., None, :]
     energy = z.square().sum(dim=(-2, -1)).clamp_min(_NO_FACE)
@@ -118,9 +121,9 @@ def _turn(real: Tensor, imaginary: Tensor) -> Tensor:
 
 
 def _samples(images: Tensor, eye_distance_px: float) -> int:
-    """How many pixels of an aligned face of this size one of the crop's covers, along a side and rounded up.
+    """The number of pixels of an aligned face of this size that one crop pixel covers along a side, rounded up.
 
-    Choice: told from the size alone, since a look at the landmarks would make the CPU wait for the GPU.
+    Choice: computed from the image size alone, because reading the landmarks would make the CPU wait for the GPU.
     """
     return max(1, math.ceil(max(images.shape[2:]) * _LARGEST_EYE_DISTANCE / eye_distance_px))
 
@@ -133,7 +136,10 @@ def _cut(
     mode: Literal["bilinear", "bicubic"],
     outside: Literal["zeros", "reflection"],
 ) -> Tensor:
-    """Where `to_image` (B, 2, 3) takes the crop's pixels: each is the mean of samples x samples, against aliasing."""
+    """The crops (B, 3, side_px, side_px); each pixel is the mean of samples x samples, against aliasing.
+
+    to_image: (B, 2, 3), maps pixels of the crop to pixels of the image.
+    """
     height, width = images.shape[2:]
     theta = torch.stack([_row(to_image[:, 0], side_px, width), _row(to_image[:, 1], side_px, height)], dim=1)
     shape = [len(images), 3, side_px * samples, side_px * samples]
@@ -143,6 +149,6 @@ def _cut(
 
 
 def _row(row: Tensor, side_px: int, image_px: int) -> Tensor:
-    """A row (B, 3) of pixels to pixels as one of [-1, 1] to [-1, 1], from outer edge to outer edge."""
+    """A row (B, 3) of a pixel-to-pixel transform, converted to coordinates from -1 to 1 between the outer edges."""
     middle = row[:, 2] + row[:, :2].sum(dim=1) * ((side_px - 1) / 2)
     return torch.cat([row[:, :2] * (side_px / image_px), ((2 * middle + 1) / image_px - 1)[:, None]], dim=1)

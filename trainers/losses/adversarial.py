@@ -1,6 +1,6 @@
 """Adversarial losses: non-saturating and Wasserstein, and the gradient penalty. Logits have any shape.
 
-Each gives a scalar, the mean over the batch. What a generator is given are the logits of its own images.
+Each function returns a scalar, the mean over the batch. Generator losses take the logits of generated images.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def gradient_penalty(
 ) -> Tensor:
     """(|gradient of D| - target)^2 on lines from real to fake. Gulrajani et al., "Improved training", 2017, eq. 3.
 
-    real, fake: images (B, 3, H, W), of which no gradient is asked. Each sample has its own place on its line, from
-    torch's generator. The weight, 10 in the paper, is left to the caller.
+    real, fake: images (B, 3, H, W), which get no gradient. Each sample has its own random position on its line, from
+    torch's generator. The weight, 10 in the paper, is not included.
     """
     place = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
     between = torch.lerp(real.detach(), fake.detach(), place).requires_grad_()

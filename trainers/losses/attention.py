@@ -1,4 +1,4 @@
-"""Attention reconstruction: what kernels take from a reference and lay out must look like the ground truth."""
+"""Attention reconstruction: the reference, moved by the attention matrices, must look like the ground truth."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,8 @@ def attention_reconstruction(
 ) -> Tensor:
     """ENTED, eq. 11, a scalar in float32: at each side the mean absolute difference (choice), summed over the sides.
 
-    reference, truth: images (B, 3, H, W), brought to each side bilinearly. extraction, distribution: the matrices
-    (B, k, side * side) by side; there is at least one.
+    reference, truth: images (B, 3, H, W), resized to each side bilinearly. extraction, distribution: the matrices
+    (B, k, side * side) by side; at least one.
     """
     terms = []
     for side, taken in extraction.items():

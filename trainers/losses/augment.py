@@ -1,4 +1,4 @@
-"""What a discriminator sees of images so that it does not learn few faces by heart: colours and places are changed.
+"""Differentiable augmentation of a discriminator's input, so that it does not memorise a small training set.
 
 Zhao et al., "Differentiable augmentation for data-efficient GAN training", 2020, with its colours and translations.
 """
@@ -6,16 +6,17 @@ Zhao et al., "Differentiable augmentation for data-efficient GAN training", 2020
 import torch
 from torch import Tensor
 
-BRIGHTNESS = 0.5  # added, up or down
-SATURATION = (0.0, 2.0)  # times
-CONTRAST = (0.5, 1.5)  # times
-TRANSLATION = 0.125  # of the side
+BRIGHTNESS = 0.5  # at most this is added or subtracted
+SATURATION = (0.0, 2.0)  # range of the factor
+CONTRAST = (0.5, 1.5)  # range of the factor
+TRANSLATION = 0.125  # at most, as a share of the side
 
 
 def augment(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in [-1, 1], each changed in its own way; beyond [-1, 1] nothing is cut off.
+    """The augmented images, each with its own random changes; not clamped to [-1, 1].
 
-    The gradient of the images passes through. Chances are evenly spread, and drawn from torch's generator.
+    images: (B, 3, H, W) in [-1, 1]; the result is differentiable in them. Random numbers are uniform, from torch's
+    generator.
     """
     batch, _, height, width = images.shape
 
@@ -31,21 +32,21 @@ def augment(images: Tensor) -> Tensor:
 
 
 def recolour(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Images (B, 3, H, W): brightness (B,) added, then distances to each pixel's gray times saturation (B,), then
-    distances to each image's mean times contrast (B,). Gray is the mean of the three colours."""
+    """Recoloured images (B, 3, H, W): brightness (B,) is added, then the distance to each pixel's gray is multiplied by
+    saturation (B,), then the distance to each image's mean by contrast (B,). Gray is the mean of the three colours."""
     images = images + brightness[:, None, None, None]
     images = torch.lerp(images.mean(1, keepdim=True), images, saturation[:, None, None, None])
     return torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast[:, None, None, None])
 
 
 def translate(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images (B, C, H, W), moved by whole pixels (B,) int64; what comes in from beyond the edge is 0."""
+    """Images (B, C, H, W), shifted by whole pixels (B,) int64; pixels from outside the image are 0."""
     moved = _roll_in_zeros(images, down, 2)
     return _roll_in_zeros(moved, right, 3)
 
 
 def _roll_in_zeros(images: Tensor, shift: Tensor, dim: int) -> Tensor:
-    """Each place takes what lies `shift` before it along the dimension."""
+    """Images shifted by `shift` along the dimension, filled with zeros."""
     side = images.shape[dim]
     source = torch.arange(side, device=images.device) - shift[:, None]
     inside = (source >= 0) & (source < side)

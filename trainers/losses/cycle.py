@@ -1,4 +1,4 @@
-"""The second half of ReFine's cycle: the restored face, degraded as the truth was."""
+"""The second half of ReFine's cycle: degrade the restored face in the same way as the ground truth."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from facerefs.stages.degrade.program import Program
 
 
 def degraded_again(restored: Tensor, program: Program) -> Tensor:
-    """`T(x^, theta)`, eq. 3: with the very theta and noise of the batch's program.
+    """The restored faces, degraded again: `T(x^, theta)`, eq. 3, with the same theta and noise as the batch's program.
 
-    restored: (B, 3, H, W) RGB in about [-1, 1]. Returns the same shape in [-1, 1], float32, to be compared with the
-    batch's degraded faces: the ground truth gives the very same, but for the rounding of [-1, 1] to [0, 1].
+    restored: (B, 3, H, W) RGB in about [-1, 1]. Returns the same shape in [-1, 1], float32, for comparison with the
+    batch's degraded faces: the ground truth gives exactly those, except for the rounding of [-1, 1] to [0, 1].
 
-    Values outside [-1, 1] are clamped first (choice): so they are when a face is saved, and a network must not explain
-    the degraded face by values that nobody will see. The gradient of a clamped value passes if it leads back into the
-    range, and stops if it leads further out: no pixel is stuck outside, and none is driven away.
+    Values outside [-1, 1] are clamped first (choice), as when a face is saved: a network must not explain the degraded
+    face by values that are never visible. The gradient of a clamped value passes if it leads back into the range, and
+    is 0 if it leads further out: so no pixel gets stuck outside, and none is pushed further away.
     """
     unit = _clamped(restored.float()) / 2 + 0.5
     return degrade_and_resize_back(unit, program) * 2 - 1
@@ -29,7 +29,7 @@ def _clamped(images: Tensor) -> Tensor:
 
 
 class _Clamp(torch.autograd.Function):
-    """To [-1, 1]; the gradient is that of the projected descent."""
+    """Clamps to [-1, 1]; the gradient is that of projected gradient descent."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:

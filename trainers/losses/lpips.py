@@ -1,6 +1,6 @@
-"""LPIPS, the learned perceptual distance of Zhang et al. 2018, as a map and as one figure for each image.
+"""LPIPS, the learned perceptual distance of Zhang et al. 2018, as a map and as one number per image.
 
-The linear heads (version 0.1) are the files of the package lpips, which is not imported: it imports torchvision.
+The linear heads (version 0.1) are files of the package lpips, which is not imported because it imports torchvision.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ _ACTIVATIONS = {
     "alex": ("relu1", "relu2", "relu3", "relu4", "relu5"),
     "vgg": ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
 }
-_EPSILON = 1e-10  # lpips's own, beside a length
+_EPSILON = 1e-10  # added to a length, as in lpips
 
 
 class Lpips(nn.Module):
-    """Frozen, differentiable in the images.
+    """LPIPS: frozen, differentiable in the images.
 
-    net: its authors advise `alex` for figures and `vgg` for losses. weights: of that network, from ImageNet: a path,
-    `cache`, `download` or `random`. note: which these are. Raises MissingWeights.
+    net: its authors recommend `alex` as a metric and `vgg` as a loss. weights: that network's ImageNet weights: a path,
+    `cache`, `download` or `random`. note: names these weights. Raises MissingWeights.
 
     Images are (B, 3, H, W) RGB in [-1, 1], for `alex` of at least 31 px, for `vgg` of 16.
     """
@@ -47,14 +47,14 @@ class Lpips(nn.Module):
             self.register_buffer(name, head, persistent=False)
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """The distance of each pair (B,), float32: the mean over each layer's locations, summed."""
+        """The distance of each pair (B,), float32: the mean over each layer's locations, summed over layers."""
         layers = self._layers(self._features(one), self._features(other))
         return torch.stack([layer.mean((1, 2, 3)) for layer in layers]).sum(0)
 
     def distance_maps(self, one: Tensor, others: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, 1, H, W), float32, of the distance at each pixel from one to each of the others.
 
-        It is each layer's, bilinearly brought to H x W, summed. `one` goes through the network once.
+        The sum of each layer's map, resized to H x W bilinearly. `one` passes through the network once.
         """
         size, features = one.shape[-2:], self._features(one)
         return [_summed(self._layers(features, self._features(other)), size) for other in others]
@@ -77,7 +77,7 @@ def _summed(layers: Sequence[Tensor], size: Sequence[int]) -> Tensor:
 
 
 def _unit(values: Tensor) -> Tensor:
-    """Of length 1 along the channels, as lpips has it; 0 where all are."""
+    """Values scaled to length 1 along the channels, as in lpips; 0 where all channels are 0."""
     values = values.float()  # squares overflow in half precision, and the epsilon vanishes
     length: Tensor = torch.linalg.vector_norm(values, dim=1, keepdim=True)
     return values / (length + _EPSILON)

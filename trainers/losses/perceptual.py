@@ -1,4 +1,4 @@
-"""Perceptual loss: the distance of two images as a network trained on ImageNet sees them (Johnson et al. 2016)."""
+"""Perceptual loss: the distance of two images in the features of an ImageNet network (Johnson et al. 2016)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,11 +18,11 @@ GFPGAN_LAYERS: Mapping[str, float] = MappingProxyType(
 
 
 class Perceptual(nn.Module):
-    """Frozen, differentiable in the restored images.
+    """Perceptual loss: frozen, differentiable in the restored images.
 
-    weights: of the network, from ImageNet: a path, `cache`, `download` or `random`. note: which these are.
-    layers: the weight of each activation. The default (choice) is GFPGAN's: ENTED (eq. 10) and RDFR (eq. 10) say no
-        more than "VGG-19", and RDFR names GFPGAN. Its style loss is left out.
+    weights: the network's ImageNet weights: a path, `cache`, `download` or `random`. note: names these weights.
+    layers: the weight of each activation. The default (choice) is GFPGAN's: ENTED (eq. 10) and RDFR (eq. 10) only
+        say "VGG-19", and RDFR cites GFPGAN. GFPGAN's style loss is left out.
     distance: of two activations; `l1` is the mean absolute difference (ENTED, RDFR), `l2` the mean squared one
         (eq. 2 of Johnson et al.), our reading (choice) of the norms in RPF, eq. 8, and the pose-varied paper, eq. 14.
 

@@ -1,1 +1,1 @@
-"""Which pixels of a photo are face: by a parser of faces, or by the hull of the landmarks."""
+"""Masks of the facial pixels of a photo, by a face parser or by the hull of the landmarks."""

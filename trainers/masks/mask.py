@@ -16,7 +16,7 @@ HULL = "face masks: hull of the 68 landmarks and the forehead, which stands in f
 class FaceMask:
     """The mask m of eq. 1.
 
-    note: one line for log and checkpoint that says where masks come from. region: what makes them.
+    note: one line for log and checkpoint that says where masks come from. region: the function that makes them.
     """
 
     note: str
@@ -35,10 +35,10 @@ class FaceMask:
 def load_face_mask(
     setting: str, device: torch.device | str, non_facial: Sequence[str] = NON_FACIAL
 ) -> FaceMask:
-    """Load what a setting means: `` is the hull; else weights of a face parser: a path, `cache` or `download`.
+    """The face mask of a setting: `` is the hull; else weights of a face parser: a path, `cache` or `download`.
 
-    non_facial: labels (`facerefs.trainers.masks.parsing.LABELS`) that a parser's masks leave out; the hull knows none.
-    Raises ValueError for a label that there is not, MissingWeights; both in one sentence.
+    non_facial: labels (`facerefs.trainers.masks.parsing.LABELS`) that a parser's masks exclude; the hull ignores them.
+    Raises ValueError for an unknown label, MissingWeights; both in one sentence.
     """
     check_labels(non_facial)
     if not setting:

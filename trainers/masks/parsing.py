@@ -1,4 +1,4 @@
-"""Face parsing by labels, and which of them are no face (RPF, section III.A)."""
+"""Face parsing, and the labels that are not part of the face (RPF, section III.A)."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ LABELS = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses", "left ear", "right ear",
     "earring", "nose", "mouth", "upper lip", "lower lip", "neck", "necklace", "clothing", "hair", "hat",
 )  # fmt: skip
-"""CelebAMask-HQ's 18 parts and the background, in the order of the published weights. It is that of their training
-(zllrunning/face-parsing.PyTorch), not that of CelebAMask-HQ's own parser, where the
+"""CelebAMask-HQ's 18 parts and the background, in the order of the published weights: that of their training
+(zllrunning/face-parsing.PyTorch). CelebAMask-HQ's own parser has another order, where the
 nose follows the skin and clothing is last."""
 
 NON_FACIAL = ("background", "neck", "necklace", "clothing", "hair", "hat")
-"""Section III.A, and the background (choice: the paper counts 18 classes, so it is none of them)."""
+"""The labels of section III.A, and the background (choice: it is not among the paper's 18 classes)."""
 
-SIDE_PX = 512  # at which the published weights were trained
+SIDE_PX = 512  # the side at which the published weights were trained
 
 _URL = "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth"
 _FILE = "parsing_bisenet-468e13ca.pth"  # with the first digits of its SHA-256
@@ -32,7 +32,7 @@ _STD = (0.229, 0.224, 0.225)
 class Parser(nn.Module):
     """A frozen face parser (Yu et al., ECCV 2018).
 
-    non_facial: labels of which masks are 0. side_px: of the squares that the network sees.
+    non_facial: labels where masks are 0. side_px: side of the network's square input.
     """
 
     mean: Tensor
@@ -55,11 +55,11 @@ class Parser(nn.Module):
         return self.facial[self.labels(images)].float()[:, None]
 
     def labels(self, images: Tensor) -> Tensor:
-        """The likeliest of LABELS at each pixel: int64 (B, H, W).
+        """The index in LABELS of the most likely label of each pixel: int64 (B, H, W).
 
-        The network sees the image at side_px (bilinear, antialiased where it shrinks, as PIL does, by which the
-        weights' own code resizes). Its logits, of stride 8, are interpolated to H x W (choice; at 512 px the same as
-        there), so that edges are smooth at any size.
+        The image is first resized to side_px (bilinear, antialiased when it is reduced, as in PIL, which the published
+        code uses). The logits, of stride 8, are interpolated to H x W (choice; at 512 px the same as in the published
+        code), so that edges are smooth at any size.
         """
         seen = functional.interpolate(images, (self.side_px, self.side_px), mode="bilinear", antialias=True)
         logits = self.network(((seen + 1) / 2 - self.mean) / self.std)
@@ -68,16 +68,16 @@ class Parser(nn.Module):
 
 
 def check_labels(names: Sequence[str]) -> None:
-    """Raise ValueError in one sentence for a name that is no label."""
+    """Raise ValueError in one sentence for a name that is not a label."""
     if unknown := [name for name in names if name not in LABELS]:
         raise ValueError(f"there is no label {unknown[0]!r} in face parsing; choose from {', '.join(LABELS)}")
 
 
 def load_parser(setting: str, non_facial: Sequence[str]) -> tuple[Parser, str]:
-    """A parser on the CPU, and a line that says which, for log and checkpoint.
+    """A parser on the CPU, and a line for log and checkpoint that names its weights.
 
-    setting: the path of the published file (79999_iter.pth or parsing_bisenet.pth), `cache` or `download`. Torch's
-    generator stays where it is. Raises MissingWeights in one sentence.
+    setting: the path of the published file (79999_iter.pth or parsing_bisenet.pth), `cache` or `download`. The state of
+    torch's generator does not change. Raises MissingWeights in one sentence.
     """
     path = find_file(setting, _FILE, _URL)
     with torch.device("meta"):

@@ -1,1 +1,1 @@
-"""Figures that a restored face is judged by."""
+"""Metrics of restored faces and of landmarks."""

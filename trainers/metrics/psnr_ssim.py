@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio and structural similarity (Wang et al. 2004) of images as they would be saved."""
+"""Peak signal-to-noise ratio and structural similarity (Wang et al. 2004) of images rounded to 8 bits."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ _C2 = (0.03 * 255) ** 2
 
 
 def quantise_uint8(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as the 256 levels of 8 bits, 0 to 255: whole numbers in float64; NaN stays.
+    """Images in [-1, 1] rounded to 8-bit values, 0 to 255: whole numbers in float64; NaN stays NaN.
 
     Halves are rounded to even, as OpenCV does.
     """
@@ -20,8 +20,8 @@ def quantise_uint8(images: Tensor) -> Tensor:
 def psnr(restored: Tensor, truth: Tensor) -> Tensor:
     """PSNR in dB of each image (B,), float64: `10 log10(255^2 / MSE)` over all RGB values, no crop.
 
-    Images (B, 3, H, W) RGB in [-1, 1], rounded to 8 bits first. Equal images have infinity, as in basicsr and
-    scikit-image: the formula says so, and any other figure would be invented.
+    Images (B, 3, H, W) RGB in [-1, 1], rounded to 8 bits first. Equal images give infinity, as in the formula, in
+    basicsr and in scikit-image.
     """
     error = (quantise_uint8(restored) - quantise_uint8(truth)).square().mean((1, 2, 3))
     return 10 * (255**2 / error).log10()
@@ -47,7 +47,7 @@ def ssim(restored: Tensor, truth: Tensor) -> Tensor:
 def _windowed(values: Tensor) -> Tensor:
     """The Gaussian mean of each window: (..., H, W) to (..., H - 10, W - 10).
 
-    Tap by tap: on a CPU that takes an eighth of the time of torch's convolutions in double precision.
+    Computed tap by tap: on a CPU this takes an eighth of the time of torch's convolutions in double precision.
     """
     offsets = torch.arange(_TAPS, dtype=torch.float64) - _TAPS // 2
     weights = torch.softmax(-offsets.square() / (2 * _SIGMA_PX**2), 0)  # a Gaussian whose sum is 1

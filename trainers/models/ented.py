@@ -1,8 +1,9 @@
 """ENTED: Lau et al., "ENTED: Enhanced Neural Texture Extraction and Distribution for Reference-based Blind Face
 Restoration", WACV 2024.
 
-Kernels take textures from the reference, and lay them out on a decoder that begins from the degraded face's content,
-in the words of a dictionary of clean faces. Where the paper is silent, a number or a layer is marked as a choice.
+Kernels extract textures from the reference and distribute them to a decoder. The decoder starts from the degraded
+face's content, quantised by a dictionary of clean faces. Numbers and layers that the paper does not give are marked as
+choices.
 """
 
 import math
@@ -47,12 +48,12 @@ Weight = Annotated[float, Ge(0)]
 
 
 class LatentRefinement(nn.Module):
-    """Content and reference look at each other, eq. 6 to 8: (B, C, h, w) of both -> style codes (B, S), float32.
+    """Cross-attention of content and reference, eq. 6 to 8: (B, C, h, w) of both -> style codes (B, S), float32.
 
-    The content is the quantised one. Choices: one 1 x 1 convolution for each image, whose gain brings the normalised
-    vectors, of length 1, to a mean square of 1, else all places would get equal shares; gammas of 0 at first, as in
-    NAFSSR (the paper's [4]); psi is of the mean over all places. Without `refine`, the paper's model 4, the style is
-    psi of the content alone.
+    The content is the quantised one. Choices: one 1 x 1 convolution for each image, whose gain scales the normalised
+    vectors, of length 1, to a mean square of 1, otherwise attention would be uniform; gammas are 0 at first, as in
+    NAFSSR (the paper's [4]); psi is applied to the mean over all positions. Without `refine`, the paper's model 4, the
+    style is psi of the content alone.
     """
 
     def __init__(self, channels: int, style_dim: int, refine: bool) -> None:
@@ -85,9 +86,9 @@ class LatentRefinement(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What the generator makes: an image (B, 3, H, W), and how.
+    """The generator's output: an image (B, 3, H, W), its attention matrices and its quantised content.
 
-    extraction, distribution: the matrices (B, k, side * side) by side, float32. quantised: of the content, or None.
+    extraction, distribution: the matrices (B, k, side * side) by side, float32. quantised: None without a dictionary.
     """
 
     image: Tensor
@@ -99,12 +100,13 @@ class Made:
 class EntedNetwork(nn.Module):
     """I_SR = G(I_LQ, I_ref): images (B, 3, H, W) in [-1, 1], and codes (K, code_dim) if there is a dictionary.
 
-    channels: by side, from the size of the images down to the deepest. kernels: by side, where textures are exchanged.
+    channels: by side, from the size of the images down to the deepest. kernels: their number by side, where textures
+    are transferred.
 
     Choices. The content's deepest features go through 1 x 1 convolutions to code_dim channels and back, also before the
-    dictionary is used, so that the decoder knows what comes from there. After the first convolution of each resolution
+    dictionary is used, so that the decoder already knows such features. After the first convolution of each resolution,
     textures are added and the sum is divided by sqrt 2, then the content encoder's features in the same way; not at the
-    deepest side, where they would lead around the dictionary. Noise is drawn in training and left out afterwards.
+    deepest side, where they would bypass the dictionary. Noise is used in training only.
     """
 
     def __init__(
@@ -136,7 +138,7 @@ class EntedNetwork(nn.Module):
     def forward(
         self, degraded: Tensor, reference: Tensor, codes: Tensor | None = None, used: Tensor | None = None
     ) -> Made:
-        """used: (), whether the codes are already to be used; with None they are."""
+        """Restore a face. used: (), whether the codes are in use yet; None means they are."""
         content, texture = self.content_encoder(degraded), self.texture_encoder(reference)
         coded = self.to_code(content[self.deepest])
         quantised = None if codes is None else quantise(coded, codes)
@@ -165,23 +167,23 @@ class EntedNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The weights of the terms (section 4.1); a weight of 0 leaves a term, and what it would load, out.
+    """The weights of the terms (section 4.1); a weight of 0 leaves a term out, and what it would load.
 
-    pixels: not of the paper. R1: choice.
+    pixels: not from the paper. R1: choice.
     """
 
     adversarial: Weight = 1.5
     """Weight of the adversarial term, eq. 9."""
     perceptual: Weight = 1.0
-    """Weight of the perceptual term by VGG19, eq. 10; 0 leaves it out and loads no weights."""
+    """Weight of the perceptual term with VGG19, eq. 10; 0 leaves it out and loads no weights."""
     quantisation: Weight = 1.0
     """Weight of the distance between content and codes, eq. 4."""
     commitment: Weight = 0.25
-    """Weight, within that distance, of the content's way to the codes: beta of eq. 4."""
+    """Weight of the commitment of the content to the codes, within that distance: beta of eq. 4."""
     attention: Weight = 15.0
-    """Weight of the reconstruction by attention, eq. 11; 0 leaves it out."""
+    """Weight of the attention reconstruction, eq. 11; 0 leaves it out."""
     pixels: Weight = 0.0
-    """Weight of the absolute difference of pixels, which the paper does not have, for training without VGG19."""
+    """Weight of the L1 difference of pixels, which is not in the paper, for training without VGG19."""
     r1: Weight = 10.0
     """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
@@ -190,7 +192,7 @@ class LossWeights:
 
 @dataclass(frozen=True, eq=False)
 class EntedLosses:
-    """The losses of the phases, bound to the networks that they train. noted_places: of each batch."""
+    """The losses of the phases, bound to the networks that they train. noted_places: see `Codes`."""
 
     networks: Networks
     weights: LossWeights
@@ -219,7 +221,7 @@ class EntedLosses:
         return terms
 
     def generator_noting(self, batch: DeviceBatch) -> Terms:
-        """The same, and the content of the ground truth goes into the reservoir: so the codes are of clean faces."""
+        """The same, and adds the ground truth's content to the reservoir, so that codes come from clean faces."""
         terms = self.generator(batch)
         network = self.networks["generator"]
         assert isinstance(network, EntedNetwork)  # noqa: S101
@@ -258,21 +260,21 @@ def _dictionary_of(networks: Networks) -> Dictionary:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    deepest_px: 16 at 512 px, by the paper's s = 32. kernels: none beyond the sides that are given (choice).
+    deepest_px: 16 at 512 px, from the paper's s = 32. kernels: none at sides after those that are given (choice).
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
     """Side in pixels of the faces that the networks work on."""
     deepest_px: Literal[4, 8, 16, 32] = 16
-    """Side in pixels of the deepest features, where the encoders end and the decoder begins."""
+    """Side in pixels of the deepest features, where the encoders end and the decoder starts."""
     channels: Positive = 512
-    """Most channels of a layer."""
+    """Maximum number of channels of a layer."""
     channel_multiplier: Positive = 2
-    """Factor of the channels from a side of 64 pixels on."""
+    """Factor of the number of channels at sides of 64 pixels and more."""
     style_dim: Positive = 512
-    """Numbers in a style code."""
+    """Length of the style code."""
     kernels: tuple[Positive, ...] = (16, 32, 32, 64, 64)
-    """Kernels that take textures from the reference, for each side from the deepest on."""
+    """Number of kernels that extract textures from the reference, at each side from the deepest on."""
     dictionary: bool = True
     """Whether content is quantised by a dictionary of clean faces (VQ of table 3)."""
     refine_latent: bool = True
@@ -283,29 +285,29 @@ class Shape:
 
 @dataclass(frozen=True)
 class Codes:
-    """The dictionary, and when k-means makes it anew: after the warm-up, then every so many steps until `until`.
+    """The dictionary, and when k-means re-estimates it: after the warm-up, then every `every` steps up to `until`.
 
-    Choices: the reservoir, `noted_places` of the ground truth's content for each batch, and `until`; the paper begins
-    from a published dictionary, here the first k-means makes it.
+    Choices: the reservoir, `noted_places` of the ground truth's content for each batch, and `until`; the paper starts
+    from a published dictionary, here from the first k-means.
     """
 
     count: Positive = 1024
     """Codes in the dictionary."""
     channels: Positive = 256
-    """Numbers in a code."""
+    """Length of a code."""
     warm_up_steps: Positive = 10_000
-    """Steps before k-means makes the first dictionary."""
+    """Steps before k-means estimates the first dictionary."""
     every: Positive = 2_000
     """Steps between two runs of k-means."""
     until: Positive = 30_000
-    """Step after which k-means makes no new dictionary."""
+    """Step after which k-means no longer re-estimates the dictionary."""
     reservoir: Positive = 16_384
-    """Places of clean faces' content, the newest ones, that k-means sees."""
+    """Number of positions of clean faces' content, the newest ones, that k-means uses."""
     noted_places: Positive = 64
-    """Places of clean faces' content that each batch adds to the reservoir."""
+    """Number of positions of clean faces' content that each batch adds to the reservoir."""
 
     def due(self, step: int) -> bool:
-        """Whether k-means comes after a step."""
+        """Whether k-means runs after this step."""
         since = step - self.warm_up_steps
         return since >= 0 and since % self.every == 0 and step <= self.until
 
@@ -315,17 +317,17 @@ class Pretrained:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     vgg: str = "cache"
-    """Weights of VGG19 under the perceptual term: a file, `cache`, `download` or `random`."""
+    """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
-    """Weights of AlexNet under the figure LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
+    """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = ""
-    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack, for
-    figures alone; empty leaves them out."""
+    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack; used for
+    metrics only; empty leaves them out."""
 
 
 @dataclass(frozen=True)
 class Ented:
-    """All settings of ENTED. Lazy R1 brings the discriminator's rate to 1.882e-3, which is the paper's."""
+    """All settings of ENTED. With lazy R1 the discriminator's learning rate is 1.882e-3, as in the paper."""
 
     shape: Shape = Shape()
     codes: Codes = Codes()
@@ -450,12 +452,12 @@ class Ented:
         def renew(step: int, ranks: Distributed) -> None:
             if self.codes.due(step):
                 dictionary.estimate(ranks)
-                optimiser.state.pop(dictionary.codes, None)  # its moments are of codes that are gone
+                optimiser.state.pop(dictionary.codes, None)  # its moments belong to the old codes
 
         return renew
 
     def _check(self) -> None:
-        """Raise ValueError in one sentence for settings that cannot be."""
+        """Raise ValueError in one sentence for invalid settings."""
         shape, codes = self.shape, self.codes
         if shape.deepest_px >= shape.size_px:
             raise ValueError(f"shape.deepest_px is {shape.deepest_px}: it must be below shape.size_px")
@@ -497,7 +499,7 @@ PRESETS = {
         ),
         losses=LossWeights(adversarial=0.3, perceptual=0.0, pixels=15.0, r1=0.1),
         weights=Pretrained(vgg=""),
-        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
+        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # learns more in few steps
         data=Data(batch_size=4, degradation=TINY_GFPGAN),
         loop=TINY_LOOP,
     ),

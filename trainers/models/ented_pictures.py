@@ -1,4 +1,4 @@
-"""What kernels take from a reference and where they lay it out, as pictures."""
+"""Pictures of the positions where kernels extract textures from a reference and where they distribute them."""
 
 from collections.abc import Mapping
 
@@ -8,23 +8,23 @@ from torch.nn.functional import interpolate, normalize
 
 from facerefs.trainers.networks.attention import carried
 
-# Red, green, blue, yellow: as many kernels are shown.
+# Red, green, blue, yellow: one for each kernel that is shown.
 _COLOURS = ((1.0, 0.15, 0.1), (0.1, 0.9, 0.2), (0.2, 0.4, 1.0), (1.0, 0.9, 0.1))
 _GRAY = (0.299, 0.587, 0.114)
-_COVER = 0.6  # how much of the face the strongest colour hides
+_COVER = 0.6  # opacity of the strongest colour over the face
 
 
 def attention_pictures(
     reference: Tensor, restored: Tensor, extraction: Tensor, distribution: Tensor
 ) -> Mapping[str, Tensor]:
-    """Images (B, 3, H, W) in [-1, 1] by name, of images of this shape and matrices (B, k, side * side).
+    """Pictures (B, 3, H, W) in [-1, 1] by name, from images of this shape and matrices (B, k, side * side).
 
-    carried: the reference as the matrices bring it to the face (eq. 11), at the matrices' side, enlarged.
-    taken: on the reference in gray, where a few kernels take textures from, each in a colour of its own.
-    laid: on the restored face in gray, where the same kernels lay them out, in the same colours.
+    carried: the reference moved to the face by the matrices (eq. 11), at the matrices' side, enlarged.
+    taken: on the reference in gray, where a few kernels extract textures, each in its own colour.
+    laid: on the restored face in gray, where the same kernels distribute them, in the same colours.
 
-    Shown are the kernels that are laid out most unlike each other. Each place has the colour of the kernel that is
-    strongest there, and each kernel is as strong as its share there is of its largest share.
+    The kernels with the most different distributions are shown. Each position has the colour of its strongest kernel;
+    the strength of a kernel is its weight there divided by its largest weight.
     """
     side, size = round(extraction.shape[-1] ** 0.5), reference.shape[-2:]
     small = interpolate(reference.float(), (side, side), mode="bilinear", align_corners=False)
@@ -42,7 +42,7 @@ def attention_pictures(
 
 
 def _unlike(maps: Tensor, count: int) -> Tensor:
-    """Which of maps (B, k, N) vary most and are least alike: (B, n), the first as the one that varies most."""
+    """Indices (B, n) of the maps (B, k, N) that vary most and are least similar; the one that varies most is first."""
     centred = maps - maps.mean(2, keepdim=True)
     spread, directions = torch.linalg.vector_norm(centred, dim=2), normalize(centred, dim=2)
     alike = torch.zeros_like(spread)
@@ -52,16 +52,16 @@ def _unlike(maps: Tensor, count: int) -> Tensor:
         best = (spread * (1 - alike)).argmax(1)
         chosen.append(best)
         cosines = torch.einsum("bkn,bn->bk", directions, directions[rows, best])
-        # 2, more than any cosine: the chosen one comes behind all others.
+        # 2 is more than any cosine, so a chosen map is not chosen again before all others.
         alike = torch.maximum(alike, cosines).scatter(1, best[:, None], 2.0)
     return torch.stack(chosen, 1)
 
 
 def _coloured(images: Tensor, maps: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in gray, under maps (B, n, h, w), each in its colour."""
+    """Images (B, 3, H, W) in gray, overlaid with maps (B, n, h, w), each in its colour."""
     heat = interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)
     largest = heat.amax((2, 3), keepdim=True)
-    # A kernel that is laid out nowhere: its shares are below what float32 holds.
+    # The largest is 0 for a kernel whose weights are all too small for float32.
     strength, strongest = torch.where(largest > 0, heat / largest, 0.0).max(1)
     colours = heat.new_tensor(_COLOURS)[strongest].permute(0, 3, 1, 2)
     gray = (images.float().clamp(-1, 1) * heat.new_tensor(_GRAY)[:, None, None]).sum(1, keepdim=True)

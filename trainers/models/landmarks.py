@@ -1,4 +1,4 @@
-"""Landmarks on degraded faces: a heat-map network that sees the degraded face and learns the clean one's landmarks.
+"""Landmarks on degraded faces: a heat-map network, trained on degraded faces with the landmarks of the clean faces.
 
 ReFine (Chong et al., WACV 2025) warps its reference by "existing face landmark detectors", fine-tuned on low-quality
 faces; its own is not public. Here FAN is fine-tuned, or a small network of our own is trained from scratch. All
@@ -26,27 +26,27 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.weights.fan import load_fan
 
 _GREEN, _RED = (-1.0, 1.0, -1.0), (1.0, -1.0, -1.0)
-_DOT_SHARE, _LEAST_DOT_PX = 1 / 300, 0.4  # standard deviation of a drawn point, of the side
+_DOT_SHARE, _LEAST_DOT_PX = 1 / 300, 0.4  # standard deviation of a drawn point: share of the side, minimum
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How far degraded faces are moved in training: at the time of use they are aligned by guesses."""
+    """How far degraded faces are moved in training, because at inference time they are aligned only roughly."""
 
     shift_share: Annotated[float, Ge(0)] = 0.06
-    """Largest shift to the side, up or down, as a share of the face's side."""
+    """Largest shift in each direction, as a share of the face's side."""
     scale_share: Annotated[float, Ge(0)] = 0.15
-    """Largest change of size, as a share."""
+    """Largest change of scale, as a share."""
     turn_deg: Annotated[float, Ge(0)] = 15.0
-    """Largest turn in degrees."""
+    """Largest rotation in degrees."""
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """All settings of the detector and its training; `small` is made by widths and stride, see `HeatmapNet`."""
+    """All settings of the detector and its training; `widths` and `stride` define `small`, see `HeatmapNet`."""
 
     size_px: Positive = 256
-    """Side in pixels of the faces that the network sees; FAN sees 256."""
+    """Side of the network's input in pixels; FAN needs 256."""
     network: Literal["small", "fan"] = "small"
     """Network that is trained: a small one from scratch, or FAN, fine-tuned."""
     fan_weights: str = "cache"
@@ -84,8 +84,8 @@ class Landmarks:
     ) -> TrainingModule:
         """One phase, `landmarks`, with the terms `points` and `maps`. Raises MissingWeights.
 
-        Scores: `nme`; `nme/moved`, of faces moved as in training, since all aligned faces are in one place, where a
-        constant answer errs by about 5 %; and `nme` by the strength of the degradation.
+        Scores: `nme`; `nme/moved`, of faces moved as in training, because aligned faces are all in the same place,
+        where a constant answer has an error of only about 5 %; and `nme` by the strength of the degradation.
         """
         network = networks["heatmaps"]
         notes = (load_fan(network, self.fan_weights),) if isinstance(network, fan.FanNetwork) else ()
@@ -105,10 +105,11 @@ class Landmarks:
         )
 
     def loss(self, network: nn.Module, images: Tensor, truth: Tensor) -> Terms:
-        """Of degraded images (B, 3, S, S) in [-1, 1] and true landmarks (B, 68, 2); those outside do not count.
+        """The terms for degraded images (B, 3, S, S) in [-1, 1] and true landmarks (B, 68, 2).
 
+        Landmarks outside the image are ignored.
         points: the L1 distance as a share of the distance between the eyes (Sun et al. 2018 found L1 best).
-        maps: the divergence from a Gaussian (DSNT), which keeps each map to one place.
+        maps: the divergence from a Gaussian (DSNT), which keeps each map concentrated.
         """
         logits, stride = network(images), _stride(network)
         inside = ((truth >= -0.5) & (truth <= self.size_px - 0.5)).all(-1)
@@ -142,7 +143,7 @@ class Landmarks:
         return scores | {f"nme/{name}": values for name, values in bins.items()}
 
     def _moved(self, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
-        """Degraded faces, each moved by chance, and the transforms (B, 2, 3) that moved them."""
+        """Degraded faces, each moved randomly, and the transforms (B, 2, 3) that moved them."""
         amounts = self.moves.shift_share, self.moves.scale_share, self.moves.turn_deg
         degraded = _degraded(batch)
         transforms = random_similarities(len(degraded), self.size_px, *amounts, degraded.device)

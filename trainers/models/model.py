@@ -1,4 +1,4 @@
-"""What a model is to those who train and use it: its settings, from which everything else is built."""
+"""The interface of models: settings, from which everything else is built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class Model(Protocol):
 
     @property
     def loop(self) -> Loop:
-        """How long, how exactly and how watched it is trained."""
+        """Settings of the training loop: length, precision, validation and checkpoints."""
 
     @property
     def data(self) -> Data:
-        """What of the shards it sees."""
+        """Settings of the data that it gets from the shards."""
 
     @property
     def size_px(self) -> int:
         """Side of the faces that the networks work on; stored faces are reduced to it."""
 
     def networks(self) -> dict[str, nn.Module]:
-        """All that learns, freshly drawn from torch's generator. Raises ValueError for settings that cannot be."""
+        """All trainable networks, newly initialised from torch's generator. Raises ValueError for invalid settings."""
 
     def training_module(
         self, networks: dict[str, nn.Module], device: torch.device, embedder: str
@@ -42,38 +42,38 @@ class Model(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RestorerInput:
-    """What a restorer may see. Images in [-1, 1], landmarks in pixels of H x W, masks in [0, 1]; blind, K is 0."""
+    """The input of a restorer. Images in [-1, 1], landmarks in pixels of H x W, masks in [0, 1]; K is 0 if blind."""
 
     degraded: Tensor  # (B, 3, H, W)
     references: Tensor  # (B, K, 3, H, W); black where there is none
     reference_embeddings: Tensor  # (B, K, D)
     reference_landmarks: Tensor  # (B, K, 68, 2)
-    reference_masks: Tensor | None  # (B, K, 1, H, W): 1 where a reference's face is, if the samples tell
+    reference_masks: Tensor | None  # (B, K, 1, H, W): 1 on a reference's face; None if samples have none
     warped: Tensor  # (B, K, 3, H, W): the references on the landmarks of the degraded face
     valid: Tensor  # (B, K, 1, H, W): 1 where `warped` comes from within a reference
-    landmarks: Tensor  # (B, 68, 2): of the degraded face, as found or as known
+    landmarks: Tensor  # (B, 68, 2): of the degraded face, detected or known
 
 
 @runtime_checkable
 class Restorer(Model, Protocol):
-    """A model that makes a clean face of a degraded one, blind (`data.references` is 0) or with references."""
+    """A model that restores a clean face from a degraded one, blind (`data.references` is 0) or with references."""
 
     @property
     def identity(self) -> str:
-        """The embedder that its references are embedded by, as `load_embedder` knows it; `` if by none.
+        """The embedder of its references, as a setting for `load_embedder`; `` if it uses none.
 
-        With one, the setting `shape.embedding_dim` says how long its embeddings are.
+        With an embedder, the setting `shape.embedding_dim` is the length of its embeddings.
         """
 
     @property
     def stochastic(self) -> bool:
-        """Whether it gives another face for the same input each time, by chances from torch's generator."""
+        """Whether its output for the same input differs each time, by random numbers from torch's generator."""
 
     def restore(self, networks: Networks, seen: RestorerInput) -> Tensor:
         """Restored faces (B, 3, H, W) in about [-1, 1]."""
 
     def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
-        """What else it would show of its work: images (B, 3, H, W) in [-1, 1] by name, in their order."""
+        """Additional pictures of its work: images (B, 3, H, W) in [-1, 1] by name, in their order."""
 
 
 @runtime_checkable

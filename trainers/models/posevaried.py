@@ -1,8 +1,9 @@
 """Pose-varied: Hu, Liu, Liu, Lu, Yu and Fu, "Enhancing Quality of Pose-varied Face Restoration with Local Weak Feature
 Sensing and GAN Prior", the network with mixed multi-path residual blocks (MMRB).
 
-Restores a degraded face blindly: a codec finds its latent and clean features at each scale, which StyleGAN2, trained on
-faces, takes in place of its noise. Where the paper is silent, a number or a layer is marked as a choice.
+Restores a degraded face without a reference: a codec predicts its latent and clean features at each scale, which
+StyleGAN2, trained on faces, takes instead of noise. Numbers and layers that the paper does not give are marked as
+choices.
 """
 
 import math
@@ -50,7 +51,7 @@ Rate = Annotated[float, Gt(0)]
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """What the codec makes of degraded faces, eq. 1: by side in pixels where there is one for each scale."""
+    """The codec's output for degraded faces, eq. 1; values for each scale are by side in pixels."""
 
     latent: Tensor  # (B, style_dim): Z
     features: dict[int, Tensor]  # (B, C, side, side): x^, for the noise branches
@@ -58,7 +59,7 @@ class Coded:
 
 
 class Decoding(nn.Module):
-    """Twice the size, with the encoder's features of that size added (choice: as in GFPGAN's U-Net), and mixed."""
+    """A decoder level: doubles the size, adds the encoder's features (choice: as in GFPGAN's U-Net), and mixes."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class Decoding(nn.Module):
 class Codec(nn.Module):
     """x^, Z = Codec(x), eq. 1: an encoder with an MMRB on each scale but its first and last, a decoder without.
 
-    Choices: both have the channels of StyleGAN2, of whose layers they are made. Z is linear in the last features.
+    Choices: both use StyleGAN2's layers and numbers of channels. Z is linear in the last features.
     """
 
     def __init__(self, channels: Widths, style_dim: int, mmrb: bool = True) -> None:
@@ -90,7 +91,7 @@ class Codec(nn.Module):
         self.to_rgb = nn.ModuleDict({str(side): EqualConv2d(channels[side], 3, 1) for side in sides})
 
     def forward(self, degraded: Tensor) -> Coded:
-        """Images (B, 3, H, W) in [-1, 1]."""
+        """The codec's output for images (B, 3, H, W) in [-1, 1]."""
         encoded = self._encode(degraded)
         smallest = min(encoded)
         features = {smallest: self.deepest(encoded[smallest])}
@@ -112,17 +113,17 @@ class Codec(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """A restored face (B, 3, H, W), and what the codec alone made of it at each scale."""
+    """A restored face (B, 3, H, W), and the codec's own reconstruction at each scale."""
 
     image: Tensor
     coded: dict[int, Tensor]
 
 
 class PosevariedNetwork(nn.Module):
-    """X' = G(x): images (B, 3, H, W) in [-1, 1] -> `Restored`. W is StyleGAN2's own mapping of Z (eq. 2), its 8 layers.
+    """X' = G(x): images (B, 3, H, W) in [-1, 1] -> `Restored`. W is Z after StyleGAN2's mapping of 8 layers (eq. 2).
 
-    The codec's features are concatenated in the style blocks in place of noise (eq. 3), with as many channels as the
-    blocks have, each of them times a learned strength: GPEN's way, whose StyleGAN2 the paper takes.
+    The codec's features are concatenated in the style blocks instead of noise (eq. 3), with as many channels as the
+    blocks have, multiplied by a learned strength: as in GPEN, whose StyleGAN2 the paper uses.
     """
 
     def __init__(
@@ -144,8 +145,8 @@ class PosevariedNetwork(nn.Module):
 class LossWeights:
     """The weights of the terms, eq. 11 to 16.
 
-    local: 6 times the global one. scales: of the codec's reconstruction (choice: GFPGAN's pyramid loss, which the paper
-    follows). r1: choice, GPEN's. frozen_layers: section 3.3.
+    local: 6 times the global weight. scales: for the codec's reconstruction (choice: GFPGAN's pyramid loss, which the
+    paper follows). r1: choice, as in GPEN. frozen_layers: section 3.3.
     """
 
     adversarial: Weight = 0.5
@@ -153,17 +154,17 @@ class LossWeights:
     local: Weight = 3.0
     """Weight of the adversarial terms of eyes and mouth; 0 leaves them and their discriminators out."""
     pixels: Weight = 8.0
-    """Weight of the absolute difference of pixels."""
+    """Weight of the L1 difference of pixels."""
     features: Weight = 0.02
-    """Weight of the feature term by VGG19, eq. 14; 0 leaves it out and loads no weights."""
+    """Weight of the feature term with VGG19, eq. 14; 0 leaves it out and loads no weights."""
     identity: Weight = 10.0
     """Weight of the face-preserving term, eq. 15; 0 leaves it out."""
     scales: Weight = 1.0
-    """Weight of the difference of pixels on each scale of the codec; 0 leaves it out."""
+    """Weight of the L1 difference of pixels at each scale of the codec; 0 leaves it out."""
     scales_until: Positive = 50_000
-    """Step after which the term of the scales ends."""
+    """Step after which the term `scales` ends."""
     frozen_layers: Annotated[int, Ge(0)] = 5
-    """How many convolutions of the discriminator are frozen, from its input on (FreezeD)."""
+    """Number of frozen convolutions of the discriminator, from its input on (FreezeD)."""
     r1: Weight = 10.0
     """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
@@ -183,7 +184,7 @@ class PosevariedLosses:
         return self._made(batch).image
 
     def generator_and_scales(self, batch: DeviceBatch) -> Terms:
-        """`generator`, and the codec's own reconstruction at each scale."""
+        """The terms of `generator`, and of the codec's own reconstruction at each scale."""
         made = self._made(batch)
         return self._generator(made.image, batch) | {
             "scales": self.weights.scales * scales_loss(made.coded, batch.target)
@@ -194,7 +195,7 @@ class PosevariedLosses:
         return self._generator(self.restored(batch), batch)
 
     def discriminators(self, batch: DeviceBatch) -> Terms:
-        """Eq. 11 and 12 of all discriminators: cross entropy, of one pass of the generator."""
+        """Eq. 11 and 12 for all discriminators: cross entropy, from one pass of the generator."""
         with torch.no_grad():
             fake = self.restored(batch)
         discriminator, truth, boxes = self.networks["discriminator"], batch.target, batch.boxes
@@ -236,14 +237,14 @@ class PosevariedLosses:
 def embedding_distance(a: Tensor, b: Tensor) -> Tensor:
     """|phi(X) - phi(X')|_1, eq. 15, a scalar, of unit vectors (B, D).
 
-    Choice: the mean over their elements, brought to a mean square of 1 as before normalisation: so the paper's weight
-    of 10 stands beside the 8 of the pixels whatever D is.
+    Choice: the mean over their elements, scaled to a mean square of 1: so the paper's weight of 10 is in proportion to
+    the pixels' weight of 8 for any D.
     """
     return math.sqrt(a.shape[1]) * (a - b).abs().mean()
 
 
 def scales_loss(faces: Mapping[int, Tensor], truth: Tensor) -> Tensor:
-    """Mean absolute difference at each scale, summed: images (B, 3, side, side) by side, and (B, 3, H, W)."""
+    """The sum over scales of the mean absolute difference: images (B, 3, side, side) by side, and (B, 3, H, W)."""
     size = truth.shape[-1]
     terms = [(face - avg_pool2d(truth, size // side)).abs().mean() for side, face in faces.items()]
     return torch.stack(terms).sum()
@@ -262,19 +263,19 @@ class Shape:
     size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
     """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
-    """Most channels of a layer."""
+    """Maximum number of channels of a layer."""
     channel_multiplier: Annotated[float, Gt(0)] = 2
-    """Factor of the channels from a side of 64 pixels on."""
+    """Factor of the number of channels at sides of 64 pixels and more."""
     style_dim: Positive = 512
-    """Numbers in a latent and in a style code."""
+    """Length of the latent and of the style code."""
     mapping_layers: Positive = 8
     """Layers of the mapping network."""
     mmrb: bool = True
-    """Whether the encoder has its blocks of mixed paths (MMRB); false is the paper's ablation."""
+    """Whether the encoder has mixed multi-path residual blocks (MMRB); false is the paper's ablation."""
     eye_px: Positive = 80
-    """Side in pixels of the region of an eye that its discriminator sees."""
+    """Side in pixels of the region of an eye for its discriminator."""
     mouth_px: Positive = 120
-    """Side in pixels of the region of the mouth that its discriminator sees."""
+    """Side in pixels of the region of the mouth for its discriminator."""
     local_channels: Positive = 64
     """Channels of the first layer of the discriminators of eyes and mouth, at full size."""
 
@@ -283,7 +284,7 @@ class Shape:
 class Pretrained:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`.
 
-    The paper fine-tunes what GPEN trained on faces; an ordinary generator, which takes noise, is widened.
+    The paper fine-tunes GPEN's networks, trained on faces; an ordinary generator, which takes noise, is widened.
     """
 
     generator: str = ""
@@ -291,12 +292,12 @@ class Pretrained:
     discriminator: str = ""
     """Weights of its discriminator: a file, or `random`."""
     vgg: str = "cache"
-    """Weights of VGG19 under the feature term: a file, `cache`, `download` or `random`."""
+    """Weights of VGG19 for the feature term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
-    """Weights of AlexNet under the figure LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
+    """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = "buffalo_l"
     """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack;
-    empty leaves its figures out."""
+    empty leaves its metrics out."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +312,7 @@ class Posevaried:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     prior_lr: Rate = 2e-4
-    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators learn at
+    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators use
     `adam.lr`."""
     discriminator_lr: Rate = 2e-5
     """Learning rate of the StyleGAN2 discriminator."""
@@ -354,7 +355,7 @@ class Posevaried:
         return restored.image
 
     def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
-        """What the codec alone makes of a face, at full size."""
+        """The codec's own reconstruction of a face, at full size."""
         restored: Restored = networks["generator"](seen.degraded)
         return {"codec": restored.coded[max(restored.coded)].clamp(-1, 1)}
 
@@ -432,7 +433,7 @@ class Posevaried:
         learning = [one for one in networks["discriminator"].parameters() if one.requires_grad]
         lazily = self.losses.r1_every if self.losses.r1 else None
         judges = adam_for(learning, replace(self.adam, lr=self.discriminator_lr), lazily)
-        if "local" in networks:  # these know no lazy phase
+        if "local" in networks:  # these have no lazy phase
             (group,) = adam_for(networks["local"].parameters(), self.adam).param_groups
             judges.add_param_group(group)
         return {
@@ -442,7 +443,7 @@ class Posevaried:
 
 
 def _load_frozen(discriminator: Discriminator, path: Path) -> Report:
-    """Fill a discriminator. Raises ValueError if something that is frozen would stay as it was drawn."""
+    """Load a discriminator. Raises ValueError if a frozen layer would keep its random weights."""
     report = load_discriminator(discriminator, path)
     frozen = [name for name, parameter in discriminator.named_parameters() if not parameter.requires_grad]
     if drawn := [name for name in frozen if name not in report.matched]:
@@ -455,9 +456,9 @@ def _load_frozen(discriminator: Discriminator, path: Path) -> Report:
 
 PRESETS = {
     "paper": Posevaried(),
-    # Nothing is frozen, as what is frozen should have been trained; all learns fast that the paper fine-tunes; and the
-    # adversarial weights are a tenth of the paper's, with which so small a generator is lost (choices). Regions have
-    # about the paper's share of the face.
+    # Choices: nothing is frozen, because nothing is pretrained; what the paper fine-tunes has a high learning rate; and
+    # adversarial weights are a tenth of the paper's, which are too strong for so small a generator. Regions have about
+    # the paper's share of the face.
     "tiny": Posevaried(
         shape=Shape(
             size_px=64,

@@ -1,8 +1,8 @@
 """RDFR: anonymous authors, "Rethinking Deep Face Restoration", submitted to ICLR 2022.
 
-Restores a degraded face blind: a U-Net trained from scratch, few of whose skips are open, and those only to features
-that clean faces have, with noise. The same face is restored differently each time. Where the paper is silent, a number
-or a layer is marked as a choice.
+Restores a degraded face without a reference: a U-Net trained from scratch with only a few skips, whose features are
+quantised to features of clean faces and get noise. The same face is restored differently each time. Numbers and layers
+that the paper does not give are marked as choices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from facerefs.trainers.networks.stylegan2.widths import Widths, widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Weight = Annotated[float, Ge(0)]
-_DRAWS, _SPREAD_GAIN = 4, 4.0  # of the picture that shows how much restored faces differ
+_DRAWS, _SPREAD_GAIN = 4, 4.0  # for the picture that shows how much restored faces differ
 _GLOBAL_PX = 32  # side of the features that the gate of a fusion sees, at most
 
 
@@ -45,9 +45,9 @@ _GLOBAL_PX = 32  # side of the features that the gate of a fusion sees, at most
 
 
 class GatedNoise(nn.Module):
-    """sigmoid(z) * eps, eq. 6: noise of its own for each element of a style or of features.
+    """sigmoid(z) * eps, eq. 6: independent noise for each element of a style or of features.
 
-    Choices: a linear layer brings the latent z to the channels that the noise is for; the gates begin almost closed.
+    Choices: a linear layer maps the latent z to the channels of the noise; the gates are almost closed at first.
     """
 
     def __init__(self, latent_dim: int, channels: int) -> None:
@@ -65,8 +65,8 @@ class LinearGatedFusion(nn.Module):
     """LGF, eq. 4: o = DownSample(p + q) W, s = UpSample(sigmoid(o)), q* = s (p + q) + (1 - s) q.
 
     W, of at most 1024 x 1024, mixes places and is the same for all channels; r = H / 32 beyond 32 px, else 1. Choices:
-    windows are averaged, gates go up bilinearly, W is scaled at run time as StyleGAN2's weights are, and begins at 0:
-    half of each skip comes through.
+    windows are averaged, gates are upsampled bilinearly, W is scaled at run time like StyleGAN2's weights, and starts
+    at 0, so that half of each skip passes.
     """
 
     def __init__(self, side: int) -> None:
@@ -87,14 +87,14 @@ class LinearGatedFusion(nn.Module):
 
 
 class Addition(nn.Module):
-    """Fusion without a gate, as table 3 begins (choice)."""
+    """Fusion without a gate, for the first rows of table 3 (choice)."""
 
     def forward(self, encoded: Tensor, generated: Tensor) -> Tensor:
         return encoded + generated
 
 
 class Skip(nn.Module):
-    """What becomes of the encoder's features of one resolution before they are fused with the decoder's."""
+    """Quantisation and noise for the encoder's features of one resolution, before their fusion with the decoder's."""
 
     def __init__(self, channels: int, shape: "Shape") -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Skip(nn.Module):
         self.noise = GatedNoise(shape.style_dim, channels) if shape.noise else None
 
     def forward(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, C, H, W), quantised and with noise; and how far they were from their codes, a scalar."""
+        """Features (B, C, H, W), quantised and with noise; and their distance to the codes (commitment), a scalar."""
         commitment = torch.zeros((), device=features.device)
         if self.codebook is not None:
             quantised = self.codebook(features)
@@ -122,8 +122,8 @@ class Restored(NamedTuple):
 class RdfrNetwork(nn.Module):
     """x^ = G(x, eps), eq. 5: degraded faces (B, 3, H, W) in [-1, 1] to restored ones; eps from torch's generator.
 
-    Choices: the decoder is StyleGAN2's, begins with the encoder's 4 x 4 features and takes a skip in after the first
-    convolution of its resolution. Its style is made of the latent z and of gated noise by one layer; StyleGAN2's
+    Choices: the decoder is StyleGAN2's, starts with the encoder's 4 x 4 features and takes a skip after the first
+    convolution of its resolution. One layer computes its style from the latent z and gated noise; StyleGAN2's
     own noise is left out.
     """
 
@@ -141,7 +141,7 @@ class RdfrNetwork(nn.Module):
         )
 
     def forward(self, degraded: Tensor) -> Restored:
-        """Another face for the same input each time, unless `shape.noise` is off."""
+        """The restored faces, different each time for the same input unless `shape.noise` is off."""
         features = self.encoder(degraded)
         latent = self.latent(features[4].flatten(1))
         noise = torch.zeros_like(latent) if self.noise is None else self.noise(latent, latent)
@@ -159,13 +159,13 @@ class RdfrNetwork(nn.Module):
 
     @property
     def codebooks(self) -> dict[int, Codebook]:
-        """By the side of their skip; empty without quantisation."""
+        """The codebooks by the side of their skip; empty without quantisation."""
         books = {int(side): skip.codebook for side, skip in self.skips.items()}
         return {side: book for side, book in books.items() if isinstance(book, Codebook)}
 
     @torch.no_grad()
     def observe(self, truth: Tensor) -> None:
-        """Show the codebooks the features of clean faces (section 3.1.2)."""
+        """Let the codebooks observe the features of clean faces (section 3.1.2)."""
         if self.codebooks:
             features = self.encoder(truth)
             for side, codebook in self.codebooks.items():
@@ -177,18 +177,18 @@ class RdfrNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not say its alpha.
+    """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not give its alpha.
 
-    r1: the paper names no regulariser of its discriminator but the augmentation; as it is StyleGAN2's here, so is its
-    R1 (choice), of faces as they are.
+    r1: augmentation is the only regulariser of the discriminator that the paper names. As the discriminator is
+    StyleGAN2's here, its R1 is used too (choice), on faces without augmentation.
     """
 
     adversarial: Weight = 0.1
     """Weight of the adversarial term."""
     pixels: Weight = 1.0
-    """Weight of the absolute difference of pixels."""
+    """Weight of the L1 difference of pixels."""
     perceptual: Weight = 1.0
-    """Weight of the perceptual term, by VGG19; 0 leaves it out and loads no weights."""
+    """Weight of the perceptual term with VGG19; 0 leaves it out and loads no weights."""
     commitment: Weight = 1.0
     """Weight of the distance of the features to their codes, eq. 3."""
     r1: Weight = 10.0
@@ -239,26 +239,26 @@ def _restored(network: nn.Module, seen: RestorerInput) -> Restored:
 class Shape:
     """Sizes of the networks. Channels are StyleGAN2's, at most `channels`, times `channel_multiplier` from 64 px on.
 
-    quantise, gated_fusion (LGF) and noise are the steps of table 3; figure 3 shows what the skips do.
+    quantise, gated_fusion (LGF) and noise are the steps of table 3; figure 3 shows the effect of the skips.
     """
 
     size_px: Literal[16, 32, 64, 128, 256, 512, 1024] = 512
     """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
-    """Most channels of a layer."""
+    """Maximum number of channels of a layer."""
     channel_multiplier: Positive = 2
-    """Factor of the channels from a side of 64 pixels on."""
+    """Factor of the number of channels at sides of 64 pixels and more."""
     style_dim: Positive = 512
-    """Numbers in a style code."""
+    """Length of the style code."""
     skips: tuple[int, ...] = (8, 16, 32, 64)
-    """Sides in pixels of the features that the decoder gets from the encoder; the fewer and smaller, the more it
-    makes up."""
+    """Sides in pixels of the features that the decoder gets from the encoder; the fewer and smaller they are, the more
+    details it invents."""
     quantise: bool = True
     """Whether these features are quantised by a codebook."""
     gated_fusion: bool = True
     """Whether these features are fused through a gate; false adds them."""
     noise: bool = True
-    """Whether noise goes into the style and the features, which makes another face of the same input each time."""
+    """Whether noise is added to the style and the features, which gives a different face each time."""
     codes: Positive = 1024
     """Codes in the codebook of each skip."""
     decay: Annotated[float, Ge(0), Lt(1)] = 0.99
@@ -270,9 +270,9 @@ class Pretrained:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     perceptual: str = "cache"
-    """Weights of VGG19 under the perceptual term: a file, `cache`, `download` or `random`."""
+    """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = ""
-    """Embedder of the shards' embeddings, such as `dlib`, for the figure `identity_truth` alone; empty leaves it
+    """Embedder of the shards' embeddings, such as `dlib`, for the metric `identity_truth` only; empty leaves it
     out."""
 
 
@@ -294,7 +294,7 @@ class Rdfr:
 
     @property
     def identity(self) -> str:
-        """None: it restores blind."""
+        """Empty: it restores without references."""
         return ""
 
     @property
@@ -315,7 +315,7 @@ class Rdfr:
         return _restored(networks["generator"], seen).image
 
     def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
-        """Another draw of the same faces; and, over several, the standard deviation: mid gray is 0.25 of 2."""
+        """A second output for the same faces, and the standard deviation over four: mid gray is 0.25 of [-1, 1]."""
         if not self.stochastic:
             return {}
         draws = torch.stack([self.restore(networks, seen) for _ in range(_DRAWS)])
@@ -367,7 +367,7 @@ class Rdfr:
 
 
 def code_scores(network: nn.Module, batch: DeviceBatch) -> dict[str, Tensor]:
-    """Figures (B,) for each codebook: how many different codes a degraded face takes, and the codebook's perplexity."""
+    """Metrics (B,) for each codebook: the number of different codes of a degraded face, and its perplexity."""
     assert isinstance(network, RdfrNetwork)  # noqa: S101
     if not network.codebooks:
         return {}
@@ -395,7 +395,7 @@ PRESETS = {
             size_px=64, channels=64, channel_multiplier=1, style_dim=128, skips=(8, 16, 32), codes=256
         ),
         losses=LossWeights(perceptual=0.0, r1=0.1),
-        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # in few steps further
+        adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # learns more in few steps
         data=Data(batch_size=4, references=0, degradation=TINY_RDFR),
         loop=TINY_LOOP,
     ),

@@ -1,7 +1,7 @@
 """ReFine: Chong et al., "Copy or Not? Reference-Based Face Image Restoration with Fine Details", WACV 2025.
 
-Restores a degraded face with one reference of the same person, whose details it copies wherever the degraded face
-does not speak against them. Where the paper is silent, a number or a layer is marked as a choice.
+Restores a degraded face with one reference of the same person, and copies its details where they do not contradict
+the degraded face. Numbers and layers that the paper does not give are marked as choices.
 """
 
 import math
@@ -62,9 +62,9 @@ class MaskFusion(nn.Module):
 class RefineNetwork(nn.Module):
     """x^ = G(x_d, y_w, I(y)), eq. 1: images (B, 3, H, W) in [-1, 1] and an embedding (B, D) -> (B, 3, H, W).
 
-    Choices: the layers of the style are StyleGAN2's, and the embedding, a vector of length 1, is brought to a mean
-    square of 1 beside the style code, since its elements of 0.04 would hardly count. Noise is drawn in training and
-    left out afterwards: a face is restored the same each time.
+    Choices: the layers of the style are StyleGAN2's, and the embedding, a vector of length 1, is scaled to a mean
+    square of 1 next to the style code, because its elements of about 0.04 would have little effect. Noise is used in
+    training only: a face is restored the same each time.
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class RefineNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What is minimised, and the weights of its terms (choice).
+    """The loss that is minimised, and the weights of its terms (choice).
 
     `baseline` is the same network with the traditional loss: the distance to the ground truth and the adversarial term.
-    The paper takes LPIPS for its elementwise distance, without saying on which network (choice: VGG16).
+    The paper uses LPIPS as its elementwise distance, but does not name the network (choice: VGG16).
     """
 
     objective: Literal["refine", "baseline"] = "refine"
-    """What is minimised: ReFine's own loss (eq. 2 to 4), or the paper's ablation, distance to the truth and
+    """Loss: `refine` is ReFine's own (eq. 2 to 4), `baseline` the paper's ablation: distance to the truth and
     adversarial term."""
     distance: Literal["lpips_vgg", "lpips_alex", "pixels"] = "lpips_vgg"
-    """Distance of eq. 2 and 3: LPIPS on VGG16 or AlexNet, or the absolute difference of pixels, which needs no
+    """Distance of eq. 2 and 3: LPIPS on VGG16 or AlexNet, or the L1 difference of pixels, which needs no
     weights."""
     minimum: Weight = 1.0
     """Weight of the spatial minimum, eq. 2."""
@@ -178,13 +178,13 @@ class Shape:
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 512
     """Side in pixels of the faces that the networks work on."""
     channels: Positive = 512
-    """Most channels of a layer."""
+    """Maximum number of channels of a layer."""
     channel_multiplier: Positive = 2
-    """Factor of the channels from a side of 64 pixels on."""
+    """Factor of the number of channels at sides of 64 pixels and more."""
     style_dim: Positive = 512
-    """Numbers in a style code."""
+    """Length of the style code."""
     embedding_dim: Positive = 512
-    """Numbers in the embeddings of the shards: 512 of ArcFace, 128 of dlib."""
+    """Length of the embeddings of the shards: 512 for ArcFace, 128 for dlib."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +196,11 @@ class Pretrained:
     discriminator: str = "random"
     """Weights of the StyleGAN2 discriminator: a file, or `random`."""
     lpips: str = "cache"
-    """Weights of the network under LPIPS: a file, `cache`, `download` or `random`."""
+    """Weights of the network in LPIPS: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
     """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack."""
     landmarks: str | None = None
-    """Run of `train landmarks` that finds the landmarks of degraded faces in validation; null takes those of the
+    """Run of `train landmarks` that finds the landmarks of degraded faces in validation; null uses those of the
     clean faces."""
 
 
@@ -213,7 +213,7 @@ class Refine:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.5, beta2=0.99)
     prior_lr: Annotated[float, Ge(0)] = 4e-4
-    """Learning rate of the StyleGAN2 generator; all else learns at `adam.lr`."""
+    """Learning rate of the StyleGAN2 generator; all other parameters use `adam.lr`."""
     data: Data = Data(batch_size=4, degradation="refine")
     loop: Loop = Loop(steps=800_000)
 
@@ -224,7 +224,7 @@ class Refine:
 
     @property
     def identity(self) -> str:
-        """The embedder whose embeddings of the references the network takes in."""
+        """The embedder of the references; its embeddings are an input of the network."""
         return self.weights.identity
 
     def networks(self) -> dict[str, nn.Module]:

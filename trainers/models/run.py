@@ -17,7 +17,7 @@ from facerefs.trainers.models.model import LandmarkModel, Model
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run has come to: its networks in eval mode, averages in place of those that were averaged."""
+    """The trained model of a run: its networks in eval mode, with moving averages where the run has them."""
 
     name: str  # of the model
     model: Model
@@ -54,7 +54,7 @@ def load_run(folder: Path, device: torch.device) -> Run:
 
 
 def load_finder(folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Finds landmarks (B, 68, 2) of degraded faces (B, 3, H, W) in [-1, 1], by a run of `train landmarks`.
+    """A function that finds landmarks (B, 68, 2) of degraded faces (B, 3, H, W) in [-1, 1], from a landmarks run.
 
     Raises CheckpointError in one sentence.
     """

@@ -1,6 +1,7 @@
-"""StyleGAN2: Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020: faces from nothing.
+"""StyleGAN2: Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020.
 
-A generator trained on faces is the prior that restorers start from. It learns from the undegraded faces alone.
+Unconditional generation of faces. A generator trained on faces is the prior that restorers start from. It is trained on
+undegraded faces only.
 """
 
 from collections.abc import Mapping
@@ -33,25 +34,25 @@ class Shape:
     """Sizes of the networks. Channels are 16384 / side times the multiplier, but at most `channels`."""
 
     size_px: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 512
-    """Side in pixels of the faces that are made."""
+    """Side of the generated faces in pixels."""
     channels: Positive = 512
-    """Most channels of a layer."""
+    """Maximum number of channels of a layer."""
     channel_multiplier: Annotated[float, Gt(0)] = 2
-    """Factor of the channels, which are 16384 divided by the side in pixels."""
+    """Factor of the number of channels, which is 16384 divided by the side in pixels."""
     style_dim: Positive = 512
-    """Numbers in a latent and in a style code."""
+    """Length of the latent and of the style code."""
     mapping_layers: Annotated[int, Ge(0)] = 8
     """Layers of the mapping network."""
     stddev_group: Positive = 4
-    """Samples among which the discriminator measures the standard deviation; 1 turns it off."""
+    """Number of samples over which the discriminator computes the standard deviation; 1 turns it off."""
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the regularisers, whose phases come each so many steps; a weight of 0 leaves one out.
+    """Weights of the regularisers, whose phases run every few steps; a weight of 0 leaves one out.
 
-    r1: gamma, of which the loss takes half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`; its 4 steps
-    are the authors' code's. style_mixing: each latent from a layer of its own on (choice).
+    r1: gamma, of which the loss uses half (Mescheder et al., 2018, eq. 9). path_length: see `PathLength`; its 4 steps
+    are from the authors' code. style_mixing: each image changes to the second latent at its own random layer (choice).
     """
 
     r1: Weight = 10.0
@@ -63,21 +64,21 @@ class LossWeights:
     path_length_every: Positive = 4
     """Steps between two path length phases."""
     path_length_shrink: Positive = 2
-    """A path length phase makes as many images as a batch has, divided by this."""
+    """Divisor of the batch size for the number of images in a path length phase."""
     path_length_decay: Share = 0.01
-    """Share by which the mean path length moves to that of each new batch, from 0 to 1."""
+    """Step of the moving average of the path length towards each new batch, from 0 to 1."""
     style_mixing: Share = 0.9
-    """Share of the images that are made of two latents, from 0 to 1."""
+    """Share of the images that are generated from two latents, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Where to start from: the path of a file, or `random`."""
+    """Initial weights: the path of a file, or `random`."""
 
     generator: str = "random"
-    """Weights that the generator starts from: a file, or `random`."""
+    """Initial weights of the generator: a file, or `random`."""
     discriminator: str = "random"
-    """Weights that the discriminator starts from: a file, or `random`."""
+    """Initial weights of the discriminator: a file, or `random`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +91,12 @@ class StyleGan2Losses:
     weights: LossWeights
 
     def generator(self, batch: DeviceBatch) -> Terms:
-        """Adversarial."""
+        """The adversarial term."""
         fakes = self.fakes(batch)
         return {"adversarial": non_saturating_generator(self.discriminator_network(fakes))}
 
     def path_length(self, batch: DeviceBatch) -> Terms:
-        """On a part of the batch."""
+        """The path length term, on a part of the batch size."""
         count = max(1, len(batch.target) // self.weights.path_length_shrink)
         network = self.generator_network
         styles = network.mapping(draw_latents(network, count, batch.target.device, self.weights.style_mixing))
@@ -103,7 +104,7 @@ class StyleGan2Losses:
         return {"path_length": self.weights.path_length * penalty}
 
     def fakes(self, batch: DeviceBatch) -> Tensor:
-        """As many images as the batch has."""
+        """Generated images, as many as the batch has."""
         network = self.generator_network
         latents = draw_latents(network, len(batch.target), batch.target.device, self.weights.style_mixing)
         images: Tensor = network(latents)
@@ -111,9 +112,9 @@ class StyleGan2Losses:
 
 
 def draw_latents(generator: Generator, count: int, device: torch.device, mixing: float) -> Tensor:
-    """Latents (B, L, S), alike in all layers or, for a share of the images, others from a layer on.
+    """Latents (B, L, S): equal in all layers, or for a share of the images a second latent from a random layer on.
 
-    Karras et al., "A style-based generator architecture", 2019, section 3.1. Chances come from torch's generator.
+    Karras et al., "A style-based generator architecture", 2019, section 3.1. Random numbers are from torch's generator.
     """
     layers = generator.layers
     first, second = torch.randn(2, count, 1, generator.style_dim, device=device)
@@ -124,12 +125,12 @@ def draw_latents(generator: Generator, count: int, device: torch.device, mixing:
 
 
 def pictures(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
-    """Samples, the same ones each time, and real faces."""
+    """Generated samples, the same ones each time, and real faces."""
     return {"sample": _samples(networks, batch), "truth": batch.target}
 
 
 def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
-    """Logits of held-out real faces and of samples: real ones that fall towards samples tell of overfitting."""
+    """Logits of held-out real faces and of samples: if those of real faces fall towards samples', it overfits."""
     discriminator = networks["discriminator"]
     return {
         "logit_real": discriminator(batch.target)[:, 0],
@@ -209,7 +210,7 @@ class StyleGan2:
 PRESETS = {
     "paper": StyleGan2(),
     # A channel_multiplier of 1 gives the widths of ReFine's tiny preset, which can then start from it. R1 is ten times
-    # stylegan2-ada's rule of thumb, 0.0002 size_px^2 / batch, with which noise stayed for long.
+    # stylegan2-ada's rule of thumb, 0.0002 size_px^2 / batch, with which images stayed noisy for long.
     "tiny": StyleGan2(
         shape=Shape(size_px=64, channels=64, channel_multiplier=1 / 16, style_dim=128),
         losses=LossWeights(r1=1.0),

@@ -1,8 +1,8 @@
 """BiSeNet: Yu et al., "BiSeNet: Bilateral segmentation network for real-time semantic segmentation", ECCV 2018.
 
-As the face parser that is widely used has it (zllrunning/face-parsing.PyTorch; facexlib's parsing_bisenet is the
-same file): the context path is a ResNet-18, and its features of stride 8 take the place of the paper's spatial path.
-The parameters bear the names of that file. For use, not for training: statistics are fixed, and the two heads that
+In the version of the widely used face parser (zllrunning/face-parsing.PyTorch; facexlib's parsing_bisenet is the
+same file): the context path is a ResNet-18, and its features of stride 8 replace the paper's spatial path.
+The parameters have the names of that file. For inference only: statistics are fixed, and the two heads that
 only training needs (the auxiliary losses of section 3.3) are left out.
 """
 
@@ -17,7 +17,7 @@ _EPSILON = 1e-5
 
 
 class FixedNorm(nn.Module):
-    """Batch normalisation by the statistics of training, which are (with scale and offset) all its state."""
+    """Batch normalisation with fixed statistics; its state is these, scale and offset."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -67,7 +67,7 @@ class _Residual(nn.Module):
 
 
 class _ResNet18(nn.Module):
-    """ResNet-18 without its classifier, giving the features of strides 8, 16 and 32."""
+    """ResNet-18 without its classifier; returns the features of strides 8, 16 and 32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _ResNet18(nn.Module):
 
 
 class _AttentionRefinement(nn.Module):
-    """Channels weighed by what the whole image holds (section 3.2, figure 2b)."""
+    """Channel attention from the mean over the whole image (section 3.2, figure 2b)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class _AttentionRefinement(nn.Module):
 
 
 class _ContextPath(nn.Module):
-    """What is where, seen widely (section 3.2): features (B, 128, h, w) of stride 8, beside ResNet's own."""
+    """The context path (section 3.2): ResNet's features of stride 8, and context features (B, 128, h, w)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _ContextPath(nn.Module):
 
 
 class _FeatureFusion(nn.Module):
-    """Both paths together, channels weighed again (section 3.2, figure 2c)."""
+    """Fusion of both paths, with channel attention (section 3.2, figure 2c)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -148,8 +148,8 @@ class _Head(nn.Module):
 class BiSeNet(nn.Module):
     """Images (B, 3, H, W), normalised as ImageNet's -> logits (B, labels, H/8, W/8), rounded up.
 
-    The published code enlarges them to (H, W) by bilinear interpolation with aligned corners; here that is left to
-    who calls, who may want another size.
+    The published code enlarges them to (H, W) by bilinear interpolation with aligned corners; here the caller does
+    that, as it may need another size.
     """
 
     def __init__(self, labels: int) -> None:

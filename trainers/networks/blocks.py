@@ -1,7 +1,7 @@
-"""Convolutional blocks with ReLU, zero padding and no normalisation (RPF, section III.B), all of 3 x 3 unless said.
+"""Convolutional blocks with ReLU, zero padding and no normalisation (RPF, section III.B), 3 x 3 unless noted.
 
-Choice: weights are drawn as He et al. draw them ("Delving deep into rectifiers", 2015), so that features keep their
-size through deep networks without normalisation, and biases are 0.
+Choice: weights are initialised as in He et al. ("Delving deep into rectifiers", 2015), so that features keep their
+magnitude through deep networks without normalisation, and biases are 0.
 """
 
 import math
@@ -15,7 +15,7 @@ RELU_GAIN = math.sqrt(2)
 def convolution(
     in_channels: int, out_channels: int, stride: int = 1, gain: float = RELU_GAIN, kernel_size: int = 3
 ) -> nn.Conv2d:
-    """(B, in, H, W) to (B, out, H / stride, W / stride); gain: 1 where no ReLU follows."""
+    """A convolution, (B, in, H, W) to (B, out, H / stride, W / stride); gain: 1 if no ReLU follows."""
     padding = (kernel_size - 1) // 2
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding)
     _draw(layer, in_channels * kernel_size**2, gain)
@@ -23,7 +23,7 @@ def convolution(
 
 
 def deconvolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.ConvTranspose2d:
-    """(B, in, H, W) to (B, out, H stride, W stride), by a stride of 1 (3 x 3) or 2 (4 x 4)."""
+    """A transposed convolution, (B, in, H, W) to (B, out, H stride, W stride); stride 1 (3 x 3) or 2 (4 x 4)."""
     kernel_size = 2 + stride
     layer = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding=1)
     _draw(layer, in_channels * kernel_size**2 // stride**2, RELU_GAIN)
@@ -31,7 +31,7 @@ def deconvolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Co
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))): the channels and the size stay."""
+    """x + conv(relu(conv(x))), of the same channels and size."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""A critic for WGAN-GP: what it thinks of an image must not depend on others, so it has no batch normalisation.
+"""A critic for WGAN-GP. The score of an image must not depend on others, so it has no batch normalisation.
 
-Gulrajani et al., "Improved training of Wasserstein GANs", 2017, section 4. RPF says nothing of its layers: a choice.
+Gulrajani et al., "Improved training of Wasserstein GANs", 2017, section 4. RPF does not give its layers (choice).
 """
 
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""A dictionary of features: codes that k-means estimates anew while a network learns.
+"""A dictionary of features: codes that k-means re-estimates during training.
 
 Lancucki et al., "Robust training of vector quantized bottleneck models", 2020.
 """
@@ -11,18 +11,18 @@ from facerefs.trainers.networks.kmeans import kmeans
 
 
 class Dictionary(nn.Module):
-    """Codes (K, D) that learn by gradients, and a reservoir of features that k-means makes them anew of, now and then.
+    """Codes (K, D) that learn by gradients, and a reservoir of features from which k-means re-estimates them.
 
-    used: whether the codes are to be used; until the first k-means they are noise. The reservoir is a ring, in which
-    the newest features take the place of the oldest (choice).
+    used: whether the codes are in use; before the first k-means they are noise. The reservoir is a ring buffer, in
+    which the newest features replace the oldest (choice).
 
-    It should be a network of its own, without a moving average: k-means gives codes in another order, and the mean of
-    a code before and after lies nowhere.
+    It should be a separate network, without a moving average: k-means returns codes in another order, so the mean of a
+    code before and after has no meaning.
     """
 
     used: Tensor  # ()
     reservoir: Tensor  # (R, D)
-    noted: Tensor  # (): features so far
+    noted: Tensor  # (): number of features noted so far
 
     def __init__(self, codes: int, channels: int, reservoir: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def note(self, features: Tensor, places: int) -> None:
-        """Put features (B, D, h, w) at so many places, drawn from torch's generator, into the reservoir."""
+        """Add features (B, D, h, w) at `places` random positions, from torch's generator, to the reservoir."""
         vectors = features.permute(0, 2, 3, 1).flatten(0, 2)
         drawn = torch.randint(len(vectors), (places,), device=vectors.device)
         at = (self.noted + torch.arange(places, device=vectors.device)) % len(self.reservoir)
@@ -42,13 +42,13 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def estimate(self, ranks: Distributed) -> None:
-        """Make the codes anew by k-means of the first rank's reservoir; from now on they are used.
+        """Re-estimate the codes by k-means of the first rank's reservoir; from then on they are in use.
 
-        An optimiser's moments of the codes are of codes that are gone.
+        An optimiser's moments of the codes then belong to the old codes.
         """
         codes = torch.empty_like(self.codes)
         if ranks.is_main:
-            # The other ranks wait for codes, whatever the features are; of broken ones the loop's guard tells.
+            # The other ranks wait for codes even if features are not finite; the loop's NaN guard reports those.
             codes.copy_(kmeans(self.reservoir.nan_to_num(0, 0, 0), len(codes)))
         ranks.from_first_(codes)
         self.codes.copy_(codes)

@@ -1,5 +1,5 @@
 """FAN as a heat-map network: Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face alignment
-problem?", ICCV 2017, as the package face-alignment has it.
+problem?", ICCV 2017, as implemented in the package face-alignment.
 """
 
 from torch import Tensor, nn
@@ -10,19 +10,20 @@ from facerefs.stages.engines.engine import MissingWeights
 SIZE_PX = 256
 STRIDE = 4
 _HOURGLASSES = 4
-_SHARPNESS = 3  # the maps, peaks of height 1 on a noisy ground, count by their cube (choice)
-_BEND = 100  # of the softplus that keeps them positive, and _FLOOR what it adds (choices): 0 becomes 0.008, whose cube
+_SHARPNESS = 3  # exponent: the maps, peaks of height 1 on a noisy background, are cubed (choice)
+_BEND = 100  # of the softplus that keeps them positive; _FLOOR is added to it (choices): 0 becomes 0.008, whose cube
 _FLOOR = 1e-3  # is 5e-7
 
 
 class FanNetwork(nn.Module):
     """2D-FAN-4 on a whole aligned face (B, 3, 256, 256) in [-1, 1] -> logits (B, 68, 64, 64), of stride 4.
 
-    The aligned face takes the place of FAN's own crop (choice): by its rule (1.026 (w + h) of the box, the centre
-    12 % of the height above the box's) the landmarks' box asks for a crop 1.13 times as large, its centre 9 % of the
-    side lower. The last hourglass counts. keep_statistics: the batch norms stay with those they were trained with.
+    The aligned face replaces FAN's own crop (choice): FAN's rule (side 1.026 (w + h) of the box, the centre 12 % of the
+    height above the box's), applied to the landmarks' box, gives a crop 1.13 times as large, its centre 9 % of the
+    side lower. The output of the last hourglass is used. keep_statistics: the batch norms keep their trained
+    statistics.
 
-    Raises MissingWeights if the package is not there.
+    Raises MissingWeights if the package is not installed.
     """
 
     def __init__(self, keep_statistics: bool) -> None:

@@ -1,8 +1,8 @@
-"""The convolutional parts of VGG16, VGG19 and AlexNet, frozen, giving activations from within.
+"""The convolutional parts of VGG16, VGG19 and AlexNet, frozen; they return inner activations.
 
 Simonyan and Zisserman, "Very deep convolutional networks", 2014 (tables D and E), and Krizhevsky, "One weird trick",
-2014, both without their classifiers, as torchvision has them; the parameters bear torchvision's names, so its
-files fit.
+2014, both without their classifiers, as in torchvision; the parameters have torchvision's names, so its files
+can be loaded.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor, nn
 
 # Mean and standard deviation of ImageNet, (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225) in [0, 1], for images in
-# [-1, 1]. The scaling layer of LPIPS holds these very numbers.
+# [-1, 1]. The scaling layer of LPIPS has the same numbers.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
@@ -32,7 +32,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """The largest of each window."""
+    """Max pooling."""
 
     kernel: int
     stride: int
@@ -76,9 +76,9 @@ ALEXNET = Architecture(
 
 
 class Features(nn.Module):
-    """Activations of a network, up to the last one that is asked for; its weights never change.
+    """A frozen network that returns chosen activations; layers after the last of them are left out.
 
-    activations: such as `relu3_3`, or `conv5_4` for what comes before the ReLU; of AlexNet `relu1` to `relu5`.
+    activations: such as `relu3_3`, or `conv5_4` for the values before the ReLU; of AlexNet `relu1` to `relu5`.
     The weights are undefined until `facerefs.trainers.weights.imagenet` sets them. Raises ValueError for an activation
     that the network does not have.
     """
@@ -103,7 +103,7 @@ class Features(nn.Module):
 
     @property
     def smallest_px(self) -> int:
-        """The least height and width of an image."""
+        """The smallest allowed height and width of an image."""
         side = 1
         for _, layer in reversed(self._layers):
             padding = layer.padding if isinstance(layer, Conv) else 0
@@ -141,7 +141,7 @@ def _names(layer: Conv) -> tuple[str, str]:
 
 
 def _needed(architecture: Architecture, activations: Sequence[str]) -> list[tuple[int, Layer]]:
-    """The layers up to the last of these activations, each with its place as torchvision counts: a ReLU has one."""
+    """The layers up to the last of these activations, each with its index in torchvision, which counts ReLUs."""
     placed: list[tuple[int, Layer]] = []
     known: list[str] = []
     place = needed = 0
@@ -160,6 +160,6 @@ def _needed(architecture: Architecture, activations: Sequence[str]) -> list[tupl
 
 
 def _undefined(channels: int, layer: Conv) -> nn.Conv2d:
-    """A convolution whose weights are not drawn: torch's own generator stays where it is."""
+    """A convolution with uninitialised weights, so that the state of torch's generator does not change."""
     meta = nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.padding, device="meta")
     return meta.to_empty(device="cpu")

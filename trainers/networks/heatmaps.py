@@ -1,4 +1,4 @@
-"""A small U-shaped network that draws a heat map per point, and the points that heat maps mean.
+"""A small U-shaped network that predicts one heat map per landmark, and the conversion of heat maps to points.
 
 Coordinates are pixels of the network's input, whose centres lie at whole numbers. A cell of a map covers
 `stride` x `stride` pixels, so cell i has its centre at stride (i + 1/2) - 1/2.
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 POINTS = 68
-_GROUP = 16  # channels that are normalised together (choice)
+_GROUP = 16  # channels of a normalisation group (choice)
 
 
 class HeatmapNet(nn.Module):
-    """Logits of one heat map per point. Own design; group norm, since batches are small and weights are averaged.
+    """Logits of one heat map per point. Own design; group norm, because batches are small and weights are averaged.
 
     widths: channels at the maps' size, at half of it, and so on. stride: pixels per cell, a power of two.
     """
@@ -33,7 +33,7 @@ class HeatmapNet(nn.Module):
             stem += [
                 nn.Conv2d(channels, widths[0], 4, stride=2, padding=1),
                 nn.SiLU(),
-            ]  # 4: centres stay in place
+            ]  # with kernel 4 centres stay in place
             channels = widths[0]
         stem.append(_Block(channels, widths[0]))
         self.stem = nn.Sequential(*stem)
@@ -78,10 +78,10 @@ def _norm(channels: int) -> nn.Module:
 
 
 def points_of(logits: Tensor, stride: int) -> Tensor:
-    """The mean place of each map's softmax: logits (B, P, h, w) -> points (B, P, 2) in pixels, x before y.
+    """The mean position of each map's softmax: logits (B, P, h, w) -> points (B, P, 2) in pixels, x before y.
 
-    Sun et al., "Integral human pose regression", 2018, eq. 2. Differentiable; always float32 or better, also in
-    autocast: no matrix product, which would round coordinates to bfloat16.
+    Sun et al., "Integral human pose regression", 2018, eq. 2. Differentiable; always float32 or better, also under
+    autocast: there is no matrix product, which would round coordinates to bfloat16.
     """
     maps = shares_of(logits)
     x, y = (
@@ -102,7 +102,7 @@ def gaussians(points: Tensor, height: int, width: int, stride: int, sigma_cells:
         -((_cells(length, stride, points) - points[..., axis, None]) / (stride * sigma_cells)).square() / 2
         for axis, length in enumerate((width, height))
     ]
-    across, down = (one.softmax(-1) for one in exponents)  # a product of two sums to 1 if both do
+    across, down = (one.softmax(-1) for one in exponents)  # the product of two sums to 1 if both do
     return down[..., :, None] * across[..., None, :]
 
 

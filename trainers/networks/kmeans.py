@@ -1,4 +1,4 @@
-"""k-means by FAISS, for codes that are estimated anew from features."""
+"""k-means by FAISS, to estimate codes from features."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -16,7 +16,7 @@ def check_faiss() -> None:
 
 
 def kmeans(vectors: Tensor, count: int, iterations: int = 25) -> Tensor:
-    """Centres (count, D), float32, of vectors (N, D), where they lie; N is at least `count`.
+    """The centres (count, D), float32, of vectors (N, D), on the same device; N is at least `count`.
 
     The seed comes from torch's generator of the CPU. The same vectors, seed and number of threads give the same
     centres. It runs on the CPU, and waits for the vectors' device. Raises ValueError if FAISS is not installed, if
@@ -30,7 +30,7 @@ def kmeans(vectors: Tensor, count: int, iterations: int = 25) -> Tensor:
     import faiss
 
     seed = int(torch.randint(2**31 - 1, ()))
-    # However few or many vectors a centre has: no warning, and all of them count.
+    # No warning about few vectors per centre, and no subsampling of many: all of them are used.
     found: Any = faiss.Kmeans(
         vectors.shape[1],
         count,

@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d
 
-_SLOPE = 0.25  # of a PReLU at first: He et al., "Delving deep into rectifiers", 2015, which the paper names
-_GAIN = math.sqrt(2 / (1 + _SLOPE**2))  # keeps the power of what goes through
+_SLOPE = 0.25  # of a PReLU at the start: He et al., "Delving deep into rectifiers", 2015, cited by the paper
+_GAIN = math.sqrt(2 / (1 + _SLOPE**2))  # keeps the mean square of the features
 
 
 class Mmrb(nn.Module):
-    """Features (B, C, H, W) to the same shape, eq. 4 to 10.
+    """MMRB: features (B, C, H, W) to the same shape, eq. 4 to 10.
 
-    Choices: P1 and P2 have C / 2 channels each, like what they are made of; P1' and P2' have C each, so that the 1 x 1
+    Choices: P1 and P2 have C / 2 channels each, like their inputs; P1' and P2' have C each, so that the 1 x 1
     convolution halves the 2 C of their concatenation, "reduced through the dimension reduction of 1 x 1 bottleneck
     layer". A PReLU has one slope for all channels. Weights are scaled at run time, as in all of StyleGAN2's layers. The
-    1 x 1 convolution is 0 at first: the block then begins as the identity.
+    1 x 1 convolution is 0 at first, so the block starts as the identity.
     Raises ValueError if C is odd.
     """
 

@@ -1,4 +1,4 @@
-"""Discriminators of small regions of a face, of eyes and mouth: they judge place by place."""
+"""Patch discriminators of eyes and mouth: one logit per position of a small region of the face."""
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ class PatchDiscriminator(nn.Module):
 
     The first blocks of StyleGAN2's discriminator, "similar to that of the global discriminator" with "two
     down-sampling operations" and "a single-channel feature map" (Hu et al., "Enhancing quality of pose-varied face
-    restoration", section 3.4). channels: at full size; choice: twice and four times as many follow, and one more
-    3 x 3 convolution comes before the logits. H and W must be multiples of 4.
+    restoration", section 3.4). channels: at full size; choice: then twice and four times as many, and one more
+    3 x 3 convolution before the logits. H and W must be multiples of 4.
     """
 
     def __init__(self, channels: int = 64) -> None:
@@ -27,7 +27,7 @@ class PatchDiscriminator(nn.Module):
         self.logits = EqualConv2d(4 * channels, 1, 3)
 
     def forward(self, regions: Tensor) -> Tensor:
-        """Logits of each place."""
+        """The logit of each position."""
         features = self.last(self.blocks(self.from_rgb(regions)))
         with torch.autocast(regions.device.type, enabled=False):
             logits: Tensor = self.logits(features.float())
@@ -35,7 +35,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class LocalDiscriminators(nn.Module):
-    """One discriminator for each eye and one for the mouth, of regions cut out by RoIAlign: the paper's section 3.4.
+    """One discriminator for each eye and one for the mouth, of regions cropped by RoIAlign: the paper's section 3.4.
 
     eye_px, mouth_px: sides of the regions, multiples of 4.
     """

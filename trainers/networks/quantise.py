@@ -1,4 +1,4 @@
-"""Vector quantisation: each place of a feature map takes the nearest code of a codebook.
+"""Vector quantisation: each position of a feature map is replaced by the nearest code of a codebook.
 
 van den Oord et al., "Neural discrete representation learning", 2017.
 """
@@ -16,11 +16,11 @@ from facerefs.trainers.distributed import Distributed
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """What became of features (B, C, H, W) with codes (K, C).
+    """The result of quantising features (B, C, H, W) with codes (K, C).
 
-    given: the features as they came in. features: the nearest codes, in the dtype of the features, to which gradients
-    pass straight through. chosen: which codes these are, (B, H, W) int64. codes: the same codes (B, C, H, W) in their
-    own dtype, which have gradients for the codebook and none for the features.
+    given: the input features. features: the nearest codes, in the dtype of the features, with a straight-through
+    gradient to the features. chosen: the indices of these codes, (B, H, W) int64. codes: the same codes (B, C, H, W) in
+    their own dtype, with gradients to the codebook and none to the features.
     """
 
     given: Tensor
@@ -40,9 +40,9 @@ class Quantised:
 
 
 def quantise(features: Tensor, codes: Tensor) -> Quantised:
-    """Each place of features (B, C, H, W) by the nearest of codes (K, C); the first one of equals.
+    """Quantise features (B, C, H, W): each position by the nearest of codes (K, C); the first one of equals.
 
-    Distances are of float32, whatever autocast says; a GPU rounds their factors to TF32 only if that was asked for.
+    Distances are in float32, also under autocast; a GPU rounds their factors to TF32 only if that is enabled.
     """
     chosen = nearest(features.permute(0, 2, 3, 1), codes)
     found = F.embedding(chosen, codes).permute(0, 3, 1, 2)
@@ -52,7 +52,7 @@ def quantise(features: Tensor, codes: Tensor) -> Quantised:
 
 @torch.no_grad()
 def nearest(vectors: Tensor, codes: Tensor) -> Tensor:
-    """Which of codes (K, C) is nearest to each of vectors (..., C), int64; the first one of equals."""
+    """The index of the nearest of codes (K, C) to each of vectors (..., C), int64; the first one of equals."""
     with torch.autocast(vectors.device.type, enabled=False):
         flat, codes = vectors.reshape(-1, vectors.shape[-1]).float(), codes.float()
         # |v - c|^2 without |v|^2, which all codes of a vector share.
@@ -67,21 +67,21 @@ class Codebook(nn.Module):
     """Codes (K, C) that are moving averages of the features nearest to them; they have no gradients.
 
     van den Oord et al., 2017, appendix A.1, with the Laplace smoothing of Razavi et al., "Generating diverse
-    high-fidelity images with VQ-VAE-2", 2019. Training shows it features by `observe`, as often as it wants, and then
-    moves it once a step by `update`. Choices: the first features that it is shown are the first codes; a code that
-    comes to be used less than `least` times as often as a code is on average is laid onto a feature of the last batch
-    and counts as an average one from there.
+    high-fidelity images with VQ-VAE-2", 2019. Training calls `observe` with features any number of times per step, and
+    then `update` once. Choices: the first observed features become the first codes; a code that is used less than
+    `least` times as often as the average code is replaced by a feature of the last batch, and then gets the average
+    count.
 
-    The moving counts and sums are per step and rank. What was observed since the last update is not kept in
-    checkpoints, since those are written after it.
+    The moving counts and sums are per step and rank. Observations since the last update are not kept in checkpoints,
+    because those are written after an update.
     """
 
     codes: Tensor  # (K, C)
-    counts: Tensor  # (K,): how many features chose each
-    sums: Tensor  # (K, C): of these features
-    seen_counts: Tensor  # (K,): since the last update
-    seen_sums: Tensor  # (K, C)
-    spare: Tensor  # (K, C): features that unused codes may be laid onto
+    counts: Tensor  # (K,): moving average of the number of features nearest to each code
+    sums: Tensor  # (K, C): moving average of the sums of these features
+    seen_counts: Tensor  # (K,): counts since the last update
+    seen_sums: Tensor  # (K, C): sums since the last update
+    spare: Tensor  # (K, C): features that may replace unused codes
 
     def __init__(
         self, count: int, channels: int, decay: float = 0.99, least: float = 0.1, smoothing: float = 1e-5
@@ -96,15 +96,15 @@ class Codebook(nn.Module):
         self.register_buffer("spare", torch.zeros(count, channels), persistent=False)
 
     def forward(self, features: Tensor) -> Quantised:
-        """Features (B, C, H, W) by codes."""
+        """Features (B, C, H, W), quantised."""
         return quantise(features, self.codes)
 
     @torch.no_grad()
     def observe(self, features: Tensor) -> None:
-        """Note features (B, C, H, W) for the next update; which may become codes is drawn from torch's generator."""
+        """Record features (B, C, H, W) for the next update; candidates for codes are drawn from torch's generator."""
         with torch.autocast(features.device.type, enabled=False):
             vectors = features.permute(0, 2, 3, 1).flatten(0, 2).float()
-            # A product instead of a scattered sum, whose order would be another each time on a GPU.
+            # A product instead of a scattered sum, whose order on a GPU is not deterministic.
             numbers = torch.arange(len(self.codes), device=vectors.device)
             chose = (nearest(vectors, self.codes)[:, None] == numbers).to(vectors.dtype)
             self.seen_counts += chose.sum(0)
@@ -114,10 +114,10 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def update(self, ranks: Distributed) -> None:
-        """Move the codes by what was observed, which must be something before the first update.
+        """Update the codes from the observed features; before the first update there must be some.
 
-        Ranks that hold the same codes hold the same ones afterwards: counts and sums are averaged over them, and codes
-        that are hardly used take features of the first rank.
+        Ranks with equal codes have equal codes afterwards: counts and sums are averaged over ranks, and rarely used
+        codes are replaced by features of the first rank.
         """
         seen = torch.cat([self.seen_counts[:, None], self.seen_sums], 1)
         ranks.mean_(seen)
@@ -139,7 +139,7 @@ class Codebook(nn.Module):
 
     @property
     def perplexity(self) -> Tensor:
-        """How many codes, used equally often, would be as various as these are in use: a scalar from 1 to K.
+        """The perplexity of the use of codes: a scalar from 1 (one code only) to K (all equally often).
 
         NaN before the first update.
         """

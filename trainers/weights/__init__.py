@@ -1,1 +1,1 @@
-"""Pretrained weights: where they are, and what of them fits."""
+"""Pretrained weights: find, read and load them."""

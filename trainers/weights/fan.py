@@ -1,4 +1,4 @@
-"""Weights of FAN: from a file, from torch's cache, or none."""
+"""Weights of FAN: from a file, from torch's cache, or random."""
 
 from pathlib import Path
 from urllib.parse import urlparse

@@ -1,4 +1,4 @@
-"""Weights of VGG16, VGG19 and AlexNet: torchvision's from ImageNet, or drawn from a fixed seed."""
+"""Weights of VGG16, VGG19 and AlexNet: torchvision's from ImageNet, or random from a fixed seed."""
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ _SEED = 5
 
 
 def load_features(network: Features, setting: str) -> str:
-    """Set the weights of a network, and say in a few words which they are, for log and checkpoint.
+    """Load the weights of a network; returns a note for log and checkpoint that names them.
 
     setting: a path, `cache`, `download` or `random`. Raises MissingWeights if there are none, or if they do not fit.
     """
@@ -32,9 +32,9 @@ def load_features(network: Features, setting: str) -> str:
 
 @torch.no_grad()
 def draw_weights(network: nn.Module) -> None:
-    """Draw the weights of all convolutions (He et al. 2015, eq. 10; biases 0), each time the same.
+    """Initialise the weights of all convolutions (He et al. 2015, eq. 10; biases 0), each time the same.
 
-    They come from a generator apart, so that torch's own goes on as if nothing had been drawn.
+    A separate random generator is used, so the state of torch's own generator does not change.
     """
     generator = torch.Generator().manual_seed(_SEED)
     for layer in network.modules():

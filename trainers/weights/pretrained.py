@@ -1,7 +1,8 @@
-"""Where pretrained weights come from: the file that a setting means.
+"""Find the file of pretrained weights for a setting.
 
-A setting is a string: the path of a file; `cache`, the folder `checkpoints` of torch hub; `download`, the cache, filled
-from the official address if need be; `random`, drawn from a fixed seed by those networks that can do with that.
+A setting is a string: the path of a file; `cache`, the folder `checkpoints` of torch hub; `download`, the cache, with a
+download from the official address if the file is missing; `random`, random weights from a fixed seed, for those
+networks that allow it.
 """
 
 import hashlib
@@ -30,11 +31,11 @@ _HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # as torch hub names its file
 
 
 def find_file(setting: str, file_name: str, url: str) -> Path:
-    """The file that a setting means.
+    """The path of the weights file for a setting.
 
-    file_name: its name in the cache; if it ends as in `-dcbb9e9d.pth`, these digits begin the SHA-256 of what is
-    downloaded. url: its official address. Raises MissingWeights in a sentence that says how to get the file; for
-    `random` too, which is no file.
+    file_name: its name in the cache; if it ends like `-dcbb9e9d.pth`, the SHA-256 of the downloaded file must begin
+    with these digits. url: its official address. Raises MissingWeights in a sentence that says how to get the file;
+    also for `random`, which is not a file.
     """
     if setting == RANDOM:
         raise MissingWeights(f"{file_name} cannot be `random`: give a path, `cache` or `download`")
@@ -59,7 +60,7 @@ def _command(path: Path, url: str) -> str:
 
 
 def _fetch(path: Path, url: str) -> None:
-    """The file appears whole or not at all, however many processes fetch it."""
+    """Download the file: it appears complete or not at all, even if several processes download it."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def _fetch(path: Path, url: str) -> None:
 
 
 def _sink(file: BinaryIO) -> Sink:
-    """From the beginning, for each attempt."""
+    """A sink that writes the file from its beginning; a new one for each attempt."""
     file.seek(0)
     file.truncate()
 

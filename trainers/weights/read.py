@@ -1,9 +1,9 @@
-"""Reading a file of weights that somebody else made: tensors by name, or a sentence, and never code."""
+"""Read third-party weights files safely: tensors by name, or an error in one sentence; no code of a file is run."""
 
 import struct
 import zipfile
 from pathlib import Path
-from pickle import UnpicklingError  # only to name what torch may raise
+from pickle import UnpicklingError  # only to name an exception that torch may raise
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,15 @@ UNREADABLE = (
     UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
     EOFError, OSError, MemoryError, NotImplementedError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
-"""What torch.load raises for damaged files and for those of others."""
+"""The exceptions of torch.load for damaged files and files of other kinds."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
-    """The tensors of a file that `torch.save` made of a state dictionary, on the CPU.
+    """The tensors by name of a state dictionary that `torch.save` wrote, on the CPU.
 
-    what: whose weights they should be, such as `VGG19`. Only floating tensors are given. Those of a zip file are
-    mapped, not read, so that what nobody asks for costs nothing. Raises MissingWeights if the file holds anything else
-    than a dictionary of plain values, or is larger than 2 GiB, packed or unpacked.
+    what: the expected network, such as `VGG19`. Only floating tensors are returned. Those of a zip file are
+    memory-mapped, so unused tensors are not read. Raises MissingWeights if the file holds anything other than a
+    dictionary of plain values, or is larger than 2 GiB, packed or unpacked.
     """
     complaint = f"{path} holds no weights of {what}"
     try:
@@ -38,10 +38,10 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None:
-    """Set the whole state of a network from tensors of the same names; those of other names are left out.
+    """Load the complete state of a network from tensors of the same names; other names are ignored.
 
-    Raises MissingWeights, which begins with the complaint, unless all are there, of the right shape, and finite; the
-    network is unchanged then.
+    Raises MissingWeights, which begins with the complaint, unless all tensors are there, of the right shape, and
+    finite; the network is unchanged then.
     """
     state = network.state_dict()
     for name, value in state.items():
@@ -58,7 +58,7 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None
 
 
 def _loaded(path: Path) -> object:
-    archived = zipfile.is_zipfile(path)  # what torch wrote before version 1.6 is none
+    archived = zipfile.is_zipfile(path)  # files that torch wrote before version 1.6 are not
     if max(path.stat().st_size, _unpacked_bytes(path) if archived else 0) > MOST_BYTES:
         raise MissingWeights(f"it is larger than {MOST_BYTES} bytes")
     loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=archived)

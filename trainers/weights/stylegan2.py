@@ -1,7 +1,7 @@
-"""Loads StyleGAN2's generators and discriminators from files of ours and of others, and says what matched.
+"""Load StyleGAN2 generators and discriminators from files of facerefs and of other code, and report what matched.
 
-Others' may differ in two small things, which the names do not tell: NVIDIA's may clamp features at +-256, which their
-own training with float16 needs, and adds its 1e-8 to an unscaled demodulation.
+Other networks may differ in two details that names do not show: NVIDIA's may clamp features at +-256, which its
+training in float16 needs, and adds its 1e-8 to an unscaled demodulation.
 """
 
 import math
@@ -21,10 +21,10 @@ from facerefs.trainers.weights.pretrained import MOST_BYTES
 from facerefs.trainers.weights.read import UNREADABLE
 from facerefs.trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
 
-_AVERAGED = ("ema", "averages")  # parts of the names under which moving averages stand
+_AVERAGED = ("ema", "averages")  # parts of the names of moving averages
 _CONSTANTS = (".kernel", "resample_filter")  # of the blur, which is always [1, 3, 3, 1]
-_DEEPEST = 4  # dictionaries within dictionaries
-_LEAST_SHARE = 0.5  # of a network's numbers, its mapping aside, for a file to be of use: choice
+_DEEPEST = 4  # levels of nested dictionaries
+_LEAST_SHARE = 0.5  # of a network's parameters, without its mapping, that a file must match (choice)
 _SHOWN = 3
 _NOISE = ".noise_strength"
 
@@ -33,15 +33,15 @@ _Find = Callable[[Collection[str], Collection[str]], list[Names]]
 
 @dataclass(frozen=True)
 class Report:
-    """What came of loading; names of ours but for `left_out`. As a string it is one sentence."""
+    """The result of loading. Names are those of facerefs, except in `left_out`. As a string it is one sentence."""
 
     path: Path
     naming: str  # `rosinality`, `NVIDIA`, `basicsr`, `facerefs`
     size_px: int  # of the network in the file
     matched: tuple[str, ...]
-    missing: tuple[str, ...]  # not in the file, or of a mapping that is not whole: as they were before
-    other_shape: tuple[str, ...]  # likewise
-    left_out: tuple[str, ...]  # of the file's
+    missing: tuple[str, ...]  # not in the file, or in an incomplete mapping: not changed
+    other_shape: tuple[str, ...]  # not changed either
+    left_out: tuple[str, ...]  # names in the file that are not used
 
     def __str__(self) -> str:
         wanted = len(self.matched) + len(self.missing) + len(self.other_shape)
@@ -60,19 +60,19 @@ class Report:
 
 
 def load_or_draw(what: str, setting: str, load: Callable[[Path], Report]) -> str:
-    """Fill a network from the file that a setting names, or, for `random`, leave it as it was drawn; says which."""
+    """Load a network from the file of a setting, or keep its random weights (`random`); returns a note for the log."""
     return f"{what}: random weights" if setting == "random" else f"{what}: {load(Path(setting))}"
 
 
 def load_generator(generator: Generator, path: Path | str) -> Report:
-    """Fill a generator from a file; of several in it, the one that fits best, moving averages first.
+    """Load a generator from a file; if the file holds several, the one that fits best, moving averages first.
 
-    The file: a state dictionary, or a dictionary of such, as `torch.save` writes them; also a checkpoint of ours. One
-    of a larger network fills a smaller one of the same widths. A mapping of another depth is left out as a whole.
+    The file is a state dictionary, or a dictionary of them, as `torch.save` writes it; or a checkpoint of facerefs.
+    Weights of a larger network can fill a smaller one of the same widths. A mapping of another depth is not loaded.
 
-    A generator with features beside its own may get its like, or an ordinary one. That is then what it is at first:
-    weights of the features are 0, and the others are scaled up, since weights are divided by the root of the number of
-    inputs as they are used; the strengths of noise are left out.
+    A generator with features beside its own takes a file of the same kind, or of an ordinary generator. In the second
+    case it computes the same as the ordinary one at first: weights of the features are 0, and the others are scaled up,
+    because weights are divided by the square root of the number of inputs when used; noise strengths are not loaded.
 
     Raises MissingWeights if the file is not there or cannot be read, ValueError if it does not fit; the generator is
     unchanged then.
@@ -85,7 +85,7 @@ def load_generator(generator: Generator, path: Path | str) -> Report:
 
 
 def load_discriminator(discriminator: Discriminator, path: Path | str) -> Report:
-    """Fill a discriminator from a file, as `load_generator`; its first layer only from one of the same size."""
+    """Load a discriminator from a file, as `load_generator`; its first layer only from a network of the same size."""
     return _load(discriminator, Path(path), "discriminator", discriminator_names)
 
 
@@ -93,14 +93,17 @@ def load_discriminator(discriminator: Discriminator, path: Path | str) -> Report
 class _Match:
     report: Report
     tensors: Mapping[str, Tensor]
-    share: float  # of the network's numbers, the mapping's aside
+    share: float  # of the network's parameters, without the mapping
     averaged: bool
 
 
 def _load(
     network: nn.Module, path: Path, what: str, find: _Find, narrower: Mapping[str, Tensor] | None = None
 ) -> Report:
-    """narrower: parameters of which the network's own are a widening, if it may be filled from them too."""
+    """Load a network from the best match in a file.
+
+    narrower: parameters of an ordinary network; if given, the network may also be loaded from a file of those.
+    """
     parameters: dict[str, Tensor] = dict(network.named_parameters())
     kinds = [parameters]
     if narrower is not None:
@@ -128,7 +131,7 @@ def _load(
 
 
 def _widened(name: str, tensor: Tensor, own: Tensor) -> Tensor:
-    """A tensor among what counts for nothing; what a style makes of it stays as it was drawn."""
+    """A tensor padded to the shape of `own`, for the same output: with zeros, in affine layers with random weights."""
     if tensor.shape == own.shape:
         return tensor
     wide = own.detach().clone() if ".affine." in name else torch.zeros_like(own)
@@ -147,7 +150,7 @@ def _match(
         if _long_axes(tensor) == _long_axes(parameters[name])
     }
     mapping = [name for name in parameters if _of_mapping(name)]
-    if any(name not in fitting for name in mapping):  # half a mapping is none
+    if any(name not in fitting for name in mapping):  # an incomplete mapping is not used
         fitting = {name: tensor for name, tensor in fitting.items() if not _of_mapping(name)}
     used = {names.theirs[name] for name in fitting}
     rest = [name for name in parameters if name not in fitting]
@@ -180,7 +183,7 @@ def _long_axes(tensor: Tensor) -> list[int]:
 
 
 def _state_dictionaries(content: object, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """All dictionaries of tensors within a dictionary, and the names under which they stand."""
+    """All dictionaries of tensors within a dictionary, each after its path of names."""
     if not isinstance(content, dict) or depth == 0:
         return
     tensors = {name.removeprefix("module."): part for name, part in content.items() if _is_weight(name, part)}
@@ -201,13 +204,13 @@ def _is_weight(name: object, part: object) -> bool:
 
 
 def _read(path: Path, what: str) -> Any:
-    """What torch.save wrote, if it is plain."""
+    """The content of a file of torch.save, if it holds only plain values."""
     if not path.is_file():
         raise MissingWeights(
             f"there are no weights of a StyleGAN2 {what} at {str(path)!r}: give the path of a file"
         )
     try:
-        mapped = zipfile.is_zipfile(path)  # what torch wrote before version 1.6 is none
+        mapped = zipfile.is_zipfile(path)  # files that torch wrote before version 1.6 are not
         if max(path.stat().st_size, _unpacked_bytes(path) if mapped else 0) > MOST_BYTES:
             raise MissingWeights(f"{path} holds no StyleGAN2 {what}: it is larger than {MOST_BYTES} bytes")
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

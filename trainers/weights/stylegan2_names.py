@@ -1,7 +1,8 @@
-"""What others call the parameters of StyleGAN2: rosinality's, NVIDIA's (stylegan2-ada-pytorch) and basicsr's names.
+"""Names of StyleGAN2's parameters in other code: rosinality's, NVIDIA's (stylegan2-ada-pytorch) and basicsr's.
 
-All of them scale weights at run time as we do, keep the affine layers' first bias of 1 in the bias, and store the
-doubling convolutions for a transposed convolution: values go over as they are, shapes but for axes of length 1.
+All of them scale weights at run time as facerefs does, include the affine layers' initial 1 in the bias, and store the
+upsampling convolutions for a transposed convolution. So values are copied unchanged; shapes differ only by axes of
+length 1.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,7 +15,7 @@ OURS = "facerefs"
 
 @dataclass(frozen=True)
 class Names:
-    """One naming: where each of our parameters is, and the size of the network that the names belong to."""
+    """One naming scheme: the other name of each of our parameters, and the size of the network in the file."""
 
     naming: str
     theirs: Mapping[str, str]  # by our name
@@ -23,14 +24,14 @@ class Names:
 
 @dataclass(frozen=True)
 class _GeneratorNaming:
-    """How somebody names a generator; `first` and `second` are the convolutions of a resolution."""
+    """A naming scheme for generators; `first` and `second` are the convolutions of a resolution."""
 
     const: str
     mapping: Callable[[int], str]
     first: Callable[[int], str]
     second: Callable[[int], str]
     to_rgb: Callable[[int], str]
-    conv: Mapping[str, str]  # our parts of a convolution, theirs
+    conv: Mapping[str, str]  # our names of the parts of a convolution -> theirs
     rgb: Mapping[str, str]
 
 
@@ -92,7 +93,7 @@ _GENERATORS = {
 
 
 def generator_names(parameters: Collection[str], found: Collection[str]) -> list[Names]:
-    """Each naming for a generator of ours with these parameters; the mapping too, if it is as deep as theirs."""
+    """Each naming scheme for a generator of ours with these parameters; with the mapping if it has the same depth."""
     return [_generator(naming, theirs, parameters, found) for naming, theirs in _GENERATORS.items()]
 
 
@@ -121,7 +122,7 @@ def _generator(
 
 
 def discriminator_names(parameters: Collection[str], found: Collection[str]) -> list[Names]:
-    """Each naming for a discriminator of ours with these parameters; its first layer only from one of the same size."""
+    """Each naming scheme for a discriminator of ours with these parameters; the first layer only for the same size."""
     size_px = max((side for side in _sides(8) if f"blocks.{side}.skip.weight" in parameters), default=4)
     return [
         _sequential("rosinality", "convs", size_px, found),
@@ -132,7 +133,7 @@ def discriminator_names(parameters: Collection[str], found: Collection[str]) -> 
 
 
 def _sequential(naming: str, body: str, size_px: int, found: Collection[str]) -> Names:
-    """Their blocks are counted from the largest resolution on."""
+    """A naming scheme that counts blocks from the largest resolution on."""
     number = 1
     while f"{body}.{number}.conv1.0.weight" in found:
         number += 1

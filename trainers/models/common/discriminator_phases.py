@@ -1,4 +1,4 @@
-"""The discriminator that a generator plays against: its phases, the same for all models that take the logistic loss."""
+"""The training phases of a discriminator, shared by all models with the logistic loss."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from facerefs.trainers.losses.regularise import r1
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Look = Callable[[Tensor], Tensor]
-DISCRIMINATOR = "discriminator"  # of the network, its optimiser and its phase
+DISCRIMINATOR = "discriminator"  # name of the network, its optimiser and its phase
 
 
 def unchanged(images: Tensor) -> Tensor:
-    """What a discriminator sees if nothing is done to its images."""
+    """The images, unchanged: the default `look`."""
     return images
 
 
@@ -26,10 +26,10 @@ def discriminator_phases(
     r1_interval: int,
     look: Look = unchanged,
 ) -> list[Phase]:
-    """Learning to tell real faces from fakes (Goodfellow et al. 2014), and lazily R1, unless its weight is 0.
+    """The phases of the logistic loss (Goodfellow et al. 2014) and of lazy R1, unless its weight is 0.
 
-    fakes: the generator's images (B, 3, H, W) for a batch. look: what the discriminator sees of images, real or not, as
-    of augmented ones. R1 is of the images as they are.
+    fakes: returns the generator's images (B, 3, H, W) for a batch. look: applied to real and fake images before the
+    discriminator sees them, such as augmentation. R1 uses the real images without it.
     """
 
     def logistic(batch: DeviceBatch) -> Terms:

@@ -1,4 +1,4 @@
-"""Networks that go on from those of an earlier run of the same model."""
+"""Load networks from an earlier run of the same model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ _WAY_OUT = "give a run of the same model and shape"
 
 
 def fill_from_run(place: str, networks: Networks, names: Sequence[str]) -> str:
-    """Fill these of the networks from a run (its folder: the newest checkpoint) or a checkpoint; returns which it was.
+    """Load the named networks from a checkpoint, or the newest one of a run's folder; returns its path and step.
 
-    Averages are taken where the run kept them. Raises CheckpointError in one sentence.
+    Moving averages are used where the run has them. Raises CheckpointError in one sentence.
     """
     path = newest(Path(place) / CHECKPOINTS_FOLDER) if Path(place).is_dir() else Path(place)
     kept = read(path)

@@ -1,4 +1,4 @@
-"""Whether the embeddings of the shards are those of the network that a model judges identity by."""
+"""Check that the embeddings in the shards come from the model's identity network."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 def embedding_check(identity: IdentityEmbedder | None) -> Callable[[DeviceBatch], None] | None:
-    """What `TrainingModule.check` is to do: compare some embeddings by figures; None without an embedder."""
+    """The `TrainingModule.check` that compares a batch's embeddings with those of `identity`; None without one."""
     if identity is None:
         return None
     return lambda batch: check_same(identity, batch.target, batch.landmarks, batch.embedding)

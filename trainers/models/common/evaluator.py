@@ -1,4 +1,4 @@
-"""How a restorer is shown and judged in validation: the same pictures and figures for all of them."""
+"""Validation of restorers: the same pictures and metrics for all of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 @dataclass(frozen=True, eq=False)
 class Evaluator:
-    """Pictures and scores of a restorer; the figures of the degraded face stand beside its own, as `..._degraded`.
+    """Pictures and metrics of a restorer; metrics of the degraded face are added as `..._degraded`.
 
-    find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as a user would have them; None takes the clean face's.
+    find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as at inference time; None uses the clean face's.
     embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
     lpips: None leaves it out.
     """
@@ -31,7 +31,7 @@ class Evaluator:
     find_landmarks: Callable[[Tensor], Tensor] | None = None
 
     def pictures(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
-        """Columns of a grid: degraded, the first reference if there is one, what the model shows, output, truth."""
+        """Columns of a grid: degraded, the first reference if there is one, the model's own, output, truth."""
         seen = self._seen(batch)
         return {
             "degraded": seen.degraded,
@@ -42,7 +42,7 @@ class Evaluator:
         }
 
     def scores(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
-        """Figures (B,) by name, all of faces as they would be saved."""
+        """Metrics (B,) by name, of faces rounded to 8 bits as in a file."""
         seen = self._seen(batch)
         restored = self.model.restore(networks, seen)
         return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")

@@ -1,4 +1,4 @@
-"""What a restorer may see of a batch, with landmarks as known or as found."""
+"""The restorer's input from a batch, with known or detected landmarks."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 def restorer_input(batch: DeviceBatch) -> RestorerInput:
-    """All of a batch but its truth; the landmarks are those of the clean face.
+    """The restorer's input: all of a batch except its truth; the landmarks are those of the clean face.
 
     Raises ValueError without degraded faces, or with references that were not warped.
     """
@@ -34,7 +34,7 @@ def restorer_input(batch: DeviceBatch) -> RestorerInput:
 
 
 def with_landmarks(seen: RestorerInput, landmarks: Tensor) -> RestorerInput:
-    """The same with the references warped onto other landmarks (B, 68, 2) of the degraded faces."""
+    """The same input with the references warped onto other landmarks (B, 68, 2) of the degraded faces."""
     count, side = seen.references.shape[1], seen.references.shape[-1]
     if not count:
         return replace(seen, landmarks=landmarks)
@@ -43,7 +43,7 @@ def with_landmarks(seen: RestorerInput, landmarks: Tensor) -> RestorerInput:
     warped, valid = warp_for(side)(images.float(), points, places)
     there = seen.valid.flatten(2).any(2)[
         :, :, None, None, None
-    ]  # a reference that is not there is nowhere valid
+    ]  # a missing reference has no valid pixels anywhere
     return replace(
         seen,
         landmarks=landmarks,

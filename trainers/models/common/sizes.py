@@ -1,4 +1,4 @@
-"""How large a model is at its full size, without its weights: nothing is drawn, computed or allocated."""
+"""The size of a model, measured without weights: nothing is initialised, computed or allocated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from facerefs.trainers.models.model import Model, Restorer, RestorerInput
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """parameters: of each network. output, operations: of other models than restorers None.
+    """The size of a model. parameters: of each network. output, operations: None for models that are no restorers.
 
-    output: shape of what is made of one face. operations: of that one pass, in floating point, a product and a sum
-    counting as two, as torch counts them: of convolutions and products of matrices.
+    output: shape of the output for one face. operations: floating-point operations for one face, as torch counts them:
+    of convolutions and matrix products, where a multiplication and an addition count as two.
     """
 
     parameters: Mapping[str, int]
@@ -27,17 +27,17 @@ class ModelSizes:
 
 
 def sizes_of(model: Model) -> ModelSizes:
-    """Build a model's networks of fake tensors, and lead one fake face through a restorer, in eval mode.
+    """The size of a model, from networks of fake tensors; a restorer processes one fake face, in eval mode.
 
-    Raises what `networks()` and `restore()` raise: ValueError for settings that cannot be, RuntimeError for what cannot
-    be known of fake tensors.
+    Raises what `networks()` and `restore()` raise: ValueError for invalid settings, RuntimeError for operations that
+    fake tensors do not support.
     """
     with FakeTensorMode():
         networks = {name: network.eval() for name, network in model.networks().items()}
         parameters = {name: _count(network) for name, network in networks.items()}
         if not isinstance(model, Restorer):
             return ModelSizes(parameters, None, None)
-        with FlopCounterMode(display=False) as counter:  # which wants gradients to be on
+        with FlopCounterMode(display=False) as counter:  # needs gradients to be enabled
             output = tuple(model.restore(networks, _seen(model)).shape)
     return ModelSizes(parameters, output, counter.get_total_flops())
 
@@ -47,7 +47,7 @@ def _count(network: nn.Module) -> int:
 
 
 def _seen(model: Restorer) -> RestorerInput:
-    """One face of the model's side, with as many references as it takes."""
+    """An input of one face of the model's side, with as many references as the model takes."""
     count, side = model.data.references, model.size_px
     shape: Mapping[str, Any] = to_dict(model).get("shape", {})
     return RestorerInput(

@@ -1,6 +1,6 @@
-"""What presets for small faces share: how long they train, and recipes of the papers for faces that were reduced first.
+"""Shared parts of the presets for small faces: training length, and recipes of the papers scaled to small faces.
 
-Of a recipe lengths shrink with the face, noise and JPEG do not.
+Lengths in a recipe shrink with the face, noise and JPEG do not.
 """
 
 from facerefs.schemas.operations import Range
@@ -25,7 +25,7 @@ TINY_LOOP = Loop(
 
 _GAUSSIANS = BlurKinds(isotropic=1, anisotropic=1)
 
-# At 256 px all that `refine` does at 512: the degraded face has 17 to 128 px either way.
+# The recipe `refine` of 512 px, scaled to 256 px: the degraded face has 17 to 128 px in both.
 REFINE_256 = Recipe(
     "refine_256",
     (
@@ -47,7 +47,7 @@ def _at_64_px(
     kinds: BlurKinds = _GAUSSIANS,
     motion_px: Range = RandomBlur.motion_px,
 ) -> Recipe:
-    """The severe half (choice): what is reduced less than 1.5 times at this size would hardly look degraded."""
+    """A recipe for 64 px. Only severe ones (choice): a face reduced by less than 1.5 would hardly look degraded."""
     return Recipe(
         name,
         (

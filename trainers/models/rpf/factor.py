@@ -1,4 +1,4 @@
-"""Degradation by a scale factor, as super-resolution wants it."""
+"""Degradation by a scale factor, for super-resolution."""
 
 from facerefs.stages.degrade.recipe import Pass, RandomResize, Recipe
 from facerefs.stages.degrade.recipes import RECIPES

@@ -1,4 +1,4 @@
-"""The facial regions of a batch: masks of the samples where they hold some, else made, once for each batch."""
+"""Masks of the facial regions of a batch: from the samples if they have them, else computed once per batch."""
 
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
@@ -13,16 +13,16 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 def reference_mask(seen: RestorerInput, mask: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Of the first references: (B, 1, H, W) in [0, 1]. mask: as a `FaceMask`."""
+    """The masks of the first references: (B, 1, H, W) in [0, 1]. mask: called like a `FaceMask`."""
     if seen.reference_masks is not None:
         return seen.reference_masks[:, 0]
     return mask(seen.references[:, 0], seen.reference_landmarks[:, 0])
 
 
 class BatchMasks:
-    """Masks (B, 1, H, W) in [0, 1]; each is made when it is first asked for, and kept as long as its batch is.
+    """Masks (B, 1, H, W) in [0, 1]; each is computed at its first use, and cached as long as its batch exists.
 
-    A step asks for them in several phases, and a face parser is slow.
+    A step uses them in several phases, and a face parser is slow.
     """
 
     def __init__(self, mask: FaceMask) -> None:
@@ -30,17 +30,17 @@ class BatchMasks:
         self._made: WeakKeyDictionary[DeviceBatch, dict[str, Tensor]] = WeakKeyDictionary()
 
     def truth(self, batch: DeviceBatch) -> Tensor:
-        """Of the ground truths."""
+        """The masks of the ground truths."""
         if batch.target_mask is not None:
             return batch.target_mask
         return self._once(batch, "truth", lambda: self._mask(batch.target, batch.landmarks))
 
     def reference(self, batch: DeviceBatch) -> Tensor:
-        """Of the first references."""
+        """The masks of the first references."""
         return self._once(batch, "reference", lambda: reference_mask(restorer_input(batch), self._mask))
 
     def warped(self, batch: DeviceBatch) -> Tensor:
-        """Of the first references, warped onto the landmarks of the truths."""
+        """The masks of the first references, warped onto the landmarks of the truths."""
         if batch.warped_masks is not None:
             return batch.warped_masks[:, 0]
         return self._once(batch, "warped", lambda: self._warp(batch))

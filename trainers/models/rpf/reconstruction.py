@@ -1,6 +1,6 @@
 """RPF's reconstruction blocks, one after the other (section III.B, figure 2).
 
-Networks are by name: `warping_1`, `synthesis_1`, `refinement_1` and so on, so that training can name what learns.
+Networks have the names `warping_1`, `synthesis_1`, `refinement_1` and so on, so that training can select some of them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ BLACK = -1.0
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What the nth reconstruction block makes: images (B, 3, S, S) of S = 2^n L. Without a reference, two are None."""
+    """The output of reconstruction block n: images (B, 3, S, S), S = 2^n L. Without a reference, two are None."""
 
     aligned: Tensor | None
     synthesised: Tensor | None
@@ -26,7 +26,7 @@ class Block:
 def run_block(
     networks: Mapping[str, nn.Module], number: int, image: Tensor, reference: Tensor | None
 ) -> Block:
-    """x^(n) (B, 3, S / 2, S / 2) to x^(n+1) (B, 3, S, S), with the masked reference (B, 3, 2^N L, 2^N L) or None.
+    """Run block n: x^(n) (B, 3, S / 2, S / 2) to x^(n+1) (B, 3, S, S); masked reference (B, 3, 2^N L, 2^N L) or None.
 
     The refinement module gets the mean of the bicubic image and the synthesised one.
     """
@@ -49,7 +49,7 @@ def align(networks: Mapping[str, nn.Module], number: int, image: Tensor, referen
 def run_blocks(
     networks: Mapping[str, nn.Module], count: int, image: Tensor, reference: Tensor | None
 ) -> Tensor:
-    """x^(count + 1): the first so many blocks, from the L x L image x^(1)."""
+    """x^(count + 1): the output of the first `count` blocks for the L x L image x^(1)."""
     for number in range(1, count + 1):
         image = run_block(networks, number, image, reference).output
     return image

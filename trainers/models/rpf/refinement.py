@@ -1,6 +1,6 @@
 """RPF's refinement module (section III.B.3, figure 6): an encoder and a decoder of style and feature modulation.
 
-After GCFSR: He et al., "GCFSR: a generative and controllable face super resolution method without facial and GAN
+Based on GCFSR: He et al., "GCFSR: a generative and controllable face super resolution method without facial and GAN
 priors", CVPR 2022.
 """
 
@@ -18,10 +18,10 @@ from facerefs.trainers.networks.stylegan2.widths import Widths
 class Modulation(nn.Module):
     """The upscale block k: d_{k-1}, e_k (B, in, H, W) and v_k (B, style_dim) to d_k (B, out, 2 H, 2 W).
 
-    Style modulation makes s_k of d_{k-1} and v_k by StyleGAN2's modulated convolution; feature modulation blends,
-    alpha_k s_k + beta_k e_k, with coefficients of each channel's own (choice), at first sqrt(1/2); another modulated
-    convolution by v_k doubles the resolution (choice: as e_1 is both d_0 and what s_1 is blended with, the doubling
-    comes last).
+    Style modulation computes s_k from d_{k-1} and v_k by StyleGAN2's modulated convolution; feature modulation blends,
+    alpha_k s_k + beta_k e_k, with separate coefficients for each channel (choice), initially sqrt(1/2); another
+    modulated convolution by v_k doubles the resolution (choice: as e_1 is both d_0 and the features that s_1 is blended
+    with, the doubling comes last).
     """
 
     def __init__(self, in_channels: int, out_channels: int, style_dim: int) -> None:
@@ -42,9 +42,10 @@ class Modulation(nn.Module):
 class Refinement(nn.Module):
     """Images (B, 3, S, S) to images (B, 3, S, S), float32.
 
-    channels: of 4, 8, ... S. K down-scale blocks lead to e_1 of 4 x 4; two strided convolutions and K fully connected
-    layers make v_k of it; K up-scale blocks lead back. Choice: the last convolution, 0 at first, adds to the images, so
-    that details of a synthesised image come through, although training knows only blurred ones (section IV.B).
+    channels: at sides 4, 8, ... S. K down-scale blocks lead to e_1 of 4 x 4; two strided convolutions and K fully
+    connected layers compute v_k from it; K up-scale blocks lead back. Choice: the output of the last convolution, 0 at
+    first, is added to the images, so that details of a synthesised image are kept, although training only has blurred
+    ones (section IV.B).
     """
 
     def __init__(self, channels: Widths, style_dim: int) -> None:

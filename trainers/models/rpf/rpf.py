@@ -2,7 +2,7 @@
 IEEE Access 11, 2023.
 
 Enlarges a face of L x L pixels by a factor of 8 to 64, doubling it block by block, with one reference of the same
-person. Where the paper is silent, a number or a layer is marked as a choice. Norms in losses are means over all
+person. Numbers and layers that the paper does not give are marked as choices. Norms in losses are means over all
 elements (choice).
 """
 
@@ -55,24 +55,24 @@ Weight = Annotated[float, Ge(0)]
 class Shape:
     """Sizes of the networks: L = size_px / factor, and log2 factor blocks.
 
-    The channels of refinement are StyleGAN2's (choice: the paper only names GCFSR). reference, masks: the paper's
-    ablations are in table 2.
+    The channels of refinement are StyleGAN2's (choice: the paper only names GCFSR). reference, masks: for the ablations
+    of the paper's table 2.
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 1024
-    """Side in pixels of the faces that are made."""
+    """Side of the output faces in pixels."""
     factor: Literal[8, 16, 32, 64] = 64
-    """How many times the input is enlarged."""
+    """Factor by which the input is enlarged."""
     channels: Positive = 64
     """Channels of the warping and synthesis modules."""
     residual_blocks: Positive = 4
     """Residual blocks of the warping and synthesis modules."""
     refinement_channels: Positive = 512
-    """Most channels of a layer of the refinement modules."""
+    """Maximum number of channels of a layer of the refinement modules."""
     channel_multiplier: Positive = 2
-    """Factor of the channels of the refinement modules from a side of 64 pixels on."""
+    """Factor of the number of channels of the refinement modules at sides of 64 pixels and more."""
     style_dim: Positive = 512
-    """Numbers in a style code of the refinement modules."""
+    """Length of the style codes of the refinement modules."""
     critic_channels: Positive = 64
     """Channels of the first layer of a critic."""
     reference: bool = True
@@ -82,16 +82,16 @@ class Shape:
 
     @property
     def blocks(self) -> int:
-        """N."""
+        """N, the number of blocks."""
         return self.factor.bit_length() - 1
 
     @property
     def small_px(self) -> int:
-        """L."""
+        """L, the side of the input in pixels."""
         return self.size_px // self.factor
 
     def side_px(self, number: int) -> int:
-        """The side of what block `number` makes."""
+        """The side of the output of block `number`."""
         return self.small_px << number
 
 
@@ -100,19 +100,19 @@ class Shape:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The weights of what is minimised. Only alpha, that of eq. 4, is the paper's; eq. 6 has none, so they are 1.
+    """The weights of the loss terms. Only alpha of eq. 4 is the paper's; eq. 6 has no weights, so they are 1.
 
-    A weight of 0 leaves a term out, and what it needs. The perceptual term is of AlexNet's relu5 (choice), which wants
+    A weight of 0 leaves a term out, and what it needs. The perceptual term uses AlexNet's relu5 (choice), which needs
     at least 32 px. identity_from_px: choice. penalty: Gulrajani et al. 2017.
-    refined_from: what the first stage's "resized LR image" is enlarged from: the truth at `half` the block's side
-    (choice), or the `input`, x, which is blurred more from block to block; modules that have learnt that sharpen in a
-    chain what is sharp already.
+    refined_from: the source of the first stage's "resized LR image": the truth at `half` the block's side (choice), or
+    the `input`, x, which is blurrier from block to block; modules trained on that sharpen too much in a chain, as their
+    input is already sharp.
     """
 
     synthesis_adversarial: Weight = 0.1
     """Weight of the adversarial term of the synthesis modules, eq. 4."""
     reconstruction: Weight = 1.0
-    """Weight of the absolute difference of pixels in the refinement modules, eq. 7."""
+    """Weight of the L1 difference of pixels in the refinement modules, eq. 7."""
     perceptual: Weight = 1.0
     """Weight of the perceptual term by AlexNet in blocks of at least 32 pixels, eq. 8; 0 leaves it out."""
     identity: Weight = 1.0
@@ -122,10 +122,10 @@ class LossWeights:
     penalty: Weight = 10.0
     """Weight of the gradient penalty of the critics."""
     identity_from_px: Positive = 64
-    """Least side in pixels of a block whose faces are embedded for the identity term."""
+    """Smallest side in pixels of a block that has the identity term."""
     refined_from: Literal["half", "input"] = "half"
-    """What a refinement module learns to enlarge: the truth at half the side, or the whole model's input, which is
-    blurrier."""
+    """Input of a refinement module in training, which it enlarges: the truth at half the side, or the whole model's
+    input, which is blurrier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class RpfLosses:
 
     networks: Networks
     model: "Rpf"
-    masks: BatchMasks | None  # None: all of an image counts
+    masks: BatchMasks | None  # None: the whole image counts
     perceptual: Perceptual | None
     embedder: IdentityEmbedder | None
 
@@ -144,7 +144,7 @@ class RpfLosses:
         return {"aligned": (aligned - reduced(self._warped(batch), side_px)).abs().mean()}  # eq. 3
 
     def synthesis(self, number: int, batch: DeviceBatch) -> Terms:
-        """Eq. 4; the mask of eq. 5 is the truth's (choice: it is called m there, and m_y in the adversarial loss)."""
+        """Eq. 4; the mask of eq. 5 is the truth's (choice: it is m there, but m_y in the adversarial loss)."""
         made, truth = self._synthesised(number, batch)
         terms = {"masked": (made - truth).abs().mean()}  # eq. 5
         if weight := self.model.losses.synthesis_adversarial:
@@ -188,15 +188,15 @@ class RpfLosses:
         return terms
 
     def _believed(self, critic: str, made: Tensor) -> Tensor:
-        """The Wasserstein loss, in units of the other terms: of root mean squares, not of sums over an image.
+        """The generator's Wasserstein loss, divided by the root of the number of elements, to match the other terms.
 
-        Choice. The slope of a critic is 1, and that of a mean over n elements sqrt(1 / n): without the division
-        adversarial terms of the paper's weights would outweigh all others, the more so the larger the image.
+        Choice. The slope of a critic is 1, and that of a mean over n elements sqrt(1 / n): without the division the
+        adversarial terms would outweigh all others at the paper's weights, more so for larger images.
         """
         return wasserstein_generator(self.networks[critic](made)) / math.sqrt(made[0].numel())
 
     def _refined(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
-        """What a refinement module alone makes of a bicubic image, and the truth y^(n): section IV.B, first stage."""
+        """A refinement module's output for a bicubic image, and the truth y^(n): section IV.B, first stage."""
         side_px = self.model.shape.side_px(number)
         if number == 1 or self.model.losses.refined_from == "input":
             image = self.model.small(restorer_input(batch))
@@ -246,7 +246,7 @@ class RpfLosses:
 
 
 def phases_of(stage: TrainingStage, losses: RpfLosses) -> list[Phase]:
-    """A training stage's module, and before it its critic, in float32, both once a step (choice)."""
+    """The phases of a training stage: its critic, in float32, then its module, each once per step (choice)."""
     learns = {"warping": losses.warping, "synthesis": losses.synthesis, "refinement": losses.refinement}
     judges = {"synthesis": losses.synthesis_critic, "refinement": losses.refinement_critic}
 
@@ -273,22 +273,23 @@ class Pretrained:
     """Where pretrained networks come from: a path, `cache`, `download` or `random`."""
 
     refinement: str = ""
-    """What the refinement modules start from: the folder or a checkpoint of a run that trained them, or `random`;
-    empty is `random` too, unless the stage `reference` is trained alone."""
+    """Initial weights of the refinement modules: the folder or a checkpoint of a run that trained them, or `random`;
+    empty means `random` too, but is not allowed if the stage `reference` is trained alone."""
     perceptual: str = "cache"
-    """Weights of AlexNet under the perceptual term: a file, `cache`, `download` or `random`."""
+    """Weights of AlexNet for the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
-    """Embedder of the identity term and of validation, as that of the shards; empty leaves both out."""
+    """Embedder of the identity term and of validation, the same as that of the shards; empty leaves both out."""
     parsing: str = ""
-    """Weights of the network that finds non-facial regions where samples hold no masks: a file, `cache` or
-    `download`; empty takes the hull of the landmarks."""
+    """Weights of the face parser that finds non-facial regions if samples have no masks: a file, `cache` or
+    `download`; empty uses the hull of the landmarks."""
 
 
 @dataclass(frozen=True)
 class Rpf:
-    """All settings of RPF. Every module and critic has an Adam of its own.
+    """All settings of RPF. Every module and critic has its own Adam.
 
-    The paper gives the rate alone. Choices: a module's betas are Adam's defaults, a critic's those of Gulrajani et al.
+    The paper only gives the learning rate. Choices: a module's betas are Adam's defaults, a critic's those of Gulrajani
+    et al.
     """
 
     shape: Shape = Shape()
@@ -302,12 +303,12 @@ class Rpf:
 
     @property
     def size_px(self) -> int:
-        """Side of the faces that are made."""
+        """Side of the output faces."""
         return self.shape.size_px
 
     @property
     def identity(self) -> str:
-        """No embedding goes into the networks."""
+        """Empty: the networks take no embedding."""
         return ""
 
     @property
@@ -316,7 +317,7 @@ class Rpf:
 
     @property
     def training_stages(self) -> tuple[TrainingStage, ...]:
-        """Who learns when."""
+        """Which module learns in which steps."""
         return training_stages(self.schedule, self.shape.blocks)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -348,9 +349,9 @@ class Rpf:
         return before_enlargement(seen.degraded, self.shape.small_px)
 
     def reference(self, seen: RestorerInput, mask: Callable[[], Tensor] | None) -> Tensor | None:
-        """The masked reference (eq. 1), or what stands for it in table 2; None where samples have none.
+        """The masked reference (eq. 1), or its replacement in the ablation of table 2; None if samples have none.
 
-        mask: gives its mask (B, 1, H, W) if it is asked for; None leaves the reference as it is.
+        mask: returns its mask (B, 1, H, W), called only if needed; None leaves the reference unmasked.
         """
         if not self.shape.reference:
             return enlarged(self.small(seen), self.size_px)
@@ -363,7 +364,7 @@ class Rpf:
         return run_blocks(networks, self.shape.blocks, self.small(seen), self._masked(seen))
 
     def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
-        """The bicubic input and, of the last block, what figure 7 shows."""
+        """The bicubic input and, from the last block, the images of figure 7."""
         reference, last = self._masked(seen), self.shape.blocks
         small = self.small(seen)
         shown = {"bicubic": enlarged(small, self.size_px)}
@@ -406,7 +407,7 @@ class Rpf:
             check=embedding_check(identity if embedder else None),
         )
 
-    # What must fit, and what is loaded.
+    # Checks of the settings, and loading.
 
     def _check(self) -> None:
         stages, shape, trained = self.schedule.stages, self.shape, self.training_stages
@@ -434,7 +435,7 @@ class Rpf:
         ]
 
     def _start(self, networks: Networks) -> list[str]:
-        """Fill the refinement modules with those of another run, which one without a stage of theirs must name."""
+        """Load the refinement modules of another run, required if this run does not train them; returns notes."""
         place, alone = self.weights.refinement, "refinement" not in self.schedule.stages
         if not place:
             if alone:
@@ -467,7 +468,7 @@ def _face_mask(setting: str, device: torch.device) -> FaceMask:
 
 
 def _paper(factor: Literal[8, 16, 32, 64]) -> Rpf:
-    """1024 px; as many steps as the schedule has for the factor's blocks."""
+    """The preset of a factor at 1024 px, with all steps of its schedule."""
     shape = Shape(factor=factor)
     steps = training_stages(Schedule(), shape.blocks)[-1].end_step
     return Rpf(shape=shape, data=Data(batch_size=1, degradation=bicubic_by(factor)), loop=Loop(steps=steps))

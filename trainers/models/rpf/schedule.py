@@ -11,9 +11,9 @@ Stage = Literal["refinement", "reference"]
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """One module learns, in the steps after the one and up to the other; all else is frozen meanwhile.
+    """One module learns, in the steps after `start_step` up to `end_step`; all other modules are frozen.
 
-    samples: what of a sample it sees: `single` faces, degraded and true, or `pairs` with a reference.
+    samples: what it trains on: `single` faces, degraded and true, or `pairs` with a reference.
     """
 
     module: Module
@@ -24,7 +24,7 @@ class TrainingStage:
 
     @property
     def steps(self) -> int:
-        """How many steps it learns."""
+        """The number of steps in which it learns."""
         return self.end_step - self.start_step
 
     @property
@@ -34,23 +34,23 @@ class TrainingStage:
 
     @property
     def critic(self) -> str | None:
-        """The network that judges it meanwhile, and learns in the same steps; a warping module has none."""
+        """The name of its critic, which learns in the same steps; None for a warping module."""
         return None if self.module == "warping" else f"{self.module}_critic_{self.block}"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of each module, and which stages a run has.
+    """Steps of each module, and the stages of a run.
 
-    The paper's five epochs are of 70,000 single faces and of 27,291 pairs, each a step. `reference` alone starts from
-    `weights.refinement`.
+    The paper trains five epochs, on 70,000 single faces and on 27,291 pairs, one step each. The stage `reference` alone
+    starts from `weights.refinement`.
     """
 
     stages: tuple[Stage, ...] = ("refinement", "reference")
-    """What a run trains: the refinement modules on single faces, the modules that see a reference, or both in
-    turn."""
+    """Stages of the run: `refinement` trains the refinement modules on single faces, `reference` the modules that use
+    a reference."""
     refinement_steps: Positive = 350_000
-    """Steps of all refinement modules, which learn at the same time."""
+    """Steps of all refinement modules, which are trained at the same time."""
     warping_steps: Positive = 136_455
     """Steps of the warping module of each block."""
     synthesis_steps: Positive = 136_455
@@ -60,8 +60,8 @@ class Schedule:
 def training_stages(schedule: Schedule, blocks: int) -> tuple[TrainingStage, ...]:
     """The paper's schedule as data.
 
-    First all refinement modules, each on its own and in the same steps (choice: none depends on another, and so a batch
-    is read once for all). Then, from the coarsest block to the finest, warping, and after it synthesis.
+    First all refinement modules, independently but in the same steps (choice: none depends on another, so each batch is
+    read only once). Then, from the coarsest block to the finest, warping, and after it synthesis.
     """
     stages: list[TrainingStage] = []
     begin = 0

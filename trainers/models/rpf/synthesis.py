@@ -10,8 +10,8 @@ from facerefs.trainers.networks.blocks import ResidualBlock, convolution
 class SynthesisModule(nn.Module):
     """The synthesised image (B, 3, S, S), float32, by residual blocks over image and aligned reference (figure 5).
 
-    Choice: the last convolution, 0 at first, adds to the bicubic image. Eq. 5 asks for nothing outside the face, and so
-    the image stays there about as it was; and a module that has not learnt yet passes on the bicubic image alone.
+    Choice: the output of the last convolution, 0 at first, is added to the bicubic image. Eq. 5 has no term outside the
+    face, so there the image hardly changes; and an untrained module returns the bicubic image.
     """
 
     def __init__(self, channels: int, residual_blocks: int) -> None:

@@ -1,4 +1,4 @@
-"""RPF's warping module (section III.B.1, figure 4): how a reference has to move to lie on an image."""
+"""RPF's warping module (section III.B.1, figure 4): the motion field that aligns a reference with an image."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ _SMALLEST_PX = 8
 
 
 class Joined(nn.Module):
-    """An image of half the side, doubled, beside a reference: (B, 3, S / 2, S / 2), (B, 3, S, S) -> (B, C, S, S).
+    """Joint features of an image, enlarged by 2, and a reference: (B, 3, S / 2, S / 2), (B, 3, S, S) -> (B, C, S, S).
 
-    A convolution of its own for the reference is figure 5's; that figure 4 has it too, and that one more convolution
-    brings both to C channels, are choices.
+    The separate convolution for the reference is from figure 5. Choices: it is used for figure 4 too, and one more
+    convolution reduces both to C channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -30,8 +30,8 @@ class Joined(nn.Module):
 class Warping(nn.Module):
     """The motion field u (B, 2, S, S) in pixels, float32, by a U-Net down to 8 x 8 (figure 4).
 
-    Where S is 8 or less there is nothing to go down to. Choices: features of the way down are concatenated to those of
-    the way up, as in U-Net; the last convolution is 0 at first, so that learning starts from no motion.
+    If S is 8 or less, there is no down-sampling. Choices: features of the encoder are concatenated to those of the
+    decoder, as in U-Net; the last convolution is 0 at first, so that training starts with no motion.
     """
 
     def __init__(self, side_px: int, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""StyleGAN2's discriminator: residual blocks with blurred halving, and the deviation within the minibatch."""
+"""StyleGAN2's discriminator: residual blocks with blurred downsampling, and the minibatch standard deviation."""
 
 import math
 
@@ -13,7 +13,7 @@ HALF_POWER = 1 / math.sqrt(2)  # the sum of two branches has the variance of one
 
 
 class Block(nn.Module):
-    """(B, in, H, W) to (B, out, H / 2, W / 2)."""
+    """A residual block, (B, in, H, W) to (B, out, H / 2, W / 2)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Block(nn.Module):
         self.skip = EqualConv2d(in_channels, out_channels, 1, bias=False, gain=HALF_POWER)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Both branches, added."""
+        """The sum of both branches."""
         halved: Tensor = self.second(self.first(features))
         skipped: Tensor = self.skip(self.halve(features))
         return halved + skipped
@@ -32,8 +32,8 @@ class Block(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, 3, size_px, size_px) in [-1, 1] to logits (B, 1): the higher, the more real. Its end is in float32.
 
-    stddev_group: over how many images the deviation is taken (4 in the paper); 1 turns it off. Its channel stays, so
-    that weights fit, and is then constant.
+    stddev_group: number of images over which the standard deviation is taken (4 in the paper); 1 turns it off. Its
+    channel is then constant, but remains, so that weights fit.
     Raises ValueError if size_px is no power of two from 8 to 1024 or a width is missing.
     """
 
@@ -66,10 +66,10 @@ class Discriminator(nn.Module):
 
 
 def freeze_first(discriminator: Discriminator, layers: int) -> None:
-    """FreezeD (Mo et al., "Freeze the discriminator", 2020): its first convolutions ask for no gradients any more.
+    """Freeze the first `layers` convolutions: FreezeD (Mo et al., "Freeze the discriminator", 2020).
 
-    They are counted from the input on: from_rgb, and two of each block. The 1 x 1 convolution that skips a block is
-    frozen with the block's second (choice: it is not counted). Raises ValueError if there are not so many.
+    They are counted from the input on: from_rgb, and two of each block. The 1 x 1 convolution of a block's skip is
+    frozen with the block's second (choice: it is not counted). Raises ValueError if there are fewer.
     """
     convs: list[list[nn.Module]] = [[discriminator.from_rgb]]
     for block in discriminator.blocks.values():
@@ -85,10 +85,10 @@ def freeze_first(discriminator: Discriminator, layers: int) -> None:
 
 
 def minibatch_deviation(features: Tensor, group: int) -> Tensor:
-    """One channel (B, 1, H, W) that tells how much images differ: the mean of the deviations within each group.
+    """The minibatch standard deviation (B, 1, H, W): the mean of the standard deviations within each group.
 
     Karras et al., "Progressive growing of GANs", 2018, section 3. Image i is in group i mod (B / group), as in the
-    authors' code. Where `group` does not divide B, the largest number below it that does is taken (choice).
+    authors' code. If `group` does not divide B, the largest smaller number that does is used (choice).
     """
     batch, _, height, width = features.shape
     size = next(number for number in range(min(group, batch), 0, -1) if batch % number == 0)

@@ -1,4 +1,4 @@
-"""An encoder of images into features at each resolution, halved as StyleGAN2's discriminator halves."""
+"""An encoder of images into features at each resolution, with the downsampling of StyleGAN2's discriminator."""
 
 from torch import Tensor, nn
 
@@ -9,8 +9,8 @@ from facerefs.trainers.networks.stylegan2.widths import Widths
 class Encoder(nn.Module):
     """Images (B, in_channels, S, S) to features (B, channels[side], side, side) by side, from S down to the smallest.
 
-    channels: of S and of each of its halves that is wanted. A 1 x 1 convolution takes in the colours; then blurred
-    3 x 3 convolutions of stride 2.
+    channels: by side, for S and its halves down to the smallest. A 1 x 1 convolution reads the colours; blurred 3 x 3
+    convolutions of stride 2 follow.
     """
 
     def __init__(self, channels: Widths, in_channels: int = 3) -> None:

@@ -17,7 +17,7 @@ Beside: TypeAlias = dict[int, Tensor]
 
 
 class Mapping(nn.Module):
-    """Latents to styles: normalisation, then linear layers that learn more slowly than the rest. In float32."""
+    """Latents to styles: normalisation, then linear layers with a lower learning rate than the rest. In float32."""
 
     def __init__(self, style_dim: int, layers: int, lr_multiplier: float) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Mapping(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(..., S) of N(0, 1) to styles (..., S)."""
+        """Styles (..., S) of latents (..., S) from N(0, 1)."""
         with torch.autocast(latents.device.type, enabled=False):
             styles = latents.float()
             styles = styles * torch.rsqrt(styles.square().mean(-1, keepdim=True) + EPSILON)
@@ -37,7 +37,7 @@ class Mapping(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: one convolution at the first, else two, of which the first doubles the size; then its colours."""
+    """One resolution: one convolution at the first, else two, of which the first doubles the size; then RGB output."""
 
     def __init__(
         self, in_channels: int, out_channels: int, style_dim: int, first: bool, beside: int = 0
@@ -69,10 +69,10 @@ class Block(nn.Module):
 class SynthesisNetwork(nn.Module):
     """Styles to images; `blocks` by the resolution's name, such as `8`.
 
-    channels: by resolution, each twice the one before; the paper's begin at 4 px. learned_start: whether the features
-    that the first block takes are learned, as in the paper, or given with each call, as by a U-Net's encoder.
-    beside: how many channels, by resolution, are given with each call in place of noise, see `StyledConv`; all that
-    follows takes so many channels more. None: noise, as in the paper.
+    channels: by resolution, each twice the one before; in the paper they start at 4 px. learned_start: whether the
+    input features of the first block are learned, as in the paper, or passed to each call, for example from a U-Net's
+    encoder. beside: number of channels, by resolution, of features passed to each call instead of noise, see
+    `StyledConv`; the following layers have that many more input channels. None: noise, as in the paper.
     """
 
     def __init__(
@@ -110,9 +110,10 @@ class SynthesisNetwork(nn.Module):
 
         L is `layers`: the convolutions in their order and then the last colours; the colours of a resolution share
         their style with the next one's first convolution. fuse: called with the resolution and the features
-        (B, C, h, w) after the first convolution of each resolution, gives those that go on. start: the first block's
-        features (B, C, h, w), if they are not learned. beside: features (B, beside, h, w) by resolution, if they stand
-        in the place of noise; `noise` does not matter then. Raises ValueError where these do not fit the network.
+        (B, C, h, w) after the first convolution of each resolution, returns the features to continue with. start: the
+        first block's features (B, C, h, w), if they are not learned. beside: features (B, beside, h, w) by resolution,
+        if the network takes them instead of noise; `noise` is then ignored. Raises ValueError if these do not fit the
+        network.
         """
         each = styles[:, None].expand(-1, self.layers, -1) if styles.ndim == 2 else styles
         if each.shape[1] != self.layers:
@@ -158,14 +159,14 @@ class Generator(nn.Module):
 
     @property
     def layers(self) -> int:
-        """How many layers take a style of their own: 2 log2(size_px) - 2."""
+        """The number of layers with their own style: 2 log2(size_px) - 2."""
         return self.synthesis.layers
 
     def without_beside(self) -> "Generator":
-        """A freshly drawn one of the same sizes that takes noise."""
+        """A newly initialised generator of the same sizes that takes noise."""
         return Generator(self.size_px, self._channels, self.style_dim, len(self.mapping.layers))
 
     def forward(self, latents: Tensor, noise: Noise = "random", beside: Beside | None = None) -> Tensor:
-        """Images (B, 3, H, W) of latents (B, S), or (B, L, S), one for each layer. Else as `SynthesisNetwork`."""
+        """Images (B, 3, H, W) of latents (B, S), or (B, L, S), one for each layer. Otherwise as `SynthesisNetwork`."""
         image: Tensor = self.synthesis(self.mapping(latents), noise, beside=beside)
         return image

@@ -1,6 +1,6 @@
 """The layers of StyleGAN2: weights scaled at run time, and convolutions modulated by a style.
 
-Weights are drawn from N(0, 1) and scaled by He's constant as they are used ("equalised learning rate", Karras et al.,
+Weights are drawn from N(0, 1) and scaled by He's constant when used ("equalised learning rate", Karras et al.,
 2018). The activation is LeakyReLU of slope 0.2 times sqrt 2; as it is homogeneous, the gain is moved into weights and
 bias, which saves a pass over the features.
 """
@@ -19,9 +19,10 @@ EPSILON = 1e-8
 
 
 class EqualLinear(nn.Module):
-    """(..., in) to (..., out).
+    """A linear layer, (..., in) to (..., out).
 
-    bias_start: what the bias is at first. lr_multiplier: of the learning rate of this layer. activate: as above.
+    bias_start: initial bias. lr_multiplier: factor of this layer's learning rate. activate: whether the activation
+    described above follows.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class EqualLinear(nn.Module):
         self.weight_gain = self.bias_gain / math.sqrt(in_features)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The linear map, activated if asked for."""
+        """The linear map, activated if `activate` is set."""
         out = linear(features, self.weight * self.weight_gain, self.bias * self.bias_gain)
         return leaky_relu(out, SLOPE) if self.activate else out
 
 
 class EqualConv2d(nn.Module):
-    """(B, in, H, W) to (B, out, H / stride, W / stride); `gain` multiplies what comes out.
+    """A convolution, (B, in, H, W) to (B, out, H / stride, W / stride); `gain` multiplies the output.
 
     padding: zeros on each side; None keeps the size at a stride of 1.
     """
@@ -71,7 +72,7 @@ class EqualConv2d(nn.Module):
         self.weight_gain = self.bias_gain / math.sqrt(in_channels * kernel_size**2)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The convolution, activated if asked for."""
+        """The convolution, activated if `activate` is set."""
         bias = None if self.bias is None else self.bias * self.bias_gain
         out = conv2d(features, self.weight * self.weight_gain, bias, self.stride, self.padding)
         return leaky_relu(out, SLOPE) if self.activate else out
@@ -86,7 +87,7 @@ class DownConv(nn.Module):
         self.conv = EqualConv2d(in_channels, out_channels, 3, stride=2, padding=0, activate=True, gain=gain)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Half as high and wide."""
+        """Features (B, out, H / 2, W / 2)."""
         halved: Tensor = self.conv(self.blur(features))
         return halved
 
@@ -94,9 +95,9 @@ class DownConv(nn.Module):
 class ModulatedConv2d(nn.Module):
     """A convolution whose input channels are scaled by a style, and whose output is demodulated (eq. 1 and 3).
 
-    The features are scaled before and after one convolution that all samples share: the same function as weights of
-    each sample's own in a grouped convolution, but without a copy of the weights for each sample, and it differentiates
-    twice at the cost of an ordinary convolution. Demodulation is in float32 whatever the precision of the features.
+    The features are scaled before and after one convolution that all samples share. This is the same function as a
+    grouped convolution with separate weights for each sample, but without a copy of the weights for each sample, and
+    second derivatives cost as much as for an ordinary convolution. Demodulation is always in float32.
     upsample: doubles height and width, by a transposed convolution and a blur.
     """
 
@@ -122,7 +123,7 @@ class ModulatedConv2d(nn.Module):
         return torch.addcmul(bias[:, None, None], out, demodulation[:, :, None, None])
 
     def _scales(self, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the input channels (B, in), and of the output channels (B, out)."""
+        """The scales of the input channels (B, in), and of the output channels (B, out)."""
         with torch.autocast(style.device.type, enabled=False):
             scale = self.affine(style.float()) * self.weight_gain
             power = scale.square() @ self.weight.float().square().sum((2, 3)).t()
@@ -132,10 +133,10 @@ class ModulatedConv2d(nn.Module):
 class StyledConv(nn.Module):
     """A modulated 3 x 3 convolution, noise of a learned strength (0 at first), bias and activation.
 
-    beside: channels of features that stand in the place of noise. They are concatenated to the convolution's output,
-    times the learned strength, and get a bias and the activation too: Yang et al., "GAN prior embedded network for
-    blind face restoration in the wild", 2021. Their strength is 1 at first (choice), so that layers that do not look
-    at them yet can learn to.
+    beside: channels of features that are used instead of noise. They are multiplied by the learned strength,
+    concatenated to the convolution's output, and get a bias and the activation too: Yang et al., "GAN prior embedded
+    network for blind face restoration in the wild", 2021. Their strength is 1 at first (choice), so that layers that
+    do not use them yet can learn to.
     """
 
     def __init__(
@@ -167,7 +168,7 @@ class StyledConv(nn.Module):
 class ToRGB(nn.Module):
     """A modulated 1 x 1 convolution to colours, without demodulation.
 
-    With three outputs, weights of each sample's own are cheaper than scaled features: it is one batched product.
+    With three outputs, separate weights for each sample are cheaper than scaled features: one batched matrix product.
     """
 
     def __init__(self, in_channels: int, style_dim: int) -> None:

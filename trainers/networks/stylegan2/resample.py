@@ -14,7 +14,7 @@ TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
 class BlurFilter(nn.Module):
-    """Blurs (B, C, H, W) to (B, C, H + 2 padding - 3, W + 2 padding - 3), zeros around."""
+    """Blurs (B, C, H, W) to (B, C, H + 2 padding - 3, W + 2 padding - 3), with zero padding."""
 
     kernel: Tensor
 
@@ -29,7 +29,7 @@ class BlurFilter(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halves (B, C, H, W), which are even: blur, then every other pixel; only those are computed."""
+    """Halves (B, C, H, W), H and W even: blur, then every other pixel; only those are computed."""
 
     kernel: Tensor
 
@@ -62,9 +62,9 @@ def _kernel(gain: float) -> Tensor:
 
 
 class _Filter(torch.autograd.Function):
-    """A depthwise convolution with a fixed symmetric kernel, of which every derivative is of its own kind.
+    """A depthwise convolution with a fixed symmetric kernel; its derivatives are convolutions of the same kind.
 
-    torch's own second derivative would work out the kernel's gradient too, channel by channel, and its first one would
+    torch's own second derivative would also compute the kernel's gradient, channel by channel, and its first one would
     keep the features in memory.
     """
 

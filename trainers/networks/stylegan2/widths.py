@@ -1,4 +1,4 @@
-"""How many channels StyleGAN2 has at each resolution."""
+"""The number of channels of StyleGAN2 at each resolution."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -12,7 +12,7 @@ def widths(size_px: int, multiplier: float = 2, most: int = 512) -> dict[int, in
     """Channels at 4, 8, ... size_px; a multiplier of 2 is the paper's config F, 1 its config E.
 
     Halved from one resolution to the next, but never more than `most`: with 2, 512 up to 64 px, 256 at 128 px.
-    Raises ValueError if size_px is no power of two from 8 to 1024, or if nothing is left of the channels.
+    Raises ValueError if size_px is no power of two from 8 to 1024, or if a resolution would have no channels.
     """
     channels = {side: min(most, int(multiplier * 16384 / side)) for side in resolutions(size_px)}
     if min(channels.values()) < 1:
@@ -32,7 +32,7 @@ def resolutions(size_px: int) -> list[int]:
 
 
 def checked(size_px: int, channels: Widths) -> dict[int, int]:
-    """The channels of 4 to size_px alone. Raises ValueError if one is missing or not positive."""
+    """The channels of 4 to size_px only. Raises ValueError if one is missing or not positive."""
     sides = resolutions(size_px)
     bad = [side for side in sides if channels.get(side, 0) < 1]
     if bad:
