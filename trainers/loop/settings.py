@@ -62,7 +62,7 @@ class Data:
     flip_chance: Share = 0.5
     """Probability that a sample is mirrored, from 0 to 1."""
     sampling: Literal["sample", "identity"] = "sample"
-    """`sample` draws each sample equally often, `identity` each person."""
+    """How samples are drawn: `sample` draws each sample equally often, `identity` each person."""
     workers: Annotated[int, Ge(0)] = 2
     """Worker processes that read and prepare samples, for each training process; 0: the training process does it."""
     validation_split: Literal["val", "test", "train"] = "val"

@@ -66,7 +66,7 @@ def test_one_photo_of_each_person_is_refused_before_anything_is_analysed(
     for name in ("ann", "bob"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").write_bytes(b"no photo")
-    with pytest.raises(UserError, match="has one photo of each person: give each several"):
+    with pytest.raises(UserError, match="has one photo of each person: give several of each"):
         calibrate_command(str(tmp_path), None, SETTINGS, None)
 
 

@@ -132,7 +132,7 @@ def test_the_yaml_of_a_build_is_read_back_as_the_defaults(
     assert read_config(tmp_path / "c.yaml") == Config()
     assert yaml.safe_load((tmp_path / "c.yaml").read_text()) == to_tree(Config())
     assert (
-        "  # Side of the aligned crops in pixels. (512 or 1024)\n  crop_size: 512\n"
+        "  # Side length of the aligned crops in pixels. (512 or 1024)\n  crop_size: 512\n"
         in (tmp_path / "c.yaml").read_text()
     )
 
@@ -163,7 +163,9 @@ def test_a_section_alone_and_one_setting_alone(capsys: pytest.CaptureFixture[str
     assert "analyse." not in said
     settings_command(["analyse.crop_size"], None, "table")
     said = capsys.readouterr().out
-    assert re.search(r"analyse\.crop_size +512 or 1024 +512 +Side of the aligned crops in pixels\.", said)
+    assert re.search(
+        r"analyse\.crop_size +512 or 1024 +512 +Side length of the aligned crops in pixels\.", said
+    )
     assert "analyse.niqe" not in said
     settings_command(["train", "refine", "losses"], None, "yaml")
     assert set(yaml.safe_load(capsys.readouterr().out)) == {"losses"}
