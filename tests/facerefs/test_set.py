@@ -1,5 +1,8 @@
 """A training set opened and streamed through `import facerefs`."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,8 @@ import torch
 
 import facerefs
 from tests.pipeline.small_set import SIZE_PX, make_set
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +60,25 @@ def test_batches_go_on_from_a_state(folder: Path) -> None:
 def test_a_split_is_streamed_alone(folder: Path) -> None:
     with pytest.raises(facerefs.StreamError, match="has no samples of split 'nothing'"):
         facerefs.stream(folder, 2, facerefs.FacePreparation(size_px=SIZE_PX), split="nothing", workers=0)
+
+
+def test_a_script_that_drops_its_stream_ends(folder: Path, tmp_path: Path) -> None:
+    """The workers ignore SIGTERM, and Python waits for its children: they must be gone before that."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import facerefs\n"
+        "if __name__ == '__main__':\n"
+        f"    drawn = facerefs.FacePreparation(size_px={SIZE_PX}, degradation='rdfr')\n"
+        f"    print(next(facerefs.stream({str(folder)!r}, 2, drawn, workers=1)).target.shape)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"[2, 3, {SIZE_PX}, {SIZE_PX}]" in done.stdout

@@ -85,3 +85,40 @@ def test_a_sigterm_to_all_processes_does_not_take_the_workers_from_a_reader_that
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "still here\n"), done.stderr
+
+
+STRAY = """
+import signal, time
+from multiprocessing import get_context
+from facerefs.trainers.stream.workers.workers import _TimeoutIterator
+
+def work(ready):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ready.set()
+    time.sleep(600)
+
+class Loaded:
+    def __init__(self, workers):
+        self._workers = workers
+    def __iter__(self):
+        return self
+    def __next__(self):
+        return 1
+
+if __name__ == "__main__":
+    context = get_context("spawn")
+    ready = context.Event()
+    worker = context.Process(target=work, args=(ready,), daemon=True)
+    worker.start()
+    ready.wait(60)
+    print(next(_TimeoutIterator(Loaded([worker]), 1.0)))  # which is dropped here, and the worker with it
+"""
+
+
+def test_python_ends_though_a_worker_outlived_its_dropped_stream(tmp_path: Path) -> None:
+    """As happens if a thread still waits for a batch: the worker ignores SIGTERM, and Python waits for its children."""
+    (tmp_path / "stray.py").write_text(STRAY)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, str(tmp_path / "stray.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr

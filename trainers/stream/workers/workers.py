@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from pickle import PicklingError  # only to catch it; nothing is unpickled here
 from typing import Any, TypeVar
@@ -89,7 +90,8 @@ class _TimeoutIterator(Iterator[B]):
     def __init__(self, loaded: Iterator[B], timeout_s: float) -> None:
         self._loaded = loaded
         self._timeout_s = timeout_s
-        atexit.register(_close_if_there, weakref.ref(self))
+        processes = [weakref.ref(process) for process in getattr(loaded, "_workers", ())]
+        atexit.register(_end_at_exit, weakref.ref(self), processes)
 
     def close(self) -> None:
         """End the workers and the iterator."""
@@ -111,10 +113,16 @@ class _TimeoutIterator(Iterator[B]):
                 raise StreamError(sentence) from error.with_traceback(None)
 
 
-def _close_if_there(reference: "weakref.ref[_TimeoutIterator[Any]]") -> None:
-    patient = reference()
-    if patient is not None:
-        patient.close()
+def _end_at_exit(
+    reference: "weakref.ref[_TimeoutIterator[Any]]", processes: "list[weakref.ref[BaseProcess]]"
+) -> None:
+    """End the workers of an iterator, also of one that was dropped while a thread still waited for its batch."""
+    iterator = reference()
+    if iterator is not None:
+        iterator.close()
+    for process in (weak() for weak in processes):
+        if process is not None and process.is_alive():
+            process.kill()  # nothing in them is worth keeping, and they ignore SIGTERM
 
 
 @dataclass(frozen=True)
