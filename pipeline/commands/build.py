@@ -13,7 +13,7 @@ from facerefs.pipeline.build.folder import check_not_foreign
 from facerefs.pipeline.config.config import ENGINES, read_config
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
-from facerefs.pipeline.report.report import write_report
+from facerefs.pipeline.report.report import REPORT_FILE, write_report
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import locked
@@ -69,7 +69,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             console.print("stopped     nothing is lost: the same command continues", highlight=False)
             raise
         write_report(storage)
-        console.print(f"report      {out / 'report.html'}", highlight=False)
+        console.print(f"report      {out / REPORT_FILE}", highlight=False)
 
 
 def _shortcuts(options: BuildOptions) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from facerefs.pipeline.build.folder import open_build
-from facerefs.pipeline.report.report import write_report
+from facerefs.pipeline.report.report import REPORT_FILE, write_report
 from facerefs.pipeline.storage.lock import locked
 
 
@@ -14,4 +14,4 @@ def report_command(folder: Path) -> None:
     storage = open_build(folder)
     with locked(folder):
         write_report(storage)
-    Console(soft_wrap=True, markup=False).print(f"report      {folder / 'report.html'}", highlight=False)
+    Console(soft_wrap=True, markup=False).print(f"report      {folder / REPORT_FILE}", highlight=False)
