@@ -90,6 +90,8 @@ IMAGES = pa.schema(
         ("phash", pa.uint64()),
         ("phash_mirror", pa.uint64()),  # of the mirror image
         ("detail_hash", pa.binary(32)),  # 256 bits, to distinguish copies from merely similar photos
+        ("thumbnail", pa.binary(576)),  # grey, 24 x 24, to find the place where similar photos differ
+        ("detail_scale", pa.float32()),  # side of the smallest version with the same detail, as a share of the side
         ("photo", BLOB),
         *_REJECT,
     ]
@@ -106,6 +108,7 @@ DUPLICATES = pa.schema(
         ("kept_label", pa.string()),
         ("kind", pa.string()),  # kept, exact, near, mirror
         ("distance", pa.int32()),  # of the perceptual hash to that of the kept photo, in bits
+        ("certain", pa.bool_()),  # False: it differs from the kept photo in some place, so its faces decide
         ("why", pa.string()),  # why the other one was kept
         ("reject", pa.string()),
     ]

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, groupby
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, loaded
+from facerefs.stages.copies.same_faces import same_faces
 from facerefs.stages.engines.align import align
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
 from facerefs.stages.engines.load import (
@@ -47,11 +49,11 @@ class Analyse:
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": ("key", "id", "photo", "reject"),
-        "duplicates": ("key", "reject"),
+        "duplicates": ("key", "id", "group", "certain", "reject"),
     }
     writes: ClassVar[str] = "faces"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     cpus: ClassVar[float] = 1.0
 
     detector: DetectorEngine = "dlib"
@@ -125,11 +127,30 @@ class Analyse:
             quality.brisque(grey)
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Rows of `FACES` with the crops as PNG bytes. rows: photos with key, id and `photo` as bytes."""
-        photos = rows.select(["key", "id", "photo"]).to_pylist()
-        faces = [face for photo in photos for face in self._faces(photo)]
-        self._embed([face for face in faces if "chip" in face])
-        return pa.Table.from_pylist(faces, schema=loaded(FACES))
+        """Rows of `FACES` with the crops as PNG bytes. rows: photos with key, id and `photo` as bytes.
+
+        With a column `group`, rows of one group follow each other: a photo, whose id is `group`, and its near copies,
+        best first. A copy has rows only if it comes back: if no face of the group was accepted before and one of its
+        own is, or if it is not `certain` and shows other faces than the photos before it.
+        """
+        photos = rows.to_pylist()
+        groups = [list(group) for _, group in groupby(photos, key=lambda row: row.get("group", row["key"]))]
+        faces = [list(self._faces(kept)) for kept, *_ in groups]
+        self._embed([face for of_photo in faces for face in of_photo])
+        for of_group, (_, *copies) in zip(faces, groups, strict=True):
+            for copy in copies:
+                of_group.extend(self._faces_that_come_back(copy, of_group))
+        return pa.Table.from_pylist(list(chain.from_iterable(faces)), schema=loaded(FACES))
+
+    def _faces_that_come_back(self, copy: Row, before: list[Row]) -> list[Row]:
+        """The rows of a near copy, or none if it stays a copy of the photos that have the faces `before`."""
+        if copy["certain"] and _any_accepted(before):
+            return []
+        faces = list(self._faces(copy))
+        self._embed(faces)
+        if not copy["certain"] and not same_faces(faces, before):
+            return faces
+        return faces if _any_accepted(faces) and not _any_accepted(before) else []
 
     @cached_property
     def _models(self) -> _Models:
@@ -196,7 +217,8 @@ class Analyse:
         return face | self._verdict(face)
 
     def _embed(self, faces: list[Row]) -> None:
-        """Replace the chip of each face by its embedding, in one batch."""
+        """Replace the chip of each measured face by its embedding, in one batch."""
+        faces = [face for face in faces if "chip" in face]
         if faces:
             vectors = self._models.embedder.embed_chips([face.pop("chip") for face in faces])
             for face, vector in zip(faces, vectors, strict=True):
@@ -223,6 +245,10 @@ class Analyse:
                 said = "undefined" if value is None else f"{value:.2f}"
                 return _rejected(Reject.LOW_QUALITY, f"{name.upper()} {said}, at most {limit:g}")
         return {}
+
+
+def _any_accepted(faces: list[Row]) -> bool:
+    return any(face.get("reject") is None for face in faces)
 
 
 def _pixels(photo: Row) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,9 @@ from annotated_types import Ge, Le
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import IMAGES, MAX_BLOB_BYTES, loaded
 from facerefs.stages.images.decode import PILLOW_PIXELS, DecodeError, DecodeLimits, decode
+from facerefs.stages.images.detail import detail_scale
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
+from facerefs.stages.images.local_difference import thumbnail
 
 _DETAIL_CHARACTERS = 300
 
@@ -35,12 +37,15 @@ class Crawl:
     }
     writes: ClassVar[str] = "images"
     loads: ClassVar[tuple[str, ...]] = ("photo",)
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     cpus: ClassVar[float] = 1.0
     gpus: ClassVar[float] = 0
 
     def setup(self) -> None:
-        """Nothing to load."""
+        """No models to load."""
+        import cv2
+
+        cv2.setNumThreads(1)  # a worker has one core
 
     def process(self, rows: pa.Table) -> pa.Table:
         """Rows of `IMAGES`. rows: listed photos, with the bytes in `photo` and their location in `photo_at`.
@@ -82,4 +87,6 @@ class Crawl:
             "phash": phash,
             "phash_mirror": phash_mirror,
             "detail_hash": detail_hash(photo.pixels),
+            "thumbnail": thumbnail(photo.pixels),
+            "detail_scale": detail_scale(photo.pixels),
         }

@@ -7,7 +7,7 @@ of those.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,25 +16,32 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Int64s
-from facerefs.stages.copies.duplicates import dropped, duplicates
+from facerefs.stages.copies.duplicates import Match, dropped, duplicates
 from facerefs.stages.copies.pair_overrides import PhotoOverrides, photo_overrides
-from facerefs.stages.images.hashing import MIRRORED_DETAIL
+from facerefs.stages.copies.photo_pairs import PhotoPairs
+from facerefs.stages.images.local_difference import THUMBNAIL_PX, local_difference
 from facerefs.stages.join import left_join
-from facerefs.stages.search.hamming import Hashes, hamming_pairs
+from facerefs.stages.search.hamming import Hashes
 
 _BEST_FIRST = (
+    ("blurrier", "ascending"),
     ("pixels", "descending"),
     ("bytes", "descending"),
     ("labelled", "descending"),
     ("key", "ascending"),
 )
-_MIRRORED = np.frombuffer(MIRRORED_DETAIL, np.uint64)
+_CLEARLY_LESS = 0.8  # share of a copy's real detail; estimates of two copies differ by up to 15 % (measured)
+_MOST_DIFFERENCE = 0.08  # of a copy that differs nowhere, see `local_difference`
 
 
 @dataclass(frozen=True)
 class Dedupe:
     """Group copies of a photo: the perceptual hash finds what may be one, the detail hash tells copies from other
-    photos of one scene.
+    photos of one scene. A copy that differs from the kept photo in some place (a logo, a cut edge, or another person
+    before the same wall) is not `certain`: `analyse` compares the faces.
+
+    Near copies under different labels are left to `compare`, which looks at the faces: a photo is dropped for one of
+    other bytes only if that has its label, or if it has none.
 
     Lines of `overrides` come first: a photo to keep is dropped only for one of the same bytes, a photo to drop is
     always dropped, and of two photos called copies the worse one is dropped.
@@ -49,26 +56,35 @@ class Dedupe:
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": (
             *("key", "id", "width", "height", "bytes"),
-            *("phash", "phash_mirror", "detail_hash", "reject"),
+            *("phash", "phash_mirror", "detail_hash", "thumbnail", "detail_scale", "reject"),
         ),
         "sources": ("key", "label"),
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "duplicates"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Rows of `IMAGES`, labels of `SOURCES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best
         first; then for each that an override drops.
 
-        The order of the input does not matter. The best photo has more pixels, then more bytes, then a label,
-        then the smaller key.
+        The order of the input does not matter. The best photo has no copy with clearly more real detail (an enlarged
+        thumbnail has), more pixels, then more bytes, then a label, then the smaller key.
         """
         labels = tables["sources"].select(["key", "label"])
-        photos = _best_first(left_join(tables["images"], "key", labels, "key"))
+        photos = left_join(tables["images"], "key", labels, "key")
+        photos = photos.filter(pc.is_null(photos.column("reject")))
+        hashes, hash_number = _hashes(photos)
+        near = PhotoPairs.near(hashes, self.max_distance, self.max_detail_distance)
+        photos, hash_number = _best_first(photos, hash_number, near)
         overrides = photo_overrides(tables["overrides"], photos)
-        best, signature, signatures = _signatures(photos, overrides)
-        found = _nearest_kept(_allowed(self._copies(signatures), signature, overrides), len(best))
+        labels_of, label_set = _label_sets(photos)
+        best, signature = _signatures(hash_number, label_set, overrides)
+        pairs = PhotoPairs.joined(
+            block.take(_no_other_label(block, label_set[best], labels_of))
+            for block in near.between_members(hash_number[best])
+        )
+        found = _nearest_kept(_allowed(pairs, signature, overrides), len(best))
         keeper = best[found.better][signature]
         for row in sorted(overrides.copies):  # the better one has a smaller row: its keeper is known
             keeper[row] = keeper[overrides.copies[row][0]]
@@ -76,77 +92,96 @@ class Dedupe:
         rows = np.flatnonzero(copies)
         rows = rows[np.argsort(keeper[rows], kind="stable")]
         how = found.take(signature[rows])
-        listed = duplicates(photos, rows, keeper[rows], how.distance, how.mirrored, overrides)
-        return pa.concat_tables([listed, dropped(photos, overrides)])
-
-    def _copies(self, signatures: Hashes) -> "_Pairs":
-        phash, mirrored, detail = signatures[:, 0], signatures[:, 1], signatures[:, 2:]
-        upright = _Pairs.found(hamming_pairs(phash, phash, self.max_distance), mirrored=False)
-        flipped = _Pairs.found(hamming_pairs(mirrored, phash, self.max_distance), mirrored=True)
-        pairs = upright.followed_by(flipped)
-        pairs = pairs.take(pairs.better < pairs.worse)
-        return pairs.take(pairs.differing_bits(detail) <= self.max_detail_distance)
+        certain = _certain(photos, rows, keeper[rows], how.mirrored)
+        match = Match(keeper[rows], how.distance, how.mirrored, certain)
+        return pa.concat_tables([duplicates(photos, rows, match, overrides), dropped(photos, overrides)])
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Pairs of signatures, numbered best first, and how they match: arrays of one length."""
-
-    better: Int64s
-    worse: Int64s
-    distance: Int64s  # bits between the perceptual hashes
-    mirrored: NDArray[np.bool_]  # the mirror image of the worse one matches the better one
-
-    @classmethod
-    def found(cls, pairs: tuple[Int64s, Int64s, Int64s], mirrored: bool) -> "_Pairs":
-        worse, better, distance = pairs
-        return cls(better, worse, distance, np.full(len(worse), mirrored))
-
-    def followed_by(self, other: "_Pairs") -> "_Pairs":
-        columns = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Pairs(*(np.concatenate(column) for column in columns))
-
-    def take(self, rows: NDArray[Any]) -> "_Pairs":
-        return _Pairs(*(column[rows] for column in vars(self).values()))
-
-    def differing_bits(self, detail: Hashes) -> Int64s:
-        """Bits between the detail hashes of each pair. detail: uint64 (signatures, 4)."""
-        flip = np.where(self.mirrored[:, None], _MIRRORED, np.uint64(0))
-        bits = np.bitwise_count(detail[self.better] ^ detail[self.worse] ^ flip)
-        return np.asarray(bits.sum(axis=1), np.int64)
+def _hashes(photos: pa.Table) -> tuple[Hashes, Int64s]:
+    """The distinct hashes of the photos, as of `PhotoPairs.near`, uint64 (N, 6), and their number by row."""
+    detail = np.frombuffer(b"".join(photos.column("detail_hash").to_pylist()), np.uint64).reshape(-1, 4)
+    hashes = [np.asarray(photos.column(name).to_numpy(), np.uint64) for name in ("phash", "phash_mirror")]
+    distinct, number = np.unique(np.column_stack([*hashes, detail]), axis=0, return_inverse=True)
+    return distinct, np.asarray(number.ravel(), np.int64)
 
 
-def _best_first(images: pa.Table) -> pa.Table:
-    photos = images.filter(pc.is_null(images.column("reject")))
+def _best_first(photos: pa.Table, hash_number: Int64s, near: PhotoPairs) -> tuple[pa.Table, Int64s]:
+    """The photos, with the columns of `_BEST_FIRST` and `detail_px`, and their hash numbers, in that order."""
     pixels = pc.multiply(photos.column("width").cast(pa.int64()), photos.column("height").cast(pa.int64()))
-    labelled = pc.is_valid(photos.column("label")).cast(pa.int8())
-    return (
-        photos.append_column("pixels", pixels).append_column("labelled", labelled).sort_by(list(_BEST_FIRST))
-    )
+    scale = photos.column("detail_scale").fill_null(1.0).to_numpy()
+    detail_px = np.sqrt(pixels.to_numpy()) * scale
+    of_hash = np.zeros(hash_number.max(initial=-1) + 1)
+    np.maximum.at(of_hash, hash_number, detail_px)
+    of_copies = of_hash.copy()
+    np.maximum.at(of_copies, near.worse, of_hash[near.better])
+    columns = {
+        "blurrier": pa.array(detail_px < _CLEARLY_LESS * of_copies[hash_number]),
+        "pixels": pixels,
+        "labelled": pc.is_valid(photos.column("label")),
+        "detail_px": pa.array(detail_px),
+        "hash_number": pa.array(hash_number),
+    }
+    for name, column in columns.items():
+        photos = photos.append_column(name, column.cast(pa.int8()) if column.type == pa.bool_() else column)
+    photos = photos.sort_by(list(_BEST_FIRST))
+    return photos, np.asarray(photos.column("hash_number").to_numpy(), np.int64)
 
 
-def _signatures(photos: pa.Table, overrides: PhotoOverrides) -> tuple[Int64s, Int64s, Hashes]:
-    """The distinct signatures of the photos: those with equal hashes have one, and only the best is compared.
+def _label_sets(photos: pa.Table) -> tuple[list[frozenset[str]], Int64s]:
+    """The distinct sets of labels under which the same bytes are listed, and the number of its set for each row."""
+    labels_of: dict[str, set[str]] = {}
+    ids = photos.column("id").to_pylist()
+    for photo, label in zip(ids, photos.column("label").to_pylist(), strict=True):
+        labels_of.setdefault(photo, set()).update(() if label is None else (label,))
+    frozen = {photo: frozenset(labels) for photo, labels in labels_of.items()}
+    number = {labels: at for at, labels in enumerate(dict.fromkeys(frozen.values()))}
+    return list(number), np.array([number[frozen[photo]] for photo in ids], np.int64)
+
+
+def _no_other_label(
+    pairs: PhotoPairs, label_set: Int64s, labels_of: list[frozenset[str]]
+) -> NDArray[np.bool_]:
+    """True for pairs whose worse photo has no label that the better one has not."""
+    worse, better = label_set[pairs.worse], label_set[pairs.better]
+    allowed: NDArray[np.bool_] = worse == better
+    others = np.flatnonzero(~allowed)
+    allowed[others] = [
+        labels_of[one] <= labels_of[other]
+        for one, other in zip(worse[others].tolist(), better[others].tolist(), strict=True)
+    ]
+    return allowed
+
+
+def _signatures(hash_number: Int64s, label_set: Int64s, overrides: PhotoOverrides) -> tuple[Int64s, Int64s]:
+    """The distinct signatures of the photos: those with equal hashes and labels have one; only the best is compared.
 
     Photos that an override line names share a signature with the same bytes only.
 
-    Returns the row of the best photo of each signature, best first; the signature of each row; and the hashes of
-    each signature, uint64 (signatures, 6): perceptual, that of the mirror image, and the detail hash.
+    Returns the row of the best photo of each signature, best first, and the signature of each row.
     """
-    detail = np.frombuffer(b"".join(photos.column("detail_hash").to_pylist()), np.uint64).reshape(-1, 4)
-    hashes = [np.asarray(photos.column(name).to_numpy(), np.uint64) for name in ("phash", "phash_mirror")]
-    hashed = np.column_stack([*hashes, detail])
-    alone = np.zeros((len(photos), 1), np.uint64)
+    count = len(hash_number)
+    alone = np.zeros(count, np.int64)
     for row, first_of_bytes in overrides.named.items():
-        alone[row] = 1 + (len(photos) + row if row in overrides.dropped else first_of_bytes)
-    _, first, signature = np.unique(
-        np.hstack([hashed, alone]), axis=0, return_index=True, return_inverse=True
-    )
+        alone[row] = 1 + (count + row if row in overrides.dropped else first_of_bytes)
+    columns = np.column_stack([hash_number, label_set, alone])
+    _, first, signature = np.unique(columns, axis=0, return_index=True, return_inverse=True)
     best = np.sort(first)
-    return best, np.searchsorted(best, first[signature.ravel()]), hashed[best]
+    return best, np.searchsorted(best, first[signature.ravel()])
 
 
-def _allowed(pairs: _Pairs, signature: Int64s, overrides: PhotoOverrides) -> _Pairs:
+def _certain(
+    photos: pa.Table, rows: Int64s, keeper: Int64s, mirrored: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """True for rows that are the photo that is kept for them, or differ from it nowhere."""
+    thumbnails = np.frombuffer(b"".join(photos.column("thumbnail").to_pylist()), np.uint8)
+    thumbnails = thumbnails.reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
+    one, other = thumbnails[keeper], thumbnails[rows]
+    other = np.where(mirrored[:, None, None], other[:, :, ::-1], other)
+    certain: NDArray[np.bool_] = (keeper == rows) | (local_difference(one, other) <= _MOST_DIFFERENCE)
+    return certain
+
+
+def _allowed(pairs: PhotoPairs, signature: Int64s, overrides: PhotoOverrides) -> PhotoPairs:
     """The pairs without those that overrides decide: a photo to keep is no copy, and the others are decided already."""
     decided, kept = (
         signature[list(rows)] for rows in ((*overrides.dropped, *overrides.copies), overrides.kept)
@@ -155,11 +190,11 @@ def _allowed(pairs: _Pairs, signature: Int64s, overrides: PhotoOverrides) -> _Pa
     return pairs.take(~overruled)
 
 
-def _nearest_kept(pairs: _Pairs, count: int) -> _Pairs:
+def _nearest_kept(pairs: PhotoPairs, count: int) -> PhotoPairs:
     """For each of `count` signatures, in order, its pair with the nearest kept one, or with itself if kept."""
     own = np.arange(count)
-    itself = _Pairs(own, own, np.zeros(count, np.int64), np.zeros(count, bool))
-    pairs = pairs.take(_kept(count, pairs.better, pairs.worse)[pairs.better]).followed_by(itself)
+    itself = PhotoPairs(own, own, np.zeros(count, np.int64), np.zeros(count, bool))
+    pairs = PhotoPairs.joined([pairs.take(_kept(count, pairs.better, pairs.worse)[pairs.better]), itself])
     pairs = pairs.take(
         np.lexsort((pairs.mirrored, pairs.better, pairs.distance, pairs.better == pairs.worse, pairs.worse))
     )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import LABELS
 from facerefs.stages.faces.boxes import match_boxes
 from facerefs.stages.join import left_join
@@ -21,24 +22,24 @@ class Label:
     """Assign labels of the source to all detected faces. A whole stage, without settings.
 
     It is separate from the analysis so that changed labels or boxes need no new face detection. The annotations of
-    a photo are its own row of the source and the rows of its exact copies, which may name other people or other
+    a photo are its own row of the source and the rows of the same bytes, which may name other people or other
     faces. Near copies do not count: their pixels may differ.
     """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "sources": ("key", "label", "box"),
-        "duplicates": ("key", "id", "kind"),
+        "duplicates": ("key", "id", "reject"),
         "faces": ("id", "image", "key", "box"),
     }
     writes: ClassVar[str] = "labels"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """One row of `LABELS` per detected face, sorted by the id of the face; null for no label."""
         sources, faces = tables["sources"], tables["faces"]
         listed = sources.select(["key", "label", "box"]).rename_columns(["key", "label", "listed_box"])
         faces = left_join(faces.filter(pc.is_valid(faces["box"])), "key", listed, "key")
-        copies = _exact_copies(tables["duplicates"], sources)
+        copies = _same_bytes(tables["duplicates"], faces, sources)
         # Nearly all photos have one label for all their faces: only the others are handled one by one.
         copied = pc.is_in(faces["image"], value_set=copies["id"].combine_chunks())
         several = pc.or_(pc.is_valid(faces["listed_box"]), copied)
@@ -49,10 +50,17 @@ class Label:
         return pa.table([rows["id"], rows["label"], nothing, nothing], schema=LABELS)
 
 
-def _exact_copies(duplicates: pa.Table, sources: pa.Table) -> pa.Table:
-    """Id, label and box of the labelled rows that were dropped as exact copies, sorted by key."""
-    exact = duplicates.filter(pc.equal(duplicates["kind"], "exact")).select(["key", "id"])
-    copies = left_join(exact, "key", sources, "key").sort_by("key").select(["id", "label", "box"])
+def _same_bytes(duplicates: pa.Table, faces: pa.Table, sources: pa.Table) -> pa.Table:
+    """Id, label and box of the labelled rows that were dropped, other than by a person, for the bytes of a photo
+    with faces; sorted by key.
+    """
+    dropped = pc.is_in(
+        duplicates["reject"], value_set=pa.array([Reject.DUPLICATE_EXACT, Reject.DUPLICATE_NEAR], pa.string())
+    )
+    with_faces = pc.is_in(duplicates["id"], value_set=faces["image"].combine_chunks())
+    itself = pc.is_in(duplicates["key"], value_set=faces["key"].combine_chunks())
+    rows = duplicates.filter(pc.and_(pc.and_(dropped, with_faces), pc.invert(itself))).select(["key", "id"])
+    copies = left_join(rows, "key", sources, "key").sort_by("key").select(["id", "label", "box"])
     return copies.filter(pc.is_valid(copies["label"]))
 
 

@@ -88,6 +88,7 @@ def build(
         overrides.update(storage, lines)
         _run_whole(run, config.dedupe)
         run.run_parts(config.analyse, AnalyseInput(storage))
+        warnings.say_copies_that_came_back(storage, console)
         run.run_whole(Label())
         for stage in (config.compare, config.cluster, config.select):
             _run_whole(run, stage)

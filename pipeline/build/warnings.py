@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from facerefs.pipeline.build.overrides import FILE, lines_cited
+from facerefs.pipeline.dataset.came_back import count_came_back
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import shown
 from facerefs.stages.engines.calibration import fallback_of
@@ -40,6 +41,17 @@ def warn_about_identities(storage: Storage, console: Console) -> None:
     """Print reasons to doubt the identities: an embedder that was not calibrated, or most faces as one person."""
     for doubt in (*_borrowed(storage), *_crowd(storage)):
         console.print(f"warning     {doubt}", highlight=False)
+
+
+def say_copies_that_came_back(storage: Storage, console: Console) -> None:
+    """Print how many near copies were taken after all, and why; nothing if there are none."""
+    count = count_came_back(storage)
+    if count:
+        copies = "1 near copy was" if count == 1 else f"{count:,} near copies were"
+        console.print(
+            f"{'':<11} {copies} taken after all: the better copy was rejected, or the faces differ",
+            highlight=False,
+        )
 
 
 def _unmatched(storage: Storage) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.storage.folder import Storage
 
 
@@ -29,7 +30,7 @@ def funnel(storage: Storage) -> list[FunnelStep]:
     listed = storage.scan("sources", ("reject",))
     downloads = storage.scan("downloads", ("reject",))
     images = storage.scan("images", ("reject",))
-    duplicates = storage.scan("duplicates", ("reject",))
+    duplicates = duplicates_after_analysis(storage, ("key", "reject"))
     faces = storage.scan("faces", ("reject",))
     identities = storage.scan("identities", ("reject",))
     samples = storage.scan("samples", ("reject",))

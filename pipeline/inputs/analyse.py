@@ -1,19 +1,31 @@
-"""The input of the stage `analyse`: the photos that were not rejected."""
+"""The input of the stage `analyse`: the photos that were not rejected, and the copies that may take their place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.runner.runner import MAX_ROWS_AT_ONCE
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import IMAGES
 from facerefs.stages.analyse import Analyse
+from facerefs.stages.join import left_join
+
+_PHOTO = ("key", "id", "photo")
+_NO_PHOTOS = IMAGES.empty_table().select(_PHOTO)
 
 
 @dataclass(frozen=True)
 class AnalyseInput:
-    """The photos that neither crawl nor dedupe rejected."""
+    """Each photo that neither crawl nor dedupe rejected, followed by its near copies, best first.
+
+    At most 15 copies of a photo, since a worker holds them together. Of the further ones those that are not certain
+    are photos of their own, which `compare` judges by their faces.
+    """
 
     storage: Storage
 
@@ -22,13 +34,50 @@ class AnalyseInput:
         return self.storage.parts("images")
 
     def read(self, name: str) -> pa.Table:
-        """Key, id and location of the photos of one part."""
-        rows = self.storage.read("images", name, Analyse.reads["images"])
-        dropped = pc.is_in(rows["key"], value_set=self._dropped)
-        goes_on = pc.and_(pc.is_null(rows["reject"]), pc.invert(dropped))
-        return rows.filter(goes_on).drop_columns(["reject"])
+        """The photos of one part, each before its copies: key, id, location, and `group` and `certain` of `Analyse`."""
+        photos = self._photos(name)
+        kept = photos.filter(pc.invert(pc.is_in(photos["key"], value_set=self._dropped)))
+        kept = kept.append_column("group", kept["id"])
+        kept = kept.append_column("certain", pa.array(np.ones(len(kept), bool)))
+        after = pc.index_in(self._copies["of"], value_set=kept["id"].combine_chunks())
+        copies = self._copies.append_column("after", after).filter(pc.is_valid(after))
+        rows = pa.concat_tables([kept, copies.select(kept.column_names).cast(kept.schema)])
+        place = np.concatenate([np.arange(len(kept)), copies["after"].to_numpy()])
+        return rows.take(pa.array(np.argsort(place, kind="stable")))
+
+    def _photos(self, part: str) -> pa.Table:
+        """Key, id and location of the photos of a part of `images` that were not rejected."""
+        photos = self.storage.read("images", part, Analyse.reads["images"])
+        return photos.filter(pc.is_null(photos["reject"])).select(_PHOTO)
+
+    @cached_property
+    def _duplicates(self) -> pa.Table:
+        rows = self.storage.scan("duplicates", Analyse.reads["duplicates"])
+        return rows.filter(pc.is_valid(rows["reject"]))
 
     @cached_property
     def _dropped(self) -> pa.Array:
-        duplicates = self.storage.scan("duplicates", Analyse.reads["duplicates"])
-        return duplicates.filter(pc.is_valid(duplicates["reject"]))["key"].combine_chunks()
+        return self._duplicates["key"].combine_chunks()
+
+    @cached_property
+    def _copies(self) -> pa.Table:
+        """The photos of `read` that follow a kept photo, with its id in `of`; each once, by its bytes."""
+        near = self._duplicates.filter(pc.equal(self._duplicates["reject"], Reject.DUPLICATE_NEAR))
+        first_of_bytes = np.unique(near["id"].to_numpy(), return_index=True)[1]
+        near = near.take(pa.array(np.sort(first_of_bytes)))
+        groups = near["group"].to_numpy()
+        begins = np.append(True, groups[1:] != groups[:-1])[: len(groups)]
+        rank = np.arange(len(groups)) - np.flatnonzero(begins)[np.cumsum(begins) - 1]
+        together, certain = rank < MAX_ROWS_AT_ONCE - 1, near["certain"].to_numpy()
+        group = pc.if_else(pa.array(together), near["group"], near["id"])
+        near = pa.table({"key": near["key"], "of": near["group"], "group": group, "certain": near["certain"]})
+        return self._located(near.filter(pa.array(together | ~certain)))
+
+    def _located(self, copies: pa.Table) -> pa.Table:
+        """The copies with id and location. They may be in any part, so each is read, and no more of it is held."""
+        keys = copies["key"].combine_chunks()
+        found = [_NO_PHOTOS]
+        for part in self.names() if len(keys) else ():
+            photos = self._photos(part)
+            found.append(photos.filter(pc.is_in(photos["key"], value_set=keys)))
+        return left_join(copies, "key", pa.concat_tables(found), "key")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -26,7 +27,10 @@ class PartInputs(Protocol):
         """Names of all parts that there should be."""
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one part; photos and crops as references (`BLOB`), not as bytes."""
+        """Rows of one part; photos and crops as references (`BLOB`), not as bytes.
+
+        Consecutive rows with one value in a column `group`, if there is one, reach the stage together.
+        """
 
 
 @dataclass
@@ -150,16 +154,27 @@ class PartWorker:
 
 
 def bounded_slices(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
-    """Slices of a part: at most MAX_ROWS_AT_ONCE rows and MAX_BYTES_AT_ONCE bytes, or one row that has more."""
+    """Slices of a part: at most MAX_ROWS_AT_ONCE rows and MAX_BYTES_AT_ONCE bytes, or one group that has more."""
     sizes = [sum(_length(row[column]) for column in loads) for row in rows.select(list(loads)).to_pylist()]
     start = total = 0
-    for i, size in enumerate(sizes):
-        if i > start and (i - start >= MAX_ROWS_AT_ONCE or total + size > MAX_BYTES_AT_ONCE):
-            yield rows.slice(start, i - start)
-            start, total = i, 0
+    for first, end in _groups(rows):
+        size = sum(sizes[first:end])
+        if first > start and (end - start > MAX_ROWS_AT_ONCE or total + size > MAX_BYTES_AT_ONCE):
+            yield rows.slice(start, first - start)
+            start, total = first, 0
         total += size
     if start < len(rows):
         yield rows.slice(start)
+
+
+def _groups(rows: pa.Table) -> Iterator[tuple[int, int]]:
+    """First row and end of each group of rows that stay together; without a column `group`, each row is one."""
+    first = 0
+    names = rows["group"].to_pylist() if "group" in rows.column_names else range(len(rows))
+    for _, group in groupby(names):
+        end = first + len(list(group))
+        yield first, end
+        first = end
 
 
 def count_rejected(rows: pa.Table) -> int:

@@ -1,5 +1,7 @@
 """The rows of `DUPLICATES`: photos that have copies or that an override drops, whether they are kept, and why."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,24 +14,25 @@ from facerefs.schemas.tables import DUPLICATES
 from facerefs.stages.copies.pair_overrides import PhotoOverrides
 
 
-def duplicates(
-    photos: pa.Table,
-    rows: Int64s,
-    keeper: Int64s,
-    distance: Int64s,
-    mirrored: NDArray[np.bool_],
-    overrides: PhotoOverrides,
-) -> pa.Table:
-    """The rows of `DUPLICATES` for some `rows` of `photos`, in their order.
+@dataclass(frozen=True)
+class Match:
+    """How photos match the photo that is kept for them: arrays of one length."""
 
-    keeper: the row of the photo that is kept for each. distance: bits between their perceptual hashes; mirrored:
-    True if one of the two hashes is that of the mirror image.
-    """
+    keeper: Int64s  # its row
+    distance: Int64s  # bits between the perceptual hashes
+    mirrored: NDArray[np.bool_]  # one of the two hashes is that of the mirror image
+    certain: NDArray[np.bool_]  # the two differ nowhere
+
+
+def duplicates(photos: pa.Table, rows: Int64s, match: Match, overrides: PhotoOverrides) -> pa.Table:
+    """The rows of `DUPLICATES` for some `rows` of `photos`, in their order, which match as `match` says."""
+    photos = photos.drop_columns(["thumbnail", "detail_hash"])
     columns = (
         photos.take(rows).to_pylist(),
-        photos.take(keeper).to_pylist(),
-        distance.tolist(),
-        mirrored.tolist(),
+        photos.take(match.keeper).to_pylist(),
+        match.distance.tolist(),
+        match.mirrored.tolist(),
+        match.certain.tolist(),
     )
     listed = zip(*columns, _lines(overrides, rows), strict=True)
     return pa.Table.from_pylist([_duplicate(*row) for row in listed], DUPLICATES)
@@ -60,9 +63,14 @@ def _lines(overrides: PhotoOverrides, rows: Int64s) -> list[int | None]:
 
 
 def _duplicate(
-    photo: dict[str, Any], kept: dict[str, Any], distance: int, mirrored: bool, line: int | None
+    photo: dict[str, Any],
+    kept: dict[str, Any],
+    distance: int,
+    mirrored: bool,
+    certain: bool,
+    line: int | None,
 ) -> dict[str, Any]:
-    row = {name: photo[name] for name in ("key", "id", "label")}
+    row = {name: photo[name] for name in ("key", "id", "label")} | {"certain": certain or line is not None}
     row |= {"group": kept["id"], "kept_key": kept["key"], "kept_label": kept["label"], "distance": distance}
     forced = None if line is None else f"overrides.csv, line {line}"
     if photo["key"] == kept["key"]:
@@ -77,6 +85,9 @@ def _duplicate(
 
 
 def _why(photo: dict[str, Any], kept: dict[str, Any]) -> str:
+    if kept["pixels"] <= photo["pixels"] and photo["blurrier"] > kept["blurrier"]:
+        sides = " over ".join(f"{one['detail_px']:.0f} of {_side(one):.0f}" for one in (kept, photo))
+        return f"kept has more real detail, in pixels of the side: {sides}"
     if photo["pixels"] != kept["pixels"]:
         sizes = f"{kept['width']}x{kept['height']} over {photo['width']}x{photo['height']}"
         return f"kept is larger: {sizes}"
@@ -85,3 +96,8 @@ def _why(photo: dict[str, Any], kept: dict[str, Any]) -> str:
     if photo["labelled"] != kept["labelled"]:
         return "kept has a label"
     return f"kept comes first by name: {kept['key']}"
+
+
+def _side(photo: dict[str, Any]) -> float:
+    """The side of a square of as many pixels."""
+    return math.sqrt(photo["pixels"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from skimage.data import astronaut
 
 from facerefs.schemas.reject import Reject
@@ -40,6 +40,13 @@ def photos(*contents: bytes | None) -> pa.Table:
         for number, data in enumerate(contents)
     ]
     return pa.Table.from_pylist(rows, loaded(IMAGES)).select(["key", "id", "photo"])
+
+
+def group(*images: Image.Image, certain: bool = True) -> pa.Table:
+    """A photo and its near copies, best first."""
+    rows = photos(*(png(np.asarray(image)) for image in images))
+    rows = rows.append_column("group", pa.repeat(rows["id"][0], len(rows)))
+    return rows.append_column("certain", pa.array([True, *[certain] * (len(rows) - 1)]))
 
 
 def crop_of(face: dict) -> np.ndarray:
@@ -112,6 +119,67 @@ def test_what_cannot_be_a_photo_becomes_one_rejected_row(stage: Analyse) -> None
     ]
     assert all(row["id"].endswith("-none") and row["reject_detail"] and row["crop"] is None for row in rows)
     assert rows[0]["image"] == table["id"][0].as_py()
+
+
+def keys(faces: pa.Table) -> list[tuple[str, str | None]]:
+    return [(row["key"], row["reject"]) for row in faces.to_pylist()]
+
+
+def person(number: int) -> Image.Image:
+    return Image.fromarray(render(draw_person(3, number), draw_view(3, number, 0), 512).image)
+
+
+@pytest.fixture(scope="module")
+def sharp() -> Image.Image:
+    return person(0)
+
+
+@pytest.fixture(scope="module")
+def blurred(sharp: Image.Image) -> Image.Image:
+    """The face is found, but rejected."""
+    return sharp.filter(ImageFilter.GaussianBlur(4))
+
+
+@pytest.fixture(scope="module")
+def marked(sharp: Image.Image) -> Image.Image:
+    """With a logo in a corner."""
+    copy = sharp.copy()
+    copy.paste("white", (10, 460, 200, 500))
+    return copy
+
+
+def test_a_copy_comes_back_if_the_better_one_is_rejected(
+    stage: Analyse, sharp: Image.Image, blurred: Image.Image
+) -> None:
+    small = sharp.resize((400, 400))
+    rows = keys(stage.process(group(blurred, small, sharp)))
+    assert rows == [("0.png", Reject.FACE_BLURRED), ("1.png", None)]
+
+
+def test_a_copy_stays_away_if_the_better_one_is_accepted(stage: Analyse, sharp: Image.Image) -> None:
+    assert keys(stage.process(group(sharp, sharp.resize((400, 400))))) == [("0.png", None)]
+
+
+def test_copies_that_are_rejected_as_well_have_no_rows(stage: Analyse, blurred: Image.Image) -> None:
+    assert keys(stage.process(group(blurred, blurred))) == [("0.png", Reject.FACE_BLURRED)]
+
+
+def test_an_uncertain_copy_with_the_same_face_stays_a_copy(
+    stage: Analyse, sharp: Image.Image, marked: Image.Image
+) -> None:
+    assert keys(stage.process(group(sharp, marked, certain=False))) == [("0.png", None)]
+
+
+def test_an_uncertain_copy_with_another_face_comes_back(
+    stage: Analyse, sharp: Image.Image, marked: Image.Image
+) -> None:
+    rows = group(sharp, marked, person(1), certain=False)
+    assert keys(stage.process(rows)) == [("0.png", None), ("2.png", None)]
+
+
+def test_an_uncertain_copy_without_a_face_is_rejected_for_itself(stage: Analyse, sharp: Image.Image) -> None:
+    rows = group(sharp, Image.new("RGB", (80, 80)), certain=False)
+    assert keys(stage.process(rows)) == [("0.png", None), ("1.png", Reject.NO_FACE)]
 
 
 def test_no_rows_give_no_rows(stage: Analyse) -> None:

@@ -10,7 +10,9 @@ import pytest
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import BLOB, IMAGES, SOURCES, loaded
 from facerefs.stages.crawl import Crawl
+from facerefs.stages.images.detail import detail_scale
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
+from facerefs.stages.images.local_difference import thumbnail
 from facerefs.stages.sources.folder import open_folder
 from tests.hostile import encoded, hostile_files, odd_photos, oriented, portrait
 
@@ -52,6 +54,8 @@ def test_a_photo_is_described_and_referenced_where_it_lies(tmp_path: Path) -> No
         "phash": phash,
         "phash_mirror": phash_mirror,
         "detail_hash": detail_hash(np.asarray(portrait())),
+        "thumbnail": thumbnail(np.asarray(portrait())),
+        "detail_scale": pytest.approx(detail_scale(np.asarray(portrait()))),
         "photo": {"path": str(tmp_path / "1.png"), "offset": 0, "length": len(data)},
     }
 

@@ -15,7 +15,9 @@ from PIL import Image, ImageOps
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DUPLICATES, IMAGES, OVERRIDES, SOURCES
 from facerefs.stages.dedupe import Dedupe
+from facerefs.stages.images.detail import detail_scale
 from facerefs.stages.images.hashing import MIRRORED_DETAIL, detail_hash, perceptual_hashes
+from facerefs.stages.images.local_difference import thumbnail
 from tests.hostile import portrait
 
 
@@ -29,6 +31,7 @@ def photo(key: str, phash: int = 0, side: int = 512, **facts: Any) -> dict[str, 
         "height": side,
         "bytes": 1000,
         "detail_hash": bytes(32),
+        "thumbnail": bytes(576),
     }
     return row | {"phash": phash, "phash_mirror": mirror} | facts
 
@@ -52,31 +55,33 @@ def dedupe(
 
 
 def test_the_largest_copy_is_kept() -> None:
-    rows = dedupe([photo("small", 0b11, 512, label="ann"), photo("large", 0, 1024), photo("other", 0xFFFF)])
+    rows = dedupe([photo("small", 0b11, 512), photo("large", 0, 1024, label="ann"), photo("other", 0xFFFF)])
     assert set(rows) == {"small", "large"}
     assert rows["large"] == {
         "key": "large",
         "id": "id-large",
-        "label": None,
+        "label": "ann",
         "group": "id-large",
         "kept": True,
         "kind": "kept",
         "kept_key": "large",
-        "kept_label": None,
+        "kept_label": "ann",
         "distance": 0,
+        "certain": True,
         "why": None,
         "reject": None,
     }
     assert rows["small"] == {
         "key": "small",
         "id": "id-small",
-        "label": "ann",
+        "label": None,
         "group": "id-large",
         "kept": False,
         "kind": "near",
         "kept_key": "large",
-        "kept_label": None,
+        "kept_label": "ann",
         "distance": 2,
+        "certain": True,
         "reject": Reject.DUPLICATE_NEAR,
         "why": "kept is larger: 1024x1024 over 512x512",
     }
@@ -99,7 +104,7 @@ def test_a_mirror_image_is_a_copy() -> None:
 
 
 def test_among_equals_more_bytes_then_a_label_then_the_name_decides() -> None:
-    rows = dedupe([photo("d"), photo("c", label="ann"), photo("b", bytes=2000), photo("a")])
+    rows = dedupe([photo("d"), photo("b", bytes=2000), photo("a")])
     assert [key for key, row in rows.items() if row["kept"]] == ["b"]
     assert rows["a"]["why"] == "kept has more bytes: 2000 over 1000"
     rows = dedupe([photo("d"), photo("c", label="ann"), photo("a")])
@@ -137,9 +142,57 @@ def test_no_photos_have_no_duplicates() -> None:
     assert dedupe([]) == {}
 
 
-def test_a_photo_under_two_names_is_evidence_of_both() -> None:
-    rows = dedupe([photo("ann/1", 0, 900, label="ann"), photo("bob/1", 1, label="bob")])
+def test_an_enlarged_thumbnail_is_no_better_copy() -> None:
+    enlarged = photo("enlarged", 0, 1024, detail_scale=0.2, bytes=90_000)
+    rows = dedupe([enlarged, photo("sharp", 1, 600), photo("smaller", 3, 300)])
+    assert {key: row["kept_key"] for key, row in rows.items()} == dict.fromkeys(rows, "sharp")
+    detail = "kept has more real detail, in pixels of the side: 600 of 600 over 205 of 1024"
+    assert rows["enlarged"]["why"] == detail
+    assert rows["smaller"]["why"] == "kept is larger: 600x600 over 300x300"
+
+
+def test_of_copies_with_about_the_same_detail_the_larger_is_kept() -> None:
+    """An original out of focus and its half: estimates of their detail differ a little."""
+    rows = dedupe([photo("soft", 0, 1000, detail_scale=0.3), photo("half", 1, 500, detail_scale=0.68)])
+    assert {key: row["kept_key"] for key, row in rows.items()} == dict.fromkeys(rows, "soft")
+
+
+def test_near_copies_under_different_labels_are_left_to_the_faces() -> None:
+    ann, bob = photo("ann/1", 0, 900, label="ann"), photo("bob/1", 0, label="bob")
+    assert dedupe([ann, bob]) == {}
+    assert set(dedupe([ann, bob, photo("unnamed", 1, 300)])) == {"ann/1", "unnamed"}
+
+
+def test_a_label_is_not_lost_with_a_copy() -> None:
+    assert dedupe([photo("1", 0, 900), photo("ann/1", 1, label="ann")]) == {}
+
+
+def test_the_same_bytes_under_two_names_are_dropped_for_either() -> None:
+    both = [photo("ann/1", 0, 900, id="x", label="ann"), photo("bob/1", 0, 900, id="x", label="bob")]
+    rows = dedupe([*both, photo("bob/2", 1, label="bob")])
     assert (rows["bob/1"]["label"], rows["bob/1"]["kept_label"]) == ("bob", "ann")
+    assert {key: row["kept_key"] for key, row in rows.items()} == dict.fromkeys(rows, "ann/1")
+
+
+def test_a_copy_that_differs_in_one_place_is_not_certain() -> None:
+    wall = np.random.default_rng(0).integers(60, 200, (24, 24), np.uint8)
+    toned, person = (wall * 0.7 + 30).astype(np.uint8), wall.copy()
+    person[8:12, 10:13] = 255 - person[8:12, 10:13]
+    mirrored = {"phash": 2**64 - 1, "phash_mirror": 0, "detail_hash": MIRRORED_DETAIL}
+    rows = dedupe(
+        [
+            photo("1", 0, 900, thumbnail=wall.tobytes()),
+            photo("toned", 0, thumbnail=toned.tobytes()),
+            photo("person", 1, thumbnail=person.tobytes()),
+            photo("mirror", thumbnail=toned[:, ::-1].tobytes(), **mirrored),
+        ]
+    )
+    assert {key: row["certain"] for key, row in rows.items()} == {
+        "1": True,
+        "toned": True,
+        "person": False,
+        "mirror": True,
+    }
 
 
 def test_a_photo_to_keep_stays_beside_a_better_copy_and_its_worse_copies_go() -> None:
@@ -214,18 +267,31 @@ def test_lines_about_other_things_change_nothing() -> None:
 
 HASHES = st.sampled_from([0, 1, 3, 7, 0xF, 0x1F, 0xFF, 0xFF00, 2**64 - 1]) | st.integers(0, 2**64 - 1)
 DETAILS = st.sampled_from([bytes(32), bytes([7] * 32), MIRRORED_DETAIL, bytes([0xFF] * 32)])
-SIGNATURES = st.tuples(HASHES, HASHES, DETAILS, st.sampled_from([100, 200]), st.integers(0, 3))
+LABELS = st.sampled_from([None, None, "ann", "bob"])
+SIGNATURES = st.tuples(HASHES, HASHES, DETAILS, st.sampled_from([100, 200]), st.integers(0, 3), LABELS)
 PHOTOS = st.lists(SIGNATURES, max_size=12).map(
     lambda rows: [
-        photo(f"k{i}", phash, side, phash_mirror=mirror, detail_hash=detail, id=str(rows[i]), bytes=bytes_)
-        for i, (phash, mirror, detail, side, bytes_) in enumerate(rows)
+        photo(
+            f"k{i}",
+            phash,
+            side,
+            phash_mirror=mirror,
+            detail_hash=detail,
+            id=str(rows[i]),
+            bytes=bytes_,
+            label=label,
+            detail_scale=200 / side,  # all of the same detail
+        )
+        for i, (phash, mirror, detail, side, bytes_, label) in enumerate(rows)
     ]
 )
 NEVER = 1000
 
 
 def copy_distance(row: dict[str, Any], kept: dict[str, Any], max_distance: int) -> int:
-    """Bits between the hashes of copies, upright or mirrored; NEVER if they are none."""
+    """Bits between the hashes of copies, upright or mirrored; NEVER if they are none, or have two labels."""
+    if row["label"] not in (None, kept["label"]):
+        return NEVER
     detail = int.from_bytes(row["detail_hash"]) ^ int.from_bytes(kept["detail_hash"])
     ways = [("phash", detail), ("phash_mirror", detail ^ int.from_bytes(MIRRORED_DETAIL))]
     limit = Dedupe().max_detail_distance
@@ -237,7 +303,9 @@ def greedy(photos: list[dict[str, Any]], max_distance: int) -> dict[str, str]:
     """The rule, one photo after the other: key -> key of the photo that is kept for it."""
     kept: list[dict[str, Any]] = []
     keeper = {}
-    for row in sorted(photos, key=lambda row: (-row["width"], -row["bytes"], row["key"])):
+    for row in sorted(
+        photos, key=lambda row: (-row["width"], -row["bytes"], row["label"] is None, row["key"])
+    ):
         distances = [copy_distance(row, other, max_distance) for other in kept]
         nearest = min(range(len(kept)), key=distances.__getitem__, default=None)
         if nearest is None or distances[nearest] == NEVER:
@@ -269,7 +337,14 @@ def test_photos_go_as_if_taken_one_after_the_other(
 def described(key: str, image: Image.Image) -> dict[str, Any]:
     pixels = np.asarray(image)
     phash, phash_mirror = perceptual_hashes(pixels)
-    facts = {"width": image.width, "height": image.height, "bytes": 1000, "detail_hash": detail_hash(pixels)}
+    facts = {
+        "width": image.width,
+        "height": image.height,
+        "bytes": 1000,
+        "detail_hash": detail_hash(pixels),
+        "detail_scale": detail_scale(pixels),
+        "thumbnail": thumbnail(pixels),
+    }
     return {"key": key, "id": f"id-{key}", "phash": phash, "phash_mirror": phash_mirror, **facts}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DUPLICATES, FACES, LABELS, SOURCES, TABLES
 from facerefs.stages.label import Label
 
@@ -22,8 +23,8 @@ def face(number: int, key: str, box: list[float] | None, photo: str = PHOTO) -> 
     return {"id": f"{photo}-{number}", "image": photo, "key": key, "box": box}
 
 
-def copy(key: str, kind: str = "exact", photo: str = PHOTO) -> dict[str, Any]:
-    return {"key": key, "id": photo, "kind": kind}
+def copy(key: str, reject: Reject | None = Reject.DUPLICATE_EXACT, photo: str = PHOTO) -> dict[str, Any]:
+    return {"key": key, "id": photo, "reject": reject}
 
 
 def labels(sources: Rows, faces: Rows, duplicates: Rows = ()) -> dict[str, str | None]:  # type: ignore[assignment]
@@ -66,23 +67,31 @@ def test_each_face_has_the_label_that_the_source_means(
     sources = [listed(str(number), *one) for number, one in enumerate(annotations)]
     faces = [face(0, "0", LEFT), face(1, "0", RIGHT)]
     kept, *others = sources
-    duplicates = [copy(kept["key"], "kept"), *(copy(row["key"]) for row in others)]
+    duplicates = [copy(kept["key"], None), *(copy(row["key"]) for row in others)]
     assert list(labels(sources, faces, duplicates).values()) == expected
 
 
 def test_the_kept_photo_speaks_first_then_its_copies_in_the_order_of_their_keys() -> None:
     """Neither the order of the source nor that of the duplicates matters."""
     sources = [listed("d", "dan"), listed("c", "cy"), listed("a"), listed("b", "bob")]
-    duplicates = [copy("d"), copy("b"), copy("c"), copy("a", "kept")]
+    duplicates = [copy("d"), copy("b"), copy("c"), copy("a", None)]
     assert labels(sources, [face(0, "a", LEFT)], duplicates) == {f"{PHOTO}-0": "bob"}
     sources[2] = listed("a", "ann")
     assert labels(sources, [face(0, "a", LEFT)], duplicates) == {f"{PHOTO}-0": "ann"}
 
 
 def test_near_copies_and_photos_that_a_person_dropped_say_nothing() -> None:
-    sources = [listed("a"), listed("b", "bob"), listed("c", "cy"), listed("d", "dan")]
-    duplicates = [copy("a", "kept"), copy("b", "near"), copy("c", "mirror"), copy("d", "dropped")]
+    sources = [listed("a"), listed("b", "bob"), listed("d", "dan")]
+    near = copy("b", Reject.DUPLICATE_NEAR, photo="b" * 16)
+    duplicates = [copy("a", None), near, copy("d", Reject.DROPPED_BY_PERSON)]
     assert labels(sources, [face(0, "a", LEFT)], duplicates) == {f"{PHOTO}-0": None}
+
+
+def test_a_near_copy_that_came_back_has_its_own_label_and_those_of_the_same_bytes() -> None:
+    sources = [listed("a", "ann"), listed("b"), listed("c", "cy")]
+    near = [copy(key, Reject.DUPLICATE_NEAR, photo="b" * 16) for key in ("b", "c")]
+    faces = [face(0, "b", LEFT, "b" * 16)]
+    assert labels(sources, faces, [copy("a", None), *near]) == {"b" * 16 + "-0": "cy"}
 
 
 def test_a_box_means_the_face_whatever_its_number_and_rows_without_a_face_have_no_label() -> None:

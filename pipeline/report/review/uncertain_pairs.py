@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.review.decision import (
     Decision,
@@ -22,6 +23,7 @@ from facerefs.pipeline.report.review.override_lines import first_pasteable, over
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import figure
 from facerefs.schemas.reject import Reject
+from facerefs.schemas.tables import DUPLICATES
 from facerefs.stages.join import left_join
 
 _COPIES = (
@@ -108,9 +110,10 @@ def _session(row: dict[str, Any], album: Album) -> Decision:
 
 def _photos(storage: Storage, album: Album) -> DecisionGroup:
     """Photos that were dropped as near copies, the least similar first."""
-    rows = not_overridden(storage.scan("duplicates"), "why")
+    rows = duplicates_after_analysis(storage, tuple(DUPLICATES.names))
+    rows = not_overridden(rows.filter(pc.is_valid(rows["reject"])), "why")
     rows = rows.filter(pc.is_in(rows["kind"], pa.array(["near", "mirror"])))
-    rows = rows.sort_by([("distance", "descending"), ("key", "ascending")])
+    rows = rows.sort_by([("certain", "ascending"), ("distance", "descending"), ("key", "ascending")])
     note = "The distance is the number of different bits of the perceptual hash."
     shown = [_photo(row, album) for row in first_of(rows).to_pylist()]
     return DecisionGroup("Photos dropped as near copies", note, len(rows), shown)

@@ -6,11 +6,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.sampling import spread
 from facerefs.pipeline.report.thumbnails import Picture
 from facerefs.pipeline.storage.folder import Storage
 
+_COLUMNS = ("key", "label", "kept", "kept_key", "kind", "distance", "why", "reject")
 _GROUPS = 10
 _COPIES = 4
 
@@ -47,8 +49,10 @@ class Duplicates:
 
 def duplicates(storage: Storage, album: Album) -> Duplicates:
     """The groups of duplicate photos to show."""
-    rows = storage.scan("duplicates")
+    rows = duplicates_after_analysis(storage, _COLUMNS)
     rows = rows.filter(pc.is_valid(rows.column("kept_key")))  # without photos that a person dropped
+    back = pc.and_(pc.is_null(rows["reject"]), pc.invert(rows["kept"]))
+    rows = rows.set_column(_COLUMNS.index("kind"), "kind", pc.if_else(back, "came back", rows["kind"]))
     copies = rows.filter(pc.invert(pc.fill_null(rows.column("kept"), False)))
     kinds = copies.group_by("kind").aggregate([("key", "count")])
     kinds = kinds.sort_by([("key_count", "descending"), ("kind", "ascending")]).to_pylist()

@@ -11,6 +11,7 @@ import yaml
 from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.config.renamed_settings import with_new_names
+from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.report.album import Origin
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import web_link
@@ -124,7 +125,8 @@ def _counts(storage: Storage, tables: list[TableFacts]) -> BuildCounts:
     known = known.filter(pc.is_null(known.column("reject")))
     pairs = storage.scan("pairs", ("target", "reject"))
     pairs = pairs.filter(pc.is_null(pairs.column("reject")))
-    copies = sizes["duplicates"].rows - accepted("duplicates")
+    duplicates = duplicates_after_analysis(storage, ("key", "reject"))
+    copies = len(duplicates) - duplicates["reject"].null_count
     return BuildCounts(
         photos=sizes["images"].rows,
         photos_kept=accepted("images") - copies,

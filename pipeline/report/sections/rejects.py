@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.dataset.funnel import FunnelStep, funnel
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.sampling import spread
@@ -84,7 +85,11 @@ def stage_funnels(storage: Storage, album: Album) -> list[StageFunnel]:
 
 def _stage(storage: Storage, album: Album, step: FunnelStep, widest: int) -> StageFunnel:
     place = _TABLES[step.stage]
-    table = storage.scan(place.table, (place.subject, place.detail, "reject"))
+    columns = (place.subject, place.detail, "reject")
+    if place.table == "duplicates":
+        table = duplicates_after_analysis(storage, columns)
+    else:
+        table = storage.scan(place.table, columns)
     refused = {
         reason: pc.sum(pc.equal(table.column("reject"), reason.value)).as_py()
         for reason in _REFUSED_REFERENCES

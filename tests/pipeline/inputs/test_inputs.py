@@ -55,10 +55,10 @@ def write(folder: Path, table: str = "", **change: Any) -> Storage:
     return storage
 
 
-def put(storage: Storage, table: str, rows: list[dict[str, Any]]) -> None:
+def put(storage: Storage, table: str, rows: list[dict[str, Any]], part: str = PART) -> None:
     schema = TABLES[table]
-    with storage.writing(table, PART, "fingerprint") as part:
-        part.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema))
+    with storage.writing(table, part, "fingerprint") as writer:
+        writer.add(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema))
 
 
 def digest(inputs: PartInputs) -> str:
@@ -121,4 +121,28 @@ def test_analyse_gets_neither_rejected_photos_nor_dropped_copies(tmp_path: Path)
     duplicates = [{"key": "a", "kind": "kept"}, {"key": "b", "reject": Reject.DUPLICATE_EXACT}]
     put(storage, "images", images)
     put(storage, "duplicates", duplicates)
-    assert AnalyseInput(storage).read(PART).to_pylist() == [{"key": "a", "id": "a", "photo": None}]
+    (row,) = AnalyseInput(storage).read(PART).to_pylist()
+    assert row == {"key": "a", "id": "a", "photo": None, "group": "a", "certain": True}
+
+
+def test_near_copies_follow_the_photo_that_is_kept_for_them(tmp_path: Path) -> None:
+    """Each once by its bytes, whatever part it is in; of many copies only those that may show somebody else."""
+    storage = Storage(str(tmp_path))
+    near = [f"n{number:02}" for number in range(20)]
+    images = [{"key": key, "id": key, "photo": PLACE} for key in ("z", "b", "a")]
+    put(storage, "images", images)
+    put(storage, "images", [{"key": key, "id": key, "photo": PLACE} for key in near], part="part-b")
+    copy = {"group": "b", "kept_key": "b", "kind": "near", "reject": Reject.DUPLICATE_NEAR}
+    copies = [copy | {"key": key, "id": key, "certain": key not in ("n03", "n18")} for key in near]
+    put(
+        storage,
+        "duplicates",
+        [{"key": "b", "id": "b", "group": "b", "kind": "kept", "certain": True}, *copies],
+    )
+    inputs = AnalyseInput(storage)
+    rows = inputs.read(PART).to_pylist()
+    assert [row["key"] for row in rows] == ["z", "b", *near[:15], "n18", "a"]
+    assert [row["group"] for row in rows] == ["z", *["b"] * 16, "n18", "a"]
+    assert [row["key"] for row in rows if not row["certain"]] == ["n03", "n18"]
+    assert rows[3]["photo"] == PLACE
+    assert len(inputs.read("part-b")) == 0

@@ -54,7 +54,7 @@ def storage(tmp_path: Path) -> Storage:
     add(storage, "images", [photo_row(i, f"{i}.png") for i in range(2)])
     add(storage, "faces", [face_row(i, f"{i}.png") for i in range(12)])
     near = {"kind": "near", "distance": 7, "why": "kept is larger", "reject": Reject.DUPLICATE_NEAR}
-    copy = {"key": "1.png", "id": PHOTO, "label": NAME, "kept": False, "kept_key": "0.png", **near}
+    copy = {"key": "1 copy.png", "id": PHOTO, "label": NAME, "kept": False, "kept_key": "0.png", **near}
     by_person = {"key": "gone", "id": PHOTO, "kept": False, "kind": "dropped", "why": "overrides.csv, line 9"}
     best = {"key": "0.png", "kept": True, "kept_key": "0.png", "kind": "kept", "distance": 0}
     add(storage, "duplicates", [best, copy, {**by_person, "reject": Reject.DROPPED_BY_PERSON}])
