@@ -15,6 +15,7 @@ from facerefs.stages.identities.groups import (
     label_groups,
     replace_foreign_cores,
 )
+from facerefs.stages.identities.initial_people import initial_people
 from facerefs.stages.identities.label_decisions import label_decisions
 from facerefs.stages.identities.merging import MergedNames, merge_names
 from facerefs.stages.identities.operating_point import OperatingPoint
@@ -23,7 +24,6 @@ from facerefs.stages.identities.people import (
     UNASSIGNED,
     Faces,
     IdentityAssignment,
-    discover,
     not_best_in_photo,
     sum_by_person,
 )
@@ -55,7 +55,8 @@ def check_labels(
 
     1. Faces of a label fall into groups (average linkage at `point.same`); the one with most photos is the
        core, unless it shows somebody else and another group does not (`replace_foreign_cores`). A label of
-       several faces has no core if no two of different photos agree. Unlabelled faces are clustered.
+       several faces has no core if no two of different photos agree. Unlabelled faces are clustered, together with
+       the faces that are the only ones of their label: a person found around one has its label.
     2. Another group of `min_split` shots or more belongs to the label (another age or style) if it is similar
        enough to the core, and no nearer to any other core. Among many people, being nearest to its own label is
        strong evidence: by chance that happens once in as many people. A group that does not belong becomes a
@@ -65,15 +66,14 @@ def check_labels(
     4. A face of a core stays unless it is clearly nearer to another person. Other faces stay by the rule of 2.
     5. A face that does not stay moves to another person only if it is nearer to that core than to its own by a
        margin, and as similar to it as faces of one person usually are, or much nearer to it than to anybody else.
-       Otherwise it is dropped. But the last face of a label none of whose faces agree stays.
+       Otherwise it is dropped. But the only face of a label stays, and so does the last one of a label none of whose
+       faces agree.
     6. Nobody is twice in a photo: the face that suits best stays.
 
     Override lines about names apply in 3, lines that say who a face is not in 4 and 5.
     """
-    unlabelled = np.flatnonzero(faces.label == UNASSIGNED)
-    found, found_names = discover(faces, unlabelled, point.same, limits.neighbours, limits.min_faces)
+    initial, found_names = initial_people(faces, point.same, limits.neighbours, limits.min_faces)
     labels = len(faces.names)
-    initial = np.where(found >= 0, found + labels, faces.label)
     group, core = label_groups(faces, initial, limits.neighbours, point.same)
     core = replace_foreign_cores(faces, initial, group, core, point)
     many = len(np.unique(initial[core])) >= _MANY_PEOPLE
@@ -168,8 +168,10 @@ def _assign(
 
 
 def _last_of_label(labelled_as: Int64s, leaves: Flags, sizes: Int64s) -> Flags:
-    """True for faces whose label has no core, where all other faces of the label turned out to be someone else."""
-    left = np.flatnonzero(~leaves & (labelled_as >= 0) & (sizes[labelled_as] == 0))
+    """True for the only face of a label, and where a label has no core and all its other faces are someone else's."""
+    of_label = np.bincount(labelled_as[labelled_as >= 0], minlength=len(sizes))
+    open_ = (sizes[labelled_as] == 0) | (of_label[labelled_as] == 1)
+    left = np.flatnonzero(~leaves & (labelled_as >= 0) & open_)
     count = np.bincount(labelled_as[left], minlength=len(sizes))
     last = np.zeros(len(labelled_as), bool)
     last[left] = count[labelled_as[left]] == 1

@@ -158,3 +158,36 @@ def test_the_faces_that_are_decided_wrongly_are_among_the_least_certain():
     certainty = np.array([row["certainty"] for row in rows])
     assert right.count(False) > 20
     assert certainty[~np.array(right)].mean() < 0.5 * certainty[right].mean()
+
+
+# labels of one photo
+
+
+def named(vectors, labels, **settings):
+    return rows_by_face(clustered(faces_table(vectors, labels), **settings))
+
+
+@pytest.mark.parametrize("others", [1, 2, 9])
+def test_a_found_person_takes_the_label_that_it_holds(others):
+    """One photo of a person is known, the others are not."""
+    _, vectors, labels = people(20, 10)
+    vectors, labels = vectors[: 191 + others], [*labels[:190], "Ada", *[None] * others]
+    rows = named(vectors, labels)
+    assert {row["identity"] for row in rows[190:]} == {"Ada"}
+    assert [row["decision"] for row in rows[190:]] == ["kept", *["discovered"] * others]
+
+
+def test_one_known_photo_of_every_person_names_all_of_them():
+    person, vectors, labels = people(20, 10)
+    first = np.unique(person, return_index=True)[1]
+    rows = named(vectors, [label if i in first else None for i, label in enumerate(labels)])
+    assert np.mean([row["identity"] == label for row, label in zip(rows, labels, strict=True)]) > 0.95
+    assert not [row for row in rows if row["identity"] and row["identity"].startswith("person-")]
+
+
+def test_the_only_photo_of_a_label_is_not_dropped_for_not_going_with_others():
+    """It looks like Ann, of whom there are too few photos to take it for her."""
+    _, vectors, labels = people(20, 10)
+    alike = embeddings(21, 3, seed=8)[1][60:]
+    rows = named(np.concatenate([vectors, alike]), [*labels, "Ann", "Ann", "Zoe"])
+    assert [row["identity"] for row in rows[200:]] == ["Ann", "Ann", "Zoe"]
