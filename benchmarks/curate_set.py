@@ -14,6 +14,7 @@ from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.schemas.tables import COPIES, FACES, IDENTITIES, IMAGES, LABELS, OVERRIDES
 from facerefs.stages.identities.people import UNASSIGNED
 from facerefs.stages.images.hashing import detail_hash, perceptual_hashes
+from facerefs.stages.images.local_difference import thumbnail
 
 PHOTO_PX = 128
 EDITS = ("re-encoded", "halved", "cropped", "mirrored")
@@ -52,6 +53,7 @@ def hashed(folder: Path) -> pa.Table:
         height, width = image.shape
         size = {"width": width, "height": height, "bytes": path.stat().st_size}
         hashes = {"phash": phash, "phash_mirror": mirror, "detail_hash": detail_hash(image)}
+        hashes["thumbnail"] = thumbnail(image)
         rows.append({"key": path.stem, "id": path.stem.zfill(64)} | size | hashes)
     return pa.Table.from_pylist(rows, IMAGES)
 

@@ -138,6 +138,8 @@ def _labelled_person_in_photo(faces: Faces, checked: LabelCheck) -> NDArray[np.b
 def _drop_sentence(row: int, labelled_in_photo: bool, faces: Faces, checked: LabelCheck) -> str:
     if labelled_in_photo:
         reason = "another face of the same photo suits the person better"
+    elif faces.label[row] != UNASSIGNED and len(np.unique(faces.image[faces.label == faces.label[row]])) == 1:
+        return "the only photo of the label shows several faces: which of them is meant is not known"
     elif faces.label[row] != UNASSIGNED:
         reason = "it does not go with the other faces of the label"
     else:
