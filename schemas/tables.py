@@ -91,7 +91,7 @@ IMAGES = pa.schema(
         ("phash_mirror", pa.uint64()),  # of the mirror image
         ("detail_hash", pa.binary(32)),  # 256 bits, to distinguish copies from merely similar photos
         ("thumbnail", pa.binary(576)),  # grey, 24 x 24, to find the place where similar photos differ
-        ("detail_scale", pa.float32()),  # side of the smallest version with the same detail, as a share of the side
+        ("detail_scale", pa.float32()),  # share of its side that holds all its detail
         ("photo", BLOB),
         *_REJECT,
     ]
