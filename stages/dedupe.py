@@ -72,8 +72,8 @@ class Dedupe:
         thumbnail has), more pixels, then more bytes, then a label, then the smaller key.
         """
         labels = tables["sources"].select(["key", "label"])
-        photos = left_join(tables["images"], "key", labels, "key")
-        photos = photos.filter(pc.is_null(photos.column("reject")))
+        images = tables["images"].filter(pc.is_null(tables["images"]["reject"]))
+        photos = left_join(images.drop_columns(["thumbnail"]), "key", labels, "key")
         hashes, hash_number = _hashes(photos)
         near = PhotoPairs.near(hashes, self.max_distance, self.max_detail_distance)
         photos, hash_number = _best_first(photos, hash_number, near)
@@ -92,7 +92,9 @@ class Dedupe:
         rows = np.flatnonzero(copies)
         rows = rows[np.argsort(keeper[rows], kind="stable")]
         how = found.take(signature[rows])
-        certain = _certain(photos, rows, keeper[rows], how.mirrored)
+        thumbnail_of = pc.index_in(photos["key"], value_set=images["key"].combine_chunks()).to_numpy()
+        of_rows, of_keepers = (_thumbnails(images, thumbnail_of[some]) for some in (rows, keeper[rows]))
+        certain = (keeper[rows] == rows) | _differ_nowhere(of_keepers, of_rows, how.mirrored)
         match = Match(keeper[rows], how.distance, how.mirrored, certain)
         return pa.concat_tables([duplicates(photos, rows, match, overrides), dropped(photos, overrides)])
 
@@ -169,16 +171,19 @@ def _signatures(hash_number: Int64s, label_set: Int64s, overrides: PhotoOverride
     return best, np.searchsorted(best, first[signature.ravel()])
 
 
-def _certain(
-    photos: pa.Table, rows: Int64s, keeper: Int64s, mirrored: NDArray[np.bool_]
+def _thumbnails(images: pa.Table, rows: Int64s) -> NDArray[np.uint8]:
+    """The thumbnails of some rows of `images`, uint8 (N, 24, 24)."""
+    found = images["thumbnail"].take(pa.array(rows)).to_pylist()
+    return np.frombuffer(b"".join(found), np.uint8).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
+
+
+def _differ_nowhere(
+    one: NDArray[np.uint8], other: NDArray[np.uint8], mirrored: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """True for rows that are the photo that is kept for them, or differ from it nowhere."""
-    thumbnails = np.frombuffer(b"".join(photos.column("thumbnail").to_pylist()), np.uint8)
-    thumbnails = thumbnails.reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
-    one, other = thumbnails[keeper], thumbnails[rows]
+    """True for pairs of thumbnails that are alike everywhere; the other one is mirrored where `mirrored` is True."""
     other = np.where(mirrored[:, None, None], other[:, :, ::-1], other)
-    certain: NDArray[np.bool_] = (keeper == rows) | (local_difference(one, other) <= _MOST_DIFFERENCE)
-    return certain
+    alike: NDArray[np.bool_] = local_difference(one, other) <= _MOST_DIFFERENCE
+    return alike
 
 
 def _allowed(pairs: PhotoPairs, signature: Int64s, overrides: PhotoOverrides) -> PhotoPairs:

@@ -26,7 +26,7 @@ class Match:
 
 def duplicates(photos: pa.Table, rows: Int64s, match: Match, overrides: PhotoOverrides) -> pa.Table:
     """The rows of `DUPLICATES` for some `rows` of `photos`, in their order, which match as `match` says."""
-    photos = photos.drop_columns(["thumbnail", "detail_hash"])
+    photos = photos.drop_columns(["detail_hash"])
     columns = (
         photos.take(rows).to_pylist(),
         photos.take(match.keeper).to_pylist(),
