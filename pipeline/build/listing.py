@@ -11,6 +11,7 @@ from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.sources.source import PhotoSource
+from facerefs.stages.sources.spellings import Spellings
 
 LISTED_FILE = "listed.yaml"
 
@@ -27,8 +28,9 @@ def update_sources(
     listing_key = f"{listing_key}{source.service_query}\n"
     if is_service and not again and storage.read_text(LISTED_FILE) == listing_key:
         return
-    list_source(source.rows(), rows_per_part, storage, console)
-    for note in source.notes:
+    spellings = Spellings()
+    list_source(map(spellings.unified, source.rows()), rows_per_part, storage, console)
+    for note in (*source.notes, *([spellings.note] if spellings.note else [])):
         console.print(f"{'':<11} {note}", highlight=False)
     if is_service:
         storage.write_text(LISTED_FILE, listing_key)
