@@ -13,8 +13,8 @@ _NAMED = 3
 class PhotoLabels:
     """The name of each photo that a file names, by its path or by the end of it.
 
-    A photo takes the longest line that its path ends with. A line with folders that is the whole path of a photo
-    names that photo alone; any other line may fit one photo only.
+    A photo takes the longest line that its path ends with. A line that begins with a slash, or has folders and is the
+    whole path of a photo, names that photo alone; any other line may fit one photo only.
     """
 
     file: str  # for messages
@@ -28,7 +28,8 @@ class PhotoLabels:
 
     def line(self, key: str) -> str | None:
         """The line that names the photo with this key."""
-        path = end = path_key(key)
+        path = path_key(key)
+        end = f"/{path}"
         while end and end not in self.labels:
             end = end.partition("/")[2]
         return None if not end or (end in self.whole and end != path) else end
@@ -47,6 +48,8 @@ def matched(labels: PhotoLabels, keys: Iterable[str], folder: str) -> tuple[Phot
         first = first or key
         if (line := labels.line(key)) is not None:
             named.setdefault(line, []).append(key)
+    if first is None:
+        return labels, []
     if not named:
         example = f"it begins with {next(iter(labels.labels))}" if labels.labels else "it is empty"
         raise SourceError(
@@ -56,12 +59,13 @@ def matched(labels: PhotoLabels, keys: Iterable[str], folder: str) -> tuple[Phot
     whole = {line for line, found in several.items() if "/" in line and line in map(path_key, found)}
     if doubtful := [line for line in several if line not in whole]:
         one, other, *_ = several[doubtful[0]]
+        more = f" and {len(doubtful) - 1} more such files" if len(doubtful) > 1 else ""
         raise SourceError(
-            f"{labels.file} names {len(doubtful)} files of which {folder} has several, such as {doubtful[0]} ({one}, "
-            f"{other}): write their paths from there on, as in {one}"
+            f"{labels.file} names {doubtful[0]}, but {folder} has several ({one}, {other}){more}: write whole paths, "
+            f"as in ./{one}"
         )
     named_photos = sum(1 if line in whole else len(found) for line, found in named.items())
-    unused = [line for line in labels.labels if line not in named]
+    unused = [line.removeprefix("/") for line in labels.labels if line not in named]
     return replace(labels, whole=frozenset(whole)), list(
         _notes(labels, photos - named_photos, photos, unused)
     )

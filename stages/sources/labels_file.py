@@ -36,9 +36,9 @@ def read_labels(path: Path, root: Path) -> PhotoLabels:
     labels: dict[str, str] = {}
     for line in lines:
         if not _is_complete(line, header, photo, name):
-            hint = " (put quotation marks around a name with a comma)" if "," in line.text else ""
             raise SourceError(
-                f"{shown}, line {line.number}: expected a file name and a label, found {line.text.strip()!r}{hint}"
+                f"{shown}, line {line.number}: expected a file name and a label, found {line.text.strip()!r}"
+                f"{_hint(line)}"
             )
         key, label = _key(line.fields[photo], root), line.fields[name]
         if label and name_key(labels.setdefault(key, label)) != name_key(label):
@@ -53,8 +53,10 @@ def _lines(path: Path) -> list[_Line]:
     for separator in (",", ";"):
         lines = [_Line(number, text, _separated(text, separator)) for number, text in texts]
         beside_photos = sum(len(line.fields) > 1 and any(map(_is_photo, line.fields)) for line in lines)
-        if lines and (2 * beside_photos >= len(lines) or (separator, path.suffix.lower()) == (",", ".csv")):
+        if lines and 2 * beside_photos >= len(lines):
             return lines
+    if path.suffix.lower() == ".csv":
+        return [_Line(number, text, _separated(text, ",")) for number, text in texts]
     return [
         _Line(number, text, _stripped(text.split("\t") if "\t" in text else text.split()))
         for number, text in texts
@@ -108,11 +110,18 @@ def _is_complete(line: _Line, header: _Line | None, photo: int, name: int) -> bo
     return header is not None or bool(line.fields[name])
 
 
+def _hint(line: _Line) -> str:
+    if "," in line.text:
+        return ": quote a name with a comma, and name the columns in the first line if they are more than two"
+    return ": put a tab or a comma between the two" if len(line.fields) > 2 else ""
+
+
 def _key(place: str, root: Path) -> str:
     """The path of a photo in the folder, or the end of it, as `PhotoLabels` compares it."""
-    path = place.replace("\\", "/").removeprefix(f"{root}/")
-    while path.startswith("./"):
-        path = path.removeprefix("./")
+    path = place.replace("\\", "/")
+    for start in (f"{root}/", "./"):
+        if path.startswith(start):
+            return path_key(f"/{path.removeprefix(start)}")
     return path_key(path)
 
 

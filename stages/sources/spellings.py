@@ -50,7 +50,8 @@ class Spellings:
         if not several:
             return None
         examples = ", ".join(f"{self._first[key]} ({len(self._found[key])})" for key in several[:_NAMED])
+        what = "1 name is" if len(several) == 1 else f"{len(several)} names are"
         return (
-            f"{len(several)} names are written in several ways, which differ in blanks, in invisible characters or in "
-            f"how Unicode composes letters, and are one person each: {examples}"
+            f"{what} written in several ways (blanks, invisible characters, composed letters), which count as one "
+            f"person each: {examples}"
         )
