@@ -104,10 +104,10 @@ def _photo_column(lines: Sequence[_Line]) -> int:
 
 
 def _is_complete(line: _Line, header: _Line | None, photo: int, name: int) -> bool:
-    """Whether a line has all fields; only under a header may its name be empty."""
+    """Whether a line has all fields; between commas the name may be empty."""
     if len(line.fields) != (2 if header is None else len(header.fields)) or not line.fields[photo]:
         return False
-    return header is not None or bool(line.fields[name])
+    return header is not None or bool(line.fields[name]) or "," in line.text
 
 
 def _hint(line: _Line) -> str:
