@@ -105,7 +105,8 @@ def open_folder(
         if level is None:
             people = recognise_people(survey.photos, survey.signs_of_shards, name)
         notes = list(people.notes(survey.photos))
-    survey.others -= Counter(map(ending, unread if labels_file is None else [*unread, labels_file]))
+    known = unread if labels_file is None else [*unread, labels_file]
+    survey.others -= Counter(ending(path) for path in known if path.resolve().is_relative_to(files.root))
     return FolderSource(files, people, labels, (*notes, *survey.notes(), *_notes_on(unread)))
 
 

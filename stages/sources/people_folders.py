@@ -61,6 +61,8 @@ class PeopleFolders:
             yield f"{who}: {_examples(top)} {what}; if that is wrong, --set folder.person_level=1"
         elif self.level is None and any("/" in folder for folder in photos):
             yield f"{where}, not those within them; if that is wrong, --set folder.person_level=2"
+        elif self.level and not people:
+            yield f"no photo lies in a folder of level {self.level} (folder.person_level), so none has a name"
         if unnamed and (people or self.parts):
             yield f"{unnamed} of {sum(photos.values())} photos have no name: they lie in nobody's folder"
 

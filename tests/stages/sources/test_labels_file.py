@@ -96,3 +96,11 @@ def test_photos_without_a_line_and_lines_without_a_photo_are_counted(tmp_path: P
         "2 of 3 photos have no name in /a.csv",
         "2 of 3 photos that /a.csv names are not in the folder: 5.jpg, 6.jpg",
     ]
+
+
+def test_a_file_of_names_beside_or_among_the_photos_is_not_counted_as_another_file(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/notes.csv").touch()
+    count = "1 other file is no photo (1 .csv)"
+    assert opened(tmp_path, ["1.jpg"], "1.jpg,Ada\n").notes == (count,)
+    assert opened(tmp_path, ["1.jpg"], "1.jpg,Ada\n", "photos/a.csv").notes == (count,)

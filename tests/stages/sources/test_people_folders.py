@@ -96,3 +96,9 @@ def test_what_nobody_can_tell_is_refused_with_the_way_out(tmp_path: Path, names:
     assert people(opened(tmp_path, names, level=1)) == tops
     assert people(opened(tmp_path, names, level=2)) == within
     assert people(opened(tmp_path, names, level=0)) == {None}
+
+
+def test_a_level_at_which_no_folder_is_is_said(tmp_path: Path) -> None:
+    source = opened(tmp_path, each("Ada|Bob", "1.jpg"), level=2)
+    assert people(source) == {None}
+    assert source.notes == ("no photo lies in a folder of level 2 (folder.person_level), so none has a name",)
