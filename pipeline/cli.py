@@ -54,7 +54,9 @@ def build(
     labels: Annotated[str | None, typer.Option(help="How to use the names: trust, check or ignore.")] = None,
     labels_file: Annotated[
         Path | None,
-        typer.Option("--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's."),
+        typer.Option(
+            "--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's, or a .csv."
+        ),
     ] = None,
     contact: Annotated[
         str | None, typer.Option(help="Your e-mail address or page, sent to every host with each request.")
@@ -71,7 +73,10 @@ def build(
         ),
     ] = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Apply other settings to an existing build.")
+        bool,
+        typer.Option(
+            "--update", help="Apply other settings, or a source that has moved, to an existing build."
+        ),
     ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Parallel workers; one per core if not given.")

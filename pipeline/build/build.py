@@ -10,6 +10,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
 from facerefs.pipeline.build.listing import update_sources
+from facerefs.pipeline.build.moved_photos import MovedPhotos
 from facerefs.pipeline.config.config import Config, to_tree, written_type
 from facerefs.pipeline.config.read_settings import completed, differences
 from facerefs.pipeline.config.renamed_settings import with_new_names
@@ -82,7 +83,8 @@ def build(
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
         listing_key, again = plan.listing_key(), retry is Retry.ALL
-        update_sources(source, listing_key, config.rows_per_part, storage, console, again)
+        moved = MovedPhotos(storage, config.crawl, config.analyse)
+        notes = update_sources(source, listing_key, config.rows_per_part, storage, console, again, moved)
         run_fetch(config.fetch, storage, workers, console, retry)
         run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
@@ -106,6 +108,8 @@ def build(
         raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None
     leakage.check(storage, console)
     card.write(storage, config.shard)
+    for note in notes:  # again, since hours may have passed
+        console.print(f"{'listed':<11} {note}", highlight=False)
 
 
 def _run_whole(run: Runner, stage: WholeStage) -> None:
@@ -117,7 +121,7 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
 
     A setting that was not there yet had what is now its default.
 
-    Raises UserError if the folder is of another source or, without `update`, of another configuration.
+    Raises UserError if, without `update`, the folder is of another source or of another configuration.
     """
     text = storage.read_text(BUILD_FILE)
     if text is None:
@@ -128,13 +132,15 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
     old_config = completed(written_type(), old_config)
-    if old_source != plan.source:
+    if old_source != plan.source and not update:
         raise UserError(
-            f"{storage.root} holds a build of {old_source}, not of {plan.source}: choose another folder for --out"
+            f"{storage.root} holds a build of {old_source}, not of {plan.source}: if the source has moved or has "
+            "another name, add --update, which keeps what was made of the photos that are the same; or choose another "
+            "folder for --out"
         )
     changes = differences(
-        {"labels_file": old.get("labels_file"), "config": old_config},
-        {"labels_file": plan.labels_file, "config": to_tree(plan.config)},
+        {"source": old_source, "labels_file": old.get("labels_file"), "config": old_config},
+        {"source": plan.source, "labels_file": plan.labels_file, "config": to_tree(plan.config)},
     )
     changes = [change.removeprefix("config.") for change in changes]
     redone = [change for change in changes if not _is_rate_setting(change)]

@@ -4,11 +4,12 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.build.known_names import as_known
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
@@ -41,14 +42,27 @@ class Override:
 
 
 def update(storage: Storage, lines: Sequence[Override]) -> None:
-    """Write the table `overrides` if the lines have changed."""
-    rows = [dict.fromkeys(OVERRIDES.names) | asdict(line) for line in lines]
+    """Write the table `overrides` if the lines have changed; a name in it is spelled as in `sources`."""
+    rows = [dict.fromkeys(OVERRIDES.names) | asdict(line) for line in _as_known(storage, lines)]
     table = pa.Table.from_pylist(rows, OVERRIDES)
     fingerprint = rows_digest(table)
     before = storage.part("overrides", _PART)
     if before is None or before.fingerprint != fingerprint:
         with storage.writing("overrides", _PART, fingerprint) as part:
             part.add(table)
+
+
+def _as_known(storage: Storage, lines: Sequence[Override]) -> list[Override]:
+    texts = {text for line in lines for text in (line.what, line.other) if text is not None}
+    known = as_known(storage, {text for text in texts if not (is_face(text) or re.search(_PHOTO, text))})
+    return [
+        replace(
+            line,
+            what=known.get(line.what, line.what),
+            other=None if line.other is None else known.get(line.other, line.other),
+        )
+        for line in lines
+    ]
 
 
 def read(storage: Storage) -> list[Override]:

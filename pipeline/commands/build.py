@@ -44,8 +44,9 @@ class BuildOptions:
 def build_command(options: BuildOptions, console: Console) -> None:
     """Check the options, then build the training set and write its report. Raises UserError, RunError."""
     config = read_config(options.config_file, options.settings, base=_shortcuts(options))
+    out = options.out.absolute()
     try:
-        photos = open_source(options.source, options.labels_file, config.sources, config.fetch.limits)
+        photos = open_source(options.source, options.labels_file, config.sources, config.fetch.limits, out)
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)
@@ -56,7 +57,8 @@ def build_command(options: BuildOptions, console: Console) -> None:
         )
     labels_path = absolute(str(options.labels_file)) if options.labels_file else None
     plan = BuildPlan(source=absolute(options.source), labels_file=labels_path, config=config)
-    out = options.out.absolute()
+    if os.path.realpath(plan.source) == os.path.realpath(out):
+        raise UserError(f"{options.source} is SOURCE and --out at once: choose another folder for --out")
     check_not_foreign(out)
     with locked(out):
         storage = Storage(str(out))

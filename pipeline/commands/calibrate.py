@@ -113,7 +113,10 @@ def _photos(text: str, config: Config) -> list[_Photo]:
 
 def _listed(source: "PhotoSource", text: str) -> Iterator[_Photo]:
     """Iterate over the labelled photos, one at a time: the photos of a Parquet file may not all fit into memory."""
-    for table in source.rows():
+    from facerefs.stages.sources.spellings import Spellings
+
+    spellings = Spellings()
+    for table in map(spellings.unified, source.rows()):
         for row in table.select(["key", "url", "label", "photo", "reject"]).to_pylist():
             photo = row["photo"]
             if photo is None and row["url"] is not None and row["reject"] is None:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from facerefs.pipeline.build.folder import open_build
+from facerefs.pipeline.build.known_names import as_known
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import TABLES
@@ -91,7 +92,7 @@ def _linked_names(storage: Storage, what: str) -> pa.Array:
     asked = os.fsencode(what).decode(
         "utf-8", "backslashreplace"
     )  # as `facerefs.schemas.paths` writes odd bytes
-    names = pa.array([asked])
+    names = pa.array([as_known(storage, [asked])[asked]])
     for table, found_by, leads_to in _LINKS:
         found = []
         for part in storage.parts(table):

@@ -92,9 +92,8 @@ class Runner:
             self.console.print(f"{'':<11} {_changes(before, after)}", highlight=False)
 
     def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[PartTask]:
-        digest = stage_digest(stage)
         for name in names:
-            fingerprint = text_digest(digest, rows_digest(inputs.read(name)))
+            fingerprint = part_fingerprint(stage, inputs.read(name))
             done = self.storage.part(stage.writes, name)
             if done is None or done.fingerprint != fingerprint:
                 yield PartTask(name, fingerprint)
@@ -151,6 +150,11 @@ class PartWorker:
                 written += len(out)
                 rejected += count_rejected(out)
         return written, rejected
+
+
+def part_fingerprint(stage: PartStage, rows: pa.Table) -> str:
+    """What a part of a stage's table is made from: the stage with its settings, and the rows that it reads."""
+    return text_digest(stage_digest(stage), rows_digest(rows))
 
 
 def bounded_slices(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:

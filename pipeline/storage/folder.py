@@ -18,7 +18,14 @@ import pyarrow.parquet as pq
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.file_store import TEMPORARY_PREFIX, FileStore
-from facerefs.pipeline.storage.part_writer import COLUMNS_KEY, FINGERPRINT_KEY, TAR_KEY, PartTar, PartWriter
+from facerefs.pipeline.storage.part_writer import (
+    COLUMNS_KEY,
+    FINGERPRINT_KEY,
+    TAR_KEY,
+    PartTar,
+    PartWriter,
+    write_rows,
+)
 from facerefs.schemas.paths import path_of_text
 from facerefs.schemas.tables import MAX_BLOB_BYTES, TABLES
 
@@ -126,6 +133,15 @@ class Storage(FileStore):
             writer.commit(fingerprint)
         finally:
             writer.abandon()
+
+    def replace_rows(self, table: str, name: str, rows: pa.Table, fingerprint: str) -> None:
+        """Give a finished part other rows and another fingerprint; its tar, to which the rows refer, stays."""
+        part = self.part(table, name)
+        metadata = {FINGERPRINT_KEY: fingerprint.encode()}
+        if part is not None and part.tar is not None:
+            metadata[TAR_KEY] = part.tar.text()
+        # As the schema has it: what Parquet adds to fields that were read would change the digests of the columns.
+        write_rows(self, f"{table}/{name}.parquet", rows.cast(TABLES[table]), metadata)
 
     def remove_part(self, table: str, name: str) -> None:
         """Remove a part: its Parquet file first, since a part with one counts as finished."""

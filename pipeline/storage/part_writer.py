@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -27,6 +27,17 @@ class PartTar:
     path: str  # relative to the build's folder
     size: int
     sha256: str | None  # None where each row has the hash of its own bytes
+
+    def text(self) -> bytes:
+        """As it stands in the footer."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+
+def write_rows(storage: FileStore, path: str, rows: pa.Table, metadata: dict[bytes, bytes]) -> None:
+    """Write the Parquet file of a part, whole or not at all; its footer gets the metadata and the columns' digests."""
+    metadata = metadata | {COLUMNS_KEY: json.dumps(column_digests(rows)).encode()}
+    with storage.replacing(path) as file:
+        pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
 
 
 class PartWriter:
@@ -61,13 +72,9 @@ class PartWriter:
             facts = PartTar(path=self._tar, sha256=self._writer.close(), size=self._writer.size)
             self._file.close()
             self._storage.commit_file(self._temporary[self._tar], self._tar)
-            metadata[TAR_KEY] = json.dumps(facts.__dict__, sort_keys=True).encode()
+            metadata[TAR_KEY] = facts.text()
         rows = pa.concat_tables(self._rows or [self._schema.empty_table()]).combine_chunks()
-        metadata[COLUMNS_KEY] = json.dumps(column_digests(rows)).encode()
-        temporary = self._temporary[self._parquet]
-        with self._storage.open_output(temporary) as file:
-            pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
-        self._storage.commit_file(temporary, self._parquet)
+        write_rows(self._storage, self._parquet, rows, metadata)
 
     def abandon(self) -> None:
         """Remove the temporary files; after a commit there are none."""

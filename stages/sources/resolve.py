@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,19 @@ def absolute(text: str) -> str:
 
 
 def open_source(
-    text: str, labels_file: Path | None, settings: Mapping[str, Any], limits: WebLimits
+    text: str,
+    labels_file: Path | None,
+    settings: Mapping[str, Any],
+    limits: WebLimits,
+    out: Path | None = None,
 ) -> PhotoSource:
     """The source that a person means; `registry.py` has the kinds that there are.
 
-    `labels_file` belongs to a folder of photos. `settings` are those of all kinds, by section.
+    `labels_file` belongs to a folder of photos. `settings` are those of all kinds, by section. `out` is the folder of
+    the build, whose files are not photos of the source.
     Raises SourceError if there is no such source, or nothing in it.
     """
-    source = _open(text, labels_file, settings, limits)
+    source = _open(text, settings, replace(_place(text, limits), labels_file=labels_file, out=out))
     if labels_file is not None and not hasattr(source, "labels"):
         raise SourceError(
             f"--identities belongs to a folder of photos, and {shown_place(text)} is none: it has names of its own"
@@ -39,11 +45,9 @@ def open_source(
     return source
 
 
-def _open(text: str, labels_file: Path | None, settings: Mapping[str, Any], limits: WebLimits) -> PhotoSource:
-    service, asked = service_of(text)
+def _open(text: str, settings: Mapping[str, Any], place: SourcePlace) -> PhotoSource:
+    service, _ = service_of(text)
     kinds = local_kinds() if service is None else [service]
-    is_local = service is None and "://" not in text
-    place = _local(text, labels_file, limits) if is_local else SourcePlace(asked, limits)
     for kind in kinds:
         source = kind.open(place, settings_of(kind, settings))
         if source is not None:
@@ -53,17 +57,20 @@ def _open(text: str, labels_file: Path | None, settings: Mapping[str, Any], limi
     )
 
 
-def _local(text: str, labels_file: Path | None, limits: WebLimits) -> SourcePlace:
+def _place(text: str, limits: WebLimits) -> SourcePlace:
+    service, asked = service_of(text)
+    if service is not None or "://" in text:
+        return SourcePlace(asked, limits)
     path, shown = Path(text), text_of_path(text)
     try:
         if path.is_dir():
-            return SourcePlace(text, limits, path, tuple(_readable(path)), labels_file)
+            return SourcePlace(text, limits, path, tuple(_readable(path)))
         exists = path.exists()
     except OSError as error:
         raise SourceError(f"cannot look into {shown}: {error.strerror}") from error
     if not exists:
         raise SourceError(f"there is no file or folder {shown}; SOURCE can be {_choices()}")
-    return SourcePlace(text, limits, path, (path,), labels_file)
+    return SourcePlace(text, limits, path, (path,))
 
 
 def _readable(folder: Path) -> list[Path]:

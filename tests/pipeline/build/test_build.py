@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from facerefs.pipeline.build.build import BUILD_FILE, BuildPlan, check_output
+from facerefs.pipeline.commands.build import BuildOptions, build_command
 from facerefs.pipeline.config.config import Config, read_config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.folder import Storage
@@ -44,6 +46,23 @@ def test_other_rules_need_update(storage: Storage) -> None:
     with pytest.raises(UserError, match=r"\(fetch.respect_robots: True -> False\): add --update"):
         list(check_output(plan, storage, update=False))
     assert len(list(check_output(plan, storage, update=True))) == 2
+
+
+def test_a_source_that_has_moved_needs_update(storage: Storage) -> None:
+    plan = replace(OLD, source="/pictures")
+    with pytest.raises(
+        UserError, match=r"holds a build of /photos, not of /pictures: .* add --update, which keeps"
+    ):
+        list(check_output(plan, storage, update=False))
+    assert list(check_output(plan, storage, update=True)) == ["source: /photos -> /pictures"]
+
+
+def test_the_source_cannot_be_the_folder_of_the_build(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").touch()
+    (tmp_path.parent / "link").symlink_to(tmp_path)
+    for out in (tmp_path, tmp_path.parent / "link"):
+        with pytest.raises(UserError, match="is SOURCE and --out at once"):
+            build_command(BuildOptions(str(tmp_path), out), Console(quiet=True))
 
 
 def test_the_user_agent_names_the_version_of_the_project() -> None:

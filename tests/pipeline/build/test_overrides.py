@@ -218,3 +218,23 @@ def test_the_command_refuses_before_it_works(tmp_path: Path) -> None:
         "overrides.csv, line 2 is 'drop,a.jpg,b.jpg': write drop,FACE",
     )
     assert [path.name for path in out.iterdir() if not path.name.startswith(".")] == [FILE]
+
+
+def test_a_line_holds_for_every_spelling_of_a_name_or_a_key(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    put(
+        storage,
+        "sources",
+        [{"key": "Jose\u0301/1.jpg", "label": "Jose\u0301"}, {"key": "b", "label": "Bo  Li"}],
+    )
+    read_lines(
+        tmp_path,
+        "drop,Jos\u00e9,,\nsame,Bo\u00a0Li,JOS\u00c9,\ndrop,\u200bBo Li ,,\nkeep,Jos\u00e9/1.jpg,,\n",
+    )
+    update(storage, read(storage))
+    assert rows(storage).select(["what", "other"]).to_pylist() == [
+        {"what": "Jose\u0301", "other": None},
+        {"what": "Bo  Li", "other": "JOS\u00c9"},
+        {"what": "Bo  Li", "other": None},
+        {"what": "Jose\u0301/1.jpg", "other": None},
+    ]

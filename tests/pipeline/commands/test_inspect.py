@@ -188,3 +188,23 @@ def test_the_limit_says_that_there_is_more(folder: Path, capsys: pytest.CaptureF
 def test_what_is_not_there(folder: Path) -> None:
     with pytest.raises(UserError, match="'nobody' is neither a table"):
         print_rows(folder, "nobody", 10, False)
+
+
+def test_a_name_or_key_is_found_in_any_spelling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write_text(BUILD_FILE, "{}")
+    key = "Jose\u0301  B/1.jpg"
+    known: dict[str, list[dict[str, Any]]] = {
+        "sources": [{"key": key, "label": "Jose\u0301  B"}],
+        "identities": [{"face": FACES[ANN_1], "identity": "Jose\u0301  B"}],
+    }
+    for table, rows in known.items():
+        with storage.writing(table, "part-0", "fingerprint") as part:
+            part.add(
+                pa.Table.from_pylist(
+                    [dict.fromkeys(TABLES[table].names) | row for row in rows], TABLES[table]
+                )
+            )
+    for what, table in (("Jos\u00e9 B", "identities"), ("Jos\u00e9  B/1.jpg", "sources")):
+        print_rows(tmp_path, what, 10, rejected=False)
+        assert capsys.readouterr().out.startswith(f"{table} ")

@@ -176,7 +176,7 @@ def test_a_section_alone_and_one_setting_alone(capsys: pytest.CaptureFixture[str
     [
         (["anlyse"], None, "table", "there is no section `anlyse`; did you mean `analyse`"),
         (["crop_size"], None, "table", "did you mean `analyse.crop_size`"),
-        (["xyzzy"], None, "table", "known: columns, commons, openverse, fetch"),
+        (["xyzzy"], None, "table", "known: folder, columns, commons, openverse, fetch"),
         (["refine"], None, "table", "of the model: facerefs settings train refine"),
         (["compare.rule"], None, "table", "it is now `copies.rule`"),
         (

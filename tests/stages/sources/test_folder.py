@@ -265,3 +265,67 @@ def test_mistakes_get_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=message) as caught:
             opened(text)
         assert "\n" not in str(caught.value)
+
+
+JPEG, HEIC = b"\xff\xd8\xff\xe0 and so on", b"\0\0\0\x18ftypheic and so on"
+
+
+def test_what_has_no_photos_name_is_a_photo_by_its_first_bytes_or_is_counted(tmp_path: Path) -> None:
+    plant(tmp_path, "a/1.jpg", "a/page.html", "a/notes", "a/BMW", ".hidden.jpg", ".thumbs/2.jpg")
+    plant(tmp_path, "a/Thumbs.db", "a/.DS_Store", "a/._1.jpg", "a/2.json")
+    for name, data in (("1.jpg?w=1024", JPEG), ("2.jpg.1", JPEG), ("IMG_3", JPEG), ("IMG_4", HEIC)):
+        (tmp_path / "a" / name).write_bytes(data)
+    (tmp_path / "a/dir.jpg").mkdir()
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    source = opened(str(tmp_path))
+    assert keys(tmp_path) == ["a/1.jpg", "a/1.jpg?w=1024", "a/2.jpg.1", "a/IMG_3", "a/IMG_4"]
+    assert list(source.notes) == [
+        "left out, since its name begins with a dot: .hidden.jpg, .thumbs",
+        "5 other files are no photos (2 without an ending, 1 .json, 1 .html, 1 .jpg)",
+    ]
+
+
+def outputs(root: Path) -> None:
+    """What a build, a training set and a run write."""
+    plant(
+        root,
+        "set/build.yaml",
+        "set/sources/part-1.parquet",
+        "set/runs/a/grids/1.png",
+        "set/unpacked/1.gt.jpg",
+    )
+    plant(root, "copied/manifest.json", "copied/croissant.json", "copied/1.gt.jpg", "copied/1.lq.jpg")
+    plant(root, "b/run/settings.yaml", "b/run/log.jsonl", "b/run/grids/1.png")
+
+
+def test_what_facerefs_wrote_is_left_out_and_said(tmp_path: Path) -> None:
+    outputs(plant(tmp_path, "ann/1.jpg", "bob/settings.yaml", "bob/2.jpg", "b/1.jpg"))
+    source = opened(str(tmp_path))
+    assert keys(tmp_path) == ["ann/1.jpg", "b/1.jpg", "bob/2.jpg"]
+    assert source.notes[0] == "left out, since facerefs wrote it: b/run, copied, set"
+
+
+@pytest.mark.parametrize("how", ["itself", "by a link from elsewhere", "by a link to elsewhere", "by .."])
+def test_the_folder_of_the_build_is_left_out(how: str, tmp_path: Path) -> None:
+    root = plant(tmp_path / "photos", "ann/1.jpg")
+    out = tmp_path / "elsewhere" if how == "by a link to elsewhere" else root / "new"
+    plant(out, "grid.png")
+    if how == "by a link to elsewhere":
+        (root / "new").symlink_to(out)
+        out = root / "new"
+    elif how == "by a link from elsewhere":
+        (tmp_path / "link").symlink_to(root)
+        out = tmp_path / "link/new"
+    elif how == "by ..":
+        out = root / "ann/../new"
+    source = open_source(str(root), None, default_settings(), WebLimits("facerefs (tests)"), out)
+    assert [row["key"] for table in source.rows() for row in table.to_pylist()] == ["ann/1.jpg"]
+    assert list(source.notes) == ["left out, since facerefs wrote it: new"]
+
+
+def test_a_folder_that_holds_nothing_but_outputs_is_told_so(tmp_path: Path) -> None:
+    outputs(tmp_path)
+    with pytest.raises(
+        SourceError, match=r"holds no photos.*left out, since facerefs wrote it: b/run, copied, set"
+    ):
+        opened(str(tmp_path))

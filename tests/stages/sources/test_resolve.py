@@ -72,7 +72,8 @@ def test_what_lies_beside_photos_unread_is_noted(photo: Path) -> None:
     ]
     for name in ("0.tar", "1.parquet"):
         (folder / name).touch()
-    (note,) = notes_of(folder)
+    names, note = notes_of(folder)
+    assert names == "1 other file is no photo (1 .txt)"
     assert note.startswith("0.tar, 1.parquet, people.csv in it are not read")
 
 
