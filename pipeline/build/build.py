@@ -21,8 +21,10 @@ from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.blobs import BLOBS_FOLDER
 from facerefs.pipeline.storage.fingerprint import changed_settings
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.old_layout import move_blobs
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.label import Label
@@ -80,6 +82,11 @@ def build(
             # What is missing for these settings is better said now than after the crawl, and before they are kept.
             replace(config.analyse).setup()
         storage.clear_temporary()
+        if moved := move_blobs(storage):
+            console.print(
+                f"{moved} tars of an earlier version are now in {BLOBS_FOLDER}/, beside the tables",
+                highlight=False,
+            )
         storage.write_text(BUILD_FILE, text)
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         update_sources(source, listing_key, config.rows_per_part, storage, console, again)
