@@ -21,10 +21,10 @@ from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
-from facerefs.pipeline.storage.blobs import BLOBS_FOLDER
 from facerefs.pipeline.storage.fingerprint import changed_settings
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.old_layout import move_blobs
+from facerefs.schemas.file_names import BLOBS_FOLDER, BUILD_FILE
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.label import Label
@@ -32,8 +32,6 @@ from facerefs.stages.quality.basicsr import BasicsrMissingError
 from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
-
-BUILD_FILE = "build.yaml"
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def dataset_card(
     samples: list[dict[str, Any]],
     photos: pa.Table,
 ) -> str:
-    """The card as Markdown, without the metadata above it. photos: the result of `facerefs.pipeline.dataset.credits.credited_photos`."""
+    """The card as Markdown, without the metadata above it. photos: the result of `credited_photos`."""
     engines = ("detector", "landmarker", "embedder")
     faces = storage.scan("faces", (*engines, "crop_size"))
     named = sorted(

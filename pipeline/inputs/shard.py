@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from facerefs.pipeline.storage.blobs import BLOBS_FOLDER
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
+from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard, split_of
 

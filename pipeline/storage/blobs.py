@@ -10,16 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.schemas.file_names import BLOBS_FOLDER, SAMPLES_FOLDER
 from facerefs.schemas.tables import BLOB, TABLES
 
-BLOBS_FOLDER = "blobs"
-_SHARDS = "samples"
 _BLOBS = (BLOB, pa.list_(BLOB))
 
 
 def blob_folder(table: str) -> str:
     """The folder of a table's tars, relative to the build's folder. Unfinished files of the table are there, too."""
-    return table if table == _SHARDS else f"{BLOBS_FOLDER}/{table}"
+    return table if table == SAMPLES_FOLDER else f"{BLOBS_FOLDER}/{table}"
 
 
 def tar_name(table: str, part: str) -> str:
@@ -30,7 +29,7 @@ def tar_name(table: str, part: str) -> str:
 def path_now(path: str) -> str:
     """The path of a tar that earlier versions wrote beside its Parquet file; any other path as it is."""
     table = path.partition("/")[0]
-    return f"{BLOBS_FOLDER}/{path}" if table in TABLES and table != _SHARDS else path
+    return f"{BLOBS_FOLDER}/{path}" if table in TABLES and table != SAMPLES_FOLDER else path
 
 
 def path_before(path: str) -> str:
