@@ -23,6 +23,8 @@ class SourcePlace:
     files: tuple[Path, ...] = ()
     """The local file alone; or the files in the local folder that one of the kinds reads."""
     labels_file: Path | None = None
+    out: Path | None = None
+    """The folder of the build, which is left out where it lies in the source."""
 
     @property
     def folder(self) -> Path | None:
