@@ -81,10 +81,7 @@ def build(
             replace(config.analyse).setup()
         storage.clear_temporary()
         if moved := move_blobs(storage):
-            console.print(
-                f"{moved} tars of an earlier version are now in {BLOBS_FOLDER}/, beside the tables",
-                highlight=False,
-            )
+            console.print(f"tars of an earlier version: {moved} moved to {BLOBS_FOLDER}/", highlight=False)
         storage.write_text(BUILD_FILE, text)
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         update_sources(source, listing_key, config.rows_per_part, storage, console, again)

@@ -3,11 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from facerefs.schemas.file_names import BUILD_FILE, RUN_FILE, SAMPLES_FOLDER
 from facerefs.schemas.manifest import MANIFEST_FILE, MAX_BYTES
+from facerefs.schemas.sample import DEGRADED, GROUND_TRUTH
 
 _MARKS = {BUILD_FILE, RUN_FILE, MANIFEST_FILE}
 _TEXT_BYTES = 1 << 20
@@ -40,21 +42,47 @@ def shards_in_manifest(folder: Path) -> list[str] | None:
     return sorted(names) if all(isinstance(name, str) and _TAR.fullmatch(name) for name in names) else None
 
 
+def has_samples(files: Iterable[str]) -> bool:
+    """Whether some of the names of files are those of a sample: with ground truth and a degraded face."""
+    kinds: dict[str, set[str]] = {}
+    for name in files:
+        key, _, kind = name.partition(".")
+        if key and kind.startswith((f"{GROUND_TRUTH.kind}.", f"{DEGRADED.kind}.")):
+            kinds.setdefault(key, set()).add(kind)
+    return any(GROUND_TRUTH.find(found) and DEGRADED.find(found) for found in kinds.values())
+
+
 def outputs_below(folder: Path, out: Path | None) -> Iterator[Path]:
-    """The builds, training sets and runs in the sub-folders of a folder, but for the build in `out`."""
+    """The builds, training sets and runs in the sub-folders of a folder, but for the build in `out`; and each folder
+    with samples that were unpacked from their tars."""
     left_out = None if out is None else out.resolve()
-    for place, folders, files in os.walk(folder):
-        path = Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if path == folder:
+    waiting = [folder]
+    while waiting:  # without recursion, since folders may be nested deeper than Python's stack
+        path = waiting.pop()
+        folders, files = _contents(path)
+        if path != folder and left_out is not None and path.resolve() == left_out:
             continue
-        if left_out is not None and path.resolve() == left_out:
-            folders.clear()
-        elif not _MARKS.isdisjoint(files) and (
-            is_build(path) or is_run(path) or shards_in_manifest(path) is not None
-        ):
-            folders.clear()
+        if has_samples(files):
             yield path
+        if path != folder and not _MARKS.isdisjoint(files) and _is_output(path):
+            yield path
+        else:
+            waiting += [path / name for name in sorted(folders, reverse=True)]
+
+
+def _contents(folder: Path) -> tuple[list[str], list[str]]:
+    """The sub-folders and the other files of a folder, without hidden ones; none if it cannot be listed."""
+    folders: list[str] = []
+    files: list[str] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (folders if entry.is_dir(follow_symlinks=False) else files).append(entry.name)
+    return folders, files
+
+
+def _is_output(folder: Path) -> bool:
+    return is_build(folder) or is_run(folder) or shards_in_manifest(folder) is not None
 
 
 def samples_folder(folder: Path) -> Path:

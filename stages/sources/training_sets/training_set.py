@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.paths import text_of_path
-from facerefs.schemas.sample import DEGRADED, GROUND_TRUTH, JSON, MAX_JSON_BYTES, read_json
+from facerefs.schemas.sample import GROUND_TRUTH, JSON, MAX_JSON_BYTES, read_json
 from facerefs.schemas.shard_files import second_copies
 from facerefs.schemas.tables import TABLES
 from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, plain_files
@@ -21,6 +21,7 @@ from facerefs.stages.sources.kind import NoSettings, SourceKind, SourcePlace
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
 from facerefs.stages.sources.source import SourceError
 from facerefs.stages.sources.training_sets.recognise import (
+    has_samples,
     is_build,
     is_run,
     outputs_below,
@@ -153,12 +154,12 @@ def _is_shard(path: Path) -> bool:
     with suppress(OSError, TarDamagedError), path.open("rb", buffering=0) as file:
         if not is_tar(file.fileno()):
             return False
-        kinds: dict[str, set[str]] = {}
+        names: list[str] = []
         with suppress(TarDamagedError):
-            for member in islice(plain_files(file.fileno()), _PEEKED_FILES):
-                key, kind = _split(member)
-                kinds.setdefault(key, set()).add(kind)
-        return any(GROUND_TRUTH.find(names) and DEGRADED.find(names) for names in kinds.values())
+            names.extend(
+                ".".join(_split(member)) for member in islice(plain_files(file.fileno()), _PEEKED_FILES)
+            )
+        return has_samples(names)
     return False
 
 
@@ -205,6 +206,11 @@ def _without_manifest(place: SourcePlace, whole: Path, shown: str) -> TrainingSe
             "or the photos that it was made from"
         )
     output = next(outputs_below(whole, place.out), None) if whole.is_dir() else None
+    if output is not None and has_samples(path.name for path in output.iterdir()):
+        raise SourceError(
+            f"{text_of_path(str(output))} holds samples of a training set, KEY.gt.jpg, KEY.lq.jpg and so on: give "
+            "their tars as SOURCE, whose ground truth is taken; or move the ground truth to a folder of its own"
+        )
     if output is not None:
         raise SourceError(
             f"{shown} contains what facerefs has made, {text_of_path(str(output))}: move it out of there, since its "

@@ -163,6 +163,23 @@ def test_what_else_facerefs_writes_is_refused(samples: Path, tmp_path: Path) -> 
         opened(tmp_path / "ann")
 
 
+def test_samples_that_were_unpacked_are_refused(samples: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos" / "unpacked"
+    for tar in samples.glob("*.tar"):
+        with tarfile.open(tar) as archive:
+            archive.extractall(folder, filter="data")
+    for place in (folder, folder.parent):
+        with pytest.raises(
+            SourceError, match=r"unpacked holds samples of a training set, .*: give their tars"
+        ):
+            opened(place)
+    for path in folder.glob("*.lq.*"):
+        path.unlink()
+    assert len(rows_of(opened(folder))) == 2 * len(
+        stored(samples)
+    )  # ground truth and references: as anybody's photos
+
+
 def write_tar(path: Path, files: dict[str, bytes]) -> Path:
     path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w") as tar:
