@@ -4,7 +4,8 @@ Rows are never deleted but rejected: `reject` (null for accepted rows) holds the
 `facerefs.schemas.reject.Reject`; `reject_detail` holds the message of the decoder or the rule.
 
 A `BLOB` column refers to bytes by file, offset and length. Its path is relative to the build's folder for bytes
-that the build wrote, and absolute for photos that stay in place.
+that the build wrote, and absolute for photos that stay in place. The files lie in `blobs/`, so that a table's folder
+holds Parquet files alone, as readers of datasets expect. Only shards lie beside their table, in `samples/`.
 """
 
 import math

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerefs.schemas.manifest import MANIFEST_FILE
+from facerefs.schemas.shard_files import tars_in
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.order.sample_request import SampleRequest
@@ -56,7 +57,7 @@ def shards_of(place: str | Path) -> str:
         return str(place)
     folder = Path(place).expanduser().absolute()
     samples = folder / "samples"
-    return str(samples if samples.is_dir() and not any(folder.glob("*.tar")) else folder)
+    return str(samples if samples.is_dir() and not tars_in(folder) else folder)
 
 
 def _decoded(_draw: SampleRequest, files: Mapping[str, bytes]) -> Sample:

@@ -24,6 +24,8 @@ from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.old_layout import move_blobs
+from facerefs.schemas.file_names import BLOBS_FOLDER, BUILD_FILE
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.label import Label
@@ -31,8 +33,6 @@ from facerefs.stages.quality.basicsr import BasicsrMissingError
 from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
-
-BUILD_FILE = "build.yaml"
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def build(
             # What is missing for these settings is better said now than after the crawl, and before they are kept.
             replace(config.analyse).setup()
         storage.clear_temporary()
+        if tars := move_blobs(storage):
+            console.print(f"tars of an earlier version: {tars} moved to {BLOBS_FOLDER}/", highlight=False)
         storage.write_text(BUILD_FILE, text)
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         moved = MovedPhotos(storage, config.crawl, config.analyse)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from facerefs.pipeline.build import overrides
-from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import BUILD_FILE
 
 
 def open_build(folder: Path) -> Storage:

@@ -73,4 +73,6 @@ def list_source(
             progress.rows_listed(len(rows), count_rejected(rows))
         for stale in storage.started_parts("sources") - names:
             storage.remove_part("sources", stale)
+        if moved is not None:
+            moved.finish()
         progress.part_done(0, 0)

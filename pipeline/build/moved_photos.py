@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ class MovedPhotos:
     storage: Storage
     crawl: PartStage
     analyse: PartStage
+    _analysed: list[str] = field(default_factory=list)
 
     @contextmanager
     def followed(self, name: str) -> Iterator[None]:
@@ -43,7 +44,13 @@ class MovedPhotos:
         images = _moved(self.storage.read("images", name), before, after)
         self._replace(self.crawl, self._crawl_input, name, images)
         if is_analysed:
-            self._replace(self.analyse, self._analyse_input, name, self.storage.read("faces", name))
+            self._analysed.append(name)
+
+    def finish(self) -> None:
+        """Adapt `faces`, once all parts of `images` are: the copies of a photo may be in other parts."""
+        inputs = AnalyseInput(self.storage)
+        for name in self._analysed:
+            self._replace(self.analyse, inputs, name, self.storage.read("faces", name))
 
     @cached_property
     def _crawl_input(self) -> PartInputs:
@@ -51,6 +58,7 @@ class MovedPhotos:
 
     @cached_property
     def _analyse_input(self) -> PartInputs:
+        """As it was before any part was adapted."""
         return AnalyseInput(self.storage)
 
     def _is_current(self, stage: PartStage, inputs: PartInputs, name: str) -> bool:

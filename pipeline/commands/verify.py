@@ -4,12 +4,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.build.folder import open_build
 from facerefs.pipeline.build.leakage import leakage
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.text import plural
 from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, verify
+from facerefs.schemas.file_names import BUILD_FILE
 
 
 def verify_command(folder: Path, replay: int) -> bool:

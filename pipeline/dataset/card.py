@@ -10,6 +10,8 @@ import pyarrow as pa
 from facerefs.pipeline.dataset.credits import CREDITS_FILE, credited_photos, write_credits
 from facerefs.pipeline.dataset.croissant import croissant
 from facerefs.pipeline.dataset.dataset_card import dataset_card, degraded_extension, summary
+from facerefs.pipeline.dataset.file_kinds import file_kinds
+from facerefs.pipeline.dataset.hub_metadata import hub_metadata
 from facerefs.pipeline.dataset.manifest import recipe_tree
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.manifest import MANIFEST_FILE, File, Manifest, ShardFile, written
@@ -30,15 +32,12 @@ def write(storage: Storage, shard: Shard) -> None:
     photos = credited_photos(storage, samples)
     write_credits(storage, photos)
     photo_file = _file(storage, CREDITS_FILE)
-    storage.write_text("samples/README.md", dataset_card(storage, shard, shards, samples, photos))
-    metadata = croissant(
-        description=summary(shard, samples) + _licences(photos),
-        shards=shards,
-        photos=photo_file,
-        references=max((len(row["references"]) for row in samples), default=0),
-        extension=IMAGE_TYPES[shard.image_format].extension,
-        degraded=degraded_extension(shard),
+    kinds = file_kinds(
+        max((len(row["references"]) for row in samples), default=0),
+        IMAGE_TYPES[shard.image_format].extension,
+        degraded_extension(shard),
     )
+    metadata = croissant(summary(shard, samples) + _licences(photos), shards, photo_file, kinds)
     storage.write_text("samples/croissant.json", metadata)
     manifest = Manifest(
         version=VERSION,
@@ -48,6 +47,9 @@ def write(storage: Storage, shard: Shard) -> None:
         indexes_only=tuple(indexes_only),
         documents=(photo_file, _file(storage, "croissant.json")),
     )
+    metadata = hub_metadata(manifest, photos.column("licence").to_pylist(), kinds)
+    text = dataset_card(storage, shard, shards, samples, photos)
+    storage.write_text("samples/README.md", f"{metadata}\n{text}")
     storage.write_text(_MANIFEST, written(manifest))
 
 

@@ -6,11 +6,11 @@ in photos.csv.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from facerefs.pipeline.dataset.file_kinds import FileKind
 from facerefs.schemas.manifest import File, ShardFile
-from facerefs.schemas.sample import DEGRADED, GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE, SampleFile
+from facerefs.schemas.sample import IMAGE_TYPES, JSON
 
 _TEXT, _IMAGE = "sc:Text", "sc:ImageObject"
 _MIME = {one.extension: one.mime for one in IMAGE_TYPES.values()} | {"json": "application/json"}
@@ -34,38 +34,8 @@ _CONTEXT: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """One kind of file in the samples, such as `ref0.jpg`."""
-
-    file: SampleFile
-    extension: str
-    number: int | None = None
-
-    @property
-    def name(self) -> str:
-        return self.file.numbered_kind(self.number)
-
-    @property
-    def meaning(self) -> str:
-        return self.file.says(self.number)
-
-
-def croissant(
-    description: str,
-    shards: Sequence[ShardFile],
-    photos: File,
-    references: int,
-    extension: str,
-    degraded: str,
-) -> str:
-    """The metadata as JSON-LD.
-
-    references: the largest number of references of a sample. extension: of ground truth and references, such as
-    `jpg`. degraded: the extension of the degraded face.
-    """
-    kinds = [_Kind(GROUND_TRUTH, extension), _Kind(DEGRADED, degraded), _Kind(JSON, "json")]
-    kinds += [_Kind(REFERENCE, extension, number) for number in range(references)]
+def croissant(description: str, shards: Sequence[ShardFile], photos: File, kinds: Sequence[FileKind]) -> str:
+    """The metadata as JSON-LD."""
     tars = [_file(shard.name, shard.bytes, shard.sha256, "application/x-tar") for shard in shards]
     sets = [_file_set(kind, shards) for kind in kinds] if shards else []
     tree = {
@@ -93,23 +63,23 @@ def _file(name: str, size: int, sha256: str, mime: str) -> dict[str, Any]:
     }
 
 
-def _file_set(kind: _Kind, shards: Sequence[ShardFile]) -> dict[str, Any]:
+def _file_set(kind: FileKind, shards: Sequence[ShardFile]) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
-        "@id": f"{kind.name}-files",
-        "name": f"{kind.name}-files",
+        "@id": f"{kind.kind}-files",
+        "name": f"{kind.kind}-files",
         "containedIn": [{"@id": shard.name} for shard in shards],
         "encodingFormat": _MIME[kind.extension],
-        "includes": f"*.{kind.file.name(kind.extension, kind.number)}",
+        "includes": f"*.{kind.file_name}",
     }
 
 
-def _records(kind: _Kind) -> dict[str, Any]:
+def _records(kind: FileKind) -> dict[str, Any]:
     """A record set with one record per file of a kind; the field `key`, the sample's key, joins the kinds.
 
     One record set of all kinds would be simpler, but mlcroissant 1.1 requires a join for every pair of kinds in it.
     """
-    name = kind.name
+    name = kind.kind
     key = _field(f"{name}/key", "The key of the sample.", _TEXT, name, "filename")
     key["source"]["transform"] = {"regex": r"^([^.]+)\."}
     content = _field(f"{name}/content", kind.meaning, _TEXT if kind.file is JSON else _IMAGE, name, "content")

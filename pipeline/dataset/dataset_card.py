@@ -1,4 +1,4 @@
-"""`samples/README.md`: the dataset card, with the YAML front matter that Hugging Face reads."""
+"""`samples/README.md`: the dataset card, below the metadata for Hugging Face."""
 
 import html
 import re
@@ -37,15 +37,15 @@ import webdataset
 samples = webdataset.WebDataset("train-00000.tar", shardshuffle=False).decode("rgb8")
 
 import datasets
-samples = datasets.load_dataset("webdataset", data_files={"train": "train-*.tar"}, split="train")
+samples = datasets.load_dataset("FOLDER OF THE SHARDS", split="train")
 ```
 """
 
 _INDEX = """\
 `*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
 SHA-256 of each file, and `facerefs verify` checks the files against it. `croissant.json` describes the shards for
-tools that read Croissant. Splits are by person: no person is in two splits. If samples differ in their number of
-references, Hugging Face `datasets` refuses the shards; `webdataset` and `tar` read them.
+tools that read Croissant. Splits are by person: no person is in two splits. Where a sample has fewer references than
+another, Hugging Face `datasets` gives None for those that it lacks.
 """
 
 _CREDITS = """\
@@ -68,7 +68,7 @@ def dataset_card(
     samples: list[dict[str, Any]],
     photos: pa.Table,
 ) -> str:
-    """The card as Markdown. photos: the result of `facerefs.pipeline.dataset.credits.credited_photos`."""
+    """The card as Markdown, without the metadata above it. photos: the result of `credited_photos`."""
     engines = ("detector", "landmarker", "embedder")
     faces = storage.scan("faces", (*engines, "crop_size"))
     named = sorted(
@@ -90,11 +90,7 @@ def dataset_card(
         "## Authors of the photos": [_count_table(photos, "author")],
         "## People": [NOTICE],
     }
-    return (
-        _front_matter(shards, len(samples))
-        + "\n"
-        + "\n".join("\n".join([f"{heading}\n", *paragraphs]) for heading, paragraphs in sections.items())
-    )
+    return "\n".join("\n".join([f"{heading}\n", *paragraphs]) for heading, paragraphs in sections.items())
 
 
 def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
@@ -157,37 +153,6 @@ def _stated(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: _stated(value) for name, value in tree.items() if value not in (None, ())}
     return [_stated(value) for value in tree] if isinstance(tree, list | tuple) else tree
-
-
-def _front_matter(shards: list[ShardFile], count: int) -> str:
-    splits = [split for split in SPLITS if any(shard.split == split for shard in shards)]
-    matter = {
-        "task_categories": ["image-to-image"],
-        "tags": ["face-restoration", "webdataset"],
-        "size_categories": [_size_category(count)],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": {"val": "validation"}.get(split, split), "path": f"{split}-*.tar"}
-                    for split in splits
-                ],
-            }
-        ],
-    }
-    return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n"
-
-
-def _size_category(count: int) -> str:
-    for limit, name in (
-        (1_000, "n<1K"),
-        (10_000, "1K<n<10K"),
-        (100_000, "10K<n<100K"),
-        (1_000_000, "100K<n<1M"),
-    ):
-        if count < limit:
-            return name
-    return "n>1M"
 
 
 def _split_table(samples: list[dict[str, Any]], shards: list[ShardFile]) -> str:

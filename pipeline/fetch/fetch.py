@@ -11,6 +11,7 @@ from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.journal import PartJournals
@@ -33,7 +34,7 @@ def run_fetch(
     old_parts = sorted((storage.started_parts("downloads") | journals.parts()) - set(names))
     if not names and not old_parts:
         return  # no photo of the source is on the web
-    wait_for_workers(storage.local_path("downloads"))
+    wait_for_workers(storage.local_path(blob_folder("downloads")))
     tasks = list(_tasks(stage, inputs, names, old_parts, retry))
     with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
         if tasks:
@@ -74,7 +75,7 @@ def _urls(storage: Storage, name: str) -> Iterator[str]:
 
 
 def _journals(storage: Storage) -> PartJournals:
-    return PartJournals(storage.local_path("downloads"))
+    return PartJournals(storage.local_path(blob_folder("downloads")))
 
 
 def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:

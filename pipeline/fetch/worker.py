@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.fetch import FetchInput
+from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.journal import JournalEntry, PartJournals
 from facerefs.pipeline.storage.lock import hold_worker_lock
@@ -47,7 +48,7 @@ class FetchWorker:
 
     async def open(self, rate_limiter: RateLimiter) -> None:
         """Prepare to fetch; must run on the event loop that will do the work."""
-        self._presence = hold_worker_lock(self.storage.local_path("downloads"))
+        self._presence = hold_worker_lock(self.storage.local_path(blob_folder("downloads")))
         self._committing = asyncio.Semaphore(_COMMITS_AT_ONCE)
         self._unfinished = 0
         self._room = asyncio.Event()
@@ -131,7 +132,7 @@ class UnfinishedPart:
         self._wanted = {row["key"]: row for row in rows}
         self._task = task
         self._storage = storage
-        self._journals = PartJournals(storage.local_path("downloads"))
+        self._journals = PartJournals(storage.local_path(blob_folder("downloads")))
         self._journal = self._journals.journal(task.name)
         self._done: dict[str, JournalEntry] = {}
         former = storage.part("downloads", task.name)

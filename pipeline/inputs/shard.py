@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
+from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard, split_of
 
@@ -124,7 +125,7 @@ class ShardInput:
             self.storage.read(table, name, columns).select(list(columns)).cast(schema)
             for name in self.storage.parts(table)
         )
-        return MappedTable.of(parts, schema, key, self.storage.local_path("samples"))
+        return MappedTable.of(parts, schema, key, self.storage.local_path(BLOBS_FOLDER))
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the cached rows: each worker reads its own."""

@@ -100,6 +100,7 @@ class FileStore:
     def commit_file(self, temporary: str, name: str) -> None:
         """Rename a complete temporary file to its name, after its bytes have reached the disk."""
         source, target = self.full_path(temporary), self.full_path(name)
+        self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
         local = isinstance(self.filesystem, pafs.LocalFileSystem)
         if local:
             _fsync(source)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facerefs.pipeline.storage.blobs import path_before, with_paths
 from facerefs.stages.stage import PartStage, WholeStage
 
 
@@ -45,10 +46,11 @@ def _plain(value: Any) -> Any:
 def rows_digest(rows: pa.Table) -> str:
     """Digest of the values of a table, whatever its chunks and buffers.
 
-    Parquet's encoding is that of the values, where Arrow's buffers also hold the history of a slice or filter.
+    Parquet's encoding is that of the values, where Arrow's buffers also hold the history of a slice or filter. The
+    tars of the build count as if they lay beside the tables, as earlier versions had them.
     """
     buffer = io.BytesIO()
-    plain = rows.replace_schema_metadata(None).combine_chunks()
+    plain = with_paths(rows, path_before).replace_schema_metadata(None).combine_chunks()
     pq.write_table(plain, buffer, compression="none", use_dictionary=False, write_statistics=False)
     return hashlib.sha256(buffer.getbuffer()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A build's folder: tables as folders of Parquet parts, the bytes of a part in a tar beside it.
+"""A build's folder: tables as folders of Parquet parts, the bytes of a part in a tar (`blobs.py` says where).
 
 A part is done when its Parquet file is there: everything is written to a temporary name, fsynced and renamed,
 the tar first. The Parquet metadata carries the fingerprint of what the part was made from.
@@ -6,6 +6,7 @@ the tar first. The Parquet metadata carries the fingerprint of what the part was
 
 import json
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.file_store import TEMPORARY_PREFIX, FileStore
 from facerefs.pipeline.storage.part_writer import (
     COLUMNS_KEY,
@@ -48,14 +50,15 @@ class Storage(FileStore):
     def parts(self, table: str) -> list[str]:
         """Names of a table's finished parts, sorted."""
         return sorted(
-            name.removesuffix(".parquet")
-            for name in self.files(table)
-            if name.endswith(".parquet") and TEMPORARY_PREFIX not in name
+            name.removesuffix(".parquet") for name in self.files(table) if _is_final(name, ".parquet")
         )
 
     def started_parts(self, table: str) -> set[str]:
         """Names of parts with any file, also those with only a tar, which a killed run leaves."""
-        return {name.partition(".")[0] for name in self.files(table) if name.endswith((".parquet", ".tar"))}
+        tars = self.files(blob_folder(table))
+        return {name.removesuffix(".tar") for name in tars if _is_final(name, ".tar")} | set(
+            self.parts(table)
+        )
 
     def part(self, table: str, name: str) -> Part | None:
         """The footer of a part; None if the part does not exist, is damaged, or lacks its tar."""
@@ -145,12 +148,12 @@ class Storage(FileStore):
 
     def remove_part(self, table: str, name: str) -> None:
         """Remove a part: its Parquet file first, since a part with one counts as finished."""
-        for extension in ("parquet", "tar"):
-            self.remove_file(f"{table}/{name}.{extension}")
+        self.remove_file(f"{table}/{name}.parquet")
+        self.remove_file(tar_name(table, name))
 
     def clear_temporary(self) -> None:
         """Remove the incomplete files of an interrupted run."""
-        for folder in ("", *TABLES):
+        for folder in sorted({"", *TABLES, *map(blob_folder, TABLES)}):
             for name in self.files(folder):
                 if TEMPORARY_PREFIX in name:
                     self.remove_file(posixpath.join(folder, name))
@@ -194,6 +197,11 @@ class Storage(FileStore):
             [None if at is None else self.read_blob(**at) for at in row or []] for row in places.to_pylist()
         ]
         return pa.array(loaded, pa.list_(pa.large_binary()))
+
+
+def _is_final(name: str, extension: str) -> bool:
+    """Whether a file is of a part: neither unfinished nor what macOS or a browser adds, `._NAME` or `NAME (1)`."""
+    return name.endswith(extension) and re.fullmatch(r"[\w-]+", name.removesuffix(extension)) is not None
 
 
 def _read_local(path: str, offset: int, length: int) -> bytes | None:

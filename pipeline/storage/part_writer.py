@@ -1,4 +1,4 @@
-"""Writes one part of a table: its Parquet file, and the tar beside it that holds the bytes of its rows."""
+"""Writes one part of a table: its Parquet file, and the tar that holds the bytes of its rows."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.storage.fingerprint import column_digests
 from facerefs.pipeline.storage.tar import TarWriter
@@ -36,8 +37,7 @@ class PartTar:
 def write_rows(storage: FileStore, path: str, rows: pa.Table, metadata: dict[bytes, bytes]) -> None:
     """Write the Parquet file of a part, whole or not at all; its footer gets the metadata and the columns' digests."""
     metadata = metadata | {COLUMNS_KEY: json.dumps(column_digests(rows)).encode()}
-    with storage.replacing(path) as file:
-        pq.write_table(rows.replace_schema_metadata(metadata), file, compression="zstd")
+    write_parquet(storage, path, rows.replace_schema_metadata(metadata))
 
 
 class PartWriter:
@@ -49,8 +49,8 @@ class PartWriter:
         self._table = table
         self._schema = TABLES[table]
         self._parquet = f"{table}/{name}.parquet"
-        self._tar = f"{table}/{name}.tar"
-        self._temporary = {path: storage.temporary_name(path) for path in (self._parquet, self._tar)}
+        self._tar = tar_name(table, name)
+        self._temporary_tar = storage.temporary_name(self._tar)
         self._file: BinaryIO | None = None
         self._writer: TarWriter | None = None
         self._rows: list[pa.Table] = []
@@ -71,7 +71,7 @@ class PartWriter:
         if self._writer is not None and self._file is not None:
             facts = PartTar(path=self._tar, sha256=self._writer.close(), size=self._writer.size)
             self._file.close()
-            self._storage.commit_file(self._temporary[self._tar], self._tar)
+            self._storage.commit_file(self._temporary_tar, self._tar)
             metadata[TAR_KEY] = facts.text()
         rows = pa.concat_tables(self._rows or [self._schema.empty_table()]).combine_chunks()
         write_rows(self._storage, self._parquet, rows, metadata)
@@ -80,8 +80,8 @@ class PartWriter:
         """Remove the temporary files; after a commit there are none."""
         if self._file is not None and not self._file.closed:
             self._file.close()
-        for temporary in self._temporary.values():
-            self._storage.remove_file(temporary)
+        self._storage.remove_file(self._temporary_tar)
+        self._storage.remove_file(_temporary_parquet(self._storage, self._parquet))
 
     def _stored(self, column: str, values: pa.ChunkedArray) -> pa.Array:
         if values.type == BLOB:
@@ -113,6 +113,20 @@ class PartWriter:
 
     def _open(self) -> TarWriter:
         if self._writer is None:
-            self._file = self._storage.open_output(self._temporary[self._tar])
+            self._file = self._storage.open_output(self._temporary_tar)
             self._writer = TarWriter(self._file, self._digest)
         return self._writer
+
+
+def write_parquet(storage: FileStore, name: str, rows: pa.Table) -> None:
+    """Write the Parquet file of a part, whole or not at all."""
+    temporary = _temporary_parquet(storage, name)
+    with storage.open_output(temporary) as file:
+        pq.write_table(rows, file, compression="zstd")
+    storage.commit_file(temporary, name)
+
+
+def _temporary_parquet(storage: FileStore, name: str) -> str:
+    """Not in the folder of the table, where a reader would take an unfinished file for a part."""
+    table, _, file = name.partition("/")
+    return storage.temporary_name(f"{blob_folder(table)}/{file}")

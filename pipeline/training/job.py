@@ -10,12 +10,12 @@ import yaml
 from facerefs.pipeline.config.read_settings import completed, differences, read_settings, read_yaml
 from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.errors import UserError
+from facerefs.schemas.file_names import RUN_FILE
 from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.models.catalogue import MODULES, presets
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.training_set import shards_of
 
-RUN_FILE = "settings.yaml"
 _EXAMPLE = "loop.steps=1000"
 _CHANGEABLE = {
     "data",  # the shards may have moved; the stream refuses different shards

@@ -8,12 +8,13 @@ from os import cpu_count
 from pathlib import Path
 from typing import TypeAlias
 
-from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.dataset.manifest import recipe_of
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.verify.replay import replay_fault
 from facerefs.pipeline.verify.shard import Found, SamplePlace, check_file, check_shard, sample_at
+from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.schemas.manifest import MANIFEST_FILE, MAX_BYTES, Manifest, parse
+from facerefs.schemas.shard_files import tars_in
 
 _MAX_THREADS = 8
 _LONGEST = 500
@@ -53,7 +54,7 @@ class SamplesFolder:
 def samples_in(folder: Path) -> SamplesFolder:
     """The samples folder of a build, or the given folder if it holds samples. Raises UserError if it is neither."""
     for place in (folder / "samples", folder):
-        if place.is_dir() and ((place / MANIFEST_FILE).exists() or any(place.glob("*.tar"))):
+        if place.is_dir() and ((place / MANIFEST_FILE).exists() or tars_in(place)):
             return SamplesFolder(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
     if (folder / BUILD_FILE).is_file():
         return SamplesFolder(folder / "samples", in_build=True)

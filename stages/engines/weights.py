@@ -43,7 +43,7 @@ def find_onnx_files(weights: str | None) -> list[Path]:
     if path.is_file():
         return [path]
     folder = path if path.is_dir() else _PACKS.expanduser() / wanted
-    if files := sorted(folder.glob("*.onnx")):
+    if files := sorted(path for path in folder.glob("*.onnx") if not path.name.startswith(".")):
         return files
     raise MissingWeights(
         f"{wanted} is neither an .onnx file, a folder of them, nor a pack in {_PACKS}; InsightFace's packs, "

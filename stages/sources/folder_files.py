@@ -8,15 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facerefs.schemas.paths import text_of_path
+from facerefs.stages.sources.outputs import is_output
 from facerefs.stages.sources.people_folders import is_sign_of_shard
 from facerefs.stages.sources.photo_files import is_photo, is_photo_name
 from facerefs.stages.sources.source import SourceError
 
-_OUTPUTS = (  # what lies in a build, in a training set, and in the folder of a training run
-    {"build.yaml", "sources"},
-    {"manifest.json", "croissant.json"},
-    {"settings.yaml", "log.jsonl"},
-)
 _SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".directory", ".localized"})
 _NAMED = 3
 
@@ -98,7 +94,9 @@ class FolderFiles:
         except OSError as error:
             raise SourceError(f"cannot list {text_of_path(folder)}: {error.strerror}") from error
         path = text_of_path(os.path.relpath(folder, self.root))
-        if path != "." and (_is_same(folder, out) or _is_output({entry.name for entry in entries})):
+        if path != "." and (
+            _is_same(folder, out) or is_output(Path(folder), {entry.name for entry in entries})
+        ):
             survey.outputs.append(path)
             return iter(())
         shown = [entry for entry in entries if not entry.name.startswith(".")]
@@ -142,10 +140,6 @@ class FolderFiles:
 def ending(path: Path) -> str:
     """The kind of a file in the notes of a survey."""
     return path.suffix.lower() or "without an ending"
-
-
-def _is_output(names: set[str]) -> bool:
-    return any(names.issuperset(output) for output in _OUTPUTS)
 
 
 def _is_same(folder: str, out: str | None) -> bool:

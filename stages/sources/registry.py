@@ -11,8 +11,18 @@ from facerefs.stages.sources.parquet import PARQUET
 from facerefs.stages.sources.services.commons import COMMONS
 from facerefs.stages.sources.services.openverse import OPENVERSE
 from facerefs.stages.sources.tars import TARS
+from facerefs.stages.sources.training_sets.training_set import TRAINING_SET
 
-SOURCES: tuple[SourceKind[Any], ...] = (FOLDER, TARS, PARQUET, VGG_FACE, LISTS, COMMONS, OPENVERSE)
+SOURCES: tuple[SourceKind[Any], ...] = (
+    TRAINING_SET,
+    FOLDER,
+    TARS,
+    PARQUET,
+    VGG_FACE,
+    LISTS,
+    COMMONS,
+    OPENVERSE,
+)
 """In the order in which a folder or file is offered to them: the first that takes it opens it."""
 
 
@@ -46,5 +56,6 @@ def local_kinds() -> list[SourceKind[Any]]:
 
 
 def choices() -> list[tuple[str, str]]:
-    """What SOURCE may be: for each kind an example and which photos it gives."""
-    return [(kind.example, kind.photos) for kind in SOURCES]
+    """What SOURCE may be: for each kind an example and which photos it gives; the most usual one first."""
+    kinds = sorted(SOURCES, key=lambda kind: kind is not FOLDER)
+    return [(kind.example, kind.photos) for kind in kinds]

@@ -37,6 +37,10 @@ def test_samples_are_decoded_one_by_one(folder: Path) -> None:
 
 def test_the_folder_of_a_build_stands_for_its_samples(folder: Path) -> None:
     assert facerefs.open_set(folder.parent) == facerefs.open_set(folder)
+    hidden = folder.parent / "._train-00000.tar"  # as macOS leaves it
+    hidden.write_bytes(b"\0\5\x16\7")
+    assert facerefs.open_set(folder.parent) == facerefs.open_set(folder)
+    hidden.unlink()
 
 
 def test_no_set_is_one_sentence(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
-from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.config.config import Config, to_tree
 from facerefs.pipeline.config.renamed_settings import with_new_names
 from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.report.album import Origin
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import web_link
+from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.schemas.tables import TABLES
 from facerefs.stages.join import left_join
 

@@ -9,11 +9,12 @@ import pytest
 import yaml
 from rich.console import Console
 
-from facerefs.pipeline.build.build import BUILD_FILE, BuildPlan, check_output
+from facerefs.pipeline.build.build import BuildPlan, check_output
 from facerefs.pipeline.commands.build import BuildOptions, build_command
 from facerefs.pipeline.config.config import Config, read_config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import Pass, RandomNoise, Recipe
 from facerefs.stages.fetch import Fetch

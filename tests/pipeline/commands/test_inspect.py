@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.commands.inspect import print_rows
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import TABLES
 

@@ -97,7 +97,7 @@ def all_urls(server: PhotoServer) -> list[str]:
 
 
 def downloaded_tars(out: Path) -> dict[str, bytes]:
-    return {name: data for name, data in contents(out / "downloads").items() if name.endswith("tar")}
+    return {name: data for name, data in contents(out / "blobs/downloads").items() if name.endswith("tar")}
 
 
 def test_photos_reach_the_disk_as_they_were_sent_by_one_or_two_workers(
@@ -205,7 +205,7 @@ def test_a_journal_is_used_only_as_far_as_it_is_valid_for_the_same_settings(
     (name,) = Storage(str(out)).parts("downloads")
     known = {row["key"]: row for row in Storage(str(out)).scan("downloads").to_pylist()}
     shutil.rmtree(out / "downloads")
-    journal = PartJournals(out / "downloads").journal(name)
+    journal = PartJournals(out / "blobs/downloads").journal(name)
     records = [{**row, "photo": None, "question": "another"} for row in known.values()]
     journal.append({**records[0], "reject": "private_address"}, b"")
     journal.append({**records[1], "robots": "ignored"}, b"another photo")
@@ -230,7 +230,7 @@ def test_what_was_fetched_before_a_list_changed_is_not_fetched_again(
     data = [storage.read_blob(**row["photo"]) for row in kept]
     shutil.rmtree(out / "downloads")
     for row, photo in zip(kept, data, strict=True):
-        PartJournals(out / "downloads").journal(name).append(
+        PartJournals(out / "blobs/downloads").journal(name).append(
             {**row, "photo": None, "question": "?"}, photo or b""
         )
     server.requests.clear()

@@ -340,7 +340,7 @@ def test_a_build_of_rejects_only_gives_a_page(tmp_path: Path) -> None:
 
 def test_lost_and_changed_pictures_leave_a_gap(build: Storage) -> None:
     before = len(Page(html_of(build)).named("img"))
-    (Path(build.root) / "faces/part-00000.tar").unlink()
+    (Path(build.root) / "blobs/faces/part-00000.tar").unlink()
     (Path(build.root) / "samples/val-00000.tar").write_bytes(b"no tar" * 30_000)
     after = html_of(build)
     assert 0 < len(Page(after).named("img")) < before

@@ -1,6 +1,7 @@
 """Storage: a part is complete or does not exist, bytes are read back unchanged, tars hold no time of their making."""
 
 import io
+import shutil
 import tarfile
 import time
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_bytes_come_back_with_their_rows(tmp_path: Path) -> None:
     write(storage, image_rows([b"first", None, b"", b"x" * 1000]))
     back = storage.load_blobs(storage.read("images", "part-a"), ("photo",))
     assert back.column("photo").to_pylist() == [b"first", None, b"", b"x" * 1000]
-    assert back.column("photo_at").to_pylist()[0]["path"] == "images/part-a.tar"
+    assert back.column("photo_at").to_pylist()[0]["path"] == "blobs/images/part-a.tar"
 
 
 def test_photos_that_lie_elsewhere_are_read_there_and_must_not_have_changed(tmp_path: Path) -> None:
@@ -72,9 +73,38 @@ def test_a_part_replaced_by_one_without_bytes_loses_its_tar(tmp_path: Path) -> N
     assert list(contents(tmp_path)) == ["images/part-a.parquet"]
 
 
+def test_readers_of_datasets_read_the_folder_of_a_table(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    write(storage, image_rows([b"first", b"second"]))
+    with storage.writing("images", "part-b", "fingerprint") as part:  # as if killed here
+        part.add(image_rows([b"half"]))
+        assert {path.suffix for path in (tmp_path / "images").iterdir()} == {".parquet"}
+        rows = pq.read_table(tmp_path / "images").to_pylist()
+    for row, data in zip(rows, (b"first", b"second"), strict=True):
+        with (tmp_path / row["photo"]["path"]).open("rb") as file:
+            file.seek(row["photo"]["offset"])
+            assert file.read(row["photo"]["length"]) == data
+    assert {path.suffix for path in (tmp_path / "images").iterdir()} == {".parquet"}
+
+
+@pytest.mark.parametrize(
+    "name", ["._part-a.parquet", "part-a (1).parquet", ".DS_Store", "part-a.parquet.tmp"]
+)
+def test_what_others_leave_in_a_table_is_no_part(name: str, tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    write(storage, image_rows([b"first"]))
+    shutil.copy(tmp_path / "images/part-a.parquet", tmp_path / "images" / name)
+    (tmp_path / "blobs/images/._part-x.tar").write_bytes(b"")
+    assert (storage.parts("images"), storage.started_parts("images")) == (["part-a"], {"part-a"})
+    assert len(storage.scan("images")) == 1
+
+
 def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
-    (tmp_path / "faces" / ".tmp-17-part-a.tar").write_bytes(b"half")
+    (tmp_path / "blobs" / "faces").mkdir(parents=True)
+    for folder in ("faces", "blobs/faces"):  # earlier versions wrote into the folder of the table
+        (tmp_path / folder / ".tmp-17-part-a.tar").write_bytes(b"half")
+        (tmp_path / folder / ".tmp-17-part-a.parquet").write_bytes(b"half")
     (tmp_path / "faces" / "part-b.parquet").write_bytes(b"whole")
     Storage(str(tmp_path)).clear_temporary()
     assert list(contents(tmp_path)) == ["faces/part-b.parquet"]

@@ -118,7 +118,14 @@ def test_a_shard_of_another_build_is_found(folder: Path, tmp_path: Path) -> None
     assert "is whole, but of another build" in tar_line
 
 
-@pytest.mark.parametrize("name", ["train-00099.tar", "mine.parquet"])
+def test_what_macos_leaves_is_no_fault(folder: Path) -> None:
+    for name in ("._train-00000.tar", "._train-00000.parquet", "._manifest.json", ".DS_Store", "Icon\r"):
+        (folder / "samples" / name).write_bytes(b"\0\5\x16\7")
+    (folder / "._train-00000.tar").write_bytes(b"\0\5\x16\7")
+    assert check(folder) == []
+
+
+@pytest.mark.parametrize("name", ["train-00099.tar", "mine.parquet", "train-00000 (1).tar"])
 def test_a_file_of_nobody_is_found(folder: Path, name: str) -> None:
     shutil.copy(a_shard(folder), folder / "samples" / name)
     (line,) = check(folder)

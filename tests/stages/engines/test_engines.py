@@ -21,7 +21,7 @@ from facerefs.stages.engines.engine import (
 )
 from facerefs.stages.engines.load import load_detector, load_embedder, load_landmarker
 from facerefs.stages.engines.session import run_in_batches
-from facerefs.stages.engines.weights import DLIB_EMBEDDER, find_dlib_weights
+from facerefs.stages.engines.weights import DLIB_EMBEDDER, find_dlib_weights, find_onnx_files
 from facerefs.stages.faces import geometry
 from facerefs.stages.synthetic_people.render import Rendering, draw_person, draw_view, render
 
@@ -389,3 +389,9 @@ def test_a_folder_or_a_pack_is_searched_for_the_right_model(
     (pack / "arcface_mobilefacenet_128d.onnx").unlink()
     with pytest.raises(MissingWeights, match="holds no InsightFace model for recognition"):
         load_embedder("insightface", "mine", "cpu")
+
+
+def test_what_macos_leaves_beside_weights_is_none_of_them(tmp_path: Path) -> None:
+    for name in ("det.onnx", "._det.onnx"):
+        (tmp_path / name).touch()
+    assert find_onnx_files(str(tmp_path)) == [tmp_path / "det.onnx"]

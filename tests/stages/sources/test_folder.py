@@ -294,8 +294,10 @@ def outputs(root: Path) -> None:
         "set/runs/a/grids/1.png",
         "set/unpacked/1.gt.jpg",
     )
+    (root / "set/build.yaml").write_text("source: /photos\nconfig: {}\n")
     plant(root, "copied/manifest.json", "copied/croissant.json", "copied/1.gt.jpg", "copied/1.lq.jpg")
     plant(root, "b/run/settings.yaml", "b/run/log.jsonl", "b/run/grids/1.png")
+    (root / "b/run/settings.yaml").write_text("model: refine\npreset: small\ndata: {}\nsettings: {}\n")
 
 
 def test_what_facerefs_wrote_is_left_out_and_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -129,6 +130,64 @@ def test_tars_of_others_are_read_as_the_standard_library_reads_them(tmp_path: Pa
     }
     assert flat == {name: name.encode()[:1] * len(name) * 100 for name in names if name != ".hidden"}
     assert list(found["a"]) == ["jpg", "seg.png"]
+
+
+LITTER = {  # what macOS, browsers and downloads leave beside the shards
+    "._train-00000.tar": b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4096),
+    "._manifest.json": b"\0\5\x16\7",
+    ".DS_Store": b"\0\0\0\1Bud1",
+    "Icon\r": b"",
+    "train-00001.tar.tmp": b"half",
+    "train-00001.tar.part": b"half",
+    "train-00001.tar.crdownload": b"half",
+}
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_what_others_leave_beside_the_shards_changes_nothing(has_manifest: bool, tmp_path: Path) -> None:
+    write_set(tmp_path)
+    if not has_manifest:
+        (tmp_path / "manifest.json").unlink()
+    clean = open_shards(tmp_path)
+    for name, data in LITTER.items():
+        (tmp_path / name).write_bytes(data)
+    assert open_shards(tmp_path).digest == clean.digest
+    assert _contents(open_shards(tmp_path)) == _contents(clean)
+
+
+@pytest.mark.parametrize("name", ["train-00000 (1).tar", "train-00000 copy 2.tar", "train-00000 - Copy.tar"])
+def test_a_second_copy_of_a_tar_does_not_give_its_samples_twice(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_set(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    clean = open_shards(tmp_path)
+    shutil.copy(tmp_path / "train-00000.tar", tmp_path / name)
+    assert open_shards(tmp_path).digest == clean.digest
+    assert f"1 second copies of tars are left out: {name}" in caplog.text
+    (tmp_path / "train-00000.tar").unlink()  # then it is the only one
+    assert len(open_shards(tmp_path)) == len(clean)
+
+
+def test_a_hidden_file_between_two_files_of_a_sample_does_not_part_them(tmp_path: Path) -> None:
+    """As tar on macOS writes it: the attributes of each file before the file."""
+    names = [
+        "./._a.jpg",
+        "./a.jpg",
+        "./._a.json",
+        "./a.json",
+        "./._b.jpg",
+        "./b.jpg",
+        "./._b.json",
+        "./b.json",
+    ]
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = len(name)
+            archive.addfile(info, io.BytesIO(name.encode()))
+    expected = {key: {kind: f"{key}.{kind}".encode() for kind in ("jpg", "json")} for key in ("./a", "./b")}
+    assert _contents(open_shards(tmp_path)) == expected
 
 
 def test_what_stands_before_the_break_of_a_tar_is_used(

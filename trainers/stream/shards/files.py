@@ -46,6 +46,8 @@ class SampleFiles(Mapping[str, bytes]):
         try:
             for member in plain_files(shard.descriptor, offset, offset + length):
                 found, name = split_name(member.name)
+                if is_hidden(found):
+                    continue
                 if found != key:
                     raise BadSample(f"its place in the shard holds {found.decode(errors='replace')}")
                 if name in self._places:
@@ -83,6 +85,11 @@ class SampleFiles(Mapping[str, bytes]):
     def __reduce__(self) -> tuple[type[dict[str, bytes]], tuple[dict[str, bytes]]]:
         """Pickled as a dictionary of the bytes of all files."""
         return dict, (dict(self),)
+
+
+def is_hidden(key: bytes) -> bool:
+    """Whether a file with this key is hidden, and of no sample: its name begins with a dot."""
+    return not key or key.endswith(b"/")
 
 
 def split_name(name: bytes) -> tuple[bytes, str]:

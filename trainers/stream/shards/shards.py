@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.schemas.manifest import MANIFEST_FILE
+from facerefs.schemas.shard_files import second_copies, tars_in
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.cache import ShardCache
 from facerefs.trainers.stream.shards.columns import SampleColumns, joined
@@ -77,7 +78,7 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
             "where they can be scanned"
         )
     prefix = "" if split is None else f"{split}-"
-    tars = sorted(path.name for path in folder.path.glob("*.tar"))
+    tars = _tars(folder)
     names = [name for name in tars if name.startswith(prefix)]
     if not names:
         raise StreamError(
@@ -90,6 +91,16 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
         for column in (part.keys, part.offsets, part.lengths):
             digest.update(column.tobytes())
     return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts), 0)
+
+
+def _tars(folder: LocalFolder) -> list[str]:
+    """The names of the tars in a folder; a second copy of one would give all of its samples twice."""
+    tars = tars_in(folder.path)
+    copies = second_copies(tars)
+    if copies:
+        names = ", ".join(path.name for path in copies[:3])
+        _log.warning("%s: %d second copies of tars are left out: %s", folder.shown, len(copies), names)
+    return [path.name for path in tars if path not in copies]
 
 
 def _way_out(folder: LocalFolder, tars: list[str]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from facerefs.schemas.tar_members import TarDamagedError, plain_files
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.columns import MAX_KEY_BYTES, MAX_SAMPLE_BYTES, SampleColumns
-from facerefs.trainers.stream.shards.files import split_name
+from facerefs.trainers.stream.shards.files import is_hidden, split_name
 
 _MAX_MEMBERS = 20_000_000
 
@@ -21,23 +21,26 @@ def scan_tar(descriptor: int, shown: str) -> tuple[SampleColumns, str | None]:
     """
     keys: list[bytes] = []
     ranges: list[tuple[int, int]] = []
+    end = 0
     damage: str | None = None
     size = os.fstat(descriptor).st_size  # so that a tar without an end marker is also read
     try:
         for number, member in enumerate(plain_files(descriptor, 0, size)):
             key, _ = split_name(member.name)
-            if key.endswith(b"/") or not key:
+            if is_hidden(key):
+                end = member.end if end == member.header else end
                 continue
             if len(key) > MAX_KEY_BYTES or number == _MAX_MEMBERS:
                 raise StreamError(
                     f"{shown} has a name of {len(key)} bytes as its file {number}: pack it anew"
                 )
-            # If the member does not follow directly, a hidden file lies between: it must not become part of the sample.
-            if keys and keys[-1] == key and ranges[-1][1] == member.header:
+            # macOS puts a hidden file before each file. Anything else between two files of a sample ends it.
+            if keys and keys[-1] == key and end == member.header:
                 ranges[-1] = (ranges[-1][0], member.end)
             else:
                 keys.append(key)
                 ranges.append((member.header, member.end))
+            end = member.end
     except TarDamagedError as error:
         damage = f"{shown} is damaged ({error}): the {len(keys)} samples before that are used"
     if not keys:

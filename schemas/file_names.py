@@ -1,0 +1,10 @@
+"""Names of files and folders by which facerefs recognises what it has written; see also `MANIFEST_FILE`."""
+
+BUILD_FILE = "build.yaml"
+"""In the folder of a build: what it is made of."""
+RUN_FILE = "settings.yaml"
+"""In the folder of a training run: its settings."""
+SAMPLES_FOLDER = "samples"
+"""In the folder of a build: the training set."""
+BLOBS_FOLDER = "blobs"
+"""In the folder of a build: the tars with the bytes of its tables."""

@@ -1,0 +1,1 @@
+"""Training sets of facerefs as sources of photos, and how they are recognised."""
