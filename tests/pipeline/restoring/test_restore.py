@@ -54,7 +54,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def restored(place: Path, source: str, out: str, reference: str = "1.png", **words: object) -> Path:
-    made = {"run": place / "refine", "references": (place / reference,), "device": "cpu"} | words
+    made = {
+        "run": place / "refine",
+        "references": (place / reference,),
+        "device": "cpu",
+        "overwrite": True,
+    } | words
     restore_command(
         RestoreOptions(source=place / source, out=place / out, **made), Console(soft_wrap=True, markup=False)
     )
