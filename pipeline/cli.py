@@ -340,7 +340,9 @@ def restore(
     resume: Annotated[
         bool, typer.Option("--resume", help="Restore only the photos whose restored faces are not there yet.")
     ] = False,
-    engines: Annotated[str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN).")] = "embedded",
+    engines: Annotated[
+        str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
+    ] = "embedded",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if available.")] = None,
 ) -> None:
     """Restore degraded faces with a trained model, blind or with photos of the same person."""

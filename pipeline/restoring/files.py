@@ -111,8 +111,10 @@ def _why_skipped(path: Path) -> str | None:
         return "hidden file"
     if path.is_dir():
         return "folder"
+    if path.is_symlink() and not path.exists():
+        return None  # it may have led to a photo: reading it says so
     if not path.is_file():
-        return "broken link"
+        return "other file"
     try:
         return None if is_photo(path) else "other file"
     except OSError:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
     from facerefs.trainers.restore import AlignedFace
 
-_CLOSE_SIDE_PX = 2560  # a photo without a face is looked at once more, at this longer side
-_MOST_ENLARGED = 4.0
+# The longer sides to which a photo without a face is enlarged, one after the other, and by how many quarters it is
+# turned then: HOG takes 5 s for the larger one.
+_CLOSE_LOOKS = {2560: (1, 2, 3), 5120: ()}
+_MOST_ENLARGED = 8.0  # faces that need more have less than 10 px
 # The score from which a face counts that is found only in the photo turned or enlarged. What HOG takes for a face in
-# such photos had up to 0.28 on 30 real ones, whose own faces have 0.24 to 3.1; SCRFD gives no score below 0.5.
-_SURE = 0.3
+# such photos had up to 0.28 on 30 real ones, whose own faces have 0.24 to 3.1; SCRFD 0.53, its own faces 0.79 to 0.9.
+_SURE_HOG = 0.3
+_SURE_PROBABILITY = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,7 @@ class PhotoFaces:
     engines: "Engines"
     warnings: tuple[str, ...] = ()
     enlarged: float = 1.0
+    turned: bool = False
 
     def __len__(self) -> int:
         return len(self.points)
@@ -89,7 +93,8 @@ class PhotoFaces:
     def where(self, number: int) -> str:
         """Where a face is, in words for the user: its width and centre in the photo."""
         left, top, right, bottom = self.found[number].box / self.enlarged
-        return f"{right - left:.0f} px wide, around x={(left + right) / 2:.0f} y={(top + bottom) / 2:.0f}"
+        centre = f"x={(left + right) / 2:.0f} y={(top + bottom) / 2:.0f}"
+        return f"{right - left:.0f} px wide, around {centre}{' of the turned photo' if self.turned else ''}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,38 +107,52 @@ class Engines:
     landmarker: "Landmarker"
     embedder: "Embedder | None"
 
+    @property
+    def sure_score(self) -> float:
+        """The detector's score from which a face counts that is found only in the photo turned or enlarged."""
+        return _SURE_HOG if ENGINES[self.name]["detector"] == "dlib" else _SURE_PROBABILITY
+
     def faces_of(self, photo: Photo, way_out: str = "") -> PhotoFaces:
         """The faces of a photo. way_out: a hint for the error if none is found.
 
         Of the four ways to hold the photo the one with the surest face counts. If there is no face, the photo is
         enlarged. Raises UserError if there still is none.
         """
-        quarters, found = _surest_turn(photo, self.detector)
+        quarters, found = _surest_turn(photo, self.detector, self.sure_score)
         if found:
-            return PhotoFaces(photo.turned(quarters), found, self, _turn_warnings(quarters))
-        factor = max(1.0, min(_MOST_ENLARGED, _CLOSE_SIDE_PX / photo.longer_side_px))
-        large = photo.enlarged(factor) if factor > 1 else photo
-        quarters, found = _surest_turn(large, self._close_detector)
-        found = [face for face in found if face.score >= _SURE]
-        if not found:
-            raise UserError(
-                f"{self.detector.name} finds no face in {photo.path}{way_out}; it was also looked for in the photo "
-                f"turned, and {_size_tried(photo, large)}; {_other_engines(self.name, self.where)}"
-            )
-        width_px = (found[0].box[2] - found[0].box[0]) / factor
-        warning = f"its face is small, {width_px:.0f} px wide: it was found only {_size_tried(photo, large)}"
-        return PhotoFaces(large.turned(quarters), found, self, (*_turn_warnings(quarters), warning), factor)
+            warnings = _turn_warnings(quarters)
+            return PhotoFaces(photo.turned(quarters), found, self, warnings, turned=quarters > 0)
+        large = photo
+        for side_px, turns in _CLOSE_LOOKS.items():
+            factor = max(1.0, min(_MOST_ENLARGED, side_px / photo.longer_side_px))
+            large = photo.enlarged(factor)
+            quarters, found = _surest_turn(large, self._detector_at(side_px), self.sure_score, turns)
+            if found := [face for face in found if face.score >= self.sure_score]:
+                return PhotoFaces(
+                    large.turned(quarters),
+                    found,
+                    self,
+                    (*_turn_warnings(quarters), _small(found[0], factor, photo, large)),
+                    factor,
+                    turned=quarters > 0,
+                )
+        raise UserError(
+            f"{self.detector.name} finds no face in {photo.path}{way_out}; it was also looked for in the photo turned "
+            f"and {_size_tried(photo, large)}: crop a small face, or {_other_engines(self.name, self.where)}"
+        )
 
     def aligned_face(self, photo: Photo) -> PhotoFaces:
-        """A photo that is an aligned face already."""
-        return PhotoFaces(photo, (), self)
+        """A photo that is an aligned face already; the warnings say if it seems to lie on its side."""
+        quarters, _ = _surest_turn(photo, self.detector, self.sure_score)
+        return PhotoFaces(
+            photo, (), self, _turn_warnings(quarters, "it is not upright, as an aligned face is")
+        )
 
-    @cached_property
-    def _close_detector(self) -> "Detector":
+    def _detector_at(self, side_px: int) -> "Detector":
         from facerefs.stages.engines.load import load_detector
 
         chosen: Any = ENGINES[self.name]
-        return load_detector(chosen["detector"], None, self.where, _CLOSE_SIDE_PX, 0)
+        return load_detector(chosen["detector"], None, self.where, side_px, 0)
 
 
 def load_engines(name: str, where: Any, compare: bool) -> Engines:
@@ -153,12 +172,14 @@ def load_engines(name: str, where: Any, compare: bool) -> Engines:
     )
 
 
-def _surest_turn(photo: Photo, detector: "Detector") -> "tuple[int, list[Detection]]":
+def _surest_turn(
+    photo: Photo, detector: "Detector", sure_score: float, turns: Sequence[int] = (1, 2, 3)
+) -> "tuple[int, list[Detection]]":
     """By how many quarters to the left the photo must be turned to show its face upright, and the faces it then has."""
     turn, faces = 0, detector.detect(photo.pixels)
-    for quarters in (1, 2, 3):
+    for quarters in turns:
         found = detector.detect(photo.turned(quarters).pixels)
-        if _surest(found) >= _SURE and _surest(found) > _surest(faces):
+        if _surest(found) >= sure_score and _surest(found) > _surest(faces):
             turn, faces = quarters, found
     return turn, faces
 
@@ -167,14 +188,19 @@ def _surest(faces: "Sequence[Detection]") -> float:
     return max((face.score for face in faces), default=-np.inf)
 
 
-def _turn_warnings(quarters: int) -> tuple[str, ...]:
+def _turn_warnings(quarters: int, what: str = "it was not upright, and was turned") -> tuple[str, ...]:
     turns = ("", "90 degrees to the left", "180 degrees", "90 degrees to the right")
-    return (f"its face was upright only with the photo turned by {turns[quarters]}",) if quarters else ()
+    return (f"{what}: its face is found only with the photo turned by {turns[quarters]}",) if quarters else ()
+
+
+def _small(face: "Detection", factor: float, photo: Photo, large: Photo) -> str:
+    width_px = (face.box[2] - face.box[0]) / factor
+    return f"its face is small, {width_px:.0f} px wide: it was found only {_size_tried(photo, large)}"
 
 
 def _size_tried(photo: Photo, large: Photo) -> str:
-    if large is photo:
-        return f"at up to {_CLOSE_SIDE_PX} px"
+    if large.size == photo.size:
+        return f"at its full size of {photo.size} px"
     return f"enlarged from {photo.size} to {large.size} px"
 
 
@@ -184,7 +210,8 @@ def _other_engines(name: str, where: Any) -> str:
     others = [other for other in ENGINES if other != name and _is_installed(other, where)]
     if others:
         return " or ".join(f"try --engines {other}" for other in others)
-    return "no other engines are installed (facerefs doctor says how)"
+    missing = " and ".join(other for other in ENGINES if other != name)
+    return f"use other engines ({missing}: not installed, facerefs doctor says how)"
 
 
 def _is_installed(name: str, where: Any) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from facerefs.pipeline.errors import UserError
 from facerefs.schemas.arrays import UInt8Image
+from facerefs.schemas.reject import Reject
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,9 @@ class Photo:
         return replace(self, pixels=np.ascontiguousarray(np.rot90(self.pixels, quarters)), alpha=alpha)
 
     def enlarged(self, factor: float) -> "Photo":
-        """The photo enlarged by cubic interpolation."""
+        """The photo enlarged by cubic interpolation; the photo itself by 1."""
+        if factor == 1:
+            return self
         alpha = None if self.alpha is None else _enlarged(self.alpha, factor)
         return replace(self, pixels=_enlarged(self.pixels, factor), alpha=alpha)
 
@@ -53,7 +56,8 @@ def read_photo(path: Path) -> Photo:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except DecodeError as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+        convert = ": save it as PNG or JPEG" if error.reject in (Reject.NOT_AN_IMAGE, Reject.ANIMATED) else ""
+        raise UserError(f"cannot read {path}: {error}{convert}") from None
     notes = []
     if photo.profile:
         notes.append(f"its colours were converted from the profile {photo.profile} to sRGB")
