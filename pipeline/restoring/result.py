@@ -53,6 +53,9 @@ class Restoration(tuple[Path, ...]):
         self.notes = tuple(notes)
         return self
 
+    def __getnewargs__(self) -> tuple[object, ...]:  # for pickle, between processes
+        return self.photos, self.left_out, self.skipped, self.done, self.notes
+
     @property
     def warnings(self) -> dict[Path, tuple[str, ...]]:
         """The warnings of each photo that has some."""

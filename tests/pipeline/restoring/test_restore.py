@@ -1,5 +1,6 @@
 """`facerefs restore`: a run and photos of a person in, faces out; mistakes end in one sentence."""
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -280,6 +281,7 @@ def test_python_gets_warnings_as_data(place: Path) -> None:
     assert (photo.photo, photo.files, photo.faces) == (place / "group.png", (place / "api.png",), 2)
     assert photo.similarities[0] > 0.9
     assert result.warnings == {place / "group.png": photo.warnings}
+    assert pickle.loads(pickle.dumps(result)).warnings == result.warnings
     with pytest.raises(UserError, match=r"api\.png is there already: add --overwrite"):
         facerefs.restore(place / "refine", place / "group.png", place / "api.png", **words)
 
