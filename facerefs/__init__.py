@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from facerefs.pipeline.api import train as train
     from facerefs.pipeline.errors import RunError as RunError
     from facerefs.pipeline.errors import UserError as UserError
+    from facerefs.pipeline.restoring.result import Restoration as Restoration
+    from facerefs.pipeline.restoring.result import RestoredPhoto as RestoredPhoto
+    from facerefs.pipeline.restoring.result import RestoreError as RestoreError
     from facerefs.stages.degrade.recipe import Recipe as Recipe
     from facerefs.trainers.api import stream as stream
     from facerefs.trainers.stream.batches.device import DeviceBatches as DeviceBatches
@@ -46,6 +49,9 @@ _MODULES = {
     "FacePreparation": "trainers.stream.samples.prepare",
     "DeviceBatch": "trainers.stream.batches.device_batch",
     "Recipe": "stages.degrade.recipe",
+    "Restoration": "pipeline.restoring.result",
+    "RestoredPhoto": "pipeline.restoring.result",
+    "RestoreError": "pipeline.restoring.result",
     "RunError": "pipeline.errors",
     "Sample": "trainers.stream.samples.sample",
     "Source": "trainers.stream.stream",

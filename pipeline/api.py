@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from facerefs.pipeline.restoring.result import Restoration
     from facerefs.trainers.training_set import TrainingSet
 
 Settings = Mapping[str, object]
@@ -111,16 +112,19 @@ def restore(
     outputs: int = 1,
     seed: int = 0,
     pictures: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
     engines: Literal["embedded", "insightface"] = "embedded",
     device: Literal["cpu", "cuda"] | None = None,
     quiet: bool = False,
-) -> tuple[Path, ...]:
-    """Restore the face of a photo, or of each photo of a folder. Returns the files that were written.
+) -> "Restoration":
+    """Restore the face of a photo, or of each photo of a folder. Returns the written files, with warnings by photo.
 
-    run: the folder of a training run. references: good photos of the same person, for models that use references.
-    landmarks: the folder of a run of the model `landmarks`. aligned: the photos are aligned faces. outputs: the number
-    of restored faces per photo, for stochastic models.
-    Raises UserError, also if one of several photos could not be restored.
+    run: the folder of a training run. references: good photos of the same person, for models that use references; of
+    several faces in a photo the one most like them is restored. landmarks: the folder of a run of the model
+    `landmarks`. aligned: the photos are aligned faces. outputs: the number of restored faces per photo, for stochastic
+    models. overwrite: replace outputs that are there; resume: restore only the photos that have none.
+    Raises UserError; RestoreError, which has the `result`, if one of several photos could not be restored.
     """
     from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
 
@@ -136,6 +140,8 @@ def restore(
         outputs=outputs,
         seed=seed,
         pictures=pictures,
+        overwrite=overwrite,
+        resume=resume,
     )
     return restore_command(options, _console(quiet))
 

@@ -305,12 +305,18 @@ def restore(
     source: Annotated[
         Path, typer.Argument(help="A photo with a degraded face, or a folder of photos.", metavar="INPUT")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file, or a folder for several.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="Output file (.png, .jpg, .jpeg or .webp), or a folder for several."
+        ),
+    ],
     reference: Annotated[
         list[Path] | None,
         typer.Option(
             "--reference",
-            help="A good photo of the same person, for models that use a reference; may be repeated.",
+            help="A good photo of the same person, for models that use a reference; may be repeated. Of several "
+            "faces in a photo the one most like it is restored.",
         ),
     ] = None,
     landmarks: Annotated[
@@ -333,7 +339,15 @@ def restore(
         bool,
         typer.Option("--pictures", help="Also write intermediate results to NAME-pictures.png."),
     ] = False,
-    engines: Annotated[str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN).")] = "embedded",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace restored faces that are there already.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Restore only the photos whose restored faces are not there yet.")
+    ] = False,
+    engines: Annotated[
+        str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
+    ] = "embedded",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if available.")] = None,
 ) -> None:
     """Restore degraded faces with a trained model, blind or with photos of the same person."""
@@ -352,6 +366,8 @@ def restore(
             outputs=outputs,
             seed=seed,
             pictures=pictures,
+            overwrite=overwrite,
+            resume=resume,
         ),
         _console(),
     )

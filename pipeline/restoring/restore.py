@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.files import RestoreFiles, plan_files
+from facerefs.pipeline.restoring.files import Existing, RestoreFiles, describe_skipped, plan_files
+from facerefs.pipeline.restoring.output_file import holds_alpha, write_face, write_image
+from facerefs.pipeline.restoring.photo import read_photo
+from facerefs.pipeline.restoring.result import Restoration, RestoredPhoto, RestoreError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from facerefs.pipeline.restoring.aligned_faces import Engines
+    from facerefs.pipeline.restoring.find_faces import Engines, PhotoFaces
     from facerefs.trainers.identity.embedder import IdentityEmbedder
     from facerefs.trainers.models.model import LandmarkModel, Restorer
     from facerefs.trainers.models.run import Run
@@ -38,55 +42,106 @@ class RestoreOptions:
     outputs: int = 1
     seed: int = 0
     pictures: bool = False
+    overwrite: bool = False
+    resume: bool = False
+
+    @property
+    def existing(self) -> Existing:
+        """What happens to outputs that are there already. Raises UserError if both are asked for."""
+        if self.overwrite and self.resume:
+            raise UserError("--overwrite and --resume exclude each other: choose one")
+        return "overwrite" if self.overwrite else "resume" if self.resume else "refuse"
 
 
-def restore_command(options: RestoreOptions, console: Console) -> tuple[Path, ...]:
-    """Restore each face and print the output paths. Returns the files that were written.
+def restore_command(options: RestoreOptions, console: Console) -> Restoration:
+    """Restore each face, print the output paths, warnings and, in the last line, counts. Returns what was done.
 
-    Raises UserError for options that do not fit, and if a photo could not be restored.
+    Raises UserError for options that do not fit, and if a photo could not be restored; RestoreError if it was one of
+    several.
     """
+    plan = plan_files(
+        options.source, options.out, options.outputs, options.pictures, options.references, options.existing
+    )
+    if plan.skipped:
+        console.print(f"skipped     {describe_skipped(plan.skipped)}", highlight=False)
+    photos: list[RestoredPhoto] = []
+    left_out: dict[Path, str] = {}
+    notes: list[str] = []
+    if plan.files:
+        notes = _restore_all(options, plan.files, photos, left_out, console)
+    skipped = [path for paths in plan.skipped.values() for path in paths]
+    result = Restoration(photos, left_out, skipped, plan.done, notes)
+    console.print(result.summary, highlight=False)
+    if left_out:
+        raise RestoreError(f"{len(left_out)} of {len(plan.files)} photos could not be restored", result)
+    return result
+
+
+def _restore_all(
+    options: RestoreOptions,
+    plan: Sequence[RestoreFiles],
+    photos: list[RestoredPhoto],
+    left_out: dict[Path, str],
+    console: Console,
+) -> list[str]:
+    """Restore the photos, and add each to `photos` or to `left_out`. Returns notes on references and options."""
     import torch
 
     from facerefs.pipeline.training.job import chosen_device
     from facerefs.stages.engines.engine import MissingWeights
     from facerefs.trainers.loop.checkpoint import CheckpointError
 
-    photos = plan_files(options.source, options.out, options.outputs, options.pictures, options.references)
-    device = torch.device(chosen_device(options.device))
     try:
-        work = _load_work(options, device)
-        for note in work.notes(len(options.references)):
+        work = _load_work(options, torch.device(chosen_device(options.device)))
+        for note in work.notes:
             console.print(f"note        {note}", highlight=False)
-        made = [_restore(work, files, options, len(photos) == 1, console) for files in photos]
+        for files in plan:
+            _restore(work, files, options, photos, left_out, console)
     except (CheckpointError, MissingWeights) as error:  # some weights are loaded only when first needed
         raise UserError(str(error)) from None
-    left_out = made.count(())
-    if left_out:
-        raise UserError(f"{left_out} of {len(photos)} photos could not be restored")
-    return tuple(path for paths in made for path in paths)
+    return work.notes
 
 
 def _restore(
-    work: "_Work", files: RestoreFiles, options: RestoreOptions, alone: bool, console: Console
-) -> tuple[Path, ...]:
-    """Restore a photo, print and return the written files; empty if it failed and is not the only photo."""
+    work: "_Work",
+    files: RestoreFiles,
+    options: RestoreOptions,
+    photos: list[RestoredPhoto],
+    left_out: dict[Path, str],
+    console: Console,
+) -> None:
+    """Restore a photo, print the written files and warnings. Raises UserError if it failed and is the only photo."""
     try:
         made = work.restore(files, options)
     except UserError as error:
-        if alone:
+        if options.source.is_file():
             raise
         console.print(f"left out    {error}", highlight=False)
-        return ()
-    for path in made:
+        left_out[files.photo] = str(error)
+        return
+    photos.append(made)
+    for path in made.files:
         console.print(f"restored    {path}", highlight=False)
-    return made
+    for label, texts in (("warning", made.warnings), ("note", made.notes)):
+        for text in texts:
+            console.print(f"{label:<11} {made.photo}: {text}", highlight=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """The face to restore of a photo, and the faces of its references."""
+
+    face: int
+    references: "Sequence[AlignedFace]"
+    similarities: tuple[float, ...]
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """The networks and engines of a restoration, and as many references as the model uses.
+    """The networks and engines of a restoration, and the reference photos.
 
-    embedder: embeds the references; None if the model needs no embedding.
+    embedder: the model's, of the references; None if the model needs no embedding.
     """
 
     model: "Restorer"
@@ -94,48 +149,99 @@ class _Work:
     finder: "tuple[LandmarkModel, Run] | None"  # finds landmarks of degraded faces; None: those of the engine are used
     embedder: "IdentityEmbedder | None"
     engines: "Engines"
-    references: "Sequence[AlignedFace]"
+    references: Sequence[Path]
     device: "torch.device"
 
-    def notes(self, references: int) -> list[str]:
+    @cached_property
+    def notes(self) -> list[str]:
         """Messages about references and options that the model does not use."""
-        wanted = self.model.data.references
+        wanted, given = self.model.data.references, len(self.references)
+        name = self.trained.name
         if not wanted:
-            vain = {"--reference": references > 0, "--landmarks": self.finder is not None}
-            return [
-                f"{self.trained.name} restores without a reference: {option} is not used"
-                for option, given in vain.items()
-                if given
-            ]
-        if references <= wanted:
+            vain = {
+                "--reference is not used, except to choose among several faces of a photo": given > 0,
+                "--landmarks is not used": self.finder is not None,
+            }
+            return [f"{name} restores without a reference: {what}" for what, is_so in vain.items() if is_so]
+        if given <= wanted:
             return []
         first = "the first is used" if wanted == 1 else f"the first {wanted} are used"
-        return [f"{self.trained.name} takes {wanted} of the {references} references: {first}"]
+        return [
+            f"{name} takes {wanted} of the {given} references: {first}; the others only help to tell faces apart",
+            *self._extra_references[1],
+        ]
 
-    def restore(self, files: RestoreFiles, options: RestoreOptions) -> tuple[Path, ...]:
-        """Write the restored faces of a photo or of an aligned crop. Returns the written files."""
-        from PIL import Image
+    @cached_property
+    def shown_references(self) -> "list[PhotoFaces]":
+        """The faces of the references, first of those that the model uses. Raises UserError."""
+        wanted = self.model.data.references or len(self.references)
+        used = [self.engines.faces_of(read_photo(path)) for path in self.references[:wanted]]
+        return [*used, *self._extra_references[0]]
 
+    @cached_property
+    def _extra_references(self) -> "tuple[list[PhotoFaces], list[str]]":
+        """The faces of references that the model does not use, and why others of them show none."""
+        wanted, faces, notes = self.model.data.references, [], []
+        for path in self.references[wanted:] if wanted else ():
+            try:
+                faces.append(self.engines.faces_of(read_photo(path)))
+            except UserError as error:
+                notes.append(f"a reference does not even do that: {error}")
+        return faces, notes
+
+    def restore(self, files: RestoreFiles, options: RestoreOptions) -> RestoredPhoto:
+        """Write the restored faces of a photo or of an aligned crop. Raises UserError if there is no face."""
         from facerefs.trainers.restore import pictured, pixels_of, restored, restorer_input_of
 
         way_out = "; if it is an aligned face, add --aligned"
         engines, model, networks = self.engines, self.model, self.trained.networks
-        photo, size_px = files.photo, model.size_px
-        face = engines.as_it_is(photo) if options.aligned else engines.aligned(photo, size_px, way_out)
+        photo = read_photo(files.photo)
+        faces = engines.aligned_face(photo) if options.aligned else engines.faces_of(photo, way_out)
+        chosen = self._chosen(faces)
+        face = faces.aligned(chosen.face, model.size_px)
         try:
             seen = restorer_input_of(
-                model, self.embedder, face.image, self._points_of(face), self.references, self.device
+                model, self.embedder, face.image, self._points_of(face), chosen.references, self.device
             )
         except ValueError as error:
-            raise UserError(f"{photo}: {error}") from None
+            raise UserError(f"{files.photo}: {error}") from None
+        alpha = faces.aligned_alpha(chosen.face, model.size_px)
         outputs = []
-        files.outputs[0].parent.mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(files.outputs):
             outputs.append(restored(model, networks, seen, options.seed, number))
-            Image.fromarray(pixels_of(outputs[-1])).save(path)
+            write_face(pixels_of(outputs[-1]), alpha, path)
         if files.pictures is not None:
-            pictured(model, networks, seen, outputs, options.seed).save(files.pictures)
-        return files.made
+            write_image(pictured(model, networks, seen, outputs, options.seed), files.pictures)
+        warnings = [*faces.warnings, *chosen.warnings]
+        if alpha is not None and not holds_alpha(files.outputs[0]):
+            warnings.append("its transparency is lost, since JPEG holds none: what was transparent is white")
+        return RestoredPhoto(
+            files.photo, files.made, len(faces), chosen.similarities, tuple(warnings), photo.notes
+        )
+
+    def _chosen(self, faces: "PhotoFaces") -> _Chosen:
+        """The face most like the references, else the largest; a blind model looks at them only if it must choose."""
+        from facerefs.pipeline.restoring.match_warnings import largest_of, match_warnings
+        from facerefs.pipeline.restoring.same_person import match
+        from facerefs.stages.engines.calibration import calibration_of
+        from facerefs.stages.quality.quality import sharpness
+
+        wanted, embedder = self.model.data.references, self.engines.embedder
+        if embedder is None or not (wanted or len(faces) > 1):
+            hint = "add --reference PHOTO of the person to choose another"
+            return _Chosen(0, (), (), largest_of(faces, hint))
+        references = self.shown_references
+        found = match(faces.embeddings, [reference.embeddings for reference in references])
+        side_px = max(_REFERENCE_PX, self.model.size_px)
+        aligned = [
+            reference.aligned(face, side_px)
+            for reference, face in zip(references[:wanted], found.references, strict=False)
+        ]
+        sharp = sharpness(faces.aligned(found.face, _REFERENCE_PX).image)
+        same = calibration_of(embedder.name).same
+        return _Chosen(
+            found.face, aligned, found.similarities, match_warnings(faces, references, found, same, sharp)
+        )
 
     def _points_of(self, face: "AlignedFace") -> "Callable[[Tensor], Tensor]":
         """A function for the landmarks of the degraded face: of the trained network if given, else of the engine."""
@@ -153,7 +259,7 @@ class _Work:
 
 def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
     """Load the model, engines and references of the options. Raises UserError, CheckpointError, MissingWeights."""
-    from facerefs.pipeline.restoring.aligned_faces import load_engines
+    from facerefs.pipeline.restoring.find_faces import load_engines
     from facerefs.trainers.identity.embedder import load_embedder
     from facerefs.trainers.models.model import Restorer
     from facerefs.trainers.models.run import load_run
@@ -164,11 +270,14 @@ def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
         raise UserError(f"a run of {trained.name} restores no faces: `facerefs models` lists those that do")
     _check(options, trained.name, model)
     finder = None if options.landmarks is None else _finder_of(options.landmarks, device)
-    engines = load_engines(options.engines, device.type)
+    engines = load_engines(options.engines, device.type, compare=bool(options.references))
     embedder = load_embedder(model.identity, device) if model.identity and model.data.references else None
-    side_px = max(_REFERENCE_PX, model.size_px)
-    references = [engines.aligned(path, side_px) for path in options.references[: model.data.references]]
-    return _Work(model, trained, finder, embedder, engines, references, device)
+    work = _Work(model, trained, finder, embedder, engines, options.references, device)
+    if model.data.references:
+        _ = (
+            work.shown_references
+        )  # so that a reference without a face ends the command before a photo is restored
+    return work
 
 
 def _check(options: RestoreOptions, name: str, model: "Restorer") -> None:

@@ -34,10 +34,17 @@ class DecodeLimits:
 
 @dataclass(frozen=True, eq=False)
 class DecodedPhoto:
-    """A photo: uint8 (H, W, 3) sRGB pixels, upright, writable; and its format as Pillow names it."""
+    """A photo: uint8 (H, W, 3) sRGB pixels, upright, writable; its format as Pillow names it; and what they lack.
+
+    alpha: uint8 (H, W), upright; None if the photo is opaque. profile: the name of the colour profile from which the
+    colours were converted, empty if none was. bits: per channel, in the file.
+    """
 
     pixels: npt.NDArray[np.uint8]
     format: str
+    alpha: npt.NDArray[np.uint8] | None = None
+    profile: str = ""
+    bits: int = 8
 
     @property
     def width(self) -> int:
@@ -112,12 +119,13 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedPhoto:
         try:
             image = _open(data, format_)
             _check(image, limits)
-            pixels = _to_srgb(image)
+            bits = _bits(image)
+            pixels, alpha, profile = _to_srgb(image)
         except Image.DecompressionBombError as error:
             raise DecodeError(Reject.TOO_MANY_PIXELS, str(error)) from error
         except _PILLOW_ERRORS as error:
             raise DecodeError(_reject_reason(error), f"{type(error).__name__}: {error}") from error
-    return DecodedPhoto(pixels, image.format or format_)
+    return DecodedPhoto(pixels, image.format or format_, alpha, profile, bits)
 
 
 def sniff(data: bytes) -> str:
@@ -154,13 +162,20 @@ def _check(image: Image.Image, limits: DecodeLimits) -> None:
         raise DecodeError(Reject.NOT_AN_IMAGE, f"pixels of mode {image.mode} have no agreed colour")
 
 
-def _to_srgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _bits(image: Image.Image) -> int:
+    """Bits per channel, before the pixels are loaded: Pillow reads 16-bit colours as 8-bit ones."""
+    raw_modes = str([tile.args for tile in image.tile]) if isinstance(image, ImageFile) else ""
+    return 16 if image.mode in _GREY_16 or ";16" in raw_modes else 8
+
+
+def _to_srgb(image: Image.Image) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, str]:
+    """The pixels in sRGB, the alpha channel if any pixel is transparent, and the name of the profile, if used."""
     image.load()
     upright = _upright(image)
     profile = image.info.get("icc_profile")
-    opaque = _without_alpha(upright)
-    srgb = _by_profile(opaque, profile)
-    return np.array(srgb if srgb.mode == "RGB" else srgb.convert("RGB"))
+    opaque, alpha = _without_alpha(upright)
+    srgb, profile_name = _by_profile(opaque, profile)
+    return np.array(srgb if srgb.mode == "RGB" else srgb.convert("RGB")), alpha, profile_name
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -173,32 +188,47 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
-def _without_alpha(image: Image.Image) -> Image.Image:
-    """The image in mode L, RGB or CMYK, on white where it is transparent."""
+def _without_alpha(image: Image.Image) -> tuple[Image.Image, npt.NDArray[np.uint8] | None]:
+    """The image in mode L, RGB or CMYK, on white where it is transparent, and its alpha, None if it is opaque."""
     if image.mode in _GREY_16:
         levels = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)), None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
+        alpha = np.array(rgba.getchannel("A"))
         white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        on_white = Image.alpha_composite(white, rgba).convert("RGB")
+        return on_white, None if alpha.min() == 255 else alpha
     if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+        return image.convert("L"), None
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB"), None
 
 
-def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The image in sRGB by its embedded ICC profile, if that is valid, fits the image and changes its colours."""
+def _by_profile(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
+    """The image in sRGB by its embedded ICC profile, and the profile's name.
+
+    The image itself, and no name, if there is no profile, or one that is invalid, does not fit the image or does not
+    change its colours.
+    """
     if not profile:
-        return image
+        return image, ""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         to_srgb = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
         if image.mode == "RGB" and _is_neutral(to_srgb):
-            return image
-        return ImageCms.applyTransform(image, to_srgb) or image
+            return image, ""
+        converted = ImageCms.applyTransform(image, to_srgb)
+        return (image, "") if converted is None else (converted, _profile_name(source))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image  # other programs ignore such a profile, too
+        return image, ""  # other programs ignore such a profile, too
+
+
+def _profile_name(profile: ImageCms.ImageCmsProfile) -> str:
+    try:
+        name = ImageCms.getProfileDescription(profile)
+    except ImageCms.PyCMSError:
+        name = ""
+    return " ".join(name.split()) or "without a name"
 
 
 def _is_neutral(transform: ImageCms.ImageCmsTransform) -> bool:

@@ -18,7 +18,6 @@ from facerefs.stages.sources.kind import SourceKind, SourcePlace
 from facerefs.stages.sources.labels import PhotoLabels, matched
 from facerefs.stages.sources.labels_file import read_labels
 from facerefs.stages.sources.people_folders import PeopleFolders, recognise_people
-from facerefs.stages.sources.photo_files import PHOTO_EXTENSIONS as PHOTO_EXTENSIONS  # noqa: PLC0414
 from facerefs.stages.sources.source import NoPhotosError
 
 _ROWS_PER_TABLE = 10_000

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facerefs.schemas.paths import text_of_path
+from facerefs.stages.images.photo_files import has_photo_extension, is_photo
 from facerefs.stages.sources.outputs import is_output
 from facerefs.stages.sources.people_folders import is_sign_of_shard
-from facerefs.stages.sources.photo_files import is_photo, is_photo_name
 from facerefs.stages.sources.source import SourceError
 
 _SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".directory", ".localized"})
@@ -114,7 +114,7 @@ class FolderFiles:
         if entry.is_symlink():
             return self._link_gets_row(entry, out, survey)
         try:
-            gets_row = entry.is_file() and is_photo(entry.path)
+            gets_row = entry.is_file() and is_photo(Path(entry.path))
         except OSError:
             gets_row = True  # so that crawl rejects it by name: it cannot be read, and may be a photo
         if not gets_row and entry.name.lower() not in _SYSTEM_FILES:
@@ -128,7 +128,7 @@ class FolderFiles:
             return False
         try:
             if stat.S_ISREG(entry.stat().st_mode):
-                gets_row = is_photo_name(entry.name)
+                gets_row = has_photo_extension(entry.name)
                 survey.others.update([] if gets_row else [ending(Path(entry.name))])
                 return gets_row
         except OSError:
@@ -150,7 +150,7 @@ def _is_same(folder: str, out: str | None) -> bool:
 
 
 def _holds_photos(entry: os.DirEntry[str]) -> bool:
-    return is_photo_name(entry.name) or entry.is_dir(follow_symlinks=False)
+    return has_photo_extension(entry.name) or entry.is_dir(follow_symlinks=False)
 
 
 def _is_hidden(path: Path) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from facerefs.schemas.names import name_key, path_key
 from facerefs.schemas.paths import text_of_path
+from facerefs.stages.images.photo_files import has_photo_extension
 from facerefs.stages.sources.labels import PhotoLabels
 from facerefs.stages.sources.lists.columns import quoted_names, usual_names
-from facerefs.stages.sources.photo_files import is_photo_name
 from facerefs.stages.sources.source import SourceError
 
 
@@ -76,7 +76,7 @@ def _stripped(fields: Sequence[str]) -> list[str]:
 
 
 def _is_photo(field: str) -> bool:
-    return is_photo_name(field.partition("?")[0])
+    return has_photo_extension(field.partition("?")[0])
 
 
 def _is_header(line: _Line) -> bool:

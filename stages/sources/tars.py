@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, members
-from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
+from facerefs.stages.images.photo_files import has_photo_extension
 from facerefs.stages.sources.kind import SourceKind, SourcePlace
 from facerefs.stages.sources.lists.columns import NONE, ColumnNames, find_columns
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
@@ -197,8 +197,7 @@ def _name(member: Member) -> str:
 
 def _is_photo(name: str) -> bool:
     base = name.rpartition("/")[2]
-    # Not by pathlib, which keeps each name that it has seen.
-    return not base.startswith(".") and os.path.splitext(base)[1].lower() in PHOTO_EXTENSIONS  # noqa: PTH122
+    return not base.startswith(".") and has_photo_extension(base)
 
 
 def _annotations(descriptor: int, sample: _Sample) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from facerefs.schemas.sample import GROUND_TRUTH, JSON, MAX_JSON_BYTES, read_jso
 from facerefs.schemas.shard_files import second_copies
 from facerefs.schemas.tables import TABLES
 from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, plain_files
-from facerefs.stages.sources.folder import PHOTO_EXTENSIONS
+from facerefs.stages.images.photo_files import has_photo_extension
 from facerefs.stages.sources.kind import NoSettings, SourceKind, SourcePlace
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
 from facerefs.stages.sources.outputs import (
@@ -190,7 +190,7 @@ def _without_manifest(place: SourcePlace, whole: Path, shown: str) -> TrainingSe
     shards = [path for path in tars if _is_shard(path)]
     others = [path for path in tars if path not in shards]
     if whole.is_dir() and shards:
-        others += [path for path in sorted(whole.iterdir()) if path.suffix.lower() in PHOTO_EXTENSIONS]
+        others += [path for path in sorted(whole.iterdir()) if has_photo_extension(path.name)]
     if shards and others:
         raise SourceError(
             f"{shown} mixes shards of a training set, such as {text_of_path(shards[0].name)}, with other photos, such "

@@ -1,5 +1,6 @@
 """`facerefs restore`: a run and photos of a person in, faces out; mistakes end in one sentence."""
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+import facerefs
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
 from facerefs.stages.synthetic_people.person import draw_person
@@ -54,7 +56,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def restored(place: Path, source: str, out: str, reference: str = "1.png", **words: object) -> Path:
-    made = {"run": place / "refine", "references": (place / reference,), "device": "cpu"} | words
+    made = {
+        "run": place / "refine",
+        "references": (place / reference,),
+        "device": "cpu",
+        "overwrite": True,
+    } | words
     restore_command(
         RestoreOptions(source=place / source, out=place / out, **made), Console(soft_wrap=True, markup=False)
     )
@@ -229,3 +236,80 @@ def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None
     (place / "folder.png").mkdir()
     restored(place, "0.png", "folder.png")
     assert [path.name for path in (place / "folder.png").iterdir()] == ["0.png"]
+
+
+def group_photo(place: Path, path: Path) -> Path:
+    """The person of the references, and a larger face of another one beside it."""
+    other = Image.fromarray(render(draw_person(5, 1), draw_view(5, 1, 0), 500).image)
+    photo = Image.new("RGB", (900, 500))
+    photo.paste(other, (0, 0))
+    photo.paste(Image.open(place / "0.png"), (500, 0))
+    photo.save(path)
+    return path
+
+
+def test_of_a_group_the_face_of_the_reference_is_restored_and_the_last_line_counts(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group_photo(place, place / "group.png")
+    out = restored(place, "group.png", "of_group.png", pictures=True)
+    said = capsys.readouterr().out.splitlines()
+    assert any(
+        line.startswith("warning     ") and "it shows 2 faces: the one most like" in line for line in said
+    )
+    assert said[-1] == "1 restored, 1 with warnings"
+    restored(place, "0.png", "of_one.png", pictures=True)
+    shown, alone = (pixels(out.with_name(f"{name}-pictures.png")) for name in ("of_group", "of_one"))
+    side = 130  # of a picture in the sheet
+    assert np.abs(shown[20:140, 5:side].astype(int) - alone[20:140, 5:side]).mean() < 2  # the degraded face
+    capsys.readouterr()
+
+    blind(place, "largest.png", source="group.png")
+    assert "the largest was taken" in capsys.readouterr().out
+    blind(place, "chosen.png", source="group.png", run="steady", references=(place / "1.png",))
+    assert "the one most like the reference was taken" in capsys.readouterr().out
+    only = pixels(blind(place, "only.png", run="steady")).astype(int)
+    assert np.abs(only - pixels(place / "chosen.png")).mean() < 2
+
+
+def test_python_gets_warnings_as_data(place: Path) -> None:
+    group_photo(place, place / "group.png")
+    words = {"references": [place / "1.png"], "device": "cpu", "quiet": True}
+    result = facerefs.restore(place / "refine", place / "group.png", place / "api.png", **words)
+    assert result == (place / "api.png",)
+    (photo,) = result.photos
+    assert (photo.photo, photo.files, photo.faces) == (place / "group.png", (place / "api.png",), 2)
+    assert photo.similarities[0] > 0.9
+    assert result.warnings == {place / "group.png": photo.warnings}
+    assert pickle.loads(pickle.dumps(result)).warnings == result.warnings
+    with pytest.raises(UserError, match=r"api\.png is there already: add --overwrite"):
+        facerefs.restore(place / "refine", place / "group.png", place / "api.png", **words)
+
+    mixed = place / "api_mixed"
+    mixed.mkdir()
+    (mixed / "a.png").write_bytes((place / "broken.png").read_bytes())
+    (mixed / "b.png").write_bytes((place / "0.png").read_bytes())
+    (mixed / "notes.txt").write_text("no photo")
+    with pytest.raises(facerefs.RestoreError, match="1 of 2 photos could not be restored") as caught:
+        facerefs.restore(place / "refine", mixed, place / "api_out", **words)
+    assert caught.value.result == (place / "api_out" / "b.png",)
+    assert "cannot read" in caught.value.result.left_out[mixed / "a.png"]
+    assert caught.value.result.skipped == (mixed / "notes.txt",)
+    (mixed / "a.png").unlink()
+    again = facerefs.restore(place / "refine", mixed, place / "api_out", **words, resume=True)
+    assert (again, again.done) == ((), (mixed / "b.png",))
+
+
+def test_what_is_lost_of_a_photo_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = Image.open(place / "0.png").convert("RGBA")
+    photo.paste((0, 0, 0, 0), (0, 0, 150, 400))
+    photo.save(place / "cut_out.png")
+    kept = Image.open(blind(place, "kept.webp", source="cut_out.png"))
+    assert kept.mode == "RGBA"
+    assert "transparency" not in capsys.readouterr().out
+    assert Image.open(blind(place, "lost.jpg", source="cut_out.png")).mode == "RGB"
+    assert "its transparency is lost, since JPEG holds none" in capsys.readouterr().out
+    grey = np.asarray(Image.open(place / "0.png").convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(place / "deep.png")
+    blind(place, "shallow.png", source="deep.png")
+    assert "of 16 bits per channel 8 are used" in capsys.readouterr().out

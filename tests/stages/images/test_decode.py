@@ -78,6 +78,24 @@ def test_transparency_becomes_white(name: str) -> None:
     assert not (photo.pixels[40:, 40:] == 255).all()
 
 
+def test_what_is_lost_on_the_way_to_pixels_is_told() -> None:
+    alpha = decode(ODD["alpha.png"], LIMITS).alpha
+    assert alpha is not None
+    assert (alpha.shape, alpha[:28, :28].max(), alpha[40:, 40:].min()) == ((128, 96), 0, 255)
+    turned = portrait().convert("RGBA")
+    turned.putpixel((0, 0), (0, 0, 0, 9))
+    lying = decode(oriented(turned, 6, "PNG"), LIMITS)
+    assert lying.alpha is not None
+    assert (lying.alpha == 9).sum() == 1
+    assert lying.alpha.shape == lying.pixels.shape[:2]
+    deep = encoded(Image.fromarray(np.full((64, 64), 40_000, np.uint16)), "PNG")
+    assert [decode(ODD[name], LIMITS).bits for name in ("plain.png", "grey16.png")] == [8, 16]
+    assert decode(deep, LIMITS).bits == 16
+    assert decode(ODD["swapped_profile.jpg"], LIMITS).profile
+    plain = decode(ODD["plain.png"], LIMITS)
+    assert (plain.alpha, plain.profile, decode(ODD["srgb.jpg"], LIMITS).profile) == (None, "", "")
+
+
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_come_upright_as_pillow_turns_them(orientation: int, format_: str) -> None:

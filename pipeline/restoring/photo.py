@@ -1,0 +1,74 @@
+"""A user's photo: its pixels and its alpha, and what reading it changed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from facerefs.pipeline.errors import UserError
+from facerefs.schemas.arrays import UInt8Image
+from facerefs.schemas.reject import Reject
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo in sRGB, upright by its EXIF data.
+
+    alpha: uint8 (H, W); None if it is opaque. notes: what reading changed, for the user.
+    """
+
+    path: Path
+    pixels: UInt8Image
+    alpha: UInt8Image | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> str:
+        """Width and height, such as 640x480."""
+        height, width = self.pixels.shape[:2]
+        return f"{width}x{height}"
+
+    @property
+    def longer_side_px(self) -> int:
+        """The longer of width and height."""
+        height, width = self.pixels.shape[:2]
+        return max(int(height), int(width))
+
+    def turned(self, quarters: int) -> "Photo":
+        """The photo, turned to the left by this many quarters."""
+        alpha = None if self.alpha is None else np.ascontiguousarray(np.rot90(self.alpha, quarters))
+        return replace(self, pixels=np.ascontiguousarray(np.rot90(self.pixels, quarters)), alpha=alpha)
+
+    def enlarged(self, factor: float) -> "Photo":
+        """The photo enlarged by cubic interpolation; the photo itself by 1."""
+        if factor == 1:
+            return self
+        alpha = None if self.alpha is None else _enlarged(self.alpha, factor)
+        return replace(self, pixels=_enlarged(self.pixels, factor), alpha=alpha)
+
+
+def read_photo(path: Path) -> Photo:
+    """A photo as a build reads it, from 16 pixels. Raises UserError if it cannot be read."""
+    from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
+
+    try:
+        photo = decode(path.read_bytes(), DecodeLimits(min_side_px=16))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except DecodeError as error:
+        convert = ": save it as PNG or JPEG" if error.reject in (Reject.NOT_AN_IMAGE, Reject.ANIMATED) else ""
+        raise UserError(f"cannot read {path}: {error}{convert}") from None
+    notes = []
+    if photo.profile:
+        notes.append(f"its colours were converted from the profile {photo.profile} to sRGB")
+    if photo.bits > 8:
+        notes.append(f"of {photo.bits} bits per channel 8 are used")
+    return Photo(path, photo.pixels, photo.alpha, tuple(notes))
+
+
+def _enlarged(image: UInt8Image, factor: float) -> UInt8Image:
+    import cv2
+
+    height, width = image.shape[:2]
+    size = round(width * factor), round(height * factor)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
