@@ -12,14 +12,11 @@ import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tables import SOURCES
+from facerefs.stages.images.photo_files import has_photo_extension
 from facerefs.stages.sources.kind import NoSettings, SourceKind, SourcePlace
 from facerefs.stages.sources.labels import read_labels
 from facerefs.stages.sources.source import NoPhotosError, SourceError
 
-PHOTO_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".heic", ".heif", ".jp2", ".jxl"}  # photos that we cannot read: listed, so that their owner learns it
-)
 _ROWS_PER_TABLE = 10_000
 _NAMED_IN_NOTE = 3
 
@@ -133,7 +130,7 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def _gets_row(entry: os.DirEntry[str], root: Path) -> bool:
     """Whether an entry is a photo, or a link that would otherwise be ignored silently."""
-    is_image = Path(entry.name).suffix.lower() in PHOTO_EXTENSIONS
+    is_image = has_photo_extension(entry.name)
     if not entry.is_symlink():
         return is_image and entry.is_file()
     try:

@@ -1,12 +1,14 @@
 """Finds the columns of a list: which one holds the URL, the identity, the box and so on."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from facerefs.stages.sources.source import SourceError
 
 _MOST_COMPARED = 1000
+_PEEKED_ROWS = 100
 
 NONE = "none"
 """Instead of a column's name: the list has no such column."""
@@ -93,6 +95,47 @@ def find_columns(
     """
     found = {role: _find(role, names, columns, shown, usual is None or role in usual) for role in roles}
     return {role: name for role, name in found.items() if name is not None}
+
+
+def find_row_columns(
+    columns: ColumnNames, shown: str, roles: Sequence[str], usual: Sequence[str] | None = None
+) -> Callable[[tuple[str, ...]], dict[str, str]]:
+    """A function that finds the columns of one row, as `find_columns`, where each row has names of its own.
+
+    A row may lack a column that `columns` names.
+    """
+
+    @lru_cache(maxsize=64)
+    def roles_of(names: tuple[str, ...]) -> dict[str, str]:
+        named = {role: name if name in (*names, None) else NONE for role, name in vars(columns).items()}
+        return find_columns(names, ColumnNames(**named), shown, roles, usual)
+
+    return roles_of
+
+
+def check_row_columns(
+    rows: Iterable[tuple[str, ...]],
+    columns: ColumnNames,
+    shown: str,
+    roles: Sequence[str],
+    usual: Sequence[str] | None = None,
+) -> None:
+    """Read the names of rows until each column that `columns` names has occurred, and of at least a hundred rows.
+
+    Raises SourceError if a named column never does, and if two columns of one of the first rows fit a role.
+    """
+    roles_of = find_row_columns(columns, shown, roles, usual)
+    wanted = {role: name for role in roles if (name := getattr(columns, role)) not in (None, NONE)}
+    seen: dict[str, None] = {}
+    for i, names in enumerate(rows):
+        if i < _PEEKED_ROWS:
+            roles_of(names)
+        elif not wanted:
+            return
+        wanted = {role: name for role, name in wanted.items() if name not in names}
+        if len(seen) < _MOST_COMPARED:
+            seen |= dict.fromkeys(names)
+    find_columns(list(seen), columns, shown, list(wanted))
 
 
 def usual_names(role: str, names: Sequence[str]) -> list[str]:

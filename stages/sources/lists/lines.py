@@ -1,6 +1,7 @@
 """Reads the lines of an untrusted text file: decompressed as a stream, and never more of a line than a bound."""
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -15,6 +16,13 @@ from facerefs.stages.sources.source import SourceError
 MAX_LINE_BYTES = 1 << 20
 COMPRESSION_EXTENSIONS = (".gz", ".bz2", ".xz", ".zst")
 _BUFFER_BYTES = 1 << 18
+_ENCODINGS = {  # by the byte order mark; UTF-32 before UTF-16, whose mark it begins with
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @contextmanager
@@ -49,6 +57,12 @@ def read_lines(file: BinaryIO) -> Iterator[bytes | None]:
         while (line := file.readline(MAX_LINE_BYTES)) and not line.endswith(b"\n"):
             pass
         yield None
+
+
+def decode_text(data: bytes) -> str:
+    """The text of a short file: UTF-8, or what its byte order mark says; without that mark. Raises ValueError."""
+    encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    return data.decode(encoding)
 
 
 def without_compression(name: str) -> str:
