@@ -142,15 +142,17 @@ class TarIndex:
 
     def _header(self, files: "_Annotations", name: str, ending: str) -> int | None:
         for prefix in _prefixes(name):
-            alike = files.alike(_folded(prefix))
+            folded = _folded(prefix)
+            alike = files.alike(folded)
+            if not alike:
+                continue
             same = files.same(alike, hash(prefix))
             shown = f"{prefix.rpartition('/')[2][-80:]}.{ending}"
             if len(same) > 1:
                 raise BadRowError(f"the tar has several files {shown}")
-            if alike and not same and (len(alike) > 1 or _folded(prefix) in self._ambiguous):
+            if not same and (len(alike) > 1 or folded in self._ambiguous):
                 raise BadRowError(f"it is not clear whose {shown} is: names in the tar differ in case only")
-            if alike:
-                return files.take(same or alike)
+            return files.take(same or alike)
         return None
 
     def without_photo(self) -> dict[str, int]:
@@ -194,7 +196,9 @@ class _Annotations:
 
 def _equal_range(hashes: _Hashes, within: range, value: int) -> range:
     some = hashes[within.start : within.stop]
-    first, last = (int(np.searchsorted(some, value, side)) for side in ("left", "right"))
+    first = last = int(some.searchsorted(value))
+    if first < len(some) and some[first] == value:
+        last = int(some.searchsorted(value, "right"))
     return range(within.start + first, within.start + last)
 
 
@@ -213,7 +217,7 @@ def _photo_hash(name: str) -> int:
 
 
 def _folded(text: str) -> int:
-    return hash(unicodedata.normalize("NFC", text.casefold()))
+    return hash(text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold()))
 
 
 def _occurring_twice(hashes: "array[int]") -> frozenset[int]:

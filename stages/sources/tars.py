@@ -53,9 +53,8 @@ class TarSource:
         """The photos of all tars. One that breaks off gives what it has, and a rejected row that says so."""
         self.notes.clear()
         tally, files = Tally(), _OtherFiles()
-        yield from tables(
-            tally.counted(row for path in self.paths for row in self._rows_of(path, tally, files))
-        )
+        rows = (row for path in self.paths for row in self._rows_of(path, tally, files))
+        yield from tally.counted(tables(rows))
         self.notes.extend((*tally.notes(), *files.notes(names_are_missing=not tally.has("name"))))
 
     def _rows_of(self, path: Path, tally: Tally, files: "_OtherFiles") -> Iterator[tuple[str, Row]]:
@@ -100,7 +99,10 @@ class _TarReader:
             if ending not in files:
                 self._tally.lack(f".{ending}", name)
         annotations = read_annotations(self._descriptor, files)
-        return source_columns(annotations, self._roles_of(tuple(annotations)))
+        roles = self._roles_of(tuple(annotations))
+        facts = source_columns(annotations, roles)
+        self._tally.compare(annotations.get(roles.get("identity", "")), facts["label"])
+        return facts
 
 
 class _OtherFiles:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from facerefs.stages.sources.source import SourceError
 
 _MOST_COMPARED = 1000
+_MAX_COLUMNS = 1000
 _PEEKED_ROWS = 100
 
 NONE = "none"
@@ -26,6 +27,11 @@ _WELL_KNOWN = {
             "file_url",
         ),
         *("image_link", "image_src", "img_src", "link", "src", "uri", "image_uri"),
+    ),
+    "path": (
+        *("path", "file", "file_path", "file_name", "local_path", "local_file"),
+        *("image_path", "img_path", "photo_path", "picture_path", "image_file", "img_file", "photo_file"),
+        *("image_name", "img_name", "photo_name", "image", "img", "photo", "picture"),
     ),
     "identity": (
         *(
@@ -53,7 +59,10 @@ _WELL_KNOWN = {
         *("image_bytes", "img_bytes", "photo_bytes", "jpg_bytes", "image_data", "image_content"),
     ),
 }
-"""Usual names of the column of each role; upper case, `_`, `-` and blanks make no difference."""
+"""Usual names of the column of each role; upper case, `_`, `-` and blanks make no difference.
+
+`path` is no role of its own: such a column stands for the URL where a list has none.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,8 @@ class ColumnNames:
 
 
 ROLES = tuple(item.name for item in fields(ColumnNames))
+PATH = "path"
+"""In `usual` of `find_columns`: paths may stand for URLs."""
 
 
 def find_columns(
@@ -94,7 +105,18 @@ def find_columns(
     names them. Raises SourceError for a named column that does not exist, and if two columns fit a role.
     """
     found = {role: _find(role, names, columns, shown, usual is None or role in usual) for role in roles}
+    if usual is not None and PATH in usual and columns.url is None and found["url"] is None:
+        found["url"] = _only("url", usual_names(PATH, names), columns, shown)
     return {role: name for role, name in found.items() if name is not None}
+
+
+def check_names(names: Sequence[str], shown: str) -> None:
+    """Raise SourceError for two columns of the same name, and for more than 1000 columns."""
+    if len(names) > _MAX_COLUMNS:
+        raise SourceError(f"{shown} has {len(names)} columns, at most {_MAX_COLUMNS}: is it a list of URLs?")
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(f"{shown} has two columns {quoted_names([name])}: give one another name")
 
 
 def find_row_columns(
@@ -164,8 +186,13 @@ def _find(role: str, names: Sequence[str], columns: ColumnNames, shown: str, usu
         return str(named)
     if not usual:
         return None
+    return _only(role, usual_names(role, names), columns, shown)
+
+
+def _only(role: str, names: Sequence[str], columns: ColumnNames, shown: str) -> str | None:
+    """The only one of the names that is not another role's. Raises SourceError if there are several."""
     others = _named_for_other_roles(role, columns)
-    found = [name for name in usual_names(role, names) if name not in others]
+    found = [name for name in names if name not in others]
     if len(found) > 1:
         raise SourceError(
             f"{shown} has {quoted_names(found)}, each of which may hold the {role}: "

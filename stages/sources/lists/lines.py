@@ -59,6 +59,26 @@ def read_lines(file: BinaryIO) -> Iterator[bytes | None]:
         yield None
 
 
+def text_lines(file: BinaryIO, shown: str) -> Iterator[bytes | None]:
+    """As `read_lines`, without a byte order mark. Raises SourceError for UTF-16, and for CR alone as line ends."""
+    for i, line in enumerate(read_lines(file)):
+        if i == 0 and line is not None:
+            if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line:
+                raise SourceError(f"{shown} is UTF-16 text, or none: save it as UTF-8")
+            if b"\r" in line.rstrip(b"\r\n"):
+                raise SourceError(
+                    f"cannot read the header of {shown}: a carriage return stands in it without a line feed: "
+                    "save the list with LF or CRLF as line ends"
+                )
+            line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
+        yield line
+
+
+def too_long(number: int) -> str:
+    """What is wrong with a line of more than MAX_LINE_BYTES."""
+    return f"line {number} is longer than {MAX_LINE_BYTES} bytes"
+
+
 def decode_text(data: bytes) -> str:
     """The text of a short file: UTF-8, or what its byte order mark says; without that mark. Raises ValueError."""
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")

@@ -7,7 +7,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facerefs.stages.sources.lists.text_rows import RawRow, check_names
+from facerefs.stages.sources.lists.columns import check_names
+from facerefs.stages.sources.lists.text_rows import RawRow
 from facerefs.stages.sources.source import SourceError
 
 _BATCH_BYTES = 8 << 20

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from facerefs.stages.sources.lists.list_rows import Row
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _MAX_EXAMPLE = 160  # characters
 
@@ -17,15 +18,15 @@ class Tally:
         self._absent: dict[str, str] = {}  # what some photos lack -> the sentence
         self._present: set[str] = set()
 
-    def add(self, sentence: str, example: str) -> None:
-        """Count a row that a sentence such as `rows are rejected` is about."""
-        self._counts[sentence] = self._counts.get(sentence, 0) + 1
+    def add(self, sentence: str, example: str, count: int = 1) -> None:
+        """Count rows that a sentence such as `photos are local files` is about."""
+        self._counts[sentence] = self._counts.get(sentence, 0) + count
         self._examples.setdefault(sentence, example)
 
-    def lack(self, what: str, example: str) -> None:
-        """Count a photo that has no such thing; it is said only if another photo has one."""
+    def lack(self, what: str, example: str, count: int = 1) -> None:
+        """Count photos that have no such thing; it is said only if another photo has one."""
         self._absent[what] = f"photos have no {what}"
-        self.add(self._absent[what], example)
+        self.add(self._absent[what], example, count)
 
     def have(self, what: str) -> None:
         """Say that a photo has such a thing."""
@@ -35,17 +36,28 @@ class Tally:
         """Whether a photo has such a thing."""
         return what in self._present
 
-    def counted(self, rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
-        """The rows with their places, as they are; counts all, the rejected ones and those without a name."""
-        for place, row in rows:
-            self._rows += 1
-            if row.get("reject") is not None:
-                self.add("rows are rejected", f"{place}: {row['reject_detail']}")
-            elif row.get("label") is None:
-                self.lack("name", row["key"])
-            else:
+    def compare(self, said: object, label: str | None) -> None:
+        """Count a label that is not what the source says: its `nan` is no name, and its `7.0` is 7."""
+        if isinstance(said, str) and said.strip() and label is None:
+            self.add("names are such as count for none", f"`{said}`")
+        elif isinstance(said, str) and label is not None and label.isdigit() and said.strip() != label:
+            self.add("names are numbers that are read without their point", f"`{said}`, as {label}")
+
+    def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The tables as they are; counts all rows, the rejected ones and the photos without a name."""
+        for table in tables:
+            self._rows += len(table)
+            is_rejected = pc.is_valid(table["reject"])
+            for row in pc.value_counts(table["reject"].drop_null()).to_pylist():
+                first = table.filter(pc.equal(table["reject"], row["values"])).slice(0, 1).to_pylist()[0]
+                example = f"{first['key']}: {first['reject_detail']}"
+                self.add(f"rows are rejected as {row['values']}", example, row["counts"])
+            unnamed = table.filter(pc.and_not(pc.is_null(table["label"]), is_rejected))["key"]
+            if len(unnamed):
+                self.lack("name", unnamed[0].as_py(), len(unnamed))
+            if table["label"].null_count < len(table):
                 self.have("name")
-            yield place, row
+            yield table
 
     def notes(self) -> list[str]:
         """A sentence for each count."""

@@ -1,0 +1,71 @@
+"""Photos that a list names by their paths instead of URLs."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from facerefs.schemas.paths import text_of_path
+from facerefs.schemas.reject import Reject
+from facerefs.stages.images.photo_files import HEAD_BYTES, begins_like_photo, has_photo_extension
+from facerefs.stages.sources.lists.list_rows import Row
+
+_URL = re.compile(r"//|[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # a scheme of one letter is a drive of Windows
+_HERE = ("", "localhost")
+
+
+@dataclass(frozen=True)
+class LocalPhotos:
+    """Looks up the paths in a list: absolute, as file://, or from the list's folder."""
+
+    folder: str
+
+    def row(self, row: Row) -> Row:
+        """A row of a list with the place of its photo, if its URL is a path; rejected if there is no such file.
+
+        A URL stays as it is, also a file:// that leads to no photo: fetch refuses it.
+        """
+        text = row["url"]
+        path = self._path(text)
+        if path is None:
+            return row
+        status = _file_status(path)
+        if status is None and "\\" in path:
+            path = path.replace("\\", "/")
+            status = _file_status(path)
+        if status is not None and _is_photo(path):
+            place = {"path": text_of_path(path), "offset": 0, "length": status.st_size}
+            return {**row, "url": None, "photo": place, "modified_ns": status.st_mtime_ns}
+        if _URL.match(text):
+            return row
+        missing = "there is no file" if status is None else "there is no photo in"
+        return {
+            "key": row["key"],
+            "reject": Reject.UNREADABLE.value,
+            "reject_detail": f"{missing} {text_of_path(path)[-300:]}, and a URL begins with http:// or https://",
+        }
+
+    def _path(self, text: str) -> str | None:
+        if text[:7].lower() == "file://":
+            parts = urlsplit(text)
+            return unquote(parts.path) if parts.netloc.lower() in _HERE else None
+        return None if _URL.match(text) else os.path.join(self.folder, text)  # noqa: PTH118 (as it is written)
+
+
+def _file_status(path: str) -> os.stat_result | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (pathlib would change the path)
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _is_photo(path: str) -> bool:
+    if has_photo_extension(path):
+        return True
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return begins_like_photo(file.read(HEAD_BYTES))
+    except OSError:
+        return False
