@@ -5,6 +5,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -135,8 +136,12 @@ def _make_unique(places: Sequence[str], batch: Sequence[Row], keys: KeySet) -> l
 def _text(value: Any, name: str, max_bytes: int) -> str | None:
     if value is None or isinstance(value, str):
         text = (value or "").strip()
-    elif isinstance(value, float):
-        text = "" if math.isnan(value) else str(int(value) if value.is_integer() else value)
+    elif isinstance(value, (float, Decimal)):
+        text = (
+            ""
+            if math.isnan(value)
+            else str(int(value) if math.isfinite(value) and int(value) == value else value)
+        )
     elif isinstance(value, int):
         text = str(value)
     else:

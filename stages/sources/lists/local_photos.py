@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from facerefs.schemas.paths import text_of_path
+from facerefs.schemas.paths import path_of_text, text_of_path
 from facerefs.schemas.reject import Reject
 from facerefs.stages.images.photo_files import HEAD_BYTES, begins_like_photo, has_photo_extension
 from facerefs.stages.sources.lists.list_rows import Row
@@ -27,33 +27,45 @@ class LocalPhotos:
         A URL stays as it is, also a file:// that leads to no photo: fetch refuses it.
         """
         text = row["url"]
-        path = self._path(text)
-        if path is None:
-            return row
-        status = _file_status(path)
-        if status is None and "\\" in path:
-            path = path.replace("\\", "/")
-            status = _file_status(path)
-        if status is not None and _is_photo(path):
-            place = {"path": text_of_path(path), "offset": 0, "length": status.st_size}
-            return {**row, "url": None, "photo": place, "modified_ns": status.st_mtime_ns}
+        photo = self.photo(text)
+        if photo is not None:
+            return {**row, "url": None, **photo}
         if _URL.match(text):
             return row
-        missing = "there is no file" if status is None else "there is no photo in"
-        return {
-            "key": row["key"],
-            "reject": Reject.UNREADABLE.value,
-            "reject_detail": f"{missing} {text_of_path(path)[-300:]}, and a URL begins with http:// or https://",
-        }
+        missing = f"there is no photo {text_of_path(self._path(text))[-300:]}"
+        detail = f"{missing}, and a URL begins with http:// or https://"
+        return {"key": row["key"], "reject": Reject.UNREADABLE.value, "reject_detail": detail}
 
-    def _path(self, text: str) -> str | None:
+    def photo(self, text: str) -> Row | None:
+        """The columns `photo` and `modified_ns` for a path; None if it leads to no photo."""
+        for path in dict.fromkeys((self._path(text), self._path(text.replace("\\", "/")))):
+            status = _file_status(path)
+            if status is not None and _is_photo(path):
+                place = {"path": text_of_path(path), "offset": 0, "length": status.st_size}
+                return {"photo": place, "modified_ns": status.st_mtime_ns}
+        return None
+
+    def read(self, text: str, max_bytes: int) -> bytes | None:
+        """The first bytes of the photo to which a path leads, if there is one that can be read."""
+        photo = self.photo(text)
+        if photo is None:
+            return None
+        try:
+            with open(path_of_text(photo["photo"]["path"]), "rb") as file:  # noqa: PTH123
+                return file.read(max_bytes)
+        except OSError:
+            return None
+
+    def _path(self, text: str) -> str:
         if text[:7].lower() == "file://":
             parts = urlsplit(text)
-            return unquote(parts.path) if parts.netloc.lower() in _HERE else None
-        return None if _URL.match(text) else os.path.join(self.folder, text)  # noqa: PTH118 (as it is written)
+            return unquote(parts.path) if parts.netloc.lower() in _HERE else ""
+        return "" if _URL.match(text) else os.path.join(self.folder, text)  # noqa: PTH118 (as it is written)
 
 
 def _file_status(path: str) -> os.stat_result | None:
+    if not path:
+        return None
     try:
         status = os.stat(path)  # noqa: PTH116 (pathlib would change the path)
     except (OSError, ValueError):

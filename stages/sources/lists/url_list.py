@@ -195,21 +195,21 @@ class _ListReader:
                 f"{self._shown} is compressed as a whole, which Parquet cannot be read through: unpack it"
             )
         with open_binary(self._path) if is_parquet else open_decompressed(self._path) as file:
-            yield _read(file, stem, self._shown, self._roles_of)
+            yield _read(file, stem, self._shown, self._columns, self._roles_of)
 
 
 def _is_in_marks(value: object) -> bool:
     return isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"'
 
 
-def _read(file: BinaryIO, stem: str, shown: str, roles_of: _RolesOf) -> _Rows:
+def _read(file: BinaryIO, stem: str, shown: str, columns: ColumnNames, roles_of: _RolesOf) -> _Rows:
     extension = os.path.splitext(stem)[1]  # noqa: PTH122 (it may be an address)
     readers: dict[str, Callable[[], _Rows]] = {
         ".csv": lambda: read_csv(file, shown, roles_of),
         ".tsv": lambda: read_tsv(file, shown, roles_of),
         ".jsonl": lambda: (None, read_json_lines(file, shown)),
         ".ndjson": lambda: (None, read_json_lines(file, shown)),
-        ".parquet": lambda: read_parquet(file, shown),
+        ".parquet": lambda: read_parquet(file, shown, columns),
         ".txt": lambda: _read_txt(file, shown, roles_of),
     }
     if extension not in readers:

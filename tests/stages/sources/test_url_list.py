@@ -307,10 +307,14 @@ def test_a_quote_that_never_ends_costs_one_row(tmp_path: Path, name: str, opened
     good = "".join(f"http://a/{i},x\n" for i in range(3000))
     rows = listing(write(tmp_path / name, f"url,name\n{opened}\n{good}{then}{good}"))
     broken = 2 if "open" in then else 1
-    assert [row["reject"] for row in rows if row["reject"] != Reject.LISTED_TWICE].count(Reject.BAD_ROW) == broken
+    assert [row["reject"] for row in rows if row["reject"] != Reject.LISTED_TWICE].count(
+        Reject.BAD_ROW
+    ) == broken
     assert (rows[0]["key"], rows[0]["reject"]) == ("row 1", Reject.BAD_ROW)
     assert "line 2" in rows[0]["reject_detail"]
-    assert [row["url"] for row in rows if row["reject"] is None][:3000] == [f"http://a/{i}" for i in range(3000)]
+    assert [row["url"] for row in rows if row["reject"] is None][:3000] == [
+        f"http://a/{i}" for i in range(3000)
+    ]
     assert len(rows) == 6001 + (then != "")
 
 
@@ -407,7 +411,7 @@ NO_NAMES = ["", " ", "nan", "NaN", "None", "null", "NULL", "N/A", "<NA>"]
 
 def test_what_programs_write_for_no_name_is_no_person(tmp_path: Path) -> None:
     lines = "".join(f"http://a/{i},{name}\n" for i, name in enumerate(NO_NAMES))
-    path = write(tmp_path / "l.csv", f"url,name,bbox,sha256\n{lines}http://b,Nan Goldin\n".replace("\n", ",nan,nan\n")[0:0] or f"url,name\n{lines}http://b,Nan Goldin\n")
+    path = write(tmp_path / "l.csv", f"url,name\n{lines}http://b,Nan Goldin\n")
     assert [row["label"] for row in listing(path)] == [*[None] * len(NO_NAMES), "Nan Goldin"]
     assert "9 of 10 photos have no name" in notes(path)
     assert "7 of 10 names are such as count for none, such as `nan`" in notes(path)
@@ -419,12 +423,17 @@ def test_a_number_is_one_person_with_and_without_its_point(tmp_path: Path) -> No
     assert "1 of 3 names are numbers that are read without their point, such as `1.0`, as 1" in notes(path)
 
 
-@pytest.mark.parametrize("header", ["url|name", "sep=;\nurl;name, full", "\ufeffURL;NAME;caption, long"])
-def test_separators_are_found(tmp_path: Path, header: str) -> None:
-    separator = ";" if ";" in header else "|"
-    values = ["http://a", "Ann", "x"][: header.split("\n")[-1].count(separator) + 1]
-    (row,) = listing(write(tmp_path / "l.csv", f"{header}\n{separator.join(values)}\n"), identity=header.split(separator)[-1] if "full" in header else (None if "URL" in header else "name"))
-    assert row["label"] == "Ann"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "url|name\nhttp://a|Ann\n",
+        "sep=;\nurl;name\nhttp://a;Ann\n",
+        "\ufeffURL;NAME;caption, long\nhttp://a;Ann;x, y\n",
+    ],
+)
+def test_separators_are_found(tmp_path: Path, text: str) -> None:
+    (row,) = listing(write(tmp_path / "l.csv", text))
+    assert (row["url"], row["label"]) == ("http://a", "Ann")
 
 
 @pytest.mark.parametrize("name", ["l.csv", "l.txt", "l.jsonl", "l.tsv"])
@@ -455,6 +464,87 @@ def test_parquet_keeps_what_is_no_text_as_json(tmp_path: Path) -> None:
         "when": "1970-01-01 00:00:00",
         "nested": {"a": [1, None]},
     }
+
+
+def test_parquet_with_urls_in_bytes_and_names_in_classes(tmp_path: Path) -> None:
+    metadata = {"info": {"features": {"label": {"names": ["Ann", "Bob"], "_type": "ClassLabel"}}}}
+    table = pa.table({"url": [b"http://a", b"\xff", b"http://b"], "label": [1, 0, 0]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(metadata)})
+    pq.write_table(table, tmp_path / "l.parquet")
+    rows = listing(tmp_path / "l.parquet")
+    assert [(row["url"], row["label"]) for row in rows] == [
+        ("http://a", "Bob"),
+        (None, None),
+        ("http://b", "Ann"),
+    ]
+    assert rows[1]["reject"] == Reject.BAD_ROW
+
+
+# ---- lists of paths
+
+
+def photos_in(folder: Path) -> Path:
+    (folder / "sub").mkdir()
+    write(folder / "sub" / "1.jpg", b"photo")
+    write(folder / "no ending", b"\xff\xd8\xff\xe0")
+    write(folder / "text", b"no photo")
+    return folder
+
+
+@pytest.mark.parametrize("column", ["url", "path", "file_name", "Image Path", "image"])
+def test_a_list_may_name_photos_by_their_paths(tmp_path: Path, column: str) -> None:
+    photo = photos_in(tmp_path) / "sub" / "1.jpg"
+    paths = ["sub/1.jpg", str(photo), photo.as_uri(), "sub\\1.jpg", "./sub/../no ending"]
+    rows = listing(write(tmp_path / "l.csv", f"{column},name\n" + "".join(f"{path},Ann\n" for path in paths)))
+    assert [(row["label"], row["url"], row["reject"]) for row in rows] == [("Ann", None, None)] * 5
+    assert [row["photo"]["length"] for row in rows] == [5, 5, 5, 5, 4]
+    assert Path(rows[0]["photo"]["path"]).samefile(photo)
+    assert rows[0]["modified_ns"] == photo.stat().st_mtime_ns
+    assert rows[0]["key"] == "Ann/sub/1.jpg"
+
+
+@pytest.mark.parametrize("name", ["l.txt", "l.jsonl"])
+def test_urls_and_paths_may_stand_in_one_list(tmp_path: Path, name: str) -> None:
+    photos_in(tmp_path)
+    lines = ["http://a/1.jpg", "sub/1.jpg", "sub/2.jpg", "text", "file:///etc/passwd", "www.a.example/1.jpg"]
+    text = "".join(f"{line}\n" if name == "l.txt" else json.dumps({"url": line}) + "\n" for line in lines)
+    path = write(tmp_path / name, text)
+    rows = listing(path)
+    assert [(row["url"], row["photo"] is None, row["reject"]) for row in rows] == [
+        ("http://a/1.jpg", True, None),
+        (None, False, None),
+        (None, True, Reject.UNREADABLE),
+        (None, True, Reject.UNREADABLE),
+        ("file:///etc/passwd", True, None),  # fetch refuses it
+        (None, True, Reject.UNREADABLE),
+    ]
+    assert "1 of 6 photos are files on this machine, such as sub/1.jpg" in notes(path)
+    assert "3 of 6 rows are rejected as unreadable, such as sub/2.jpg: there is no photo" in notes(path)
+
+
+@pytest.mark.parametrize(
+    "paths", [["sub/2.jpg", "3.jpg"], ["s3://bucket/a.jpg"], ["file:///etc/passwd"], ["0001/5"]]
+)
+def test_a_list_of_which_no_photo_can_be_had_ends_in_a_sentence(tmp_path: Path, paths: list[str]) -> None:
+    text = "url,name\n" + "".join(f"{path},Ann\n" for path in paths)
+    with pytest.raises(SourceError, match=r"no photo of .*l\.csv can be had: .*--identities") as caught:
+        listing(write(tmp_path / "l.csv", text))
+    assert paths[0] in str(caught.value)
+
+
+def test_a_list_from_elsewhere_reads_no_file_of_ours(tmp_path: Path) -> None:
+    photo = photos_in(tmp_path) / "sub" / "1.jpg"
+    with fsspec.open("memory://lists/paths.csv", "wb") as file:
+        file.write(f"url\nhttp://a\n{photo}\n{photo.as_uri()}\n".encode())
+    assert [row["photo"] for row in listing("memory://lists/paths.csv")] == [None] * 3
+
+
+def test_two_columns_of_paths_are_asked_about_and_a_url_goes_first(tmp_path: Path) -> None:
+    photos_in(tmp_path)
+    with pytest.raises(SourceError, match=r"columns\.url=file"):
+        listing(write(tmp_path / "l.csv", "file,image,name\nsub/1.jpg,sub/1.jpg,Ann\n"))
+    (row,) = listing(write(tmp_path / "l.csv", "file,link,name\nsub/1.jpg,http://a,Ann\n"))
+    assert (row["url"], row["photo"]) == ("http://a", None)
 
 
 def test_parquet_text_that_is_no_utf8_is_one_bad_row(tmp_path: Path) -> None:
