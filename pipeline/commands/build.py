@@ -68,6 +68,8 @@ def build_command(options: BuildOptions, console: Console) -> None:
         except KeyboardInterrupt:
             console.print("stopped     nothing is lost: the same command continues", highlight=False)
             raise
+        for note in photos.notes:  # again: what was left out or guessed belongs to the last lines
+            console.print(f"source      {note}", highlight=False)
         write_report(storage)
         console.print(f"report      {out / REPORT_FILE}", highlight=False)
 

@@ -39,9 +39,9 @@ class Tally:
     def compare(self, said: object, label: str | None) -> None:
         """Count a label that is not what the source says: its `nan` is no name, and its `7.0` is 7."""
         if isinstance(said, str) and said.strip() and label is None:
-            self.add("names are such as count for none", f"`{said}`")
+            self.add("labels mean that there is no name", f"`{said}`")
         elif isinstance(said, str) and label is not None and label.isdigit() and said.strip() != label:
-            self.add("names are numbers that are read without their point", f"`{said}`, as {label}")
+            self.add("labels are numbers with a point, read without it", f"`{said}`, as {label}")
 
     def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """The tables as they are; counts all rows, the rejected ones and the photos without a name."""

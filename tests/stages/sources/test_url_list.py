@@ -414,13 +414,13 @@ def test_what_programs_write_for_no_name_is_no_person(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", f"url,name\n{lines}http://b,Nan Goldin\n")
     assert [row["label"] for row in listing(path)] == [*[None] * len(NO_NAMES), "Nan Goldin"]
     assert "9 of 10 photos have no name" in notes(path)
-    assert "7 of 10 names are such as count for none, such as `nan`" in notes(path)
+    assert "7 of 10 labels mean that there is no name, such as `nan`" in notes(path)
 
 
 def test_a_number_is_one_person_with_and_without_its_point(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "url,name,bbox\nhttp://a,1.0,nan\nhttp://b,1,\nhttp://c,1.5,\n")
     assert [row["label"] for row in listing(path)] == ["1", "1", "1.5"]
-    assert "1 of 3 names are numbers that are read without their point, such as `1.0`, as 1" in notes(path)
+    assert "1 of 3 labels are numbers with a point, read without it, such as `1.0`, as 1" in notes(path)
 
 
 @pytest.mark.parametrize(
