@@ -70,7 +70,7 @@ class ColumnNames:
     """The names of a list's columns; null finds one by its usual names, `none` says that the list has none."""
 
     url: str | None = None
-    """Column that holds the URL of the photo."""
+    """Column that holds the URL of the photo, or its path."""
     identity: str | None = None
     """Column that says who the photo shows; in a tar also the ending of the file that says it, `txt` or `cls`."""
     bbox: str | None = None

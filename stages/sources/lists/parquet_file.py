@@ -40,7 +40,9 @@ def open_parquet_file(file: BinaryIO | str, shown: str) -> pq.ParquetFile:
 
 def text_columns(schema: pa.Schema, columns: ColumnNames) -> list[str]:
     """The names of the columns whose values can be written as text: those without bytes, and the bytes of a role."""
-    of_roles: set[str | None] = {name for role in ROLES if role != "photo" for name in usual_names(role, schema.names)}
+    of_roles: set[str | None] = {
+        name for role in ROLES if role != "photo" for name in usual_names(role, schema.names)
+    }
     of_roles |= {name for role, name in vars(columns).items() if role != "photo"}
     return [item.name for item in schema if not _holds_bytes(item.type) or _is_text(item, of_roles)]
 

@@ -4,6 +4,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 from facerefs.stages.images.photo_files import has_photo_extension
@@ -16,7 +17,6 @@ _SEPARATORS = (",", "\t", ";", "|")
 _MAX_LINES, _FEWEST_LINES = 1000, 2  # of a record with line breaks in quotation marks
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _OPEN = "a quotation mark opens in it and does not close"
-_IsRow: TypeAlias = Callable[[str], bool]
 _Roles: TypeAlias = Callable[[tuple[str, ...]], Mapping[str, str]]
 
 
@@ -37,11 +37,13 @@ def read_csv(file: BinaryIO, shown: str, roles_of: _Roles) -> tuple[list[str], I
 
 
 def read_tsv(file: BinaryIO, shown: str, roles_of: _Roles) -> tuple[list[str], Iterator[RawRow]]:
-    """As `read_csv`, for tsv: a quotation mark is a character as any other."""
+    """As `read_csv`, for tsv: a quotation mark is a character, unless all names of the header are quoted."""
     feed = _Feed(_lines(file, shown))
-    _header(feed, shown)
+    names = _header(feed, shown).rstrip("\r\n").split("\t")
     feed.put_back(0)
-    reader = csv.reader(feed, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    quotes = all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    reader = csv.reader(feed, delimiter="\t", quoting=quoting, strict=True)
     return _read(feed, reader, shown, "\t", roles_of)
 
 
@@ -66,6 +68,35 @@ def _lines(file: BinaryIO, shown: str) -> Iterator[_Line]:
             yield _Line(number, raw.decode(errors="surrogateescape"), f"line {number} is no UTF-8 text")
 
 
+@dataclass(frozen=True)
+class _RowTest:
+    """Tells a row of the list from a line of a text in quotation marks, by the number of fields and the URL."""
+
+    separator: str
+    fields: int
+    url: int  # which of them it is
+
+    def is_row(self, line: str) -> bool:
+        """Whether a line is a row by itself."""
+        if line.count(self.separator) < self.fields - 1:
+            return False
+        try:
+            fields = next(csv.reader([line], delimiter=self.separator, strict=True), [])
+        except csv.Error:
+            fields = line.split(self.separator)
+        place = fields[self.url].strip() if len(fields) == self.fields else ""
+        return _URL.match(place) is not None or has_photo_extension(place)
+
+    def without_open_mark(self, line: str) -> str:
+        """The line without the quotation mark that begins its last field and does not end in it."""
+        separator = re.escape(self.separator)
+        field = re.compile(f'(?:"(?:[^"]|"")*"|(?!")[^{separator}]*){separator}')
+        at = 0
+        while found := field.match(line, at):
+            at = found.end()
+        return line[:at] + line[at + 1 :]
+
+
 class _Feed:
     """The lines of a file for `csv.reader`, which asks for further ones while a quotation mark is open."""
 
@@ -75,14 +106,14 @@ class _Feed:
         self._max_lines = _MAX_LINES
         self._characters = 0
         self.record: list[_Line] = []
-        self.is_row: _IsRow = lambda _: False
+        self.row_test: _RowTest | None = None
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = self._waiting.popleft() if self._waiting else next(self._lines)
-        if self.record and (len(self.record) == self._max_lines or self.is_row(line.text)):
+        if self.record and (len(self.record) == self._max_lines or self._is_mistake(line.text)):
             self._waiting.appendleft(line)
             raise _RecordError(_OPEN)
         self.record.append(line)
@@ -92,6 +123,11 @@ class _Feed:
         if line.fault is not None and not line.text:
             raise _RecordError(line.fault)
         return line.text
+
+    def _is_mistake(self, line: str) -> bool:
+        """Whether the first line would be a row without the mark that is open in it, and this one is a row, too."""
+        test, first = self.row_test, self.record[0].text
+        return test is not None and test.is_row(line) and test.is_row(test.without_open_mark(first))
 
     def begin(self) -> None:
         """Start a new record."""
@@ -134,24 +170,8 @@ def _read(
     check_names(names, shown)
     url = roles_of(tuple(names)).get("url")
     if url is not None:
-        feed.is_row = _row_test(separator, len(names), names.index(url))
+        feed.row_test = _RowTest(separator, len(names), names.index(url))
     return names, _rows(feed, records, names)
-
-
-def _row_test(separator: str, count: int, url: int) -> _IsRow:
-    """A function that says whether a line in quotation marks is a row of the list: then they are a mistake."""
-
-    def is_row(line: str) -> bool:
-        if line.count(separator) < count - 1:
-            return False
-        try:
-            fields = next(csv.reader([line], delimiter=separator, strict=True), [])
-        except csv.Error:
-            fields = line.split(separator)
-        place = fields[url].strip() if len(fields) == count else ""
-        return _URL.match(place) is not None or has_photo_extension(place)
-
-    return is_row
 
 
 def _records(feed: _Feed, reader: Iterator[list[str]]) -> Iterator[list[str] | str]:

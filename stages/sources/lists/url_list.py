@@ -271,8 +271,8 @@ def _reads(path: Path) -> bool:
 LISTS = SourceKind(
     name="lists",
     example="FILE.csv",
-    photos="Photos whose URLs are in a list (.csv, .tsv, .jsonl or .txt, perhaps packed), in a folder of lists, "
-    "or in a list at an address such as s3://bucket/people.csv.",
+    photos="Photos whose URLs or paths are in a list (.csv, .tsv, .jsonl or .txt, perhaps packed), in a folder of "
+    "lists, or in a list at an address such as s3://bucket/people.csv.",
     settings=ColumnNames,
     section="columns",
     open=_open,
