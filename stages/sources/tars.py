@@ -142,7 +142,10 @@ def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
         raise SourceError(
             f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like, or begins like those"
         )
-    check_row_columns(_annotation_names(source.paths, columns), columns, source.name, _ROLES, _USUAL)
+    some = (
+        source.paths if any(name not in (None, NONE) for name in vars(columns).values()) else source.paths[:1]
+    )
+    check_row_columns(_annotation_names(some, columns), columns, source.name, _ROLES, _USUAL)
     return source
 
 

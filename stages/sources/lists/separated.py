@@ -42,8 +42,9 @@ def read_tsv(file: BinaryIO, shown: str, roles_of: _Roles) -> tuple[list[str], I
     names = _header(feed, shown).rstrip("\r\n").split("\t")
     feed.put_back(0)
     quotes = all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
-    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    reader = csv.reader(feed, delimiter="\t", quoting=quoting, strict=True)
+    reader = csv.reader(
+        feed, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE, strict=True
+    )
     return _read(feed, reader, shown, "\t", roles_of)
 
 

@@ -228,7 +228,8 @@ def _read_txt(file: BinaryIO, shown: str, roles_of: _RolesOf) -> _Rows:
     names = re.split(
         "[,;|]", first[:_LONGEST_FIRST_LINE].decode(errors="replace").removeprefix("\ufeff").strip()
     )
-    return read_csv(file, shown, roles_of) if usual_names("url", names) else read_urls(file, shown)
+    has_header = usual_names("url", names) or (len(names) > 1 and usual_names(PATH, names))
+    return read_csv(file, shown, roles_of) if has_header else read_urls(file, shown)
 
 
 def _without_url(names: Sequence[str], shown: str) -> str:

@@ -552,6 +552,13 @@ def test_a_list_may_name_photos_by_their_paths(tmp_path: Path, column: str) -> N
     assert rows[0]["key"] == "Ann/sub/1.jpg"
 
 
+def test_a_txt_may_have_a_header_as_csv_has_it(tmp_path: Path) -> None:
+    photos_in(tmp_path)
+    for text in ("url,name\nhttp://a,Ann\n", "Name;Image Path\nAnn;sub/1.jpg\n"):
+        (row,) = listing(write(tmp_path / "l.txt", text))
+        assert (row["label"], row["reject"]) == ("Ann", None)
+
+
 @pytest.mark.parametrize("name", ["l.txt", "l.jsonl"])
 def test_urls_and_paths_may_stand_in_one_list(tmp_path: Path, name: str) -> None:
     photos_in(tmp_path)
