@@ -10,6 +10,7 @@ from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.text import shown
 from facerefs.stages.sources.source import PhotoSource
 
 LISTED_FILE = "listed.yaml"
@@ -29,7 +30,7 @@ def update_sources(
         return
     list_source(source.rows(), rows_per_part, storage, console)
     for note in source.notes:
-        console.print(f"{'':<11} {note}", highlight=False)
+        console.print(f"{'':<11} {shown(note)}", highlight=False)
     if is_service:
         storage.write_text(LISTED_FILE, listing_key)
 

@@ -17,6 +17,7 @@ from facerefs.pipeline.report.report import REPORT_FILE, write_report
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import locked
+from facerefs.pipeline.text import shown
 from facerefs.stages.sources.resolve import absolute, open_source
 from facerefs.stages.sources.source import SourceError
 
@@ -69,7 +70,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             console.print("stopped     nothing is lost: the same command continues", highlight=False)
             raise
         for note in photos.notes:  # again: what was left out or guessed belongs to the last lines
-            console.print(f"source      {note}", highlight=False)
+            console.print(f"source      {shown(note)}", highlight=False)
         write_report(storage)
         console.print(f"report      {out / REPORT_FILE}", highlight=False)
 
