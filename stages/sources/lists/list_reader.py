@@ -38,6 +38,7 @@ _RolesOf: TypeAlias = Callable[[tuple[str, ...]], dict[str, str]]
 _Rows: TypeAlias = tuple[list[str] | None, Iterator[RawRow]]
 """The names of the columns and the rows; None instead of names: each row has its own."""
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+_SEVERAL = re.compile(r"[,;\s]")
 _LONGEST_FIRST_LINE = 10_000
 
 
@@ -52,7 +53,9 @@ class ListReader:
         self._roles_of = find_row_columns(columns, self._shown, _ROLES, _USUAL)
         is_local = "://" not in path  # a list from elsewhere does not say which of our files are read
         self._local = LocalPhotos(os.path.dirname(path)) if is_local else None  # noqa: PTH120
-        self._has_literal_marks = without_compression(self._shown).lower().endswith((".tsv", ".txt"))
+        stem = without_compression(self._shown).lower()
+        self._has_literal_marks = stem.endswith((".tsv", ".txt"))
+        self._has_lines_of_urls = stem.endswith(".txt")
 
     def has_row(self) -> bool:
         """Whether the list has a row. Raises SourceError if no column of URLs is found, or no photo can be had."""
@@ -105,6 +108,14 @@ class ListReader:
         if self._has_literal_marks and any(_is_in_marks(value) for value in raw.values()):
             self._tally.add(
                 "rows have a value in quotation marks, which belong to it (in a .csv they quote)", place
+            )
+        if (
+            self._has_lines_of_urls
+            and len(raw) == 1
+            and _SEVERAL.search(str(next(iter(raw.values()))).strip())
+        ):
+            self._tally.add(
+                "URLs have a comma, semicolon or blank in them: give lists with columns as .csv", place
             )
         try:
             roles = self._roles_of(tuple(raw))

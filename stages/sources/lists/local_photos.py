@@ -12,6 +12,7 @@ from facerefs.stages.images.photo_files import HEAD_BYTES, begins_like_photo, ha
 from facerefs.stages.sources.lists.list_rows import Row
 
 _URL = re.compile(r"//|[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # a scheme of one letter is a drive of Windows
+_WITH_HOST = re.compile(r"//|[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # no path, even if there were such a file
 _HERE = ("", "localhost")
 
 
@@ -60,7 +61,7 @@ class LocalPhotos:
         if text[:7].lower() == "file://":
             parts = urlsplit(text)
             return unquote(parts.path) if parts.netloc.lower() in _HERE else ""
-        return "" if _URL.match(text) else os.path.join(self.folder, text)  # noqa: PTH118 (as it is written)
+        return "" if _WITH_HOST.match(text) else os.path.join(self.folder, text)  # noqa: PTH118 (as it is written)
 
 
 def _file_status(path: str) -> os.stat_result | None:

@@ -194,7 +194,7 @@ def _records(feed: _Feed, reader: Iterator[list[str]]) -> Iterator[list[str] | s
         if fault is not None:
             feed.put_back()
             yield fault
-        elif record:
+        elif len(record) > 1 or any(field.strip() for field in record):  # else it is a blank line
             yield record
 
 

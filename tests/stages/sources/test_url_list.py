@@ -266,7 +266,7 @@ def test_an_address_without_a_list_ends_in_a_sentence(address: str) -> None:
 
 
 def test_text_with_bom_crlf_and_line_breaks_in_quotes(tmp_path: Path) -> None:
-    text = b'\xef\xbb\xbfurl,note\r\n\r\nhttp://a,"two\r\nlines, ""quoted"""\r\n"http://b",\r\n'
+    text = b'\xef\xbb\xbfurl,note\r\n\r\n  \r\nhttp://a,"two\r\nlines, ""quoted"""\r\n"http://b",\r\n'
     first, second = listing(write(tmp_path / "l.csv", text))
     assert (first["url"], second["url"]) == ("http://a", "http://b")
     assert json.loads(first["provenance"]) == {"note": 'two\r\nlines, "quoted"'}
@@ -535,6 +535,7 @@ def test_parquet_with_urls_in_bytes_and_names_in_classes(tmp_path: Path) -> None
 def photos_in(folder: Path) -> Path:
     (folder / "sub").mkdir()
     write(folder / "sub" / "1.jpg", b"photo")
+    write(folder / "a:1.jpg", b"photo")
     write(folder / "no ending", b"\xff\xd8\xff\xe0")
     write(folder / "text", b"no photo")
     return folder
@@ -543,13 +544,19 @@ def photos_in(folder: Path) -> Path:
 @pytest.mark.parametrize("column", ["url", "path", "file_name", "Image Path", "image"])
 def test_a_list_may_name_photos_by_their_paths(tmp_path: Path, column: str) -> None:
     photo = photos_in(tmp_path) / "sub" / "1.jpg"
-    paths = ["sub/1.jpg", str(photo), photo.as_uri(), "sub\\1.jpg", "./sub/../no ending"]
+    paths = ["sub/1.jpg", str(photo), photo.as_uri(), "sub\\1.jpg", "a:1.jpg", "./sub/../no ending"]
     rows = listing(write(tmp_path / "l.csv", f"{column},name\n" + "".join(f"{path},Ann\n" for path in paths)))
-    assert [(row["label"], row["url"], row["reject"]) for row in rows] == [("Ann", None, None)] * 5
-    assert [row["photo"]["length"] for row in rows] == [5, 5, 5, 5, 4]
+    assert [(row["label"], row["url"], row["reject"]) for row in rows] == [("Ann", None, None)] * 6
+    assert [row["photo"]["length"] for row in rows] == [5, 5, 5, 5, 5, 4]
     assert Path(rows[0]["photo"]["path"]).samefile(photo)
     assert rows[0]["modified_ns"] == photo.stat().st_mtime_ns
     assert rows[0]["key"] == "Ann/sub/1.jpg"
+
+
+def test_a_txt_of_several_columns_without_a_header_is_remarked_on(tmp_path: Path) -> None:
+    assert "2 of 3 URLs have a comma" in notes(
+        write(tmp_path / "l.txt", "http://a,Ann\nhttp://b Bob\nhttp://c\n")
+    )
 
 
 def test_a_txt_may_have_a_header_as_csv_has_it(tmp_path: Path) -> None:
