@@ -120,7 +120,7 @@ class _OtherFiles:
     def notes(self, names_are_missing: bool) -> Iterator[str]:
         """A sentence on each kind; with the way to names, if there are none."""
         for ending, count in self._without_photo.items():
-            yield f"{count} files .{ending} belong to no photo: none has their name"
+            yield f"{count} files .{ending} belong to no photo that is accepted"
         if self._unread:
             kinds = ", ".join(
                 f"{count} {ending or 'without an ending'}" for ending, count in self._unread.most_common()
