@@ -207,6 +207,7 @@ def test_a_list_of_urls_becomes_samples_that_say_whom_their_photos_are_from(
         rows.append(("nobody", server.url("/gone.jpg"), "", ""))
         with (tmp_path / "list.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("name", "image_url", "license", "author"), *rows])
+            file.write(f'"never closed,{server.url("/gone.jpg")},,\n')
         out = tmp_path / "build"
         result = facerefs(
             *("build", tmp_path / "list.csv", "--out", out, "--labels", "trust", "--contact", "a@b.example"),
@@ -215,6 +216,9 @@ def test_a_list_of_urls_becomes_samples_that_say_whom_their_photos_are_from(
         )
     assert result.returncode == 0, result.stderr
     assert server.agents == {"facerefs/0.1.0 (a@b.example)"}
+    assert (
+        result.stdout.count("a quotation mark opens in it") == 2
+    )  # after the listing, and in the last lines
     said = [
         json.loads(data)
         for shard in sorted((out / "samples").glob("*.tar"))

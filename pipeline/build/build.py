@@ -25,6 +25,7 @@ from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.old_layout import move_blobs
+from facerefs.pipeline.text import shown
 from facerefs.schemas.file_names import BLOBS_FOLDER, BUILD_FILE
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
@@ -111,7 +112,7 @@ def build(
     leakage.check(storage, console)
     card.write(storage, config.shard)
     for note in notes:  # again, since hours may have passed
-        console.print(f"{'listed':<11} {note}", highlight=False)
+        console.print(f"{'listed':<11} {shown(note)}", highlight=False)
 
 
 def _run_whole(run: Runner, stage: WholeStage) -> None:

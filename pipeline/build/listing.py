@@ -12,6 +12,7 @@ from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.text import shown
 from facerefs.stages.sources.source import PhotoSource
 from facerefs.stages.sources.spellings import Spellings
 
@@ -41,7 +42,7 @@ def update_sources(
     list_source(map(spellings.unified, source.rows()), rows_per_part, storage, console, moved)
     notes = [*source.notes, *([spellings.note] if spellings.note else [])]
     for note in notes:
-        console.print(f"{'':<11} {note}", highlight=False)
+        console.print(f"{'':<11} {shown(note)}", highlight=False)
     if is_service:
         storage.write_text(LISTED_FILE, listing_key)
     return notes

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,9 @@ from facerefs.stages.sources.lists.columns import (
     usual_names,
 )
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
+from facerefs.stages.sources.lists.local_photos import LocalPhotos
 from facerefs.stages.sources.lists.parquet_file import is_bytes, open_parquet_file, read_rows, text_columns
+from facerefs.stages.sources.lists.tally import Tally
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from facerefs.stages.sources.source import PhotoSource, SourceError
 
@@ -36,10 +38,10 @@ class ParquetSource:
     """Photos whose bytes are in Parquet rows. As for tars, `sha256` and `bbox` count only if `columns` names them."""
 
     service_query: ClassVar[str | None] = None
-    notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
     columns: ColumnNames
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -53,11 +55,11 @@ class ParquetSource:
 
     def rows(self) -> Iterator[pa.Table]:
         """Rows of `SOURCES` with the bytes in `photo`, about 8 MB at a time. Raises SourceError for damage."""
-        return tables(self._rows(), loaded(SOURCES))
-
-    def _rows(self) -> Iterator[tuple[str, Row]]:
-        for path in self.paths:
-            yield from _rows_of(path, self.root, self.columns)
+        self.notes.clear()
+        tally = Tally()
+        rows = (row for path in self.paths for row in _rows_of(path, self.root, self.columns, tally))
+        yield from tally.counted(tables(rows, loaded(SOURCES)))
+        self.notes.extend(tally.notes())
 
 
 def holds_photos(path: Path, columns: ColumnNames | None = None) -> bool:
@@ -84,18 +86,21 @@ def open_parquet(paths: Sequence[Path], columns: ColumnNames) -> ParquetSource:
     return source
 
 
-def _rows_of(path: Path, root: Path, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
+def _rows_of(path: Path, root: Path, columns: ColumnNames, tally: Tally) -> Iterator[tuple[str, Row]]:
     shown = text_of_path(str(path))
     parquet = open_parquet_file(str(path), shown)
     photo, roles = _columns(parquet.schema_arrow, columns, shown)
-    names = [photo, *text_columns(parquet.schema_arrow)]
+    texts = _texts(parquet.schema_arrow, columns, photo)
     file = text_of_path(str(path.relative_to(root)))
-    for number, raw in enumerate(read_rows(parquet, names, _ROWS_PER_BATCH, shown), start=1):
-        row = bad_row("", raw) if isinstance(raw, str) else _row(raw, photo, roles)
+    local = LocalPhotos(str(path.parent))
+    for number, raw in enumerate(read_rows(parquet, texts, _ROWS_PER_BATCH, shown, photo), start=1):
+        row = bad_row("", raw) if isinstance(raw, str) else _row(raw, photo, roles, local, tally)
         yield f"row {number}", {**row, "key": f"{file}/{row['key'] or number}"}
 
 
-def _row(annotations: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
+def _row(
+    annotations: dict[str, Any], photo: str, roles: dict[str, str], local: LocalPhotos, tally: Tally
+) -> Row:
     """A row of SOURCES; its key is the path in the file, or empty."""
     value = annotations.pop(photo)
     data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
@@ -104,6 +109,11 @@ def _row(annotations: dict[str, Any], photo: str, roles: dict[str, str]) -> Row:
         row = {"key": key, **source_columns(annotations, roles)}
     except BadRowError as error:
         return bad_row(key, str(error))
+    tally.compare(annotations.get(roles.get("identity", "")), row["label"])
+    if data is None and isinstance(path, str):
+        data = local.read(path, MAX_BLOB_BYTES + 1)
+        if data is not None:
+            tally.add("photos are files on this machine", path)
     if data is None:
         return bad_row(key, f"it has no bytes in `{photo}`")
     if len(data) > MAX_BLOB_BYTES:
@@ -130,7 +140,11 @@ def _columns(schema: pa.Schema, columns: ColumnNames, shown: str) -> tuple[str, 
             f"{shown} has {quoted_names(photos)}, each of which may hold the photos: "
             f"choose with --set columns.photo={photos[0]}"
         )
-    return photos[0], find_columns(text_columns(schema), columns, shown, _ROLES, _USUAL)
+    return photos[0], find_columns(_texts(schema, columns, photos[0]), columns, shown, _ROLES, _USUAL)
+
+
+def _texts(schema: pa.Schema, columns: ColumnNames, photo: str) -> list[str]:
+    return [name for name in text_columns(schema, columns) if name != photo]
 
 
 def _photo_columns(schema: pa.Schema) -> list[str]:

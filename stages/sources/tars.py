@@ -1,58 +1,43 @@
 """Tars that hold photos, as WebDataset and img2dataset write them: `KEY.jpg`, `KEY.json`, `KEY.txt` side by side."""
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
 from facerefs.schemas.paths import text_of_path
 from facerefs.schemas.tar_members import Member, TarDamagedError, is_tar, members
-from facerefs.stages.images.photo_files import has_photo_extension
 from facerefs.stages.sources.kind import SourceKind, SourcePlace
-from facerefs.stages.sources.lists.columns import NONE, ColumnNames, find_columns
+from facerefs.stages.sources.lists.columns import NONE, ColumnNames, check_row_columns, find_row_columns
 from facerefs.stages.sources.lists.list_rows import BadRowError, Row, bad_row, source_columns, tables
+from facerefs.stages.sources.lists.tally import Tally
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.sources.tar_annotations import JSON, read_annotations
+from facerefs.stages.sources.tar_index import TarIndex, annotation_ending, is_photo, member_name
 
 _ROLES = ("url", "identity", "bbox", "sha256", "licence", "page", "attribution")
 _USUAL = ("url", "identity", "licence", "page", "attribution")
-_MAX_JSON_BYTES = 1 << 20
-_MAX_NAME_BYTES = 1 << 10
-_MAX_FILES_PER_SAMPLE = 1000
-_PEEKED_SAMPLES = 100
-
-
-@dataclass
-class _Sample:
-    """Consecutive files of a tar whose names are the same up to the first dot."""
-
-    key: str
-    photos: list[tuple[int, Member]] = field(default_factory=list)  # with their number in the tar
-    texts: dict[str, Member] = field(
-        default_factory=dict
-    )  # by the extension: `json` and that of the identity
-    files: int = 0
+_NAMES_OF_PEOPLE = (".txt", ".cls")
 
 
 @dataclass(frozen=True)
 class TarSource:
-    """Photos in tars, read where they lie. The annotations of a photo come from the JSON beside it.
+    """Photos in tars, read where they lie. The annotations of a photo come from the JSON of the same name.
 
     The JSON's `sha256` and `bbox` count only if `columns` names them: img2dataset writes those of the original,
-    of which it may have kept a smaller copy.
+    of which it may have kept a smaller copy. After the last row, `notes` has sentences about the listing.
     """
 
     service_query: ClassVar[str | None] = None
-    notes: ClassVar[tuple[str, ...]] = ()
 
     paths: tuple[Path, ...]
     columns: ColumnNames
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -66,7 +51,85 @@ class TarSource:
 
     def rows(self) -> Iterator[pa.Table]:
         """The photos of all tars. One that breaks off gives what it has, and a rejected row that says so."""
-        return tables(row for path in self.paths for row in _rows_of(path, self.root, self.columns))
+        self.notes.clear()
+        tally, files = Tally(), _OtherFiles()
+        rows = (row for path in self.paths for row in self._rows_of(path, tally, files))
+        yield from tally.counted(tables(rows))
+        self.notes.extend((*tally.notes(), *files.notes(names_are_missing=not tally.has("name"))))
+
+    def _rows_of(self, path: Path, tally: Tally, files: "_OtherFiles") -> Iterator[tuple[str, Row]]:
+        tar = text_of_path(str(path.relative_to(self.root)))
+        with _opened(path) as descriptor:
+            reader = _TarReader(descriptor, text_of_path(str(path)), self.columns, tally)
+            try:
+                for number, member in reader.index.photos():
+                    yield f"member {number}", {**reader.row(member), "key": f"{tar}/{member_name(member)}"}
+            except TarDamagedError as error:
+                yield "end", bad_row(tar, f"the tar is damaged: {error}")
+            files.count(reader.index)
+
+
+class _TarReader:
+    """Makes the rows of one tar."""
+
+    def __init__(self, descriptor: int, place: str, columns: ColumnNames, tally: Tally) -> None:
+        self._endings = _endings(columns)
+        self.index = TarIndex(descriptor, self._endings)
+        self._descriptor = descriptor
+        self._place = place
+        self._modified_ns = os.fstat(descriptor).st_mtime_ns
+        self._roles_of = find_row_columns(columns, place, _ROLES, _USUAL)
+        self._tally = tally
+        for ending in self.index.endings:
+            tally.have(f".{ending}")
+
+    def row(self, member: Member) -> Row:
+        """The row of a photo, but for its key."""
+        if member.oddity is not None:
+            return bad_row("", f"it is {member.oddity}, not a plain file")
+        at = {"path": self._place, "offset": member.offset, "length": member.length}
+        try:
+            return {"photo": at, "modified_ns": self._modified_ns, **self._facts(member_name(member))}
+        except (BadRowError, SourceError) as error:
+            return bad_row("", str(error))
+
+    def _facts(self, name: str) -> Row:
+        files = self.index.annotations(name)
+        for ending in self._endings:
+            if ending not in files:
+                self._tally.lack(f".{ending}", name)
+        annotations = read_annotations(self._descriptor, files)
+        roles = self._roles_of(tuple(annotations))
+        facts = source_columns(annotations, roles)
+        self._tally.compare(annotations.get(roles.get("identity", "")), facts["label"])
+        return facts
+
+
+class _OtherFiles:
+    """Counts the files of tars that are neither photos nor the annotations of one."""
+
+    def __init__(self) -> None:
+        self._unread = Counter[str]()
+        self._without_photo = Counter[str]()
+
+    def count(self, index: TarIndex) -> None:
+        """Count those of a tar, after its last photo."""
+        self._unread.update(index.unread)
+        self._without_photo.update(index.without_photo())
+
+    def notes(self, names_are_missing: bool) -> Iterator[str]:
+        """A sentence on each kind; with the way to names, if there are none."""
+        for ending, count in self._without_photo.items():
+            yield f"{count} files .{ending} belong to no photo that is accepted"
+        if self._unread:
+            kinds = ", ".join(
+                f"{count} {ending or 'without an ending'}" for ending, count in self._unread.most_common()
+            )
+            yield f"files that are not read: {kinds}"
+        labels = [ending for ending in _NAMES_OF_PEOPLE if self._unread[ending]]
+        if labels and names_are_missing:
+            setting = f"--set columns.identity={labels[0][1:]}"
+            yield f"no photo has a name: {setting} takes it from the {labels[0]} beside each photo"
 
 
 def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
@@ -77,9 +140,12 @@ def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
     source = TarSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
     if not any(_has_photo(path) for path in source.paths):
         raise SourceError(
-            f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like"
+            f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like, or begins like those"
         )
-    _check_columns(source.paths[0], columns)
+    some = (
+        source.paths if any(name not in (None, NONE) for name in vars(columns).values()) else source.paths[:1]
+    )
+    check_row_columns(_annotation_names(some, columns), columns, source.name, _ROLES, _USUAL)
     return source
 
 
@@ -109,117 +175,26 @@ def _opened(path: Path) -> Iterator[int]:
 def _has_photo(path: Path) -> bool:
     with _opened(path) as descriptor:
         try:
-            return any(_is_photo(_name(member)) for member in members(descriptor))
+            return any(is_photo(descriptor, member, member_name(member)) for member in members(descriptor))
         except TarDamagedError:
             return False
 
 
-def _check_columns(path: Path, columns: ColumnNames) -> None:
-    """Raise SourceError if `columns` does not fit the first samples."""
-    names: dict[str, None] = {}
-    with _opened(path) as descriptor, suppress(TarDamagedError):
-        for sample in islice(_samples(descriptor, columns), _PEEKED_SAMPLES):
-            with suppress(BadRowError):  # it will be a rejected row
-                names |= dict.fromkeys(_annotations(descriptor, sample))
-    find_columns(list(names), columns, text_of_path(str(path)), _ROLES, _USUAL)
+def _endings(columns: ColumnNames) -> tuple[str, ...]:
+    """The endings of files with annotations, the longest first: `json`, and what may be that of the identity."""
+    named = [] if columns.identity in (None, NONE) else [str(columns.identity)]
+    return tuple(sorted({JSON, *named}, key=len, reverse=True))
 
 
-def _rows_of(path: Path, root: Path, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
-    tar = text_of_path(str(path.relative_to(root)))
-    place = text_of_path(str(path))
-
-    @lru_cache(maxsize=64)
-    def roles_in(names: tuple[str, ...]) -> dict[str, str]:
-        named = {role: name if name in (*names, None) else NONE for role, name in vars(columns).items()}
-        return find_columns(names, ColumnNames(**named), place, _ROLES, _USUAL)
-
-    with _opened(path) as descriptor:
-        modified_ns = os.fstat(descriptor).st_mtime_ns
-        try:
-            for sample in _samples(descriptor, columns):
-                facts = _facts(descriptor, sample, roles_in)
-                for number, member in sample.photos:
-                    key = f"{tar}/{_name(member)}"
-                    at = {"path": place, "offset": member.offset, "length": member.length}
-                    row = {"photo": at, "modified_ns": modified_ns, **facts, "key": key}
-                    if member.oddity is not None:
-                        row = bad_row(key, f"it is {member.oddity}, not a plain file")
-                    yield f"member {number}", row
-        except TarDamagedError as error:
-            yield "end", bad_row(tar, f"the tar is damaged: {error}")
-
-
-def _facts(descriptor: int, sample: _Sample, roles_in: Any) -> Row:
-    if not sample.photos:
-        return {}
-    try:
-        annotations = _annotations(descriptor, sample)
-        return source_columns(annotations, roles_in(tuple(annotations)))
-    except (BadRowError, SourceError) as error:
-        return bad_row("", str(error))
-
-
-def _samples(descriptor: int, columns: ColumnNames) -> Iterator[_Sample]:
-    """The samples of a tar, in its order. Raises TarDamagedError after the last complete file."""
-    sample = _Sample("")
-    damage: TarDamagedError | None = None
-    files = enumerate(members(descriptor), start=1)
-    while True:
-        try:
-            number, member = next(files)
-        except StopIteration:
-            break
-        except TarDamagedError as error:
-            damage = error
-            break
-        name = _name(member)
-        folder, _, base = name.rpartition("/")
-        stem, _, extension = base.partition(".")
-        if not stem:
-            continue  # a hidden file, as macOS adds them
-        key = f"{folder}/{stem}"
-        if key != sample.key or sample.files == _MAX_FILES_PER_SAMPLE:
-            yield sample
-            sample = _Sample(key)
-        sample.files += 1
-        if _is_photo(name):
-            sample.photos.append((number, member))
-        elif extension in ("json", columns.identity) and member.oddity is None:
-            sample.texts[extension] = member
-    yield sample
-    if damage is not None:
-        raise damage
-
-
-def _name(member: Member) -> str:
-    return text_of_path(os.fsdecode(member.name)).removeprefix("./")
-
-
-def _is_photo(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return not base.startswith(".") and has_photo_extension(base)
-
-
-def _annotations(descriptor: int, sample: _Sample) -> Mapping[str, Any]:
-    """The annotations of a sample: the fields of its JSON, and by its extension, the file with the identity."""
-    annotations: dict[str, Any] = {}
-    for extension, member in sample.texts.items():
-        limit = _MAX_JSON_BYTES if extension == "json" else _MAX_NAME_BYTES
-        if member.length > limit:
-            raise BadRowError(f"{_name(member)[-80:]} has {member.length} bytes, at most {limit}")
-        data = os.pread(descriptor, member.length, member.offset)
-        try:
-            annotations |= _object(data) if extension == "json" else {extension: data.decode()}
-        except (ValueError, RecursionError) as error:
-            raise BadRowError(f"{_name(member)[-80:]} cannot be read: {str(error)[:200]}") from error
-    return annotations
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    content = json.loads(data.decode("utf-8-sig"))
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a JSON {type(content).__name__}, not an object")
-    return content
+def _annotation_names(paths: Sequence[Path], columns: ColumnNames) -> Iterator[tuple[str, ...]]:
+    """The names in each file of annotations that can be read, in the order of the tars."""
+    for path in paths:
+        with _opened(path) as descriptor, suppress(TarDamagedError):
+            for member in members(descriptor):
+                ending = annotation_ending(member, member_name(member), _endings(columns))
+                with suppress(BadRowError):  # it will be a rejected row
+                    if ending is not None:
+                        yield tuple(read_annotations(descriptor, {ending: member}))
 
 
 def _open(place: SourcePlace, columns: ColumnNames) -> TarSource | None:

@@ -1,6 +1,7 @@
 """Reads the lines of an untrusted text file: decompressed as a stream, and never more of a line than a bound."""
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -15,6 +16,13 @@ from facerefs.stages.sources.source import SourceError
 MAX_LINE_BYTES = 1 << 20
 COMPRESSION_EXTENSIONS = (".gz", ".bz2", ".xz", ".zst")
 _BUFFER_BYTES = 1 << 18
+_ENCODINGS = {  # by the byte order mark; UTF-32 before UTF-16, whose mark it begins with
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @contextmanager
@@ -49,6 +57,32 @@ def read_lines(file: BinaryIO) -> Iterator[bytes | None]:
         while (line := file.readline(MAX_LINE_BYTES)) and not line.endswith(b"\n"):
             pass
         yield None
+
+
+def text_lines(file: BinaryIO, shown: str) -> Iterator[bytes | None]:
+    """As `read_lines`, without a byte order mark. Raises SourceError for UTF-16, and for CR alone as line ends."""
+    for i, line in enumerate(read_lines(file)):
+        if i == 0 and line is not None:
+            if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line:
+                raise SourceError(f"{shown} is UTF-16 text, or none: save it as UTF-8")
+            if b"\r" in line.rstrip(b"\r\n"):
+                raise SourceError(
+                    f"cannot read the header of {shown}: a carriage return stands in it without a line feed: "
+                    "save the list with LF or CRLF as line ends"
+                )
+            line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
+        yield line
+
+
+def too_long(number: int) -> str:
+    """What is wrong with a line of more than MAX_LINE_BYTES."""
+    return f"line {number} is longer than {MAX_LINE_BYTES} bytes"
+
+
+def decode_text(data: bytes) -> str:
+    """The text of a short file: UTF-8, or what its byte order mark says; without that mark. Raises ValueError."""
+    encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    return data.decode(encoding)
 
 
 def without_compression(name: str) -> str:

@@ -5,6 +5,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -31,6 +32,10 @@ _SECRET = re.compile(
     r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE
 )  # in a URL: not to be shown to anybody
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_WHOLE = re.compile(r"(-?[0-9]+)\.0+")  # as pandas writes the numbers of a column with gaps
+_NO_VALUE = frozenset(
+    {"nan", "NaN", "NAN", "-nan", "None", "null", "NULL", "<NA>", "NA", "N/A", "n/a", "#N/A"}
+)
 _BETWEEN_NUMBERS = re.compile(r"[\s,;|]+")
 _CORNERS = (("left", "top", "right", "bottom"), ("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"))
 _SIZES = (("left", "top", "width", "height"), ("x", "y", "width", "height"), ("x", "y", "w", "h"))
@@ -43,12 +48,15 @@ class BadRowError(ValueError):
 def source_columns(annotations: Mapping[str, Any], roles: Mapping[str, str]) -> Row:
     """The columns of `SOURCES` for the annotations of a photo; `roles` gives the column of each role.
 
-    All columns without a role become `provenance`; an empty value counts as missing. Raises BadRowError.
+    All columns without a role become `provenance`; an empty value counts as missing, and so does what programs write
+    for one (`nan`, `None`); the label `7.0` is the number 7. Raises BadRowError.
     """
     row: Row = {}
     for column, role in _COLUMN.items():
         text = _text(annotations.get(roles[role]), roles[role], _MAX_BYTES[column]) if role in roles else None
         row[column] = text if text is None else _SECRET.sub(r"\1***@", text)
+    whole = _WHOLE.fullmatch(row["label"] or "")
+    row["label"] = row["label"] if whole is None else whole[1]
     row["sha256"] = _sha256(annotations.get(roles["sha256"])) if "sha256" in roles else None
     row["box"] = _box(annotations.get(roles["bbox"])) if "bbox" in roles else None
     taken = set(roles.values())
@@ -128,13 +136,17 @@ def _make_unique(places: Sequence[str], batch: Sequence[Row], keys: KeySet) -> l
 def _text(value: Any, name: str, max_bytes: int) -> str | None:
     if value is None or isinstance(value, str):
         text = (value or "").strip()
-    elif isinstance(value, float):
-        text = "" if math.isnan(value) else str(int(value) if value.is_integer() else value)
+    elif isinstance(value, (float, Decimal)):
+        text = (
+            ""
+            if math.isnan(value)
+            else str(int(value) if math.isfinite(value) and int(value) == value else value)
+        )
     elif isinstance(value, int):
         text = str(value)
     else:
         raise BadRowError(f"its {name} is no text, but a {type(value).__name__}")
-    if not text:
+    if not text or text in _NO_VALUE:
         return None
     try:
         length = len(text.encode())
@@ -154,7 +166,7 @@ def _sha256(value: Any) -> str | None:
 
 def _box(value: Any) -> list[float] | None:
     """[left, top, right, bottom] from a text, a list, or a mapping with two corners or with a corner and a size."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or str(value).strip() in ("", *_NO_VALUE):
         return None
     try:
         left, top, right, bottom = _four(value)

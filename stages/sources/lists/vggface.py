@@ -5,7 +5,7 @@ BMVC 2015, `vgg_face_dataset/files`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,7 @@ from facerefs.schemas.reject import Reject
 from facerefs.stages.sources.kind import NoSettings, SourceKind, SourcePlace
 from facerefs.stages.sources.lists.lines import open_binary, read_lines
 from facerefs.stages.sources.lists.list_rows import Row, list_row, tables
+from facerefs.stages.sources.lists.tally import Tally
 from facerefs.stages.sources.lists.text_rows import RawRow
 from facerefs.stages.sources.source import SourceError
 
@@ -30,9 +31,9 @@ class VggFaceSource:
     """Photos listed in one file per person; the file's name is the label, the box in a line shows that person."""
 
     service_query: ClassVar[str | None] = None
-    notes: ClassVar[tuple[str, ...]] = ()
 
     root: Path
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -41,7 +42,10 @@ class VggFaceSource:
 
     def rows(self) -> Iterator[pa.Table]:
         """The lines of all files, in the order of their names."""
-        return tables(self._rows(), duplicate=Reject.LISTED_TWICE)
+        self.notes.clear()
+        tally = Tally()
+        yield from tally.counted(tables(self._rows(), duplicate=Reject.LISTED_TWICE))
+        self.notes.extend(tally.notes())
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         for path in _people(self.root):

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,97 @@ def test_the_struct_of_hugging_face_gives_the_key_too(tmp_path: Path) -> None:
     assert [row["key"] for row in rows] == ["x.parquet/a/0.jpg", "x.parquet/2", "x.parquet/a/0.jpg (row 3)"]
     assert [row["label"] for row in rows] == ["5", "6", "5"]
     assert [row["photo"] for row in rows] == [b"1", b"2", b"3"]
+
+
+def as_hugging_face(features: object) -> dict[bytes, bytes]:
+    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+
+
+CLASSES = {"label": {"names": ["Ann", "Bob"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}
+CLASSES |= {"mood": {"feature": {"names": ["glad", "sad"], "_type": "ClassLabel"}, "_type": "Sequence"}}
+
+
+@pytest.mark.parametrize("type_", [pa.int64(), pa.int32(), pa.dictionary(pa.int8(), pa.int64())])
+def test_the_numbers_of_a_class_label_are_names(tmp_path: Path, type_: pa.DataType) -> None:
+    path = tmp_path / "x.parquet"
+    images = pa.array([{"bytes": b"1", "path": None}] * 5, HF_IMAGE)
+    labels = pa.array([1, 0, -1, None, 2], type_)
+    table = pa.table({"image": images, "label": labels, "mood": [[0, 1], None, [], [1], [0]]})
+    pq.write_table(table.replace_schema_metadata(as_hugging_face(CLASSES)), path)
+    rows = listing(path)
+    assert [row["label"] for row in rows] == ["Bob", "Ann", None, None, None]
+    assert [row["reject"] for row in rows] == [None] * 4 + [Reject.BAD_ROW]
+    assert "its label is 2, but the file names only the classes 0 to 1" in rows[4]["reject_detail"]
+    assert json.loads(rows[0]["provenance"]) == {"mood": ["glad", "sad"]}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {b"huggingface": b"{"},
+        as_hugging_face([]),
+        as_hugging_face({"label": 7}),
+        as_hugging_face({"label": {"_type": "ClassLabel"}}),
+    ],
+)
+def test_metadata_that_makes_no_sense_leaves_the_numbers(
+    tmp_path: Path, metadata: dict[bytes, bytes]
+) -> None:
+    pq.write_table(
+        pa.table({"image": [b"1"], "label": [1]}).replace_schema_metadata(metadata), tmp_path / "x.parquet"
+    )
+    assert [row["label"] for row in listing(tmp_path / "x.parquet")] == ["1"]
+
+
+TEXTS = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
+TEXTS += [pa.dictionary(pa.int32(), pa.string()), pa.dictionary(pa.int32(), pa.binary())]
+
+
+@pytest.mark.parametrize("type_", TEXTS, ids=str)
+@pytest.mark.parametrize(
+    "image", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary())], ids=str
+)
+def test_labels_and_urls_of_any_type_are_text(tmp_path: Path, type_: pa.DataType, image: pa.DataType) -> None:
+    names, urls = pa.array(["Zoë", "Ann"]).cast(type_), pa.array(["http://a", "http://b"]).cast(type_)
+    path = write(tmp_path / "x.parquet", image=pa.array([b"1", b"2"]).cast(image), name=names, url=urls)
+    assert [(row["label"], row["url"]) for row in listing(path)] == [("Zoë", "http://a"), ("Ann", "http://b")]
+
+
+def test_bytes_that_are_no_text_are_one_bad_row(tmp_path: Path) -> None:
+    hashes = [bytes(range(32)), None]
+    path = write(
+        tmp_path / "x.parquet", image=[b"1", b"2"], name=[b"Zo\xeb", b"\xef\xbb\xbfAnn"], sha256=hashes
+    )
+    first, second = listing(path, sha256="sha256")
+    assert first["reject"] == Reject.BAD_ROW
+    assert "its name is no UTF-8 text" in first["reject_detail"]
+    assert second["label"] == "Ann"
+    path = write(tmp_path / "x.parquet", image=[b"1", b"2"], sha256=hashes)
+    assert listing(path, sha256="sha256")[0]["sha256"] == bytes(range(32)).hex()
+
+
+@pytest.mark.parametrize("value", [7, 7.0, Decimal("7"), Decimal("7.00"), "7.0"], ids=repr)
+def test_a_number_is_the_same_person_in_every_type(tmp_path: Path, value: object) -> None:
+    assert listing(write(tmp_path / "x.parquet", image=[b"1"], label=[value]))[0]["label"] == "7"
+
+
+def test_an_image_of_hugging_face_may_be_a_path(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    images = [
+        {"bytes": None, "path": "a.jpg"},
+        {"bytes": None, "path": "b.jpg"},
+        {"bytes": None, "path": "http://a"},
+    ]
+    path = write(tmp_path / "x.parquet", image=pa.array(images, HF_IMAGE), label=["Ann", "Ann", None])
+    rows = listing(path)
+    assert [(row["photo"], row["reject"]) for row in rows] == [
+        (b"photo", None),
+        (None, Reject.BAD_ROW),
+        (None, Reject.BAD_ROW),
+    ]
+    source = open_parquet([path], ColumnNames())
+    assert list(source.rows())
+    assert source.notes[0].startswith("1 of 3 photos are files on this machine")
 
 
 def test_a_list_of_urls_holds_no_photos(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import bz2
 import csv
 import gzip
+import io
 import json
 import lzma
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -157,7 +159,7 @@ def test_a_row_that_is_listed_twice_is_rejected(tmp_path: Path) -> None:
 
 
 def test_keys_stay_unique_where_a_list_imitates_them(tmp_path: Path) -> None:
-    urls = ["x", "x (row 3)", "x", "x (row 3)", "x (row 3) (row 3)", "row 6", "", "row 7"]
+    urls = ["x", "x (row 3)", "x", "x (row 3)", "x (row 3) (row 3)", "row 6", "", "row 7", "http://a"]
     assert len(listing(write(tmp_path / "l.csv", "url,a\n" + "".join(f"{url},b\n" for url in urls)))) == len(
         urls
     )
@@ -172,27 +174,49 @@ def test_two_boxes_in_one_photo_are_two_rows(tmp_path: Path) -> None:
 
 NAMES = ["url", "name", "bbox", "caption", "when"]
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+VALUES_OF_TSV = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), max_size=12)
+LAST = {"url": "http://a", "name": "Ann", "bbox": "", "caption": "", "when": ""}
 
 
-def as_separated(path: Path, separator: str, rows: list[Row]) -> None:
+def as_csv(path: Path, rows: list[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, NAMES, delimiter=separator)
+        writer = csv.DictWriter(file, NAMES)
         writer.writeheader()
         writer.writerows(rows)
 
 
+def as_tsv(path: Path, rows: list[Row]) -> None:
+    lines = [NAMES, *([row[name] for name in NAMES] for row in rows)]
+    write(path, "".join("\t".join(row) + "\n" for row in lines))
+
+
+def rows_of(values: st.SearchStrategy[str]) -> st.SearchStrategy[list[Row]]:
+    rows = st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, values)), min_size=1, max_size=5)
+    return rows.map(lambda some: [*some, LAST])
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, VALUES)), min_size=1, max_size=5))
+@given(rows_of(VALUES))
 def test_all_formats_give_the_same_rows(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
     folder = tmp_path_factory.mktemp("l")
-    as_separated(folder / "l.csv", ",", rows)
-    as_separated(folder / "l.tsv", "\t", rows)
+    as_csv(folder / "l.csv", rows)
     write(folder / "l.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     pq.write_table(pa.Table.from_pylist(rows), folder / "l.parquet")
     expected = listing(folder / "l.jsonl")
     assert len(expected) == len(rows)
-    for name in ("l.csv", "l.tsv", "l.parquet"):
+    for name in ("l.csv", "l.parquet"):
         assert listing(folder / name) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows_of(VALUES_OF_TSV))
+def test_in_tsv_a_quotation_mark_is_a_character(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row]
+) -> None:
+    folder = tmp_path_factory.mktemp("l")
+    as_tsv(folder / "l.tsv", rows)
+    write(folder / "l.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert listing(folder / "l.tsv") == listing(folder / "l.jsonl")
 
 
 def zstd(data: bytes) -> bytes:
@@ -242,7 +266,7 @@ def test_an_address_without_a_list_ends_in_a_sentence(address: str) -> None:
 
 
 def test_text_with_bom_crlf_and_line_breaks_in_quotes(tmp_path: Path) -> None:
-    text = b'\xef\xbb\xbfurl,note\r\n\r\nhttp://a,"two\r\nlines, ""quoted"""\r\n"http://b",\r\n'
+    text = b'\xef\xbb\xbfurl,note\r\n\r\n  \r\nhttp://a,"two\r\nlines, ""quoted"""\r\n"http://b",\r\n'
     first, second = listing(write(tmp_path / "l.csv", text))
     assert (first["url"], second["url"]) == ("http://a", "http://b")
     assert json.loads(first["provenance"]) == {"note": 'two\r\nlines, "quoted"'}
@@ -265,7 +289,7 @@ def test_a_csv_may_be_separated_as_spreadsheets_do(tmp_path: Path, header: str) 
         b'http://b,"' + b"x" * 140_000 + b'"',
         b"http://b," + b"x" * (3 << 20),
         b"," * (2 << 20),
-        b'"' + b'x","\n' * 300_000 + b'",x',
+        b'"' + b'x","\n' * 30_000 + b'",x',
     ],
     ids=["few", "many", "utf-8", "quote", "cr", "field", "line", "fields", "record"],
 )
@@ -277,13 +301,109 @@ def test_a_broken_line_is_one_bad_row(tmp_path: Path, line: bytes) -> None:
     assert {row["reject"] for row in rows[1:-1]} == {Reject.BAD_ROW}
 
 
-def test_a_quote_that_never_ends_costs_some_rows_and_not_the_list(tmp_path: Path) -> None:
-    good = "".join(f"http://a/{i},x\n" for i in range(20_000))
-    rows = listing(write(tmp_path / "l.csv", f'url,x\n"http://b,x\n{good}'))
-    assert rows[0]["reject"] == Reject.BAD_ROW
-    assert rows[-1]["url"] == "http://a/19999"
+@pytest.mark.parametrize("name", ["l.csv", "l.txt"])
+@pytest.mark.parametrize("opened", ['"http://b,x', 'http://b,"x', 'http://b,"x""', '"http://b","x'])
+@pytest.mark.parametrize("then", ["", 'http://c,"Al, Jr"\n', 'http://c,Dwayne"\n', 'http://c,"open\n'])
+def test_a_quote_that_never_ends_costs_one_row(tmp_path: Path, name: str, opened: str, then: str) -> None:
+    good = "".join(f"http://a/{i},x\n" for i in range(3000))
+    rows = listing(write(tmp_path / name, f"url,name\n{opened}\n{good}{then}{good}"))
+    broken = 2 if "open" in then else 1
+    assert [row["reject"] for row in rows if row["reject"] != Reject.LISTED_TWICE].count(
+        Reject.BAD_ROW
+    ) == broken
+    assert (rows[0]["key"], rows[0]["reject"]) == ("row 1", Reject.BAD_ROW)
+    assert "line 2" in rows[0]["reject_detail"]
+    assert [row["url"] for row in rows if row["reject"] is None][:3000] == [
+        f"http://a/{i}" for i in range(3000)
+    ]
+    assert len(rows) == 6001 + (then != "")
+
+
+LABELS = st.sampled_from(["Ann", 'Bob "B" Ray', "Al, Jr", '"Q"', ""])
+TEXTS = LABELS | st.sampled_from(["two\nlines, text", "http://x, y", "a,\n\nb"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.permutations(["url", "name", "caption", "n"]),
+    st.lists(
+        st.tuples(st.sampled_from(["quoted", "literal", 0, 1, 2, 3]), LABELS, TEXTS), min_size=1, max_size=8
+    ),
+)
+def test_open_quotes_cost_their_own_rows_only(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], kinds: list[tuple[str | int, str, str]]
+) -> None:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names)
+    writer.writeheader()
+    labels = {"http://a/last": "Ann"}
+    for i, (kind, name, caption) in enumerate(kinds):
+        row = {"url": f"http://a/{i}", "name": name, "caption": caption, "n": str(i)}
+        if kind == "quoted":
+            writer.writerow(row)
+            labels[row["url"]] = name
+        else:
+            row |= (
+                {"name": 'Al "Rock"', "caption": ""} if kind == "literal" else {"name": "Cy", "caption": "x"}
+            )
+            fields = [f'"{row[name]}' if number == kind else row[name] for number, name in enumerate(names)]
+            out.write(",".join(fields) + "\r\n")
+            labels |= {row["url"]: row["name"]} if kind == "literal" else {}
+    writer.writerow({"url": "http://a/last", "name": "Ann", "caption": "", "n": ""})
+    rows = listing(write(tmp_path_factory.mktemp("l") / "l.csv", out.getvalue()))
+    assert {row["url"]: row["label"] or "" for row in rows if row["reject"] is None} == labels
+    assert len(rows) == len(kinds) + 1
+
+
+def test_a_list_of_one_open_quote_is_one_bad_row(tmp_path: Path) -> None:
     (end,) = listing(write(tmp_path / "l.csv", 'url,x\n"http://b,x\n'))
     assert end["reject"] == Reject.BAD_ROW
+    assert "a quotation mark opens in it and does not close" in end["reject_detail"]
+
+
+def test_a_record_of_many_lines_with_too_many_fields_does_not_hide_rows(tmp_path: Path) -> None:
+    rows = listing(write(tmp_path / "l.csv", 'url,name,n\nhttp://a,"x\nmore\n",y,z\nhttp://c,Ann,1\n'))
+    assert [row["url"] for row in rows if row["reject"] is None] == ["http://c"]
+    assert "line 2 has 4 fields, the header has 3" in rows[0]["reject_detail"]
+
+
+def test_line_breaks_in_quotes_are_read_also_if_they_look_alike(tmp_path: Path) -> None:
+    note = "one, two\nsee http://x.example, three\n\n" + "line\n" * 300
+    text = f'url,note,name\nhttp://a,"{note}",Ann\nhttp://b,"""Q""","Weird ""Al"" Yankovic"\n'
+    first, second = listing(write(tmp_path / "l.csv", text))
+    assert (first["label"], json.loads(first["provenance"])["note"]) == ("Ann", note)
+    assert (second["label"], json.loads(second["provenance"])["note"]) == ('Weird "Al" Yankovic', '"Q"')
+
+
+def test_a_hostile_list_of_quotes_takes_no_longer_than_another(tmp_path: Path) -> None:
+    path = write(tmp_path / "l.csv", "url,x\n" + 'x","y\n' * 5_000 + "http://a,1\n")
+    started = time.process_time()
+    assert listing(path)[-1]["url"] == "http://a"
+    assert time.process_time() - started < 3
+
+
+def test_a_tsv_whose_quotes_quote_nothing_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "l.tsv", 'url\tname\nhttp://a\t"Weird Al\nhttp://b\t"Ann"\nhttp://c\tBob\n')
+    assert [row["label"] for row in listing(path)] == ['"Weird Al', '"Ann"', "Bob"]
+    assert "1 of 3 rows have a value in quotation marks" in notes(path)
+
+
+def test_a_tsv_of_which_even_the_header_is_quoted_is_read_so(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "l.tsv",
+        '"url"\t"name"\n"http://a"\t"Dwayne ""Rock"" J"\n"http://b"\t"Al\n"http://c"\t"Cy"\n',
+    )
+    assert [(row["label"], row["reject"]) for row in listing(path)] == [
+        ('Dwayne "Rock" J', None),
+        (None, Reject.BAD_ROW),
+        ("Cy", None),
+    ]
+
+
+def notes(path: Path, **columns: str) -> str:
+    source = open_url_lists([str(path)], ColumnNames(**columns))
+    assert list(source.rows())
+    return "\n".join(source.notes)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +430,68 @@ def test_json_lines_may_differ_in_their_names(tmp_path: Path) -> None:
     assert second["label"] == "Ann"
 
 
+def test_json_lines_are_not_decided_by_their_first_rows(tmp_path: Path) -> None:
+    early = "".join(json.dumps({"url": f"http://a/{i}"}) + "\n" for i in range(150))
+    late = json.dumps({"url": "http://b", "name": "Ann", "who": "Bob"}) + "\n"
+    path = write(tmp_path / "l.jsonl", early + late)
+    assert (listing(path)[-1]["label"], listing(path)[-1]["provenance"]) == ("Ann", '{"who": "Bob"}')
+    assert listing(path, identity="who")[-1]["label"] == "Bob"
+    assert "150 of 151 photos have no name, such as http://a/0" in notes(path)
+    with pytest.raises(SourceError, match=r"no column `persn`"):
+        listing(path, identity="persn")
+
+
+def test_json_lines_whose_first_rows_lack_a_url(tmp_path: Path) -> None:
+    early = '{"name": "Ann"}\n' * 150
+    rows = listing(write(tmp_path / "l.jsonl", early + '{"name": "Ann", "url": "http://a"}\n'))
+    assert [row["reject"] for row in rows] == [*[Reject.BAD_ROW] * 150, None]
+
+
+def test_json_lines_with_two_names_are_asked_about_or_rejected(tmp_path: Path) -> None:
+    two = '{"url": "http://b", "name": "Ann", "label": 7}\n'
+    with pytest.raises(SourceError, match=r"columns\.identity=name"):
+        listing(write(tmp_path / "l.jsonl", two))
+    late = "".join(json.dumps({"url": f"http://a/{i}"}) + "\n" for i in range(150)) + two
+    assert listing(write(tmp_path / "l.jsonl", late))[-1]["reject"] == Reject.BAD_ROW
+
+
+NO_NAMES = ["", " ", "nan", "NaN", "None", "null", "NULL", "N/A", "<NA>"]
+
+
+def test_what_programs_write_for_no_name_is_no_person(tmp_path: Path) -> None:
+    lines = "".join(f"http://a/{i},{name}\n" for i, name in enumerate(NO_NAMES))
+    path = write(tmp_path / "l.csv", f"url,name\n{lines}http://b,Nan Goldin\n")
+    assert [row["label"] for row in listing(path)] == [*[None] * len(NO_NAMES), "Nan Goldin"]
+    assert "9 of 10 photos have no name" in notes(path)
+    assert "7 of 10 labels mean that there is no name, such as `nan`" in notes(path)
+
+
+def test_a_number_is_one_person_with_and_without_its_point(tmp_path: Path) -> None:
+    path = write(tmp_path / "l.csv", "url,name,bbox\nhttp://a,1.0,nan\nhttp://b,1,\nhttp://c,1.5,\n")
+    assert [row["label"] for row in listing(path)] == ["1", "1", "1.5"]
+    assert "1 of 3 labels are numbers with a point, read without it, such as `1.0`, as 1" in notes(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "url|name\nhttp://a|Ann\n",
+        "sep=;\nurl;name\nhttp://a;Ann\n",
+        "\ufeffURL;NAME;caption, long\nhttp://a;Ann;x, y\n",
+    ],
+)
+def test_separators_are_found(tmp_path: Path, text: str) -> None:
+    (row,) = listing(write(tmp_path / "l.csv", text))
+    assert (row["url"], row["label"]) == ("http://a", "Ann")
+
+
+@pytest.mark.parametrize("name", ["l.csv", "l.txt", "l.jsonl", "l.tsv"])
+@pytest.mark.parametrize("data", [b"url\rhttp://a\r", "url\nhttp://a\n".encode("utf-16-le")])
+def test_text_that_cannot_be_read_ends_in_a_sentence(tmp_path: Path, name: str, data: bytes) -> None:
+    with pytest.raises(SourceError, match="save"):
+        listing(write(tmp_path / name, data))
+
+
 def test_parquet_keeps_what_is_no_text_as_json(tmp_path: Path) -> None:
     table = pa.table(
         {
@@ -331,6 +513,101 @@ def test_parquet_keeps_what_is_no_text_as_json(tmp_path: Path) -> None:
         "when": "1970-01-01 00:00:00",
         "nested": {"a": [1, None]},
     }
+
+
+def test_parquet_with_urls_in_bytes_and_names_in_classes(tmp_path: Path) -> None:
+    metadata = {"info": {"features": {"label": {"names": ["Ann", "Bob"], "_type": "ClassLabel"}}}}
+    table = pa.table({"url": [b"http://a", b"\xff", b"http://b"], "label": [1, 0, 0]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(metadata)})
+    pq.write_table(table, tmp_path / "l.parquet")
+    rows = listing(tmp_path / "l.parquet")
+    assert [(row["url"], row["label"]) for row in rows] == [
+        ("http://a", "Bob"),
+        (None, None),
+        ("http://b", "Ann"),
+    ]
+    assert rows[1]["reject"] == Reject.BAD_ROW
+
+
+# ---- lists of paths
+
+
+def photos_in(folder: Path) -> Path:
+    (folder / "sub").mkdir()
+    write(folder / "sub" / "1.jpg", b"photo")
+    write(folder / "a:1.jpg", b"photo")
+    write(folder / "no ending", b"\xff\xd8\xff\xe0")
+    write(folder / "text", b"no photo")
+    return folder
+
+
+@pytest.mark.parametrize("column", ["url", "path", "file_name", "Image Path", "image"])
+def test_a_list_may_name_photos_by_their_paths(tmp_path: Path, column: str) -> None:
+    photo = photos_in(tmp_path) / "sub" / "1.jpg"
+    paths = ["sub/1.jpg", str(photo), photo.as_uri(), "sub\\1.jpg", "a:1.jpg", "./sub/../no ending"]
+    rows = listing(write(tmp_path / "l.csv", f"{column},name\n" + "".join(f"{path},Ann\n" for path in paths)))
+    assert [(row["label"], row["url"], row["reject"]) for row in rows] == [("Ann", None, None)] * 6
+    assert [row["photo"]["length"] for row in rows] == [5, 5, 5, 5, 5, 4]
+    assert Path(rows[0]["photo"]["path"]).samefile(photo)
+    assert rows[0]["modified_ns"] == photo.stat().st_mtime_ns
+    assert rows[0]["key"] == "Ann/sub/1.jpg"
+
+
+def test_a_txt_of_several_columns_without_a_header_is_remarked_on(tmp_path: Path) -> None:
+    assert "2 of 3 URLs have a comma" in notes(
+        write(tmp_path / "l.txt", "http://a,Ann\nhttp://b Bob\nhttp://c\n")
+    )
+
+
+def test_a_txt_may_have_a_header_as_csv_has_it(tmp_path: Path) -> None:
+    photos_in(tmp_path)
+    for text in ("url,name\nhttp://a,Ann\n", "Name;Image Path\nAnn;sub/1.jpg\n"):
+        (row,) = listing(write(tmp_path / "l.txt", text))
+        assert (row["label"], row["reject"]) == ("Ann", None)
+
+
+@pytest.mark.parametrize("name", ["l.txt", "l.jsonl"])
+def test_urls_and_paths_may_stand_in_one_list(tmp_path: Path, name: str) -> None:
+    photos_in(tmp_path)
+    lines = ["http://a/1.jpg", "sub/1.jpg", "sub/2.jpg", "text", "file:///etc/passwd", "www.a.example/1.jpg"]
+    text = "".join(f"{line}\n" if name == "l.txt" else json.dumps({"url": line}) + "\n" for line in lines)
+    path = write(tmp_path / name, text)
+    rows = listing(path)
+    assert [(row["url"], row["photo"] is None, row["reject"]) for row in rows] == [
+        ("http://a/1.jpg", True, None),
+        (None, False, None),
+        (None, True, Reject.UNREADABLE),
+        (None, True, Reject.UNREADABLE),
+        ("file:///etc/passwd", True, None),  # fetch refuses it
+        (None, True, Reject.UNREADABLE),
+    ]
+    assert "1 of 6 photos are files on this machine, such as sub/1.jpg" in notes(path)
+    assert "3 of 6 rows are rejected as unreadable, such as sub/2.jpg: there is no photo" in notes(path)
+
+
+@pytest.mark.parametrize(
+    "paths", [["sub/2.jpg", "3.jpg"], ["s3://bucket/a.jpg"], ["file:///etc/passwd"], ["0001/5"]]
+)
+def test_a_list_of_which_no_photo_can_be_had_ends_in_a_sentence(tmp_path: Path, paths: list[str]) -> None:
+    text = "url,name\n" + "".join(f"{path},Ann\n" for path in paths)
+    with pytest.raises(SourceError, match=r"no photo of .*l\.csv can be had: .*--identities") as caught:
+        listing(write(tmp_path / "l.csv", text))
+    assert paths[0] in str(caught.value)
+
+
+def test_a_list_from_elsewhere_reads_no_file_of_ours(tmp_path: Path) -> None:
+    photo = photos_in(tmp_path) / "sub" / "1.jpg"
+    with fsspec.open("memory://lists/paths.csv", "wb") as file:
+        file.write(f"url\nhttp://a\n{photo}\n{photo.as_uri()}\n".encode())
+    assert [row["photo"] for row in listing("memory://lists/paths.csv")] == [None] * 3
+
+
+def test_two_columns_of_paths_are_asked_about_and_a_url_goes_first(tmp_path: Path) -> None:
+    photos_in(tmp_path)
+    with pytest.raises(SourceError, match=r"columns\.url=file"):
+        listing(write(tmp_path / "l.csv", "file,image,name\nsub/1.jpg,sub/1.jpg,Ann\n"))
+    (row,) = listing(write(tmp_path / "l.csv", "file,link,name\nsub/1.jpg,http://a,Ann\n"))
+    assert (row["url"], row["photo"]) == ("http://a", None)
 
 
 def test_parquet_text_that_is_no_utf8_is_one_bad_row(tmp_path: Path) -> None:
