@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from facerefs.pipeline.fetch.actors import fetch_parts
+from facerefs.pipeline.fetch.actors import FetchDisplay, fetch_parts
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
 from facerefs.pipeline.inputs.fetch import FetchInput
@@ -15,6 +15,7 @@ from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest,
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.journal import PartJournals
 from facerefs.pipeline.storage.lock import wait_for_workers
+from facerefs.pipeline.text import plural
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.web.stats import FetchStats
@@ -38,10 +39,15 @@ def run_fetch(
     with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
         if tasks:
             worker = FetchWorker(stage, inputs, storage, retry)
-            for rows, rejected in fetch_parts(
-                worker, tasks, workers, lambda stats: progress.set_details(_lines(stats, progress.seconds))
-            ):
-                progress.part_done(rows, rejected)
+            display = FetchDisplay(
+                watch=lambda stats: progress.set_details(_lines(stats, progress.seconds)),
+                tries_again=lambda count: progress.say(_tries_again(count, stage)),
+            )
+            for result in fetch_parts(worker, tasks, workers, display):
+                if result.rows:
+                    progress.part_done(result.rows, result.rejected)
+                else:
+                    progress.rows_listed(0, result.rejected)
     for name in old_parts:
         storage.remove_part("downloads", name)
     journals.remove_all()
@@ -64,6 +70,13 @@ def _tasks(
             continue
         holders = {holder[url] for url in rows.column("url").to_pylist() if url in holder}
         yield FetchTask(name, fingerprint, len(rows), tuple(sorted(holders)))
+
+
+def _tries_again(count: int, stage: Fetch) -> str:
+    return (
+        f"{plural(count, 'URL')} failed for reasons that may heal: tried again now. A host that does not answer is "
+        f"waited for, {stage.host_patience_s:g} s at most"
+    )
 
 
 def _urls(storage: Storage, name: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from facerefs.pipeline.fetch.retry import Retry
+from facerefs.pipeline.fetch.retry import Retry, Round
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.journal import JournalEntry, PartJournals
@@ -36,6 +36,16 @@ class FetchTask:
     old_parts: tuple[str, ...]  # parts of an older list that hold some of its URLs
 
 
+@dataclass(frozen=True)
+class PartResult:
+    """What became of a part: its rows, the rejected ones, and those of them that are put off to be tried again."""
+
+    rows: int
+    rejected: int
+    put_off: int
+    failure: str = ""  # the traceback of an unexpected error
+
+
 @dataclass
 class FetchWorker:
     """Fetches the URLs of several parts at the same time, and commits each part when its last URL has ended."""
@@ -58,17 +68,26 @@ class FetchWorker:
         """What was fetched so far."""
         return self._fetcher.stats
 
-    async def work(self, task: FetchTask) -> tuple[int, int]:
-        """Fetch one part and commit it; returns its number of rows and how many of them are rejected."""
+    def begin_round(self) -> None:
+        """Prepare to try again what was put off."""
+        self._fetcher.begin_last_chance()
+
+    async def work(self, task: FetchTask, round_: Round) -> PartResult:
+        """Fetch one part and commit it, unless some of its URLs are put off: their turn comes in another round."""
         self._unfinished += task.rows
-        part = await asyncio.to_thread(self._open_part, task)
+        part = await asyncio.to_thread(self._open_part, task, round_)
         missing = part.missing()
         self._ended(task.rows - sum(map(len, missing)))
         async with asyncio.TaskGroup() as group:
             for rows in missing:
                 group.create_task(self._fetch(rows, part))
+        result = part.result()
+        if result.put_off and round_ is not Round.LAST:
+            part.close()
+            return result
         async with self._committing:
-            return await asyncio.to_thread(part.commit)
+            await asyncio.to_thread(part.commit)
+        return replace(result, put_off=0)
 
     async def _fetch(self, rows: list[Row], part: "UnfinishedPart") -> None:
         """Fetch a URL for all rows that have it."""
@@ -96,9 +115,10 @@ class FetchWorker:
         if self._unfinished < MAX_OPEN_ROWS:
             self._room.set()
 
-    def _open_part(self, task: FetchTask) -> "UnfinishedPart":
+    def _open_part(self, task: FetchTask, round_: Round) -> "UnfinishedPart":
         part = UnfinishedPart(task, self.inputs.read(task.name).to_pylist(), self.storage)
-        part.resume(self.stage, self.retry)
+        retries = {Round.FIRST: self.retry, Round.AGAIN: Retry.TRANSIENT, Round.LAST: None}
+        part.resume(self.stage, retries[round_])
         if self.retry is not Retry.ALL:
             for rows in part.missing():
                 for row in rows:
@@ -200,8 +220,19 @@ class UnfinishedPart:
             record, data = record | why, b""
         self._append(record, data)
 
-    def commit(self) -> tuple[int, int]:
-        """Write the part, then remove its journal; returns the number of rows and how many are rejected."""
+    def result(self) -> PartResult:
+        """How many rows there are, are rejected, and are rejected for a reason that may heal."""
+        rejects = [
+            entry.record["reject"] for entry in self._done.values() if entry.record["reject"] is not None
+        ]
+        return PartResult(len(self._done), len(rejects), sum(Reject(reason).transient for reason in rejects))
+
+    def close(self) -> None:
+        """Leave the part unfinished: its journal stays."""
+        self._journal.close()
+
+    def commit(self) -> None:
+        """Write the part, then remove its journal."""
         done = [self._done[key] for key in self._wanted]
         # Each photo has its own SHA-256 in its row: one of the whole tar would only cost time.
         writing = self._storage.writing("downloads", self._task.name, self._task.fingerprint, digest=False)
@@ -212,7 +243,6 @@ class UnfinishedPart:
                     row["photo"] = part.put("photo", read(entry))
             part.add(pa.Table.from_pylist(rows, DOWNLOADS))
         self._journal.remove()
-        return len(rows), sum(row["reject"] is not None for row in rows)
 
     def _append(self, record: dict[str, Any], data: bytes) -> None:
         record["question"] = self._task.fingerprint

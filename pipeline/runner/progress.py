@@ -55,6 +55,10 @@ class StageProgress:
         if self.parts_done < self.parts:
             self._show()
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the progress line."""
+        self.console.print(f"{self.name:<11} {sentence}", highlight=False)
+
     def set_details(self, details: list[str]) -> None:
         """Replace the lines below the progress line."""
         self.details = details

@@ -4,6 +4,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from facerefs.schemas.reject import Reject
+
 _HOSTS = 10_000
 
 
@@ -36,6 +38,11 @@ class FetchStats:
             self.bytes += size
         else:
             self.reasons[str(reject)] += 1
+
+    def forget_transient(self) -> None:
+        """Drop the counts of reasons that may heal: those URLs are tried again, and counted again."""
+        for reason in [reason for reason in self.reasons if Reject(reason).transient]:
+            del self.reasons[reason]
 
     def record_request(self, host: str, seconds: float) -> None:
         """Count a request that has ended, with an answer or without."""

@@ -36,6 +36,7 @@ QUICK = Fetch(
     host_rate_per_s=None,
     host_connections=16,
     backoff_s=0.01,
+    host_patience_s=0.5,
     connect_timeout_s=2,
     idle_timeout_s=2,
     total_timeout_s=4,
