@@ -19,6 +19,7 @@ from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings
@@ -64,6 +65,7 @@ def build(
     workers: RayWorkers,
     console: Console,
     retry: Retry | None = None,
+    watch: BuildWatch | None = None,
 ) -> None:
     """Bring every table and the shards of a build up to date.
 
@@ -72,7 +74,7 @@ def build(
     from facerefs.pipeline.fetch.fetch import run_fetch
 
     config = plan.config
-    run = Runner(storage, console, workers)
+    run = Runner(storage, console, workers, watch)
     lines = overrides.read(storage)
     text = yaml.safe_dump(plan.tree(), sort_keys=False)
     try:
@@ -82,8 +84,8 @@ def build(
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
         listing_key, again = plan.listing_key(), retry is Retry.ALL
-        update_sources(source, listing_key, config.rows_per_part, storage, console, again)
-        run_fetch(config.fetch, storage, workers, console, retry)
+        update_sources(source, listing_key, config.rows_per_part, storage, console, again, watch)
+        run_fetch(config.fetch, storage, workers, console, retry, watch)
         run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
         _run_whole(run, config.dedupe)

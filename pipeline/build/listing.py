@@ -6,7 +6,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from facerefs.pipeline.runner.partition import split_into_parts
-from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
@@ -16,7 +16,13 @@ LISTED_FILE = "listed.yaml"
 
 
 def update_sources(
-    source: PhotoSource, listing_key: str, rows_per_part: int, storage: Storage, console: Console, again: bool
+    source: PhotoSource,
+    listing_key: str,
+    rows_per_part: int,
+    storage: Storage,
+    console: Console,
+    again: bool,
+    watch: BuildWatch | None = None,
 ) -> None:
     """Update the table `sources` to what the source lists now.
 
@@ -27,17 +33,23 @@ def update_sources(
     listing_key = f"{listing_key}{source.service_query}\n"
     if is_service and not again and storage.read_text(LISTED_FILE) == listing_key:
         return
-    list_source(source.rows(), rows_per_part, storage, console)
+    list_source(source.rows(), rows_per_part, storage, console, watch)
     for note in source.notes:
         console.print(f"{'':<11} {note}", highlight=False)
     if is_service:
         storage.write_text(LISTED_FILE, listing_key)
 
 
-def list_source(batches: Iterable[pa.Table], rows_per_part: int, storage: Storage, console: Console) -> None:
+def list_source(
+    batches: Iterable[pa.Table],
+    rows_per_part: int,
+    storage: Storage,
+    console: Console,
+    watch: BuildWatch | None = None,
+) -> None:
     """Write the parts of the table `sources` that have changed; one part is in memory at a time."""
     names = set()
-    with StageProgress(console, "list", 1, 0) as progress:
+    with StageProgress(console, "list", 1, 0, watch=watch) as progress:
         for name, rows in split_into_parts(batches, rows_per_part):
             names.add(name)
             fingerprint = rows_digest(rows)

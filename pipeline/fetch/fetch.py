@@ -9,7 +9,7 @@ from facerefs.pipeline.fetch.actors import FetchDisplay, fetch_parts
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
 from facerefs.pipeline.inputs.fetch import FetchInput
-from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
@@ -25,7 +25,12 @@ _SLOW_HOSTS_SHOWN = 3
 
 
 def run_fetch(
-    stage: Fetch, storage: Storage, workers: RayWorkers, console: Console, retry: Retry | None = None
+    stage: Fetch,
+    storage: Storage,
+    workers: RayWorkers,
+    console: Console,
+    retry: Retry | None = None,
+    watch: BuildWatch | None = None,
 ) -> None:
     """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
     inputs = FetchInput(storage)
@@ -36,7 +41,7 @@ def run_fetch(
         return  # no photo of the source is on the web
     wait_for_workers(storage.local_path("downloads"))
     tasks = list(_tasks(stage, inputs, names, old_parts, retry))
-    with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
+    with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks), watch=watch) as progress:
         if tasks:
             worker = FetchWorker(stage, inputs, storage, retry)
             display = FetchDisplay(

@@ -154,6 +154,7 @@ class UnfinishedPart:
         self._journals = PartJournals(storage.local_path("downloads"))
         self._journal = self._journals.journal(task.name)
         self._done: dict[str, JournalEntry] = {}
+        self._put_off: dict[str, dict[str, Any]] = {}  # results that another attempt may heal
         former = storage.part("downloads", task.name)
         self.has_same_fingerprint = former is not None and former.fingerprint == task.fingerprint
         own = storage.rows_in("downloads", task.name, "url", {row["url"] for row in rows})
@@ -184,6 +185,9 @@ class UnfinishedPart:
                 is_valid = same_fingerprint and not healed
             if is_valid:
                 self._done[row["key"]] = entry
+                self._put_off.pop(row["key"], None)
+            elif same_fingerprint:
+                self._put_off[row["key"]] = entry.record
 
     def missing(self) -> list[list[Row]]:
         """Rows without a result, grouped by URL and expected hash, so that each group is fetched once."""
@@ -205,6 +209,8 @@ class UnfinishedPart:
             self.reuse(download.key, {**previous, **record, **same, **fresh})
         elif previous is not None and download.reject is not None and download.reject.transient:
             self.reuse(download.key, previous)
+        elif download.reject is Reject.HOST_DOWN and download.key in self._put_off:
+            self._append(self._put_off[download.key], b"")  # why it failed itself says more
         else:
             self._append(record, download.body or b"")
 

@@ -185,7 +185,7 @@ def test_a_busy_host_without_retry_after_is_given_pauses(tmp_path: Path, server:
     server.statuses = dict.fromkeys(server.photos, 429)
     urls = [server.url(path) for path in server.photos]
     fetch(tmp_path / "out", urls, replace(QUICK, host_connections=2, backoff_s=0.1, host_failures=5))
-    assert server.photo_requests <= 5 + 2
+    assert server.photo_requests <= 5 + 2 + 5  # the last: some more when nothing else is left to do
     assert server.times[-1] - server.times[0] > 0.2
 
 
