@@ -62,8 +62,8 @@ def build_result(storage: Storage) -> BuildResult:
         rejects = storage.scan(table, ("reject",))["reject"].drop_null()
         losses.update({(reason, table): count for reason, count in _counts(rejects)})
     losses += _lost_faces(storage, faces.filter(pc.invert(pc.is_in(faces["key"], value_set=used))), samples)
-    people = pc.unique(made.select(["identity", "split"]).to_struct_array().combine_chunks())
-    splits = Counter(person["split"] for person in people.to_pylist())
+    people = made.group_by(["identity", "split"]).aggregate([])
+    splits = Counter(people["split"].to_pylist())
     return BuildResult(
         samples=len(made),
         people=len(pc.unique(made["identity"])),
