@@ -43,9 +43,10 @@ def run_fetch(
     tasks = list(_tasks(stage, inputs, names, old_parts, retry))
     with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks), watch=watch) as progress:
         if tasks:
+            progress.rows_to_do = sum(task.rows for task in tasks)
             worker = FetchWorker(stage, inputs, storage, retry)
             display = FetchDisplay(
-                watch=lambda stats: progress.set_details(_lines(stats, progress.seconds)),
+                watch=lambda stats: progress.set_details(_lines(stats, progress.seconds), stats.ended),
                 tries_again=lambda count: progress.say(_tries_again(count, stage)),
             )
             for result in fetch_parts(worker, tasks, workers, display):

@@ -33,6 +33,8 @@ class StageProgress:
     unit: str = "rows"
     bad_unit: str = "rejected"  # the word after the number of rejected rows
     watch: BuildWatch | None = None
+    rows_to_do: int | None = None  # where rows of many parts end in any order; else parts are the measure
+    rows_ended: int = 0
     parts_done: int = 0
     rows: int = 0
     rejected: int = 0
@@ -79,9 +81,10 @@ class StageProgress:
         if self.watch is not None:
             self.watch.log.write("note", {"stage": self.name, "text": sentence})
 
-    def set_details(self, details: list[str]) -> None:
-        """Replace the lines below the progress line."""
+    def set_details(self, details: list[str], rows_ended: int) -> None:
+        """Replace the lines below the progress line; rows_ended: also those of parts that are not done."""
         self.details = details
+        self.rows_ended = rows_ended
         if self.parts_done < self.parts:
             self._show()
 
@@ -95,7 +98,9 @@ class StageProgress:
 
         The time before the first part says nothing: workers start in it. Nor do parts that are done in the same moment.
         """
-        share, now = self.parts_done / max(self.parts, 1), time.monotonic()
+        now, share = time.monotonic(), self.parts_done / max(self.parts, 1)
+        if self.rows_to_do:
+            share = self.rows_ended / self.rows_to_do
         if not 0 < share < 1:
             return None
         if self._first is None:
@@ -106,8 +111,9 @@ class StageProgress:
         left_s = seconds / done * (1 - share)
         if self.watch is None:
             return left_s
-        self.watch.eta.stage_took(self.name, seconds, round(self.rows * done / share))
-        return self.watch.eta.left_s(self.name, left_s, round(self.rows / share))
+        rows = self.rows_to_do or round(self.rows / share)
+        self.watch.eta.stage_took(self.name, seconds, round(rows * done))
+        return self.watch.eta.left_s(self.name, left_s, rows)
 
     def text(self) -> str:
         """All lines."""

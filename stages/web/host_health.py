@@ -128,7 +128,7 @@ class HostHealth:
 
     def _pause(self, known: _HostState, began_s: float, now: float, failure: Failure) -> float:
         level = known.level
-        if began_s >= known.raised_at_s:
+        if began_s > known.raised_at_s:
             known.level, known.raised_at_s = min(level + 1.0, _HIGHEST_LEVEL), now
         else:
             level = max(level - 1.0, 0.0)

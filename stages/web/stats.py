@@ -31,6 +31,11 @@ class FetchStats:
     reasons: Counter[str] = field(default_factory=Counter)
     hosts: OrderedDict[str, HostStats] = field(default_factory=OrderedDict)
 
+    @property
+    def ended(self) -> int:
+        """The number of URLs that have ended."""
+        return self.photos + self.reasons.total()
+
     def record_result(self, reject: str | None, size: int) -> None:
         """Count a URL that has ended: a photo of `size` bytes, or a reject reason."""
         if reject is None:
