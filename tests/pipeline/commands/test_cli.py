@@ -146,7 +146,7 @@ def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, phot
     assert "changed: shard.seed: 0 -> 3" in updated.stdout
     status = facerefs("status", out)
     assert "no face was found" in status.stdout
-    assert '"reject": "no_face"' in facerefs("inspect", out, "ann/a.png").stdout
+    assert '"reject": "no_face"' in facerefs("inspect", out, "ann/a.png", "--json").stdout
     refused(facerefs("inspect", out, "nothing-of-this-name"), "neither a table")
 
 

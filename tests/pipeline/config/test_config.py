@@ -153,7 +153,7 @@ def test_the_file_of_an_older_build_has_its_settings_under_their_old_names(tmp_p
 
 def test_a_mistake_in_such_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "build.yaml").write_text("source: /photos\nconfig:\n  analyse:\n    crop_sice: 3\n")
-    with pytest.raises(UserError, match="there is no setting `analyse.crop_sice`; did you mean"):
+    with pytest.raises(UserError, match=r"no setting `analyse\.crop_sice`; did you mean"):
         read_config(tmp_path / "build.yaml")
     (tmp_path / "build.yaml").write_text("source: /photos\nconfig: 3\n")
     with pytest.raises(UserError, match="there is no setting `source`"):
