@@ -188,20 +188,24 @@ def verify(
     replay: Annotated[
         int, typer.Option(min=0, max=1_000_000, help="Number of degraded faces to make again and compare.")
     ] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
 ) -> None:
     """Check every byte and sample of a training set and make some degraded faces again; exit status 1 on a fault."""
-    from facerefs.pipeline.commands.verify import verify_command
+    from facerefs.pipeline.commands.verify import verify_command, verify_for_programs
 
-    if not verify_command(folder, replay):
+    check = verify_for_programs if as_json else verify_command
+    if not check(folder, replay):
         raise typer.Exit(1)
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list of findings.")] = False,
+) -> None:
     """Show which packages, engines and weights are installed, and how to get the missing ones."""
     from facerefs.pipeline.commands.doctor import print_doctor
 
-    print_doctor()
+    print_doctor(as_json)
 
 
 @app.command(cls=ShowsSources)

@@ -17,9 +17,9 @@ from enum import Enum
 _MAX_HOSTS = 100_000
 _MANY = 50  # requests that are looked back on
 _NEARLY_ALL = 0.9
-_HIGHEST_LEVEL = 16.0
+_HIGHEST_LEVEL = 4.0
 _RELIEF = 2.0  # by how many failures a good answer shortens the next pause
-_PAUSES_IN_PATIENCE = 6  # the longest pause leaves room for that many trials
+_PAUSES_IN_PATIENCE = 15  # the longest pause leaves room for that many trials
 
 
 class Failure(Enum):

@@ -182,3 +182,23 @@ def test_status_for_programs(tmp_path: Path) -> None:
     assert sum(found["result"]["split_people"].values()) == 8
     assert [step["stage"] for step in found["funnel"]][-1] == "shard"
     assert found["is_complete"] is True
+
+
+def test_verify_for_programs(tmp_path: Path) -> None:
+    samples = make_set(tmp_path)
+    sound = facerefs("verify", samples, "--json")
+    assert sound.returncode == 0, sound.stderr
+    assert json.loads(sound.stdout) | {"bytes": 0, "shards": 0} == {
+        "is_sound": True,
+        "shards": 0,
+        "samples": 16,
+        "bytes": 0,
+        "faults": [],
+        "shots_in_two_splits": None,
+    }
+    (samples / "photos.csv").unlink()
+    faulty = facerefs("verify", samples, "--json")
+    assert faulty.returncode == 1
+    found = json.loads(faulty.stdout)
+    assert not found["is_sound"]
+    assert found["faults"][0]["file"] == "photos.csv"

@@ -68,8 +68,8 @@ def test_an_answer_between_failed_connections_shows_that_the_host_lives(
 
 def test_pauses_grow_with_failures_and_shrink_with_answers(health: HostHealth, clock: Clock) -> None:
     pauses = [fails(health, clock, Failure.BUSY) for _ in range(7)]
-    assert pauses == [1, 2, 4, 8, 15, 15, 15]
-    for _ in range(4):
+    assert pauses == [1, 2, 4, 6, 6, 6, 6]
+    for _ in range(2):
         health.record_answer("h")
     assert fails(health, clock, Failure.BUSY) == 1
 
@@ -97,7 +97,7 @@ def test_a_host_that_fails_everything_is_given_up_after_its_patience(
         fails(health, clock, Failure.BUSY)
         requests += 1
     assert PATIENCE_S <= clock.now_s < PATIENCE_S + 20
-    assert LIMIT <= requests <= 12  # nobody is hammered
+    assert LIMIT <= requests <= 20  # nobody is hammered
 
 
 def test_a_host_that_fails_nearly_everything_is_given_up_though_some_answers_come(
@@ -137,7 +137,7 @@ def test_at_the_last_chance_a_host_that_was_put_off_has_a_minute_to_come_back(
         assert health.block_reason("h") is None
         asked_s.append(clock.now_s)
         assert fails(health, clock, Failure.UNANSWERED) > 0
-    assert len(asked_s) < 10
+    assert len(asked_s) < 15
     health.record_answer("h")
     assert health.block_reason("h") is None
     assert not health.is_failing("h")
