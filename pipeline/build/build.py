@@ -1,5 +1,6 @@
 """The build: the stages in the order in which a photo meets them."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.event_log import LOG_FILE
 from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
@@ -83,6 +85,10 @@ def build(
             replace(config.analyse).setup()
         storage.clear_temporary()
         storage.write_text(BUILD_FILE, text)
+        if watch is not None:  # not before: a build that is refused leaves nothing behind
+            watch.log.write(
+                "build_started", {"source": plan.source, "workers": workers.count, "process": os.getpid()}
+            )
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         update_sources(source, listing_key, config.rows_per_part, storage, console, again, watch)
         run_fetch(config.fetch, storage, workers, console, retry, watch)
@@ -101,7 +107,11 @@ def build(
         )
     except (SourceError, MissingWeights) as error:
         if not storage.parts("sources"):
-            storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
+            for name in (
+                BUILD_FILE,
+                LOG_FILE,
+            ):  # nothing was listed: the folder is still free for another source
+                storage.remove_file(name)
         raise UserError(str(error)) from None
     except BasicsrMissingError as error:
         raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None

@@ -5,10 +5,7 @@ from pathlib import Path
 from facerefs.pipeline.build import overrides
 from facerefs.pipeline.build.build import BUILD_FILE
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.runner.event_log import LOG_FILE
 from facerefs.pipeline.storage.folder import Storage
-
-_KEPT = frozenset({overrides.FILE, LOG_FILE})
 
 
 def open_build(folder: Path) -> Storage:
@@ -21,12 +18,12 @@ def open_build(folder: Path) -> Storage:
 def check_not_foreign(out: Path) -> None:
     """Raise UserError if `out` holds files that are of no build: we would mix ours with them.
 
-    What a person decided of a build that is gone may lie there already, and the log of one that never began.
+    What a person decided of a build that is gone may lie there already.
     """
     if (
         out.is_dir()
         and not (out / BUILD_FILE).exists()
-        and any(not path.name.startswith(".") and path.name not in _KEPT for path in out.iterdir())
+        and any(not path.name.startswith(".") and path.name != overrides.FILE for path in out.iterdir())
     ):
         raise UserError(f"{out} holds other files and no build: choose a new or empty folder for --out")
 

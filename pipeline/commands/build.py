@@ -6,13 +6,12 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from facerefs.pipeline.build.build import BuildPlan, build, check_output
+from facerefs.pipeline.build.build import BUILD_FILE, BuildPlan, build, check_output
 from facerefs.pipeline.build.closing import closing_lines
 from facerefs.pipeline.build.folder import check_not_foreign
 from facerefs.pipeline.config.config import ENGINES, RECORD, read_config
@@ -76,7 +75,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             console.print(f"changed: {change}", highlight=False)
         workers = RayWorkers(options.workers or os.cpu_count() or 1, options.address, options.verbose)
         log = EventLog(out / LOG_FILE)
-        with _logged(log, plan, workers.count, console):
+        with _end_logged(log, out, console):
             build(photos, plan, storage, workers, console, retry, BuildWatch(log, BuildEta(workers.count)))
             write_report(storage)
             result = build_result(storage)
@@ -88,20 +87,17 @@ def build_command(options: BuildOptions, console: Console) -> None:
 
 
 @contextmanager
-def _logged(log: EventLog, plan: BuildPlan, workers: int, console: Console) -> Iterator[None]:
-    """Write the beginning of a build and an end that is none into its log; say what to do after Ctrl-C."""
-    log.write(
-        "build_started",
-        {"source": plan.source, "workers": workers, "version": version("facerefs"), "process": os.getpid()},
-    )
+def _end_logged(log: EventLog, out: Path, console: Console) -> Iterator[None]:
+    """Note in the log how a build ended that did not succeed; say what to do after Ctrl-C."""
     try:
         yield
-    except KeyboardInterrupt:
-        log.write("build_stopped", {})
-        console.print("stopped     nothing is lost: the same command continues", highlight=False)
-        raise
-    except Exception as error:
-        log.write("build_failed", {"error": str(error)})
+    except (Exception, KeyboardInterrupt) as error:
+        is_stopped = isinstance(error, KeyboardInterrupt)
+        if (out / BUILD_FILE).exists():
+            event = "build_stopped" if is_stopped else "build_failed"
+            log.write(event, {} if is_stopped else {"error": str(error)})
+        if is_stopped:
+            console.print("stopped     nothing is lost: the same command continues", highlight=False)
         raise
 
 
