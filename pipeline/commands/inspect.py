@@ -17,6 +17,7 @@ from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import TABLES
 
+_WIDTH = 160  # characters, if the output is not a terminal
 _NAMES = {
     "sources": ("key", "url"),
     "downloads": ("key", "url", "final_url"),
@@ -58,6 +59,8 @@ def print_rows(folder: Path, what: str, limit: int, rejected: bool, as_json: boo
         if len(rows):
             found[table] = pa.concat_tables([found[table], rows]) if table in found else rows
     console = Console(soft_wrap=True, markup=False, stderr=as_json)
+    if not console.is_terminal:
+        console.width = _WIDTH
     if not found:
         kind = "rejected rows" if rejected else "rows"
         console.print(f"no {kind} {'in' if what in TABLES else 'of'} {what}", highlight=False)

@@ -10,7 +10,7 @@ from rich.table import Table
 from facerefs.pipeline.text import shown
 
 _WIDEST_CELL = 48  # characters, where rows are side by side
-_MOST_COLUMNS = 12
+_MOST_COLUMNS = 16
 _LONG = 8  # values of a list that is counted, not printed
 
 Row = Mapping[str, Any]
@@ -55,12 +55,10 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, list) and len(value) > _LONG:
         return f"[{len(value)} values]"
+    if isinstance(value, bytes):
+        return f"[{len(value)} bytes]"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str):
         return str(shown(value))
-    return str(shown(json.dumps(value, default=_short, ensure_ascii=False)))
-
-
-def _short(value: Any) -> str:
-    return f"[{len(value)} bytes]" if isinstance(value, bytes) else str(value)
+    return str(shown(json.dumps(value, default=str, ensure_ascii=False)))
