@@ -37,6 +37,7 @@ _BUSY = frozenset({429, 503})
 _NO_ANSWER = frozenset({Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED, Reject.CONNECTION_LOST, Reject.TIMEOUT})
 _MAX_SITE_FILE_BYTES = 512 << 10  # of robots.txt and the like; RFC 9309 asks for 500 KiB at least
 _LAST_CHANCE_WAITS = 5  # times as long as before may a host ask for at the last chance
+_SHORT_S = 0.05
 _MAX_DETAIL = 300
 _MAX_HEADER = 1000
 
@@ -130,6 +131,10 @@ class Fetcher:
                 return await self._attempt(url, download, conditions, memory)
             except WebError as error:
                 memory.free()
+                if error.reject is Reject.HOST_DOWN and self._is_others_fault(download):
+                    download.attempts -= 1
+                    await asyncio.sleep(max(self._settings.backoff_s, _SHORT_S))
+                    continue
                 if error.reject is Reject.HOST_DOWN and failed is not None:
                     download.attempts -= 1
                     raise failed from None  # why it failed itself says more
@@ -147,7 +152,7 @@ class Fetcher:
         asked_s = error.retry_after_s or 0.0
         if not error.reject.transient or error.reject is Reject.HOST_DOWN or asked_s > self._longest_wait_s:
             return None
-        is_hosts_fault = self._health.is_last_chance and self._health.is_failing(_host(url))
+        is_hosts_fault = self._health.is_last_chance and self._health.is_failing(_site(url))
         if attempt >= self._settings.attempts and not is_hosts_fault:
             return None
         longest_s = self._health.longest_pause_s if is_hosts_fault else self._settings.longest_wait_s
@@ -170,7 +175,7 @@ class Fetcher:
             download.final_url, download.status = str(url), None
             crawl_delay_s = await self._check_permission(url, download)
             async with self._throttle.turn(_host(url), crawl_delay_s), self._connections:
-                self._check_not_blocked(_host(url))
+                self._check_not_blocked(_site(url))
                 answer = await self._hop(url, download, conditions, memory)
             if answer.status not in _REDIRECTS:
                 return answer
@@ -186,7 +191,7 @@ class Fetcher:
 
     async def _check_permission(self, url: URL, download: Download) -> float:
         """The crawl-delay of the host in seconds. Raises WebError if robots.txt or an opt-out forbids the URL."""
-        self._check_not_blocked(_host(url))
+        self._check_not_blocked(_site(url))
         crawl_delay_s = 0.0
         download.robots = "ignored"
         if self._settings.respect_robots:
@@ -199,23 +204,27 @@ class Fetcher:
         self._note_opt_out(await self._tdm_rules.reservation(url), download)
         return crawl_delay_s
 
-    def _check_not_blocked(self, host: str) -> None:
-        """Raise WebError if the host may not be asked for now."""
-        reason = self._health.block_reason(host)
+    def _check_not_blocked(self, site: str) -> None:
+        """Raise WebError if the site may not be asked for now."""
+        reason = self._health.block_reason(site)
         if reason is not None:
             raise WebError(Reject.HOST_DOWN, reason)
 
-    async def _record_failure(self, host: str, began_s: float, why: str, failure: Failure) -> None:
-        """Count a failure of the host, and pause it; if that blocks it, end the waiting of all requests to it."""
-        pause_s = self._health.record_failure(host, began_s, why, failure)
-        self._give_up_if_blocked(host)
-        if pause_s:
-            await self._throttle.pause(host, pause_s)
+    def _is_others_fault(self, download: Download) -> bool:
+        """Whether a URL was ended only since another port of its host is blocked, with which it shares the rate."""
+        return self._health.block_reason(_site(URL(download.final_url or download.url))) is None
 
-    def _give_up_if_blocked(self, host: str) -> None:
-        reason = self._health.block_reason(host)
+    async def _record_failure(self, url: URL, began_s: float, why: str, failure: Failure) -> None:
+        """Count a failure of the site, and pause its host; if that blocks it, end the waiting of all requests to it."""
+        pause_s = self._health.record_failure(_site(url), began_s, why, failure)
+        self._give_up_if_blocked(url)
+        if pause_s:
+            await self._throttle.pause(_host(url), pause_s)
+
+    def _give_up_if_blocked(self, url: URL) -> None:
+        reason = self._health.block_reason(_site(url))
         if reason is not None:
-            self._throttle.give_up(host, lambda: WebError(Reject.HOST_DOWN, reason))
+            self._throttle.give_up(_host(url), lambda: WebError(Reject.HOST_DOWN, reason))
 
     async def _hop(
         self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
@@ -233,43 +242,43 @@ class Fetcher:
         except WebError as error:
             download.status = 200 if error.reject is Reject.OPT_OUT else error.status
             if error.reject in _NO_ANSWER:
-                await self._record_failure(host, started, error.detail, Failure.UNANSWERED)
+                await self._record_failure(url, started, error.detail, Failure.UNANSWERED)
             raise
         finally:
             seconds = time.monotonic() - started
             download.ms += round(seconds * 1000)
             self.stats.record_request(host, seconds)
         download.status = answer.status
-        await self._check_status(answer, host, started)
+        await self._check_status(answer, url, started)
         self._check_headers(answer.headers, download)
         return answer
 
-    async def _check_status(self, answer: Answer, host: str, began_s: float) -> None:
+    async def _check_status(self, answer: Answer, url: URL, began_s: float) -> None:
         """Raise WebError for what is neither a photo nor a redirect; pause or block a host that fails."""
         asked_s = retry_after_s(answer.headers, time.time())
         detail = f"HTTP {answer.status}" + ("" if asked_s is None else f", retry after {asked_s:.0f} s")
-        await self._record_status(answer.status, host, began_s, detail, asked_s)
+        await self._record_status(answer.status, url, began_s, detail, asked_s)
         if answer.status in (200, 304) or answer.status in _REDIRECTS:
             return
         raise WebError(_STATUSES.get(answer.status, Reject.HTTP_STATUS), detail, answer.status, asked_s)
 
     async def _record_status(
-        self, status: int, host: str, began_s: float, detail: str, asked_s: float | None
+        self, status: int, url: URL, began_s: float, detail: str, asked_s: float | None
     ) -> None:
         """Count an answer for or against the host; pause or block the host if it fails."""
         if status != 429 and status < 500:
-            self._health.record_answer(host)
+            self._health.record_answer(_site(url))
             return
         failure = Failure.BUSY if status in _BUSY else Failure.ERROR
         if asked_s is None or failure is Failure.ERROR:
-            await self._record_failure(host, began_s, detail, failure)
-        elif asked_s > self._longest_wait_s:
-            self._health.block(host, asked_s, f"{host} asks to be left alone: {detail}")
-            self._give_up_if_blocked(host)
-            await self._throttle.pause(host, asked_s)
+            await self._record_failure(url, began_s, detail, failure)
+            return
+        if asked_s > self._longest_wait_s:
+            self._health.block(_site(url), asked_s, f"{_site(url)} asks to be left alone: {detail}")
+            self._give_up_if_blocked(url)
         else:
-            await self._record_failure(host, began_s, detail, failure)
-            await self._throttle.pause(host, asked_s)
+            await self._record_failure(url, began_s, detail, failure)
+        await self._throttle.pause(_host(url), asked_s)
 
     def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
         """Raise WebError if the headers opt out, before the photo is sent."""
@@ -296,18 +305,17 @@ class Fetcher:
         return await self._site_file_once(url)
 
     async def _site_file_once(self, url: URL) -> Answer:
-        host = _host(url)
-        async with self._throttle.turn(host), self._connections:
-            self._check_not_blocked(host)
+        async with self._throttle.turn(_host(url)), self._connections:
+            self._check_not_blocked(_site(url))
             began_s = time.monotonic()
             try:
                 answer = await self._client.hop(url, _MAX_SITE_FILE_BYTES)
             except WebError as error:
                 if error.reject in _NO_ANSWER:
-                    await self._record_failure(host, began_s, error.detail, Failure.UNANSWERED)
+                    await self._record_failure(url, began_s, error.detail, Failure.UNANSWERED)
                 raise
             asked_s = retry_after_s(answer.headers, time.time())
-            await self._record_status(answer.status, host, began_s, f"{url}: HTTP {answer.status}", asked_s)
+            await self._record_status(answer.status, url, began_s, f"{url}: HTTP {answer.status}", asked_s)
             return answer
 
 
@@ -345,3 +353,8 @@ def _conditions(previous: Mapping[str, Any] | None) -> dict[str, str]:
 
 def _host(url: URL) -> str:
     return str(url.host or "")
+
+
+def _site(url: URL) -> str:
+    """Host and port: servers at other ports of a host may be well when this one is not."""
+    return str(url.host_port_subcomponent or "")

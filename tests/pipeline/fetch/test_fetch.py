@@ -344,6 +344,18 @@ def test_a_host_that_is_down_for_a_while_is_waited_for_at_the_end(
     assert "tried again now" in output
 
 
+def test_a_dead_port_of_a_host_costs_its_other_ports_nothing(tmp_path: Path, server: PhotoServer) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        dead = [f"http://127.0.0.1:{silent.getsockname()[1]}/{i}.jpg" for i in range(PHOTOS)]
+        good = [server.url(path) for path in server.photos]
+        mixed = [url for pair in zip(dead, good, strict=True) for url in pair]
+        fetch(tmp_path / "out", mixed, replace(QUICK, host_connections=2))
+    found = rows(tmp_path / "out")
+    assert {found[url]["reject"] for url in good} == {None}
+    assert {found[url]["reject"] for url in dead} <= {Reject.CONNECT_FAILED, Reject.HOST_DOWN}
+
+
 def test_a_host_that_fails_everything_is_given_up_and_fetched_by_the_next_retry(
     tmp_path: Path, server: PhotoServer
 ) -> None:
