@@ -37,13 +37,37 @@ class ShowsSources(TyperCommand):
         return f"{super().get_help(ctx)}\n\n{formatter.getvalue().rstrip()}"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"facerefs {version('facerefs')}")
+        raise typer.Exit
+
+
+@app.callback()
+def facerefs(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Turn photos of people into verified training shards for reference-based face restoration."""
+
+
 @app.command(cls=ShowsSources)
 def build(
-    source: Annotated[
-        str, typer.Argument(help="Where the photos are: see the list of sources below.", metavar="SOURCE")
-    ],
     out: Out,
-    config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Where the photos are: see the list of sources below. It may be left out if --config is the "
+            "build.yaml of a build: that one's photos are meant.",
+            metavar="[SOURCE]",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file with settings, or the build.yaml of a build.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as analyse.crop_size=1024."),
@@ -125,11 +149,14 @@ def sample(
 
 
 @app.command()
-def status(folder: Folder) -> None:
+def status(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
+) -> None:
     """Show the contents of a build: tables, parts, rows, rejected rows, bytes."""
     from facerefs.pipeline.commands.status import print_status
 
-    print_status(folder)
+    print_status(folder, as_json)
 
 
 @app.command()
@@ -140,11 +167,14 @@ def inspect(
     ] = "samples",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 10,
     rejected: Annotated[bool, typer.Option("--rejected", help="Show only rejected rows.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: one JSON object per row, with all its values.")
+    ] = False,
 ) -> None:
-    """Show rows of a table, or every row in which a photo or face occurs."""
+    """Show rows of a table, or the rows in which a photo or face occurs: at least one of each table that has any."""
     from facerefs.pipeline.commands.inspect import print_rows
 
-    print_rows(folder, what, limit, rejected)
+    print_rows(folder, what, limit, rejected, as_json)
 
 
 @app.command()
@@ -163,20 +193,24 @@ def verify(
     replay: Annotated[
         int, typer.Option(min=0, max=1_000_000, help="Number of degraded faces to make again and compare.")
     ] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
 ) -> None:
     """Check every byte and sample of a training set and make some degraded faces again; exit status 1 on a fault."""
-    from facerefs.pipeline.commands.verify import verify_command
+    from facerefs.pipeline.commands.verify import verify_command, verify_for_programs
 
-    if not verify_command(folder, replay):
+    check = verify_for_programs if as_json else verify_command
+    if not check(folder, replay):
         raise typer.Exit(1)
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list of findings.")] = False,
+) -> None:
     """Show which packages, engines and weights are installed, and how to get the missing ones."""
     from facerefs.pipeline.commands.doctor import print_doctor
 
-    print_doctor()
+    print_doctor(as_json)
 
 
 @app.command(cls=ShowsSources)

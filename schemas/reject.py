@@ -42,7 +42,7 @@ class Reject(StrEnum):
     TLS = "tls", "the host cannot prove who it is, or speaks no TLS of ours"
     CONNECTION_LOST = "connection_lost", "the connection broke before the answer ended", True
     TIMEOUT = "timeout", "the host was too slow", True
-    HOST_DOWN = "host_down", "not tried: the host had failed too often in a row", True
+    HOST_DOWN = "host_down", "not tried: the host had failed too often, or asked to be left alone", True
     # fetch: the answer
     BAD_ANSWER = "bad_answer", "the answer is no HTTP that we understand"
     TOO_MANY_REDIRECTS = "too_many_redirects", "the URL redirects too often, or in a circle"

@@ -35,14 +35,18 @@ class Fetch:
     connections: Annotated[int, Ge(1), Le(4096)] = 64
     """Most connections of one worker at the same time, to all hosts together."""
     attempts: Annotated[int, Ge(1), Le(20)] = 3
-    """How often a URL is tried if it fails for a reason that may heal."""
+    """How often a URL is tried if it fails for a reason that may heal; what failed is tried as often again when all
+    other URLs are done."""
     backoff_s: Annotated[float, Ge(0)] = 1.0
     """Pause in seconds before the second attempt; each further pause is twice as long, and all vary at random by
     half."""
     longest_wait_s: Annotated[float, Ge(0)] = 60.0
-    """Longest wait in seconds that a host may ask for; one that asks for more is left alone in this run."""
+    """Longest wait in seconds that a host may ask for; the URLs of one that asks for more are put off to the end of
+    the run, where five times as long is waited."""
     host_failures: Annotated[int, Ge(1)] = 8
-    """Connections to a host that fail in a row before it is left alone for five minutes."""
+    """Requests to a host without an answer in a row before its other URLs are put off to the end of the run."""
+    host_patience_s: Annotated[float, Ge(0)] = 90.0
+    """For how many seconds a host may fail all requests, or nearly all of many, before it is given up in this run."""
     max_redirects: Annotated[int, Ge(0), Le(20)] = 5
     """Most redirects that are followed for one URL."""
     max_bytes: Annotated[int, Ge(1), Le(MAX_BLOB_BYTES)] = 32 << 20

@@ -16,8 +16,8 @@ from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.images.decode import DecodeError, sniff
 from facerefs.stages.web.address import Resolve, WebError, check_url, join_url
-from facerefs.stages.web.circuit_breaker import HostCircuitBreaker
 from facerefs.stages.web.client import Answer, Client, retry_after_s
+from facerefs.stages.web.host_health import Failure, HostHealth
 from facerefs.stages.web.memory_budget import MemoryBudget, MemoryReservation
 from facerefs.stages.web.optout import opt_out_statement
 from facerefs.stages.web.politeness import RequestThrottle
@@ -33,8 +33,11 @@ _STATUSES = {
     429: Reject.RATE_LIMITED,
     **dict.fromkeys((408, 425, *range(500, 600)), Reject.SERVER_ERROR),
 }
+_BUSY = frozenset({429, 503})
 _NO_ANSWER = frozenset({Reject.HOST_UNKNOWN, Reject.CONNECT_FAILED, Reject.CONNECTION_LOST, Reject.TIMEOUT})
 _MAX_SITE_FILE_BYTES = 512 << 10  # of robots.txt and the like; RFC 9309 asks for 500 KiB at least
+_LAST_CHANCE_WAITS = 5  # times as long as before may a host ask for at the last chance
+_SHORT_S = 0.05
 _MAX_DETAIL = 300
 _MAX_HEADER = 1000
 
@@ -72,8 +75,9 @@ class Fetcher:
         self._throttle = RequestThrottle(rate_limiter)
         self._connections = asyncio.Semaphore(settings.connections)
         self._memory = MemoryBudget(settings.buffer_bytes)
-        self._circuit_breaker = HostCircuitBreaker(settings.host_failures)
-        self._robots = RobotsRules(self._site_file)
+        self._health = HostHealth(settings.host_failures, settings.host_patience_s, settings.backoff_s)
+        # A robots.txt that could not be fetched is not remembered for longer: its host is paused anyway.
+        self._robots = RobotsRules(self._site_file, retry_s=settings.backoff_s / 2)
         self._tdm_rules = TdmRules(self._site_file)
 
     async def __aenter__(self) -> "Fetcher":
@@ -82,6 +86,13 @@ class Fetcher:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.__aexit__(None, None, None)
+
+    def begin_last_chance(self) -> None:
+        """From now on wait for hosts that fail, as long as their patience lasts: nothing else is left to do."""
+        self._health.begin_last_chance(
+            self._settings.attempts, _LAST_CHANCE_WAITS * self._settings.longest_wait_s
+        )
+        self.stats.forget_transient()
 
     async def fetch(
         self,
@@ -113,26 +124,47 @@ class Fetcher:
         self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
     ) -> Answer:
         """The answer of the first attempt that succeeds. Raises the WebError or DecodeError of the last attempt."""
+        failed: WebError | None = None
         while True:
             download.attempts += 1
             try:
                 return await self._attempt(url, download, conditions, memory)
             except WebError as error:
                 memory.free()
-                wait_s = self._wait_s(download.attempts, error)
+                if error.reject is Reject.HOST_DOWN and self._is_others_fault(download):
+                    download.attempts -= 1
+                    await asyncio.sleep(max(self._settings.backoff_s, _SHORT_S))
+                    continue
+                if error.reject is Reject.HOST_DOWN and failed is not None:
+                    download.attempts -= 1
+                    raise failed from None  # why it failed itself says more
+                wait_s = self._wait_s(url, download.attempts, error)
                 if wait_s is None:
                     raise
+                failed = error
             await asyncio.sleep(wait_s)
 
-    def _wait_s(self, attempt: int, error: WebError) -> float | None:
-        """Seconds until the next attempt: exponential backoff with jitter, or what the host asks for; None: stop."""
+    def _wait_s(self, url: URL, attempt: int, error: WebError) -> float | None:
+        """Seconds until the next attempt: exponential backoff with jitter, or what the host asks for; None: stop.
+
+        At the last chance the attempts do not count while it is the host that fails.
+        """
         asked_s = error.retry_after_s or 0.0
-        hopeless = not error.reject.transient or error.reject == Reject.HOST_DOWN
-        if hopeless or attempt >= self._settings.attempts or asked_s > self._settings.longest_wait_s:
+        if not error.reject.transient or error.reject is Reject.HOST_DOWN or asked_s > self._longest_wait_s:
             return None
-        backoff_s: float = self._settings.backoff_s * 2 ** (attempt - 1)
+        is_hosts_fault = self._health.is_last_chance and self._health.is_failing(_site(url))
+        if attempt >= self._settings.attempts and not is_hosts_fault:
+            return None
+        longest_s = self._health.longest_pause_s if is_hosts_fault else self._settings.longest_wait_s
+        backoff_s: float = self._settings.backoff_s * 2 ** min(attempt - 1, 30)
         backoff_s *= random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
-        return max(asked_s, min(backoff_s, self._settings.longest_wait_s))
+        return max(asked_s, min(backoff_s, longest_s))
+
+    @property
+    def _longest_wait_s(self) -> float:
+        """The longest wait that a host may ask for."""
+        waits = _LAST_CHANCE_WAITS if self._health.is_last_chance else 1
+        return waits * self._settings.longest_wait_s
 
     async def _attempt(
         self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
@@ -143,7 +175,7 @@ class Fetcher:
             download.final_url, download.status = str(url), None
             crawl_delay_s = await self._check_permission(url, download)
             async with self._throttle.turn(_host(url), crawl_delay_s), self._connections:
-                self._check_not_blocked(_host(url))
+                self._check_not_blocked(_site(url))
                 answer = await self._hop(url, download, conditions, memory)
             if answer.status not in _REDIRECTS:
                 return answer
@@ -159,7 +191,7 @@ class Fetcher:
 
     async def _check_permission(self, url: URL, download: Download) -> float:
         """The crawl-delay of the host in seconds. Raises WebError if robots.txt or an opt-out forbids the URL."""
-        self._check_not_blocked(_host(url))
+        self._check_not_blocked(_site(url))
         crawl_delay_s = 0.0
         download.robots = "ignored"
         if self._settings.respect_robots:
@@ -172,21 +204,27 @@ class Fetcher:
         self._note_opt_out(await self._tdm_rules.reservation(url), download)
         return crawl_delay_s
 
-    def _check_not_blocked(self, host: str) -> None:
-        """Raise WebError if the host may not be asked for now."""
-        reason = self._circuit_breaker.block_reason(host)
+    def _check_not_blocked(self, site: str) -> None:
+        """Raise WebError if the site may not be asked for now."""
+        reason = self._health.block_reason(site)
         if reason is not None:
             raise WebError(Reject.HOST_DOWN, reason)
 
-    def _record_failure(self, host: str, why: str) -> None:
-        """Count a failure of the host; if that blocks it, end the waiting of all requests to it."""
-        self._circuit_breaker.record_failure(host, why)
-        self._give_up_if_blocked(host)
+    def _is_others_fault(self, download: Download) -> bool:
+        """Whether a URL was ended only since another port of its host is blocked, with which it shares the rate."""
+        return self._health.block_reason(_site(URL(download.final_url or download.url))) is None
 
-    def _give_up_if_blocked(self, host: str) -> None:
-        reason = self._circuit_breaker.block_reason(host)
+    async def _record_failure(self, url: URL, began_s: float, why: str, failure: Failure) -> None:
+        """Count a failure of the site, and pause its host; if that blocks it, end the waiting of all requests to it."""
+        pause_s = self._health.record_failure(_site(url), began_s, why, failure)
+        self._give_up_if_blocked(url)
+        if pause_s:
+            await self._throttle.pause(_host(url), pause_s)
+
+    def _give_up_if_blocked(self, url: URL) -> None:
+        reason = self._health.block_reason(_site(url))
         if reason is not None:
-            self._throttle.give_up(host, lambda: WebError(Reject.HOST_DOWN, reason))
+            self._throttle.give_up(_host(url), lambda: WebError(Reject.HOST_DOWN, reason))
 
     async def _hop(
         self, url: URL, download: Download, conditions: Mapping[str, str], memory: MemoryReservation
@@ -204,34 +242,43 @@ class Fetcher:
         except WebError as error:
             download.status = 200 if error.reject is Reject.OPT_OUT else error.status
             if error.reject in _NO_ANSWER:
-                self._record_failure(host, error.detail)
+                await self._record_failure(url, started, error.detail, Failure.UNANSWERED)
             raise
         finally:
             seconds = time.monotonic() - started
             download.ms += round(seconds * 1000)
             self.stats.record_request(host, seconds)
         download.status = answer.status
-        await self._check_status(answer, host, download.attempts)
+        await self._check_status(answer, url, started)
         self._check_headers(answer.headers, download)
         return answer
 
-    async def _check_status(self, answer: Answer, host: str, attempt: int) -> None:
-        """Raise WebError for what is neither a photo nor a redirect; pause or block a host that is busy."""
-        is_busy = answer.status in (429, 503)
-        if not is_busy:
-            self._circuit_breaker.record_answer(host)
-        if answer.status in (200, 304) or answer.status in _REDIRECTS:
-            return
+    async def _check_status(self, answer: Answer, url: URL, began_s: float) -> None:
+        """Raise WebError for what is neither a photo nor a redirect; pause or block a host that fails."""
         asked_s = retry_after_s(answer.headers, time.time())
         detail = f"HTTP {answer.status}" + ("" if asked_s is None else f", retry after {asked_s:.0f} s")
-        if is_busy and asked_s is not None and asked_s > self._settings.longest_wait_s:
-            self._circuit_breaker.block(host, asked_s, f"{host} asks to be left alone: {detail}")
-            self._give_up_if_blocked(host)
-        elif is_busy:
-            self._record_failure(host, detail)
-            pause_s = self._settings.backoff_s * 2 ** (attempt - 1) if asked_s is None else asked_s
-            await self._throttle.pause(host, min(pause_s, self._settings.longest_wait_s))
+        await self._record_status(answer.status, url, began_s, detail, asked_s)
+        if answer.status in (200, 304) or answer.status in _REDIRECTS:
+            return
         raise WebError(_STATUSES.get(answer.status, Reject.HTTP_STATUS), detail, answer.status, asked_s)
+
+    async def _record_status(
+        self, status: int, url: URL, began_s: float, detail: str, asked_s: float | None
+    ) -> None:
+        """Count an answer for or against the host; pause or block the host if it fails."""
+        if status != 429 and status < 500:
+            self._health.record_answer(_site(url))
+            return
+        failure = Failure.BUSY if status in _BUSY else Failure.ERROR
+        if asked_s is None or failure is Failure.ERROR:
+            await self._record_failure(url, began_s, detail, failure)
+            return
+        if asked_s > self._longest_wait_s:
+            self._health.block(_site(url), asked_s, f"{_site(url)} asks to be left alone: {detail}")
+            self._give_up_if_blocked(url)
+        else:
+            await self._record_failure(url, began_s, detail, failure)
+        await self._throttle.pause(_host(url), asked_s)
 
     def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
         """Raise WebError if the headers opt out, before the photo is sent."""
@@ -246,15 +293,30 @@ class Fetcher:
             raise WebError(Reject.OPT_OUT, statement)
 
     async def _site_file(self, url: URL) -> Answer:
-        """The answer for robots.txt or tdmrep.json, under the limits of photos. Raises WebError."""
+        """The answer for robots.txt or tdmrep.json, under the limits of photos. Raises WebError.
+
+        A host that is busy is asked again: else one 503 would decide about all its photos.
+        """
+        for attempt in range(1, self._settings.attempts):
+            answer = await self._site_file_once(url)
+            if _STATUSES.get(answer.status) not in (Reject.RATE_LIMITED, Reject.SERVER_ERROR):
+                return answer
+            await asyncio.sleep(min(self._settings.backoff_s * 2 ** (attempt - 1), self._longest_wait_s))
+        return await self._site_file_once(url)
+
+    async def _site_file_once(self, url: URL) -> Answer:
         async with self._throttle.turn(_host(url)), self._connections:
-            self._check_not_blocked(_host(url))
+            self._check_not_blocked(_site(url))
+            began_s = time.monotonic()
             try:
-                return await self._client.hop(url, _MAX_SITE_FILE_BYTES)
+                answer = await self._client.hop(url, _MAX_SITE_FILE_BYTES)
             except WebError as error:
                 if error.reject in _NO_ANSWER:
-                    self._record_failure(_host(url), error.detail)
+                    await self._record_failure(url, began_s, error.detail, Failure.UNANSWERED)
                 raise
+            asked_s = retry_after_s(answer.headers, time.time())
+            await self._record_status(answer.status, url, began_s, f"{url}: HTTP {answer.status}", asked_s)
+            return answer
 
 
 def _accept(download: Download, answer: Answer, expected_sha256: str | None, conditional: bool) -> None:
@@ -291,3 +353,8 @@ def _conditions(previous: Mapping[str, Any] | None) -> dict[str, str]:
 
 def _host(url: URL) -> str:
     return str(url.host or "")
+
+
+def _site(url: URL) -> str:
+    """Host and port: servers at other ports of a host may be well when this one is not."""
+    return str(url.host_port_subcomponent or "")

@@ -10,7 +10,6 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 
 from facerefs.schemas.arrays import UInt8Image
-from facerefs.schemas.names import name_key
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
@@ -38,7 +37,7 @@ class Shard:
     reference, is made from the pixels that the stored ground truth decodes to.
 
     The split is chosen by a hash of the identity's name, so that a person with a name stays in the same split when
-    photos are added.
+    photos are added (`splits.py`).
     """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {  # joined: `facerefs.schemas.tables.SAMPLE_PLAN`
@@ -184,15 +183,6 @@ class Shard:
             "references": references,
         }
         return json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def split_of(identity: str, seed: int, val_share: float, test_share: float) -> str:
-    """The split of a person: a pure function of the identity's name, so it does not change when photos are added,
-    nor with another spelling of the name."""
-    from facerefs.stages.degrade.recipes import derive_seed
-
-    draw = derive_seed(seed, f"split {name_key(identity)}", 0) / 2**64
-    return "test" if draw < test_share else "val" if draw < test_share + val_share else "train"
 
 
 def _complete(row: Row) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +17,7 @@ class PhotoServer:
     port: int = 0
     photos: dict[str, bytes] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)  # instead of the photo
+    failing: Callable[[int], int | None] = lambda nth: None  # the status of the nth request, if not the photo
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     delays_s: dict[str, float] = field(default_factory=dict)
     robots: str | None = None
@@ -38,9 +39,9 @@ class PhotoServer:
 
 
 @contextmanager
-def photo_server(hosts: int = 1) -> Iterator[PhotoServer]:
-    """Serve at 127.0.0.1, 127.0.0.2 ... until the block ends."""
-    state = PhotoServer()
+def photo_server(hosts: int = 1, port: int = 0) -> Iterator[PhotoServer]:
+    """Serve at 127.0.0.1, 127.0.0.2 ... until the block ends; at any free port if it is 0."""
+    state = PhotoServer(port)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,6 +50,7 @@ def photo_server(hosts: int = 1) -> Iterator[PhotoServer]:
         def do_GET(self) -> None:
             with lock:
                 state.requests[self.path] += 1
+                self.failed = state.failing(state.requests.total())
                 state.agents.add(self.headers["User-Agent"])
                 state.times.append(time.monotonic())
                 state.running += 1
@@ -65,7 +67,7 @@ def photo_server(hosts: int = 1) -> Iterator[PhotoServer]:
             if self.path == "/robots.txt" and state.robots is not None:
                 body = state.robots.encode()
             etag = f'"{hashlib.sha256(body or b"").hexdigest()[:16]}"'
-            status = state.statuses.get(self.path, 404 if body is None else 200)
+            status = self.failed or state.statuses.get(self.path, 404 if body is None else 200)
             if status == 200 and self.headers["If-None-Match"] == etag:
                 status = 304
             content = body if status == 200 and body is not None else b""

@@ -26,6 +26,7 @@ SETTINGS = Fetch(
     host_rate_per_s=None,
     connections=256,
     backoff_s=0.01,
+    host_patience_s=0.5,
     longest_wait_s=2.0,
     connect_timeout_s=1.0,
     idle_timeout_s=1.0,

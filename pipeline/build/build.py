@@ -1,5 +1,6 @@
 """The build: the stages in the order in which a photo meets them."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +21,8 @@ from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.event_log import LOG_FILE
+from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import changed_settings
@@ -66,6 +69,7 @@ def build(
     workers: RayWorkers,
     console: Console,
     retry: Retry | None = None,
+    watch: BuildWatch | None = None,
 ) -> None:
     """Bring every table and the shards of a build up to date.
 
@@ -74,7 +78,7 @@ def build(
     from facerefs.pipeline.fetch.fetch import run_fetch
 
     config = plan.config
-    run = Runner(storage, console, workers)
+    run = Runner(storage, console, workers, watch)
     lines = overrides.read(storage)
     text = yaml.safe_dump(plan.tree(), sort_keys=False)
     try:
@@ -85,10 +89,16 @@ def build(
         if tars := move_blobs(storage):
             console.print(f"tars of an earlier version: {tars} moved to {BLOBS_FOLDER}/", highlight=False)
         storage.write_text(BUILD_FILE, text)
+        if watch is not None:  # not before: a build that is refused leaves nothing behind
+            watch.log.write(
+                "build_started", {"source": plan.source, "workers": workers.count, "process": os.getpid()}
+            )
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         moved = MovedPhotos(storage, config.crawl, config.analyse)
-        notes = update_sources(source, listing_key, config.rows_per_part, storage, console, again, moved)
-        run_fetch(config.fetch, storage, workers, console, retry)
+        notes = update_sources(
+            source, listing_key, config.rows_per_part, storage, console, again, moved, watch
+        )
+        run_fetch(config.fetch, storage, workers, console, retry, watch)
         run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
         _run_whole(run, config.dedupe)
@@ -105,7 +115,11 @@ def build(
         )
     except (SourceError, MissingWeights) as error:
         if not storage.parts("sources"):
-            storage.remove_file(BUILD_FILE)  # nothing was listed: the folder is still free for another source
+            for name in (
+                BUILD_FILE,
+                LOG_FILE,
+            ):  # nothing was listed: the folder is still free for another source
+                storage.remove_file(name)
         raise UserError(str(error)) from None
     except BasicsrMissingError as error:
         raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None

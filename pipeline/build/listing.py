@@ -8,7 +8,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build.moved_photos import MovedPhotos
 from facerefs.pipeline.runner.partition import split_into_parts
-from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
@@ -27,6 +27,7 @@ def update_sources(
     console: Console,
     again: bool,
     moved: MovedPhotos | None = None,
+    watch: BuildWatch | None = None,
 ) -> list[str]:
     """Update the table `sources` to what the source lists now; returns the sentences about it, which are also printed.
 
@@ -39,7 +40,7 @@ def update_sources(
         return []
     storage.remove_file(LISTED_FILE)  # until the list is complete again
     spellings = Spellings()
-    list_source(map(spellings.unified, source.rows()), rows_per_part, storage, console, moved)
+    list_source(map(spellings.unified, source.rows()), rows_per_part, storage, console, moved, watch)
     notes = [*source.notes, *([spellings.note] if spellings.note else [])]
     for note in notes:
         console.print(f"{'':<11} {shown(note)}", highlight=False)
@@ -54,13 +55,14 @@ def list_source(
     storage: Storage,
     console: Console,
     moved: MovedPhotos | None = None,
+    watch: BuildWatch | None = None,
 ) -> None:
     """Write the parts of the table `sources` that have changed; one part is in memory at a time.
 
     `moved` keeps what was made of photos of which only the path has changed.
     """
     names = set()
-    with StageProgress(console, "list", 1, 0) as progress:
+    with StageProgress(console, "list", 1, 0, watch=watch) as progress:
         for name, rows in split_into_parts(batches, rows_per_part):
             names.add(name)
             fingerprint = rows_digest(rows)

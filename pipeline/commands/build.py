@@ -1,7 +1,10 @@
 """`facerefs build`: build a training set and its report from the user's options."""
 
 import os
+import shlex
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +12,21 @@ from typing import Any
 from rich.console import Console
 
 from facerefs.pipeline.build.build import BuildPlan, build, check_output
+from facerefs.pipeline.build.closing import closing_lines
 from facerefs.pipeline.build.folder import check_not_foreign
-from facerefs.pipeline.config.config import ENGINES, read_config
+from facerefs.pipeline.config.config import ENGINES, RECORD, read_config
+from facerefs.pipeline.config.read_settings import read_yaml, recorded
+from facerefs.pipeline.dataset.result import build_result
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.report.report import REPORT_FILE, write_report
+from facerefs.pipeline.runner.eta import BuildEta
+from facerefs.pipeline.runner.event_log import LOG_FILE, EventLog
+from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import locked
+from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.stages.sources.resolve import absolute, open_source
 from facerefs.stages.sources.source import SourceError
 
@@ -25,7 +35,7 @@ from facerefs.stages.sources.source import SourceError
 class BuildOptions:
     """The options of `facerefs build`, not yet checked."""
 
-    source: str
+    source: str | None  # None: that of the build whose build.yaml is `config_file`
     out: Path
     config_file: Path | None = None
     settings: tuple[str, ...] = ()  # as `analyse.crop_size=1024`
@@ -44,34 +54,91 @@ class BuildOptions:
 def build_command(options: BuildOptions, console: Console) -> None:
     """Check the options, then build the training set and write its report. Raises UserError, RunError."""
     config = read_config(options.config_file, options.settings, base=_shortcuts(options))
+    source, labels_file = _source(options, console)
     out = options.out.absolute()
     try:
-        photos = open_source(options.source, options.labels_file, config.sources, config.fetch.limits, out)
+        photos = open_source(source, labels_file, config.sources, config.fetch.limits, out)
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)
     if photos.service_query is not None and config.fetch.contact is None:
         raise UserError(
-            f"{options.source} is a public service, which requires a contact address: "
+            f"{source} is a public service, which requires a contact address: "
             "add --contact with your e-mail address or the URL of a page about you"
         )
-    labels_path = absolute(str(options.labels_file)) if options.labels_file else None
-    plan = BuildPlan(source=absolute(options.source), labels_file=labels_path, config=config)
+    labels_path = absolute(str(labels_file)) if labels_file else None
+    plan = BuildPlan(source=absolute(source), labels_file=labels_path, config=config)
     if os.path.realpath(plan.source) == os.path.realpath(out):
-        raise UserError(f"{options.source} is SOURCE and --out at once: choose another folder for --out")
+        raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
+    retry = _retry(options.retry)
     check_not_foreign(out)
     with locked(out):
         storage = Storage(str(out))
         for change in check_output(plan, storage, options.update):
             console.print(f"changed: {change}", highlight=False)
         workers = RayWorkers(options.workers or os.cpu_count() or 1, options.address, options.verbose)
-        try:
-            build(photos, plan, storage, workers, console, _retry(options.retry))
-        except KeyboardInterrupt:
-            console.print("stopped     nothing is lost: the same command continues", highlight=False)
-            raise
-        write_report(storage)
+        log = EventLog(out / LOG_FILE)
+        with _end_logged(log, out, console):
+            build(photos, plan, storage, workers, console, retry, BuildWatch(log, BuildEta(workers.count)))
+            write_report(storage)
+            result = build_result(storage)
+            log.write("build_done", result.facts())
         console.print(f"report      {out / REPORT_FILE}", highlight=False)
+        again = shlex.join(command_of(options, Retry.TRANSIENT))
+        for line in closing_lines(result, config.shard, options.out, again):
+            console.print(line, highlight=False)
+
+
+@contextmanager
+def _end_logged(log: EventLog, out: Path, console: Console) -> Iterator[None]:
+    """Note in the log how a build ended that did not succeed; say what to do after Ctrl-C."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        is_stopped = isinstance(error, KeyboardInterrupt)
+        if (out / BUILD_FILE).exists():
+            event = "build_stopped" if is_stopped else "build_failed"
+            log.write(event, {} if is_stopped else {"error": str(error)})
+        if is_stopped:
+            console.print("stopped     nothing is lost: the same command continues", highlight=False)
+        raise
+
+
+def _source(options: BuildOptions, console: Console) -> tuple[str, Path | None]:
+    """The source and the file of labels: as given, else those of the build whose build.yaml is the configuration."""
+    kept = {} if options.config_file is None else read_yaml(options.config_file, "analyse.crop_size=1024")
+    kept_source = kept.get("source") if recorded(kept, *RECORD) is not None else None
+    if options.source is None:
+        if not isinstance(kept_source, str):
+            raise UserError(
+                "SOURCE is missing: say where the photos are, or give --config the build.yaml of a build, which says it"
+            )
+        labels_file = kept.get("labels_file")
+        return kept_source, options.labels_file or (Path(labels_file) if labels_file else None)
+    if kept_source is not None and kept_source != absolute(options.source):
+        console.print(
+            f"config      the settings of {options.config_file} were used for {kept_source}; now for {options.source}",
+            highlight=False,
+        )
+    return options.source, options.labels_file
+
+
+def command_of(options: BuildOptions, retry: Retry) -> list[str]:
+    """The words of the command that runs the same build again, with `--retry`."""
+    valued = {
+        "--config": options.config_file,
+        "--engines": options.engines,
+        "--labels": options.labels,
+        "--identities": options.labels_file,
+        "--contact": options.contact,
+        "--workers": options.workers,
+        "--address": options.address,
+    }
+    words = ["facerefs", "build", *([options.source] if options.source else []), "--out", str(options.out)]
+    words += [word for name, value in valued.items() if value is not None for word in (name, str(value))]
+    words += [word for setting in options.settings for word in ("--set", setting)]
+    words += ["--allow-private-hosts"] if options.allow_private_hosts else []
+    return [*words, "--retry", str(retry)]
 
 
 def _shortcuts(options: BuildOptions) -> dict[str, Any]:

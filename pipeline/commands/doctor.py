@@ -1,10 +1,11 @@
 """`facerefs doctor`: show what is installed, what is missing, and how to install it."""
 
 import importlib.metadata
+import json
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from rich.console import Console
@@ -40,8 +41,11 @@ def findings() -> Iterator[Finding]:
     yield _gpu()
 
 
-def print_doctor() -> None:
-    """Print one finding per line, unwrapped, so that a command can be copied as a whole."""
+def print_doctor(as_json: bool) -> None:
+    """Print one finding per line, unwrapped, so that a command can be copied as a whole; or all as JSON."""
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings()], indent=2))  # noqa: T201
+        return
     console = Console(soft_wrap=True)
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for finding in findings():

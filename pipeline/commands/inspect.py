@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from rich.console import Console
 
 from facerefs.pipeline.build.folder import open_build
 from facerefs.pipeline.build.known_names import as_known
+from facerefs.pipeline.commands.inspect_tables import print_table
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import TABLES
 
+_WIDTH = 160  # characters, if the output is not a terminal
 _NAMES = {
     "sources": ("key", "url"),
     "downloads": ("key", "url", "final_url"),
@@ -44,26 +47,49 @@ A sample's key is its target's id. A face does not lead to the photos of its ref
 """
 
 
-def print_rows(folder: Path, what: str, limit: int, rejected: bool) -> None:
-    """Print rows of table `what`, or all rows linked with the key, id or person `what`; one JSON object per line.
+def print_rows(folder: Path, what: str, limit: int, rejected: bool, as_json: bool) -> None:
+    """Print rows of table `what`, or all rows linked with the key, id or person `what`.
 
+    At most `limit` rows, but at least one of each table that has any. as_json: one object per row, with `table`.
     Raises UserError if `what` is neither a table nor found in one.
     """
     storage = open_build(folder)
-    console = Console(soft_wrap=True)
-    found = _table(storage, what) if what in TABLES else _linked_rows(storage, what)
-    shown = 0
-    for table, rows in found:
-        for row in (_only_rejected(rows) if rejected else rows).to_pylist():
-            if shown == limit:
-                console.print(f"... more rows: raise --limit {limit}", highlight=False)
-                return
-            text = json.dumps(_short(row), default=str, ensure_ascii=False)
-            console.print(f"{table} {text}", highlight=False, markup=False)
-            shown += 1
-    if not shown:
+    found: dict[str, pa.Table] = {}
+    for table, part in _table(storage, what) if what in TABLES else _linked_rows(storage, what):
+        rows = _only_rejected(part) if rejected else part
+        if len(rows):
+            found[table] = pa.concat_tables([found[table], rows]) if table in found else rows
+    console = Console(soft_wrap=True, markup=False, stderr=as_json)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    if not found:
         kind = "rejected rows" if rejected else "rows"
-        console.print(f"no {kind} {'in' if what in TABLES else 'of'} {what}", highlight=False, markup=False)
+        console.print(f"no {kind} {'in' if what in TABLES else 'of'} {what}", highlight=False)
+        return
+    allowed = _shares({table: len(rows) for table, rows in found.items()}, limit)
+    for table, rows in found.items():
+        chosen = rows.slice(0, allowed[table]).to_pylist()
+        if as_json:
+            for row in chosen:
+                text = json.dumps({"table": table, **row}, default=_as_text, ensure_ascii=False)
+                sys.stdout.buffer.write(f"{text}\n".encode(errors="backslashreplace"))
+            sys.stdout.flush()
+        else:
+            print_table(console, table, chosen, len(rows))
+    left = sum(map(len, found.values())) - sum(allowed.values())
+    if left:
+        console.print(f"... {left} more rows: raise --limit {limit}", highlight=False)
+
+
+def _shares(rows: Mapping[str, int], limit: int) -> dict[str, int]:
+    """How many rows of each table to show: one of each first, then as the limit allows, in the order of the tables."""
+    shares = dict.fromkeys(rows, 1)
+    left = limit - len(shares)
+    for table, count in rows.items():
+        more = max(min(count - 1, left), 0)
+        shares[table] += more
+        left -= more
+    return shares
 
 
 def _table(storage: Storage, table: str) -> Iterator[tuple[str, pa.Table]]:
@@ -122,12 +148,5 @@ def _only_rejected(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.is_valid(rows.column("reject")))
 
 
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without null values; long vectors are replaced by their length."""
-    short = {}
-    for name, value in row.items():
-        if value is None:
-            continue
-        is_vector = isinstance(value, list) and len(value) > 8
-        short[name] = f"[{len(value)} values]" if is_vector else value
-    return short
+def _as_text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

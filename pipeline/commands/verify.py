@@ -1,6 +1,9 @@
 """`facerefs verify`: check a training set, and print its faults and the result."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,6 +35,26 @@ def verify_command(folder: Path, replay: int) -> bool:
     held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
     console.print(f"{verdict} {held}{replayed}", highlight=False)
     return _no_shot_twice(folder, console) and not faults
+
+
+def verify_for_programs(folder: Path, replay: int) -> bool:
+    """Check a training set and print one JSON object: its size, and its faults. Returns whether it has no faults."""
+    samples = samples_in(folder)
+    manifest = manifest_of(samples)
+    if isinstance(manifest, Fault):
+        facts: dict[str, Any] = {"faults": [asdict(manifest)]}
+    else:
+        faults = verify(samples, manifest, replay, lambda samples, faults: None)
+        facts = {
+            "shards": len(manifest.shards),
+            "samples": sum(shard.samples for shard in manifest.shards),
+            "bytes": sum(shard.bytes for shard in manifest.shards),
+            "faults": [asdict(fault) for fault in faults],
+        }
+    twice = len(leakage(open_build(folder)).faults) if (folder / BUILD_FILE).is_file() else None
+    is_sound = not facts["faults"] and not twice
+    print(json.dumps({"is_sound": is_sound, **facts, "shots_in_two_splits": twice}, indent=2))  # noqa: T201
+    return is_sound
 
 
 def _no_shot_twice(folder: Path, console: Console) -> bool:

@@ -28,6 +28,10 @@ ENGINES: dict[str, dict[str, str]] = {
 """The settings of `analyse` that `--engines` sets."""
 
 
+RECORD = ("config", "source")
+"""The keys of a build's own file: that of the settings, and one beside it (`BuildPlan.tree`)."""
+
+
 @dataclass(frozen=True)
 class Copies:
     """When two faces count as copies of one shot; used by `compare` and `select`."""
@@ -64,9 +68,12 @@ def read_config(
 ) -> Config:
     """The configuration from a YAML file, then `base`, then `key.sub=value` settings; later ones override.
 
+    The file may be the build.yaml of a build: its settings count.
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
-    written: Any = read_settings(written_type(), "analyse.crop_size=1024", path, settings, over=base)
+    written: Any = read_settings(
+        written_type(), "analyse.crop_size=1024", path, settings, over=base, record=RECORD
+    )
     values = {item.name: getattr(written, item.name) for item in fields(Config) if item.name != "sources"}
     return Config(sources={section: getattr(written, section) for section in sections()}, **values)
 

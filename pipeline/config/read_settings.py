@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from facerefs.pipeline.config.renamed_settings import RENAMED
+from facerefs.pipeline.config.renamed_settings import RENAMED, with_new_names
 from facerefs.pipeline.errors import UserError
 from facerefs.trainers.loop.settings import is_setting, to_dict
 
@@ -35,15 +35,19 @@ def read_settings(
     settings: Iterable[str] = (),
     over: Tree | None = None,
     under: Tree | None = None,
+    record: tuple[str, str] | None = None,
 ) -> T:
     """A dataclass from `under`, a YAML file, `over` and `key.sub=value` settings; later ones override earlier ones.
 
-    example: an existing setting, such as `loop.steps=1000`, for error messages.
+    example: an existing setting, such as `loop.steps=1000`, for error messages. record: how `recorded` finds the
+    settings in a file that a build or a run wrote into its own folder.
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
     tree: Tree = deepcopy(under or {})
     if path is not None:
         written = read_yaml(path, example)
+        if record is not None and (kept := recorded(written, *record)) is not None:
+            written = kept
         _check_keys(written, kind, (), str(path))
         _merge(tree, written)
     _merge(tree, over or {})
@@ -53,6 +57,17 @@ def read_settings(
         return TypeAdapter(kind).validate_python(tree)
     except ValidationError as error:
         raise UserError(_sentence(error)) from None
+
+
+def recorded(tree: Tree, name: str, beside: str) -> Tree | None:
+    """The settings in a file in which a build or a run keeps them under `name`, with the key `beside` next to it.
+
+    None for a file that holds only settings. Settings have their present names.
+    """
+    if beside not in tree or not isinstance(tree.get(name), dict):
+        return None
+    kept: Tree = with_new_names(tree[name])
+    return kept
 
 
 def completed(kind: type, tree: Any) -> Any:

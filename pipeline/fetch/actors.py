@@ -4,23 +4,37 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from facerefs.pipeline.errors import RunError
-from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
+from facerefs.pipeline.fetch.retry import Round
+from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker, PartResult
 from facerefs.pipeline.runner.workers import RayWorkers, last_line
 from facerefs.stages.web.rate_limiter import Grant, HostRateLimiter, RateLimiter
 from facerefs.stages.web.stats import FetchStats, total
 
 _REPORT_EVERY_S = 1.0
 _SLOWEST_HOSTS = 5
+_MOST_ROUNDS = 4  # in which URLs are tried again
 _CALLS_AT_ONCE = 100_000  # all but a few of them only wait
 
 
+@dataclass(frozen=True)
+class FetchDisplay:
+    """What the driver of a crawl tells its user."""
+
+    watch: Callable[[FetchStats], None]  # called about once a second
+    tries_again: Callable[[int], None]  # called with the number of URLs that are tried again
+
+
 def fetch_parts(
-    worker: FetchWorker, tasks: Sequence[FetchTask], workers: RayWorkers, watch: Callable[[FetchStats], None]
-) -> Iterator[tuple[int, int]]:
-    """Results of `worker.work(task)` as the parts finish; `watch` is called with statistics about once a second.
+    worker: FetchWorker, tasks: Sequence[FetchTask], workers: RayWorkers, display: FetchDisplay
+) -> Iterator[PartResult]:
+    """The result of each part when its URLs have been tried, and then how those change that are tried again.
+
+    When all parts have been tried, URLs that failed for a reason that may heal are tried again, as long as that
+    brings photos, and `_MOST_ROUNDS` times at most.
 
     Raises RunError, naming the cause, if a part fails (a bad URL is a rejected row, not a failure).
     """
@@ -33,7 +47,8 @@ def fetch_parts(
     actors = [make.remote(worker)]
     actors += [make.remote(worker, actors[0]) for _ in range(min(workers.count, len(tasks)) - 1)]
     try:
-        yield from _done(actors, deque(tasks), watch)
+        ray.get([actor.open.remote() for actor in actors])
+        yield from _rounds(actors, tasks, display)
     except RayError as error:
         raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
     finally:
@@ -41,13 +56,38 @@ def fetch_parts(
             ray.kill(actor)
 
 
+def _rounds(actors: Sequence[Any], tasks: Sequence[FetchTask], display: FetchDisplay) -> Iterator[PartResult]:
+    import ray
+
+    open_: dict[FetchTask, PartResult] = {}  # parts with URLs that are put off
+    for task, result in _done(actors, tasks, Round.FIRST, display.watch):
+        if result.put_off:
+            open_[task] = result
+        yield result
+    for _ in range(_MOST_ROUNDS):
+        before = sum(result.put_off for result in open_.values())
+        if not before:
+            break
+        display.tries_again(before)
+        ray.get([actor.begin_round.remote() for actor in actors])
+        for task, result in _done(actors, list(open_), Round.AGAIN, display.watch):
+            yield PartResult(0, result.rejected - open_[task].rejected, result.put_off)
+            open_[task] = result
+            if not result.put_off:
+                del open_[task]
+        if sum(result.put_off for result in open_.values()) == before:
+            break
+    for _ in _done(actors, list(open_), Round.LAST, display.watch):
+        pass
+
+
 def _done(
-    actors: Sequence[Any], waiting: deque[FetchTask], watch: Callable[[FetchStats], None]
-) -> Iterator[tuple[int, int]]:
+    actors: Sequence[Any], tasks: Sequence[FetchTask], round_: Round, watch: Callable[[FetchStats], None]
+) -> Iterator[tuple[FetchTask, PartResult]]:
     """Give a part to each actor that has room, and yield the results of the parts that are done."""
     import ray
 
-    ray.get([actor.open.remote() for actor in actors])
+    waiting = deque(tasks)
     room = {actor.has_room.remote(): actor for actor in actors}
     running: dict[Any, FetchTask] = {}
     reported = time.monotonic()
@@ -58,14 +98,14 @@ def _done(
                 actor = room.pop(reference)
                 if waiting:
                     task = waiting.popleft()
-                    running[actor.work.remote(task)] = task
+                    running[actor.work.remote(task, round_)] = task
                     room[actor.has_room.remote()] = actor
                 continue
             task = running.pop(reference)
-            rows, rejected, failure = ray.get(reference)
-            if failure:
-                raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
-            yield rows, rejected
+            result: PartResult = ray.get(reference)
+            if result.failure:
+                raise RunError(f"part {task.name} failed: {last_line(result.failure)}", result.failure)
+            yield task, result
         if time.monotonic() - reported > _REPORT_EVERY_S or not (waiting or running):
             watch(total(ray.get([actor.stats.remote() for actor in actors])))
             reported = time.monotonic()
@@ -91,12 +131,16 @@ class FetchActor:
         """Wait until the worker can take another part."""
         await self._worker.has_room()
 
-    async def work(self, task: FetchTask) -> tuple[int, int, str]:
-        """The part's rows, how many are rejected, and the traceback of an unexpected error or an empty string."""
+    async def begin_round(self) -> None:
+        """Prepare the worker to try again what was put off."""
+        self._worker.begin_round()
+
+    async def work(self, task: FetchTask, round_: Round) -> PartResult:
+        """The result of a part; an unexpected error is its `failure`."""
         try:
-            return *await self._worker.work(task), ""
+            return await self._worker.work(task, round_)
         except Exception as error:  # noqa: BLE001 (an error of ours or of the disk: the driver gets it and ends the run)
-            return 0, 0, "".join(traceback.format_exception(_first(error)))
+            return PartResult(0, 0, 0, "".join(traceback.format_exception(_first(error))))
 
     async def stats(self) -> FetchStats:
         """What was fetched so far, with the slowest hosts."""

@@ -5,17 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from facerefs.pipeline.fetch.actors import fetch_parts
+from facerefs.pipeline.fetch.actors import FetchDisplay, fetch_parts
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
 from facerefs.pipeline.inputs.fetch import FetchInput
-from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.journal import PartJournals
 from facerefs.pipeline.storage.lock import wait_for_workers
+from facerefs.pipeline.text import plural
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.web.stats import FetchStats
@@ -25,7 +26,12 @@ _SLOW_HOSTS_SHOWN = 3
 
 
 def run_fetch(
-    stage: Fetch, storage: Storage, workers: RayWorkers, console: Console, retry: Retry | None = None
+    stage: Fetch,
+    storage: Storage,
+    workers: RayWorkers,
+    console: Console,
+    retry: Retry | None = None,
+    watch: BuildWatch | None = None,
 ) -> None:
     """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
     inputs = FetchInput(storage)
@@ -36,13 +42,19 @@ def run_fetch(
         return  # no photo of the source is on the web
     wait_for_workers(storage.local_path(blob_folder("downloads")))
     tasks = list(_tasks(stage, inputs, names, old_parts, retry))
-    with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks)) as progress:
+    with StageProgress(console, "fetch", len(tasks), len(names) - len(tasks), watch=watch) as progress:
         if tasks:
+            progress.rows_to_do = sum(task.rows for task in tasks)
             worker = FetchWorker(stage, inputs, storage, retry)
-            for rows, rejected in fetch_parts(
-                worker, tasks, workers, lambda stats: progress.set_details(_lines(stats, progress.seconds))
-            ):
-                progress.part_done(rows, rejected)
+            display = FetchDisplay(
+                watch=lambda stats: progress.set_details(_lines(stats, progress.seconds), stats.ended),
+                tries_again=lambda count: progress.say(_tries_again(count, stage)),
+            )
+            for result in fetch_parts(worker, tasks, workers, display):
+                if result.rows:
+                    progress.part_done(result.rows, result.rejected)
+                else:
+                    progress.rows_listed(0, result.rejected)
     for name in old_parts:
         storage.remove_part("downloads", name)
     journals.remove_all()
@@ -65,6 +77,13 @@ def _tasks(
             continue
         holders = {holder[url] for url in rows.column("url").to_pylist() if url in holder}
         yield FetchTask(name, fingerprint, len(rows), tuple(sorted(holders)))
+
+
+def _tries_again(count: int, stage: Fetch) -> str:
+    return (
+        f"{plural(count, 'URL')} failed for reasons that may heal: tried again now. A host that does not answer is "
+        f"waited for, {stage.host_patience_s:g} s at most"
+    )
 
 
 def _urls(storage: Storage, name: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from facerefs.pipeline.fetch.retry import Retry
+from facerefs.pipeline.fetch.retry import Retry, Round
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.folder import Storage
@@ -37,6 +37,16 @@ class FetchTask:
     old_parts: tuple[str, ...]  # parts of an older list that hold some of its URLs
 
 
+@dataclass(frozen=True)
+class PartResult:
+    """What became of a part: its rows, the rejected ones, and those of them that are put off to be tried again."""
+
+    rows: int
+    rejected: int
+    put_off: int
+    failure: str = ""  # the traceback of an unexpected error
+
+
 @dataclass
 class FetchWorker:
     """Fetches the URLs of several parts at the same time, and commits each part when its last URL has ended."""
@@ -59,17 +69,26 @@ class FetchWorker:
         """What was fetched so far."""
         return self._fetcher.stats
 
-    async def work(self, task: FetchTask) -> tuple[int, int]:
-        """Fetch one part and commit it; returns its number of rows and how many of them are rejected."""
+    def begin_round(self) -> None:
+        """Prepare to try again what was put off."""
+        self._fetcher.begin_last_chance()
+
+    async def work(self, task: FetchTask, round_: Round) -> PartResult:
+        """Fetch one part and commit it, unless some of its URLs are put off: their turn comes in another round."""
         self._unfinished += task.rows
-        part = await asyncio.to_thread(self._open_part, task)
+        part = await asyncio.to_thread(self._open_part, task, round_)
         missing = part.missing()
         self._ended(task.rows - sum(map(len, missing)))
         async with asyncio.TaskGroup() as group:
             for rows in missing:
                 group.create_task(self._fetch(rows, part))
+        result = part.result()
+        if result.put_off and round_ is not Round.LAST:
+            part.close()
+            return result
         async with self._committing:
-            return await asyncio.to_thread(part.commit)
+            await asyncio.to_thread(part.commit)
+        return replace(result, put_off=0)
 
     async def _fetch(self, rows: list[Row], part: "UnfinishedPart") -> None:
         """Fetch a URL for all rows that have it."""
@@ -97,9 +116,10 @@ class FetchWorker:
         if self._unfinished < MAX_OPEN_ROWS:
             self._room.set()
 
-    def _open_part(self, task: FetchTask) -> "UnfinishedPart":
+    def _open_part(self, task: FetchTask, round_: Round) -> "UnfinishedPart":
         part = UnfinishedPart(task, self.inputs.read(task.name).to_pylist(), self.storage)
-        part.resume(self.stage, self.retry)
+        retries = {Round.FIRST: self.retry, Round.AGAIN: Retry.TRANSIENT, Round.LAST: None}
+        part.resume(self.stage, retries[round_])
         if self.retry is not Retry.ALL:
             for rows in part.missing():
                 for row in rows:
@@ -135,6 +155,7 @@ class UnfinishedPart:
         self._journals = PartJournals(storage.local_path(blob_folder("downloads")))
         self._journal = self._journals.journal(task.name)
         self._done: dict[str, JournalEntry] = {}
+        self._put_off: dict[str, dict[str, Any]] = {}  # results that another attempt may heal
         former = storage.part("downloads", task.name)
         self.has_same_fingerprint = former is not None and former.fingerprint == task.fingerprint
         own = storage.rows_in("downloads", task.name, "url", {row["url"] for row in rows})
@@ -165,6 +186,9 @@ class UnfinishedPart:
                 is_valid = same_fingerprint and not healed
             if is_valid:
                 self._done[row["key"]] = entry
+                self._put_off.pop(row["key"], None)
+            elif same_fingerprint:
+                self._put_off[row["key"]] = entry.record
 
     def missing(self) -> list[list[Row]]:
         """Rows without a result, grouped by URL and expected hash, so that each group is fetched once."""
@@ -186,6 +210,8 @@ class UnfinishedPart:
             self.reuse(download.key, {**previous, **record, **same, **fresh})
         elif previous is not None and download.reject is not None and download.reject.transient:
             self.reuse(download.key, previous)
+        elif download.reject is Reject.HOST_DOWN and download.key in self._put_off:
+            self._append(self._put_off[download.key], b"")  # why it failed itself says more
         else:
             self._append(record, download.body or b"")
 
@@ -201,8 +227,19 @@ class UnfinishedPart:
             record, data = record | why, b""
         self._append(record, data)
 
-    def commit(self) -> tuple[int, int]:
-        """Write the part, then remove its journal; returns the number of rows and how many are rejected."""
+    def result(self) -> PartResult:
+        """How many rows there are, are rejected, and are rejected for a reason that may heal."""
+        rejects = [
+            entry.record["reject"] for entry in self._done.values() if entry.record["reject"] is not None
+        ]
+        return PartResult(len(self._done), len(rejects), sum(Reject(reason).transient for reason in rejects))
+
+    def close(self) -> None:
+        """Leave the part unfinished: its journal stays."""
+        self._journal.close()
+
+    def commit(self) -> None:
+        """Write the part, then remove its journal."""
         done = [self._done[key] for key in self._wanted]
         # Each photo has its own SHA-256 in its row: one of the whole tar would only cost time.
         writing = self._storage.writing("downloads", self._task.name, self._task.fingerprint, digest=False)
@@ -213,7 +250,6 @@ class UnfinishedPart:
                     row["photo"] = part.put("photo", read(entry))
             part.add(pa.Table.from_pylist(rows, DOWNLOADS))
         self._journal.remove()
-        return len(rows), sum(row["reject"] is not None for row in rows)
 
     def _append(self, record: dict[str, Any], data: bytes) -> None:
         record["question"] = self._task.fingerprint

@@ -18,7 +18,8 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
-from facerefs.stages.shard import Shard, split_of
+from facerefs.stages.shard import Shard
+from facerefs.stages.splits import splits_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class ShardInput:
         pairs = pairs.filter(pc.is_null(pairs.column("reject"))).sort_by(
             [("target", "ascending"), ("rank", "ascending")]
         )
-        splits = {name: self._split(name) for name in pairs.column("identity").unique().to_pylist()}
+        people = pairs.column("identity").unique().to_pylist()
+        splits = splits_of(people, self.shard.seed, self.shard.val_share, self.shard.test_share)
         split = [splits[name] for name in pairs.column("identity").to_pylist()]
         pairs = pairs.append_column("split", pa.array(split, pa.string()))
         shard = pa.array(self._shard_names(pairs), pa.string())
@@ -94,9 +96,6 @@ class ShardInput:
         per_byte = self.shard.expected_bytes(1) - whole
         expected: NDArray[np.float64] = per_byte * (reference + first * target) + first * whole
         return expected
-
-    def _split(self, identity: str) -> str:
-        return split_of(identity, self.shard.seed, self.shard.val_share, self.shard.test_share)
 
     def _faces(self, pairs: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
         """The faces of these pairs by id, with crop, label and the origin of their photos."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from facerefs.pipeline.runner.progress import StageProgress
+from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import PartTask, RayWorkers
 from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
@@ -40,6 +40,7 @@ class Runner:
     storage: Storage
     console: Console
     workers: RayWorkers
+    watch: BuildWatch | None = None
 
     def run_parts(
         self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
@@ -65,7 +66,7 @@ class Runner:
         if tasks:
             # Missing weights are reported here, before workers start. (A protocol cannot say "dataclass".)
             replace(stage).setup()  # type: ignore[type-var]
-        with StageProgress(self.console, _name(stage), len(tasks), len(names) - len(tasks)) as progress:
+        with self._progress(stage, len(tasks), len(names) - len(tasks)) as progress:
             if tasks:
                 for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
                     progress.part_done(rows, rejected)
@@ -80,9 +81,9 @@ class Runner:
         before = self.storage.part(stage.writes, WHOLE_PART)
         fingerprint = self._whole_fingerprint(stage, only)
         if before is not None and before.fingerprint == fingerprint:
-            with StageProgress(self.console, _name(stage), 0, 1):
+            with self._progress(stage, 0, 1):
                 return
-        with StageProgress(self.console, _name(stage), 1, 0) as progress:
+        with self._progress(stage, 1, 0) as progress:
             rows = stage.process({name: self._rows(stage, name, only) for name in stage.reads})
             with self.storage.writing(stage.writes, WHOLE_PART, fingerprint) as part:
                 part.add(rows)
@@ -90,6 +91,9 @@ class Runner:
         after = self.storage.part(stage.writes, WHOLE_PART)
         if before is not None and after is not None:
             self.console.print(f"{'':<11} {_changes(before, after)}", highlight=False)
+
+    def _progress(self, stage: PartStage | WholeStage, parts: int, parts_kept: int) -> StageProgress:
+        return StageProgress(self.console, _name(stage), parts, parts_kept, watch=self.watch)
 
     def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[PartTask]:
         for name in names:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.runner.cluster import check_cluster
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,10 @@ class RayWorkers:
             raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
 
     def start(self) -> None:
-        """Start Ray on this machine, or join the cluster; does nothing if that has been done."""
+        """Start Ray on this machine, or join the cluster; does nothing if that has been done.
+
+        Raises UserError if no cluster answers at the address.
+        """
         import ray
 
         if ray.is_initialized():
@@ -99,11 +103,8 @@ class RayWorkers:
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "0" if self.verbose else "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         level = logging.INFO if self.verbose else logging.ERROR
-        if self.address:
-            packages = {"py_modules": [_our_package()]}
-            ray.init(
-                address=self.address, runtime_env=packages, log_to_driver=self.verbose, logging_level=level
-            )
+        if self.address not in (None, "local"):
+            self._join(self.address, level)
             return
         # One CPU more than actors: an operator beside a pool that takes all CPUs would wait for ever
         # (Ray issue 44687).
@@ -114,6 +115,18 @@ class RayWorkers:
             log_to_driver=self.verbose,
             logging_level=level,
         )
+
+    def _join(self, address: str, level: int) -> None:
+        import ray
+
+        check_cluster(address)
+        packages = {"py_modules": [_our_package()]}
+        try:
+            ray.init(address=address, runtime_env=packages, log_to_driver=self.verbose, logging_level=level)
+        except (OSError, RuntimeError, ValueError, SystemExit) as error:  # Ray ends the process for some
+            raise UserError(
+                f"cannot join the Ray cluster at --address {address}: {last_line(str(error))}"
+            ) from None
 
 
 class PartActor:

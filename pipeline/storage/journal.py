@@ -74,11 +74,15 @@ class Journal:
         with self.path.open("rb") as file:
             yield lambda entry: os.pread(file.fileno(), entry.length, entry.offset)
 
-    def remove(self) -> None:
-        """Remove the journal, if there is one."""
+    def close(self) -> None:
+        """Close the file; the next entry opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def remove(self) -> None:
+        """Remove the journal, if there is one."""
+        self.close()
         self.path.unlink(missing_ok=True)
 
 

@@ -96,6 +96,7 @@ def check_options(options: TrainOptions, run: Path) -> tuple[Job, list[str]]:
         options.settings,
         over={"loop": {"steps": options.steps}} if options.steps is not None else {},
         under=base,
+        record=("settings", "model"),
     )
     places = tuple(map(shards_of, options.data)) or tuple(stored.get("data", ()))
     if not places:

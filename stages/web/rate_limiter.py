@@ -11,6 +11,9 @@ Three rules make the limits hold, however many workers there are:
 Hence never more than `host_connections` requests of a host run, and within any W seconds at most
 `rate * (W + SLACK_S) + 2` of them start: a token bucket that holds two (plus what starts in `SLACK_S`). How much
 longer one message takes than another on its way to a worker comes on top.
+
+After a pause that a failure caused, a host gets one request as a trial. Only if it ends without another pause does
+the host get as many as before.
 """
 
 import asyncio
@@ -81,6 +84,9 @@ class _HostState:
     queue: deque[_GrantRequest]
     slots_in_use: int = 0
     last_grant_id: int = 0
+    trial_after_id: int | None = (
+        None  # one request at a time, until a grant after this one ends without a pause
+    )
     timer: asyncio.TimerHandle | None = None
 
 
@@ -140,16 +146,20 @@ class HostRateLimiter:
         host.slots_in_use -= issued.grant.slots
         if host.last_grant_id == grant_id:
             host.free_at_s -= unused * issued.grant.spacing_s
+        was_used = unused < issued.grant.requests
+        if host.trial_after_id is not None and grant_id > host.trial_after_id and was_used:
+            host.trial_after_id = None
         self._serve(host)
 
     async def pause(self, host: str, seconds: float) -> None:
-        """Grant no request to the host for this long (Retry-After)."""
+        """Grant no request to the host for this long (Retry-After), and then one as a trial."""
         until = self._clock() + seconds
         known = self._hosts.get(host)
         if known is None:
             self._remember_idle(host, max(until, self._idle_hosts.get(host, 0.0)))
         else:
             known.free_at_s, known.last_grant_id = max(until, known.free_at_s), 0
+            known.trial_after_id = self._last_id
 
     def _serve(self, host: _HostState) -> None:
         """Grant what is free to the first in the queue, and set a timer for the rest."""
@@ -162,11 +172,8 @@ class HostRateLimiter:
                 host.queue.popleft()
                 continue
             now = self._clock()
-            wait_s = (
-                GRANT_EXPIRES_S
-                if host.slots_in_use >= self._connections
-                else host.free_at_s - LOOKAHEAD_S - now
-            )
+            slots = self._connections if host.trial_after_id is None else 1
+            wait_s = GRANT_EXPIRES_S if host.slots_in_use >= slots else host.free_at_s - LOOKAHEAD_S - now
             if wait_s > 0:
                 host.timer = asyncio.get_running_loop().call_later(wait_s, self._serve, host)
                 return
@@ -190,7 +197,7 @@ class HostRateLimiter:
 
     def _size(self, host: _HostState, request: _GrantRequest) -> tuple[int, int]:
         """Slots and requests of a grant: few if others wait, else enough that the worker seldom needs a new one."""
-        if request.min_spacing_s:
+        if request.min_spacing_s or host.trial_after_id is not None:
             return 1, 1
         free = self._connections - host.slots_in_use
         if self._rate_per_s is None:

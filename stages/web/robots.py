@@ -58,13 +58,18 @@ class RobotsRules:
 
     agent: our product token. Redirects are followed up to five times. A file that does not exist (4xx) or has no
     rules allows all; one that cannot be fetched (429, 5xx, no answer, too many redirects) or whose rules would take
-    too long to match allows nothing, and is fetched again a minute later.
+    too long to match allows nothing, and is fetched again `retry_s` seconds later.
     """
 
     def __init__(
-        self, get: Get, agent: str = "facerefs", clock: Callable[[], float] = time.monotonic
+        self,
+        get: Get,
+        agent: str = "facerefs",
+        clock: Callable[[], float] = time.monotonic,
+        retry_s: float = MINUTE_S,
     ) -> None:
         self._agent = agent.lower()
+        self._retry_s = retry_s
         self._files = SiteFiles(get, "/robots.txt", self._read, clock)
 
     async def decision(self, url: URL) -> RobotsDecision:
@@ -80,7 +85,7 @@ class RobotsRules:
         if status is not None and 400 <= status < 500 and status not in _TRANSIENT:
             return _RobotsFile(None, "none", 0.0, answer.detail)
         if status not in (200, 204):
-            return _RobotsFile(None, "unknown", 0.0, answer.detail, ttl_s=MINUTE_S, cause=answer.cause)
+            return _RobotsFile(None, "unknown", 0.0, answer.detail, ttl_s=self._retry_s, cause=answer.cause)
         lines = _sieve(_text(answer.body), self._agent)
         rules = [line for line in lines if not line.startswith("User-agent: ")]
         if not rules:

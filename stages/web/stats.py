@@ -4,6 +4,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from facerefs.schemas.reject import Reject
+
 _HOSTS = 10_000
 
 
@@ -29,6 +31,11 @@ class FetchStats:
     reasons: Counter[str] = field(default_factory=Counter)
     hosts: OrderedDict[str, HostStats] = field(default_factory=OrderedDict)
 
+    @property
+    def ended(self) -> int:
+        """The number of URLs that have ended."""
+        return self.photos + self.reasons.total()
+
     def record_result(self, reject: str | None, size: int) -> None:
         """Count a URL that has ended: a photo of `size` bytes, or a reject reason."""
         if reject is None:
@@ -36,6 +43,11 @@ class FetchStats:
             self.bytes += size
         else:
             self.reasons[str(reject)] += 1
+
+    def forget_transient(self) -> None:
+        """Drop the counts of reasons that may heal: those URLs are tried again, and counted again."""
+        for reason in [reason for reason in self.reasons if Reject(reason).transient]:
+            del self.reasons[reason]
 
     def record_request(self, host: str, seconds: float) -> None:
         """Count a request that has ended, with an answer or without."""

@@ -18,9 +18,9 @@ def folder_rows(folder: Path) -> pa.Table:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
+    """Every file below a folder but the log of a build, which holds times; by its relative path."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "log.jsonl"
     }

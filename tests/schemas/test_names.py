@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facerefs.schemas.names import name_key, path_key, without_margins
 from facerefs.stages.degrade.recipes import derive_seed
-from facerefs.stages.shard import split_of
+from facerefs.stages.splits import splits_of
 
 JOSE_NFC, JOSE_NFD = "Jos\u00e9", "Jose\u0301"
 
@@ -55,14 +55,16 @@ def test_the_key_of_any_name_is_stable_and_the_same_for_every_composition(name: 
 def test_a_name_in_ascii_stays_as_it_is_and_in_its_split(name: str) -> None:
     assert name_key(name) == name
     draw = derive_seed(3, f"split {name}", 0) / 2**64
-    assert split_of(name, 3, 0, 0.5) == ("test" if draw < 0.5 else "train")
+    assert splits_of([name], 3, 0, 0.5)[name] == ("test" if draw < 0.5 else "train")
 
 
 def test_all_spellings_of_a_name_are_in_one_split() -> None:
     for number in range(50):
         name = f"{JOSE_NFC} {number}"
         others = (unicodedata.normalize("NFD", name), name.replace(" ", "\u00a0"), f" {name}")
-        assert {split_of(other, 0, 0.3, 0.3) for other in others} == {split_of(name, 0, 0.3, 0.3)}
+        assert {splits_of([other], 0, 0.3, 0.3)[other] for other in others} == {
+            splits_of([name], 0, 0.3, 0.3)[name]
+        }
 
 
 def test_paths_are_equal_as_macos_and_others_write_them() -> None:

@@ -55,7 +55,7 @@ def test_a_line_of_the_report_overturns_a_decision_and_taking_it_away_brings_it_
     assert samples
     assert face not in {one for sample in samples for one in (sample["target"], *sample["references"])}
     report = (out / "report.html").read_text()
-    assert "Decided by a person" in report
+    assert "Your decisions" in report
     assert lines[0] in report
 
     for stage in ("crawl", "dedupe", "analyse", "compare"):

@@ -1,13 +1,17 @@
 """The command line as a user meets it: real processes, one sentence for a mistake, and status 2."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from tests.pipeline.small_set import make_set
 
 COMMAND = [sys.executable, "-c", "from facerefs.pipeline.cli import main; main()"]
 
@@ -142,7 +146,7 @@ def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, phot
     assert "changed: shard.seed: 0 -> 3" in updated.stdout
     status = facerefs("status", out)
     assert "no face was found" in status.stdout
-    assert '"reject": "no_face"' in facerefs("inspect", out, "ann/a.png").stdout
+    assert '"reject": "no_face"' in facerefs("inspect", out, "ann/a.png", "--json").stdout
     refused(facerefs("inspect", out, "nothing-of-this-name"), "neither a table")
 
 
@@ -153,3 +157,48 @@ def test_doctor_gives_commands_that_can_be_copied_whole() -> None:
     assert "weights found" in lines["detector dlib"]
     assert "pip install 'facerefs[gpu]'" in lines["faiss-gpu"] or "ok" in lines["faiss-gpu"]
     assert "…" not in result.stdout
+
+
+def test_the_version() -> None:
+    result = facerefs("--version")
+    assert (result.returncode, result.stdout) == (0, f"facerefs {version('facerefs')}\n")
+
+
+def test_a_build_without_a_source(tmp_path: Path) -> None:
+    refused(facerefs("build", "--out", tmp_path / "out"), "SOURCE is missing")
+    (tmp_path / "build.yaml").write_text(f"source: {tmp_path / 'moved'}\nlabels_file: null\nconfig: {{}}\n")
+    again = facerefs("build", "--config", tmp_path / "build.yaml", "--out", tmp_path / "out")
+    refused(again, str(tmp_path / "moved"))  # so it was read
+
+
+def test_status_for_programs(tmp_path: Path) -> None:
+    make_set(tmp_path)
+    (tmp_path / "build.yaml").write_text("{}")
+    result = facerefs("status", tmp_path, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["tables"]["faces"] | {"bytes": 0} == {"parts": 1, "rows": 16, "bytes": 0}
+    assert found["result"]["samples"] == 16
+    assert sum(found["result"]["split_people"].values()) == 8
+    assert [step["stage"] for step in found["funnel"]][-1] == "shard"
+    assert found["is_complete"] is True
+
+
+def test_verify_for_programs(tmp_path: Path) -> None:
+    samples = make_set(tmp_path)
+    sound = facerefs("verify", samples, "--json")
+    assert sound.returncode == 0, sound.stderr
+    assert json.loads(sound.stdout) | {"bytes": 0, "shards": 0} == {
+        "is_sound": True,
+        "shards": 0,
+        "samples": 16,
+        "bytes": 0,
+        "faults": [],
+        "shots_in_two_splits": None,
+    }
+    (samples / "photos.csv").unlink()
+    faulty = facerefs("verify", samples, "--json")
+    assert faulty.returncode == 1
+    found = json.loads(faulty.stdout)
+    assert not found["is_sound"]
+    assert found["faults"][0]["file"] == "photos.csv"

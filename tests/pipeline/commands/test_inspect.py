@@ -71,9 +71,9 @@ def shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Function: the rows that `inspect` prints, as (table, row)."""
 
     def rows(what: str, limit: int = 100, rejected: bool = False) -> Shown:
-        print_rows(folder, what, limit, rejected)
-        lines = [line.partition(" ") for line in capsys.readouterr().out.splitlines()]
-        return [(table, json.loads(row)) for table, _, row in lines]
+        print_rows(folder, what, limit, rejected, as_json=True)
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return [(row.pop("table"), row) for row in found]
 
     return rows
 
@@ -87,7 +87,7 @@ def numbers(found: Shown) -> dict[str, list[int]]:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "embedding"}
+    return {name: value for name, value in row.items() if name != "embedding" and value is not None}
 
 
 OF_ANN_1 = {
@@ -160,8 +160,8 @@ def test_an_odd_name_and_no_markup(shown: Any, what: str) -> None:
 def test_only_rejected(shown: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert numbers(shown(BOB_2, rejected=True)) == {"pairs": [3]}
     assert numbers(shown("images", rejected=True)) == {"images": [5]}
-    print_rows(folder, ANN_2, 100, True)
-    print_rows(folder, "sources", 100, True)
+    print_rows(folder, ANN_2, 100, rejected=True, as_json=False)
+    print_rows(folder, "sources", 100, rejected=True, as_json=False)
     assert capsys.readouterr().out.splitlines() == [
         f"no rejected rows of {ANN_2}",
         "no rejected rows in sources",
@@ -173,21 +173,46 @@ def test_a_table(shown: Any) -> None:
         assert numbers(shown(table)) == {table: list(range(len(rows)))}
 
 
-def test_long_vectors_are_counted_not_printed(shown: Any) -> None:
-    assert {row["embedding"] for _, row in shown("faces")} == {"[128 values]"}
+def test_programs_get_whole_values_and_people_a_count(
+    shown: Any, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert all(row["embedding"] == [0.5] * 128 for _, row in shown("faces"))
+    print_rows(folder, "faces", 1, rejected=False, as_json=False)
+    text = capsys.readouterr().out
+    assert "faces: 1 of 4 rows" in text
+    assert "[128 values]" in text
+    assert "0.5" not in text
+
+
+def test_one_row_of_each_table_comes_before_more_of_one(shown: Any) -> None:
+    assert numbers(shown(ANN_1, limit=1)) == {table: rows[:1] for table, rows in OF_ANN_1.items()}
+    assert numbers(shown("ann", limit=13)) == {
+        **{table: [0] for table in TABLES},
+        "sources": [0, 1],
+        "images": [0, 1],
+    }
 
 
 def test_the_limit_says_that_there_is_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_rows(folder, ANN_1, 13, False)
+    print_rows(folder, ANN_1, 13, rejected=False, as_json=False)
     assert "more rows" not in capsys.readouterr().out
-    print_rows(folder, ANN_1, 9, False)
-    lines = capsys.readouterr().out.splitlines()
-    assert (len(lines), lines[-1]) == (10, "... more rows: raise --limit 9")
+    print_rows(folder, ANN_1, 9, rejected=False, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "... 2 more rows: raise --limit 9"
+
+
+def test_people_see_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(folder, "identities", 10, rejected=False, as_json=False)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["identities:", "4", "rows"]
+    assert lines[1] == ["face", "identity"]
+    assert lines[2] == [FACES[ANN_1], "ann"]
+    print_rows(folder, BROKEN, 10, rejected=False, as_json=False)
+    assert "reject_detail  [red]0 bytes[/red]" in capsys.readouterr().out
 
 
 def test_what_is_not_there(folder: Path) -> None:
     with pytest.raises(UserError, match="'nobody' is neither a table"):
-        print_rows(folder, "nobody", 10, False)
+        print_rows(folder, "nobody", 10, rejected=False, as_json=False)
 
 
 def test_a_name_or_key_is_found_in_any_spelling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,5 +231,5 @@ def test_a_name_or_key_is_found_in_any_spelling(tmp_path: Path, capsys: pytest.C
                 )
             )
     for what, table in (("Jos\u00e9 B", "identities"), ("Jos\u00e9  B/1.jpg", "sources")):
-        print_rows(tmp_path, what, 10, rejected=False)
-        assert capsys.readouterr().out.startswith(f"{table} ")
+        print_rows(tmp_path, what, 10, rejected=False, as_json=True)
+        assert json.loads(capsys.readouterr().out.splitlines()[0])["table"] == table

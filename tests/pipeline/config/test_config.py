@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facerefs.pipeline.build.build import BuildPlan
 from facerefs.pipeline.config.config import Config, read_config, to_tree
 from facerefs.pipeline.config.read_settings import differences, read_settings
 from facerefs.pipeline.config.renamed_settings import RENAMED
@@ -132,3 +133,39 @@ def test_every_new_name_of_a_setting_is_one() -> None:
         for name in new.split("."):
             assert name in group, f"{old} is said to be {new} now"
             group = group[name]
+
+
+def test_the_file_that_a_build_writes_is_a_configuration(tmp_path: Path) -> None:
+    config = read_config(None, ["analyse.crop_size=1024", "cluster.labels=ignore"])
+    plan = BuildPlan("/photos", "/names.txt", config)
+    (tmp_path / "build.yaml").write_text(yaml.safe_dump(plan.tree(), sort_keys=False))
+    assert read_config(tmp_path / "build.yaml") == config
+    again = read_config(tmp_path / "build.yaml", ["analyse.crop_size=512"])
+    assert again.analyse.crop_size == 512
+    assert again.cluster.labels == "ignore"
+
+
+def test_the_file_of_an_older_build_has_its_settings_under_their_old_names(tmp_path: Path) -> None:
+    old = {"source": "/photos", "config": {"select": {"copy_distance": 3}}}
+    (tmp_path / "build.yaml").write_text(yaml.safe_dump(old))
+    assert read_config(tmp_path / "build.yaml").copies.rule.hash_bits == 3
+
+
+def test_a_mistake_in_such_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "build.yaml").write_text("source: /photos\nconfig:\n  analyse:\n    crop_sice: 3\n")
+    with pytest.raises(UserError, match=r"no setting `analyse\.crop_sice`; did you mean"):
+        read_config(tmp_path / "build.yaml")
+    (tmp_path / "build.yaml").write_text("source: /photos\nconfig: 3\n")
+    with pytest.raises(UserError, match="there is no setting `source`"):
+        read_config(tmp_path / "build.yaml")
+
+
+def test_the_file_of_a_training_run_is_a_configuration_too(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("model: toy\npreset: tiny\ndata: [x]\nsettings:\n  copies: 3\n")
+
+    @dataclass(frozen=True)
+    class Toy:
+        copies: int = 1
+
+    found = read_settings(Toy, "copies=1", tmp_path / "settings.yaml", record=("settings", "model"))
+    assert found == Toy(3)

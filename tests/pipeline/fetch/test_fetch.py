@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ QUICK = Fetch(
     host_rate_per_s=None,
     host_connections=16,
     backoff_s=0.01,
+    host_patience_s=0.5,
     connect_timeout_s=2,
     idle_timeout_s=2,
     total_timeout_s=4,
@@ -184,7 +188,7 @@ def test_a_busy_host_without_retry_after_is_given_pauses(tmp_path: Path, server:
     server.statuses = dict.fromkeys(server.photos, 429)
     urls = [server.url(path) for path in server.photos]
     fetch(tmp_path / "out", urls, replace(QUICK, host_connections=2, backoff_s=0.1, host_failures=5))
-    assert server.photo_requests <= 5 + 2
+    assert server.photo_requests <= 5 + 2 + 5  # the last: some more when nothing else is left to do
     assert server.times[-1] - server.times[0] > 0.2
 
 
@@ -285,6 +289,86 @@ def test_a_dead_host_does_not_hold_up_the_others(tmp_path: Path, server: PhotoSe
     found = rows(tmp_path / "out")
     assert {found[url]["reject"] for url in dead} <= {Reject.CONNECT_FAILED, Reject.HOST_DOWN}
     assert {found[url]["reject"] for url in good} == {None}
+
+
+def _one_in_twenty() -> Callable[[int], int | None]:
+    rng = random.Random(7)
+    return lambda nth: 503 if rng.random() < 0.05 else None
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        _one_in_twenty(),
+        lambda nth: 503 if nth <= 12 else None,  # robots.txt first of all
+        lambda nth: 500 if 20 <= nth < 50 else None,
+        lambda nth: 429 if nth % 3 == 0 else None,
+    ],
+    ids=["503 to 5 %", "503 to the first 12", "a burst of 500", "429 to every third"],
+)
+def test_no_photo_is_lost_to_a_host_that_is_busy_at_times(
+    tmp_path: Path, server: PhotoServer, failing: Callable[[int], int | None]
+) -> None:
+    server.failing = failing
+    urls = [server.url(path) for path in server.photos]
+    fetch(tmp_path / "out", urls, replace(QUICK, host_patience_s=5.0))
+    assert len(photos(tmp_path / "out")) == PHOTOS
+    assert server.photo_requests < 2 * PHOTOS
+
+
+def test_a_host_that_is_down_for_a_while_is_waited_for_at_the_end(
+    tmp_path: Path, server: PhotoServer
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.9", 0))
+        port = free.getsockname()[1]
+    away = [f"http://127.0.0.1:{port}/{i:03d}.jpg" for i in range(PHOTOS)]
+
+    def come_back() -> None:
+        while not list((tmp_path / "out" / "downloads").glob("*.journal")) and not done.wait(0.05):
+            """Nothing has failed yet."""
+        done.wait(2.0)
+        with photo_server(port=port) as back:
+            back.photos = server.photos
+            done.wait(60)
+
+    done = threading.Event()
+    host = threading.Thread(target=come_back)
+    host.start()
+    try:
+        output = fetch(tmp_path / "out", away, replace(QUICK, host_patience_s=20.0, host_connections=2))
+    finally:
+        done.set()
+        host.join()
+    assert len(photos(tmp_path / "out")) == PHOTOS
+    assert "tried again now" in output
+
+
+def test_a_dead_port_of_a_host_costs_its_other_ports_nothing(tmp_path: Path, server: PhotoServer) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        dead = [f"http://127.0.0.1:{silent.getsockname()[1]}/{i}.jpg" for i in range(PHOTOS)]
+        good = [server.url(path) for path in server.photos]
+        mixed = [url for pair in zip(dead, good, strict=True) for url in pair]
+        fetch(tmp_path / "out", mixed, replace(QUICK, host_connections=2))
+    found = rows(tmp_path / "out")
+    assert {found[url]["reject"] for url in good} == {None}
+    assert {found[url]["reject"] for url in dead} <= {Reject.CONNECT_FAILED, Reject.HOST_DOWN}
+
+
+def test_a_host_that_fails_everything_is_given_up_and_fetched_by_the_next_retry(
+    tmp_path: Path, server: PhotoServer
+) -> None:
+    server.failing = lambda nth: 503
+    urls, started = [server.url(path) for path in server.photos], time.monotonic()
+    fetch(tmp_path / "out", urls, replace(QUICK, host_patience_s=1.0, host_connections=2))
+    assert time.monotonic() - started < 20
+    assert server.requests.total() < 40
+    assert not photos(tmp_path / "out")
+    assert all(Reject(row["reject"]).transient for row in rows(tmp_path / "out").values())
+    server.failing = lambda nth: None
+    fetch(tmp_path / "out", urls, retry=Retry.TRANSIENT)
+    assert len(photos(tmp_path / "out")) == PHOTOS
 
 
 def test_a_killed_crawl_fetches_nothing_twice(tmp_path: Path, server: PhotoServer) -> None:

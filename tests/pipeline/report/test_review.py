@@ -194,7 +194,7 @@ def test_a_copy_in_another_split_ends_the_build(storage: Storage, capsys: pytest
     ):
         leakage_output(storage)
     storage.write_text("build.yaml", "{}")
-    print_status(Path(storage.root))
+    print_status(Path(storage.root), as_json=False)
     assert "1 shot is in two splits (3 pairs of copies" in capsys.readouterr().out
     text = " ".join(Page(html_of(storage)).text.split())
     assert "1 shot in two splits, 1 shot under two names: 3 pairs of copies held against the samples" in text

@@ -1,0 +1,71 @@
+"""The last lines of a build: what was made, what was lost and why, and what to do next."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from facerefs.pipeline.dataset.result import BuildResult
+from facerefs.pipeline.text import count, plural
+from facerefs.stages.shard import Shard
+from facerefs.stages.splits import LEAST_PEOPLE
+
+_REASONS_NAMED = 3
+
+
+def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> Iterator[str]:
+    """The lines, to be printed unwrapped. again: the command that tries temporary failures again."""
+    if empty := empty_splits(result, shard):
+        yield f"splits      {empty}"
+    yield f"result      {result_sentence(result)}"
+    folder = shlex.quote(str(out))
+    if result.transient:
+        lost = sum(loss.photos for loss in result.transient)
+        reasons = ", ".join(f"{count(loss.photos)} {loss.reason}" for loss in result.transient)
+        yield f"next        {plural(lost, 'photo')} may still be had ({reasons}); fetch what has healed:"
+        yield f"            {again}"
+    elif not result.samples:
+        table = next((loss.table for loss in result.losses), "sources")
+        yield f"next        see what was rejected: facerefs inspect {folder} {table} --rejected"
+    else:
+        yield (
+            f"next        facerefs verify {folder}; "
+            f"then train: facerefs train refine --data {folder} --run {shlex.quote(str(out / 'runs' / 'refine'))}"
+        )
+
+
+def result_sentence(result: BuildResult) -> str:
+    """N samples of M people from K photos; how many were lost, and the main reasons."""
+    made = (
+        f"{plural(result.samples, 'sample')} of {plural(result.people, 'person', 'people')} "
+        f"from {plural(result.photos, 'photo')}"
+    )
+    lost = result.photos - result.photos_used
+    if not lost:
+        return f"{made}; every photo is in a sample"
+    reasons = Counter[str]()
+    for loss in result.losses:
+        reasons[f"{loss.reason} ({loss.reason.sentence})"] += loss.photos
+    named = [f"{count(photos)} {reason}" for reason, photos in reasons.most_common(_REASONS_NAMED)]
+    others = lost - sum(photos for _, photos in reasons.most_common(_REASONS_NAMED))
+    named += [f"{count(others)} for other reasons"] if others > 0 else []
+    return f"{made}; {plural(lost, 'photo')} lost: {', '.join(named)}"
+
+
+def empty_splits(result: BuildResult, shard: Shard) -> str:
+    """A sentence if nobody is in a split of which a share was asked for; else an empty string."""
+    shares = {"val": shard.val_share, "test": shard.test_share}
+    empty = [split for split, share in shares.items() if share > 0 and not result.split_people[split]]
+    if not empty or not result.people:
+        return ""
+    held = plural(result.people, "person", "people")
+    if all(shares[split] * result.people >= LEAST_PEOPLE for split in empty):
+        return f"nobody is in {' and '.join(empty)}: the set has only {held}"
+    share = math.ceil(100 / result.people) / 100
+    asked = " and ".join(f"{split}_share={shares[split]:g}" for split in empty)
+    wanted = " ".join(f"--set shard.{split}_share={share:g}" for split in empty)
+    return (
+        f"nobody is in {' and '.join(empty)}: {asked} of {held} is less than half a person; "
+        f"to put somebody there: {wanted} --update"
+    )
