@@ -20,6 +20,7 @@ from facerefs.pipeline.dataset.result import build_result
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.report.report import REPORT_FILE, write_report
+from facerefs.pipeline.runner.cluster import check_cluster
 from facerefs.pipeline.runner.eta import BuildEta
 from facerefs.pipeline.runner.event_log import LOG_FILE, EventLog
 from facerefs.pipeline.runner.progress import BuildWatch
@@ -72,6 +73,8 @@ def build_command(options: BuildOptions, console: Console) -> None:
         raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
     retry = _retry(options.retry)
     check_not_foreign(out)
+    if options.address is not None:
+        check_cluster(options.address)  # now, not after hours of listing and fetching
     with locked(out):
         storage = Storage(str(out))
         for change in check_output(plan, storage, options.update):
