@@ -29,9 +29,11 @@ def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> I
         table = next((loss.table for loss in result.losses), "sources")
         yield f"next        see what was rejected: facerefs inspect {folder} {table} --rejected"
     else:
+        # Training refuses to start if there is nobody to validate on.
+        split = "" if result.split_people["val"] else " --set data.validation_split=train"
         yield (
             f"next        facerefs verify {folder}; "
-            f"then train: facerefs train refine --data {folder} --run {shlex.quote(str(out / 'runs' / 'refine'))}"
+            f"then train: facerefs train refine --data {folder} --run {shlex.quote(str(out / 'runs' / 'refine'))}{split}"
         )
 
 

@@ -113,6 +113,10 @@ def test_what_may_heal_is_counted_and_its_command_can_be_copied() -> None:
 def test_what_to_do_next() -> None:
     *_, sound = closing_lines(SOUND, Shard(), Path("set"), "")
     assert "facerefs verify set" in sound
+    assert sound.endswith("facerefs train refine --data set --run set/runs/refine")
+    nobody = replace(SOUND, split_people={"train": 9, "val": 0, "test": 0})
+    *_, unvalidated = closing_lines(nobody, Shard(val_share=0, test_share=0), Path("set"), "")
+    assert unvalidated.endswith("--run set/runs/refine --set data.validation_split=train")
     nothing = replace(SOUND, samples=0, losses=(Loss(Reject.NO_FACE, "faces", 36),))
     *_, empty = closing_lines(nothing, Shard(), Path("set"), "")
     assert "facerefs inspect set faces --rejected" in empty
