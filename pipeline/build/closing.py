@@ -31,10 +31,9 @@ def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> I
     else:
         # Training refuses to start if there is nobody to validate on.
         split = "" if result.split_people["val"] else " --set data.validation_split=train"
-        yield (
-            f"next        facerefs verify {folder}; "
-            f"then train: facerefs train refine --data {folder} --run {shlex.quote(str(out / 'runs' / 'refine'))}{split}"
-        )
+        run = shlex.quote(str(out / "runs" / "refine"))
+        train = f"facerefs train refine --data {folder} --run {run}{split}"
+        yield f"next        facerefs verify {folder}; then train: {train}"
 
 
 def result_sentence(result: BuildResult) -> str:
