@@ -1,11 +1,12 @@
 """The build: the stages in the order in which a photo meets them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
 from rich.console import Console
 
@@ -37,6 +38,8 @@ from facerefs.stages.quality.basicsr import BasicsrMissingError
 from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
+
+_NO_LABELS = {"sources": pc.scalar(False)}  # no row
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def build(
         run_fetch(config.fetch, storage, workers, console, retry, watch)
         run.run_parts(config.crawl, CrawlInput(storage))
         overrides.update(storage, lines)
-        _run_whole(run, config.dedupe)
+        # Labels that are ignored keep no copies apart.
+        _run_whole(run, config.dedupe, _NO_LABELS if config.cluster.labels == "ignore" else None)
         run.run_parts(config.analyse, AnalyseInput(storage))
         warnings.say_copies_that_came_back(storage, console)
         run.run_whole(Label())
@@ -129,8 +133,8 @@ def build(
         console.print(f"{'listed':<11} {shown(note)}", highlight=False)
 
 
-def _run_whole(run: Runner, stage: WholeStage) -> None:
-    run.run_whole(stage, {"overrides": overrides.relevant_to(stage.writes)})
+def _run_whole(run: Runner, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
+    run.run_whole(stage, {"overrides": overrides.relevant_to(stage.writes), **(only or {})})
 
 
 def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[str]:
