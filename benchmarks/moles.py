@@ -3,7 +3,11 @@
     facerefs sample PEOPLE --identities 100 && facerefs build PEOPLE --out SET --labels trust
     facerefs train refine --data SET --run REFINE --preset tiny
     facerefs train refine --data SET --run BASELINE --preset tiny --set losses.objective=baseline
-    python -m benchmarks.moles --people PEOPLE --data SET REFINE BASELINE
+    python -m benchmarks.moles --people PEOPLE --data SET REFINE BASELINE --landmarks LANDMARKS jitter truth
+
+References are warped onto landmarks of the degraded faces, from each source that `--landmarks` names: a run of `train
+landmarks` finds them, `jitter` (the default) moves those of the clean faces as a detector errs, and `truth` is what no
+user has, to see what the errors cost.
 
 A mole counts if truth and reference both show it and the degraded face has lost it; it has come back if the output
 shows it. To show it is to be darker there than around it by half of what the truth is. Other skin, at the places of
@@ -24,10 +28,13 @@ from torch import Tensor
 
 from facerefs.stages.faces import geometry
 from facerefs.trainers.check import probe
+from facerefs.trainers.geometry.points import TRUTH, PointsSource, detected, jittered
 from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.metrics.nme import nme
+from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import Restorer
-from facerefs.trainers.models.run import Run, load_run
+from facerefs.trainers.models.run import Run, load_finder, load_run
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -57,12 +64,17 @@ class Spot:
 
 @dataclass(frozen=True)
 class Count:
-    """Of how many moles that were lost, how many came back; and the same of places where no mole is."""
+    """Of how many moles that were lost, how many came back; and the same of places where no mole is.
+
+    psnr: mean over the restored faces, in dB. nme: mean error of the landmarks, as a share of the eyes' distance.
+    """
 
     lost: int
     back: int
     elsewhere: int
     dark: int
+    psnr: float
+    nme: float
 
 
 def main() -> None:
@@ -73,35 +85,48 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the build of that folder")
     parser.add_argument("--splits", nargs="+", default=["val", "test"])
     parser.add_argument("--draws", type=int, default=4, help="degradations of each face")
+    parser.add_argument("--landmarks", nargs="+", default=["jitter"], help="runs, jitter or truth")
     words = parser.parse_args()
     truth = {row["path"]: row for row in map(json.loads, (words.people / "truth.jsonl").open())}
     lines = []
-    for folder in words.runs:
-        count = count_moles(
-            load_run(folder, torch.device("cpu")), words.data, words.splits, words.draws, truth
-        )
+    for folder, source in product(words.runs, words.landmarks):
+        run, points = load_run(folder, torch.device("cpu")), points_of(source)
+        count = count_moles(run, words.data, words.splits, words.draws, truth, points)
         share, chance = count.back / max(1, count.lost), count.dark / max(1, count.elsewhere)
+        case = f"{folder.name}, landmarks: {points.name}"
         print(
-            f"{folder.name}: {count.back} of {count.lost} lost moles came back ({share:.0%}); "
-            f"dark spots on other skin: {count.dark} of {count.elsewhere} ({chance:.0%})"
+            f"{case} ({count.nme:.1%} off): {count.psnr:.2f} dB, {count.back} of {count.lost} lost moles came back "
+            f"({share:.0%}); dark spots on other skin: {count.dark} of {count.elsewhere} ({chance:.0%})"
         )
-        lines.append({"case": folder.name, "ours": share, "peer": chance, "unit": "share of lost moles that came "
+        lines.append({"case": case, "ours": share, "peer": chance, "unit": "share of lost moles that came "
                       "back; peer: of other skin", "ratio": share / chance if chance else None, "low": None,
                       "high": None})  # fmt: skip
     _OUT.parent.mkdir(exist_ok=True)
     _OUT.write_text(json.dumps(lines, indent=1) + "\n")
 
 
-def count_moles(run: Run, data: Path, splits: Sequence[str], draws: int, truth: Truth) -> Count:
+def points_of(source: str) -> PointsSource:
+    """The source of landmarks that a word of `--landmarks` names."""
+    known = {"truth": TRUTH, "jitter": jittered()}
+    return known.get(source) or detected(source, load_finder(Path(source), torch.device("cpu")))
+
+
+def count_moles(
+    run: Run, data: Path, splits: Sequence[str], draws: int, truth: Truth, points: PointsSource
+) -> Count:
     """Restore every face of the splits, degraded in so many ways, and look at its moles."""
     if not isinstance(run.model, Restorer):
         raise TypeError(f"a run of {run.name} restores no faces")
     lost = back = elsewhere = dark = 0
-    batches = (_batches(run, data, split, draw) for split, draw in product(splits, range(draws)))
+    decibels: list[Tensor] = []
+    errors: list[Tensor] = []
+    batches = (_batches(run, data, split, draw, points) for split, draw in product(splits, range(draws)))
     for batch, targets, references in chain.from_iterable(batches):
         seen = restorer_input(batch)
         with torch.no_grad():
             restored = run.model.restore(run.networks, seen)
+        decibels.append(psnr(quantise_uint8(restored) / 127.5 - 1, batch.target))
+        errors.append(nme(seen.landmarks, batch.landmarks))
         layers = [_gray(images) for images in (batch.target, seen.degraded, restored)]
         others = targets[1:] + targets[:1]
         for i, (target, reference, other) in enumerate(zip(targets, references, others, strict=True)):
@@ -116,7 +141,8 @@ def count_moles(run: Run, data: Path, splits: Sequence[str], draws: int, truth: 
                     if _contrast(clean, spot) < _LOST * _LEAST_CONTRAST:
                         elsewhere += 1
                         dark += _contrast(out, spot) >= _SHOWN * 2 * _LEAST_CONTRAST
-    return Count(lost, back, elsewhere, dark)
+    means = [float(torch.cat(parts).double().mean()) for parts in (decibels, errors)]
+    return Count(lost, back, elsewhere, dark, *means)
 
 
 @dataclass(frozen=True)
@@ -130,7 +156,7 @@ class _Recorded:
 
 
 def _batches(
-    run: Run, data: Path, split: str, draw: int
+    run: Run, data: Path, split: str, draw: int, points: PointsSource
 ) -> Iterator[tuple[DeviceBatch, list[Record], list[Record]]]:
     """All samples with a reference, and the records of their targets and first references."""
     size_px = run.model.size_px
@@ -142,7 +168,7 @@ def _batches(
     for start in range(0, len(faces), _BATCH):
         chosen = [faces[index] for index in range(start, min(start + _BATCH, len(faces)))]
         batch = collate([prepared for prepared, _ in chosen], references=1, at_once=1)
-        (ready,) = on_device([batch], "cpu", warp=warp_for(size_px))
+        (ready,) = on_device([batch], "cpu", warp=warp_for(size_px), points=points)
         yield (
             ready,
             [record["target"] for _, record in chosen],

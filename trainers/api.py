@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from facerefs.trainers.geometry.points import TRUTH, PointsSource
 from facerefs.trainers.stream.batches.device import DeviceBatches, on_device
 from facerefs.trainers.stream.faces import face_stream
 from facerefs.trainers.stream.samples.prepare import FacePreparation
@@ -26,6 +27,7 @@ def stream(
     rank: int = 0,
     world_size: int = 1,
     state: StreamState | None = None,
+    points: PointsSource = TRUTH,
 ) -> DeviceBatches:
     """Endless batches of a training set on a device, in an order determined by the seed of `preparation`.
 
@@ -34,6 +36,8 @@ def stream(
     split: used if `data` is a single set. sampling: `sample`, or `identity`: each person equally often.
     workers: worker processes; with one or more, a script needs `if __name__ == "__main__":`.
     rank, world_size: of the processes that train together; `batch_size` is the total over all of them.
+    points: source of the landmarks onto which references are warped; those of the clean faces are what nobody has who
+        restores a face: train with `jittered()` or `detected(...)` (`facerefs.trainers.geometry.points`).
     state: the result of `state_dict()` of such batches: continues with the next batch.
     Raises StreamError for shards that are missing or do not fit, ValueError for invalid settings.
     """
@@ -51,4 +55,4 @@ def stream(
     )
     if state is not None:
         batches.load_state_dict(state)
-    return on_device(batches, device)
+    return on_device(batches, device, points=points)

@@ -86,7 +86,9 @@ def train(
                 announce(f"note        {note}")
         open_until_the_end.enter_context(closing(ready.stream))
         warp = warp_for(model.size_px) if model.data.references else None
-        batches = open_until_the_end.enter_context(closing(on_device(ready.stream, ranks.device, warp=warp)))
+        batches = open_until_the_end.enter_context(
+            closing(on_device(ready.stream, ranks.device, warp=warp, points=training_module.points))
+        )
         record = RunRecorder(
             run=run,
             subject=RunDescription(name, to_dict(model), ready.embedder),

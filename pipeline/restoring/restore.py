@@ -151,10 +151,17 @@ class _Work:
     engines: "Engines"
     references: Sequence[Path]
     device: "torch.device"
+    landmarks_note: (
+        str  # where the landmarks of degraded faces come from; empty for a model that does not use them
+    )
 
     @cached_property
     def notes(self) -> list[str]:
-        """Messages about references and options that the model does not use."""
+        """Where landmarks come from, and messages about references and options that the model does not use."""
+        return [*([self.landmarks_note] if self.landmarks_note else []), *self._unused]
+
+    @cached_property
+    def _unused(self) -> list[str]:
         wanted, given = self.model.data.references, len(self.references)
         name = self.trained.name
         if not wanted:
@@ -269,10 +276,12 @@ def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
     if not isinstance(model, Restorer):
         raise UserError(f"a run of {trained.name} restores no faces: `facerefs models` lists those that do")
     _check(options, trained.name, model)
-    finder = None if options.landmarks is None else _finder_of(options.landmarks, device)
+    chosen = _landmark_run_of(options, model)
+    finder = None if chosen is None else _finder_of(chosen, device)
     engines = load_engines(options.engines, device.type, compare=bool(options.references))
+    note = _landmarks_note(chosen, model, engines.landmarker.name)
     embedder = load_embedder(model.identity, device) if model.identity and model.data.references else None
-    work = _Work(model, trained, finder, embedder, engines, options.references, device)
+    work = _Work(model, trained, finder, embedder, engines, options.references, device, note)
     if model.data.references:
         _ = (
             work.shown_references
@@ -290,6 +299,31 @@ def _check(options: RestoreOptions, name: str, model: "Restorer") -> None:
         )
     if options.outputs > 1 and not model.stochastic:
         raise UserError(f"a run of {name} always gives the same face: leave out --outputs")
+
+
+def _landmark_run_of(options: RestoreOptions, model: "Restorer") -> Path | None:
+    """The run that finds the landmarks: the one that was asked for, else the one of the training, if it is there."""
+    from facerefs.trainers.loop.checkpoint import checkpoints
+    from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
+    from facerefs.trainers.models.model import WarpingRestorer
+
+    if options.landmarks is not None or not isinstance(model, WarpingRestorer) or model.landmark_run is None:
+        return options.landmarks
+    folder = Path(model.landmark_run)
+    return folder if checkpoints(folder / CHECKPOINTS_FOLDER) else None
+
+
+def _landmarks_note(chosen: Path | None, model: "Restorer", engine: str) -> str:
+    from facerefs.trainers.models.model import WarpingRestorer
+
+    if not isinstance(model, WarpingRestorer):
+        return ""
+    if chosen is not None:
+        return f"landmarks of degraded faces: detector, the run {chosen}"
+    told = f"landmarks of degraded faces: the engine {engine}"
+    if model.landmark_run is None:
+        return told
+    return f"{told}; the run of training, {model.landmark_run}, is not there: add --landmarks with its folder"
 
 
 def _finder_of(folder: Path, device: "torch.device") -> "tuple[LandmarkModel, Run]":

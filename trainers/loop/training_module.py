@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from facerefs.trainers.distributed import Distributed
+from facerefs.trainers.geometry.points import PointsSource, jittered
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Networks: TypeAlias = Mapping[str, nn.Module]
@@ -53,6 +54,8 @@ class TrainingModule:
     pictures: the columns of an image grid for a batch: images (B, 3, H, W) in [-1, 1] by name.
     scores: validation metrics for a batch: values (B,) by name; NaN where one does not apply to a sample.
     Both get the averages in place of the averaged networks, in eval mode and without gradients.
+    points: source of the landmarks of degraded faces, onto which references are warped; in validation too, where jitter
+        takes the place of the truth.
     check: called with some samples, at their stored size, before the first step; raises ValueError in one sentence if
         they cannot be used for training.
     notes: what a user must know about this run, such as which weights are random; written to log and checkpoint.
@@ -68,6 +71,7 @@ class TrainingModule:
     pictures: Callable[[Networks, DeviceBatch], Mapping[str, Tensor]]
     scores: Callable[[Networks, DeviceBatch], Mapping[str, Tensor]]
     notes: tuple[str, ...] = ()
+    points: PointsSource = field(default_factory=jittered)
     check: Callable[[DeviceBatch], None] | None = None
     halved_after: tuple[int, ...] = ()
     between_steps: Callable[[int, Distributed], None] | None = None

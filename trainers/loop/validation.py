@@ -11,6 +11,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from facerefs.stages.degrade import apply_theta
+from facerefs.trainers.geometry.points import TRUTH, PointsSource
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.grids import grid
 from facerefs.trainers.loop.precision import evaluating
@@ -30,13 +31,12 @@ class FixedSet:
     batches: Sequence[FaceBatch]
     device: torch.device
 
-    def ready(self) -> Iterator[DeviceBatch]:
-        """The batches on the device, in their order."""
+    def ready(self, points: PointsSource = TRUTH) -> Iterator[DeviceBatch]:
+        """The batches on the device, in their order. points: source of the landmarks of the degraded faces."""
         for batch in self.batches:
             warp = warp_for(batch.target.shape[-1]) if batch.references.shape[1] else None
-            yield to_device(
-                batch, self.device, apply_theta.degrade_and_resize_back, warp, torch.float32, (-1.0, 1.0)
-            )
+            degrade = apply_theta.degrade_and_resize_back
+            yield to_device(batch, self.device, degrade, warp, torch.float32, (-1.0, 1.0), points)
 
 
 def draw_fixed_set(
@@ -73,7 +73,7 @@ def validate(
     figures: dict[str, list[Tensor]] = {}
     pictures: dict[str, list[Tensor]] = {}
     with evaluating(networks):
-        for number, batch in enumerate(held_out.ready()):
+        for number, batch in enumerate(held_out.ready(training_module.points.at_test)):
             seed_torch(seed, "validation", batch=number)
             _add(figures, training_module.scores(networks, batch))
             if sum(len(part) for part in next(iter(pictures.values()), [])) < rows:

@@ -51,7 +51,7 @@ class RestorerInput:
     reference_masks: Tensor | None  # (B, K, 1, H, W): 1 on a reference's face; None if samples have none
     warped: Tensor  # (B, K, 3, H, W): the references on the landmarks of the degraded face
     valid: Tensor  # (B, K, 1, H, W): 1 where `warped` comes from within a reference
-    landmarks: Tensor  # (B, 68, 2): of the degraded face, detected or known
+    landmarks: Tensor  # (B, 68, 2): of the degraded face, as a user has them: detected, or jittered
 
 
 @runtime_checkable
@@ -74,6 +74,15 @@ class Restorer(Model, Protocol):
 
     def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
         """Additional pictures of its work: images (B, 3, H, W) in [-1, 1] by name, in their order."""
+
+
+@runtime_checkable
+class WarpingRestorer(Restorer, Protocol):
+    """A restorer that uses the warped references, and so the landmarks of the degraded face."""
+
+    @property
+    def landmark_run(self) -> str | None:
+        """The run of `train landmarks` that found the landmarks in training; None if none did."""
 
 
 @runtime_checkable

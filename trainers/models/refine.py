@@ -17,6 +17,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.geometry.points import DETECTOR_NME, PointsSource, detected, jittered, true
 from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder_of
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
@@ -156,7 +157,8 @@ class RefineLosses:
             "cycle": self.weights.cycle * to_degraded.mean(),  # eq. 3
         }
         if self.weights.identity:  # eq. 4
-            embedded = self.embedder(restored, seen.landmarks)
+            # A loss may know the clean face's landmarks: they cut the same part of the face each time.
+            embedded = self.embedder(restored, batch.landmarks)
             terms["identity"] = self.weights.identity * identity_loss(
                 embedded, seen.reference_embeddings[:, 0]
             )
@@ -199,9 +201,10 @@ class Pretrained:
     """Weights of the network in LPIPS: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
     """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack."""
-    landmarks: str | None = None
-    """Run of `train landmarks` that finds the landmarks of degraded faces in validation; null uses those of the
-    clean faces."""
+    landmarks: str | None = "jitter"
+    """Landmarks of degraded faces, in training and validation: a run of `train landmarks` finds them, `jitter` moves
+    those of the clean faces as a detector errs, `truth` takes those of the clean faces, in training only (null, in
+    settings of earlier versions)."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,9 @@ class Refine:
     losses: LossWeights = LossWeights()
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.5, beta2=0.99)
+    jitter_nme: Annotated[float, Ge(0)] = DETECTOR_NME
+    """Mean error of jittered landmarks, as a share of the distance between the outer corners of the eyes: set what
+    `benchmarks.landmarks` measures for the detector that you will restore with."""
     prior_lr: Annotated[float, Ge(0)] = 4e-4
     """Learning rate of the StyleGAN2 generator; all other parameters use `adam.lr`."""
     data: Data = Data(batch_size=4, degradation="refine")
@@ -226,6 +232,12 @@ class Refine:
     def identity(self) -> str:
         """The embedder of the references; its embeddings are an input of the network."""
         return self.weights.identity
+
+    @property
+    def landmark_run(self) -> str | None:
+        """The run that found the landmarks in training; None for jitter and truth."""
+        place = self.weights.landmarks
+        return None if place in (None, "truth", "jitter") else place
 
     def networks(self) -> dict[str, nn.Module]:
         shape = self.shape
@@ -271,8 +283,9 @@ class Refine:
         losses = RefineLosses(
             generator, discriminator, self.losses, lpips.distance_maps if lpips else pixel_distances, identity
         )
-        find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
-        evaluator = Evaluator(self, identity, lpips, find)
+        points = self._points(device)
+        notes.append(points.note)
+        evaluator = Evaluator(self, identity, lpips)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
             *discriminator_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),
@@ -291,8 +304,15 @@ class Refine:
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
+            points=points,
             check=embedding_check(identity),
         )
+
+    def _points(self, device: torch.device) -> PointsSource:
+        """Section 3.1: the reference is warped by landmarks that a detector, fine-tuned for that, finds on x_d."""
+        if self.landmark_run is not None:
+            return detected(self.landmark_run, load_finder(Path(self.landmark_run), device))
+        return jittered(self.jitter_nme) if self.weights.landmarks == "jitter" else true(self.jitter_nme)
 
     def _lpips(self, device: torch.device) -> Lpips | None:
         if self.losses.distance == "pixels":

@@ -121,6 +121,23 @@ def test_an_aligned_face_is_taken_as_it_is_and_its_points_come_from_a_trained_ne
     assert not np.array_equal(pixels(by_engine), pixels(by_network))
 
 
+def test_the_detector_of_the_training_finds_the_landmarks_unless_it_is_gone(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = presets("refine")["tiny"]
+    made: dict[str, bytes] = {}
+    for name in ("landmarks", "moved away"):
+        model = replace(tiny, weights=replace(tiny.weights, landmarks=str(place / name)))
+        made_run(place / f"by {name}", "refine", model=model)
+        made[name] = restored(place, "0.png", f"by {name}.png", run=place / f"by {name}").read_bytes()
+    told = capsys.readouterr().out
+    assert f"note        landmarks of degraded faces: detector, the run {place / 'landmarks'}" in told
+    assert "landmarks of degraded faces: the engine dlib" in told
+    assert f"{place / 'moved away'}, is not there: add --landmarks with its folder" in told
+    assert made["landmarks"] == restored(place, "0.png", "l.png", landmarks=place / "landmarks").read_bytes()
+    assert made["moved away"] == restored(place, "0.png", "e.png").read_bytes() != made["landmarks"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

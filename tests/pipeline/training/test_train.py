@@ -15,10 +15,12 @@ import yaml
 from rich.console import Console
 
 from facerefs.pipeline.errors import RunError, UserError
-from facerefs.pipeline.training.job import TrainOptions
+from facerefs.pipeline.training.job import TrainOptions, check_options
 from facerefs.pipeline.training.train import train_command
 from facerefs.trainers.loop.checkpoint import checkpoints
-from facerefs.trainers.models.catalogue import MODULES
+from facerefs.trainers.loop.settings import to_dict
+from facerefs.trainers.models.catalogue import MODULES, presets
+from facerefs.trainers.models.refine import Refine
 from tests.trainers.loop.toy import log_lines, write_faces
 
 ROOT = Path(__file__).parents[3]
@@ -87,6 +89,19 @@ def test_a_run_from_before_a_setting_was_there_goes_on_with_its_default(
     train(TrainOptions("toy", options.run, (), resume=True, steps=4))
     changed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
     assert changed == ["changed     loop.steps: 3 -> 4"]
+
+
+def test_a_refine_of_earlier_versions_goes_on_with_the_landmarks_that_it_had(tmp_path: Path) -> None:
+    """Its null was the truth in training; the default of today would change what it learns."""
+    settings = to_dict(presets("refine")["tiny"])
+    del settings["jitter_nme"]
+    settings["weights"]["landmarks"] = None
+    tree = {"model": "refine", "preset": "tiny", "data": ["set/samples"], "settings": settings}
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(tree))
+    job, changes = check_options(TrainOptions("refine", tmp_path, (), resume=True), tmp_path)
+    assert changes == []
+    assert isinstance(job.model, Refine)
+    assert (job.model.weights.landmarks, job.model.landmark_run) == (None, None)
 
 
 def test_a_run_that_is_there_is_not_trained_anew(options: TrainOptions) -> None:

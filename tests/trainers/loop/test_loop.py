@@ -1,18 +1,20 @@
 """The loop on a toy model: it resumes to the same numbers, leaves alone what is frozen, and stops when it breaks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from facerefs.trainers.geometry.points import TRUTH
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read
 from facerefs.trainers.loop.nan_guard import Diverged
 from facerefs.trainers.loop.optimisers import halvings
+from facerefs.trainers.loop.training_module import TrainingModule
 from tests.trainers.loop.toy import LOOP, Toy, train_toy
 
 ACCUMULATING = Toy(loop=replace(LOOP, accumulate=2, clip_norm=0.3))
@@ -65,6 +67,37 @@ def test_a_run_that_died_goes_on_from_its_checkpoint_and_its_log_does_not_repeat
         file.write('{"step": 7, "critic/cri')
     assert train_toy(Toy(), faces, tmp_path, resume=True) == whole
     assert [line["step"] for line in whole] == [1, 2, 3, 3, 4, 5, 6, 6]
+
+
+def test_landmarks_of_the_clean_face_are_jittered_unless_asked_for_and_always_in_validation(
+    faces: Path, tmp_path: Path
+) -> None:
+    seen: dict[str, set[str]] = {}
+
+    class Watched(Toy):
+        def training_module(
+            self, networks: dict[str, nn.Module], device: torch.device, embedder: str
+        ) -> TrainingModule:
+            made = super().training_module(networks, device, embedder)
+
+            def watch(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+                def watched(*given: Any) -> Any:
+                    batch = given[-1]
+                    off = not torch.equal(batch.seen_landmarks, batch.landmarks)
+                    seen.setdefault(what, set()).add(f"{batch.points} {off}")
+                    return function(*given)
+
+                return watched
+
+            phases = [replace(phase, loss=watch("training", phase.loss)) for phase in made.phases]
+            made = replace(made, phases=phases, scores=watch("validation", made.scores))
+            return made if self.lr == Toy.lr else replace(made, points=TRUTH)
+
+    train_toy(Watched(), faces, tmp_path / "default")
+    assert seen == {"training": {"jitter True"}, "validation": {"jitter True"}}
+    seen.clear()
+    train_toy(Watched(lr=2e-3), faces, tmp_path / "truth")
+    assert seen == {"training": {"truth False"}, "validation": {"jitter True"}}
 
 
 def test_rare_looks_tell_the_mean_of_the_steps_between(faces: Path, tmp_path: Path) -> None:

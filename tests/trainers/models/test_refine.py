@@ -1,6 +1,7 @@
 """ReFine: the network fuses as its paper says, the losses are eq. 2 to 4, the phases move what they should."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from facerefs.stages.degrade.apply_theta import degrade_and_resize_back
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.tps import warp_for
+from facerefs.trainers.loop.checkpoint import Checkpoint, write
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
+from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
 from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
+from facerefs.trainers.models.landmarks import PRESETS as LANDMARKS
 from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.models.refine import PRESETS, LossWeights, Pretrained, Refine, RefineLosses, Shape
 from facerefs.trainers.networks.stylegan2.generator import Generator
@@ -288,7 +293,8 @@ def test_pictures_and_scores_are_of_what_was_restored(
         name + ending
         for name in ("psnr", "ssim", "identity_truth", "identity_reference")
         for ending in ("", "_degraded")
-    }
+    } | {"points_nme/truth"}
+    assert scores["points_nme/truth"].tolist() == [0, 0, 0]
 
 
 def test_a_file_of_stylegan2_fills_the_prior(tmp_path) -> None:
@@ -333,6 +339,47 @@ def test_without_references_there_is_nothing_to_learn_from() -> None:
     model = replace(SMALL, data=replace(SMALL.data, references=0))
     with pytest.raises(ValueError, match=r"set data\.references=1"):
         model.training_module(model.networks(), CPU, "dlib-resnet-128")
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind", "in_validation", "run"),
+    [
+        ("jitter", "jitter", "jitter", None),
+        ("truth", "truth", "jitter", None),
+        (None, "truth", "jitter", None),
+        ("RUN", "detector", "detector", "RUN"),
+    ],
+)
+def test_the_landmarks_of_degraded_faces_are_those_that_a_user_has(
+    tmp_path: Path, setting: str | None, kind: str, in_validation: str, run: str | None
+) -> None:
+    if run is not None:
+        run = setting = str(tmp_path)
+        finder = LANDMARKS["tiny"]
+        networks = {name: network.state_dict() for name, network in finder.networks().items()}
+        kept = Checkpoint("landmarks", to_dict(finder), "", 1, networks, {}, {}, {}, ())
+        write(tmp_path / CHECKPOINTS_FOLDER, kept, keep=1)
+    weights = replace(SMALL.weights, landmarks=setting)
+    model = replace(SMALL, weights=weights, shape=replace(SMALL.shape, embedding_dim=128), jitter_nme=0.08)
+    assert model.landmark_run == run
+    made = model.training_module(model.networks(), CPU, "dlib-resnet-128")
+    assert (made.points.kind, made.points.at_test.kind) == (kind, in_validation)
+    assert made.points.note in made.notes
+    seen = torch.zeros(2, 3, SIDE_PX, SIDE_PX)
+    for source in (made.points, made.points.at_test):
+        assert source.find(frontal_face(SIDE_PX).float().expand(2, -1, -1), seen, [1, 2]).shape == (2, 68, 2)
+    assert run is not None or "8.0%" in made.points.at_test.name
+
+
+def test_a_reference_warped_onto_other_landmarks_is_what_the_network_gets(
+    networks: dict[str, nn.Module], batch: DeviceBatch
+) -> None:
+    networks["generator"].eval()
+    losses = losses_of(networks, LossWeights())
+    moved = replace(batch, landmarks=batch.landmarks + 3, target=batch.target.flip(-1))
+    assert torch.equal(losses.restored(batch), losses.restored(moved))
+    other = replace(batch, warped=batch.warped.flip(-1))
+    assert not torch.allclose(losses.restored(batch), losses.restored(other))
 
 
 def test_other_landmarks_move_the_reference_along(batch: DeviceBatch) -> None:

@@ -1,6 +1,6 @@
 """Validation of restorers: the same pictures and metrics for all of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,10 @@ from torch.nn.functional import cosine_similarity
 from facerefs.trainers.identity.embedder import IdentityEmbedder
 from facerefs.trainers.loop.training_module import Networks
 from facerefs.trainers.losses.lpips import Lpips
+from facerefs.trainers.metrics.nme import nme
 from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
-from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
-from facerefs.trainers.models.model import Restorer, RestorerInput
+from facerefs.trainers.models.common.restorer_input import restorer_input
+from facerefs.trainers.models.model import Restorer, WarpingRestorer
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
@@ -20,7 +21,7 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 class Evaluator:
     """Pictures and metrics of a restorer; metrics of the degraded face are added as `..._degraded`.
 
-    find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as at inference time; None uses the clean face's.
+    A restorer that warps also gets the error of the landmarks that it saw, as `points_nme/SOURCE`.
     embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
     lpips: None leaves it out.
     """
@@ -28,11 +29,10 @@ class Evaluator:
     model: Restorer
     embedder: IdentityEmbedder | None = None
     lpips: Lpips | None = None
-    find_landmarks: Callable[[Tensor], Tensor] | None = None
 
     def pictures(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
         """Columns of a grid: degraded, the first reference if there is one, the model's own, output, truth."""
-        seen = self._seen(batch)
+        seen = restorer_input(batch)
         return {
             "degraded": seen.degraded,
             **({"reference": seen.references[:, 0]} if seen.references.shape[1] else {}),
@@ -43,9 +43,12 @@ class Evaluator:
 
     def scores(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
         """Metrics (B,) by name, of faces rounded to 8 bits as in a file."""
-        seen = self._seen(batch)
+        seen = restorer_input(batch)
         restored = self.model.restore(networks, seen)
-        return self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
+        figures = self._figures(restored, batch, "") | self._figures(seen.degraded, batch, "_degraded")
+        if isinstance(self.model, WarpingRestorer):
+            figures[f"points_nme/{batch.points}"] = nme(seen.landmarks, batch.landmarks)
+        return figures
 
     def _figures(self, made: Tensor, batch: DeviceBatch, ending: str) -> dict[str, Tensor]:
         images = (quantise_uint8(made) / 127.5 - 1).to(batch.target.dtype)
@@ -58,12 +61,6 @@ class Evaluator:
             if batch.references.shape[1]:
                 figures["identity_reference"] = _alike(found, batch.reference_embeddings[:, 0])
         return {name + ending: figure for name, figure in figures.items()}
-
-    def _seen(self, batch: DeviceBatch) -> RestorerInput:
-        seen = restorer_input(batch)
-        return (
-            seen if self.find_landmarks is None else with_landmarks(seen, self.find_landmarks(seen.degraded))
-        )
 
 
 def _alike(a: Tensor, b: Tensor) -> Tensor:

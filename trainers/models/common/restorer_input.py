@@ -1,4 +1,4 @@
-"""The restorer's input from a batch, with known or detected landmarks."""
+"""The restorer's input from a batch, and with other landmarks."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 
 def restorer_input(batch: DeviceBatch) -> RestorerInput:
-    """The restorer's input: all of a batch except its truth; the landmarks are those of the clean face.
+    """The restorer's input: all of a batch except its truth; the landmarks are the batch's `seen_landmarks`.
 
     Raises ValueError without degraded faces, or with references that were not warped.
     """
@@ -29,7 +29,7 @@ def restorer_input(batch: DeviceBatch) -> RestorerInput:
         reference_masks=batch.reference_masks,
         warped=warped,
         valid=valid,
-        landmarks=batch.landmarks,
+        landmarks=batch.seen_landmarks,
     )
 
 

@@ -17,6 +17,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.geometry.points import TRUTH
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
 from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder, load_embedder_of
 from facerefs.trainers.loop.optimisers import adam_for
@@ -404,6 +405,7 @@ class Rpf:
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
+            points=TRUTH,  # r_warp is a target of eq. 3; what the networks get is not warped by landmarks
             check=embedding_check(identity if embedder else None),
         )
 

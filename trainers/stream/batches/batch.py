@@ -30,6 +30,7 @@ class FaceBatch:
     identities: tuple[str, ...]
     thetas: tuple[Theta, ...]
     positions: Tensor  # (B,) int64, in the stream
+    seeds: tuple[int, ...]  # 0 to 2**63 - 1, of each draw: for what the device draws
     target: Tensor  # (B, 3, H, W) uint8 RGB
     landmarks: Tensor  # (B, 68, 2) float32, pixels
     boxes: Tensor  # (B, 3, 4) float32: left eye, right eye, mouth
@@ -91,6 +92,7 @@ def collate(prepared: Sequence[Prepared], references: int, at_once: int | None =
         identities=tuple(sample.identity for sample in samples),
         thetas=thetas,
         positions=torch.tensor([one.position for one in prepared]),
+        seeds=tuple(one.seed for one in prepared),
         target=_images(targets, height, width),
         landmarks=landmarks,
         boxes=_stacked([sample.boxes for sample in samples]),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from facerefs.stages.degrade import apply_theta
+from facerefs.trainers.geometry.points import TRUTH, PointsSource
 from facerefs.trainers.geometry.tps import warp_images
 from facerefs.trainers.stream.batches.batch import FaceBatch
 from facerefs.trainers.stream.batches.device_batch import Degrade, DeviceBatch, Warp, to_device
@@ -25,12 +26,14 @@ def on_device(
     dtype: torch.dtype = torch.float32,
     value_range: tuple[float, float] = (-1.0, 1.0),
     prefetch: int = 2,
+    points: PointsSource = TRUTH,
 ) -> "DeviceBatches":
     """An iterator over batches on the device, prepared ahead; on a GPU in a separate CUDA stream.
 
     degrade: makes degraded faces of full size from the targets, unless the batch holds stored ones; None: no degraded
-        faces at all. warp: warps the references onto the target's landmarks; None: no warped references.
+        faces at all. warp: warps the references onto `seen_landmarks`; None: no warped references.
     prefetch: how many batches are prepared ahead, at least 1.
+    points: source of `seen_landmarks`. `TRUTH` is not what a user has who restores a face: see `jittered`, `detected`.
 
     The source is read ahead, so its own state is too far: resume from `DeviceBatches.state_dict`.
     Raises ValueError for an invalid `prefetch`.
@@ -40,7 +43,15 @@ def on_device(
     place = torch.device(device)
     if place.type == "cuda" and place.index is None:  # the current device is one per thread
         place = torch.device("cuda", torch.cuda.current_device())
-    work = partial(to_device, device=place, degrade=degrade, warp=warp, dtype=dtype, value_range=value_range)
+    work = partial(
+        to_device,
+        device=place,
+        degrade=degrade,
+        warp=warp,
+        dtype=dtype,
+        value_range=value_range,
+        points=points,
+    )
     return DeviceBatches(batches, place, work, prefetch)
 
 

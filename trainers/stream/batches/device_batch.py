@@ -10,6 +10,7 @@ from torch import Tensor
 from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade import apply_theta
 from facerefs.stages.degrade.program import Program
+from facerefs.trainers.geometry.points import TRUTH, PointsSource
 from facerefs.trainers.stream.batches.batch import FaceBatch
 
 Degrade: TypeAlias = Callable[[Tensor, Program], Tensor]
@@ -32,7 +33,9 @@ class DeviceBatch:
     target: Tensor  # (B, 3, H, W), ground truth
     target_mask: Tensor | None  # (B, 1, H, W)
     degraded: Tensor | None  # (B, 3, H, W), back at full size; None if `degrade` was
-    landmarks: Tensor  # (B, 68, 2) float32, of the target
+    landmarks: Tensor  # (B, 68, 2) float32, of the target: nobody has them when a face is restored
+    seen_landmarks: Tensor  # (B, 68, 2) float32, of the degraded face, from `points`
+    points: str  # kind of the source of `seen_landmarks`: truth, jitter or detector
     boxes: Tensor  # (B, 3, 4) float32: left eye, right eye, mouth
     embedding: Tensor  # (B, D) float32, of the target
     references: Tensor  # (B, K, 3, H, W), not warped
@@ -40,7 +43,7 @@ class DeviceBatch:
     reference_landmarks: Tensor  # (B, K, 68, 2) float32
     reference_count: Tensor  # (B,) int64
     reference_embeddings: Tensor  # (B, K, D) float32
-    warped: Tensor | None  # (B, K, 3, H, W), warped onto the target's landmarks; None if `warp` was
+    warped: Tensor | None  # (B, K, 3, H, W), warped onto `seen_landmarks`; None if `warp` was
     warped_masks: Tensor | None  # (B, K, 1, H, W)
     valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from inside a real reference, else 0
 
@@ -53,8 +56,12 @@ def to_device(
     warp: Warp | None,
     dtype: torch.dtype,
     value_range: tuple[float, float],
+    points: PointsSource = TRUTH,
 ) -> DeviceBatch:
-    """The batch on the device, finished there: computed in float32, images and masks returned as `dtype`."""
+    """The batch on the device, finished there: computed in float32, images and masks returned as `dtype`.
+
+    Raises ValueError if `points` are looked for in degraded faces and there are none.
+    """
     batch = batch.to(device, non_blocking=True)
     target, references = _unit(batch.target), _unit(batch.references)
     low, high = value_range
@@ -63,8 +70,10 @@ def to_device(
         return None if images is None else (images * (high - low) + low).to(dtype)
 
     masks = None if batch.reference_masks is None else _unit(batch.reference_masks)
+    degraded = None if degrade is None else _degraded(batch, target, degrade)
+    seen = _seen_landmarks(batch, degraded, points)
     warped, warped_masks, valid = (
-        (None, None, None) if warp is None else _warp(batch, references, masks, warp)
+        (None, None, None) if warp is None else _warp(batch, references, masks, seen, warp)
     )
     return DeviceBatch(
         keys=batch.keys,
@@ -74,8 +83,10 @@ def to_device(
         program=batch.program,
         target=scaled(target),
         target_mask=None if batch.target_mask is None else _unit(batch.target_mask).to(dtype),
-        degraded=None if degrade is None else scaled(_degraded(batch, target, degrade)),
+        degraded=scaled(degraded),
         landmarks=batch.landmarks,
+        seen_landmarks=seen,
+        points=points.kind,
         boxes=batch.boxes,
         embedding=batch.embedding,
         references=scaled(references),
@@ -101,12 +112,22 @@ def _degraded(batch: FaceBatch, target: Tensor, degrade: Degrade) -> Tensor:
     return apply_theta.resize_back(degraded, *target.shape[-2:])
 
 
+def _seen_landmarks(batch: FaceBatch, degraded: Tensor | None, points: PointsSource) -> Tensor:
+    if points.kind == "truth":
+        return batch.landmarks
+    if degraded is None:
+        raise ValueError(
+            "landmarks of degraded faces want degraded faces: give a degradation, or points TRUTH"
+        )
+    return points.find(batch.landmarks, degraded * 2 - 1, batch.seeds)
+
+
 def _warp(
-    batch: FaceBatch, references: Tensor, masks: Tensor | None, warp: Warp
+    batch: FaceBatch, references: Tensor, masks: Tensor | None, seen_landmarks: Tensor, warp: Warp
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     around = references.shape[:2]
     layers = references if masks is None else torch.cat([references, masks], 2)
-    points = batch.landmarks[:, None].expand_as(batch.reference_landmarks)
+    points = seen_landmarks[:, None].expand_as(batch.reference_landmarks)
     warped, valid = warp(layers.flatten(0, 1), batch.reference_landmarks.flatten(0, 1), points.flatten(0, 1))
     there = torch.arange(around[1], device=valid.device) < batch.reference_count[:, None]
     warped, valid = (layer.view(*around, *layer.shape[1:]) for layer in (warped, valid))

@@ -23,6 +23,7 @@ class Prepared(NamedTuple):
 
     position: int
     sample: Sample
+    seed: int  # 0 to 2**63 - 1, of this draw: for what the device draws for the sample
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class FacePreparation:
         sample = self._flipped(sample, draw.position)
         if not stored:
             sample = self._degraded_anew(self._cropped(sample, draw.position), draw.position)
-        return Prepared(draw.position, sample)
+        seed = derive_seed(self.seed, f"{sample.key} on the device", draw.position) >> 1
+        return Prepared(draw.position, sample, seed)
 
     def _choose(self, position: int, stored: int) -> tuple[int, ...]:
         """The numbers of the chosen references, all distinct: weighted random sampling without replacement.
