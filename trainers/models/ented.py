@@ -16,7 +16,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.identity.embedder import load_embedder_of
+from facerefs.trainers.identity.embedder import load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -321,8 +321,8 @@ class Pretrained:
     lpips: str = ""
     """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = ""
-    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack; used for
-    metrics only; empty leaves them out."""
+    """Embedder of metrics only, also another one than that of the shards: `dlib`, or ArcFace as an ONNX file, a folder
+    or the name of a pack; empty leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -395,9 +395,9 @@ class Ented:
         weights, every = self.weights, self.losses.r1_every
         perceptual = Perceptual(weights.vgg).to(device) if self.losses.perceptual else None
         losses = EntedLosses(networks, self.losses, perceptual, self.codes.noted_places)
-        identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
+        identity = load_embedder(weights.identity, device) if weights.identity else None
         lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
-        evaluator = Evaluator(self, identity, lpips)
+        evaluator = Evaluator(self, identity, lpips, stored=embedder)
         learning = [name for name in ("generator", "dictionary") if name in networks]
         made = adam_for(
             [parameter for name in learning for parameter in networks[name].parameters()], self.adam
@@ -423,7 +423,7 @@ class Ented:
                 *self._unused_dictionary(),
             ),
             between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
         )
 
     def _unused_dictionary(self) -> tuple[str, ...]:

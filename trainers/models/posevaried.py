@@ -6,7 +6,6 @@ StyleGAN2, trained on faces, takes instead of noise. Numbers and layers that the
 choices.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from facerefs.trainers.losses.distances import embedding_distance
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
 from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
@@ -158,7 +158,7 @@ class LossWeights:
     features: Weight = 0.02
     """Weight of the feature term with VGG19, eq. 14; 0 leaves it out and loads no weights."""
     identity: Weight = 10.0
-    """Weight of the face-preserving term, eq. 15; 0 leaves it out."""
+    """Weight of the face-preserving term, eq. 15: L1 of embeddings with a mean square of 1; 0 leaves it out."""
     scales: Weight = 1.0
     """Weight of the L1 difference of pixels at each scale of the codec; 0 leaves it out."""
     scales_until: Positive = 50_000
@@ -234,15 +234,6 @@ class PosevariedLosses:
         return terms
 
 
-def embedding_distance(a: Tensor, b: Tensor) -> Tensor:
-    """|phi(X) - phi(X')|_1, eq. 15, a scalar, of unit vectors (B, D).
-
-    Choice: the mean over their elements, scaled to a mean square of 1: so the paper's weight of 10 is in proportion to
-    the pixels' weight of 8 for any D.
-    """
-    return math.sqrt(a.shape[1]) * (a - b).abs().mean()
-
-
 def scales_loss(faces: Mapping[int, Tensor], truth: Tensor) -> Tensor:
     """The sum over scales of the mean absolute difference: images (B, 3, side, side) by side, and (B, 3, H, W)."""
     size = truth.shape[-1]
@@ -296,8 +287,8 @@ class Pretrained:
     lpips: str = ""
     """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = "buffalo_l"
-    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack;
-    empty leaves its metrics out."""
+    """Embedder of the face-preserving term and of metrics, also another one than that of the shards: `dlib`, or ArcFace
+    as an ONNX file, a folder or the name of a pack; empty leaves its metrics out."""
 
 
 @dataclass(frozen=True)
@@ -378,13 +369,13 @@ class Posevaried:
             )
         layers = dict.fromkeys(GFPGAN_LAYERS, 1.0)  # choice: these layers; eq. 14 gives all the same weight
         perceptual = Perceptual(weights.vgg, layers, "l2").to(device) if losses.features else None
-        identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
+        identity = load_embedder(weights.identity, device) if weights.identity else None
         lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
         if identity is not None:
             notes.append(f"identity: {identity.name}")
         notes += [part.note for part in (perceptual, lpips) if part is not None]
         bound = PosevariedLosses(networks, losses, perceptual, identity)
-        evaluator = Evaluator(self, identity, lpips)
+        evaluator = Evaluator(self, identity, lpips, stored=embedder)
         return TrainingModule(
             networks=networks,
             averaged=("generator",),
@@ -393,7 +384,7 @@ class Posevaried:
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
             halved_after=self.halved_after,
         )
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, l1_loss
 
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.identity.embedder import load_embedder_of
+from facerefs.trainers.identity.embedder import load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -180,7 +180,7 @@ class LossWeights:
     """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not give its alpha.
 
     r1: augmentation is the only regulariser of the discriminator that the paper names. As the discriminator is
-    StyleGAN2's here, its R1 is used too (choice), on faces without augmentation.
+    StyleGAN2's here, its R1 is used too (choice), through the augmentation.
     """
 
     adversarial: Weight = 0.1
@@ -272,8 +272,8 @@ class Pretrained:
     perceptual: str = "cache"
     """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = ""
-    """Embedder of the shards' embeddings, such as `dlib`, for the metric `identity_truth` only; empty leaves it
-    out."""
+    """Embedder such as `dlib`, also another one than that of the shards, for the metric `identity_truth` only; empty
+    leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -330,11 +330,9 @@ class Rdfr:
         if self.data.references:
             raise ValueError(f"RDFR restores blind: set data.references=0 instead of {self.data.references}")
         perceptual = Perceptual(self.weights.perceptual).to(device) if self.losses.perceptual else None
-        identity = (
-            load_embedder_of(self.weights.identity, embedder, device) if self.weights.identity else None
-        )
+        identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
         losses = RdfrLosses(generator, discriminator, self.losses, perceptual)
-        evaluator = Evaluator(self, identity)
+        evaluator = Evaluator(self, identity, stored=embedder)
 
         def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
             return {**evaluator.scores(networks, batch), **code_scores(networks["generator"], batch)}
@@ -362,7 +360,7 @@ class Rdfr:
             scores=scores,
             notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",))),
             between_steps=move_codes,
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
         )
 
 

@@ -272,7 +272,7 @@ class Refine:
             generator, discriminator, self.losses, lpips.distance_maps if lpips else pixel_distances, identity
         )
         find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
-        evaluator = Evaluator(self, identity, lpips, find)
+        evaluator = Evaluator(self, identity, lpips, find, stored=embedder)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
             *discriminator_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),
@@ -291,7 +291,7 @@ class Refine:
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
         )
 
     def _lpips(self, device: torch.device) -> Lpips | None:

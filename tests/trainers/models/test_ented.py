@@ -555,7 +555,6 @@ def test_without_kernels_there_is_no_attention_to_show_or_to_learn(batch: Device
             "no.pth",
         ),
         (replace(SMALL, weights=replace(SMALL.weights, lpips="no.pth")), MissingWeights, "no.pth"),
-        (replace(SMALL, weights=replace(SMALL.weights, identity="dlib")), ValueError, "are of no network"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(model: Ented, error: type[Exception], sentence: str) -> None:

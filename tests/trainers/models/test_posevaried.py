@@ -509,7 +509,6 @@ def test_random_layers_that_stay_frozen_are_noted() -> None:
         ({"weights": {"generator": ""}}, MissingWeights, "set weights.generator to a file"),
         ({"weights": {"discriminator": ""}}, MissingWeights, "set weights.discriminator to a file"),
         ({"weights": {"generator": "no.pt"}}, MissingWeights, "no.pt"),
-        ({"weights": {"identity": "dlib"}}, ValueError, "are of no network"),
         ({"losses": {"identity": 1.0}}, ValueError, "set weights.identity, or losses.identity=0"),
         ({"data": {"references": 1}}, ValueError, "set data.references=0"),
         ({"shape": {"eye_px": 10}}, ValueError, "shape.eye_px is 10: it must be a multiple of 4"),

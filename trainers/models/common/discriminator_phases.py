@@ -29,7 +29,8 @@ def discriminator_phases(
     """The phases of the logistic loss (Goodfellow et al. 2014) and of lazy R1, unless its weight is 0.
 
     fakes: returns the generator's images (B, 3, H, W) for a batch. look: applied to real and fake images before the
-    discriminator sees them, such as augmentation. R1 uses the real images without it.
+    discriminator sees them, such as augmentation. R1 goes through it too, to the real images before it: as in
+    stylegan2-ada, so that the discriminator is regularised where it is trained.
     """
 
     def logistic(batch: DeviceBatch) -> Terms:
@@ -39,7 +40,7 @@ def discriminator_phases(
 
     def gradient(batch: DeviceBatch) -> Terms:
         real = batch.target.detach().requires_grad_()
-        return {"r1": r1_weight / 2 * r1(real, network(real))}
+        return {"r1": r1_weight / 2 * r1(real, network(look(real)))}
 
     phases = [Phase(DISCRIMINATOR, DISCRIMINATOR, (DISCRIMINATOR,), logistic)]
     if r1_weight:

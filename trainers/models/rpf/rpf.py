@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
-from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -27,6 +27,7 @@ from facerefs.trainers.losses.adversarial import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
+from facerefs.trainers.losses.distances import embedding_distance
 from facerefs.trainers.losses.perceptual import Perceptual
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.common.earlier_run import fill_from_run
@@ -116,7 +117,7 @@ class LossWeights:
     perceptual: Weight = 1.0
     """Weight of the perceptual term by AlexNet in blocks of at least 32 pixels, eq. 8; 0 leaves it out."""
     identity: Weight = 1.0
-    """Weight of the identity term, eq. 9; 0 leaves it out."""
+    """Weight of the identity term, eq. 9: L1 of embeddings with a mean square of 1; 0 leaves it out."""
     adversarial: Weight = 1.0
     """Weight of the adversarial term of the refinement modules; 0 leaves it out."""
     penalty: Weight = 10.0
@@ -168,9 +169,8 @@ class RpfLosses:
             points = (batch.landmarks + 0.5) * (side_px / batch.target.shape[-1]) - 0.5
             with torch.no_grad():
                 wanted = self.embedder(truth, points)
-            terms["identity"] = (
-                weights.identity * (self.embedder(made, points) - wanted).abs().mean()
-            )  # eq. 9
+            # Eq. 9.
+            terms["identity"] = weights.identity * embedding_distance(self.embedder(made, points), wanted)
         if weights.adversarial:
             terms["adversarial"] = weights.adversarial * self._believed(f"refinement_critic_{number}", made)
         return terms
@@ -278,7 +278,8 @@ class Pretrained:
     perceptual: str = "cache"
     """Weights of AlexNet for the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
-    """Embedder of the identity term and of validation, the same as that of the shards; empty leaves both out."""
+    """Embedder of the identity term and of validation, also another one than that of the shards; empty leaves both
+    out."""
     parsing: str = ""
     """Weights of the face parser that finds non-facial regions if samples have no masks: a file, `cache` or
     `download`; empty uses the hull of the landmarks."""
@@ -384,7 +385,7 @@ class Rpf:
         self._check()
         notes = [f"training stage: {line}" for line in self._unfinished()]
         notes += self._start(networks)
-        identity = self._embedder(embedder, device)
+        identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
         notes += [f"identity: {identity.name}"] if identity is not None else []
         perceptual = self._perceptual(device)
         notes += [perceptual.note] if perceptual is not None else []
@@ -392,7 +393,7 @@ class Rpf:
         notes += [mask.note] if mask is not None else []
         masks = BatchMasks(mask) if mask is not None else None
         losses = RpfLosses(networks, self, masks, perceptual, identity)
-        evaluator = Evaluator(self, identity if embedder else None)
+        evaluator = Evaluator(self, identity, stored=embedder)
         return TrainingModule(
             networks=networks,
             averaged=(),
@@ -404,7 +405,7 @@ class Rpf:
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
-            check=embedding_check(identity if embedder else None),
+            check=embedding_check(identity, embedder),
         )
 
     # Checks of the settings, and loading.
@@ -448,13 +449,6 @@ class Rpf:
             return ["refinement modules: random weights"]
         names = [f"refinement_{number}" for number in range(1, self.shape.blocks + 1)]
         return [f"refinement modules: {fill_from_run(place, networks, names)}"]
-
-    def _embedder(self, stored: str, device: torch.device) -> IdentityEmbedder | None:
-        if not self.weights.identity:
-            return None
-        if stored:
-            return load_embedder_of(self.weights.identity, stored, device)
-        return load_embedder(self.weights.identity, device)
 
     def _perceptual(self, device: torch.device) -> Perceptual | None:
         if not self.losses.perceptual or "refinement" not in self.schedule.stages:
