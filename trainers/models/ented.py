@@ -9,6 +9,7 @@ choices.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import torch
@@ -24,7 +25,7 @@ from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.attention import attention_reconstruction
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.tiny import TINY_GFPGAN, TINY_LOOP
@@ -199,11 +200,13 @@ class EntedLosses:
     perceptual: Perceptual | None
     noted_places: int
 
-    def restored(self, batch: DeviceBatch) -> Tensor:
-        return self._made(batch).image
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(lambda batch: self._made(batch).image)
 
     def generator(self, batch: DeviceBatch) -> Terms:
         made, weights = self._made(batch), self.weights
+        self.fakes.keep(batch, made.image)
         truth, reference = batch.target, batch.references[:, 0]
         realistic = non_saturating_generator(self.networks["discriminator"](made.image))
         terms = {"adversarial": weights.adversarial * realistic}  # eq. 9
@@ -335,7 +338,7 @@ class Ented:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     data: Data = Data(batch_size=4, degradation="gfpgan")
-    loop: Loop = Loop(steps=400_000)
+    loop: Loop = Loop(steps=400_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -413,7 +416,7 @@ class Ented:
             },
             phases=[
                 *self._generator_phases(tuple(learning), losses),
-                *discriminator_phases(discriminator, losses.restored, self.losses.r1, every),
+                *discriminator_phases(discriminator, losses.fakes, self.losses.r1, every),
             ],
             pictures=evaluator.pictures,
             scores=evaluator.scores,

@@ -8,7 +8,7 @@ choices.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +26,7 @@ from facerefs.trainers.losses.adversarial import non_saturating_discriminator, n
 from facerefs.trainers.losses.distances import embedding_distance
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.restorer_input import restorer_input
@@ -180,8 +180,9 @@ class PosevariedLosses:
     perceptual: Perceptual | None
     embedder: IdentityEmbedder | None
 
-    def restored(self, batch: DeviceBatch) -> Tensor:
-        return self._made(batch).image
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(lambda batch: self._made(batch).image)
 
     def generator_and_scales(self, batch: DeviceBatch) -> Terms:
         """The terms of `generator`, and of the codec's own reconstruction at each scale."""
@@ -192,12 +193,12 @@ class PosevariedLosses:
 
     def generator(self, batch: DeviceBatch) -> Terms:
         """Eq. 16."""
-        return self._generator(self.restored(batch), batch)
+        return self._generator(self._made(batch).image, batch)
 
     def discriminators(self, batch: DeviceBatch) -> Terms:
-        """Eq. 11 and 12 for all discriminators: cross entropy, from one pass of the generator."""
+        """Eq. 11 and 12 for all discriminators: cross entropy, of the images of the generator's phase."""
         with torch.no_grad():
-            fake = self.restored(batch)
+            fake = self.fakes(batch)
         discriminator, truth, boxes = self.networks["discriminator"], batch.target, batch.boxes
         terms = {"logistic": non_saturating_discriminator(discriminator(truth), discriminator(fake))}
         if self.weights.local:
@@ -212,6 +213,7 @@ class PosevariedLosses:
 
     def _generator(self, image: Tensor, batch: DeviceBatch) -> dict[str, Tensor]:
         weights, truth = self.weights, batch.target
+        self.fakes.keep(batch, image)
         realistic = non_saturating_generator(self.networks["discriminator"](image))
         terms = {
             "adversarial": weights.adversarial * realistic,  # eq. 11
@@ -310,7 +312,7 @@ class Posevaried:
     halved_after: tuple[Positive, ...] = (600_000, 650_000)
     """Steps after which all learning rates are halved."""
     data: Data = Data(batch_size=4, references=0, degradation="posevaried")
-    loop: Loop = Loop(steps=700_000)
+    loop: Loop = Loop(steps=700_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -411,7 +413,7 @@ class Posevaried:
         judges = ("discriminator", "local") if weights.local else ("discriminator",)
         phases.append(Phase("discriminator", "discriminator", judges, losses.discriminators))
         _, *lazily = discriminator_phases(
-            losses.networks["discriminator"], losses.restored, weights.r1, weights.r1_every
+            losses.networks["discriminator"], losses.fakes, weights.r1, weights.r1_every
         )
         return phases + lazily
 

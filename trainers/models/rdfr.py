@@ -7,6 +7,7 @@ that the paper does not give are marked as choices.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from facerefs.trainers.loop.training_module import Networks, Phase, Terms, Train
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.augment import augment
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.restorer_input import restorer_input
@@ -206,13 +207,15 @@ class RdfrLosses:
     weights: LossWeights
     perceptual: Perceptual | None
 
-    def restored(self, batch: DeviceBatch) -> Tensor:
-        return _restored(self.generator_network, restorer_input(batch)).image
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(lambda batch: _restored(self.generator_network, restorer_input(batch)).image)
 
     def generator(self, batch: DeviceBatch) -> Terms:
         network, weights = self.generator_network, self.weights
         assert isinstance(network, RdfrNetwork)  # noqa: S101
         image, commitments = _restored(network, restorer_input(batch))
+        self.fakes.keep(batch, image)
         network.observe(batch.target)
         realistic = non_saturating_generator(self.discriminator_network(augment(image)))  # eq. 9
         terms = {
@@ -285,7 +288,7 @@ class Rdfr:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     data: Data = Data(batch_size=4, references=0, degradation="rdfr")
-    loop: Loop = Loop(steps=800_000)
+    loop: Loop = Loop(steps=800_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -353,7 +356,7 @@ class Rdfr:
             phases=[
                 Phase("generator", "generator", ("generator",), losses.generator),
                 *discriminator_phases(
-                    discriminator, losses.restored, self.losses.r1, self.losses.r1_every, look=augment
+                    discriminator, losses.fakes, self.losses.r1, self.losses.r1_every, look=augment
                 ),
             ],
             pictures=evaluator.pictures,

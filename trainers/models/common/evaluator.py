@@ -65,7 +65,8 @@ class Evaluator:
     def _truth(self, embedder: IdentityEmbedder, batch: DeviceBatch) -> Tensor:
         if embedder.name == self.stored:
             return batch.embedding
-        return embedder(batch.target, batch.landmarks)
+        embedded: Tensor = embedder(batch.target, batch.landmarks)
+        return embedded
 
     def _reference(self, embedder: IdentityEmbedder, batch: DeviceBatch) -> Tensor:
         """The embeddings of the first references (B, D); 0 where there is none."""

@@ -9,7 +9,7 @@ elements (choice).
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Annotated, Literal
 
 import torch
@@ -33,6 +33,7 @@ from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.common.earlier_run import fill_from_run
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.per_batch import PerBatch
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.rpf.factor import bicubic_by, check_reduces
@@ -139,6 +140,11 @@ class RpfLosses:
     perceptual: Perceptual | None
     embedder: IdentityEmbedder | None
 
+    @cached_property
+    def _frozen(self) -> PerBatch[tuple[Tensor, Tensor]]:
+        """What frozen modules made of a batch, for a critic and its module: x^(n) and the aligned reference."""
+        return PerBatch()
+
     def warping(self, number: int, batch: DeviceBatch) -> Terms:
         image, reference, side_px = self._begun(number, batch)
         aligned = align(self.networks, number, image, reference)
@@ -207,15 +213,19 @@ class RpfLosses:
 
     def _synthesised(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """The synthesised image and the truth, both masked by the truth's mask."""
-        image, reference, side_px = self._begun(number, batch)
-        with torch.no_grad():
-            aligned = align(self.networks, number, image, reference)
-            truth = reduced(batch.target, side_px)
+        image, aligned = self._frozen.once(batch, str(number), lambda: self._aligned(number, batch))
+        side_px = self.model.shape.side_px(number)
+        truth = reduced(batch.target, side_px)
         made: Tensor = self.networks[f"synthesis_{number}"](image, aligned)
         if self.masks is None:
             return made, truth
         mask = reduced_masks(self.masks.truth(batch), side_px)
         return masked(made, mask), masked(truth, mask)
+
+    @torch.no_grad()
+    def _aligned(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
+        image, reference, _ = self._begun(number, batch)
+        return image, align(self.networks, number, image, reference)
 
     @torch.no_grad()
     def _begun(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor, int]:
@@ -300,7 +310,7 @@ class Rpf:
     adam: Adam = Adam(lr=1e-4, beta1=0.9, beta2=0.999)
     critic_adam: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     data: Data = Data(batch_size=1, degradation=bicubic_by(64))
-    loop: Loop = Loop(steps=1_987_460)
+    loop: Loop = Loop(steps=1_987_460, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -465,7 +475,11 @@ def _paper(factor: Literal[8, 16, 32, 64]) -> Rpf:
     """The preset of a factor at 1024 px, with all steps of its schedule."""
     shape = Shape(factor=factor)
     steps = training_stages(Schedule(), shape.blocks)[-1].end_step
-    return Rpf(shape=shape, data=Data(batch_size=1, degradation=bicubic_by(factor)), loop=Loop(steps=steps))
+    return Rpf(
+        shape=shape,
+        data=Data(batch_size=1, degradation=bicubic_by(factor)),
+        loop=Loop(steps=steps, precision="tf32"),
+    )
 
 
 PRESETS = {
