@@ -107,7 +107,8 @@ class EntedNetwork(nn.Module):
     Choices. The content's deepest features go through 1 x 1 convolutions to code_dim channels and back, also before the
     dictionary is used, so that the decoder already knows such features. After the first convolution of each resolution,
     textures are added and the sum is divided by sqrt 2, then the content encoder's features in the same way; not at the
-    deepest side, where they would bypass the dictionary. Noise is used in training only.
+    deepest side, where they would bypass the dictionary. Noise is used in training only. styled: without it the style
+    is 0 for all images, so that each modulated convolution is an ordinary one, with a learned scale for each channel.
     """
 
     def __init__(
@@ -118,15 +119,16 @@ class EntedNetwork(nn.Module):
         style_dim: int,
         refine_latent: bool = True,
         residuals: bool = True,
+        styled: bool = True,
     ) -> None:
         super().__init__()
-        self.deepest, self.residuals = min(channels), residuals
+        self.deepest, self.residuals, self.style_dim = min(channels), residuals, style_dim
         width = channels[self.deepest]
         self.content_encoder = Encoder(channels)
         self.texture_encoder = Encoder(channels)
         self.to_code = EqualConv2d(width, code_dim, 1)
         self.from_code = EqualConv2d(code_dim, width, 1)
-        self.refinement = LatentRefinement(width, style_dim, refine_latent)
+        self.refinement = LatentRefinement(width, style_dim, refine_latent) if styled else None
         self.extractions = nn.ModuleDict({str(s): Extraction(channels[s], k) for s, k in kernels.items()})
         self.distributions = nn.ModuleDict({str(s): Distribution(channels[s], k) for s, k in kernels.items()})
         self.decoder = SynthesisNetwork(channels, style_dim, learned_start=False)
@@ -146,7 +148,9 @@ class EntedNetwork(nn.Module):
         if quantised is not None:
             coded = quantised.features if used is None else torch.where(used, quantised.features, coded)
         start = self.from_code(coded)
-        style = self.refinement(start, texture[self.deepest])
+        style = start.new_zeros(len(start), self.style_dim, dtype=torch.float32)
+        if self.refinement is not None:
+            style = self.refinement(start, texture[self.deepest])
         taken = {int(side): extract(texture[int(side)]) for side, extract in self.extractions.items()}
         distribution: dict[int, Tensor] = {}
 
@@ -280,6 +284,9 @@ class Shape:
     """Number of kernels that extract textures from the reference, at each side from the deepest on."""
     dictionary: bool = True
     """Whether content is quantised by a dictionary of clean faces (VQ of table 3)."""
+    style: bool = True
+    """Whether a style modulates the decoder's convolutions (Style of table 3); without it `refine_latent` has nothing
+    to refine."""
     refine_latent: bool = True
     """Whether content and reference refine the style together (Refine of table 3)."""
     residuals: bool = True
@@ -366,6 +373,7 @@ class Ented:
                 shape.style_dim,
                 shape.refine_latent,
                 shape.residuals,
+                shape.style,
             ),
             "discriminator": Discriminator(shape.size_px, channels),
         }

@@ -304,9 +304,9 @@ class Posevaried:
     losses: LossWeights = LossWeights()
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
-    prior_lr: Rate = 2e-4
-    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators use
-    `adam.lr`."""
+    prior_lr: Weight = 2e-4
+    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators use `adam.lr`. 0 is
+    the paper's ablation without fine-tuning."""
     discriminator_lr: Rate = 2e-5
     """Learning rate of the StyleGAN2 discriminator."""
     halved_after: tuple[Positive, ...] = (600_000, 650_000)
@@ -376,6 +376,8 @@ class Posevaried:
         if identity is not None:
             notes.append(f"identity: {identity.name}")
         notes += [part.note for part in (perceptual, lpips) if part is not None]
+        if not self.prior_lr:
+            notes.append(_frozen_prior(generator.prior, weights.generator))
         bound = PosevariedLosses(networks, losses, perceptual, identity)
         evaluator = Evaluator(self, identity, lpips, stored=embedder)
         return TrainingModule(
@@ -433,6 +435,22 @@ class Posevaried:
             "generator": adam_for(own, self.adam, lr_overrides={self.prior_lr: prior}),
             "discriminator": judges,
         }
+
+
+def _frozen_prior(prior: Generator, weights: str) -> str:
+    """A note on a prior that is not fine-tuned. Raises ValueError if it would never use the codec's features."""
+    if weights == "random":
+        return "generator: prior_lr=0, it stays as it was drawn, but for its noise strengths"
+    beside = prior.synthesis.beside
+    used = (
+        block.to_rgb.weight[:, -beside[int(side)] :].any() for side, block in prior.synthesis.blocks.items()
+    )
+    if not any(used):
+        raise ValueError(
+            f"{weights} has no weights for the codec's features, and with prior_lr=0 they would stay 0: set "
+            "weights.generator to a generator that takes such features (GPEN's, or one of a run of this model)"
+        )
+    return "generator: prior_lr=0, it stays as it was loaded, but for its noise strengths"
 
 
 def _load_frozen(discriminator: Discriminator, path: Path) -> Report:

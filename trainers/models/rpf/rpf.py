@@ -58,7 +58,8 @@ class Shape:
     """Sizes of the networks: L = size_px / factor, and log2 factor blocks.
 
     The channels of refinement are StyleGAN2's (choice: the paper only names GCFSR). reference, masks: for the ablations
-    of the paper's table 2.
+    of the paper's table 2. progressive: without it there is one block, at full size, whose input is the L x L image,
+    enlarged to half that size by bicubic interpolation (choice: the paper does not say how it enlarges at once).
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 1024
@@ -79,13 +80,15 @@ class Shape:
     """Channels of the first layer of a critic."""
     reference: bool = True
     """Whether a reference is used; false is the paper's ablation, with the enlarged input in its place."""
+    progressive: bool = True
+    """Whether the side is doubled block by block; false is the paper's ablation: one block for the whole factor."""
     masks: bool = True
     """Whether non-facial regions are masked in the reference and in the losses; false is the paper's ablation."""
 
     @property
     def blocks(self) -> int:
         """N, the number of blocks."""
-        return self.factor.bit_length() - 1
+        return self.factor.bit_length() - 1 if self.progressive else 1
 
     @property
     def small_px(self) -> int:
@@ -94,7 +97,7 @@ class Shape:
 
     def side_px(self, number: int) -> int:
         """The side of the output of block `number`."""
-        return self.small_px << number
+        return self.size_px >> (self.blocks - number)
 
 
 # --- Losses (section III.C) ---
@@ -356,8 +359,9 @@ class Rpf:
         return losses.adversarial if stage.module == "refinement" else losses.synthesis_adversarial
 
     def small(self, seen: RestorerInput) -> Tensor:
-        """x, the L x L image that was enlarged to the degraded face."""
-        return before_enlargement(seen.degraded, self.shape.small_px)
+        """x^(1): the L x L image that was enlarged to the degraded face, at half the side of the first block."""
+        small = before_enlargement(seen.degraded, self.shape.small_px)
+        return small if self.shape.progressive else enlarged(small, self.shape.side_px(0))
 
     def reference(self, seen: RestorerInput, mask: Callable[[], Tensor] | None) -> Tensor | None:
         """The masked reference (eq. 1), or its replacement in the ablation of table 2; None if samples have none.
@@ -396,7 +400,8 @@ class Rpf:
         notes = [f"training stage: {line}" for line in self._unfinished()]
         notes += self._start(networks)
         identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
-        notes += [f"identity: {identity.name}"] if identity is not None else []
+        if identity is not None:
+            notes.append(f"identity: {identity.name}; losses.identity is for embeddings with a mean square of 1")
         perceptual = self._perceptual(device)
         notes += [perceptual.note] if perceptual is not None else []
         mask = _face_mask(self.weights.parsing, device) if self.shape.masks else None
