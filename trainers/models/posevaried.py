@@ -441,9 +441,10 @@ def _frozen_prior(prior: Generator, weights: str) -> str:
     """A note on a prior that is not fine-tuned. Raises ValueError if it would never use the codec's features."""
     if weights == "random":
         return "generator: prior_lr=0, it stays as it was drawn, but for its noise strengths"
-    beside = prior.synthesis.beside
+    network = prior.synthesis
     used = (
-        block.to_rgb.weight[:, -beside[int(side)] :].any() for side, block in prior.synthesis.blocks.items()
+        network.get_parameter(f"blocks.{side}.to_rgb.weight")[:, -width:].any()
+        for side, width in network.beside.items()
     )
     if not any(used):
         raise ValueError(

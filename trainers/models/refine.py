@@ -78,7 +78,7 @@ class RefineNetwork(nn.Module):
         self.embedding_gain = math.sqrt(embedding_dim)
         self.style = nn.Sequential(*(EqualLinear(n, m, activate=True) for n, m in pairwise(sizes)))
         self.prior = Generator(size_px, channels, style_dim, mapping_layers=0)
-        self.register_load_state_dict_pre_hook(_without_mapping)
+        self.register_load_state_dict_pre_hook(_without_mapping)  # type: ignore[no-untyped-call]
         self.fusions = nn.ModuleDict({str(side): MaskFusion(width) for side, width in channels.items()})
 
     def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
@@ -331,7 +331,8 @@ class Refine:
 
 def optimiser_of(model: Refine, generator: nn.Module) -> torch.optim.Adam:
     """The generator's Adam: its prior has a learning rate of its own."""
-    prior, own = [], []
+    prior: list[nn.Parameter] = []
+    own: list[nn.Parameter] = []
     for name, parameter in generator.named_parameters():
         (prior if name.startswith("prior.") else own).append(parameter)
     made = adam_for(own, model.adam, lr_overrides={model.prior_lr: prior})

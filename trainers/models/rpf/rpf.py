@@ -401,7 +401,9 @@ class Rpf:
         notes += self._start(networks)
         identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
         if identity is not None:
-            notes.append(f"identity: {identity.name}; losses.identity is for embeddings with a mean square of 1")
+            notes.append(
+                f"identity: {identity.name}; losses.identity is for embeddings with a mean square of 1"
+            )
         perceptual = self._perceptual(device)
         notes += [perceptual.note] if perceptual is not None else []
         mask = _face_mask(self.weights.parsing, device) if self.shape.masks else None
