@@ -2,6 +2,7 @@
 
     python -m benchmarks.ablations SET                            # all models, preset tiny, minutes to an hour each
     python -m benchmarks.ablations SET --models rdfr rpf --steps 500
+    python -m benchmarks.ablations SET --all-arms                 # each row of the papers' tables, not the first alone
     python -m benchmarks.ablations SET --out FOLDER --jobs 2      # two trainings at a time
 
 SET is a build or a folder of shards. Writes FOLDER/table.md, FOLDER/MODEL.png (the last held-out faces of both) and
@@ -26,6 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -50,14 +52,24 @@ from facerefs.trainers.models.model import Model, Restorer
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.train import CannotTrain, train
 
-WITHOUT: Mapping[str, str] = {
-    "rdfr": "shape.quantise=false",
-    "ented": "shape.dictionary=false",
-    "rpf": "shape.reference=false",
-    "posevaried": "shape.mmrb=false",
-    "refine": "losses.objective=baseline",
+WITHOUT: Mapping[str, Sequence[str]] = {
+    "rdfr": ("shape.quantise=false", "shape.gated_fusion=false", "shape.noise=false"),
+    "ented": (
+        "shape.dictionary=false",
+        "shape.refine_latent=false",
+        "shape.residuals=false",
+        "shape.style=false",
+    ),
+    "rpf": ("shape.reference=false", "shape.masks=false", "shape.progressive=false"),
+    "posevaried": ("shape.mmrb=false", "losses.local=0", "prior_lr=0 losses.frozen_layers=0"),
+    "refine": ("losses.objective=baseline",),
 }
-"""The ablation that each paper makes, as a setting."""
+"""The ablations that each paper makes, as settings; the first one is of its main idea."""
+
+LONGER: Mapping[str, Mapping[str, int]] = {
+    "shape.progressive=false": {"schedule.warping_steps": 3, "schedule.synthesis_steps": 3},
+}
+"""Factors of steps, so that a training without an idea is as long: one block instead of the preset's three."""
 
 SCHEDULES: Mapping[str, Sequence[str]] = {
     "rpf": ("schedule.refinement_steps", "schedule.warping_steps", "schedule.synthesis_steps"),
@@ -116,6 +128,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each training; those of its preset if not given")
     parser.add_argument("--out", type=Path, help="SET/runs/ablations if not given")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--all-arms", action="store_true", help="every ablation of each model's paper")
     words = parser.parse_args()
     for name in without_ablation():
         Console(soft_wrap=True).print(f"{name} is left out: no setting in WITHOUT takes away its idea")
@@ -123,7 +136,9 @@ def main() -> None:
         parser.error(f"--jobs cannot be {words.jobs}: one training at a time is the least")
     place, out = _place(words.data), words.out or words.data / "runs" / "ablations"
     try:
-        trainings = [one for name in words.models for one in both(name, words.steps, out, place)]
+        trainings = [
+            one for name in words.models for one in variants(name, words.steps, out, place, words.all_arms)
+        ]
         waiting = [training for training in trainings if not training.is_done()]
     except (UserError, ValueError) as error:
         raise SystemExit(f"ablations: {error}") from None
@@ -138,18 +153,29 @@ def without_ablation() -> list[str]:
     return [name for name in restorers if name not in WITHOUT]
 
 
-def both(name: str, steps: int | None, out: Path, place: Path) -> Iterator[Training]:
-    """A model's training as it is, and the one without its idea. Raises UserError for settings that cannot be."""
+def variants(
+    name: str, steps: int | None, out: Path, place: Path, all_arms: bool = False
+) -> Iterator[Training]:
+    """A model's training as it is, and those without an idea: the main one, or each.
+
+    Raises UserError for settings that cannot be.
+    """
     embedder = probe(str(place), "train").embedder
-    variants = {AS_IT_IS: ((), name), WITHOUT[name]: ((WITHOUT[name],), f"{name}-without")}
-    for variant, (idea, folder) in variants.items():
+    main, *others = WITHOUT[name]
+    folders = {AS_IT_IS: name, main: f"{name}-without"}
+    if all_arms:
+        folders |= {arm: f"{name}-without-{number}" for number, arm in enumerate(others, 2)}
+    for variant, folder in folders.items():
         tiny: Any = presets(name)["tiny"]
-        settings = [*lasting(name, tiny, steps), *_judged(tiny, embedder), *idea]
+        idea = [] if variant == AS_IT_IS else variant.split()
+        settings = [*lasting(name, tiny, steps, LONGER.get(variant, {})), *_judged(tiny, embedder), *idea]
         model = read_settings(type(tiny), "loop.steps=1000", settings=settings, under=to_dict(tiny))
         yield Training(name, variant, model, out / folder)
 
 
-def lasting(name: str, tiny: Model, steps: int | None) -> list[str]:
+def lasting(
+    name: str, tiny: Model, steps: int | None, longer: Mapping[str, int] = MappingProxyType({})
+) -> list[str]:
     """Settings for a training of so many steps, or of a few more, so that its schedule is scaled in whole numbers."""
     counts = {key: _setting(tiny, key) for key in SCHEDULES.get(name, ())}
     own = tiny.loop.steps
@@ -160,7 +186,7 @@ def lasting(name: str, tiny: Model, steps: int | None) -> list[str]:
         f"loop.steps={total}",
         f"loop.validate_every={at_times}",
         f"loop.checkpoint_every={at_times}",
-        *(f"{key}={count * total // own}" for key, count in counts.items()),
+        *(f"{key}={count * total // own * longer.get(key, 1)}" for key, count in counts.items()),
     ]
 
 
@@ -300,15 +326,15 @@ def beneath(grids: Mapping[str, Path], name: str) -> Image.Image:
 
 def comparisons(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
     """A line for each figure of each model that was trained both ways. ours: as it is; peer: without the idea."""
-    ended = {(result.name, result.variant): result for result in results}
-    for (name, variant), ours in ended.items():
-        peer = ended.get((name, WITHOUT[name]))
-        if variant != AS_IT_IS or peer is None:
+    whole = {result.name: result for result in results if result.variant == AS_IT_IS}
+    for peer in results:
+        ours = whole.get(peer.name)
+        if ours is None or peer is ours:
             continue
         for figure, unit in FIGURES.items():
             if figure in ours.last and figure in peer.last:
                 own, other = ours.last[figure], peer.last[figure]
-                yield {"case": f"{name}, {figure}, {ours.last_step} steps, against {WITHOUT[name]}", "ours": own,
+                yield {"case": f"{ours.name}, {figure}, {ours.last_step} steps, against {peer.variant}", "ours": own,
                        "peer": other, "unit": unit or figure, "ratio": own / other if other else None, "low": None,
                        "high": None}  # fmt: skip
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -74,6 +75,57 @@ class Distributed:
         number = int.from_bytes(digest.digest()[:6])  # 48 bits, which a float64 holds
         if self.largest([number, -number]) != [number, -number]:
             raise RuntimeError(f"rank {self.rank} does not hold the networks that the others hold")
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # collectives are not compiled
+def across_ranks(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """This rank's rows of `work` on the rows (B, ...) of all ranks, in the order of the whole batch.
+
+    work: returns a row for each row it gets. Gradients of any order reach the rows of all ranks. All ranks must call
+    this equally often, with as many rows.
+    """
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return work(rows)
+    everything: Tensor = _AllRows.apply(rows)  # type: ignore[no-untyped-call]
+    return _own(work(everything))
+
+
+def _own(rows: Tensor) -> Tensor:
+    """The rows of this rank, of those of all ranks."""
+    return rows.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+class _AllRows(torch.autograd.Function):
+    """The rows of all ranks."""
+
+    @staticmethod
+    def forward(_context: Any, rows: Tensor) -> Tensor:
+        everything = [
+            torch.empty_like(rows, memory_format=torch.contiguous_format)
+            for _ in range(dist.get_world_size())
+        ]
+        dist.all_gather(everything, rows.contiguous())
+        return torch.cat(everything)
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        summed: Tensor = _OwnRowsOfSum.apply(gradient)  # type: ignore[no-untyped-call]
+        return summed
+
+
+class _OwnRowsOfSum(torch.autograd.Function):
+    """This rank's rows of the sum over all ranks: the transpose of `_AllRows`."""
+
+    @staticmethod
+    def forward(_context: Any, everything: Tensor) -> Tensor:
+        summed = everything.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return _own(summed).clone()
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        everything: Tensor = _AllRows.apply(gradient)  # type: ignore[no-untyped-call]
+        return everything
 
 
 @contextmanager

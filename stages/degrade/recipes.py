@@ -60,6 +60,13 @@ _ESRGAN_BLUR = RandomBlur(
     sinc_chance=0.1,
 )
 
+
+def _bicubic_and_back(factor: int) -> Recipe:
+    """MATLAB's bicubic reduction by the factor, and its bicubic enlargement to the size of the ground truth."""
+    sides = (RandomResize(reduction_choices=(by,), modes=("bicubic_antialias",)) for by in (factor, 1))
+    return Recipe(f"bicubic_x{factor}", tuple(Pass(resize=resize) for resize in sides))
+
+
 _ALL = (
     # GFPGAN (Wang et al. 2021, as in its published options train_gfpgan_v1), which ENTED uses.
     Recipe("gfpgan", (_GFPGAN,)),
@@ -111,6 +118,9 @@ _ALL = (
         "bicubic",
         (Pass(resize=RandomResize(reduction_choices=(8, 16, 32, 64), modes=("bicubic_antialias",))),),
     ),
+    # Super-resolution of small faces that are enlarged by bicubic interpolation: ReFine's x8 task ("downsize the image
+    # and then upscale it by bicubic method"), RDFR's tables 1 and 2 (x8, x16).
+    *(_bicubic_and_back(factor) for factor in (8, 16)),
     # Two passes and a final sinc filter. Choice: the final size is a quarter of the face's.
     Recipe(
         "realesrgan",

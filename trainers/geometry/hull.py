@@ -67,7 +67,8 @@ def _hull(points: Tensor, height: int, width: int) -> Tensor:
     """
     angles = (torch.arange(_DIRECTIONS, device=points.device) + 0.5) * (2 * math.pi / _DIRECTIONS)
     across, down = angles.cos(), angles.sin()
-    reach = (points @ torch.stack([across, down])).amax(1)
+    # No matrix product: autocast, or TF32, would round pixels.
+    reach = (points[..., :1] * across + points[..., 1:] * down).amax(1)
     rows = torch.arange(height, device=points.device, dtype=points.dtype)
     bound = (reach[:, None] - rows[:, None] * down) / across
     right = across > 0

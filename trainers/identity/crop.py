@@ -104,7 +104,7 @@ def _similarity(source: Tensor, target: Tensor) -> Tensor:
     real = (z * w).sum(dim=(-2, -1)) / energy
     imaginary = (z[..., 0] * w[..., 1] - z[..., 1] * w[..., 0]).sum(dim=-1) / energy
     turn = _turn(real, imaginary)
-    shift = to_mean[..., None] - turn @ from_mean[..., None]
+    shift = to_mean[..., None] - _turned(turn, from_mean)
     return torch.cat([turn, shift], dim=-1)
 
 
@@ -112,12 +112,17 @@ def _inverse(similarity: Tensor) -> Tensor:
     real, imaginary = similarity[:, 0, 0], similarity[:, 1, 0]
     square = (real.square() + imaginary.square()).clamp_min(_NO_FACE)
     turn = _turn(real / square, -imaginary / square)
-    return torch.cat([turn, -turn @ similarity[..., 2:]], dim=2)
+    return torch.cat([turn, -_turned(turn, similarity[..., 2])], dim=2)
 
 
 def _turn(real: Tensor, imaginary: Tensor) -> Tensor:
     rows = [torch.stack([real, -imaginary], dim=-1), torch.stack([imaginary, real], dim=-1)]
     return torch.stack(rows, dim=-2)
+
+
+def _turned(turn: Tensor, points: Tensor) -> Tensor:
+    """Matrices (B, 2, 2) times points (..., 2), (B, 2, 1). No matrix product: a GPU would round pixels to TF32."""
+    return (turn * points[..., None, :]).sum(-1, keepdim=True)
 
 
 def _samples(images: Tensor, eye_distance_px: float) -> int:
@@ -142,10 +147,16 @@ def _cut(
     """
     height, width = images.shape[2:]
     theta = torch.stack([_row(to_image[:, 0], side_px, width), _row(to_image[:, 1], side_px, height)], dim=1)
-    shape = [len(images), 3, side_px * samples, side_px * samples]
-    grid = functional.affine_grid(theta, shape, align_corners=False)
+    grid = _grid(theta, side_px * samples)
     fine = functional.grid_sample(images, grid, mode=mode, padding_mode=outside, align_corners=False)
     return functional.avg_pool2d(fine, samples) if samples > 1 else fine
+
+
+def _grid(theta: Tensor, side: int) -> Tensor:
+    """`affine_grid` (B, side, side, 2) of transforms (B, 2, 3), without its matrix product."""
+    at = (torch.arange(side, device=theta.device, dtype=theta.dtype) * 2 + 1) / side - 1
+    x, y, shift = theta[:, None, None].unbind(-1)
+    return x * at[:, None] + y * at[:, None, None] + shift
 
 
 def _row(row: Tensor, side_px: int, image_px: int) -> Tensor:

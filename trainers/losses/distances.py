@@ -1,5 +1,6 @@
-"""Distances between images pixel by pixel, to the nearer of two targets (ReFine), and between identities (ReFine)."""
+"""Distances between images pixel by pixel, to the nearer of two targets (ReFine), and between identities."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,3 +33,12 @@ def identity_loss(a: Tensor, b: Tensor) -> Tensor:
     known = (a.any(dim=1) & b.any(dim=1)).float()
     cosines = functional.cosine_similarity(a.float(), b.float())
     return ((1 - cosines) * known).sum() / known.sum().clamp_min(1)
+
+
+def embedding_distance(a: Tensor, b: Tensor) -> Tensor:
+    """|phi(X) - phi(X')|_1, a scalar, of unit vectors (B, D): pose-varied, eq. 15, and RPF, eq. 9.
+
+    Choice: the mean over their elements, scaled to a mean square of 1, as embeddings have it before they are
+    normalised. So the papers' weights, 10 beside 8 for the pixels and 1 beside 1, are in proportion for any D.
+    """
+    return math.sqrt(a.shape[1]) * (a - b).abs().mean()

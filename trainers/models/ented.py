@@ -9,6 +9,7 @@ choices.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import torch
@@ -16,7 +17,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.identity.embedder import load_embedder_of
+from facerefs.trainers.identity.embedder import load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -24,7 +25,7 @@ from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.attention import attention_reconstruction
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.tiny import TINY_GFPGAN, TINY_LOOP
@@ -106,7 +107,8 @@ class EntedNetwork(nn.Module):
     Choices. The content's deepest features go through 1 x 1 convolutions to code_dim channels and back, also before the
     dictionary is used, so that the decoder already knows such features. After the first convolution of each resolution,
     textures are added and the sum is divided by sqrt 2, then the content encoder's features in the same way; not at the
-    deepest side, where they would bypass the dictionary. Noise is used in training only.
+    deepest side, where they would bypass the dictionary. Noise is used in training only. styled: without it the style
+    is 0 for all images, so that each modulated convolution is an ordinary one, with a learned scale for each channel.
     """
 
     def __init__(
@@ -117,15 +119,16 @@ class EntedNetwork(nn.Module):
         style_dim: int,
         refine_latent: bool = True,
         residuals: bool = True,
+        styled: bool = True,
     ) -> None:
         super().__init__()
-        self.deepest, self.residuals = min(channels), residuals
+        self.deepest, self.residuals, self.style_dim = min(channels), residuals, style_dim
         width = channels[self.deepest]
         self.content_encoder = Encoder(channels)
         self.texture_encoder = Encoder(channels)
         self.to_code = EqualConv2d(width, code_dim, 1)
         self.from_code = EqualConv2d(code_dim, width, 1)
-        self.refinement = LatentRefinement(width, style_dim, refine_latent)
+        self.refinement = LatentRefinement(width, style_dim, refine_latent) if styled else None
         self.extractions = nn.ModuleDict({str(s): Extraction(channels[s], k) for s, k in kernels.items()})
         self.distributions = nn.ModuleDict({str(s): Distribution(channels[s], k) for s, k in kernels.items()})
         self.decoder = SynthesisNetwork(channels, style_dim, learned_start=False)
@@ -145,7 +148,9 @@ class EntedNetwork(nn.Module):
         if quantised is not None:
             coded = quantised.features if used is None else torch.where(used, quantised.features, coded)
         start = self.from_code(coded)
-        style = self.refinement(start, texture[self.deepest])
+        style = start.new_zeros(len(start), self.style_dim, dtype=torch.float32)
+        if self.refinement is not None:
+            style = self.refinement(start, texture[self.deepest])
         taken = {int(side): extract(texture[int(side)]) for side, extract in self.extractions.items()}
         distribution: dict[int, Tensor] = {}
 
@@ -199,11 +204,13 @@ class EntedLosses:
     perceptual: Perceptual | None
     noted_places: int
 
-    def restored(self, batch: DeviceBatch) -> Tensor:
-        return self._made(batch).image
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(lambda batch: self._made(batch).image)
 
     def generator(self, batch: DeviceBatch) -> Terms:
         made, weights = self._made(batch), self.weights
+        self.fakes.keep(batch, made.image)
         truth, reference = batch.target, batch.references[:, 0]
         realistic = non_saturating_generator(self.networks["discriminator"](made.image))
         terms = {"adversarial": weights.adversarial * realistic}  # eq. 9
@@ -277,6 +284,9 @@ class Shape:
     """Number of kernels that extract textures from the reference, at each side from the deepest on."""
     dictionary: bool = True
     """Whether content is quantised by a dictionary of clean faces (VQ of table 3)."""
+    style: bool = True
+    """Whether a style modulates the decoder's convolutions (Style of table 3); without it `refine_latent` has nothing
+    to refine."""
     refine_latent: bool = True
     """Whether content and reference refine the style together (Refine of table 3)."""
     residuals: bool = True
@@ -321,8 +331,8 @@ class Pretrained:
     lpips: str = ""
     """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = ""
-    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack; used for
-    metrics only; empty leaves them out."""
+    """Embedder of metrics only, also another one than that of the shards: `dlib`, or ArcFace as an ONNX file, a folder
+    or the name of a pack; empty leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -335,7 +345,7 @@ class Ented:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     data: Data = Data(batch_size=4, degradation="gfpgan")
-    loop: Loop = Loop(steps=400_000)
+    loop: Loop = Loop(steps=400_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -363,6 +373,7 @@ class Ented:
                 shape.style_dim,
                 shape.refine_latent,
                 shape.residuals,
+                shape.style,
             ),
             "discriminator": Discriminator(shape.size_px, channels),
         }
@@ -395,9 +406,9 @@ class Ented:
         weights, every = self.weights, self.losses.r1_every
         perceptual = Perceptual(weights.vgg).to(device) if self.losses.perceptual else None
         losses = EntedLosses(networks, self.losses, perceptual, self.codes.noted_places)
-        identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
+        identity = load_embedder(weights.identity, device) if weights.identity else None
         lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
-        evaluator = Evaluator(self, identity, lpips)
+        evaluator = Evaluator(self, identity, lpips, stored=embedder)
         learning = [name for name in ("generator", "dictionary") if name in networks]
         made = adam_for(
             [parameter for name in learning for parameter in networks[name].parameters()], self.adam
@@ -413,7 +424,7 @@ class Ented:
             },
             phases=[
                 *self._generator_phases(tuple(learning), losses),
-                *discriminator_phases(discriminator, losses.restored, self.losses.r1, every),
+                *discriminator_phases(discriminator, losses.fakes, self.losses.r1, every),
             ],
             pictures=evaluator.pictures,
             scores=evaluator.scores,
@@ -423,7 +434,7 @@ class Ented:
                 *self._unused_dictionary(),
             ),
             between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
         )
 
     def _unused_dictionary(self) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class Landmarks:
     """Standard deviation of these Gaussians, in cells of the heat maps."""
     adam: Adam = Adam(lr=5e-4, beta1=0.9, beta2=0.999)
     data: Data = field(default_factory=lambda: Data(batch_size=16, references=0, degradation=REFINE_256))
-    loop: Loop = Loop(steps=50_000, clip_norm=1.0)
+    loop: Loop = Loop(steps=50_000, clip_norm=1.0, precision="tf32")
 
     def networks(self) -> dict[str, nn.Module]:
         """`heatmaps`. Raises ValueError for a size that does not fit, MissingWeights without face-alignment."""

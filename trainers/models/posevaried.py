@@ -6,10 +6,9 @@ StyleGAN2, trained on faces, takes instead of noise. Numbers and layers that the
 choices.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,14 +18,15 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from facerefs.trainers.losses.distances import embedding_distance
 from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.restorer_input import restorer_input
@@ -158,7 +158,7 @@ class LossWeights:
     features: Weight = 0.02
     """Weight of the feature term with VGG19, eq. 14; 0 leaves it out and loads no weights."""
     identity: Weight = 10.0
-    """Weight of the face-preserving term, eq. 15; 0 leaves it out."""
+    """Weight of the face-preserving term, eq. 15: L1 of embeddings with a mean square of 1; 0 leaves it out."""
     scales: Weight = 1.0
     """Weight of the L1 difference of pixels at each scale of the codec; 0 leaves it out."""
     scales_until: Positive = 50_000
@@ -180,8 +180,9 @@ class PosevariedLosses:
     perceptual: Perceptual | None
     embedder: IdentityEmbedder | None
 
-    def restored(self, batch: DeviceBatch) -> Tensor:
-        return self._made(batch).image
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(lambda batch: self._made(batch).image)
 
     def generator_and_scales(self, batch: DeviceBatch) -> Terms:
         """The terms of `generator`, and of the codec's own reconstruction at each scale."""
@@ -192,12 +193,12 @@ class PosevariedLosses:
 
     def generator(self, batch: DeviceBatch) -> Terms:
         """Eq. 16."""
-        return self._generator(self.restored(batch), batch)
+        return self._generator(self._made(batch).image, batch)
 
     def discriminators(self, batch: DeviceBatch) -> Terms:
-        """Eq. 11 and 12 for all discriminators: cross entropy, from one pass of the generator."""
+        """Eq. 11 and 12 for all discriminators: cross entropy, of the images of the generator's phase."""
         with torch.no_grad():
-            fake = self.restored(batch)
+            fake = self.fakes(batch)
         discriminator, truth, boxes = self.networks["discriminator"], batch.target, batch.boxes
         terms = {"logistic": non_saturating_discriminator(discriminator(truth), discriminator(fake))}
         if self.weights.local:
@@ -212,6 +213,7 @@ class PosevariedLosses:
 
     def _generator(self, image: Tensor, batch: DeviceBatch) -> dict[str, Tensor]:
         weights, truth = self.weights, batch.target
+        self.fakes.keep(batch, image)
         realistic = non_saturating_generator(self.networks["discriminator"](image))
         terms = {
             "adversarial": weights.adversarial * realistic,  # eq. 11
@@ -232,15 +234,6 @@ class PosevariedLosses:
                 wanted = self.embedder(truth, places)
             terms["identity"] = weights.identity * embedding_distance(self.embedder(image, places), wanted)
         return terms
-
-
-def embedding_distance(a: Tensor, b: Tensor) -> Tensor:
-    """|phi(X) - phi(X')|_1, eq. 15, a scalar, of unit vectors (B, D).
-
-    Choice: the mean over their elements, scaled to a mean square of 1: so the paper's weight of 10 is in proportion to
-    the pixels' weight of 8 for any D.
-    """
-    return math.sqrt(a.shape[1]) * (a - b).abs().mean()
 
 
 def scales_loss(faces: Mapping[int, Tensor], truth: Tensor) -> Tensor:
@@ -296,8 +289,8 @@ class Pretrained:
     lpips: str = ""
     """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
     identity: str = "buffalo_l"
-    """Embedder of the shards' embeddings: `dlib`, or ArcFace as an ONNX file, a folder or the name of a pack;
-    empty leaves its metrics out."""
+    """Embedder of the face-preserving term and of metrics, also another one than that of the shards: `dlib`, or ArcFace
+    as an ONNX file, a folder or the name of a pack; empty leaves its metrics out."""
 
 
 @dataclass(frozen=True)
@@ -311,15 +304,15 @@ class Posevaried:
     losses: LossWeights = LossWeights()
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
-    prior_lr: Rate = 2e-4
-    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators use
-    `adam.lr`."""
+    prior_lr: Weight = 2e-4
+    """Learning rate of the StyleGAN2 generator; codec, noise strengths and local discriminators use `adam.lr`. 0 is
+    the paper's ablation without fine-tuning."""
     discriminator_lr: Rate = 2e-5
     """Learning rate of the StyleGAN2 discriminator."""
     halved_after: tuple[Positive, ...] = (600_000, 650_000)
     """Steps after which all learning rates are halved."""
     data: Data = Data(batch_size=4, references=0, degradation="posevaried")
-    loop: Loop = Loop(steps=700_000)
+    loop: Loop = Loop(steps=700_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -378,13 +371,15 @@ class Posevaried:
             )
         layers = dict.fromkeys(GFPGAN_LAYERS, 1.0)  # choice: these layers; eq. 14 gives all the same weight
         perceptual = Perceptual(weights.vgg, layers, "l2").to(device) if losses.features else None
-        identity = load_embedder_of(weights.identity, embedder, device) if weights.identity else None
+        identity = load_embedder(weights.identity, device) if weights.identity else None
         lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
         if identity is not None:
             notes.append(f"identity: {identity.name}")
         notes += [part.note for part in (perceptual, lpips) if part is not None]
+        if not self.prior_lr:
+            notes.append(_frozen_prior(generator.prior, weights.generator))
         bound = PosevariedLosses(networks, losses, perceptual, identity)
-        evaluator = Evaluator(self, identity, lpips)
+        evaluator = Evaluator(self, identity, lpips, stored=embedder)
         return TrainingModule(
             networks=networks,
             averaged=("generator",),
@@ -393,7 +388,7 @@ class Posevaried:
             pictures=evaluator.pictures,
             scores=evaluator.scores,
             notes=tuple(notes),
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
             halved_after=self.halved_after,
         )
 
@@ -420,7 +415,7 @@ class Posevaried:
         judges = ("discriminator", "local") if weights.local else ("discriminator",)
         phases.append(Phase("discriminator", "discriminator", judges, losses.discriminators))
         _, *lazily = discriminator_phases(
-            losses.networks["discriminator"], losses.restored, weights.r1, weights.r1_every
+            losses.networks["discriminator"], losses.fakes, weights.r1, weights.r1_every
         )
         return phases + lazily
 
@@ -440,6 +435,23 @@ class Posevaried:
             "generator": adam_for(own, self.adam, lr_overrides={self.prior_lr: prior}),
             "discriminator": judges,
         }
+
+
+def _frozen_prior(prior: Generator, weights: str) -> str:
+    """A note on a prior that is not fine-tuned. Raises ValueError if it would never use the codec's features."""
+    if weights == "random":
+        return "generator: prior_lr=0, it stays as it was drawn, but for its noise strengths"
+    network = prior.synthesis
+    used = (
+        network.get_parameter(f"blocks.{side}.to_rgb.weight")[:, -width:].any()
+        for side, width in network.beside.items()
+    )
+    if not any(used):
+        raise ValueError(
+            f"{weights} has no weights for the codec's features, and with prior_lr=0 they would stay 0: set "
+            "weights.generator to a generator that takes such features (GPEN's, or one of a run of this model)"
+        )
+    return "generator: prior_lr=0, it stays as it was loaded, but for its noise strengths"
 
 
 def _load_frozen(discriminator: Discriminator, path: Path) -> Report:

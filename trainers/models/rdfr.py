@@ -7,6 +7,7 @@ that the paper does not give are marked as choices.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -15,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, l1_loss
 
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.identity.embedder import load_embedder_of
+from facerefs.trainers.identity.embedder import load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.augment import augment
 from facerefs.trainers.losses.perceptual import Perceptual
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.restorer_input import restorer_input
@@ -180,7 +181,7 @@ class LossWeights:
     """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not give its alpha.
 
     r1: augmentation is the only regulariser of the discriminator that the paper names. As the discriminator is
-    StyleGAN2's here, its R1 is used too (choice), on faces without augmentation.
+    StyleGAN2's here, its R1 is used too (choice), through the augmentation.
     """
 
     adversarial: Weight = 0.1
@@ -206,13 +207,15 @@ class RdfrLosses:
     weights: LossWeights
     perceptual: Perceptual | None
 
-    def restored(self, batch: DeviceBatch) -> Tensor:
-        return _restored(self.generator_network, restorer_input(batch)).image
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(lambda batch: _restored(self.generator_network, restorer_input(batch)).image)
 
     def generator(self, batch: DeviceBatch) -> Terms:
         network, weights = self.generator_network, self.weights
         assert isinstance(network, RdfrNetwork)  # noqa: S101
         image, commitments = _restored(network, restorer_input(batch))
+        self.fakes.keep(batch, image)
         network.observe(batch.target)
         realistic = non_saturating_generator(self.discriminator_network(augment(image)))  # eq. 9
         terms = {
@@ -272,8 +275,8 @@ class Pretrained:
     perceptual: str = "cache"
     """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = ""
-    """Embedder of the shards' embeddings, such as `dlib`, for the metric `identity_truth` only; empty leaves it
-    out."""
+    """Embedder such as `dlib`, also another one than that of the shards, for the metric `identity_truth` only; empty
+    leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +288,7 @@ class Rdfr:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
     data: Data = Data(batch_size=4, references=0, degradation="rdfr")
-    loop: Loop = Loop(steps=800_000)
+    loop: Loop = Loop(steps=800_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -330,11 +333,9 @@ class Rdfr:
         if self.data.references:
             raise ValueError(f"RDFR restores blind: set data.references=0 instead of {self.data.references}")
         perceptual = Perceptual(self.weights.perceptual).to(device) if self.losses.perceptual else None
-        identity = (
-            load_embedder_of(self.weights.identity, embedder, device) if self.weights.identity else None
-        )
+        identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
         losses = RdfrLosses(generator, discriminator, self.losses, perceptual)
-        evaluator = Evaluator(self, identity)
+        evaluator = Evaluator(self, identity, stored=embedder)
 
         def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
             return {**evaluator.scores(networks, batch), **code_scores(networks["generator"], batch)}
@@ -355,14 +356,14 @@ class Rdfr:
             phases=[
                 Phase("generator", "generator", ("generator",), losses.generator),
                 *discriminator_phases(
-                    discriminator, losses.restored, self.losses.r1, self.losses.r1_every, look=augment
+                    discriminator, losses.fakes, self.losses.r1, self.losses.r1_every, look=augment
                 ),
             ],
             pictures=evaluator.pictures,
             scores=scores,
             notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",))),
             between_steps=move_codes,
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
         )
 
 

@@ -7,14 +7,15 @@ the degraded face. Numbers and layers that the paper does not give are marked as
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.points import DETECTOR_NME, PointsSource, detected, jittered, true
@@ -26,7 +27,7 @@ from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.cycle import degraded_again
 from facerefs.trainers.losses.distances import identity_loss, pixel_distances, spatial_minimum
 from facerefs.trainers.losses.lpips import Lpips
-from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
+from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
 from facerefs.trainers.models.common.restorer_input import restorer_input
@@ -65,7 +66,7 @@ class RefineNetwork(nn.Module):
 
     Choices: the layers of the style are StyleGAN2's, and the embedding, a vector of length 1, is scaled to a mean
     square of 1 next to the style code, because its elements of about 0.04 would have little effect. Noise is used in
-    training only: a face is restored the same each time.
+    training only: a face is restored the same each time. The prior has no mapping, since it gets a style.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class RefineNetwork(nn.Module):
         sizes = [style_dim + embedding_dim, *[style_dim] * 4]
         self.embedding_gain = math.sqrt(embedding_dim)
         self.style = nn.Sequential(*(EqualLinear(n, m, activate=True) for n, m in pairwise(sizes)))
-        self.prior = Generator(size_px, channels, style_dim)
+        self.prior = Generator(size_px, channels, style_dim, mapping_layers=0)
+        self.register_load_state_dict_pre_hook(_without_mapping)  # type: ignore[no-untyped-call]
         self.fusions = nn.ModuleDict({str(side): MaskFusion(width) for side, width in channels.items()})
 
     def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
@@ -91,6 +93,29 @@ class RefineNetwork(nn.Module):
 
         image: Tensor = self.prior.synthesis(style, "random" if self.training else "none", fuse)
         return image
+
+
+_OLD_MAPPING = "prior.mapping.layers."
+
+
+def _without_mapping(_network: nn.Module, state: dict[str, Any], prefix: str, *_other: Any) -> None:
+    """Leave out the prior's mapping, which checkpoints held before, though it was never used."""
+    for name in [name for name in state if name.startswith(prefix + _OLD_MAPPING)]:
+        del state[name]
+
+
+def _without_moments_of_mapping(optimiser: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state with as many parameters as it has: without those of an old prior's mapping.
+
+    They came first in the prior's group, and never had a gradient, so that there is nothing of them but their numbers.
+    """
+    groups = []
+    for own, kept in zip(optimiser.param_groups, state["param_groups"], strict=False):
+        numbers = kept["params"]
+        surplus = numbers[: max(0, len(numbers) - len(own["params"]))]
+        unused = not any(number in state["state"] for number in surplus)
+        groups.append({**kept, "params": numbers[len(surplus) :]} if unused else kept)
+    return {**state, "param_groups": groups + state["param_groups"][len(groups) :]}
 
 
 # --- Losses (section 3.3) ---
@@ -134,11 +159,16 @@ class RefineLosses:
     distances: Distances
     embedder: IdentityEmbedder
 
+    @cached_property
+    def fakes(self) -> Fakes:
+        return Fakes(self.restored)
+
     def restored(self, batch: DeviceBatch) -> Tensor:
         return _restored(self.generator_network, restorer_input(batch))
 
     def generator(self, batch: DeviceBatch) -> Terms:
         restored = self.restored(batch)
+        self.fakes.keep(batch, restored)
         if self.weights.objective == "baseline":
             (to_truth,) = self.distances(restored, [batch.target])
             terms = {"truth": self.weights.minimum * to_truth.mean()}
@@ -221,7 +251,7 @@ class Refine:
     prior_lr: Annotated[float, Ge(0)] = 4e-4
     """Learning rate of the StyleGAN2 generator; all other parameters use `adam.lr`."""
     data: Data = Data(batch_size=4, degradation="refine")
-    loop: Loop = Loop(steps=800_000)
+    loop: Loop = Loop(steps=800_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -285,19 +315,17 @@ class Refine:
         )
         points = self._points(device)
         notes.append(points.note)
-        evaluator = Evaluator(self, identity, lpips)
+        evaluator = Evaluator(self, identity, lpips, stored=embedder)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
-            *discriminator_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),
+            *discriminator_phases(discriminator, losses.fakes, self.losses.r1, self.losses.r1_every),
         ]
         lazily = self.losses.r1_every if self.losses.r1 else None
-        prior = list(generator.prior.parameters())
-        own = [p for name, p in generator.named_parameters() if not name.startswith("prior.")]
         return TrainingModule(
             networks=networks,
             averaged=("generator",),
             optimisers={
-                "generator": adam_for(own, self.adam, lr_overrides={self.prior_lr: prior}),
+                "generator": optimiser_of(self, generator),
                 "discriminator": adam_for(discriminator.parameters(), self.adam, lazily),
             },
             phases=phases,
@@ -305,7 +333,7 @@ class Refine:
             scores=evaluator.scores,
             notes=tuple(notes),
             points=points,
-            check=embedding_check(identity),
+            check=embedding_check(identity, embedder),
         )
 
     def _points(self, device: torch.device) -> PointsSource:
@@ -319,6 +347,17 @@ class Refine:
             return None
         net: Literal["alex", "vgg"] = "vgg" if self.losses.distance == "lpips_vgg" else "alex"
         return Lpips(net, self.weights.lpips).to(device)
+
+
+def optimiser_of(model: Refine, generator: nn.Module) -> torch.optim.Adam:
+    """The generator's Adam: its prior has a learning rate of its own."""
+    prior: list[nn.Parameter] = []
+    own: list[nn.Parameter] = []
+    for name, parameter in generator.named_parameters():
+        (prior if name.startswith("prior.") else own).append(parameter)
+    made = adam_for(own, model.adam, lr_overrides={model.prior_lr: prior})
+    made.register_load_state_dict_pre_hook(_without_moments_of_mapping)
+    return made
 
 
 def _check_dimensions(dimensions: int, identity: IdentityEmbedder) -> None:

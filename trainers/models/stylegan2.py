@@ -154,7 +154,7 @@ class StyleGan2:
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)  # of both networks
     data: Data = Data(batch_size=32, references=0)
-    loop: Loop = Loop(steps=800_000)
+    loop: Loop = Loop(steps=800_000, precision="tf32")
 
     @property
     def size_px(self) -> int:

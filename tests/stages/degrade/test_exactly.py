@@ -100,7 +100,16 @@ def test_any_theta_gives_an_image_of_the_size_that_it_says(theta: Theta, height:
 
 # Of any recipe, and of those that hold more.
 ALIKE_ANY_RECIPE_DB = 32
-ALIKE_DB = {"gfpgan": 42, "gfpgan_colour": 42, "rdfr": 40, "posevaried": 35, "bicubic": 56, "realesrgan": 33}
+ALIKE_DB = {
+    "gfpgan": 42,
+    "gfpgan_colour": 42,
+    "rdfr": 40,
+    "posevaried": 35,
+    "bicubic": 56,
+    "bicubic_x8": 56,
+    "bicubic_x16": 56,
+    "realesrgan": 33,
+}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

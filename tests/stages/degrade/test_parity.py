@@ -19,6 +19,8 @@ LOWEST_DB = {
     "posevaried": (42, 43),
     "refine": (40, 41),
     "bicubic": (100, 100),
+    "bicubic_x8": (100, 100),
+    "bicubic_x16": (100, 100),
 }
 DRAWS = 6
 

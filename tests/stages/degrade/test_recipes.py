@@ -60,6 +60,8 @@ FROZEN = {
     "posevaried": "607f9f8aca116d6f1c7181106a5aedefc2110eeb034fdc9b019b45947c77e703",
     "refine": "2d3a90cc253ac2b7bbf0f3809dd23390d6fb3f1886c9052aee66e27e6b2fd7cf",
     "bicubic": "e6b1026766609eac1565fb9dac8f2078187f8e333ff491be7f44a4a63f538cd3",
+    "bicubic_x8": "b80f852aa81f4625ecc7f0c9f34df9cb67884f9dc1c08be82ad9cbfb8240f86d",
+    "bicubic_x16": "3f4436d2ca771a95d2a7ff016cab0d752e080d71c1b2df8b814d74c71832b66a",
     "realesrgan": "3971f4a6e88ac6a1791efd873185a722a3667ecf46d6d8a8e411b174ac44ec87",
 }
 """SHA-256 of what each recipe draws. Of a new one a test says the line that stands here from then on."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from facerefs.trainers.loop.precision import round_products
+from facerefs.trainers.models.catalogue import MODULES, presets
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +21,9 @@ def test_products_are_rounded_only_if_that_was_asked_for(precision: str, rounded
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = not rounded
     round_products(precision)
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (rounded, rounded)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_presets_at_the_papers_sizes_use_tf32_and_those_for_a_cpu_do_not(name: str) -> None:
+    for preset, model in presets(name).items():
+        assert model.loop.precision == ("float32" if preset == "tiny" else "tf32"), preset

@@ -22,6 +22,8 @@ SIDE_PX = 32
 class Means(nn.Module):
     """Three numbers of a face, which tell what it was given."""
 
+    name = "means"
+
     def forward(self, images: Tensor, _other: Tensor) -> Tensor:
         return images.mean((2, 3))
 
@@ -54,7 +56,7 @@ def judge(change: float) -> Evaluator:
         def pictures(self, _networks: Networks, seen: RestorerInput) -> dict[str, Tensor]:
             return {"landmarks": seen.degraded}
 
-    return Evaluator(Multiplied(), Means(), MeanDistance())  # type: ignore[arg-type]
+    return Evaluator(Multiplied(), Means(), MeanDistance(), stored="means")  # type: ignore[arg-type]
 
 
 def test_every_figure_is_of_the_face_as_it_would_be_saved(batch: DeviceBatch) -> None:

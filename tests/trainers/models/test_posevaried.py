@@ -509,7 +509,6 @@ def test_random_layers_that_stay_frozen_are_noted() -> None:
         ({"weights": {"generator": ""}}, MissingWeights, "set weights.generator to a file"),
         ({"weights": {"discriminator": ""}}, MissingWeights, "set weights.discriminator to a file"),
         ({"weights": {"generator": "no.pt"}}, MissingWeights, "no.pt"),
-        ({"weights": {"identity": "dlib"}}, ValueError, "are of no network"),
         ({"losses": {"identity": 1.0}}, ValueError, "set weights.identity, or losses.identity=0"),
         ({"data": {"references": 1}}, ValueError, "set data.references=0"),
         ({"shape": {"eye_px": 10}}, ValueError, "shape.eye_px is 10: it must be a multiple of 4"),
@@ -530,3 +529,37 @@ def test_bad_settings_end_in_a_sentence(
 
 def test_regions_of_any_size_do_without_local_discriminators() -> None:
     assert "local" not in replace(with_losses(local=0.0), shape=replace(SMALL.shape, eye_px=10)).networks()
+
+
+def test_without_fine_tuning_the_prior_stays_and_the_rest_learns(batch: DeviceBatch) -> None:
+    """Table 5, row d, with losses.frozen_layers=0."""
+    model = replace(SMALL, prior_lr=0.0)
+    made = training_module(model)
+    assert any("it stays as it was drawn" in note for note in made.notes)
+    generator = made.networks["generator"]
+    before = {name: one.detach().clone() for name, one in generator.named_parameters()}
+    torch.stack(list(made.phases[0].loss(batch).values())).sum().backward()
+    made.optimisers["generator"].step()
+    moved = {name for name, one in generator.named_parameters() if not torch.equal(one, before[name])}
+    kept = before.keys() - moved
+    assert {name for name in moved if name.startswith("prior.")} == {
+        name for name in before if name.endswith("noise_strength")
+    }
+    assert all(name.startswith("prior.") for name in kept)
+
+
+def test_without_fine_tuning_weights_must_take_the_codec_s_features(tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    channels = widths(SIDE_PX, 1, 8)
+    torch.save(Generator(SIDE_PX, channels, 8, 2).state_dict(), tmp_path / "ordinary.pt")
+    torch.save(Generator(SIDE_PX, channels, 8, 2, beside=channels).state_dict(), tmp_path / "gpen.pt")
+
+    def frozen(name: str) -> TrainingModule:
+        weights = replace(SMALL.weights, generator=str(tmp_path / name))
+        return training_module(replace(SMALL, weights=weights, prior_lr=0.0))
+
+    assert any("it stays as it was loaded" in note for note in frozen("gpen.pt").notes)
+    with pytest.raises(
+        ValueError, match=r"ordinary.pt has no weights for the codec's features, and with prior_lr=0"
+    ):
+        frozen("ordinary.pt")

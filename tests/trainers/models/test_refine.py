@@ -12,15 +12,25 @@ from facerefs.stages.degrade.apply_theta import degrade_and_resize_back
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.checkpoint import Checkpoint, write
-from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER
+from facerefs.trainers.loop.ema import EMA
+from facerefs.trainers.loop.optimisers import adam_for
+from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, load
 from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
 from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
 from facerefs.trainers.models.landmarks import PRESETS as LANDMARKS
 from facerefs.trainers.models.model import Model, Restorer
-from facerefs.trainers.models.refine import PRESETS, LossWeights, Pretrained, Refine, RefineLosses, Shape
-from facerefs.trainers.networks.stylegan2.generator import Generator
+from facerefs.trainers.models.refine import (
+    PRESETS,
+    LossWeights,
+    Pretrained,
+    Refine,
+    RefineLosses,
+    Shape,
+    optimiser_of,
+)
+from facerefs.trainers.networks.stylegan2.generator import Generator, Mapping
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
@@ -229,8 +239,7 @@ def test_each_phase_has_gradients_for_its_own_networks(
         torch.stack([term.float() for term in phase.loss(seen).values()]).sum().backward()
         (own,) = phase.networks
         without = [name for name, p in training_module.networks[own].named_parameters() if p.grad is None]
-        # Styles come from the encoder, not from the prior's mapping; r1 does not know the last bias.
-        assert all(name.startswith("prior.mapping.") or name == "logit.bias" for name in without), without
+        assert all(name == "logit.bias" for name in without), without  # r1 does not know it
         if own == "discriminator" and phase.name == "discriminator":
             assert all(p.grad is None for p in training_module.networks["generator"].parameters())
 
@@ -389,3 +398,39 @@ def test_other_landmarks_move_the_reference_along(batch: DeviceBatch) -> None:
     assert torch.equal(same.valid, seen.valid)
     moved = with_landmarks(seen, seen.landmarks + torch.tensor([3.0, 0.0]))
     assert torch.allclose(moved.warped[..., 3:], seen.warped[..., :-3], atol=2e-2)
+
+
+def test_a_checkpoint_that_holds_a_mapping_of_the_prior_goes_on(batch: DeviceBatch) -> None:
+    """As earlier versions wrote it: networks, average and optimiser carried a mapping that was never used."""
+    model = replace(SMALL, weights=Pretrained(generator="random", identity="dlib"), prior_lr=1e-4)
+    torch.manual_seed(1)
+    networks = model.networks()
+    generator, mapping = networks["generator"], Mapping(32, 8, 0.01)
+    old = generator.state_dict() | {
+        f"prior.mapping.{name}": tensor for name, tensor in mapping.state_dict().items()
+    }
+    prior = list(generator.prior.parameters())
+    own = [one for name, one in generator.named_parameters() if not name.startswith("prior.")]
+    adam = adam_for(own, model.adam, lr_overrides={model.prior_lr: [*mapping.parameters(), *prior]})
+    losses_of(networks, LossWeights(distance="pixels")).restored(batch).square().mean().backward()
+    adam.step()
+    kept = adam.state_dict()
+    expected = {number: adam.state[one]["exp_avg"] for number, one in enumerate([*own, *prior])}
+    checkpoint = Checkpoint(
+        "refine", {}, "", 1, {"generator": old}, {"generator": old}, {"generator": kept}, {}, ()
+    )
+
+    torch.manual_seed(2)
+    fresh = {"generator": model.networks()["generator"]}
+    found = optimiser_of(model, fresh["generator"])
+    averages = EMA(fresh, ("generator",), 10.0)
+    made = TrainingModule(fresh, ("generator",), {"generator": found}, (), lambda *_: {}, lambda *_: {})
+    load(checkpoint, made, averages)
+    for network in (fresh["generator"], averages.networks["generator"]):
+        assert all(torch.equal(tensor, old[name]) for name, tensor in network.state_dict().items())
+    parameters = [one for group in found.param_groups for one in group["params"]]
+    assert [group["lr"] for group in found.param_groups] == [model.adam.lr, model.prior_lr]
+    assert len(parameters) == len(expected) == len(found.state)
+    for number, one in enumerate(parameters):
+        assert torch.equal(found.state[one]["exp_avg"], expected[number])
+    assert not any("mapping" in name for name, _ in fresh["generator"].named_parameters())

@@ -24,11 +24,14 @@ class Evaluator:
     A restorer that warps also gets the error of the landmarks that it saw, as `points_nme/SOURCE`.
     embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
     lpips: None leaves it out.
+    stored: name of the embedder that made the embeddings of the batches. If `embedder` is another one, it embeds the
+        ground truths and references itself.
     """
 
     model: Restorer
     embedder: IdentityEmbedder | None = None
     lpips: Lpips | None = None
+    stored: str = ""
 
     def pictures(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
         """Columns of a grid: degraded, the first reference if there is one, the model's own, output, truth."""
@@ -57,10 +60,23 @@ class Evaluator:
             figures["lpips"] = self.lpips(images, batch.target)
         if self.embedder is not None:
             found = self.embedder(images, batch.landmarks)
-            figures["identity_truth"] = _alike(found, batch.embedding)
+            figures["identity_truth"] = _alike(found, self._truth(self.embedder, batch))
             if batch.references.shape[1]:
-                figures["identity_reference"] = _alike(found, batch.reference_embeddings[:, 0])
+                figures["identity_reference"] = _alike(found, self._reference(self.embedder, batch))
         return {name + ending: figure for name, figure in figures.items()}
+
+    def _truth(self, embedder: IdentityEmbedder, batch: DeviceBatch) -> Tensor:
+        if embedder.name == self.stored:
+            return batch.embedding
+        embedded: Tensor = embedder(batch.target, batch.landmarks)
+        return embedded
+
+    def _reference(self, embedder: IdentityEmbedder, batch: DeviceBatch) -> Tensor:
+        """The embeddings of the first references (B, D); 0 where there is none."""
+        if embedder.name == self.stored:
+            return batch.reference_embeddings[:, 0]
+        found = embedder(batch.references[:, 0], batch.reference_landmarks[:, 0])
+        return torch.where(batch.reference_count[:, None] > 0, found, 0.0)
 
 
 def _alike(a: Tensor, b: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """Masks of the facial regions of a batch: from the samples if they have them, else computed once per batch."""
 
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.masks.mask import FaceMask
+from facerefs.trainers.models.common.per_batch import PerBatch
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -27,31 +27,25 @@ class BatchMasks:
 
     def __init__(self, mask: FaceMask) -> None:
         self._mask = mask
-        self._made: WeakKeyDictionary[DeviceBatch, dict[str, Tensor]] = WeakKeyDictionary()
+        self._made: PerBatch[Tensor] = PerBatch()
 
     def truth(self, batch: DeviceBatch) -> Tensor:
         """The masks of the ground truths."""
         if batch.target_mask is not None:
             return batch.target_mask
-        return self._once(batch, "truth", lambda: self._mask(batch.target, batch.landmarks))
+        return self._made.once(batch, "truth", lambda: self._mask(batch.target, batch.landmarks))
 
     def reference(self, batch: DeviceBatch) -> Tensor:
         """The masks of the first references."""
-        return self._once(batch, "reference", lambda: reference_mask(restorer_input(batch), self._mask))
+        return self._made.once(batch, "reference", lambda: reference_mask(restorer_input(batch), self._mask))
 
     def warped(self, batch: DeviceBatch) -> Tensor:
         """The masks of the first references, warped onto the landmarks of the truths."""
         if batch.warped_masks is not None:
             return batch.warped_masks[:, 0]
-        return self._once(batch, "warped", lambda: self._warp(batch))
+        return self._made.once(batch, "warped", lambda: self._warp(batch))
 
     def _warp(self, batch: DeviceBatch) -> Tensor:
         mask = self.reference(batch)
         warped, _ = warp_for(mask.shape[-1])(mask, batch.reference_landmarks[:, 0], batch.landmarks)
         return warped
-
-    def _once(self, batch: DeviceBatch, what: str, make: Callable[[], Tensor]) -> Tensor:
-        made = self._made.setdefault(batch, {})
-        if what not in made:
-            made[what] = make()
-        return made[what]

@@ -9,7 +9,7 @@ elements (choice).
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Annotated, Literal
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.points import TRUTH
 from facerefs.trainers.geometry.sizes import before_enlargement, enlarged, reduced, reduced_masks
-from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder, load_embedder_of
+from facerefs.trainers.identity.embedder import IdentityEmbedder, load_embedder
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
@@ -28,11 +28,13 @@ from facerefs.trainers.losses.adversarial import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
+from facerefs.trainers.losses.distances import embedding_distance
 from facerefs.trainers.losses.perceptual import Perceptual
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.common.earlier_run import fill_from_run
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.per_batch import PerBatch
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.rpf.factor import bicubic_by, check_reduces
@@ -57,7 +59,8 @@ class Shape:
     """Sizes of the networks: L = size_px / factor, and log2 factor blocks.
 
     The channels of refinement are StyleGAN2's (choice: the paper only names GCFSR). reference, masks: for the ablations
-    of the paper's table 2.
+    of the paper's table 2. progressive: without it there is one block, at full size, whose input is the L x L image,
+    enlarged to half that size by bicubic interpolation (choice: the paper does not say how it enlarges at once).
     """
 
     size_px: Literal[32, 64, 128, 256, 512, 1024] = 1024
@@ -78,13 +81,15 @@ class Shape:
     """Channels of the first layer of a critic."""
     reference: bool = True
     """Whether a reference is used; false is the paper's ablation, with the enlarged input in its place."""
+    progressive: bool = True
+    """Whether the side is doubled block by block; false is the paper's ablation: one block for the whole factor."""
     masks: bool = True
     """Whether non-facial regions are masked in the reference and in the losses; false is the paper's ablation."""
 
     @property
     def blocks(self) -> int:
         """N, the number of blocks."""
-        return self.factor.bit_length() - 1
+        return self.factor.bit_length() - 1 if self.progressive else 1
 
     @property
     def small_px(self) -> int:
@@ -93,7 +98,7 @@ class Shape:
 
     def side_px(self, number: int) -> int:
         """The side of the output of block `number`."""
-        return self.small_px << number
+        return self.size_px >> (self.blocks - number)
 
 
 # --- Losses (section III.C) ---
@@ -117,7 +122,7 @@ class LossWeights:
     perceptual: Weight = 1.0
     """Weight of the perceptual term by AlexNet in blocks of at least 32 pixels, eq. 8; 0 leaves it out."""
     identity: Weight = 1.0
-    """Weight of the identity term, eq. 9; 0 leaves it out."""
+    """Weight of the identity term, eq. 9: L1 of embeddings with a mean square of 1; 0 leaves it out."""
     adversarial: Weight = 1.0
     """Weight of the adversarial term of the refinement modules; 0 leaves it out."""
     penalty: Weight = 10.0
@@ -138,6 +143,11 @@ class RpfLosses:
     masks: BatchMasks | None  # None: the whole image counts
     perceptual: Perceptual | None
     embedder: IdentityEmbedder | None
+
+    @cached_property
+    def _frozen(self) -> PerBatch[tuple[Tensor, Tensor]]:
+        """What frozen modules made of a batch, for a critic and its module: x^(n) and the aligned reference."""
+        return PerBatch()
 
     def warping(self, number: int, batch: DeviceBatch) -> Terms:
         image, reference, side_px = self._begun(number, batch)
@@ -169,9 +179,8 @@ class RpfLosses:
             points = (batch.landmarks + 0.5) * (side_px / batch.target.shape[-1]) - 0.5
             with torch.no_grad():
                 wanted = self.embedder(truth, points)
-            terms["identity"] = (
-                weights.identity * (self.embedder(made, points) - wanted).abs().mean()
-            )  # eq. 9
+            # Eq. 9.
+            terms["identity"] = weights.identity * embedding_distance(self.embedder(made, points), wanted)
         if weights.adversarial:
             terms["adversarial"] = weights.adversarial * self._believed(f"refinement_critic_{number}", made)
         return terms
@@ -208,15 +217,19 @@ class RpfLosses:
 
     def _synthesised(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """The synthesised image and the truth, both masked by the truth's mask."""
-        image, reference, side_px = self._begun(number, batch)
-        with torch.no_grad():
-            aligned = align(self.networks, number, image, reference)
-            truth = reduced(batch.target, side_px)
+        image, aligned = self._frozen.once(batch, str(number), lambda: self._aligned(number, batch))
+        side_px = self.model.shape.side_px(number)
+        truth = reduced(batch.target, side_px)
         made: Tensor = self.networks[f"synthesis_{number}"](image, aligned)
         if self.masks is None:
             return made, truth
         mask = reduced_masks(self.masks.truth(batch), side_px)
         return masked(made, mask), masked(truth, mask)
+
+    @torch.no_grad()
+    def _aligned(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
+        image, reference, _ = self._begun(number, batch)
+        return image, align(self.networks, number, image, reference)
 
     @torch.no_grad()
     def _begun(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor, int]:
@@ -279,7 +292,8 @@ class Pretrained:
     perceptual: str = "cache"
     """Weights of AlexNet for the perceptual term: a file, `cache`, `download` or `random`."""
     identity: str = "buffalo_l"
-    """Embedder of the identity term and of validation, the same as that of the shards; empty leaves both out."""
+    """Embedder of the identity term and of validation, also another one than that of the shards; empty leaves both
+    out."""
     parsing: str = ""
     """Weights of the face parser that finds non-facial regions if samples have no masks: a file, `cache` or
     `download`; empty uses the hull of the landmarks."""
@@ -300,7 +314,7 @@ class Rpf:
     adam: Adam = Adam(lr=1e-4, beta1=0.9, beta2=0.999)
     critic_adam: Adam = Adam(lr=1e-4, beta1=0.0, beta2=0.9)
     data: Data = Data(batch_size=1, degradation=bicubic_by(64))
-    loop: Loop = Loop(steps=1_987_460)
+    loop: Loop = Loop(steps=1_987_460, precision="tf32")
 
     @property
     def size_px(self) -> int:
@@ -346,8 +360,9 @@ class Rpf:
         return losses.adversarial if stage.module == "refinement" else losses.synthesis_adversarial
 
     def small(self, seen: RestorerInput) -> Tensor:
-        """x, the L x L image that was enlarged to the degraded face."""
-        return before_enlargement(seen.degraded, self.shape.small_px)
+        """x^(1): the L x L image that was enlarged to the degraded face, at half the side of the first block."""
+        small = before_enlargement(seen.degraded, self.shape.small_px)
+        return small if self.shape.progressive else enlarged(small, self.shape.side_px(0))
 
     def reference(self, seen: RestorerInput, mask: Callable[[], Tensor] | None) -> Tensor | None:
         """The masked reference (eq. 1), or its replacement in the ablation of table 2; None if samples have none.
@@ -385,15 +400,18 @@ class Rpf:
         self._check()
         notes = [f"training stage: {line}" for line in self._unfinished()]
         notes += self._start(networks)
-        identity = self._embedder(embedder, device)
-        notes += [f"identity: {identity.name}"] if identity is not None else []
+        identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
+        if identity is not None:
+            notes.append(
+                f"identity: {identity.name}; losses.identity is for embeddings with a mean square of 1"
+            )
         perceptual = self._perceptual(device)
         notes += [perceptual.note] if perceptual is not None else []
         mask = _face_mask(self.weights.parsing, device) if self.shape.masks else None
         notes += [mask.note] if mask is not None else []
         masks = BatchMasks(mask) if mask is not None else None
         losses = RpfLosses(networks, self, masks, perceptual, identity)
-        evaluator = Evaluator(self, identity if embedder else None)
+        evaluator = Evaluator(self, identity, stored=embedder)
         return TrainingModule(
             networks=networks,
             averaged=(),
@@ -406,7 +424,7 @@ class Rpf:
             scores=evaluator.scores,
             notes=tuple(notes),
             points=TRUTH,  # r_warp is a target of eq. 3; what the networks get is not warped by landmarks
-            check=embedding_check(identity if embedder else None),
+            check=embedding_check(identity, embedder),
         )
 
     # Checks of the settings, and loading.
@@ -451,13 +469,6 @@ class Rpf:
         names = [f"refinement_{number}" for number in range(1, self.shape.blocks + 1)]
         return [f"refinement modules: {fill_from_run(place, networks, names)}"]
 
-    def _embedder(self, stored: str, device: torch.device) -> IdentityEmbedder | None:
-        if not self.weights.identity:
-            return None
-        if stored:
-            return load_embedder_of(self.weights.identity, stored, device)
-        return load_embedder(self.weights.identity, device)
-
     def _perceptual(self, device: torch.device) -> Perceptual | None:
         if not self.losses.perceptual or "refinement" not in self.schedule.stages:
             return None
@@ -473,7 +484,11 @@ def _paper(factor: Literal[8, 16, 32, 64]) -> Rpf:
     """The preset of a factor at 1024 px, with all steps of its schedule."""
     shape = Shape(factor=factor)
     steps = training_stages(Schedule(), shape.blocks)[-1].end_step
-    return Rpf(shape=shape, data=Data(batch_size=1, degradation=bicubic_by(factor)), loop=Loop(steps=steps))
+    return Rpf(
+        shape=shape,
+        data=Data(batch_size=1, degradation=bicubic_by(factor)),
+        loop=Loop(steps=steps, precision="tf32"),
+    )
 
 
 PRESETS = {

@@ -1,10 +1,12 @@
 """StyleGAN2's discriminator: residual blocks with blurred downsampling, and the minibatch standard deviation."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from facerefs.trainers.distributed import across_ranks
 from facerefs.trainers.networks.stylegan2.layers import EPSILON, DownConv, EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.resample import Downsample
 from facerefs.trainers.networks.stylegan2.widths import Widths, checked
@@ -33,7 +35,7 @@ class Discriminator(nn.Module):
     """Images (B, 3, size_px, size_px) in [-1, 1] to logits (B, 1): the higher, the more real. Its end is in float32.
 
     stddev_group: number of images over which the standard deviation is taken (4 in the paper); 1 turns it off. Its
-    channel is then constant, but remains, so that weights fit.
+    channel is then constant, but remains, so that weights fit. In training mode the images are those of all ranks.
     Raises ValueError if size_px is no power of two from 8 to 1024 or a width is missing.
     """
 
@@ -60,9 +62,14 @@ class Discriminator(nn.Module):
             features = block(features)
         with torch.autocast(images.device.type, enabled=False):
             features = features.float()
-            features = torch.cat([features, minibatch_deviation(features, self.stddev_group)], 1)
+            features = torch.cat([features, self._deviation(features)], 1)
             logits: Tensor = self.logit(self.hidden(self.last(features).flatten(1)))
         return logits
+
+    def _deviation(self, features: Tensor) -> Tensor:
+        work = partial(minibatch_deviation, group=self.stddev_group)
+        # A rank alone may validate, and it may have one image only: its standard deviation is 0 for any image.
+        return across_ranks(work, features) if self.training and self.stddev_group > 1 else work(features)
 
 
 def freeze_first(discriminator: Discriminator, layers: int) -> None:
