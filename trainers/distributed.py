@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import torch
@@ -77,7 +78,6 @@ class Distributed:
             raise RuntimeError(f"rank {self.rank} does not hold the networks that the others hold")
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # collectives are not compiled
 def across_ranks(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """This rank's rows of `work` on the rows (B, ...) of all ranks, in the order of the whole batch.
 
@@ -86,8 +86,14 @@ def across_ranks(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return work(rows)
-    everything: Tensor = _AllRows.apply(rows)  # type: ignore[no-untyped-call]
-    return _own(work(everything))
+    return _own(work(_uncompiled_gather()(rows)))
+
+
+@cache
+def _uncompiled_gather() -> Callable[[Tensor], Tensor]:
+    """`_AllRows`, left alone by torch.compile; made when needed, because torch's compiler loads slowly."""
+    gather: Callable[[Tensor], Tensor] = torch.compiler.disable(_AllRows.apply)  # type: ignore[no-untyped-call]
+    return gather
 
 
 def _own(rows: Tensor) -> Tensor:
