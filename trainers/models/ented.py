@@ -32,6 +32,7 @@ from facerefs.trainers.models.ented_pictures import attention_pictures
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
 from facerefs.trainers.networks.dictionary import Dictionary
+from facerefs.trainers.networks.exact import in_float32
 from facerefs.trainers.networks.kmeans import check_faiss
 from facerefs.trainers.networks.quantise import Quantised, quantise
 from facerefs.trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator
@@ -132,15 +133,14 @@ class EntedNetwork(nn.Module):
 
     def coded(self, images: Tensor) -> Tensor:
         """The content of images, before it is quantised: (B, code_dim, deepest, deepest)."""
-        coded: Tensor = self.to_code(self.content_encoder(images)[self.deepest])
-        return coded
+        return in_float32(self.to_code, self.content_encoder(images)[self.deepest])
 
     def forward(
         self, degraded: Tensor, reference: Tensor, codes: Tensor | None = None, used: Tensor | None = None
     ) -> Made:
         """Restore a face. used: (), whether the codes are in use yet; None means they are."""
         content, texture = self.content_encoder(degraded), self.texture_encoder(reference)
-        coded = self.to_code(content[self.deepest])
+        coded = in_float32(self.to_code, content[self.deepest])
         quantised = None if codes is None else quantise(coded, codes)
         if quantised is not None:
             coded = quantised.features if used is None else torch.where(used, quantised.features, coded)
