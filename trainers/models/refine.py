@@ -28,6 +28,7 @@ from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.models.common.discriminator_phases import discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_REFINE
 from facerefs.trainers.models.model import RestorerInput
@@ -38,6 +39,7 @@ from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.weights.pretrained import CACHE
 from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
@@ -272,7 +274,10 @@ class Refine:
             generator, discriminator, self.losses, lpips.distance_maps if lpips else pixel_distances, identity
         )
         find = None if self.weights.landmarks is None else load_finder(Path(self.weights.landmarks), device)
-        evaluator = Evaluator(self, identity, lpips, find)
+        loaded = {} if lpips is None else {lpips.net: lpips}
+        metrics = load_metrics(self.size_px, device, CACHE, identity, loaded)
+        notes += metrics.notes
+        evaluator = Evaluator(self, metrics, find)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
             *discriminator_phases(discriminator, losses.restored, self.losses.r1, self.losses.r1_every),

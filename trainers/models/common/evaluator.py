@@ -1,16 +1,15 @@
 """Validation of restorers: the same pictures and metrics for all of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from facerefs.trainers.identity.embedder import IdentityEmbedder
 from facerefs.trainers.loop.training_module import Networks
-from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
+from facerefs.trainers.models.common.metrics import Metrics, niqe_scores
 from facerefs.trainers.models.common.restorer_input import restorer_input, with_landmarks
 from facerefs.trainers.models.model import Restorer, RestorerInput
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -21,13 +20,12 @@ class Evaluator:
     """Pictures and metrics of a restorer; metrics of the degraded face are added as `..._degraded`.
 
     find_landmarks: degraded faces (B, 3, H, W) -> (B, 68, 2), as at inference time; None uses the clean face's.
-    embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
-    lpips: None leaves it out.
+    metrics: those beside PSNR and SSIM. An embedder gives identity_truth (cosine to the ground truth: ISC),
+    identity_degrees (the same as an angle: Deg.) and identity_reference (IPS).
     """
 
     model: Restorer
-    embedder: IdentityEmbedder | None = None
-    lpips: Lpips | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     find_landmarks: Callable[[Tensor], Tensor] | None = None
 
     def pictures(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
@@ -50,11 +48,14 @@ class Evaluator:
     def _figures(self, made: Tensor, batch: DeviceBatch, ending: str) -> dict[str, Tensor]:
         images = (quantise_uint8(made) / 127.5 - 1).to(batch.target.dtype)
         figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
-        if self.lpips is not None:
-            figures["lpips"] = self.lpips(images, batch.target)
-        if self.embedder is not None:
-            found = self.embedder(images, batch.landmarks)
+        for net, lpips in self.metrics.lpips.items():
+            figures[f"lpips_{net}"] = lpips(images, batch.target)
+        if self.metrics.niqe:
+            figures["niqe"] = niqe_scores(images)
+        if self.metrics.embedder is not None:
+            found = self.metrics.embedder(images, batch.landmarks)
             figures["identity_truth"] = _alike(found, batch.embedding)
+            figures["identity_degrees"] = figures["identity_truth"].clamp(-1, 1).acos().rad2deg()
             if batch.references.shape[1]:
                 figures["identity_reference"] = _alike(found, batch.reference_embeddings[:, 0])
         return {name + ending: figure for name, figure in figures.items()}

@@ -32,6 +32,7 @@ from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.common.earlier_run import fill_from_run
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.rpf.factor import bicubic_by, check_reduces
@@ -277,6 +278,9 @@ class Pretrained:
     empty means `random` too, but is not allowed if the stage `reference` is trained alone."""
     perceptual: str = "cache"
     """Weights of AlexNet for the perceptual term: a file, `cache`, `download` or `random`."""
+    lpips: str = "cache"
+    """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
+    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
     identity: str = "buffalo_l"
     """Embedder of the identity term and of validation, the same as that of the shards; empty leaves both out."""
     parsing: str = ""
@@ -392,7 +396,9 @@ class Rpf:
         notes += [mask.note] if mask is not None else []
         masks = BatchMasks(mask) if mask is not None else None
         losses = RpfLosses(networks, self, masks, perceptual, identity)
-        evaluator = Evaluator(self, identity if embedder else None)
+        metrics = load_metrics(self.size_px, device, self.weights.lpips, identity if embedder else None)
+        notes += metrics.notes
+        evaluator = Evaluator(self, metrics)
         return TrainingModule(
             networks=networks,
             averaged=(),
