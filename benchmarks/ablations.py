@@ -79,7 +79,7 @@ SCHEDULES: Mapping[str, Sequence[str]] = {
 """The settings that count steps of a training besides loop.steps."""
 
 AS_IT_IS = "as it is"
-FIGURES: Mapping[str, str] = {"psnr": "dB", "ssim": "", "identity_truth": "cosine", "lpips": ""}
+FIGURES: Mapping[str, str] = {"psnr": "dB", "ssim": "", "identity_truth": "cosine", "lpips_alex": ""}
 _SAMPLES = 64
 _VALIDATIONS = 4  # the first of them after a quarter of the steps
 _TITLE_PX = 22

@@ -37,9 +37,11 @@ class Lpips(nn.Module):
     """
 
     note: str
+    net: Net
 
     def __init__(self, net: Net, weights: str) -> None:
         super().__init__()
+        self.net = net
         self.network = Features(_ARCHITECTURES[net], _ACTIVATIONS[net])
         self.note = f"LPIPS by {load_features(self.network, weights)}"
         self._heads = [f"head{layer}" for layer in range(len(_ACTIVATIONS[net]))]

@@ -23,18 +23,20 @@ from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.attention import attention_reconstruction
-from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import Perceptual
 from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
+from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_GFPGAN, TINY_LOOP
 from facerefs.trainers.models.ented_pictures import attention_pictures
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.networks.attention import Distribution, Extraction, cross_attention, feature_normalised
 from facerefs.trainers.networks.dictionary import Dictionary
+from facerefs.trainers.networks.exact import in_float32
 from facerefs.trainers.networks.kmeans import check_faiss
-from facerefs.trainers.networks.quantise import Quantised, quantise
+from facerefs.trainers.networks.quantise import Quantised, code_figures, quantise
 from facerefs.trainers.networks.stylegan2.discriminator import HALF_POWER, Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.networks.stylegan2.generator import SynthesisNetwork
@@ -135,15 +137,14 @@ class EntedNetwork(nn.Module):
 
     def coded(self, images: Tensor) -> Tensor:
         """The content of images, before it is quantised: (B, code_dim, deepest, deepest)."""
-        coded: Tensor = self.to_code(self.content_encoder(images)[self.deepest])
-        return coded
+        return in_float32(self.to_code, self.content_encoder(images)[self.deepest])
 
     def forward(
         self, degraded: Tensor, reference: Tensor, codes: Tensor | None = None, used: Tensor | None = None
     ) -> Made:
         """Restore a face. used: (), whether the codes are in use yet; None means they are."""
         content, texture = self.content_encoder(degraded), self.texture_encoder(reference)
-        coded = self.to_code(content[self.deepest])
+        coded = in_float32(self.to_code, content[self.deepest])
         quantised = None if codes is None else quantise(coded, codes)
         if quantised is not None:
             coded = quantised.features if used is None else torch.where(used, quantised.features, coded)
@@ -329,7 +330,8 @@ class Pretrained:
     vgg: str = "cache"
     """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
-    """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
+    """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
+    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
     identity: str = ""
     """Embedder of metrics only, also another one than that of the shards: `dlib`, or ArcFace as an ONNX file, a folder
     or the name of a pack; empty leaves them out."""
@@ -407,8 +409,12 @@ class Ented:
         perceptual = Perceptual(weights.vgg).to(device) if self.losses.perceptual else None
         losses = EntedLosses(networks, self.losses, perceptual, self.codes.noted_places)
         identity = load_embedder(weights.identity, device) if weights.identity else None
-        lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
-        evaluator = Evaluator(self, identity, lpips, stored=embedder)
+        metrics = load_metrics(self.size_px, device, weights.lpips, identity)
+        evaluator = Evaluator(self, metrics, stored=embedder)
+
+        def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
+            return {**evaluator.scores(networks, batch), **code_scores(networks, batch)}
+
         learning = [name for name in ("generator", "dictionary") if name in networks]
         made = adam_for(
             [parameter for name in learning for parameter in networks[name].parameters()], self.adam
@@ -427,10 +433,11 @@ class Ented:
                 *discriminator_phases(discriminator, losses.fakes, self.losses.r1, every),
             ],
             pictures=evaluator.pictures,
-            scores=evaluator.scores,
+            scores=scores,
             notes=(
-                *(part.note for part in (perceptual, lpips) if part is not None),
+                *(() if perceptual is None else (perceptual.note,)),
                 *(() if identity is None else (f"identity: {identity.name}",)),
+                *metrics.notes,
                 *self._unused_dictionary(),
             ),
             between_steps=self._between_steps(networks, made) if self.shape.dictionary else None,
@@ -492,6 +499,22 @@ class Ented:
                 f"codes.reservoir is {codes.reservoir}: set it to at least {least}, for codes.count and "
                 f"codes.noted_places, and at most {most}, which codes.warm_up_steps times codes.noted_places fill"
             )
+
+
+def code_scores(networks: Networks, batch: DeviceBatch) -> dict[str, Tensor]:
+    """Metrics (B,): the number of different codes of a degraded face, and the share of places where it has the code of
+    the clean face; NaN before the codes are in use, none without a dictionary."""
+    network = networks["generator"]
+    assert isinstance(network, EntedNetwork)  # noqa: S101
+    if "dictionary" not in networks:
+        return {}
+    dictionary = _dictionary_of(networks)
+    chosen, wanted = (
+        quantise(network.coded(images), dictionary.codes).chosen
+        for images in (restorer_input(batch).degraded, batch.target)
+    )
+    figures = code_figures(chosen, wanted, len(dictionary.codes))
+    return {name: torch.where(dictionary.used, figure, torch.nan) for name, figure in figures.items()}
 
 
 PRESETS = {

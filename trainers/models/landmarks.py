@@ -151,13 +151,17 @@ class Landmarks:
 
 
 def find_landmarks(model: LandmarkModel, networks: Networks, images: Tensor) -> Tensor:
-    """Points (B, 68, 2) in pixels of aligned degraded faces (B, 3, H, W) of any size, which are in [-1, 1]."""
+    """Points (B, 68, 2) in pixels of aligned degraded faces (B, 3, H, W) of any size, which are in [-1, 1].
+
+    Computed in float32 also under autocast: a finder is another model's input, and in none of its training.
+    """
     height, width = images.shape[-2:]
     size = (model.size_px, model.size_px)
     seen = images
     if (height, width) != size:
         seen = functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-    points = model.find(networks, seen)
+    with torch.autocast(images.device.type, enabled=False):
+        points = model.find(networks, seen.float())
     return (points + 0.5) * points.new_tensor([width, height]) / model.size_px - 0.5
 
 

@@ -24,11 +24,11 @@ from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_discriminator, non_saturating_generator
 from facerefs.trainers.losses.distances import embedding_distance
-from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, Perceptual
 from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_POSEVARIED
 from facerefs.trainers.models.model import RestorerInput
@@ -287,7 +287,8 @@ class Pretrained:
     vgg: str = "cache"
     """Weights of VGG19 for the feature term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
-    """Weights of AlexNet for the metric LPIPS: a file, `cache`, `download` or `random`; empty leaves it out."""
+    """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
+    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
     identity: str = "buffalo_l"
     """Embedder of the face-preserving term and of metrics, also another one than that of the shards: `dlib`, or ArcFace
     as an ONNX file, a folder or the name of a pack; empty leaves its metrics out."""
@@ -348,7 +349,12 @@ class Posevaried:
         return restored.image
 
     def pictures(self, networks: Networks, seen: RestorerInput) -> Mapping[str, Tensor]:
-        """The codec's own reconstruction of a face, at full size."""
+        """The codec's own reconstruction of a face, at full size; none if training ends without its loss.
+
+        The layers that make it then keep what they had learnt when the loss ended, and the codec's features go on.
+        """
+        if not self.losses.scales or self.losses.scales_until < self.loop.steps:
+            return {}
         restored: Restored = networks["generator"](seen.degraded)
         return {"codec": restored.coded[max(restored.coded)].clamp(-1, 1)}
 
@@ -372,14 +378,14 @@ class Posevaried:
         layers = dict.fromkeys(GFPGAN_LAYERS, 1.0)  # choice: these layers; eq. 14 gives all the same weight
         perceptual = Perceptual(weights.vgg, layers, "l2").to(device) if losses.features else None
         identity = load_embedder(weights.identity, device) if weights.identity else None
-        lpips = Lpips("alex", weights.lpips).to(device) if weights.lpips else None
+        metrics = load_metrics(self.size_px, device, weights.lpips, identity)
         if identity is not None:
             notes.append(f"identity: {identity.name}")
-        notes += [part.note for part in (perceptual, lpips) if part is not None]
+        notes += [*([] if perceptual is None else [perceptual.note]), *metrics.notes]
         if not self.prior_lr:
             notes.append(_frozen_prior(generator.prior, weights.generator))
         bound = PosevariedLosses(networks, losses, perceptual, identity)
-        evaluator = Evaluator(self, identity, lpips, stored=embedder)
+        evaluator = Evaluator(self, metrics, stored=embedder)
         return TrainingModule(
             networks=networks,
             averaged=("generator",),

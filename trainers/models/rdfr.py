@@ -26,10 +26,11 @@ from facerefs.trainers.losses.perceptual import Perceptual
 from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_RDFR
 from facerefs.trainers.models.model import RestorerInput
-from facerefs.trainers.networks.quantise import Codebook
+from facerefs.trainers.networks.quantise import Codebook, code_figures
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.networks.stylegan2.generator import SynthesisNetwork
@@ -38,7 +39,7 @@ from facerefs.trainers.networks.stylegan2.widths import Widths, widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Weight = Annotated[float, Ge(0)]
-_DRAWS, _SPREAD_GAIN = 4, 4.0  # for the picture that shows how much restored faces differ
+_DRAWS, _SPREAD_GAIN = 4, 4.0  # for the figure and the picture that show how much restored faces differ
 _GLOBAL_PX = 32  # side of the features that the gate of a fusion sees, at most
 
 
@@ -48,12 +49,12 @@ _GLOBAL_PX = 32  # side of the features that the gate of a fusion sees, at most
 class GatedNoise(nn.Module):
     """sigmoid(z) * eps, eq. 6: independent noise for each element of a style or of features.
 
-    Choices: a linear layer maps the latent z to the channels of the noise; the gates are almost closed at first.
+    Choice: a linear layer maps the latent z to the channels of the noise; its bias is 0 at first: half open.
     """
 
     def __init__(self, latent_dim: int, channels: int) -> None:
         super().__init__()
-        self.gate = EqualLinear(latent_dim, channels, bias_start=-3.0)
+        self.gate = EqualLinear(latent_dim, channels)
 
     def forward(self, latent: Tensor, features: Tensor) -> Tensor:
         """Noise for a latent (B, Z), of the shape of features (B, C) or (B, C, H, W)."""
@@ -103,18 +104,23 @@ class Skip(nn.Module):
         self.noise = GatedNoise(shape.style_dim, channels) if shape.noise else None
 
     def forward(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, C, H, W), quantised and with noise; and their distance to the codes (commitment), a scalar."""
+        """Features (B, C, H, W), quantised and with noise; and their distance to the codes (commitment), a scalar.
+
+        latent: (D B, Z), the latents of the B faces D times over; the features come out as many times, each with its
+        own noise.
+        """
         commitment = torch.zeros((), device=features.device)
         if self.codebook is not None:
             quantised = self.codebook(features)
             features, commitment = quantised.features, quantised.to_features
+        features = features.repeat(len(latent) // len(features), 1, 1, 1)
         if self.noise is not None:
             features = features + self.noise(latent, features)
         return features, commitment
 
 
 class Restored(NamedTuple):
-    """A restored face (B, 3, H, W), and the commitment of each skip, eq. 3, second term."""
+    """Restored faces (B, 3, H, W), and the commitment of each skip, eq. 3, second term."""
 
     image: Tensor
     commitments: list[Tensor]
@@ -141,10 +147,14 @@ class RdfrNetwork(nn.Module):
             {str(side): LinearGatedFusion(side) if shape.gated_fusion else Addition() for side in sides}
         )
 
-    def forward(self, degraded: Tensor) -> Restored:
-        """The restored faces, different each time for the same input unless `shape.noise` is off."""
+    def forward(self, degraded: Tensor, draws: int = 1) -> Restored:
+        """The restored faces, different each time for the same input unless `shape.noise` is off.
+
+        draws: how often each face is restored from the same features: (draws B, 3, H, W), all faces before the first
+        one comes again.
+        """
         features = self.encoder(degraded)
-        latent = self.latent(features[4].flatten(1))
+        latent = self.latent(features[4].flatten(1)).repeat(draws, 1)
         noise = torch.zeros_like(latent) if self.noise is None else self.noise(latent, latent)
         style = self.style(torch.cat([latent, noise], 1))
         enhanced = {side: skip(features[int(side)], latent) for side, skip in self.skips.items()}
@@ -155,7 +165,7 @@ class RdfrNetwork(nn.Module):
             fused: Tensor = self.fusions[str(side)](enhanced[str(side)][0], generated)
             return fused
 
-        image = self.decoder(style, "none", fuse, features[4])
+        image = self.decoder(style, "none", fuse, features[4].repeat(draws, 1, 1, 1))
         return Restored(image, [commitment for _, commitment in enhanced.values()])
 
     @property
@@ -180,6 +190,8 @@ class RdfrNetwork(nn.Module):
 class LossWeights:
     """Weights of the terms of eq. 7 and 10; all but `adversarial` are 1 in the paper, which does not give its alpha.
 
+    draws: eq. 10 compares each restored face with the truth, and noise makes this term larger, so the gates close.
+
     r1: augmentation is the only regulariser of the discriminator that the paper names. As the discriminator is
     StyleGAN2's here, its R1 is used too (choice), through the augmentation.
     """
@@ -188,6 +200,9 @@ class LossWeights:
     """Weight of the adversarial term."""
     pixels: Weight = 1.0
     """Weight of the L1 difference of pixels."""
+    draws: Positive = 1
+    """How often each face of a batch is restored, with other noise: the L1 term compares the mean with the truth, all
+    other terms see the first. With 2, restored faces stay more different; 1 is the paper's."""
     perceptual: Weight = 1.0
     """Weight of the perceptual term with VGG19; 0 leaves it out and loads no weights."""
     commitment: Weight = 1.0
@@ -214,13 +229,15 @@ class RdfrLosses:
     def generator(self, batch: DeviceBatch) -> Terms:
         network, weights = self.generator_network, self.weights
         assert isinstance(network, RdfrNetwork)  # noqa: S101
-        image, commitments = _restored(network, restorer_input(batch))
-        self.fakes.keep(batch, image)
+        images, commitments = network(restorer_input(batch).degraded, weights.draws)
         network.observe(batch.target)
+        images = images.view(weights.draws, *batch.target.shape)
+        image = images[0]
+        self.fakes.keep(batch, image)
         realistic = non_saturating_generator(self.discriminator_network(augment(image)))  # eq. 9
         terms = {
             "adversarial": weights.adversarial * realistic,
-            "pixels": weights.pixels * l1_loss(image, batch.target),
+            "pixels": weights.pixels * l1_loss(images.mean(0), batch.target),
         }
         if self.perceptual is not None:
             terms["perceptual"] = weights.perceptual * self.perceptual(image, batch.target)
@@ -233,6 +250,12 @@ class RdfrLosses:
 def _restored(network: nn.Module, seen: RestorerInput) -> Restored:
     restored: Restored = network(seen.degraded)
     return restored
+
+
+def _draws(network: nn.Module, seen: RestorerInput) -> Tensor:
+    """Several restored faces of the same input: (draws, B, 3, H, W)."""
+    restored: Restored = network(seen.degraded, _DRAWS)
+    return restored.image.float().view(_DRAWS, *seen.degraded.shape)
 
 
 # --- Phases ---
@@ -274,9 +297,12 @@ class Pretrained:
 
     perceptual: str = "cache"
     """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
+    lpips: str = "cache"
+    """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
+    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
     identity: str = ""
-    """Embedder such as `dlib`, also another one than that of the shards, for the metric `identity_truth` only; empty
-    leaves it out."""
+    """Embedder such as `dlib`, also another one than that of the shards, for the metrics `identity_truth` and
+    `identity_degrees` only; empty leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +347,7 @@ class Rdfr:
         """A second output for the same faces, and the standard deviation over four: mid gray is 0.25 of [-1, 1]."""
         if not self.stochastic:
             return {}
-        draws = torch.stack([self.restore(networks, seen) for _ in range(_DRAWS)])
+        draws = _draws(networks["generator"], seen)
         spread = draws.std(0).mean(1, keepdim=True).expand_as(draws[0])
         return {"another": draws[0], "spread": (_SPREAD_GAIN * spread - 1).clamp(-1, 1)}
 
@@ -335,10 +361,16 @@ class Rdfr:
         perceptual = Perceptual(self.weights.perceptual).to(device) if self.losses.perceptual else None
         identity = load_embedder(self.weights.identity, device) if self.weights.identity else None
         losses = RdfrLosses(generator, discriminator, self.losses, perceptual)
-        evaluator = Evaluator(self, identity, stored=embedder)
+        metrics = load_metrics(self.size_px, device, self.weights.lpips, identity)
+        evaluator = Evaluator(self, metrics, stored=embedder)
 
         def scores(networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
-            return {**evaluator.scores(networks, batch), **code_scores(networks["generator"], batch)}
+            figures = {**evaluator.scores(networks, batch), **code_scores(networks["generator"], batch)}
+            if self.stochastic:
+                figures["spread"] = (
+                    _draws(networks["generator"], restorer_input(batch)).std(0).mean((1, 2, 3))
+                )
+            return figures
 
         def move_codes(_step: int, ranks: Distributed) -> None:
             for codebook in generator.codebooks.values():
@@ -361,23 +393,23 @@ class Rdfr:
             ],
             pictures=evaluator.pictures,
             scores=scores,
-            notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",))),
+            notes=(*notes, *(() if identity is None else (f"identity: {identity.name}",)), *metrics.notes),
             between_steps=move_codes,
             check=embedding_check(identity, embedder),
         )
 
 
 def code_scores(network: nn.Module, batch: DeviceBatch) -> dict[str, Tensor]:
-    """Metrics (B,) for each codebook: the number of different codes of a degraded face, and its perplexity."""
+    """Metrics (B,) for each codebook: those of `code_figures`, and the perplexity of its codes."""
     assert isinstance(network, RdfrNetwork)  # noqa: S101
     if not network.codebooks:
         return {}
-    features = network.encoder(restorer_input(batch).degraded)
+    features, clean = network.encoder(restorer_input(batch).degraded), network.encoder(batch.target)
     figures = {}
     for side, codebook in network.codebooks.items():
-        chosen = codebook(features[side]).chosen.flatten(1)
-        used = torch.zeros(len(chosen), len(codebook.codes), device=chosen.device).scatter_(1, chosen, 1.0)
-        figures[f"codes_used_{side}px"] = used.sum(1)
+        chosen, wanted = (codebook(found[side]).chosen for found in (features, clean))
+        for name, figure in code_figures(chosen, wanted, len(codebook.codes)).items():
+            figures[f"{name}_{side}px"] = figure
         figures[f"codes_perplexity_{side}px"] = codebook.perplexity.expand(len(chosen))
     return figures
 

@@ -30,6 +30,7 @@ from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_REFINE
 from facerefs.trainers.models.model import RestorerInput
@@ -40,6 +41,7 @@ from facerefs.trainers.networks.stylegan2.generator import Generator
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.weights.pretrained import CACHE
 from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
 Weight = Annotated[float, Ge(0)]
@@ -315,7 +317,10 @@ class Refine:
         )
         points = self._points(device)
         notes.append(points.note)
-        evaluator = Evaluator(self, identity, lpips, stored=embedder)
+        loaded = {} if lpips is None else {lpips.net: lpips}
+        metrics = load_metrics(self.size_px, device, CACHE, identity, loaded)
+        notes += metrics.notes
+        evaluator = Evaluator(self, metrics, stored=embedder)
         phases = [
             Phase("generator", "generator", ("generator",), losses.generator),
             *discriminator_phases(discriminator, losses.fakes, self.losses.r1, self.losses.r1_every),

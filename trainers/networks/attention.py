@@ -1,8 +1,8 @@
 """Attention between images: texture extraction and distribution, and cross-attention of features.
 
 Neural texture extraction and distribution is from Ren et al., "Neural texture extraction and distribution for
-controllable person image synthesis", 2022; equation numbers are ENTED's (Lau et al., 2024). The attention matrices are
-always float32; under autocast their products with features are not.
+controllable person image synthesis", 2022; equation numbers are ENTED's (Lau et al., 2024). The attention matrices and
+the logits that they come from are always float32; under autocast their products with features are not.
 """
 
 import math
@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from facerefs.trainers.networks.exact import in_float32
 from facerefs.trainers.networks.stylegan2.layers import EqualConv2d
 
 # Factor of the learning rate of kernels (choice): a softmax over thousands of positions needs logits of 10 and more
@@ -56,7 +57,7 @@ class Extraction(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 1."""
-        matrix = extraction_matrix(self.kernels(features))
+        matrix = extraction_matrix(in_float32(self.kernels, features))
         return extracted(matrix, self.values(features)), matrix
 
 
@@ -69,7 +70,7 @@ class Distribution(nn.Module):
 
     def forward(self, features: Tensor, textures: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 2."""
-        matrix = distribution_matrix(self.kernels(features))
+        matrix = distribution_matrix(in_float32(self.kernels, features))
         return distributed(textures, matrix).view(features.shape), matrix
 
 

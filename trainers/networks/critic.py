@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from facerefs.trainers.networks.blocks import convolution
+from facerefs.trainers.networks.exact import in_float32
 
 _SMALLEST_PX = 4
 _SLOPE = 0.2
@@ -29,5 +30,4 @@ class Critic(nn.Module):
         self.score = nn.Linear(widths[-1] * _SMALLEST_PX**2, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.score(self.layers(images).flatten(1))
-        return scores.float()
+        return in_float32(self.score, self.layers(images).flatten(1))

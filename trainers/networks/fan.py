@@ -6,13 +6,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.trainers.networks.exact import in_float32
 
+POINTS = 68
 SIZE_PX = 256
 STRIDE = 4
 _HOURGLASSES = 4
 _SHARPNESS = 3  # exponent: the maps, peaks of height 1 on a noisy background, are cubed (choice)
 _BEND = 100  # of the softplus that keeps them positive; _FLOOR is added to it (choices): 0 becomes 0.008, whose cube
 _FLOOR = 1e-3  # is 5e-7
+
+
+class _ExactConv2d(nn.Conv2d):
+    """A convolution in float32, also under autocast: its maps are read as places."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return in_float32(super().forward, features)
 
 
 class FanNetwork(nn.Module):
@@ -37,6 +46,9 @@ class FanNetwork(nn.Module):
         self.stride = STRIDE
         self.keep_statistics = keep_statistics
         self.network: nn.Module = FAN(_HOURGLASSES)
+        last = f"l{_HOURGLASSES - 1}"  # the convolution that makes the maps
+        features = getattr(self.network, last).in_channels
+        setattr(self.network, last, _ExactConv2d(features, POINTS, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         heat: Tensor = self.network((images + 1) / 2)[-1]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facerefs.trainers.networks.exact import in_float32
+
 POINTS = 68
 _GROUP = 16  # channels of a normalisation group (choice)
 
@@ -43,7 +45,7 @@ class HeatmapNet(nn.Module):
         self.head = nn.Conv2d(widths[0], points, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] -> logits (B, points, H / stride, W / stride).
+        """Images (B, 3, H, W) in [-1, 1] -> logits (B, points, H / stride, W / stride), float32 or better.
 
         H and W are multiples of stride * 2 ** (len(widths) - 1).
         """
@@ -55,8 +57,7 @@ class HeatmapNet(nn.Module):
         for block in reversed(self.up):
             larger = functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
             features = block(torch.cat([passed.pop(), larger], dim=1))
-        logits: Tensor = self.head(features)
-        return logits
+        return in_float32(self.head, features)
 
 
 class _Block(nn.Module):

@@ -60,6 +60,17 @@ def nearest(vectors: Tensor, codes: Tensor) -> Tensor:
         return distances.argmin(1).view(vectors.shape[:-1])
 
 
+def code_figures(chosen: Tensor, wanted: Tensor, count: int) -> dict[str, Tensor]:
+    """Metrics (B,) of the codes of degraded faces, (B, H, W) int64 of `count`; `wanted` are those of the clean faces.
+
+    codes_used: the number of different codes of a face. codes_agreement: the share of places with the same code as the
+    clean face.
+    """
+    chosen, wanted = chosen.flatten(1), wanted.flatten(1)
+    used = torch.zeros(len(chosen), count, device=chosen.device).scatter_(1, chosen, 1.0)
+    return {"codes_used": used.sum(1), "codes_agreement": (chosen == wanted).float().mean(1)}
+
+
 # --- Codes that follow features (appendix A.1) ---
 
 

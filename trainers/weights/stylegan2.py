@@ -21,9 +21,9 @@ from facerefs.trainers.weights.pretrained import MOST_BYTES
 from facerefs.trainers.weights.read import UNREADABLE
 from facerefs.trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
 
-_AVERAGED = ("ema", "averages")  # parts of the names of moving averages
+_AVERAGED = ("ema", "averages")  # parts of the names of moving averages, in any case
 _CONSTANTS = (".kernel", "resample_filter")  # of the blur, which is always [1, 3, 3, 1]
-_DEEPEST = 4  # levels of nested dictionaries
+_DEEPEST = 6  # levels of nested dictionaries and prefixes, as in `state_dict`, `module.`, `generator.`
 _LEAST_SHARE = 0.5  # of a network's parameters, without its mapping, that a file must match (choice)
 _SHOWN = 3
 _NOISE = ".noise_strength"
@@ -36,6 +36,9 @@ class Report:
     """The result of loading. Names are those of facerefs, except in `left_out`. As a string it is one sentence."""
 
     path: Path
+    place: (
+        str  # of the network in the file: names of dictionaries and prefixes, such as `params_ema.generator`
+    )
     naming: str  # `rosinality`, `NVIDIA`, `basicsr`, `facerefs`
     size_px: int  # of the network in the file
     matched: tuple[str, ...]
@@ -45,9 +48,9 @@ class Report:
 
     def __str__(self) -> str:
         wanted = len(self.matched) + len(self.missing) + len(self.other_shape)
-        parts = [
-            f"{self.path} ({self.naming} names, {self.size_px} px): {len(self.matched)} of {wanted} tensors matched"
-        ]
+        place = f"{self.place}, " if self.place else ""
+        where = f"{place}{self.naming} names, {self.size_px} px"
+        parts = [f"{self.path} ({where}): {len(self.matched)} of {wanted} tensors matched"]
         for what, names in (
             ("not in the file", self.missing),
             ("of another shape", self.other_shape),
@@ -67,8 +70,10 @@ def load_or_draw(what: str, setting: str, load: Callable[[Path], Report]) -> str
 def load_generator(generator: Generator, path: Path | str) -> Report:
     """Load a generator from a file; if the file holds several, the one that fits best, moving averages first.
 
-    The file is a state dictionary, or a dictionary of them, as `torch.save` writes it; or a checkpoint of facerefs.
-    Weights of a larger network can fill a smaller one of the same widths. A mapping of another depth is not loaded.
+    The file is a state dictionary, or a dictionary of them, as `torch.save` writes it; or a checkpoint of facerefs. The
+    generator may be a part of the network in the file, whose names then have a prefix: `generator.` in GPEN's files,
+    `module.`, `g_ema.` and so on. Weights of a larger network can fill a smaller one of the same widths. A mapping of
+    another depth is not loaded.
 
     A generator with features beside its own takes a file of the same kind, or of an ordinary generator. In the second
     case it computes the same as the ordinary one at first: weights of the features are 0, and the others are scaled up,
@@ -110,7 +115,7 @@ def _load(
         kinds.append({name: one for name, one in narrower.items() if not name.endswith(_NOISE)})
     sets = list(_state_dictionaries(_read(path, what), "", _DEEPEST))
     matches = [
-        _match(path, wanted, tensors, names, any(part in place.lower() for part in _AVERAGED))
+        _match(path, place, wanted, tensors, names)
         for wanted in kinds
         for place, tensors in sets
         for names in find(wanted.keys(), tensors.keys())
@@ -141,7 +146,7 @@ def _widened(name: str, tensor: Tensor, own: Tensor) -> Tensor:
 
 
 def _match(
-    path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], names: Names, averaged: bool
+    path: Path, place: str, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], names: Names
 ) -> _Match:
     there = {ours: tensors[theirs] for ours, theirs in names.theirs.items() if theirs in tensors}
     fitting = {
@@ -159,6 +164,7 @@ def _match(
     ]
     report = Report(
         path=path,
+        place=place,
         naming=names.naming,
         size_px=names.size_px,
         matched=tuple(fitting),
@@ -167,6 +173,7 @@ def _match(
         left_out=tuple(name for name in tensors if name not in used and not name.endswith(_CONSTANTS)),
     )
     useful, wanted = _numbers(fitting), _numbers(parameters)
+    averaged = any(part in place.lower() for part in _AVERAGED)
     return _Match(report, fitting, useful / wanted, averaged)
 
 
@@ -183,14 +190,23 @@ def _long_axes(tensor: Tensor) -> list[int]:
 
 
 def _state_dictionaries(content: object, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """All dictionaries of tensors within a dictionary, each after its path of names."""
+    """All dictionaries of tensors within a dictionary, each after its path of names.
+
+    The tensors of all names with the same prefix are such a dictionary too: a network that is a part of another one.
+    """
     if not isinstance(content, dict) or depth == 0:
         return
-    tensors = {name.removeprefix("module."): part for name, part in content.items() if _is_weight(name, part)}
+    tensors = {name: part for name, part in content.items() if _is_weight(name, part)}
     if tensors:
         yield place, tensors
-    for name, part in content.items():
-        yield from _state_dictionaries(part, f"{place}.{name}", depth - 1)
+    inner: dict[str, object] = {name: part for name, part in content.items() if isinstance(part, dict)}
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        prefix, dot, rest = name.partition(".")
+        if dot:
+            parts.setdefault(prefix, {})[rest] = tensor
+    for name, part in [*inner.items(), *parts.items()]:
+        yield from _state_dictionaries(part, f"{place}.{name}" if place else str(name), depth - 1)
 
 
 def _is_weight(name: object, part: object) -> bool:

@@ -30,6 +30,7 @@ from facerefs.trainers.models.ented import (
 )
 from facerefs.trainers.models.ented_pictures import attention_pictures
 from facerefs.trainers.models.model import Model, Restorer
+from facerefs.trainers.networks.quantise import nearest
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
@@ -263,6 +264,24 @@ def test_without_the_dictionary_nothing_is_quantised(batch: DeviceBatch) -> None
     one = model.restore({"generator": networks["generator"].eval()}, restorer_input(batch))
     other = SMALL.restore({name: network.eval() for name, network in whole.items()}, restorer_input(batch))
     torch.testing.assert_close(one, other)
+
+
+def test_scores_tell_which_codes_are_used_once_they_are(
+    networks: dict[str, nn.Module], batch: DeviceBatch
+) -> None:
+    scored = training_module(SMALL, networks).scores
+    dictionary, generator = used(networks), generator_of(networks)
+    chosen, wanted = (
+        nearest(generator.coded(images).permute(0, 2, 3, 1), dictionary.codes).flatten(1)
+        for images in (batch.degraded, batch.target)
+    )
+    scores = scored(networks, batch)
+    assert scores["codes_used"].tolist() == [len(set(one.tolist())) for one in chosen]
+    assert scores["codes_agreement"].tolist() == pytest.approx((chosen == wanted).float().mean(1).tolist())
+    dictionary.used.fill_(False)
+    assert scored(networks, batch)["codes_used"].isnan().all()
+    plain = with_shape(dictionary=False)
+    assert "codes_used" not in training_module(plain, drawn(plain)).scores(drawn(plain), batch)
 
 
 def test_without_refinement_the_style_is_of_the_content_alone(batch: DeviceBatch) -> None:
@@ -524,7 +543,8 @@ def test_pictures_and_scores_are_of_what_was_restored(
     drawn_by = generator_of(networks)(batch.degraded, reference)
     shown = attention_pictures(reference, drawn_by.image, drawn_by.extraction[16], drawn_by.distribution[16])
     assert all(torch.allclose(pictures[name], images, atol=1e-5) for name, images in shown.items())
-    assert set(scores) == {name + end for name in ("psnr", "ssim") for end in ("", "_degraded")}
+    figures = {name + end for name in ("psnr", "ssim") for end in ("", "_degraded")}
+    assert set(scores) == figures | {"codes_used", "codes_agreement"}
 
 
 def test_without_style_all_faces_share_the_scales_of_the_decoder_s_convolutions(batch: DeviceBatch) -> None:

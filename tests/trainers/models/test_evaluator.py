@@ -1,5 +1,6 @@
 """What a restorer is judged by: the face as it would be saved, and only what is known of the person."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.training_module import Networks
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import Metrics
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
@@ -56,16 +58,21 @@ def judge(change: float) -> Evaluator:
         def pictures(self, _networks: Networks, seen: RestorerInput) -> dict[str, Tensor]:
             return {"landmarks": seen.degraded}
 
-    return Evaluator(Multiplied(), Means(), MeanDistance(), stored="means")  # type: ignore[arg-type]
+    return Evaluator(Multiplied(), Metrics(Means(), {"alex": MeanDistance()}), stored="means")  # type: ignore[arg-type]
 
 
 def test_every_figure_is_of_the_face_as_it_would_be_saved(batch: DeviceBatch) -> None:
     assert batch.degraded is not None
     found = judge(4.0).scores({}, batch)
     saved = ((batch.degraded * 4 + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
-    assert found["lpips"].tolist() == pytest.approx(MeanDistance()(saved, batch.target).tolist(), abs=1e-4)
+    assert found["lpips_alex"].tolist() == pytest.approx(
+        MeanDistance()(saved, batch.target).tolist(), abs=1e-4
+    )
     cosine = torch.cosine_similarity(Means()(saved, saved)[1:], batch.embedding[1:])
     assert found["identity_truth"][1:].tolist() == pytest.approx(cosine.tolist(), abs=1e-4)
+    degrees = [math.degrees(math.acos(one)) for one in cosine.tolist()]
+    assert found["identity_degrees"][1:].tolist() == pytest.approx(degrees, abs=0.02)
+    assert "niqe" not in found
 
 
 def test_a_face_without_an_embedding_has_no_identity_figure(batch: DeviceBatch) -> None:

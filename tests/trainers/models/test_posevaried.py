@@ -453,7 +453,7 @@ def test_it_learns_one_batch_by_heart(batch: DeviceBatch) -> None:
 
 
 def test_pictures_show_the_codec_s_reconstruction(batch: DeviceBatch) -> None:
-    made = training_module()
+    made = training_module(with_losses(scales_until=SMALL.loop.steps))
     with torch.no_grad():
         pictures = made.pictures(made.networks, batch)
         scores = made.scores(made.networks, batch)
@@ -461,6 +461,18 @@ def test_pictures_show_the_codec_s_reconstruction(batch: DeviceBatch) -> None:
     assert all(images.shape == (3, 3, SIDE_PX, SIDE_PX) for images in pictures.values())
     assert pictures["codec"].abs().max() <= 1
     assert set(scores) == {"psnr", "ssim", "psnr_degraded", "ssim_degraded"}
+
+
+def test_the_codec_is_not_shown_if_its_own_faces_do_not_learn_to_the_end(batch: DeviceBatch) -> None:
+    steps = SMALL.loop.steps
+    for changes, shown in (
+        ({"scales_until": steps}, True),
+        ({"scales_until": steps - 1}, False),
+        ({"scales": 0.0}, False),
+    ):
+        made = training_module(with_losses(**changes))
+        with torch.no_grad():
+            assert ("codec" in made.pictures(made.networks, batch)) is shown, changes
 
 
 def test_training_starts_from_ordinary_weights_and_notes_it(tmp_path: Path) -> None:

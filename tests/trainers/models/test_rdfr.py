@@ -157,7 +157,7 @@ def test_noise_is_gated_by_the_latent() -> None:
     noise = gated(latent, features)
     torch.manual_seed(4)
     epsilon = torch.randn(2, 6, 64, 64)
-    linear = latent @ gated.gate.weight.t() / 2 - 3
+    linear = latent @ gated.gate.weight.t() / 2  # with a bias of 0: eq. 6 has none
     gate = 1 / (1 + torch.exp(-linear))
     assert torch.allclose(noise, gate[:, :, None, None] * epsilon, atol=1e-6)
     assert gated(latent, torch.zeros(2, 6)).shape == (2, 6)
@@ -224,16 +224,49 @@ def test_restoration_is_stochastic_unless_its_noise_is_off(batch: DeviceBatch) -
 
 def test_the_spread_is_the_standard_deviation_of_the_faces(batch: DeviceBatch) -> None:
     networks = {name: network.eval() for name, network in drawn().items()}
+    generator = networks["generator"]
     with torch.no_grad():
         torch.manual_seed(7)
         pictures = SMALL.pictures(networks, restorer_input(batch))
         torch.manual_seed(7)
-        draws = [SMALL.restore(networks, restorer_input(batch)) for _ in range(4)]
+        draws = list(generator(restorer_input(batch).degraded, 4).image.split(3))
     assert torch.equal(pictures["another"], draws[0])
     mean = sum(draws) / 4
     deviation = (sum((draw - mean) ** 2 for draw in draws) / 3) ** 0.5
     expected = (4 * deviation.mean(1, keepdim=True) - 1).clamp(max=1).expand(-1, 3, -1, -1)
     torch.testing.assert_close(pictures["spread"], expected, rtol=0, atol=1e-5)
+
+
+def test_the_spread_is_a_figure_and_large_at_first(batch: DeviceBatch) -> None:
+    for noise in (True, False):
+        training_module = trainee_of(shaped(noise=noise))
+        networks = {name: network.eval() for name, network in training_module.networks.items()}
+        with torch.no_grad():
+            scores = training_module.scores(networks, batch)
+            draws = torch.stack([training_module_image(networks, batch) for _ in range(64)])
+        assert ("spread" in scores) is noise
+        if noise:
+            expected = draws.std(0).mean((1, 2, 3))
+            assert scores["spread"].tolist() == pytest.approx(expected.tolist(), rel=0.25)
+            assert scores["spread"].min() > 0.1  # 0.05 with gates that are almost closed
+
+
+def training_module_image(networks: dict[str, nn.Module], batch: DeviceBatch) -> Tensor:
+    return SMALL.restore(networks, restorer_input(batch))
+
+
+def test_draws_share_the_codes_and_not_the_noise(batch: DeviceBatch) -> None:
+    degraded = restorer_input(batch).degraded
+    generator = drawn()["generator"].eval()
+    made = generator(degraded, 3)
+    draws = made.image.unflatten(0, (3, -1))
+    assert draws.shape == (3, *degraded.shape)
+    for one, other in ((0, 1), (1, 2)):
+        assert (draws[one] - draws[other]).abs().mean() > 0.01
+    assert [len(part.shape) for part in made.commitments] == [0, 0]
+    quiet = drawn(shaped(noise=False))["generator"].eval()
+    for image in quiet(degraded, 2).image.split(3):
+        torch.testing.assert_close(image, quiet(degraded).image)
 
 
 def test_noise_comes_after_the_codes(batch: DeviceBatch) -> None:
@@ -309,6 +342,26 @@ def test_the_losses_are_equation_7(batch: DeviceBatch, monkeypatch: pytest.Monke
     assert set(terms) == set(expected)
     for name, term in expected.items():
         assert terms[name].item() == pytest.approx(term.item(), rel=1e-4), name
+
+
+def test_with_two_draws_l1_is_of_their_mean_and_all_else_of_the_first(
+    batch: DeviceBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = drawn()
+    generator, judge = networks["generator"], networks["discriminator"]
+    perceptual = Perceptual("random", {"relu1_1": 1.0})
+    monkeypatch.setattr("facerefs.trainers.models.rdfr.augment", lambda images: images)
+    losses = RdfrLosses(generator, judge, LossWeights(adversarial=2.0, draws=2), perceptual)
+    torch.manual_seed(9)
+    terms = losses.generator(batch)
+    torch.manual_seed(9)
+    first, second = generator(restorer_input(batch).degraded, 2).image.split(3)
+    assert terms["pixels"].item() == pytest.approx(
+        ((first + second) / 2 - batch.target).abs().mean().item(), rel=1e-4
+    )
+    assert terms["perceptual"].item() == pytest.approx(perceptual(first, batch.target).item(), rel=1e-4)
+    softplus = nn.functional.softplus(-judge(first)).mean()
+    assert terms["adversarial"].item() == pytest.approx(2 * softplus.item(), rel=1e-4)
 
 
 def test_the_discriminator_sees_real_and_made_faces_augmented(
@@ -406,6 +459,9 @@ def test_scores_tell_how_many_codes_are_used(batch: DeviceBatch) -> None:
     features = generator.encoder(restorer_input(batch).degraded)
     for side, codebook in generator.codebooks.items():
         chosen = codebook(features[side]).chosen
+        wanted = codebook(generator.encoder(batch.target)[side]).chosen
+        shares = [(one == other).float().mean().item() for one, other in zip(chosen, wanted, strict=True)]
+        assert scores[f"codes_agreement_{side}px"].tolist() == pytest.approx(shares)
         assert scores[f"codes_used_{side}px"].tolist() == [len(set(one.flatten().tolist())) for one in chosen]
         assert (
             scores[f"codes_perplexity_{side}px"].tolist() == [pytest.approx(12, rel=1e-3)] * 3

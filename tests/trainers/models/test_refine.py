@@ -300,7 +300,7 @@ def test_pictures_and_scores_are_of_what_was_restored(
     assert scores["psnr_degraded"] == pytest.approx(worst, abs=0.05)
     assert set(scores) == {
         name + ending
-        for name in ("psnr", "ssim", "identity_truth", "identity_reference")
+        for name in ("psnr", "ssim", "identity_truth", "identity_degrees", "identity_reference")
         for ending in ("", "_degraded")
     } | {"points_nme/truth"}
     assert scores["points_nme/truth"].tolist() == [0, 0, 0]

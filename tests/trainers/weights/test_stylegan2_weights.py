@@ -226,6 +226,123 @@ def test_a_mapping_of_another_depth_is_left_out_as_a_whole(layers: int, tmp_path
     assert all(torch.equal(a, b) for a, b in zip(before, ours.mapping.parameters(), strict=True))
 
 
+# --- A generator that is a part of another network ---
+
+
+def with_codec() -> Generator:
+    """A generator that takes a codec's features beside its own, as GPEN's."""
+    channels = widths(SIZE_PX, most=8)
+    return random(Generator(SIZE_PX, channels, STYLE, LAYERS, beside=channels))
+
+
+def gpen_name(name: str) -> str:
+    """What a FullGenerator of GPEN calls a parameter of our generator."""
+    name = re.sub(r"^mapping\.layers\.(\d+)", lambda found: f"style.{int(found[1]) + 1}", name)
+    name = name.replace("synthesis.const", "input.input").replace(".affine.", ".modulation.")
+    name = re.sub(r"to_rgb\.(weight|modulation)", r"to_rgb.conv.\1", name)
+    for at, side in enumerate((8, 16, 32)):
+        block = f"synthesis.blocks.{side}."
+        name = name.replace(f"{block}first", f"convs.{2 * at}").replace(
+            f"{block}second", f"convs.{2 * at + 1}"
+        )
+        name = name.replace(f"{block}to_rgb", f"to_rgbs.{at}")
+    name = name.replace("synthesis.blocks.4.first", "conv1").replace("synthesis.blocks.4.to_rgb", "to_rgb1")
+    name = re.sub(r"^(conv1|convs\.\d+)\.bias", r"\1.activate.bias", name)
+    return f"generator.{name.replace('noise_strength', 'noise.weight')}"
+
+
+def full_generator(network: Generator) -> dict[str, Tensor]:
+    """The state of a FullGenerator of GPEN: its generator, and the encoder beside it, in GPEN's names and shapes."""
+    state = {}
+    for name, own in network.state_dict().items():
+        theirs, value = gpen_name(name), own
+        batched = theirs.endswith((".conv.weight", "input.input"))
+        shape = (
+            (1, *value.shape)
+            if batched
+            else (1, 3, 1, 1)
+            if "to_rgb" in theirs and theirs.endswith("b.bias")
+            else value.shape
+        )
+        state[theirs] = value.reshape(shape or (1,))
+    assert state["generator.convs.1.conv.weight"].shape == (1, 8, 16, 3, 3)
+    assert {
+        "generator.style.3.bias",
+        "generator.input.input",
+        "generator.conv1.noise.weight",
+        "generator.conv1.activate.bias",
+        "generator.convs.5.conv.modulation.weight",
+        "generator.to_rgb1.conv.modulation.bias",
+        "generator.to_rgbs.2.conv.weight",
+        "generator.to_rgbs.2.bias",
+    } <= set(state)
+    encoder = {
+        "ecd0.0.0.weight": torch.randn(8, 3, 1, 1),
+        "ecd0.0.1.bias": torch.randn(8),
+        "ecd1.0.0.kernel": torch.randn(4, 4),
+        "ecd1.0.1.weight": torch.randn(8, 8, 3, 3),
+        "ecd1.0.2.bias": torch.randn(8),
+        "final_linear.0.weight": torch.randn(STYLE, 8 * 16),
+        "final_linear.0.bias": torch.randn(STYLE),
+    }
+    return encoder | state
+
+
+@pytest.mark.parametrize(
+    ("place", "wrapped"),
+    [
+        ("generator", lambda state: state),
+        ("params_ema.generator", lambda state: {"params_ema": state}),
+        ("g_ema.generator", lambda state: {"g": noise_like(state), "g_ema": state, "iter": 3}),
+        (
+            "state_dict.module.generator",
+            lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+        ),
+        (
+            "state_dict.net_ema.module.generator",
+            lambda state: {
+                "state_dict": {f"net.module.{name}": value for name, value in noise_like(state).items()}
+                | {f"net_ema.module.{name}": value for name, value in state.items()}
+            },
+        ),
+    ],
+)
+def test_the_generator_of_gpen_is_found_within_its_network(
+    place: str, wrapped: Callable[[dict[str, Tensor]], dict[str, Any]], tmp_path: Path
+) -> None:
+    theirs, ours = with_codec(), with_codec()
+    report = load_generator(ours, save(wrapped(full_generator(theirs)), tmp_path))
+    assert (report.naming, report.place, report.size_px) == ("rosinality", place, SIZE_PX)
+    assert set(report.matched) == {name for name, _ in ours.named_parameters()}
+    assert (report.missing, report.other_shape, report.left_out) == ((), (), ())
+    count = len(report.matched)
+    assert f"({place}, rosinality names, 32 px): {count} of {count} tensors matched" in str(report)
+    latents = torch.randn(2, STYLE)
+    beside = {side: torch.randn(2, 8, side, side) for side in (4, 8, 16, 32)}
+    assert torch.equal(ours(latents, beside=beside), theirs(latents, beside=beside))
+
+
+def noise_like(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: torch.randn_like(value) for name, value in state.items()}
+
+
+def test_the_prior_of_a_trained_restorer_is_found_within_its_generator(tmp_path: Path) -> None:
+    trained = random(our_generator())
+    network = {f"prior.{name}": value for name, value in trained.state_dict().items()}
+    network |= {"encoder.from_rgb.weight": torch.zeros(8, 6, 1, 1)}
+    ours = our_generator()
+    report = load_generator(ours, save({"networks": {"generator": network}, "averages": {}}, tmp_path))
+    assert (report.place, report.naming, report.missing) == ("networks.generator.prior", "facerefs", ())
+    assert torch.equal(ours.synthesis.const, trained.synthesis.const)
+
+
+def test_a_discriminator_is_found_within_a_wrapper(tmp_path: Path) -> None:
+    judge, ours = random(our_discriminator()), our_discriminator()
+    state = {f"module.discriminator.{name}": value for name, value in judge.state_dict().items()}
+    assert load_discriminator(ours, save(state, tmp_path)).place == "module.discriminator"
+    assert torch.equal(ours.logit.weight, judge.get_parameter("logit.weight"))
+
+
 def refused(path: Path, said: str, kind: type[Exception] = ValueError) -> None:
     ours = random(our_generator())
     before = {name: value.clone() for name, value in ours.state_dict().items()}

@@ -1,7 +1,7 @@
 """Validation of restorers: the same pictures and metrics for all of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ from torch.nn.functional import cosine_similarity
 
 from facerefs.trainers.identity.embedder import IdentityEmbedder
 from facerefs.trainers.loop.training_module import Networks
-from facerefs.trainers.losses.lpips import Lpips
 from facerefs.trainers.metrics.nme import nme
 from facerefs.trainers.metrics.psnr_ssim import psnr, quantise_uint8, ssim
+from facerefs.trainers.models.common.metrics import Metrics, niqe_scores
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import Restorer, WarpingRestorer
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -22,15 +22,14 @@ class Evaluator:
     """Pictures and metrics of a restorer; metrics of the degraded face are added as `..._degraded`.
 
     A restorer that warps also gets the error of the landmarks that it saw, as `points_nme/SOURCE`.
-    embedder: None leaves out identity_truth (cosine to the ground truth: ISC) and identity_reference (IPS).
-    lpips: None leaves it out.
-    stored: name of the embedder that made the embeddings of the batches. If `embedder` is another one, it embeds the
+    metrics: those beside PSNR and SSIM. An embedder gives identity_truth (cosine to the ground truth: ISC),
+    identity_degrees (the same as an angle: Deg.) and identity_reference (IPS).
+    stored: name of the embedder that made the embeddings of the batches. If the metrics have another one, it embeds the
         ground truths and references itself.
     """
 
     model: Restorer
-    embedder: IdentityEmbedder | None = None
-    lpips: Lpips | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     stored: str = ""
 
     def pictures(self, networks: Networks, batch: DeviceBatch) -> Mapping[str, Tensor]:
@@ -56,13 +55,16 @@ class Evaluator:
     def _figures(self, made: Tensor, batch: DeviceBatch, ending: str) -> dict[str, Tensor]:
         images = (quantise_uint8(made) / 127.5 - 1).to(batch.target.dtype)
         figures = {"psnr": psnr(images, batch.target), "ssim": ssim(images, batch.target)}
-        if self.lpips is not None:
-            figures["lpips"] = self.lpips(images, batch.target)
-        if self.embedder is not None:
-            found = self.embedder(images, batch.landmarks)
-            figures["identity_truth"] = _alike(found, self._truth(self.embedder, batch))
+        for net, lpips in self.metrics.lpips.items():
+            figures[f"lpips_{net}"] = lpips(images, batch.target)
+        if self.metrics.niqe:
+            figures["niqe"] = niqe_scores(images)
+        if (embedder := self.metrics.embedder) is not None:
+            found = embedder(images, batch.landmarks)
+            figures["identity_truth"] = _alike(found, self._truth(embedder, batch))
+            figures["identity_degrees"] = figures["identity_truth"].clamp(-1, 1).acos().rad2deg()
             if batch.references.shape[1]:
-                figures["identity_reference"] = _alike(found, self._reference(self.embedder, batch))
+                figures["identity_reference"] = _alike(found, self._reference(embedder, batch))
         return {name + ending: figure for name, figure in figures.items()}
 
     def _truth(self, embedder: IdentityEmbedder, batch: DeviceBatch) -> Tensor:

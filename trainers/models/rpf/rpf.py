@@ -34,6 +34,7 @@ from facerefs.trainers.masks.mask import FaceMask, load_face_mask
 from facerefs.trainers.models.common.earlier_run import fill_from_run
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
+from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.per_batch import PerBatch
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import RestorerInput
@@ -291,6 +292,9 @@ class Pretrained:
     empty means `random` too, but is not allowed if the stage `reference` is trained alone."""
     perceptual: str = "cache"
     """Weights of AlexNet for the perceptual term: a file, `cache`, `download` or `random`."""
+    lpips: str = "cache"
+    """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
+    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
     identity: str = "buffalo_l"
     """Embedder of the identity term and of validation, also another one than that of the shards; empty leaves both
     out."""
@@ -411,7 +415,9 @@ class Rpf:
         notes += [mask.note] if mask is not None else []
         masks = BatchMasks(mask) if mask is not None else None
         losses = RpfLosses(networks, self, masks, perceptual, identity)
-        evaluator = Evaluator(self, identity, stored=embedder)
+        metrics = load_metrics(self.size_px, device, self.weights.lpips, identity)
+        notes += metrics.notes
+        evaluator = Evaluator(self, metrics, stored=embedder)
         return TrainingModule(
             networks=networks,
             averaged=(),

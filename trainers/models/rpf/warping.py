@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from facerefs.trainers.networks.blocks import DownBlock, ShuffleUp, UpBlock, convolution
+from facerefs.trainers.networks.exact import in_float32
 
 _SMALLEST_PX = 8
 
@@ -51,5 +52,4 @@ class Warping(nn.Module):
             x = down(x)
         for up in self.up:
             x = torch.cat([up(x), skipped.pop()], 1)
-        flow: Tensor = self.flow(x)
-        return flow.float()
+        return in_float32(self.flow, x)
