@@ -325,7 +325,7 @@ def test_a_host_that_is_down_for_a_while_is_waited_for_at_the_end(
     away = [f"http://127.0.0.1:{port}/{i:03d}.jpg" for i in range(PHOTOS)]
 
     def come_back() -> None:
-        while not list((tmp_path / "out" / "downloads").glob("*.journal")) and not done.wait(0.05):
+        while not list((tmp_path / "out" / "blobs" / "downloads").glob("*.journal")) and not done.wait(0.05):
             """Nothing has failed yet."""
         done.wait(2.0)
         with photo_server(port=port) as back:

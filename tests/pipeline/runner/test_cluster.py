@@ -10,7 +10,6 @@ import pytest
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.runner import cluster
-from facerefs.pipeline.runner.workers import RayWorkers
 
 
 @contextmanager
@@ -37,7 +36,7 @@ def listener(greeting: bytes = b"") -> Iterator[str]:
 )
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(UserError, match="write auto, HOST:6379 or ray://HOST:10001"):
-        RayWorkers(2, address).start()
+        cluster.check_cluster(address)
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
@@ -47,7 +46,7 @@ def test_a_port_where_nobody_listens(scheme: str) -> None:
         address = f"{scheme}127.0.0.1:{bound.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(UserError, match=f"no Ray cluster answers at --address {address} .*refused"):
-            RayWorkers(2, address).start()
+            cluster.check_cluster(address)
         assert time.monotonic() - started < 5
 
 
@@ -55,20 +54,20 @@ def test_a_port_where_nobody_listens(scheme: str) -> None:
 def test_one_who_accepts_and_never_answers(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_ANSWER_S", 0.3)
     with listener() as place, pytest.raises(UserError, match=r"no answer within 0\.3 s"):
-        RayWorkers(2, scheme + place).start()
+        cluster.check_cluster(scheme + place)
 
 
 def test_one_who_speaks_something_else() -> None:
     nonsense = b"HTTP/1.1 400 Bad Request\r\n\r\n"
     with listener(nonsense) as place, pytest.raises(UserError, match="what listens there is not Ray"):
-        RayWorkers(2, place).start()
+        cluster.check_cluster(place)
 
 
 def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     with pytest.raises(UserError, match="finds no Ray cluster on this machine"):
-        RayWorkers(2, "auto").start()
+        cluster.check_cluster("auto")
 
 
 @pytest.mark.usefixtures("ray_for_two")
