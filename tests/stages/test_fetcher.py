@@ -46,7 +46,7 @@ def test_a_host_that_wants_to_be_left_alone_for_an_hour_holds_up_nobody(
         server.photos = dict.fromkeys(PHOTOS, PHOTO)
         server.statuses = dict.fromkeys(asking, 429)
         server.headers = dict.fromkeys(asking, AN_HOUR)
-        server.delays_s = dict.fromkeys(set(PHOTOS) - set(asking), 0.3)  # answers that come after the host has asked
+        server.delays_s = dict.fromkeys(set(PHOTOS) - set(asking), 0.3)  # they come after it has asked
         found = asyncio.run(fetched(server, workers))
     assert len(found) == len(PHOTOS)
     assert {one.reject for one in found} <= {None, Reject.RATE_LIMITED, Reject.HOST_DOWN}
