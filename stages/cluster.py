@@ -74,7 +74,7 @@ class Cluster:
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "identities"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """One row of IDENTITIES per face that was not rejected, in the order of the faces' ids."""

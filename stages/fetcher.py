@@ -278,7 +278,8 @@ class Fetcher:
             self._give_up_if_blocked(url)
         else:
             await self._record_failure(url, began_s, detail, failure)
-        await self._throttle.pause(_host(url), asked_s)
+        # Other workers know nothing of the block: they ask again after the longest wait, and do not wait for days.
+        await self._throttle.pause(_host(url), min(asked_s, self._longest_wait_s))
 
     def _check_headers(self, headers: CIMultiDictProxy[str], download: Download) -> None:
         """Raise WebError if the headers opt out, before the photo is sent."""
@@ -305,6 +306,7 @@ class Fetcher:
         return await self._site_file_once(url)
 
     async def _site_file_once(self, url: URL) -> Answer:
+        self._check_not_blocked(_site(url))
         async with self._throttle.turn(_host(url)), self._connections:
             self._check_not_blocked(_site(url))
             began_s = time.monotonic()

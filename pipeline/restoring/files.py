@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.output_file import ENDINGS_TEXT, FACE_ENDINGS
+from facerefs.pipeline.restoring.output_file import ENDINGS_TEXT, FACE_ENDINGS, is_whole
 from facerefs.pipeline.text import plural
 
 Existing = Literal["refuse", "overwrite", "resume"]
@@ -64,7 +64,8 @@ def plan_files(
         raise UserError(f"{out} holds the photos: choose another folder for --out")
     _check_writable(found[0].outputs[0].parent)
     done = _done(found, existing)
-    return RestorePlan([files for files in found if files.photo not in done], done, skipped)
+    finished = frozenset(done)
+    return RestorePlan([files for files in found if files.photo not in finished], done, skipped)
 
 
 def describe_skipped(skipped: Mapping[str, Sequence[Path]]) -> str:
@@ -192,7 +193,7 @@ def _done(found: Sequence[RestoreFiles], existing: Existing) -> tuple[Path, ...]
     if existing == "overwrite":
         return ()
     if existing == "resume":
-        return tuple(files.photo for files in found if all(path.exists() for path in files.made))
+        return tuple(files.photo for files in found if all(map(is_whole, files.made)))
     there = [path for files in found for path in files.made if path.exists()]
     if not there:
         return ()

@@ -46,6 +46,10 @@ def _on_reference(
 ) -> list[str]:
     path = reference.photo.path
     warnings = [f"reference {path}: {text}" for text in reference.warnings]
+    if path.resolve() == faces.photo.path.resolve():
+        warnings.append(
+            f"reference {path} is the photo itself: it can add nothing, give another one of the person"
+        )
     if len(reference) > 1:
         taken, like = found.references[number], found.likenesses[number]
         others = sorted((value for n, value in enumerate(like) if n != taken), reverse=True)

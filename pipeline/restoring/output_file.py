@@ -29,6 +29,18 @@ def holds_alpha(path: Path) -> bool:
     return FACE_ENDINGS[path.suffix.lower()] is not _JPEG
 
 
+def is_whole(path: Path) -> bool:
+    """Whether there is an image that can be read to its end: a full disk or a copy that broke off leaves others."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises for damaged files
+        return False
+    return True
+
+
 def write_face(pixels: UInt8Image, alpha: UInt8Image | None, path: Path) -> None:
     """Write a face (S, S, 3), with its alpha (S, S) if the format holds it, and the sRGB profile. Raises RunError."""
     from PIL import Image

@@ -1,6 +1,7 @@
 """Tars that hold photos, as WebDataset and img2dataset write them: `KEY.jpg`, `KEY.json`, `KEY.txt` side by side."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from facerefs.stages.sources.tar_index import TarIndex, annotation_ending, is_ph
 
 _ROLES = ("url", "identity", "bbox", "sha256", "licence", "page", "attribution")
 _USUAL = ("url", "identity", "licence", "page", "attribution")
+_TAR = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)  # also compressed ones, to say so
 _NAMES_OF_PEOPLE = (".txt", ".cls")
 
 
@@ -63,7 +65,9 @@ class TarSource:
             reader = _TarReader(descriptor, text_of_path(str(path)), self.columns, tally)
             try:
                 for number, member in reader.index.photos():
-                    yield f"member {number}", {**reader.row(member), "key": f"{tar}/{member_name(member)}"}
+                    name = member_name(member)
+                    files.folder = files.folder or name.rpartition("/")[0]
+                    yield f"member {number}", {**reader.row(member), "key": f"{tar}/{name}"}
             except TarDamagedError as error:
                 yield "end", bad_row(tar, f"the tar is damaged: {error}")
             files.count(reader.index)
@@ -106,9 +110,10 @@ class _TarReader:
 
 
 class _OtherFiles:
-    """Counts the files of tars that are neither photos nor the annotations of one."""
+    """Counts the files of tars that are neither photos nor the annotations of one, and knows a folder of photos."""
 
     def __init__(self) -> None:
+        self.folder = ""
         self._unread = Counter[str]()
         self._without_photo = Counter[str]()
 
@@ -130,6 +135,11 @@ class _OtherFiles:
         if labels and names_are_missing:
             setting = f"--set columns.identity={labels[0][1:]}"
             yield f"no photo has a name: {setting} takes it from the {labels[0]} beside each photo"
+        elif names_are_missing and self.folder:
+            yield (
+                f"no photo has a name: folders in a tar, such as {self.folder}, are not taken for people; if they are, "
+                "unpack it and give the folder"
+            )
 
 
 def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
@@ -155,7 +165,9 @@ def _check(path: Path) -> None:
         if is_tar(descriptor):
             return
         packed = os.pread(descriptor, 6, 0)
-    if path.suffix != ".tar" or packed.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")):
+    if path.suffix.lower() != ".tar" or packed.startswith(
+        (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+    ):
         raise SourceError(
             f"{shown} is compressed, and photos in it have no place that can be referred to: "
             "unpack it first, for example with gunzip"
@@ -198,7 +210,7 @@ def _annotation_names(paths: Sequence[Path], columns: ColumnNames) -> Iterator[t
 
 
 def _open(place: SourcePlace, columns: ColumnNames) -> TarSource | None:
-    tars = [path for path in place.files if ".tar" in path.name.lower()[-8:]]
+    tars = [path for path in place.files if _TAR.search(path.name)]
     return open_tars(tars, columns) if tars else None
 
 

@@ -39,6 +39,8 @@ class _HostState:
     raised_at_s: float = -math.inf
     blocked_until_s: float = -math.inf
     why: str = ""
+    asked_until_s: float = -math.inf  # until when it asked to be left alone, whatever else it answers
+    asked_why: str = ""
     recent: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=_MANY))
 
 
@@ -77,13 +79,16 @@ class HostHealth:
             known.unanswered = 0
             known.recent.clear()
             known.level = min(known.level, 1.0)
-            if known.blocked_until_s <= now + longest_wait_s or known.blocked_until_s == math.inf:
-                known.blocked_until_s = -math.inf
+            known.blocked_until_s = -math.inf
+            if known.asked_until_s <= now + longest_wait_s:
+                known.asked_until_s = -math.inf
 
     def block_reason(self, host: str) -> str | None:
         """Why the host may not be asked now; None if it may."""
-        known = self._hosts.get(host)
-        return known.why if known is not None and known.blocked_until_s > self._clock() else None
+        known, now = self._hosts.get(host), self._clock()
+        if known is not None and known.asked_until_s > now:
+            return known.asked_why
+        return known.why if known is not None and known.blocked_until_s > now else None
 
     def is_failing(self, host: str) -> bool:
         """Whether the last request to the host failed."""
@@ -122,9 +127,9 @@ class HostHealth:
         return pause_s
 
     def block(self, host: str, seconds: float, why: str) -> None:
-        """Ask the host nothing for this long: it wants to be left alone."""
+        """Ask the host nothing for this long: it wants to be left alone, though it may answer what runs already."""
         known = self._known(host)
-        known.blocked_until_s, known.why = self._clock() + seconds, why
+        known.asked_until_s, known.asked_why = max(known.asked_until_s, self._clock() + seconds), why
 
     def _pause(self, known: _HostState, began_s: float, now: float, failure: Failure) -> float:
         level = known.level

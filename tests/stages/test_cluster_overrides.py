@@ -95,6 +95,15 @@ def test_drop_of_a_name_drops_all_faces_of_that_label_and_of_that_person(crowd):
     assert sum(row["forced"] for row in rows) >= 9
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_drop_of_a_name_drops_copies_of_its_photos_under_other_names(crowd, mode):
+    vectors, labels = crowd
+    table = faces_table(np.concatenate([vectors, vectors[:1]]), [*labels, BOB])
+    rows = rows_by_face(clustered(table, copies=[(0, 201)], overrides=[("drop", ANN, None)], labels=mode))
+    assert {rows[face]["reject"] for face in (0, 201)} == {Reject.DROPPED_BY_PERSON}
+    assert not any(rows[face]["forced"] for face in range(10, 20))
+
+
 def test_same_moves_a_face_to_a_person_or_to_the_person_of_a_face(crowd):
     for other in (BOB, face_id(12)):
         rows = decided(crowd, ("same", face_id(4), other))

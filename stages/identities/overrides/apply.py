@@ -72,6 +72,7 @@ class _Corrector:
             for numbers, number in ((self._faces.label, label), (self.person, person)):
                 if number is not None:
                     named |= numbers == number
+            named |= np.isin(self._faces.shot, self._faces.shot[named])  # copies under other names, too
             rows = np.flatnonzero(named).tolist()
         for row in rows:
             self._unlink(row)

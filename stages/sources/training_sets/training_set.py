@@ -175,6 +175,8 @@ def _open(place: SourcePlace, _: NoSettings) -> TrainingSetSource | None:
         )
     if path.is_dir():
         for folder in (whole, samples_folder(whole)):
+            if folder != whole and not is_build(whole) and _holds_more(whole, folder):
+                continue  # else the photos beside it would be lost
             if (names := shards_in_manifest(folder)) is not None:
                 return _opened(folder, [folder / name for name in names])
         if is_build(whole) or (is_build(whole.parent) and samples_folder(whole.parent) == whole):
@@ -183,6 +185,12 @@ def _open(place: SourcePlace, _: NoSettings) -> TrainingSetSource | None:
                 "or give the photos that it was made from"
             )
     return _without_manifest(place, whole, shown)
+
+
+def _holds_more(folder: Path, samples: Path) -> bool:
+    """Whether a folder has photos or folders besides its training set."""
+    others = (path for path in folder.iterdir() if path != samples and not path.name.startswith("."))
+    return any(path.is_dir() or has_photo_extension(path.name) for path in others)
 
 
 def _without_manifest(place: SourcePlace, whole: Path, shown: str) -> TrainingSetSource | None:

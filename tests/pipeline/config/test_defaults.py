@@ -35,7 +35,7 @@ compare:
   rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
   neighbours: 8
-cluster: {version: 3, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
+cluster: {version: 4, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
 select:
   version: 2
   strategy: landmark_nearest

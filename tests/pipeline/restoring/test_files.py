@@ -1,8 +1,10 @@
 """Which photos of a folder are restored, and which files are written."""
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.restoring.files import describe_skipped, plan_files
@@ -81,7 +83,9 @@ def test_one_name_cannot_be_that_of_a_folders_faces(tmp_path: Path) -> None:
 
 def test_an_earlier_output_is_kept_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg")
-    out = folder_of(tmp_path / "out", "a.png", "b-pictures.png")
+    face = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(face, "PNG")
+    out = folder_of(tmp_path / "out", "a.png", "b-pictures.png", content=face.getvalue())
     with pytest.raises(
         UserError, match=r"2 files of an earlier restoration are there already.*--resume.*--overwrite"
     ):
@@ -91,6 +95,10 @@ def test_an_earlier_output_is_kept_unless_it_is_to_be_replaced(tmp_path: Path) -
     resumed = plan_files(photos, out, 1, False, (), "resume")
     assert [files.photo.name for files in resumed.files] == ["b.jpg", "c.jpg"]
     assert [photo.name for photo in resumed.done] == ["a.jpg"]
+    for half in (b"", face.getvalue()[:1000]):  # copied by somebody who was interrupted
+        folder_of(out, "c.png", content=half)
+        assert plan_files(photos, out, 1, False, (), "resume").done == resumed.done
+    (out / "c.png").unlink()
     incomplete = plan_files(photos, out, 1, True, (), "resume")
     assert (len(incomplete.files), incomplete.done) == (3, ())
     assert len(plan_files(photos, out, 1, True, (), "overwrite").files) == 3

@@ -72,6 +72,11 @@ def test_somebody_elses_photo_is_named_with_both_figures() -> None:
     )
 
 
+def test_a_photo_that_is_its_own_reference_adds_nothing_and_that_is_said() -> None:
+    (warning,) = warnings(faces("a.jpg", ADA), faces("./a.jpg", ADA), faces("b.jpg", ADA))
+    assert warning.startswith("reference a.jpg is the photo itself")
+
+
 def test_of_several_references_each_is_checked() -> None:
     (warning,) = warnings(
         faces("a.jpg", ADA), faces("1.jpg", ADA), faces("ben.jpg", BEN), faces("2.jpg", ADA)

@@ -164,3 +164,10 @@ def test_names_beside_an_address_are_refused_without_its_secrets(tmp_path: Path)
     (tmp_path / "names.txt").write_text("1.jpg Ann\n")
     with pytest.raises(SourceError, match=r"photos, and memory://secrets/l\.csv is none"):
         opened("memory://secrets/l.csv", tmp_path / "names.txt")
+
+
+def test_a_compressed_tar_is_known_by_any_of_its_usual_names(tmp_path: Path) -> None:
+    for name in ("x.tgz", "x.TGZ", "x.txz", "x.tar.zst"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b" + bytes(100))
+        with pytest.raises(SourceError, match=r"is compressed, .*: unpack it first"):
+            opened(str(tmp_path / name))

@@ -171,6 +171,14 @@ def test_names_that_are_not_read_are_pointed_at(tmp_path: Path) -> None:
     assert "1 of 2 photos have no .cls, such as 1.jpg" in notes(path, identity="cls")
 
 
+def test_folders_in_a_tar_are_no_people_and_that_is_said(tmp_path: Path) -> None:
+    people = [("lfw/Ada/1.jpg", b"1"), ("lfw/Bob/1.jpg", b"2")]
+    assert "folders in a tar, such as lfw/Ada, are not taken for people" in notes(
+        write(tmp_path / "x.tar", *people)
+    )
+    assert not notes(write(tmp_path / "y.tar", people[0], ("lfw/Ada/1.json", as_json(identity="Ada"))))
+
+
 ENDINGS = ["1.jpg?w=1024", "2.jpg.1", "photo", "PHOTO.JPG", "a.jpg_large", "a.jpeg!d"]
 HEADS = [PHOTO, b"\x89PNG\r\n\x1a\n", b"RIFF\1\0\0\0WEBPVP8 ", b"GIF89a", b"\0\0\0\x18ftypheic", b"II*\0\1"]
 

@@ -155,6 +155,10 @@ def test_what_else_facerefs_writes_is_refused(samples: Path, tmp_path: Path) -> 
     source = opened(tmp_path)
     assert [row["key"] for table in source.rows() for row in table.to_pylist()] == ["ann/1.jpg"]
     assert next(iter(source.notes)).startswith("left out, since facerefs wrote it: ")
+    (tmp_path / "ann" / "ada").mkdir()
+    (tmp_path / "ann" / "ada" / "2.jpg").write_bytes(photo)
+    shutil.copytree(samples, tmp_path / "ann" / "samples")  # a set in a folder of photos, which is no build
+    assert [row["key"] for row in rows_of(opened(tmp_path / "ann"))] == ["1.jpg", "ada/2.jpg"]
     with pytest.raises(SourceError, match=r"holds no photos.*left out, since facerefs wrote it: refine"):
         opened(build / "runs")
     shutil.copy(samples / "train-00000.tar", tmp_path / "ann")
