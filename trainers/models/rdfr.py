@@ -202,7 +202,7 @@ class LossWeights:
     """Weight of the L1 difference of pixels."""
     draws: Positive = 1
     """How often each face of a batch is restored, with other noise: the L1 term compares the mean with the truth, all
-    other terms see the first. With 2, restored faces stay more different; 1 is the paper's."""
+    other terms see the first; 1 is the paper's, with 2 restored faces stay more different."""
     perceptual: Weight = 1.0
     """Weight of the perceptual term with VGG19; 0 leaves it out and loads no weights."""
     commitment: Weight = 1.0
