@@ -151,7 +151,10 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
         old = yaml.safe_load(text)
         old_source, old_config = old["source"], with_new_names(old["config"])
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
-        raise RunError(f"{storage.root}/{BUILD_FILE} is damaged ({error}): choose another --out") from None
+        why = " ".join(str(error).split())  # YAML errors have several lines
+        raise RunError(
+            f"{storage.root}/{BUILD_FILE} is damaged ({why}): choose another --out", again=False
+        ) from None
     old_config = completed(written_type(), old_config)
     if old_source != plan.source and not update:
         raise UserError(

@@ -48,7 +48,9 @@ class FileStore:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
-            raise RunError(f"{self.full_path(name)} is damaged ({error}): choose another --out") from None
+            raise RunError(
+                f"{self.full_path(name)} is damaged ({error}): choose another --out", again=False
+            ) from None
 
     def read_small(self, name: str, limit: int) -> bytes | None:
         """The bytes of a file that a user wrote, at most `limit` + 1 of them; None if nothing has this name.

@@ -99,7 +99,7 @@ class Storage(FileStore):
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise RunError(
-                f"{path} is damaged ({error}): delete it, and `facerefs build` makes it anew"
+                f"{path} is damaged ({error}): delete it, and `facerefs build` makes it anew", again=False
             ) from None
         if columns is not None and "part" in columns:
             rows = rows.append_column("part", pa.array([name] * len(rows), pa.string()))

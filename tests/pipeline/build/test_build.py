@@ -150,8 +150,10 @@ def test_any_configuration_in_the_folder_is_compared(config: str, tmp_path: Path
         list(check_output(OLD, storage, update=False))
 
 
-def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["[" * 5000, "source: [\nconfig: {}\n"])
+def test_a_damaged_plan_is_one_sentence(text: str, tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    storage.write_text(BUILD_FILE, "[" * 5000)
-    with pytest.raises(RunError, match="is damaged"):
+    storage.write_text(BUILD_FILE, text)
+    with pytest.raises(RunError, match=r"^.* is damaged .*: choose another --out$") as damaged:
         list(check_output(OLD, storage, update=True))
+    assert not damaged.value.again
