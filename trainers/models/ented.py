@@ -331,7 +331,7 @@ class Pretrained:
     """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     lpips: str = ""
     """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
-    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
+    file of AlexNet; empty leaves them out; a note says what is not in the cache and so not computed."""
     identity: str = ""
     """Embedder of metrics only, also another one than that of the shards: `dlib`, or ArcFace as an ONNX file, a folder
     or the name of a pack; empty leaves them out."""

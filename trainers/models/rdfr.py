@@ -299,7 +299,7 @@ class Pretrained:
     """Weights of VGG19 for the perceptual term: a file, `cache`, `download` or `random`."""
     lpips: str = "cache"
     """Weights of AlexNet and VGG16 for the metrics `lpips_alex` and `lpips_vgg`: `cache`, `download` or `random`, or a
-    file of AlexNet; empty leaves them out. What is not in the cache is not computed, and a note says so."""
+    file of AlexNet; empty leaves them out; a note says what is not in the cache and so not computed."""
     identity: str = ""
     """Embedder such as `dlib`, also another one than that of the shards, for the metrics `identity_truth` and
     `identity_degrees` only; empty leaves them out."""

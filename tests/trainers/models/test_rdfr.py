@@ -414,8 +414,8 @@ def test_the_commitment_moves_the_encoder_and_nothing_else(batch: DeviceBatch) -
 
 def test_it_learns_one_batch_by_heart(batch: DeviceBatch) -> None:
     training_module = trainee_of(replace(SMALL, losses=replace(SMALL.losses, adversarial=0.0)))
-    pixels = [step(training_module, batch, number)["generator/pixels"] for number in range(1, 26)]
-    assert sum(pixels[-3:]) < 0.6 * sum(pixels[:3])
+    pixels = [step(training_module, batch, number)["generator/pixels"] for number in range(1, 51)]
+    assert sum(pixels[-3:]) < 0.65 * sum(pixels[:3])  # slowly: at first half of the noise passes the gates
 
 
 def test_rates_are_those_of_the_settings_and_frozen_parts_stay(batch: DeviceBatch) -> None:
