@@ -50,7 +50,7 @@ class Blend:
     shape: Shape = Shape()
     adam: Adam = Adam(lr=1e-3, beta1=0.9, beta2=0.99)
     data: Data = Data(batch_size=4, references=1, degradation="gfpgan")
-    loop: Loop = Loop(steps=1_000)
+    loop: Loop = Loop(steps=1_000, precision="tf32")
 
     @property
     def size_px(self) -> int:
