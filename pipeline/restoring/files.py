@@ -38,11 +38,6 @@ class RestorePlan:
     done: tuple[Path, ...] = ()
     skipped: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
-    @property
-    def skipped_count(self) -> int:
-        """How many entries of the folder were skipped."""
-        return sum(map(len, self.skipped.values()))
-
 
 def plan_files(
     source: Path,

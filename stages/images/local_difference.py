@@ -29,7 +29,7 @@ def local_difference(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -
     """How much the two thumbnails of each pair differ where they differ most, as a share of the other's contrast.
 
     one, other: uint8 (N, 24, 24) -> float32 (N,): the mean difference within the worst window of 3 x 3 pixels, over
-    the standard deviation of the other, or over 50 where that is more. The tones of one are first matched to the
+    the standard deviation of the other, or over 50 where that is less. The tones of one are first matched to the
     other's by a cubic curve. Real photos resized, re-encoded or grey: mostly below 0.08; two people before one wall:
     from 0.13 on.
     """
@@ -45,9 +45,8 @@ def _block(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> Float32s
     # A flat thumbnail has no curve of its own: the ridge makes it the other's mean.
     normal = powers @ powers.transpose(0, 2, 1) + 1e-3 * np.eye(4)
     curve = np.linalg.solve(normal, powers @ b[:, :, None])
-    apart = np.abs(b - (curve.transpose(0, 2, 1) @ powers)[:, 0]) / np.maximum(
-        b.std(axis=1, keepdims=True), 1
-    )
+    contrast = np.clip(b.std(axis=1, keepdims=True), 1, _MOST_CONTRAST)
+    apart = np.abs(b - (curve.transpose(0, 2, 1) @ powers)[:, 0]) / contrast
     window = (_WINDOW_PX, _WINDOW_PX)
     squares = apart.reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
     windows = np.lib.stride_tricks.sliding_window_view(squares, window, axis=(1, 2))

@@ -12,8 +12,8 @@ from torch import Tensor
 
 def in_float32(layer: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
     """The layer's output for values (B, ...) in float32 or better, also under autocast."""
-    device = values.device.type
-    if not torch.amp.is_autocast_available(device):  # such as `meta`
-        return layer(values)
-    with torch.autocast(device, enabled=False):
-        return layer(values.to(torch.promote_types(values.dtype, torch.float32)))
+    exact = values.to(torch.promote_types(values.dtype, torch.float32))
+    if not torch.amp.is_autocast_available(exact.device.type):  # such as `meta`
+        return layer(exact)
+    with torch.autocast(exact.device.type, enabled=False):
+        return layer(exact)

@@ -52,6 +52,13 @@ def test_two_people_before_one_wall_differ() -> None:
     assert min(apart) > 0.08
 
 
+def test_a_wall_of_black_and_white_does_not_outweigh_a_person() -> None:
+    wall = (np.indices((THUMBNAIL_PX, THUMBNAIL_PX)).sum(axis=0) // 2 % 2 * 200 + 20).astype(np.uint8)
+    faint = wall.copy()
+    faint[8:12, 8:12] += 7  # less than 8 % of the wall's contrast
+    assert local_difference(wall[None], faint[None])[0] > 0.08
+
+
 def test_a_logo_is_a_difference() -> None:
     photo = portrait(200, 240, 3)
     marked = photo.copy()
