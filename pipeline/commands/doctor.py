@@ -72,9 +72,10 @@ def _engines() -> Iterator[Finding]:
         "detector": (load.DetectorEngine, lambda name: load.load_detector(name, None, "cpu", 1024, 0)),
         "landmarks": (load.LandmarkEngine, lambda name: load.load_landmarker(name, None, "cpu")),
         "embedder": (load.EmbedderEngine, lambda name: load.load_embedder(name, None, "cpu")),
+        "parser": (load.ParserEngine, lambda name: load.load_parsers(name, None, "cpu")),
     }
     for part, (names, loaded) in parts.items():
-        for name in get_args(names):
+        for name in (name for name in get_args(names) if name != "none"):
             yield _engine(f"{part} {name}", name, loaded)
 
 

@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import Pass, RandomNoise, RandomResize, Recipe
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.parsing.hull import face_hull
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.geometry.hull import face_hull
 from facerefs.trainers.geometry.sizes import enlarged, reduced
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
