@@ -22,10 +22,11 @@ def reference_mask(seen: RestorerInput, mask: Callable[[Tensor, Tensor], Tensor]
 class BatchMasks:
     """Masks (B, 1, H, W) in [0, 1]; each is computed at its first use, and cached as long as its batch exists.
 
-    A step uses them in several phases, and a face parser is slow.
+    A step uses them in several phases, and a face parser is slow. mask: called like a `FaceMask`, for samples that have
+    no masks.
     """
 
-    def __init__(self, mask: FaceMask) -> None:
+    def __init__(self, mask: Callable[[Tensor, Tensor], Tensor]) -> None:
         self._mask = mask
         self._made: PerBatch[Tensor] = PerBatch()
 
@@ -49,3 +50,11 @@ class BatchMasks:
         mask = self.reference(batch)
         warped, _ = warp_for(mask.shape[-1])(mask, batch.reference_landmarks[:, 0], batch.landmarks)
         return warped
+
+
+def masks_note(batch: DeviceBatch, load: Callable[[], FaceMask]) -> str:
+    """Where the masks of these samples come from, for log and checkpoint; `load` is called if they have none."""
+    if batch.target_mask is None or (batch.references.shape[1] and batch.reference_masks is None):
+        return load().note
+    makers = " and ".join(batch.parsers) or "an engine that they do not name"
+    return f"face masks: those of the samples, made by {makers}"
