@@ -577,11 +577,11 @@ def test_notes_say_where_masks_come_from(networks: dict[str, nn.Module], batch: 
     model = replace(SMALL, weights=replace(SMALL.weights, parsing="no.pth"))
     made = model.training_module(networks, CPU, "")
     assert made.notes_about is not None
-    with pytest.raises(MissingWeights, match=r"no\.pth"):
+    with pytest.raises(MissingWeights, match=r"no\.pth.* or set weights\.parsing= for the hull"):
         made.notes_about(batch)
     masks = torch.ones(3, 1, SIDE_PX, SIDE_PX)
     told = replace(batch, target_mask=masks, reference_masks=masks[:, None], parsers=("bisenet", "hull"))
-    assert made.notes_about(told) == ("face masks: those of the samples, made by bisenet and hull",)
+    assert made.notes_about(told) == ("face masks: those of the samples, the first ones made by bisenet and hull",)
     hull = SMALL.training_module(networks, CPU, "").notes_about
     assert hull is not None
     assert "hull of the 68 landmarks" in hull(batch)[0]

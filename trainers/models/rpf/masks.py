@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.masks.mask import FaceMask
 from facerefs.trainers.models.common.per_batch import PerBatch
@@ -53,8 +54,16 @@ class BatchMasks:
 
 
 def masks_note(batch: DeviceBatch, load: Callable[[], FaceMask]) -> str:
-    """Where the masks of these samples come from, for log and checkpoint; `load` is called if they have none."""
+    """Where the masks of these samples come from, for log and checkpoint; `load` is called if they have none.
+
+    Raises MissingWeights, as `load` does.
+    """
     if batch.target_mask is None or (batch.references.shape[1] and batch.reference_masks is None):
-        return load().note
+        try:
+            return load().note
+        except MissingWeights as error:
+            raise MissingWeights(
+                f"{error}; or set weights.parsing= for the hull of the landmarks, or build the set with analyse.parser"
+            ) from None
     makers = " and ".join(batch.parsers) or "an engine that they do not name"
-    return f"face masks: those of the samples, made by {makers}"
+    return f"face masks: those of the samples, the first ones made by {makers}"
