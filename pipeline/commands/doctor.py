@@ -20,6 +20,7 @@ OPTIONAL = {
     "faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'",
     "brisque": "for analyse.brisque: pip install --no-deps brisque",
 }
+_WITHOUT_WEIGHTS = ("none", "hull")  # of the face parsers
 _PACKAGE_OF = {"dlib": "dlib-bin", "fan": "face-alignment"}  # others: same name as the engine
 
 
@@ -75,7 +76,7 @@ def _engines() -> Iterator[Finding]:
         "parser": (load.ParserEngine, lambda name: load.load_parsers(name, None, "cpu")),
     }
     for part, (names, loaded) in parts.items():
-        for name in (name for name in get_args(names) if name != "none"):
+        for name in (name for name in get_args(names) if name not in _WITHOUT_WEIGHTS):
             yield _engine(f"{part} {name}", name, loaded)
 
 

@@ -15,6 +15,8 @@ import simplejpeg
 import torch
 from PIL import Image
 
+from facerefs.pipeline.report.album import Album
+from facerefs.pipeline.report.sections.samples import samples as samples_section
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import IMAGE_TYPES
@@ -146,6 +148,8 @@ def test_masks_are_stored_as_they_were_made_and_named_by_engine(tmp_path: Path) 
     card = (samples / "README.md").read_text()
     assert "2 by `hull`, 4 by `toy`" in card
     assert "name: mask1.png" in card
+    storage = Storage(str(tmp_path))
+    assert all(one.mask is not None for one in samples_section(storage, Album(storage)).samples)
     assert {"mask", "mask0", "mask1"} <= {
         one["name"] for one in json.loads((samples / "croissant.json").read_text())["recordSet"]
     }

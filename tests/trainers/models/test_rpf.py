@@ -581,7 +581,9 @@ def test_notes_say_where_masks_come_from(networks: dict[str, nn.Module], batch: 
         made.notes_about(batch)
     masks = torch.ones(3, 1, SIDE_PX, SIDE_PX)
     told = replace(batch, target_mask=masks, reference_masks=masks[:, None], parsers=("bisenet", "hull"))
-    assert made.notes_about(told) == ("face masks: those of the samples, the first ones made by bisenet and hull",)
+    assert made.notes_about(told) == (
+        "face masks: those of the samples, the first ones made by bisenet and hull",
+    )
     hull = SMALL.training_module(networks, CPU, "").notes_about
     assert hull is not None
     assert "hull of the 68 landmarks" in hull(batch)[0]
