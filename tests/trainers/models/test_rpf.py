@@ -14,6 +14,8 @@ from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import Pass, RandomNoise, RandomResize, Recipe
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.engines.parsing.hull import face_hull
+from facerefs.stages.shard import Shard
+from facerefs.trainers.check import check
 from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.sizes import enlarged, reduced
 from facerefs.trainers.geometry.tps import warp_for
@@ -35,6 +37,7 @@ from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
+from tests.pipeline.small_set import make_set
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
 from tests.trainers.loop.toy import write_faces
@@ -590,6 +593,19 @@ def test_notes_say_where_masks_come_from(networks: dict[str, nn.Module], batch: 
     alone = replace(model, schedule=replace(model.schedule, stages=("refinement",)), loop=Loop(steps=1))
     assert alone.training_module(networks, CPU, "").notes_about is None
     assert SMALL.mask_note(CPU) == hull(batch)[0]  # of photos that are restored
+
+
+def test_sets_with_and_without_masks_are_not_mixed(tmp_path: Path) -> None:
+    """In a batch, a face without a mask counts as all face."""
+    data = replace(SMALL.data, validation_split="train")
+    places = [
+        str(make_set(tmp_path / name, Shard(val_share=0, test_share=0), people=2, masks=name == "masked"))
+        for name in ("masked", "plain")
+    ]
+    with pytest.raises(ValueError, match=r"only one of .*masked/samples and .*plain/samples holds masks"):
+        check(replace(SMALL, data=data), places, 1)
+    for place in places:
+        assert check(replace(SMALL, data=data), [place], 1).masked == ("masked" in place)
 
 
 def test_pictures_are_the_input_and_what_figure_7_shows(
