@@ -88,7 +88,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             log.write("build_done", result.facts())
         console.print(f"report      {out / REPORT_FILE}", highlight=False)
         again = shlex.join(command_of(options, Retry.TRANSIENT))
-        for line in closing_lines(result, config.shard, options.out, again):
+        for line in closing_lines(result, config.shard, options.out, again, config.analyse.parser):
             console.print(line, highlight=False)
 
 
