@@ -1,8 +1,11 @@
 """Steps of training without a set of shards: a model with drawn weights, drawn faces, and steps that run all phases."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from facerefs.stages.degrade.draws import derive_seed
 from facerefs.stages.degrade.draws import draw as draw_theta
 from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.stages.synthetic_people.person import draw_person
-from facerefs.stages.synthetic_people.render import render
+from facerefs.stages.synthetic_people.render import Rendering, render
 from facerefs.stages.synthetic_people.view import draw_view
 from facerefs.trainers.loop.settings import to_dict
 from facerefs.trainers.loop.training_module import Phase
@@ -61,13 +64,18 @@ def _sample(model: Model, number: int) -> Sample:
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     side, key = model.size_px, f"{number:016x}-0"
     target, *references = (_face(number, view, side) for view in range(1 + model.data.references))
-    share = np.float32([[0.25, 0.35, 0.42, 0.47], [0.58, 0.35, 0.75, 0.47], [0.35, 0.65, 0.65, 0.8]])
+    share = np.array([[0.25, 0.35, 0.42, 0.47], [0.58, 0.35, 0.75, 0.47], [0.35, 0.65, 0.65, 0.8]], np.float32)
     theta = draw_theta(recipe, derive_seed(0, key, 0), side)
     return Sample(key, "", target, share * side, tuple(references), None, theta)
 
 
+@cache
+def _rendered(person: int, view: int) -> Rendering:
+    return render(draw_person(0, person), draw_view(0, person, view), _RENDERED_PX)
+
+
 def _face(person: int, view: int, side: int) -> Face:
-    rendered = render(draw_person(0, person), draw_view(0, person, view), _RENDERED_PX)
+    rendered = _rendered(person % 2, view)
     rows = np.arange(side) * _RENDERED_PX // side
     points = (rendered.landmarks + 0.5) * (side / _RENDERED_PX) - 0.5
     embedding = np.full(_DIMENSIONS, _DIMENSIONS**-0.5, np.float32)
@@ -83,3 +91,15 @@ def steps_with_all(phases: Sequence[Phase]) -> list[int]:
         waiting = [number for number in waiting if not phases[number].due(step)]
         steps.append(step)
     return sorted(steps)
+
+
+@contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """A context in which `torch.autocast` does nothing for `meta`, where torch has none, if that is the device."""
+    autocast = torch.autocast
+
+    def or_none(device_type: str, *args: Any, **settings: Any) -> AbstractContextManager[object]:
+        return nullcontext() if device_type == "meta" else autocast(device_type, *args, **settings)
+
+    with patch.object(torch, "autocast", or_none) if device.type == "meta" else nullcontext():
+        yield

@@ -6,8 +6,7 @@ from the host for which it would wait until a GPU has done all that it was given
 """
 
 import traceback
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.steps import EMBEDDER, SHAPES, faces_for, model_of, steps_with_all
+from benchmarks.steps import EMBEDDER, SHAPES, faces_for, model_of, steps_with_all, without_autocast
 from facerefs.stages.degrade.apply_theta import degrade_and_resize_back
 from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.tps import warp_for
@@ -66,20 +65,8 @@ class NoConstants(TorchFunctionMode):
 
 
 def _where(func: Any) -> str:
-    lines = [line for line in traceback.extract_stack() if "facerefs" in line.filename]
+    lines = [line for line in traceback.extract_stack() if "torch" not in line.filename.split("/")]
     return f"{func} in {lines[-1].filename}, line {lines[-1].lineno}: {lines[-1].line}"
-
-
-@pytest.fixture(autouse=True)
-def _meta_as_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    autocast = torch.autocast
-
-    def or_none(device_type: str, *args: Any, **settings: Any) -> AbstractContextManager[object]:
-        return nullcontext() if device_type == "meta" else autocast(device_type, *args, **settings)
-
-    monkeypatch.setattr(torch, "autocast", or_none)  # which torch has for no `meta`
-    for name, instead in READS.items():
-        monkeypatch.setattr(name, instead)
 
 
 def ready_batches(model: Any, module: TrainingModule) -> Iterator[DeviceBatch]:
@@ -90,7 +77,9 @@ def ready_batches(model: Any, module: TrainingModule) -> Iterator[DeviceBatch]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_training_and_validation_stay_on_their_device(name: str) -> None:
+def test_training_and_validation_stay_on_their_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for read, instead in READS.items():
+        monkeypatch.setattr(read, instead)
     model = model_of(name)
     with META:
         networks: dict[str, nn.Module] = model.networks()
@@ -100,7 +89,7 @@ def test_training_and_validation_stay_on_their_device(name: str) -> None:
     if len(steps) > 4:  # RPF learns block after block, by the same code: the last step runs all of them
         steps = [steps[0], *steps[-2:]]
     batches: Any = ready_batches(model, module)
-    with OneDevice(), NoConstants():
+    with without_autocast(META), OneDevice(), NoConstants():
         for step in steps:
             loop = replace(model.loop, steps=step)
             run_loop(
@@ -121,3 +110,21 @@ def nothing(*_: object) -> None:
 
 def never() -> bool:
     return False
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda images: torch.conv2d(images, torch.zeros(3, 3, 3, 3)),
+        lambda images: images.index_select(0, torch.tensor([0])),
+        lambda images: torch.arange(2).to(images.device),
+        lambda images: images.new_tensor([1.0, 2.0]),
+        lambda images: images[images > 0],
+        lambda images: images.sum().item(),
+        lambda images: images.cpu(),
+    ],
+)
+def test_what_a_gpu_would_refuse_or_wait_for_ends_it(work: Callable[[Tensor], object]) -> None:
+    images = torch.empty(2, 3, 8, 8, device=META)
+    with pytest.raises((AssertionError, RuntimeError)), OneDevice(), NoConstants():
+        work(images)
