@@ -64,7 +64,9 @@ def _sample(model: Model, number: int) -> Sample:
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     side, key = model.size_px, f"{number:016x}-0"
     target, *references = (_face(number, view, side) for view in range(1 + model.data.references))
-    share = np.array([[0.25, 0.35, 0.42, 0.47], [0.58, 0.35, 0.75, 0.47], [0.35, 0.65, 0.65, 0.8]], np.float32)
+    share = np.array(
+        [[0.25, 0.35, 0.42, 0.47], [0.58, 0.35, 0.75, 0.47], [0.35, 0.65, 0.65, 0.8]], np.float32
+    )
     theta = draw_theta(recipe, derive_seed(0, key, 0), side)
     return Sample(key, "", target, share * side, tuple(references), None, theta)
 

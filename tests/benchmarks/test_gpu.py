@@ -2,15 +2,16 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import gpu
-from benchmarks.gpu import rows_of, run_part, table
+from benchmarks.gpu import Part, rows_of, run_part, table
 from benchmarks.gpu_model import WAYS, StepCost, Timing, costs, model_for_gpu
 from benchmarks.steps import model_of
 from benchmarks.stream_set import make_set
@@ -46,14 +47,15 @@ def test_without_a_gpu_it_is_one_sentence_and_status_2(
 @pytest.mark.parametrize(
     ("name", "ways", "parts"),
     [
-        ("refine", ["tf32", "bfloat16, channels last"], [""]),
+        ("landmarks", ["tf32", "bfloat16, channels last"], [""]),
         ("rpf", ["bfloat16"], ["refinement, all blocks", "warping, block 3", "synthesis, block 3"]),
     ],
 )
 def test_a_step_is_timed_in_each_part_and_way(
     name: str, ways: list[str], parts: list[str], place: Path
 ) -> None:
-    model = model_of(name, "tiny", ["data.workers=0", "data.batch_size=2", "shape.size_px=32"])
+    side = "size_px=32" if name == "landmarks" else "shape.size_px=32"
+    model = model_of(name, "tiny", ["data.workers=0", "data.batch_size=2", side])
     found = list(costs(name, model, place, SIDE_PX, CPU, ways, Timing(warm_up=1, steps=2)))
     assert [(one.way, one.part) for one in found] == [(way, part) for way in ways for part in parts]
     for one in found:
@@ -88,6 +90,34 @@ def test_a_part_that_fails_or_takes_too_long_keeps_what_it_said() -> None:
         "| `refine` | tf32 | 4 | 350 ms | 14.3 GB | 2.0% |",
         "| `refine` | bfloat16 | it was stopped after 2 s | | | |",
     ]
+
+
+def test_all_parts_run_within_the_time_and_are_written_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: dict[str, tuple[Sequence[str], float]] = {}
+
+    def run(name: str, command: Sequence[str], longest_s: float) -> Part:
+        ran[name] = command, longest_s
+        assert find_spec(command[2]) is not None
+        costs = (json.dumps(asdict(StepCost(name, "", way, 4, 350.0, 0.02, 14.3, 16))) for way in WAYS)
+        return Part(name, 1.0, tuple(costs) if name in MODULES else ("9 passed",))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(gpu, "run_part", run)
+    monkeypatch.setattr(gpu, "make_set", lambda folder, dimensions: folder / "samples")
+    monkeypatch.setattr(gpu, "OUT", tmp_path)
+    gpu.main()
+    assert list(ran) == ["tests", "degrade", "stream", *MODULES]
+    assert sum(longest_s for name, (_, longest_s) in ran.items() if name not in MODULES) < gpu.TOTAL_S / 2
+    assert ran["refine"][1] == pytest.approx(
+        gpu.TOTAL_S / len(MODULES), rel=0.1
+    )  # of all time, as nothing took any
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert (found["gpu"], len(found["models"])) == ("a GPU", len(MODULES) * len(WAYS))
+    assert [part["said"] for part in found["parts"]] == [["9 passed"]] * 3
+    assert "| `rdfr` | bfloat16 | 4 | 350 ms | 14.3 GB | 2.0% |" in capsys.readouterr().out
 
 
 def test_models_are_those_of_the_papers_with_batches_that_are_timed_quickly() -> None:

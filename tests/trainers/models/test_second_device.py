@@ -30,6 +30,7 @@ from facerefs.trainers.stream.batches.device_batch import DeviceBatch, to_device
 
 META = torch.device("meta")
 FACES = 4
+PRESET = {"rpf": "x8"}  # the three largest blocks of `paper`, of the same code as the smaller ones
 
 # What reads back to the host: each on the CPU by its nature, and in no phase of a step.
 READS = {
@@ -80,7 +81,7 @@ def ready_batches(model: Any, module: TrainingModule) -> Iterator[DeviceBatch]:
 def test_training_and_validation_stay_on_their_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for read, instead in READS.items():
         monkeypatch.setattr(read, instead)
-    model = model_of(name)
+    model = model_of(name, PRESET.get(name, "paper"))
     with META:
         networks: dict[str, nn.Module] = model.networks()
     module = model.training_module(networks, META, EMBEDDER)
