@@ -26,6 +26,7 @@ from facerefs.trainers.loop.loop import run_loop
 from facerefs.trainers.loop.precision import evaluating
 from facerefs.trainers.loop.training_module import TrainingModule
 from facerefs.trainers.models.catalogue import MODULES
+from facerefs.trainers.models.landmarks import find_landmarks
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch, to_device
 
 META = torch.device("meta")
@@ -103,6 +104,15 @@ def test_training_and_validation_stay_on_their_device(name: str, monkeypatch: py
     assert {tuple(picture.shape) for picture in pictures.values()} == {
         (FACES, 3, model.size_px, model.size_px)
     }
+
+
+def test_landmarks_of_another_models_faces_are_found_on_another_device() -> None:
+    model = model_of("landmarks")
+    with META:
+        networks: dict[str, nn.Module] = model.networks()
+    images = torch.empty(FACES, 3, 512, 512, device=META)
+    with without_autocast(META), OneDevice(), NoConstants():
+        assert find_landmarks(model, networks, images).shape == (FACES, 68, 2)
 
 
 def nothing(*_: object) -> None:
