@@ -4,6 +4,7 @@ On one core: faces at their low resolution, network inputs (resized back), files
 GPU, if there is one: each recipe, `degrade` on the GPU against `degrade` on one core.
 """
 
+import argparse
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -30,15 +31,20 @@ GPU_BATCH = 64
 
 def main() -> None:
     """Print the ratios, and write benchmarks/out/degrade.json."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument(
+        "--gpu-only", action="store_true", help="leave out one core alone, and take less time"
+    )
+    words = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     people = [render(draw_person(0, i), draw_view(0, i, 0), SIZE_PX).image for i in range(16)]
     faces = [people[i % len(people)] for i in range(COUNT)]
     batch = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float() / 255
     bgr = [face[..., ::-1].astype(np.float32) / 255 for face in faces]
-    comparisons = _one_core(batch, bgr)
+    comparisons = [] if words.gpu_only else _one_core(batch, bgr)
     if torch.cuda.is_available():
-        comparisons += [_gpu(batch, name) for name in RECIPES]
+        comparisons += [_gpu(batch, name, 2 if words.gpu_only else 10) for name in RECIPES]
     write("degrade", comparisons)
 
 
@@ -84,23 +90,24 @@ def _each(batch: Tensor, thetas: Sequence[Theta]) -> list[Tensor]:
     return [degrade(image[None], [theta]).pixels for image, theta in zip(batch, thetas, strict=True)]
 
 
-def _gpu(batch: Tensor, recipe: str) -> Comparison:
+def _gpu(batch: Tensor, recipe: str, repeats: int) -> Comparison:
     thetas = _thetas(recipe)
     images = batch[:GPU_BATCH].cuda()
     program = compile_thetas(thetas[:GPU_BATCH], SIZE_PX, SIZE_PX).to("cuda")
 
     def ours() -> None:
-        for _ in range(10):
+        for _ in range(repeats):
             degrade_and_resize_back(images, program)
         torch.cuda.synchronize()
 
     few = 8
 
     def one_core() -> None:
-        for _ in range(10 * GPU_BATCH // few):
+        for _ in range(repeats * GPU_BATCH // few):
             degrade_and_resize_back(batch[:few], thetas[:few])
 
-    return compare(f"{recipe}, 512 px, GPU and one core", ours, one_core, 10 * GPU_BATCH, "images/s", runs=3)
+    amount = repeats * GPU_BATCH
+    return compare(f"{recipe}, 512 px, GPU and one core", ours, one_core, amount, "images/s", runs=3)
 
 
 def _thetas(recipe: str) -> list[Theta]:

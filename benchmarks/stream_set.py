@@ -28,20 +28,29 @@ _NOISE_SIGMA = 2.0
 _EMBEDDING = 512
 
 
-def make_set(folder: Path) -> Path:
-    """256 samples of one reference each, in shards of about 12 MB so that workers can share them."""
+def make_set(
+    folder: Path,
+    size_px: int = SIZE_PX,
+    people: int = PEOPLE,
+    photos: int = PHOTOS,
+    dimensions: int = _EMBEDDING,
+) -> Path:
+    """256 samples of one reference each, in shards of about 12 MB so that workers can share them.
+
+    people, photos: their number, and that of the samples of each. dimensions: length of the embeddings, random ones.
+    """
     storage = Storage(str(folder))
     stage = Shard(shard_mb=12, val_share=0, test_share=0)
     faces, labels, sources, pairs = [], [], [], []
-    for person in range(PEOPLE):
-        rendered = render(draw_person(0, person), draw_view(0, person, 0), SIZE_PX)
-        for number in range(PHOTOS):
+    for person in range(people):
+        rendered = render(draw_person(0, person), draw_view(0, person, 0), size_px)
+        for number in range(photos):
             face = _face_id(person, number)
             name = f"person {person}"
-            faces.append(_face(person, number, rendered.image, rendered.landmarks))
+            faces.append(_face(person, number, rendered.image, rendered.landmarks, dimensions))
             labels.append({"face": face})
             sources.append({"key": faces[-1]["key"], "licence": "CC0"})
-            reference = _face_id(person, (number + 1) % PHOTOS)
+            reference = _face_id(person, (number + 1) % photos)
             about = {"target": face, "reference": reference, "rank": 0}
             pairs.append(about | {"identity": name, "similarity": 0.5})
     for table, rows, schema in (
@@ -61,20 +70,24 @@ def make_set(folder: Path) -> Path:
 
 
 def _face(
-    person: int, number: int, image: NDArray[np.uint8], landmarks: NDArray[np.floating[Any]]
+    person: int,
+    number: int,
+    image: NDArray[np.uint8],
+    landmarks: NDArray[np.floating[Any]],
+    dimensions: int,
 ) -> dict[str, Any]:
     rng = np.random.default_rng([person, number])
     noisy = image + rng.normal(0, _NOISE_SIGMA, image.shape)
     buffer = io.BytesIO()
     Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
-    embedding = rng.normal(size=_EMBEDDING)
+    embedding = rng.normal(size=dimensions)
     face = _face_id(person, number)
     return {
         "id": face,
         "image": face[:16],
         "key": f"person {person}/{number}.jpg",
         "crop": buffer.getvalue(),
-        "crop_size": SIZE_PX,
+        "crop_size": len(image),
         "landmarks": np.asarray(landmarks, np.float32).ravel().tolist(),
         "embedding": (embedding / np.linalg.norm(embedding)).astype(np.float32).tolist(),
         "embedder": "toy",

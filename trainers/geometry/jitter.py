@@ -25,7 +25,9 @@ def jitter_landmarks(landmarks: Tensor, sigma_px: float | Tensor, seeds: Sequenc
     drawn = torch.split(_normal(seeds, 2 * sum(_COUNTS)).view(-1, sum(_COUNTS), 2), _COUNTS, dim=1)
     parts = torch.repeat_interleave(drawn[2], torch.tensor(_PART_SIZES), dim=1)
     own = parts * PART_SHARE**0.5 + drawn[3] * POINT_SHARE**0.5
-    shift, turn, own = (some.to(landmarks) for some in (*drawn[:2], own))
+    shift, turn, own = (
+        some.to(landmarks.device, landmarks.dtype, non_blocking=True) for some in (*drawn[:2], own)
+    )
 
     spread = landmarks - landmarks.mean(1, keepdim=True)
     spread = spread / spread.square().sum(-1).mean(1).sqrt().clamp(min=1e-6)[:, None, None]

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facerefs.stages.degrade.operations.constant import constant
+
 
 def random_similarities(
     count: int, size_px: int, shift_share: float, scale_share: float, turn_deg: float, device: torch.device
@@ -39,9 +41,12 @@ def move_images(images: Tensor, transforms: Tensor) -> Tensor:
     transforms = transforms.to(images)
     linear = torch.linalg.inv(transforms[:, :, :2].double())
     inverse = torch.cat([linear, -linear @ transforms[:, :, 2:].double()], dim=-1).to(images)
-    y, x = torch.meshgrid(*(torch.arange(side).to(images) for side in (height, width)), indexing="ij")
+    y, x = torch.meshgrid(
+        *(torch.arange(side, dtype=images.dtype, device=images.device) for side in (height, width)),
+        indexing="ij",
+    )
     pixels = torch.stack([x, y], dim=-1).view(1, -1, 2).expand(len(images), -1, -1)
-    size = torch.tensor([width, height]).to(images)
+    size = constant((width, height), images)
     grid = (2 * move_points(pixels, inverse) + 1) / size - 1
     return functional.grid_sample(
         images, grid.view(len(images), height, width, 2), "bilinear", "reflection", align_corners=False

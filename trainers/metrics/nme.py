@@ -61,7 +61,7 @@ def strength(thetas: Sequence[Theta], size_px: int) -> Tensor:
 
 def by_strength(errors: Tensor, strengths: Tensor) -> dict[str, Tensor]:
     """The errors (B,) for each bin by name; NaN for samples in other bins."""
-    strengths = strengths.to(errors.device)
+    strengths = strengths.to(errors.device, non_blocking=True)
     return {
         name: torch.where((low <= strengths) & (strengths < high), errors, torch.nan)
         for name, (low, high) in BINS.items()

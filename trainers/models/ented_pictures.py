@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
+from facerefs.stages.degrade.operations.constant import constant
 from facerefs.trainers.networks.attention import carried
 
 # Red, green, blue, yellow: one for each kernel that is shown.
@@ -63,6 +64,6 @@ def _coloured(images: Tensor, maps: Tensor) -> Tensor:
     largest = heat.amax((2, 3), keepdim=True)
     # The largest is 0 for a kernel whose weights are all too small for float32.
     strength, strongest = torch.where(largest > 0, heat / largest, 0.0).max(1)
-    colours = heat.new_tensor(_COLOURS)[strongest].permute(0, 3, 1, 2)
-    gray = (images.float().clamp(-1, 1) * heat.new_tensor(_GRAY)[:, None, None]).sum(1, keepdim=True)
+    colours = constant(_COLOURS, heat)[strongest].permute(0, 3, 1, 2)
+    gray = (images.float().clamp(-1, 1) * constant(_GRAY, heat)[:, None, None]).sum(1, keepdim=True)
     return torch.lerp(gray, colours * 2 - 1, _COVER * strength[:, None])

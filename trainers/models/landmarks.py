@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facerefs.stages.degrade.operations.constant import constant
 from facerefs.trainers.geometry.similarity import move_images, move_points, random_similarities
 from facerefs.trainers.loop.optimisers import adam_for
 from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
@@ -162,7 +163,7 @@ def find_landmarks(model: LandmarkModel, networks: Networks, images: Tensor) -> 
         seen = functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
     with torch.autocast(images.device.type, enabled=False):
         points = model.find(networks, seen.float())
-    return (points + 0.5) * points.new_tensor([width, height]) / model.size_px - 0.5
+    return (points + 0.5) * constant((width, height), points) / model.size_px - 0.5
 
 
 def draw_points(images: Tensor, points: Tensor, colour: tuple[float, float, float]) -> Tensor:
@@ -170,11 +171,15 @@ def draw_points(images: Tensor, points: Tensor, colour: tuple[float, float, floa
     height, width = images.shape[-2:]
     sigma_px = max(_LEAST_DOT_PX, _DOT_SHARE * width)
     across, down = (
-        (-((torch.arange(side).to(points) - points[..., axis, None]) / sigma_px).square() / 2).exp()
+        (-((_counted(side, points) - points[..., axis, None]) / sigma_px).square() / 2).exp()
         for axis, side in enumerate((width, height))
     )
     share = (down.mT @ across).clamp(max=1)[:, None].to(images)
-    return images + (images.new_tensor(colour)[:, None, None] - images) * share
+    return images + (constant(colour, images)[:, None, None] - images) * share
+
+
+def _counted(count: int, like: Tensor) -> Tensor:
+    return torch.arange(count, dtype=like.dtype, device=like.device)
 
 
 def _stride(network: nn.Module) -> int:

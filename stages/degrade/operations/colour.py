@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from facerefs.stages.degrade.operations.constant import constant
 from facerefs.stages.degrade.operations.padded_batch import Sizes
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -49,7 +50,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
     sixths = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], 1)
     sixth = sixths.gather(1, index[:, None])[:, 0] + 6 * turn.to(images)[:, None, None]
     # A channel at angle `n` sixths from red falls linearly with the distance of the hue from it (Smith 1978).
-    offset = images.new_tensor([5, 3, 1])[:, None, None]
+    offset = constant((5, 3, 1), images)[:, None, None]
     ramp = (offset + sixth[:, None]) % 6
     fall = torch.minimum(ramp, 4 - ramp).clamp(0, 1)
     return (value[:, None] - spread[:, None] * fall).clamp(0, 1)
@@ -57,7 +58,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
 
 def luma(images: Tensor) -> Tensor:
     """The luma (B, 1, H, W) of RGB images (B, 3, H, W)."""
-    return (images * images.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+    return (images * constant(_LUMA, images)[:, None, None]).sum(1, keepdim=True)
 
 
 def _each(values: Tensor, like: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def _as_images(series: Tensor, sizes: Sizes, channels: int, images: Tensor) -> T
         padding = (0, width - sizes.width, 0, height - sizes.height)
         return F.pad(drawn, padding) if any(padding) else drawn
     ends = [-(-count // BLOCK) * BLOCK for count in _counts(sizes, channels)]
-    first = torch.tensor([0, *ends[:-1]], device=series.device).cumsum(0)
+    first = torch.tensor([0, *ends[:-1]]).cumsum(0).to(series.device, non_blocking=True)
     channel = torch.arange(channels, device=series.device)[:, None]
     tall, wide = sizes.heights[:, None, None], sizes.widths[:, None, None]
     rows = (channel * tall + clamped_indices(sizes.heights, height)[:, None]) * wide
@@ -92,4 +92,4 @@ def _poisson_table(device: torch.device) -> Tensor:
     mean = torch.arange(256, dtype=torch.float64)[:, None] / 255 * _PHOTONS
     log_prob = torch.xlogy(counts, mean) - mean - torch.lgamma(counts + 1)
     below = log_prob.exp().cumsum(1).clamp(max=1)
-    return (torch.arange(256)[:, None] + below).to(device)
+    return (torch.arange(256)[:, None] + below).to(device, non_blocking=True)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facerefs.stages.degrade.operations.constant import constant
+
 BLOCK = 8  # numbers of 32 bits per counter
 _LOW = 0xFFFFFFFF
 _FACTORS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
@@ -40,7 +42,7 @@ def uniform(seeds: Tensor, counts: Sequence[int], dtype: torch.dtype) -> Tensor:
 
 def random_words(seeds: Tensor, blocks: Sequence[int]) -> Tensor:
     """64-bit words (N, 4) int64 of all seeds, equal to NumPy's `Philox(key=seed).random_raw(4 * blocks)`."""
-    repeats = torch.tensor(blocks, device=seeds.device)
+    repeats = constant(blocks, seeds)
     first = torch.repeat_interleave(repeats.cumsum(0) - repeats, repeats, output_size=sum(blocks))
     counter = torch.arange(1, sum(blocks) + 1, device=seeds.device) - first
     zero = torch.zeros_like(counter)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
+from facerefs.stages.degrade.operations.constant import constant
 from facerefs.stages.degrade.operations.padded_batch import Sizes, repeat_edges
 
 # ITU-T T.81, tables K.1 and K.2, row by row.
@@ -65,7 +66,7 @@ def quantisation_tables(base: tuple[int, ...], quality: Tensor) -> Tensor:
     """Quantisation tables (B, 64) int64 for each quality (B,), as libjpeg's `jpeg_quality_scaling`."""
     quality = quality.long()
     percent = torch.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
-    table = torch.tensor(base, device=quality.device)
+    table = constant(base, quality)
     return ((table * percent + 50) // 100).clamp(1, 255)
 
 
@@ -79,7 +80,7 @@ class _RoundStraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, bias: Tensor | None) -> Tensor:
         if bias is None:
-            return torch.copysign(values.new_tensor(0.5), values).add_(values).trunc_()
+            return torch.copysign(values.new_full((), 0.5), values).add_(values).trunc_()
         return (values + bias).floor_()
 
     @staticmethod
@@ -108,7 +109,7 @@ def _round(values: Tensor, bias: Tensor | None, rounding: bool) -> Tensor:
     if values.requires_grad:
         return _RoundStraightThrough.apply(values, bias)  # type: ignore[no-untyped-call,no-any-return]
     if bias is None:
-        return values.add_(torch.copysign(values.new_tensor(0.5), values)).trunc_()
+        return values.add_(torch.copysign(values.new_full((), 0.5), values)).trunc_()
     return values.add_(bias).floor_()
 
 
@@ -122,7 +123,7 @@ def _round_and_clip(values: Tensor, rounding: bool) -> Tensor:
 
 
 def _to_ycc(pixels: Tensor, rounding: bool) -> Tensor:
-    offset = pixels.new_tensor((0, _CENTRE, _CENTRE) if rounding else (0, 128, 128))[:, None]
+    offset = constant((0, _CENTRE, _CENTRE) if rounding else (0, 128, 128), pixels)[:, None]
     turned = torch.baddbmm(offset, _each(pixels, _TO_YCC), pixels.flatten(2))
     return _round_and_clip(turned.view(pixels.shape), rounding)
 
@@ -135,7 +136,7 @@ def _to_rgb(luma: Tensor, chroma: Tensor, rounding: bool) -> Tensor:
 
 
 def _each(planes: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    return planes.new_tensor(matrix).expand(len(planes), -1, -1)
+    return constant(matrix, planes).expand(len(planes), -1, -1)
 
 
 def _blocks_coded(planes: Tensor, table: Tensor, rounding: bool) -> Tensor:
@@ -147,7 +148,7 @@ def _blocks_coded(planes: Tensor, table: Tensor, rounding: bool) -> Tensor:
     if rounding:
         coefficients = _round(coefficients.mul_(_FINE), None, rounding).div_(_FINE)
     steps = _round(coefficients.div_(table), None, rounding).mul(table)
-    decoded = torch.addmm(planes.new_tensor(128).expand(64), steps.view(-1, 64), basis)
+    decoded = torch.addmm(planes.new_full((), 128).expand(64), steps.view(-1, 64), basis)
     decoded = decoded.view(batch, channels, height // 8, width // 8, 8, 8).transpose(3, 4)
     return _round_and_clip(decoded.reshape(batch, channels, height, width), rounding)
 
@@ -158,14 +159,14 @@ def _dct(dtype: torch.dtype, device: torch.device) -> Tensor:
     place = torch.arange(8, dtype=torch.float64)
     line = torch.cos((2 * place + 1) * place[:, None] * math.pi / 16) / 2
     line[0] /= math.sqrt(2)
-    return torch.kron(line, line).to(device, dtype)
+    return torch.kron(line, line).to(device, dtype, non_blocking=True)
 
 
 def _halved(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
     """Half the size, by the mean of 2 x 2 pixels; below an image libjpeg repeats the last row of means."""
     columns = planes[..., 0::2] + planes[..., 1::2]
     mean = (columns[:, :, 0::2] + columns[:, :, 1::2]).div_(4)
-    bias = torch.tensor([0.25, 0.5], dtype=mean.dtype, device=mean.device).repeat(mean.shape[3] // 2)
+    bias = constant((0.25, 0.5), mean).repeat(mean.shape[3] // 2)
     rounded = _round(mean, bias, rounding)
     return repeat_edges(rounded, _half(sizes), mean.shape[2], mean.shape[3])
 
@@ -178,7 +179,7 @@ def _doubled(planes: Tensor, sizes: Sizes, rounding: bool) -> Tensor:
         narrow = (half.widths <= 2).view(-1, 1, 1, 1)  # libjpeg repeats the pixels of so narrow an image
     edged = repeat_edges(planes, half, planes.shape[2], planes.shape[3])
     both = _interpolated(_interpolated(edged, 2, narrow), 3, narrow).div_(16)
-    bias = torch.tensor([8 / 16, 7 / 16], dtype=both.dtype, device=both.device).repeat(planes.shape[3])
+    bias = constant((8 / 16, 7 / 16), both).repeat(planes.shape[3])
     return _round(both, bias, rounding)
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from facerefs.schemas.operations import Mirror
-from facerefs.stages.degrade.apply_theta import degrade, degrade_exactly, resize_back
+from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back, degrade_exactly, resize_back
 from facerefs.stages.degrade.operations.padded_batch import PaddedBatch
+from facerefs.trainers.geometry.points import jittered
 from facerefs.trainers.geometry.tps import warp_images
 from facerefs.trainers.stream.batches.batch import FaceBatch, collate
 from facerefs.trainers.stream.batches.device import DeviceBatches, on_device
-from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.stream.batches.device_batch import DeviceBatch, to_device
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.prepare import FacePreparation
 from tests.trainers.face_files import SIZE_PX, THETA, face_files, portrait
@@ -269,3 +270,23 @@ def test_on_a_gpu_pinned_batches_are_right_while_the_consumer_is_at_work() -> No
     want = torch.stack([degraded.double().mean() for degraded in expected])
     assert (got - want).abs().max() < 1e-3
     assert 0 <= ready.waiting_share < 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_on_a_gpu_the_host_does_not_wait_while_a_batch_is_made() -> None:
+    batch = _batch(degradation="gfpgan").pin_memory()
+    place, spread = torch.device("cuda", 0), (-1.0, 1.0)
+
+    def make() -> DeviceBatch:
+        return to_device(
+            batch, place, degrade_and_resize_back, warp_images, torch.float32, spread, jittered()
+        )
+
+    make()  # what is kept for each device is made once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        made = make()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert made.warped.device == place
