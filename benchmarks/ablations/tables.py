@@ -1,0 +1,112 @@
+"""The tables of an ablation: figures of each arm over its seeds, and the differences of arms seed by seed."""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.ablations.arms import AS_IT_IS, FIGURES, LOWER_IS_BETTER
+from benchmarks.ablations.run import Result
+from benchmarks.ablations.seeds import Interval, paired, verdict
+
+_ALSO = ("spread", "codes_used", "codes_agreement")  # and those of each resolution, such as codes_used_8px
+Rows = list[list[str]]
+
+
+def means(results: Sequence[Result]) -> tuple[list[str], Rows]:
+    """Head and rows: for each model its degraded input and its arms, mean and standard deviation over seeds."""
+    shown = [name for name in _names(results) if name in FIGURES or name.startswith(_ALSO)]
+    rows: Rows = []
+    for name in dict.fromkeys(one.name for one in results):
+        of_model = [one for one in results if one.name == name]
+        degraded = [one for one in of_model if one.variant == AS_IT_IS] or of_model
+        rows.append([name, "degraded input", "", "", *_cells(degraded, shown, "_degraded"), ""])
+        for variant in dict.fromkeys(one.variant for one in of_model):
+            arm = [one for one in of_model if one.variant == variant]
+            seconds = statistics.fmean(one.step_s for one in arm)
+            rows.append(
+                [name, variant, str(len(arm)), str(arm[0].steps), *_cells(arm, shown), f"{seconds:.3f}"]
+            )
+    return ["model", "arm", "seeds", "steps", *shown, "s/step"], rows
+
+
+def differences(results: Sequence[Result]) -> Iterator[tuple[Result, str, Interval, float, float]]:
+    """For each arm and figure: a result of the arm, the figure, with the idea minus without, and the means of both."""
+    for arms in _arms(results):
+        peer = arms[0]
+        whole = {one.seed: one for one in results if one.variant == AS_IT_IS and one.name == peer.name}
+        common = [one for one in arms if one.seed in whole]
+        for figure in FIGURES:
+            pairs = [
+                (whole[one.seed].figures[figure], one.figures[figure])
+                for one in common
+                if figure in one.figures and figure in whole[one.seed].figures
+            ]
+            if pairs:
+                as_it_is, changed = zip(*pairs, strict=True)
+                ours, other = (changed, as_it_is) if peer.adds else (as_it_is, changed)
+                means_of_both = statistics.fmean(ours), statistics.fmean(other)
+                yield peer, figure, paired(ours, other), *means_of_both
+
+
+def verdicts(results: Sequence[Result]) -> tuple[list[str], Rows]:
+    """Head and rows: what each arm's idea changes, and whether that is shown."""
+    rows = [
+        [
+            peer.name,
+            peer.variant,
+            str(interval.seeds),
+            str(peer.steps),
+            f"{figure}{', ' + FIGURES[figure] if FIGURES[figure] else ''}",
+            f"{interval.mean:+.4f}",
+            f"{interval.low:+.4f} to {interval.high:+.4f}",
+            verdict(interval, figure in LOWER_IS_BETTER),
+        ]
+        for peer, figure, interval, _, _ in differences(results)
+    ]
+    return ["model", "arm", "seeds", "steps", "figure", "with - without", "95 %", "verdict"], rows
+
+
+def comparisons(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    """A line for each arm and figure. ours: with the idea; peer: without; low, high: of the ratio."""
+    for arm, figure, interval, ours, peer in differences(results):
+        says = verdict(interval, figure in LOWER_IS_BETTER)
+        change = "with" if arm.adds else "against"
+        yield {
+            "case": f"{arm.name}, {figure}, {arm.steps} steps, {interval.seeds} seeds, {change} {arm.variant}: {says}",
+            "ours": ours,
+            "peer": peer,
+            "unit": FIGURES[figure] or figure,
+            "ratio": ours / peer if peer else None,
+            "low": _ratio(interval.low, peer),
+            "high": _ratio(interval.high, peer),
+        }
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table as Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _arms(results: Sequence[Result]) -> list[list[Result]]:
+    changed = [one for one in results if one.variant != AS_IT_IS]
+    keys = dict.fromkeys((one.name, one.variant) for one in changed)
+    return [[one for one in changed if (one.name, one.variant) == key] for key in keys]
+
+
+def _names(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(name for one in results for name in one.figures))
+
+
+def _cells(results: Sequence[Result], names: Sequence[str], ending: str = "") -> list[str]:
+    cells = []
+    for name in names:
+        values = [one.figures[name + ending] for one in results if name + ending in one.figures]
+        spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+        cells.append(f"{statistics.fmean(values):.3f}{spread}" if values else "")
+    return cells
+
+
+def _ratio(difference: float, peer: float) -> float | None:
+    return 1 + difference / peer if peer and math.isfinite(difference) else None
