@@ -98,7 +98,11 @@ def distances_of(run: Run, place: str, faces: int) -> dict[str, Distances]:
                 images = (batch.target, restorer_input(batch).degraded)
                 clean, degraded = (book.features(one).permute(0, 2, 3, 1).flatten(0, 2) for one in images)
                 parts[name].append(torch.stack([clean, degraded]))
-    return {name: distances(*torch.cat(parts[name], 1), book.codes) for name, book in books.items()}
+    found = {}
+    for name, book in books.items():
+        clean, degraded = torch.cat(parts[name], 1)
+        found[name] = distances(clean, degraded, book.codes)
+    return found
 
 
 def distances(clean: Tensor, degraded: Tensor, codes: Tensor) -> Distances:

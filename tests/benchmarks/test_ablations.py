@@ -211,7 +211,7 @@ def test_pictures_and_figures_are_written_of_all_that_has_ended(
         Image.new("RGB", (8, side_px)).save(grids / "step-00000020.png")
     command.write([*WHOLE, *ALONE], tmp_path)
     assert Image.open(tmp_path / "rdfr.png").size == (8, 8 + 5 + 2 * TITLE_PX)
-    assert (tmp_path / "table.md").read_text().count("| --- |") == 2
+    assert (tmp_path / "table.md").read_text().count("| model | arm |") == 2
     assert len(json.loads((tmp_path / "figures" / "ablations.json").read_text())) == 1
 
 
