@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,8 @@ def main() -> None:
         ]
         waiting = [training for training in every if not training.is_done()]
     except (UserError, StreamError, ValueError) as error:
-        raise SystemExit(f"ablations: {error}") from None
+        print(f"ablations: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     until_s = math.inf if words.budget_minutes is None else time.time() + 60 * words.budget_minutes
     whole = train_all(waiting, str(place), words.jobs, until_s)
     done = sum(training.is_done() for training in every)

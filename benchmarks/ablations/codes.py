@@ -13,6 +13,7 @@ run, such as one of each seed, is a pair; interval and verdict are those of `see
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,8 @@ def main() -> None:
             run = load_run(folder, torch.device("cpu"))
             measured = distances_of(run, str(place), words.faces)
         except (CheckpointError, ValueError) as error:
-            raise SystemExit(f"codes: {error}") from None
+            print(f"codes: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
         for name, one in measured.items():
             print(
                 f"{folder}, {name}: E(degraded) {one.degraded:.3f} from E(clean), its code {one.code:.3f}, the clean "

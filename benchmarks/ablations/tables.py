@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.ablations.arms import AS_IT_IS, FIGURES, LOWER_IS_BETTER
@@ -30,56 +31,68 @@ def means(results: Sequence[Result]) -> tuple[list[str], Rows]:
     return ["model", "arm", "seeds", "steps", *shown, "s/step"], rows
 
 
-def differences(results: Sequence[Result]) -> Iterator[tuple[Result, str, Interval, float, float]]:
-    """For each arm and figure: a result of the arm, the figure, with the idea minus without, and the means of both."""
-    for arms in _arms(results):
-        peer = arms[0]
-        whole = {one.seed: one for one in results if one.variant == AS_IT_IS and one.name == peer.name}
-        common = [one for one in arms if one.seed in whole]
+@dataclass(frozen=True)
+class Difference:
+    """What an idea changes in a figure. arm: a result of the arm. ours, peer: the means with the idea and without."""
+
+    arm: Result
+    figure: str
+    interval: Interval
+    ours: float
+    peer: float
+
+    @property
+    def verdict(self) -> str:
+        return verdict(self.interval, self.figure in LOWER_IS_BETTER)
+
+
+def differences(results: Sequence[Result]) -> Iterator[Difference]:
+    """For each arm and figure: with the idea minus without, over the seeds that both have finished."""
+    for results_of_arm in _arms(results):
+        arm = results_of_arm[0]
+        whole = {one.seed: one for one in results if (one.name, one.variant) == (arm.name, AS_IT_IS)}
+        pairs = [(whole[one.seed].figures, one.figures) for one in results_of_arm if one.seed in whole]
         for figure in FIGURES:
-            pairs = [
-                (whole[one.seed].figures[figure], one.figures[figure])
-                for one in common
-                if figure in one.figures and figure in whole[one.seed].figures
-            ]
-            if pairs:
-                as_it_is, changed = zip(*pairs, strict=True)
-                ours, other = (changed, as_it_is) if peer.adds else (as_it_is, changed)
-                means_of_both = statistics.fmean(ours), statistics.fmean(other)
-                yield peer, figure, paired(ours, other), *means_of_both
+            both = [(one[figure], other[figure]) for one, other in pairs if figure in one and figure in other]
+            if both:
+                as_it_is, changed = zip(*both, strict=True)
+                ours, peer = (changed, as_it_is) if arm.adds else (as_it_is, changed)
+                yield Difference(
+                    arm, figure, paired(ours, peer), statistics.fmean(ours), statistics.fmean(peer)
+                )
 
 
 def verdicts(results: Sequence[Result]) -> tuple[list[str], Rows]:
     """Head and rows: what each arm's idea changes, and whether that is shown."""
     rows = [
         [
-            peer.name,
-            peer.variant,
-            str(interval.seeds),
-            str(peer.steps),
-            f"{figure}{', ' + FIGURES[figure] if FIGURES[figure] else ''}",
-            f"{interval.mean:+.4f}",
-            f"{interval.low:+.4f} to {interval.high:+.4f}",
-            verdict(interval, figure in LOWER_IS_BETTER),
+            one.arm.name,
+            one.arm.variant,
+            str(one.interval.seeds),
+            str(one.arm.steps),
+            f"{one.figure}, {FIGURES[one.figure]}" if FIGURES[one.figure] else one.figure,
+            f"{one.interval.mean:+.4f}",
+            f"{one.interval.low:+.4f} to {one.interval.high:+.4f}",
+            one.verdict,
         ]
-        for peer, figure, interval, _, _ in differences(results)
+        for one in differences(results)
     ]
     return ["model", "arm", "seeds", "steps", "figure", "with - without", "95 %", "verdict"], rows
 
 
 def comparisons(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
     """A line for each arm and figure. ours: with the idea; peer: without; low, high: of the ratio."""
-    for arm, figure, interval, ours, peer in differences(results):
-        says = verdict(interval, figure in LOWER_IS_BETTER)
-        change = "with" if arm.adds else "against"
+    for one in differences(results):
+        arm, interval = one.arm, one.interval
+        change = f"{'with' if arm.adds else 'against'} {arm.variant}"
         yield {
-            "case": f"{arm.name}, {figure}, {arm.steps} steps, {interval.seeds} seeds, {change} {arm.variant}: {says}",
-            "ours": ours,
-            "peer": peer,
-            "unit": FIGURES[figure] or figure,
-            "ratio": ours / peer if peer else None,
-            "low": _ratio(interval.low, peer),
-            "high": _ratio(interval.high, peer),
+            "case": f"{arm.name}, {one.figure}, {arm.steps} steps, {interval.seeds} seeds, {change}: {one.verdict}",
+            "ours": one.ours,
+            "peer": one.peer,
+            "unit": FIGURES[one.figure] or one.figure,
+            "ratio": one.ours / one.peer if one.peer else None,
+            "low": _ratio(interval.low, one.peer),
+            "high": _ratio(interval.high, one.peer),
         }
 
 
