@@ -53,12 +53,14 @@ class Distances:
     """Mean squared distances to E(clean), in units of its variance, and the share of places where the code is nearer.
 
     degraded: of E(degraded). code: of its code. clean_code: of the clean face's own code, the least that codes allow.
+    codes: their number.
     """
 
     degraded: float
     code: float
     clean_code: float
     nearer: float
+    codes: int
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def main() -> None:
                 f"{folder}, {name}: E(degraded) {one.degraded:.3f} from E(clean), its code {one.code:.3f}, the clean "
                 f"face's code {one.clean_code:.3f}; the code is nearer at {one.nearer:.0%} of places"
             )
-            found.setdefault(f"{run.name}, {name}, {run.step} steps", []).append(one)
+            found.setdefault(f"{run.name}, {name}, {one.codes} codes, {run.step} steps", []).append(one)
     lines = [_line(case, measured) for case, measured in found.items()]
     OUT.mkdir(exist_ok=True)
     (OUT / "ablations_codes.json").write_text(json.dumps(lines, indent=1) + "\n")
@@ -118,6 +120,7 @@ def distances(clean: Tensor, degraded: Tensor, codes: Tensor) -> Distances:
         code=float(coded.mean() / variance),
         clean_code=float(own.mean() / variance),
         nearer=float((coded < kept).float().mean()),
+        codes=len(codes),
     )
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks.ablations import __main__ as command
 from benchmarks.ablations import trainings as plans
-from benchmarks.ablations.arms import AS_IT_IS, SCHEDULES, WITH, WITHOUT, Arm, arms_of
+from benchmarks.ablations.arms import AS_IT_IS, OURS, SCHEDULES, WITH, WITHOUT, Arm, arms_of
 from benchmarks.ablations.codes import Codebook, codebooks_of, distances
 from benchmarks.ablations.pictures import TITLE_PX
 from benchmarks.ablations.run import Result, finished, train_one
@@ -154,7 +154,7 @@ def test_a_restorer_without_an_ablation_is_told(monkeypatch: pytest.MonkeyPatch)
 def test_each_arm_is_possible_and_schedules_stay_whole(name: str, tmp_path: Path) -> None:
     tiny = presets(name)["tiny"]
     whole, *changed = trainings(name, arms_of(name, ["all"]), 3, tmp_path, 123)
-    assert [one.variant for one in changed] == [*WITHOUT[name], *WITH.get(name, ())]
+    assert [one.variant for one in changed] == [*WITHOUT[name], *OURS.get(name, ()), *WITH.get(name, ())]
     assert [one.adds for one in changed] == [one.variant in WITH.get(name, ()) for one in changed]
     assert len({one.run for one in changed}) == len(changed)
     for one in changed:

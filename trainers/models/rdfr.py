@@ -428,7 +428,13 @@ PRESETS = {
     "paper": Rdfr(),
     "tiny": Rdfr(
         shape=Shape(
-            size_px=64, channels=64, channel_multiplier=1, style_dim=128, skips=(8, 16, 32), codes=256
+            size_px=64,
+            channels=64,
+            channel_multiplier=1,
+            style_dim=128,
+            skips=(8, 16, 32),
+            codes=256,
+            residual_blocks=1,  # choice: measured as helping, see docs/ablations.md
         ),
         losses=LossWeights(perceptual=0.0, r1=0.1),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # learns more in few steps
