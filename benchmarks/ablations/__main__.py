@@ -88,7 +88,8 @@ def write(results: Sequence[Result], out: Path) -> None:
     """Print the tables, and write them with pictures of the first seed and benchmarks/out/ablations.json."""
     if not results:
         return
-    tables = [means(results), verdicts(results)]
+    names = dict.fromkeys(result.name for result in results)
+    tables = [means([one for one in results if one.name == name]) for name in names] + [verdicts(results)]
     for head, rows in tables:
         table = Table(*(Column(name, overflow="fold") for name in head), box=None, pad_edge=False)
         for row in rows:
@@ -96,7 +97,7 @@ def write(results: Sequence[Result], out: Path) -> None:
         Console(soft_wrap=True).print(table)
     out.mkdir(parents=True, exist_ok=True)
     (out / "table.md").write_text("\n".join(markdown(*table) for table in tables), encoding="utf-8")
-    for name in dict.fromkeys(result.name for result in results):
+    for name in names:
         grids = {
             one.variant: grid
             for one in results

@@ -15,19 +15,17 @@ Rows = list[list[str]]
 
 
 def means(results: Sequence[Result]) -> tuple[list[str], Rows]:
-    """Head and rows: for each model its degraded input and its arms, mean and standard deviation over seeds."""
+    """Head and rows: a model's degraded input and its arms, mean and standard deviation over seeds.
+
+    results: of one model.
+    """
     shown = [name for name in _names(results) if name in FIGURES or name.startswith(_ALSO)]
-    rows: Rows = []
-    for name in dict.fromkeys(one.name for one in results):
-        of_model = [one for one in results if one.name == name]
-        degraded = [one for one in of_model if one.variant == AS_IT_IS] or of_model
-        rows.append([name, "degraded input", "", "", *_cells(degraded, shown, "_degraded"), ""])
-        for variant in dict.fromkeys(one.variant for one in of_model):
-            arm = [one for one in of_model if one.variant == variant]
-            seconds = statistics.fmean(one.step_s for one in arm)
-            rows.append(
-                [name, variant, str(len(arm)), str(arm[0].steps), *_cells(arm, shown), f"{seconds:.3f}"]
-            )
+    name, whole = results[0].name, [one for one in results if one.variant == AS_IT_IS]
+    rows: Rows = [[name, "degraded input", "", "", *_cells(whole or results, shown, "_degraded"), ""]]
+    for variant in dict.fromkeys(one.variant for one in results):
+        arm = [one for one in results if one.variant == variant]
+        seconds = statistics.fmean(one.step_s for one in arm)
+        rows.append([name, variant, str(len(arm)), str(arm[0].steps), *_cells(arm, shown), f"{seconds:.3f}"])
     return ["model", "arm", "seeds", "steps", *shown, "s/step"], rows
 
 
