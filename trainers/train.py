@@ -16,7 +16,7 @@ from facerefs.trainers.loop.precision import compile_networks, round_products, u
 from facerefs.trainers.loop.run_recorder import CHECKPOINTS_FOLDER, RunDescription, RunRecorder, load
 from facerefs.trainers.loop.seeds import seed_torch
 from facerefs.trainers.loop.settings import to_dict
-from facerefs.trainers.loop.training_module import TrainingModule
+from facerefs.trainers.loop.training_module import Networks, TrainingModule
 from facerefs.trainers.loop.validation import FixedSet, draw_fixed_set
 from facerefs.trainers.models.model import Model
 from facerefs.trainers.stream.batches.batch import FaceBatch
@@ -60,6 +60,7 @@ def train(
     announce: Callable[[str], None],
     stop: Callable[[], bool],
     begin: Callable[[], None] = lambda: None,
+    start_from: Callable[[Networks], None] = lambda _networks: None,
 ) -> TrainingResult:
     """Train a model of the catalogue; called in the same way on each rank. Only rank 0 writes into the folder `run`.
 
@@ -67,11 +68,13 @@ def train(
     resume: from the newest checkpoint in `run`, which all ranks read; without it there must be none.
     announce: receives progress lines for the user, on rank 0. stop: returns whether to end after the current step.
     begin: called on rank 0 after all checks, before anything is written.
+    start_from: called with the newly drawn networks of the model, before pretrained weights are loaded: changes their
+        weights in place, in the same way on all ranks.
     Raises, in one sentence each: CannotTrain before anything is done, MissingWeights, StreamError for shards that
     fail while they are read, and Diverged for losses that are not finite.
     """
     try:
-        ready = _make_ready(name, model, places, run, resume, ranks)
+        ready = _make_ready(name, model, places, run, resume, ranks, start_from)
     except ValueError as error:
         raise CannotTrain(" ".join(str(error).split())) from error
     loop, training_module, images = model.loop, ready.training_module, model.data.batch_size
@@ -117,7 +120,13 @@ def train(
 
 
 def _make_ready(
-    name: str, model: Model, places: Sequence[str], run: Path, resume: bool, ranks: Distributed
+    name: str,
+    model: Model,
+    places: Sequence[str],
+    run: Path,
+    resume: bool,
+    ranks: Distributed,
+    start_from: Callable[[Networks], None],
 ) -> Ready:
     loop, data = model.loop, model.data
     stored = check(model, places, ranks.world_size)
@@ -135,6 +144,7 @@ def _make_ready(
     round_products(loop.precision)
     seed_torch(loop.seed, "networks")
     networks = {key: network.to(ranks.device).train() for key, network in model.networks().items()}
+    start_from(networks)
     if loop.channels_last:
         use_channels_last(networks)
     training_module = model.training_module(networks, ranks.device, stored.embedder)

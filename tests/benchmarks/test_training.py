@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import ablations, training
+from benchmarks import training
+from benchmarks.ablations import __main__ as ablations
 from benchmarks.training import drawn, parts_of
 from facerefs.pipeline.errors import UserError
 from facerefs.trainers.loop.settings import to_dict
@@ -51,6 +52,12 @@ def test_an_unknown_preset_is_one_sentence() -> None:
         (training.main, ["--steps", "16"], "--steps cannot be 16: the first 16 do not count, so take 32"),
         (ablations.main, ["--models", "gan"], "invalid choice: 'gan'"),
         (ablations.main, ["--jobs", "0"], "--jobs cannot be 0: one training at a time"),
+        (ablations.main, ["--seeds", "0"], "--seeds cannot be 0: one is the least"),
+        (
+            ablations.main,
+            ["--arms", "shape.codes=9"],
+            "--arms has no shape.codes=9: choose main, all, or of shape.",
+        ),
     ],
 )
 def test_a_wrong_word_is_one_sentence(

@@ -27,6 +27,7 @@ from facerefs.trainers.models.rdfr import (
     RdfrLosses,
     RdfrNetwork,
 )
+from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
@@ -120,6 +121,27 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
 
 
 # --- Network ---
+
+
+def test_residual_blocks_begin_as_nothing_and_let_skips_see_more_of_the_face() -> None:
+    torch.manual_seed(3)
+    plain, deeper = (Encoder(dict.fromkeys((128, 64, 32, 16), 4), residual_blocks=n) for n in (0, 1))
+    deeper.load_state_dict(plain.state_dict(), strict=False)
+    image = torch.randn(1, 3, 128, 128, requires_grad=True)
+    assert torch.equal(deeper(image)[16], plain(image)[16])
+
+    def seen_px(encoder: Encoder) -> int:
+        (slopes,) = torch.autograd.grad(encoder(image)[16][0, :, 8, 8].sum(), image)
+        return int(slopes.abs().sum((0, 1)).any(0).sum())
+
+    for block in deeper.residual.values():
+        nn.init.normal_(block[0].second.weight)
+    assert (seen_px(plain), seen_px(deeper)) == (36, 92)
+    assert (
+        drawn(shaped(residual_blocks=2))["generator"](torch.rand(1, 3, SIDE_PX, SIDE_PX))
+        .image.isfinite()
+        .all()
+    )
 
 
 @pytest.mark.parametrize(("side", "window"), [(4, 1), (64, 2)])
