@@ -200,8 +200,10 @@ BOXES = (
 """Squares: left, top, right, bottom. `facerefs.stages.faces.boxes.component_boxes` makes them from the landmarks."""
 
 SYNTHESIS = (
-    Field("yaw_deg", Number(-15, 15), "added to the target's yaw", "degrees"),
-    Field("pitch_deg", Number(-10, 10), "added to the target's pitch", "degrees"),
+    Field("mirrored", Whole(0, 1), "1: made from the mirror image of the target; all else is of that image"),
+    Field("yaw_deg", Number(-30, 30), "added to the target's yaw", "degrees"),
+    Field("pitch_deg", Number(-20, 20), "added to the target's pitch", "degrees"),
+    Field("brows", Number(-1, 1), "shift of the brows: 1 up, -1 down"),
     Field("smile", Number(-1, 1), "shift of the corners of the mouth: 1 up and out, -1 down and in"),
     Field(
         "light_azimuth_deg",
@@ -214,6 +216,10 @@ SYNTHESIS = (
     Field("gain", Number(0.6, 1.6), "brightness factor"),
     Field("warmth", Number(-1, 1), "colour temperature: -1 cool to 1 warm"),
     Field("ageing", Number(-1, 1), "skin texture: -1 smooth to 1 rough"),
+    Field(
+        "grain", Number(0, 1), "share of the skin's finest texture that is noise of the same strength instead"
+    ),
+    Field("grain_seed", Whole(0, 2**32 - 1), "seed of that noise"),
 )
 """How a reference was made from its target."""
 

@@ -102,7 +102,7 @@ class Select:
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "pairs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if self.min_references > self.references:

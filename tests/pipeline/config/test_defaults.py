@@ -37,7 +37,7 @@ compare:
   neighbours: 8
 cluster: {version: 4, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
 select:
-  version: 2
+  version: 3
   strategy: landmark_nearest
   references: 1
   min_references: 1

@@ -194,7 +194,7 @@ def touched_up(row: dict[str, Any], files: Files) -> None:
         (change_json(lambda one: one["landmarks"][0].__setitem__(0, 5.0)), "do not give"),
         (
             change_json(lambda one: one["synthesis"].update(yaw_deg=300)),
-            "yaw_deg is a number (-15 to 15), not 300",
+            "yaw_deg is a number (-30 to 30), not 300",
         ),
         (change_json(lambda one: one["synthesis"].pop("gain")), "references.0.synthesis.gain is missing"),
         (change_json(lambda one: one.update(synthesis="zoom")), "synthesis is an object, not 'zoom'"),
