@@ -72,7 +72,9 @@ class Select:
     min_references: Annotated[int, Ge(1)] = 1
     """Fewest references with which a face is kept as a target."""
     synthesise: Annotated[int, Ge(0), Le(MAX_REFERENCES)] = 0
-    """How many references are made of the face itself where it has no other."""
+    """How many references are made of the face itself where it has no other, each with numbers of its own."""
+    synthesise_beside: bool = False
+    """Whether a face that has other references gets as many synthesised ones as well, after the others."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the strategy `random` and of synthesised references."""
     rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
@@ -107,6 +109,10 @@ class Select:
     def __post_init__(self) -> None:
         if self.min_references > self.references:
             raise ValueError("min_references is more than references")
+        if self.synthesise_beside and not self.synthesise:
+            raise ValueError("synthesise_beside needs synthesise: how many references are made of a face")
+        if self.synthesise_beside and self.references + self.synthesise > MAX_REFERENCES:
+            raise ValueError(f"references and synthesise are more than {MAX_REFERENCES} together")
         least, most = self.min_similarity, self.max_similarity
         if least is not None and most is not None and least > most:
             raise ValueError("min_similarity is more than max_similarity")
@@ -138,7 +144,9 @@ class Select:
         why_refused = rows.refusal_details(faces, pairs_found.take(pairs_found.rank < 0), rule, overrides)
         of_photos = rows.photo_rows(faces, pairs_found, why_refused, self.strategy)
         if self.synthesise:
-            others = rows.synthesised_rows(faces, without, self.synthesise, self.seed)
+            of_all = np.arange(len(faces)) if self.synthesise_beside else without
+            photos = np.bincount(pairs_found.target[pairs_found.rank >= 0], minlength=len(faces))[of_all]
+            others = rows.synthesised_rows(faces, of_all, photos, self.synthesise, self.seed)
         else:
             why_none = reason_sentences(np.concatenate(counts), self.min_references)
             others = rows.unreferenced_rows(without, why_none, self.strategy)

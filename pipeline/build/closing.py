@@ -19,6 +19,8 @@ def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> I
     if empty := empty_splits(result, shard):
         yield f"splits      {empty}"
     yield f"result      {result_sentence(result)}"
+    if result.synthesised:
+        yield f"references  {references_sentence(result)}"
     folder = shlex.quote(str(out))
     if result.transient:
         lost = sum(loss.photos for loss in result.transient)
@@ -52,6 +54,12 @@ def result_sentence(result: BuildResult) -> str:
     others = lost - sum(photos for _, photos in reasons.most_common(_REASONS_NAMED))
     named += [f"{count(others)} for other reasons"] if others > 0 else []
     return f"{made}; {plural(lost, 'photo')} lost: {', '.join(named)}"
+
+
+def references_sentence(result: BuildResult) -> str:
+    """How many references are photos, and how many are made from their target."""
+    photos = plural(result.references - result.synthesised, "photo")
+    return f"{photos}, {count(result.synthesised)} synthesised from their target"
 
 
 def empty_splits(result: BuildResult, shard: Shard) -> str:

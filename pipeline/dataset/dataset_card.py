@@ -26,9 +26,9 @@ licence of each photo, and remove a person from your copies on request.
 """
 
 _SYNTHESISED = """\
-{count} of the {every} references are not photos: they are synthesised from their target, since the person has no other
-suitable photo. Pose, expression, light and skin texture are changed by the numbers under `synthesis` in
-`KEY.json`; origin and licence are those of the target. They have no embedding.
+{count} of the {every} references are not photos: they are synthesised from their target. Pose, expression, light and
+skin texture are changed, and some are mirrored, by the numbers under `synthesis` in `KEY.json`; origin and licence are
+those of the target. They have no embedding.
 """
 
 _USE = """\

@@ -25,7 +25,10 @@ class Loss:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """The numbers of a finished build. losses: most frequent first; split_people: by split, also of empty ones."""
+    """The numbers of a finished build. losses: most frequent first; split_people: by split, also of empty ones.
+
+    references: of all samples; synthesised: those of them that are made from their target.
+    """
 
     samples: int
     people: int
@@ -33,6 +36,8 @@ class BuildResult:
     photos_used: int
     losses: tuple[Loss, ...]
     split_people: Mapping[str, int]
+    references: int = 0
+    synthesised: int = 0
 
     @property
     def transient(self) -> tuple[Loss, ...]:
@@ -41,7 +46,8 @@ class BuildResult:
 
     def facts(self) -> dict[str, Any]:
         """The numbers as plain values, for programs."""
-        numbers = {name: getattr(self, name) for name in ("samples", "people", "photos", "photos_used")}
+        names = ("samples", "people", "photos", "photos_used", "references", "synthesised")
+        numbers = {name: getattr(self, name) for name in names}
         lost = [
             {"reason": str(loss.reason), "table": loss.table, "photos": loss.photos} for loss in self.losses
         ]
@@ -64,6 +70,9 @@ def build_result(storage: Storage) -> BuildResult:
     for table, rows in tables.items():
         losses.update({(reason, table): count for reason, count in _counts(rows["reject"].drop_null())})
     losses += _lost_faces(storage, faces.filter(pc.invert(pc.is_in(faces["key"], value_set=used))), samples)
+    lists = made["references"].combine_chunks()
+    references = pc.list_flatten(lists)
+    own = made["target"].combine_chunks().take(pc.list_parent_indices(lists))
     people = made.group_by(["identity", "split"]).aggregate([])
     splits = Counter(people["split"].to_pylist())
     return BuildResult(
@@ -73,6 +82,8 @@ def build_result(storage: Storage) -> BuildResult:
         photos_used=len(used),
         losses=tuple(Loss(Reject(reason), table, count) for (reason, table), count in losses.most_common()),
         split_people={split: splits[split] for split in SPLITS},
+        references=len(references),
+        synthesised=int(pc.sum(pc.equal(references, own)).as_py() or 0),
     )
 
 

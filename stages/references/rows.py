@@ -64,13 +64,14 @@ def unreferenced_rows(targets: Int64s, why: pa.Array, strategy: str) -> pa.Table
     return _rows(targets, last, strategy, {"reject": reject, "reject_detail": why})
 
 
-def synthesised_rows(faces: FaceArrays, targets: Int64s, number: int, seed: int) -> pa.Table:
-    """Rows of `number` synthesised references for each target, made from the target itself."""
+def synthesised_rows(faces: FaceArrays, targets: Int64s, photos: Int64s, number: int, seed: int) -> pa.Table:
+    """Rows of `number` synthesised references for each target, made from the target itself, after its `photos`."""
     from facerefs.stages.synthesise.parameters import draw_json
 
-    target, rank = np.repeat(targets, number), np.tile(np.arange(number), len(targets))
+    target, made = np.repeat(targets, number), np.tile(np.arange(number), len(targets))
+    rank = np.repeat(photos, number) + made
     ids = faces.id.take(pa.array(target))
-    drawn = [draw_json(seed, face, at) for face, at in zip(ids.to_pylist(), rank.tolist(), strict=True)]
+    drawn = [draw_json(seed, face, at) for face, at in zip(ids.to_pylist(), made.tolist(), strict=True)]
     columns = {
         "reference": ids,
         "reference_part": faces.part.take(pa.array(target)),

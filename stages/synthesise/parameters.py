@@ -19,8 +19,9 @@ _DECIMALS = 4
 class Synthesis:
     """Changes of pose, expression, light, age and texture of a face. All zeros and a gain of 1 leave it unchanged.
 
-    mirrored, grain_seed: whole numbers. There is no roll, since alignment undoes it. Raises ValueError for a number out of bounds. Choice: within the
-    bounds, a reference made from a single photo stays plausible. (ENTED, whose references these replace, uses a GAN.)
+    mirrored, grain_seed: whole numbers. There is no roll, since alignment undoes it. Raises ValueError for a number out
+    of bounds. Choice: within the bounds, a reference made from a single photo stays plausible. (ENTED, whose references
+    these replace, uses a GAN.)
     """
 
     BOUNDS: ClassVar[dict[str, Range]] = {

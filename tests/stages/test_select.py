@@ -608,6 +608,29 @@ def test_synthesised_references_replace_too_few_photos_and_refused_shots_stay():
     assert found == [*made, ("landmark_nearest", None, Reject.SESSION)]
 
 
+def test_synthesised_references_come_after_photos_where_they_are_asked_for_beside_them():
+    names = identified(["Ann", "Bob", "Ann", "Ann"])
+    pairs = selected(
+        session_shots(), names, rule=SHOTS, synthesise=2, synthesise_beside=True, seed=7, references=2
+    )
+    rows = of_target(pairs, 0)
+    assert [(row["strategy"], row["rank"]) for row in rows if row["reject"] is None] == [
+        ("landmark_nearest", 0),
+        ("synthesised", 1),
+        ("synthesised", 2),
+    ]
+    made = [row["synthesis"] for row in rows if row["synthesis"]]
+    assert made == [draw_json(7, face_id(0), number) for number in range(2)]
+    assert [row["rank"] for row in of_target(pairs, 1)] == [0, 1]
+
+
+def test_more_references_than_a_sample_holds_are_refused():
+    with pytest.raises(ValueError, match="references and synthesise are more than 64 together"):
+        Select(references=40, synthesise=25, synthesise_beside=True)
+    with pytest.raises(ValueError, match="synthesise_beside needs synthesise"):
+        Select(synthesise_beside=True)
+
+
 def test_an_unknown_pose_is_no_reference_where_the_pose_is_limited():
     faces = random_faces(
         3, yaw=[0, None, 5], pitch=[0, 0, 0], landmarks=np.array([[0], [1], [9]]) * np.ones(136)

@@ -42,6 +42,7 @@ select:
   references: 1
   min_references: 1
   synthesise: 0
+  synthesise_beside: false
   seed: 0
   rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
