@@ -135,6 +135,8 @@ def kinds_of(references: int) -> list[str]:
 IF_STATED = "if the source says so"
 OF_PHOTOS = "photos only"
 OF_SYNTHESISED = "synthesised references only"
+OF_MADE_ELSEWHERE = "references made elsewhere only"
+IF_IN_FOLDERS = "if the file is in folders POSE/VARIANT"
 
 KEY = Text(90, pattern=r"[A-Za-z0-9_-]+", form="letters, digits, `-` and `_`, at most 90")
 _TEXT = Text(_MAX_TEXT)
@@ -223,6 +225,15 @@ SYNTHESIS = (
 )
 """How a reference was made from its target."""
 
+ELSEWHERE = (
+    Field("folder", NAME, "name of the folder `made_elsewhere.folder`"),
+    Field("file", _TEXT, "path of the file in that folder"),
+    Field("pose", NAME, "the first folder of that path", when=IF_IN_FOLDERS),
+    Field("variant", NAME, "the second folder of that path", when=IF_IN_FOLDERS),
+    Field("licence", _TEXT, "`made_elsewhere.licence`; the target's licence holds as well", when=IF_STATED),
+)
+"""Where a reference comes from that was made of its target elsewhere."""
+
 PAIR = (
     Field("rank", Whole(0, MAX_REFERENCES - 1), "0 is the best; also the number in the file's name"),
     Field(
@@ -242,8 +253,13 @@ PAIR = (
         "degrees",
         OF_PHOTOS,
     ),
-    Field("strategy", _ENGINE, "how the reference was chosen: `select.strategy`, or `synthesised`"),
+    Field(
+        "strategy",
+        _ENGINE,
+        "how the reference was chosen: `select.strategy`, `synthesised` or `made elsewhere`",
+    ),
     Field("synthesis", Object(SYNTHESIS), "how the reference was made from the target", when=OF_SYNTHESISED),
+    Field("elsewhere", Object(ELSEWHERE), "which file the reference is", when=OF_MADE_ELSEWHERE),
 )
 """The additional fields of a reference."""
 

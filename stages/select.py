@@ -102,6 +102,9 @@ class Select:
         ),
         "identities": ("face", "identity", "reject"),
         "overrides": ("line", "decision", "what", "other"),
+        "made_elsewhere": (
+            *("target", "file", "landmark_distance", "similarity", "pose_gap", "elsewhere", "reject"),
+        ),
     }
     writes: ClassVar[str] = "pairs"
     version: ClassVar[int] = 3
@@ -122,7 +125,8 @@ class Select:
 
         Refused (COPY, SESSION) are those that `rule` or an override line refuses, and that would otherwise be among
         the first `references` (with `diverse`: among the landmark-nearest). A face without any reference has one row,
-        rejected as NO_REFERENCE, or rows of its synthesised references.
+        rejected as NO_REFERENCE, or rows of its synthesised references. References made elsewhere come after photos
+        and before synthesised ones.
         """
         faces = face_arrays(tables["faces"], tables["identities"])
         if not len(faces):
@@ -143,14 +147,18 @@ class Select:
         pairs_found = _without_targets(without, ChosenPairs.concatenated(found), len(faces))
         why_refused = rows.refusal_details(faces, pairs_found.take(pairs_found.rank < 0), rule, overrides)
         of_photos = rows.photo_rows(faces, pairs_found, why_refused, self.strategy)
+        before = np.bincount(pairs_found.target[pairs_found.rank >= 0], minlength=len(faces))
+        most = MAX_REFERENCES - self.references - self.synthesise * self.synthesise_beside
+        elsewhere = rows.elsewhere_rows(faces, tables["made_elsewhere"], before, most)
+        before = before + np.bincount(elsewhere["target"].to_numpy(), minlength=len(faces))
+        alone = before[without] == 0
         if self.synthesise:
-            of_all = np.arange(len(faces)) if self.synthesise_beside else without
-            photos = np.bincount(pairs_found.target[pairs_found.rank >= 0], minlength=len(faces))[of_all]
-            others = rows.synthesised_rows(faces, of_all, photos, self.synthesise, self.seed)
+            of_all = np.arange(len(faces)) if self.synthesise_beside else without[alone]
+            others = rows.synthesised_rows(faces, of_all, before[of_all], self.synthesise, self.seed)
         else:
-            why_none = reason_sentences(np.concatenate(counts), self.min_references)
-            others = rows.unreferenced_rows(without, why_none, self.strategy)
-        return rows.assemble(faces, [of_photos, others])
+            why_none = reason_sentences(np.concatenate(counts)[alone], self.min_references)
+            others = rows.unreferenced_rows(without[alone], why_none, self.strategy)
+        return rows.assemble(faces, [of_photos, elsewhere, others])
 
     def _unfit(self, faces: FaceArrays) -> Reasons:
         """For each face the reason why it is no reference for anybody, or ALLOWED."""

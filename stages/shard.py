@@ -45,6 +45,21 @@ class Shard:
         "faces": ("id", "crop", *(name for name, _ in FACE_IN_SAMPLE if name in FACES.names)),
         "labels": ("face", "label"),
         "sources": ("key", "url", "page", "licence", "attribution"),
+        "made_elsewhere": (
+            *(
+                "id",
+                "image",
+                "landmarks",
+                "transform",
+                "crop",
+                "crop_size",
+                "embedding",
+                "yaw",
+                "pitch",
+                "roll",
+            ),
+            *("face_px", "detector", "landmarker", "embedder"),
+        ),
     }
     writes: ClassVar[str] = "samples"
     loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops")
@@ -140,6 +155,8 @@ class Shard:
                 files.append(encode_pixels(pixels, self.image_format, self.jpeg_quality))
             else:
                 files.append(encode_crop(crop, self.image_format, self.jpeg_quality))
+                if "elsewhere" in said:
+                    said["elsewhere"] = json.loads(said["elsewhere"])
             described.append(said)
         return files, described
 

@@ -160,9 +160,9 @@ def _make_ready(
 
 
 def _reference_kinds(stream: Stream[Prepared, FaceBatch]) -> list[str]:
-    """A note with the number of references of each kind, if some are synthesised."""
+    """A note with the number of references of each kind, if some are synthesised or made elsewhere."""
     made, every = (sum(getattr(one, name) for one in stream.sets) for name in ("synthesised", "references"))
-    return [f"references: {every - made} photos, {made} synthesised from their target"] if made else []
+    return [f"references: {every - made} photos, {made} made from their target"] if made else []
 
 
 def _stream(

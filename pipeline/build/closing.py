@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from facerefs.pipeline.dataset.result import BuildResult
+from facerefs.pipeline.dataset.result import BuildResult, ElsewhereResult
 from facerefs.pipeline.text import count, plural
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import LEAST_PEOPLE
@@ -19,8 +19,10 @@ def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> I
     if empty := empty_splits(result, shard):
         yield f"splits      {empty}"
     yield f"result      {result_sentence(result)}"
-    if result.synthesised:
+    if result.synthesised or result.elsewhere is not None:
         yield f"references  {references_sentence(result)}"
+    if result.elsewhere is not None:
+        yield f"elsewhere   {elsewhere_sentence(result.elsewhere)}"
     folder = shlex.quote(str(out))
     if result.transient:
         lost = sum(loss.photos for loss in result.transient)
@@ -58,8 +60,18 @@ def result_sentence(result: BuildResult) -> str:
 
 def references_sentence(result: BuildResult) -> str:
     """How many references are photos, and how many are made from their target."""
-    photos = plural(result.references - result.synthesised, "photo")
-    return f"{photos}, {count(result.synthesised)} synthesised from their target"
+    elsewhere = result.elsewhere.used if result.elsewhere else 0
+    photos = plural(result.references - result.synthesised - elsewhere, "photo")
+    made = f"{photos}, {count(result.synthesised)} synthesised from their target"
+    return made if result.elsewhere is None else f"{made}, {count(elsewhere)} made elsewhere"
+
+
+def elsewhere_sentence(result: ElsewhereResult) -> str:
+    """How many samples have no reference made elsewhere, and which files are no reference."""
+    most_first = sorted(result.unused.items(), key=lambda one: (-one[1], one[0]))
+    reasons = [f"{count(files)} {reason} ({reason.sentence})" for reason, files in most_first]
+    unused = f"{plural(sum(result.unused.values()), 'file')} not used" + (": " if reasons else "")
+    return f"{plural(result.samples_without, 'sample')} without a file; {unused}{', '.join(reasons)}"
 
 
 def empty_splits(result: BuildResult, shard: Shard) -> str:

@@ -1,5 +1,6 @@
 """The input of the stage `shard`: each target with its references, and all metadata of both that a sample stores."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -103,11 +104,20 @@ class ShardInput:
         faces = list(self._face_rows.rows(ids))
         labels = {row["face"]: row for row in self._label_rows.rows(ids)}
         photos = {row["key"]: row for row in self._source_rows.rows({face["key"] for face in faces})}
-        return {face["id"]: photos[face["key"]] | face | labels[face["id"]] for face in faces}
+        known = {face["id"]: photos[face["key"]] | face | labels[face["id"]] for face in faces}
+        elsewhere = {_reference_id(pair): pair["target"] for pair in pairs if pair["elsewhere"] is not None}
+        if elsewhere:  # what is not measured on the file is the target's, such as its licence
+            made = self._elsewhere_rows.rows(set(elsewhere))
+            known |= {row["id"]: known[elsewhere[row["id"]]] | row for row in made}
+        return known
 
     @cached_property
     def _face_rows(self) -> MappedTable:
         return self._spilled("faces", "id")
+
+    @cached_property
+    def _elsewhere_rows(self) -> MappedTable:
+        return self._spilled("made_elsewhere", "id")
 
     @cached_property
     def _label_rows(self) -> MappedTable:
@@ -132,7 +142,7 @@ class ShardInput:
 
     def _row(self, pairs: list[dict[str, Any]], faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         target = pairs[0]["target"]
-        references = [faces[pair["reference"]] for pair in pairs]
+        references = [faces[_reference_id(pair)] for pair in pairs]
         return {
             "key": target,
             "split": pairs[0]["split"],
@@ -148,6 +158,13 @@ class ShardInput:
                 for face, pair in zip(references, pairs, strict=True)
             ],
         }
+
+
+def _reference_id(pair: Mapping[str, Any]) -> str:
+    """The id of a pair's reference: a face, or in `made_elsewhere` its target and its file."""
+    if pair["elsewhere"] is None:
+        return str(pair["reference"])
+    return f"{pair['target']}/{json.loads(pair['elsewhere'])['file']}"
 
 
 def _power_of_two(wanted: float) -> int:

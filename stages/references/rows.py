@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Int64s
@@ -79,6 +80,27 @@ def synthesised_rows(faces: FaceArrays, targets: Int64s, photos: Int64s, number:
         "synthesis": pa.array(drawn, pa.string()),
     }
     return _rows(target, rank, "synthesised", columns)
+
+
+def elsewhere_rows(faces: FaceArrays, made: pa.Table, photos: Int64s, most: int) -> pa.Table:
+    """Rows of the accepted references that were made elsewhere, at most `most` of a target, after its `photos` (N,)."""
+    target = pc.index_in(made["target"], value_set=faces.id.combine_chunks())
+    keep = pc.and_(pc.is_valid(target), pc.is_null(made["reject"]))
+    made = (
+        made.append_column("row", target).filter(keep).sort_by([("row", "ascending"), ("file", "ascending")])
+    )
+    target = made["row"].to_numpy().astype(np.int64)
+    number = np.arange(len(target)) - np.searchsorted(target, target)
+    few = number < most
+    made, target, number = made.filter(pa.array(few)), target[few], number[few]
+    rank = photos[target] + number
+    columns = {
+        "reference": faces.id.take(pa.array(target)),
+        "reference_part": faces.part.take(pa.array(target)),
+        "rank": pa.array(rank, pa.int32()),
+        **{name: made[name] for name in ("landmark_distance", "similarity", "pose_gap", "elsewhere")},
+    }
+    return _rows(target, rank, "made elsewhere", columns)
 
 
 def refusal_details(

@@ -40,10 +40,12 @@ def stored_references(files: Mapping[str, bytes]) -> int:
 
 
 def synthesised_references(files: Mapping[str, bytes]) -> frozenset[int]:
-    """The numbers of the references that were made from the target. Raises BadSample if the JSON cannot be read."""
+    """The numbers of the references made of the target, here or elsewhere. Raises BadSample for broken JSON."""
     listed = _references(_record(files))
     return frozenset(
-        number for number, one in enumerate(listed) if isinstance(one, dict) and "synthesis" in one
+        number
+        for number, one in enumerate(listed)
+        if isinstance(one, dict) and ("synthesis" in one or "elsewhere" in one)
     )
 
 
