@@ -156,7 +156,7 @@ def test_verify_synthesises_them_again(any_set: Path) -> None:
 
 def test_the_card_counts_them(sound: Path) -> None:
     text = (sound / "samples/README.md").read_text()
-    assert f"{2 * PEOPLE} references are synthesised from their target." in text
+    assert f"{2 * PEOPLE} references are made from their target." in text
     assert f"{2 * PEOPLE} of the {3 * PEOPLE} references are not photos" in text
 
 
@@ -247,7 +247,7 @@ def test_a_model_that_takes_embeddings_refuses_references_without_one(folder: Pa
     samples, model = folder / "samples", PRESETS["tiny"]
     on_train = replace(model, data=replace(model.data, validation_split="train"))
     with pytest.raises(
-        ValueError, match=rf"synthesised references \(at least {2 * PEOPLE}\).*select.synthesise=0"
+        ValueError, match=rf"made from their target \(at least {2 * PEOPLE}\).*select.synthesise=0"
     ):
         training_check(on_train, [str(samples)], 1)
     (samples / "manifest.json").unlink()  # no index tells: the first samples do
