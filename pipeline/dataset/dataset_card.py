@@ -27,9 +27,9 @@ licence of each photo, and remove a person from your copies on request.
 
 _MADE_FROM_TARGET = """\
 {count} of the {every} references are not photos: they are made from their target. Those with `synthesis` in
-`KEY.json` are synthesised: its numbers say how pose, expression, light and skin texture are changed, and whether the target is
-mirrored; they have no embedding. Those with `elsewhere` were made by others: it names the file, and its licence if it
-is known. Origin and licence of the target hold for both.
+`KEY.json` are synthesised: its numbers say how pose, expression, light and skin texture are changed, and whether the
+target is mirrored; they have no embedding. Those with `elsewhere` were made by others: it names the file, and its
+licence if it is known. Origin and licence of the target hold for both.
 """
 
 _USE = """\

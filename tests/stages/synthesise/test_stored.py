@@ -251,7 +251,7 @@ def test_a_model_that_takes_embeddings_refuses_references_without_one(folder: Pa
     ):
         training_check(on_train, [str(samples)], 1)
     (samples / "manifest.json").unlink()  # no index tells: the first samples do
-    with pytest.raises(ValueError, match=r"synthesised references.*select.synthesise=0"):
+    with pytest.raises(ValueError, match=r"made from their target.*select.synthesise=0"):
         training_check(on_train, [str(samples)], 1)
     alone = replace(on_train, data=replace(on_train.data, references=0))
     assert training_check(alone, [str(samples)], 1).synthesised
