@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
@@ -13,11 +14,9 @@ from annotated_types import Ge, Le
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import MAX_REFERENCES
 from facerefs.schemas.tables import MADE_ELSEWHERE, loaded
-from facerefs.stages.analyse import Analyse
 from facerefs.stages.copies.copy_rule import COPY, CopyRule, Cosine
-from facerefs.stages.crawl import Crawl
 from facerefs.stages.engines.calibration import calibration_of
-from facerefs.stages.stage import SHARED
+from facerefs.stages.stage import SHARED, PartStage
 
 Row = dict[str, Any]
 
@@ -40,8 +39,8 @@ class Elsewhere:
     """Maximum number of these references of a face, in the order of their paths."""
     min_similarity: Cosine | None = None
     """Minimum cosine of the embedding to the target's; null: from which the embedder takes two faces for one person."""
-    crawl: Crawl = field(default_factory=Crawl, metadata=SHARED)
-    analyse: Analyse = field(default_factory=Analyse, metadata=SHARED)
+    crawl: Any = field(default=None, metadata=SHARED)  # the stages of the build, which are `PartStage`s
+    analyse: Any = field(default=None, metadata=SHARED)
     rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -55,12 +54,12 @@ class Elsewhere:
     @property
     def gpus(self) -> float:
         """GPUs that one worker takes."""
-        return self.analyse.gpus
+        return _given(self.analyse).gpus
 
     @cached_property
-    def _faces(self) -> Analyse:
+    def _faces(self) -> PartStage:
         # Engines are loaded into a copy of this object's own, since those settings are sent to workers.
-        return replace(self.analyse)
+        return copy(_given(self.analyse))
 
     def setup(self) -> None:
         """Load the engines of `analyse`. Raises MissingWeights."""
@@ -91,7 +90,7 @@ class Elsewhere:
 
     def _images(self, rows: list[Row]) -> list[Row]:
         listed = [{"key": row["file"], "photo": row["photo"], "photo_at": row["photo_at"]} for row in rows]
-        return replace(self.crawl, copy=False).process(pa.table(_columns(listed))).to_pylist() if rows else []
+        return _given(self.crawl).process(pa.table(_columns(listed))).to_pylist() if rows else []
 
     def _largest(self, images: list[Row], rows: list[Row]) -> dict[str, Row]:
         """By file, its largest accepted face, else its first rejected row."""
@@ -140,6 +139,12 @@ class Elsewhere:
         said = {name: row[name] for name in ("folder", "file", "pose", "variant")} | {"licence": self.licence}
         stated = {name: value for name, value in said.items() if value is not None}
         return json.dumps(stated, sort_keys=True, separators=(",", ":"))
+
+
+def _given(stage: PartStage | None) -> PartStage:
+    if stage is None:
+        raise ValueError("the stage needs the stages crawl and analyse of its build")
+    return stage
 
 
 def _columns(rows: list[Row]) -> dict[str, list[Any]]:

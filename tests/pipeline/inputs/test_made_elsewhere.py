@@ -16,6 +16,7 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, TABLES, loaded
 from facerefs.stages.analyse import Analyse
+from facerefs.stages.crawl import Crawl
 from facerefs.stages.made_elsewhere import Elsewhere
 from facerefs.stages.shard import Shard
 from facerefs.stages.sources.source import SourceError
@@ -108,6 +109,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Storage, dict[str, d
         folder=str(root / "edits"),
         licence="CC BY",
         min_similarity=0.975,
+        crawl=Crawl(),
         analyse=Analyse(niqe=False, min_face_px=160),
     )
     stage.setup()
