@@ -7,6 +7,7 @@ from facerefs.schemas.fields import Field, figure
 from facerefs.schemas.operations import HINTS, OPERATIONS
 from facerefs.schemas.sample import (
     BOXES,
+    ELSEWHERE,
     FACE,
     MAX_IMAGE_BYTES,
     MAX_JSON_BYTES,
@@ -49,6 +50,7 @@ def json_tables() -> str:
         "Only in each of `references`:": field_table(PAIR),
         "`boxes` of the target, each a square as left, top, right, bottom:": field_table(BOXES),
         "`synthesis` of a synthesised reference:": field_table(SYNTHESIS),
+        "`elsewhere` of a reference made elsewhere:": field_table(ELSEWHERE),
         "Each operation of `theta`, an object with all of its fields:": operation_table(),
     }
     images = f"an image {_mib(MAX_IMAGE_BYTES)} and {MAX_SIDE_PX} px a side"

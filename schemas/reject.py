@@ -83,6 +83,13 @@ class Reject(StrEnum):
     NO_IDENTITY = "no_identity", "the face resembles too few others to make a person"
     SECOND_NAME = "second_name", "the same shot is in the set under another name"
     DROPPED_BY_PERSON = "dropped_by_person", "a person dropped it in overrides.csv"
+    # made_elsewhere
+    NO_TARGET = "no_target", "no face in the set has the name of the file"
+    AMBIGUOUS_TARGET = "ambiguous_target", "several faces in the set, or files, have the name of the file"
+    ENOUGH_REFERENCES = (
+        "enough_references",
+        "its target has as many references made elsewhere as were asked for",
+    )
     # select
     NO_REFERENCE = "no_reference", "no other photo of the person can be its reference"
     COPY = "copy", "the reference would be a copy of the target"

@@ -146,6 +146,8 @@ def kinds_of(references: int, masks: bool = False) -> list[str]:
 IF_STATED = "if the source says so"
 OF_PHOTOS = "photos only"
 OF_SYNTHESISED = "synthesised references only"
+OF_MADE_ELSEWHERE = "references made elsewhere only"
+IF_IN_FOLDERS = "if the file is in folders POSE/VARIANT"
 
 KEY = Text(90, pattern=r"[A-Za-z0-9_-]+", form="letters, digits, `-` and `_`, at most 90")
 _TEXT = Text(_MAX_TEXT)
@@ -217,8 +219,10 @@ BOXES = (
 """Squares: left, top, right, bottom. `facerefs.stages.faces.boxes.component_boxes` makes them from the landmarks."""
 
 SYNTHESIS = (
-    Field("yaw_deg", Number(-15, 15), "added to the target's yaw", "degrees"),
-    Field("pitch_deg", Number(-10, 10), "added to the target's pitch", "degrees"),
+    Field("mirrored", Whole(0, 1), "1: made from the mirror image of the target; all else is of that image"),
+    Field("yaw_deg", Number(-30, 30), "added to the target's yaw", "degrees"),
+    Field("pitch_deg", Number(-20, 20), "added to the target's pitch", "degrees"),
+    Field("brows", Number(-1, 1), "shift of the brows: 1 up, -1 down"),
     Field("smile", Number(-1, 1), "shift of the corners of the mouth: 1 up and out, -1 down and in"),
     Field(
         "light_azimuth_deg",
@@ -231,8 +235,21 @@ SYNTHESIS = (
     Field("gain", Number(0.6, 1.6), "brightness factor"),
     Field("warmth", Number(-1, 1), "colour temperature: -1 cool to 1 warm"),
     Field("ageing", Number(-1, 1), "skin texture: -1 smooth to 1 rough"),
+    Field(
+        "grain", Number(0, 1), "share of the skin's finest texture that is noise of the same strength instead"
+    ),
+    Field("grain_seed", Whole(0, 2**32 - 1), "seed of that noise"),
 )
 """How a reference was made from its target."""
+
+ELSEWHERE = (
+    Field("folder", NAME, "name of the folder `made_elsewhere.folder`"),
+    Field("file", _TEXT, "path of the file in that folder"),
+    Field("pose", NAME, "the first folder of that path", when=IF_IN_FOLDERS),
+    Field("variant", NAME, "the second folder of that path", when=IF_IN_FOLDERS),
+    Field("licence", _TEXT, "`made_elsewhere.licence`; the target's licence holds as well", when=IF_STATED),
+)
+"""Where a reference comes from that was made of its target elsewhere."""
 
 PAIR = (
     Field("rank", Whole(0, MAX_REFERENCES - 1), "0 is the best; also the number in the file's name"),
@@ -253,8 +270,13 @@ PAIR = (
         "degrees",
         OF_PHOTOS,
     ),
-    Field("strategy", _ENGINE, "how the reference was chosen: `select.strategy`, or `synthesised`"),
+    Field(
+        "strategy",
+        _ENGINE,
+        "how the reference was chosen: `select.strategy`, `synthesised` or `made elsewhere`",
+    ),
     Field("synthesis", Object(SYNTHESIS), "how the reference was made from the target", when=OF_SYNTHESISED),
+    Field("elsewhere", Object(ELSEWHERE), "which file the reference is", when=OF_MADE_ELSEWHERE),
 )
 """The additional fields of a reference."""
 

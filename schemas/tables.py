@@ -140,10 +140,8 @@ FACES = pa.schema(
         ("detector", pa.string()),
         ("landmarker", pa.string()),
         ("embedder", pa.string()),
-        (
-            "mask",
-            BLOB,
-        ),  # PNG, gray: 255 on facial pixels of the crop, elsewhere 0; null without `analyse.parser`
+        # PNG, gray: 255 on facial pixels of the crop, elsewhere 0; null without `analyse.parser`.
+        ("mask", BLOB),
         ("parser", pa.string()),  # engine that made the mask
         *_REJECT,
     ]
@@ -193,6 +191,54 @@ IDENTITIES = pa.schema(
     ]
 )
 
+MADE_ELSEWHERE = pa.schema(
+    [
+        ("id", pa.string()),  # the target and the file
+        ("target", pa.string()),  # the face that it is made of
+        pa.field("file", pa.string(), nullable=False),  # its path in `made_elsewhere.folder`
+        ("image", pa.string()),  # SHA-256 of its bytes
+        ("landmarks", LANDMARKS),
+        ("transform", pa.list_(pa.float32(), 6)),
+        ("crop", BLOB),
+        ("mask", BLOB),
+        ("crop_size", pa.int32()),
+        ("embedding", pa.list_(pa.float32())),
+        ("yaw", pa.float32()),
+        ("pitch", pa.float32()),
+        ("roll", pa.float32()),
+        ("face_px", pa.float32()),
+        ("detector", pa.string()),
+        ("landmarker", pa.string()),
+        ("embedder", pa.string()),
+        ("parser", pa.string()),
+        ("landmark_distance", pa.float32()),  # to the target, as in `pairs`
+        ("similarity", pa.float32()),
+        ("pose_gap", pa.float32()),
+        ("elsewhere", pa.string()),  # JSON, as in `pairs`
+        *_REJECT,
+    ]
+)
+"""References of single faces that somebody else made of them. The other columns are those of `faces`."""
+
+ELSEWHERE_PLAN = pa.schema(
+    [
+        ("file", pa.string()),
+        ("folder", pa.string()),
+        ("pose", pa.string()),
+        ("variant", pa.string()),
+        ("photo", BLOB),
+        ("modified_ns", pa.int64()),
+        ("target", pa.string()),
+        ("target_landmarks", LANDMARKS),
+        ("target_embedding", pa.list_(pa.float32())),
+        ("target_yaw", pa.float32()),
+        ("target_pitch", pa.float32()),
+        ("target_crop_phash", pa.uint64()),
+        *_REJECT,
+    ]
+)
+"""The input of the stage `made_elsewhere`: files with their targets."""
+
 PAIRS = pa.schema(
     [
         pa.field("target", pa.string(), nullable=False),  # a face
@@ -204,6 +250,7 @@ PAIRS = pa.schema(
         ("pose_gap", pa.float32()),  # degrees, the larger of the differences in yaw and in pitch
         ("strategy", pa.string()),
         ("synthesis", pa.string()),  # JSON: how it is synthesised from the target; null for a photo
+        ("elsewhere", pa.string()),  # JSON: which file made elsewhere it is; null for all others
         ("target_part", pa.string()),  # the part of `faces` that holds the target
         ("reference_part", pa.string()),
         *_REJECT,
@@ -248,6 +295,7 @@ TABLES: dict[str, pa.Schema] = {
     "overrides": OVERRIDES,
     "copies": COPIES,
     "identities": IDENTITIES,
+    "made_elsewhere": MADE_ELSEWHERE,
     "pairs": PAIRS,
     "samples": SAMPLES,
 }

@@ -72,7 +72,9 @@ class Select:
     min_references: Annotated[int, Ge(1)] = 1
     """Fewest references with which a face is kept as a target."""
     synthesise: Annotated[int, Ge(0), Le(MAX_REFERENCES)] = 0
-    """How many references are made of the face itself where it has no other."""
+    """How many references are made of the face itself where it has no other, each with numbers of its own."""
+    synthesise_beside: bool = False
+    """Whether a face that has other references gets as many synthesised ones as well, after the others."""
     seed: Annotated[int, Ge(0), Le(2**63 - 1)] = 0
     """Seed of the strategy `random` and of synthesised references."""
     rule: CopyRule = field(default_factory=CopyRule, metadata=SHARED)
@@ -100,13 +102,20 @@ class Select:
         ),
         "identities": ("face", "identity", "reject"),
         "overrides": ("line", "decision", "what", "other"),
+        "made_elsewhere": (
+            *("target", "file", "landmark_distance", "similarity", "pose_gap", "elsewhere", "reject"),
+        ),
     }
     writes: ClassVar[str] = "pairs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if self.min_references > self.references:
             raise ValueError("min_references is more than references")
+        if self.synthesise_beside and not self.synthesise:
+            raise ValueError("synthesise_beside needs synthesise: how many references are made of a face")
+        if self.synthesise_beside and self.references + self.synthesise > MAX_REFERENCES:
+            raise ValueError(f"references and synthesise are more than {MAX_REFERENCES} together")
         least, most = self.min_similarity, self.max_similarity
         if least is not None and most is not None and least > most:
             raise ValueError("min_similarity is more than max_similarity")
@@ -116,7 +125,8 @@ class Select:
 
         Refused (COPY, SESSION) are those that `rule` or an override line refuses, and that would otherwise be among
         the first `references` (with `diverse`: among the landmark-nearest). A face without any reference has one row,
-        rejected as NO_REFERENCE, or rows of its synthesised references.
+        rejected as NO_REFERENCE, or rows of its synthesised references. References made elsewhere come after photos
+        and before synthesised ones.
         """
         faces = face_arrays(tables["faces"], tables["identities"])
         if not len(faces):
@@ -137,12 +147,18 @@ class Select:
         pairs_found = _without_targets(without, ChosenPairs.concatenated(found), len(faces))
         why_refused = rows.refusal_details(faces, pairs_found.take(pairs_found.rank < 0), rule, overrides)
         of_photos = rows.photo_rows(faces, pairs_found, why_refused, self.strategy)
+        before = np.bincount(pairs_found.target[pairs_found.rank >= 0], minlength=len(faces))
+        most = MAX_REFERENCES - self.references - self.synthesise * self.synthesise_beside
+        elsewhere = rows.elsewhere_rows(faces, tables["made_elsewhere"], before, most)
+        before = before + np.bincount(elsewhere["target"].to_numpy(), minlength=len(faces))
+        alone = before[without] == 0
         if self.synthesise:
-            others = rows.synthesised_rows(faces, without, self.synthesise, self.seed)
+            of_all = np.arange(len(faces)) if self.synthesise_beside else without[alone]
+            others = rows.synthesised_rows(faces, of_all, before[of_all], self.synthesise, self.seed)
         else:
-            why_none = reason_sentences(np.concatenate(counts), self.min_references)
-            others = rows.unreferenced_rows(without, why_none, self.strategy)
-        return rows.assemble(faces, [of_photos, others])
+            why_none = reason_sentences(np.concatenate(counts)[alone], self.min_references)
+            others = rows.unreferenced_rows(without[alone], why_none, self.strategy)
+        return rows.assemble(faces, [of_photos, elsewhere, others])
 
     def _unfit(self, faces: FaceArrays) -> Reasons:
         """For each face the reason why it is no reference for anybody, or ALLOWED."""

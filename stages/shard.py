@@ -53,6 +53,11 @@ class Shard:
         ),
         "labels": ("face", "label"),
         "sources": ("key", "url", "page", "licence", "attribution"),
+        "made_elsewhere": (
+            *("id", "image", "landmarks", "transform", "crop", "crop_size", "mask", "parser"),
+            *("embedding", "yaw", "pitch", "roll"),
+            *("face_px", "detector", "landmarker", "embedder"),
+        ),
     }
     writes: ClassVar[str] = "samples"
     loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops", "masks")
@@ -154,6 +159,8 @@ class Shard:
                 files.append(encode_pixels(pixels, self.image_format, self.jpeg_quality))
             else:
                 files.append(encode_crop(crop, self.image_format, self.jpeg_quality))
+                if "elsewhere" in said:
+                    said["elsewhere"] = json.loads(said["elsewhere"])
             described.append(said)
         return files, described
 

@@ -112,9 +112,9 @@ def _check_photos(found: Mapping[str, ShardInfo]) -> None:
     for place, info in found.items():
         if info.synthesised:
             raise ValueError(
-                f"{place} holds synthesised references (at least {info.synthesised}), which have no embedding, and the "
-                "model takes the embedding of its reference: build the set again with --set select.synthesise=0 "
-                "--update, or train on another"
+                f"{place} holds references made from their target (at least {info.synthesised}): synthesised ones have "
+                "no embedding, and the model takes the embedding of its reference: build the set again with --set "
+                "select.synthesise=0 --set made_elsewhere.folder=null --update, or train on another"
             )
 
 

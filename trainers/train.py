@@ -83,9 +83,10 @@ def train(
         if ranks.is_main:
             begin()
             log = open_until_the_end.enter_context(closing(Log(run, ready.step, announce)))
+            notes = (*training_module.notes, *_reference_kinds(ready.stream))
             if ready.step == 0:
-                log.begin(training_module.notes)
-            for note in training_module.notes:
+                log.begin(notes)
+            for note in notes:
                 announce(f"note        {note}")
         open_until_the_end.enter_context(closing(ready.stream))
         warp = warp_for(model.size_px) if model.data.references else None
@@ -136,6 +137,7 @@ def _make_ready(
         size_px=stored.side_px,
         references=data.references,
         reference_choice=data.reference_choice,
+        synthesised_share=data.synthesised_share,
         require_references=data.references > 0,
         flip_chance=data.flip_chance,
         reduce_px=None if model.size_px == stored.side_px else model.size_px,
@@ -180,6 +182,12 @@ def _checked(
     return replace(made, notes=(*made.notes, *notes))
 
 
+def _reference_kinds(stream: Stream[Prepared, FaceBatch]) -> list[str]:
+    """A note with the number of references of each kind, if some are synthesised or made elsewhere."""
+    made, every = (sum(getattr(one, name) for one in stream.sets) for name in ("synthesised", "references"))
+    return [f"references: {every - made} photos, {made} made from their target"] if made else []
+
+
 def _stream(
     model: Model, places: Sequence[str], preparation: FacePreparation, ranks: Distributed
 ) -> Stream[Prepared, FaceBatch]:
@@ -196,10 +204,12 @@ def _stream(
 
 
 def _held_out(model: Model, place: str, preparation: FacePreparation, ranks: Distributed) -> FixedSet:
+    made = preparation.synthesised_share
     return draw_fixed_set(
         place,
         model.data.validation_split,
-        replace(preparation, flip_chance=0.0),
+        # Photos, as users have them; a face without one keeps its synthesised references.
+        replace(preparation, flip_chance=0.0, synthesised_share=None if made is None else 0.0),
         model.loop.validation_samples,
         model.data.batch_size // ranks.world_size,
         ranks.device,

@@ -21,6 +21,7 @@ from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
+from facerefs.pipeline.inputs.made_elsewhere import ElsewhereInput
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.event_log import LOG_FILE
 from facerefs.pipeline.runner.progress import BuildWatch
@@ -109,8 +110,11 @@ def build(
         run.run_parts(config.analyse, AnalyseInput(storage))
         warnings.say_copies_that_came_back(storage, console)
         run.run_whole(Label())
-        for stage in (config.compare, config.cluster, config.select):
+        for stage in (config.compare, config.cluster):
             _run_whole(run, stage)
+        if config.made_elsewhere.folder is not None or storage.parts("made_elsewhere"):
+            run.run_parts(config.made_elsewhere, ElsewhereInput(storage, config.made_elsewhere))
+        _run_whole(run, config.select)
         warnings.warn_about_unmatched_overrides(storage, console)
         warnings.warn_about_identities(storage, console)
         # A set of which a shard is about to change is unfinished until `card.write` says otherwise.

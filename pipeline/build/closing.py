@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from facerefs.pipeline.dataset.result import BuildResult
+from facerefs.pipeline.dataset.result import BuildResult, ElsewhereResult
 from facerefs.pipeline.text import count, plural
 from facerefs.stages.engines.load import ParserEngine
 from facerefs.stages.shard import Shard
@@ -27,6 +27,10 @@ def closing_lines(
     if empty := empty_splits(result, shard):
         yield f"splits      {empty}"
     yield f"result      {result_sentence(result)}"
+    if result.synthesised or result.elsewhere is not None:
+        yield f"references  {references_sentence(result)}"
+    if result.elsewhere is not None:
+        yield f"elsewhere   {elsewhere_sentence(result.elsewhere)}"
     folder = shlex.quote(str(out))
     if result.transient:
         lost = sum(loss.photos for loss in result.transient)
@@ -66,6 +70,22 @@ def mask_sentence(masks: Mapping[str, int], parser: ParserEngine) -> str:
     """How many faces each engine masked, and why another one than the one that was asked for."""
     made = ", ".join(f"{plural(number, 'face')} by {name}" for name, number in masks.items())
     return made + (f", since {parser} found no face there" if parser != "hull" and "hull" in masks else "")
+
+
+def references_sentence(result: BuildResult) -> str:
+    """How many references are photos, and how many are made from their target."""
+    elsewhere = result.elsewhere.used if result.elsewhere else 0
+    photos = plural(result.references - result.synthesised - elsewhere, "photo")
+    made = f"{photos}, {count(result.synthesised)} synthesised from their target"
+    return made if result.elsewhere is None else f"{made}, {count(elsewhere)} made elsewhere"
+
+
+def elsewhere_sentence(result: ElsewhereResult) -> str:
+    """How many samples have no reference made elsewhere, and which files are no reference."""
+    most_first = sorted(result.unused.items(), key=lambda one: (-one[1], one[0]))
+    reasons = [f"{count(files)} {reason} ({reason.sentence})" for reason, files in most_first]
+    unused = f"{plural(sum(result.unused.values()), 'file')} not used" + (": " if reasons else "")
+    return f"{plural(result.samples_without, 'sample')} without a file; {unused}{', '.join(reasons)}"
 
 
 def empty_splits(result: BuildResult, shard: Shard) -> str:

@@ -29,6 +29,7 @@ _NAMES = {
     "overrides": ("what", "other"),
     "copies": ("face", "other"),
     "identities": ("face", "identity"),
+    "made_elsewhere": ("target", "file", "image"),
     "pairs": ("target", "reference"),
     "samples": ("key", "target", "references"),
 }

@@ -16,6 +16,7 @@ from facerefs.stages.copies.copy_rule import CopyRule
 from facerefs.stages.crawl import Crawl
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.fetch import Fetch
+from facerefs.stages.made_elsewhere import Elsewhere
 from facerefs.stages.select import Select
 from facerefs.stages.shard import Shard
 from facerefs.stages.sources.registry import default_settings, sections
@@ -53,6 +54,7 @@ class Config:
     copies: Copies = field(default_factory=Copies)
     compare: Compare = field(default_factory=Compare)
     cluster: Cluster = field(default_factory=Cluster)
+    made_elsewhere: Elsewhere = field(default_factory=Elsewhere)
     select: Select = field(default_factory=Select)
     shard: Shard = field(default_factory=Shard)
 
@@ -61,6 +63,8 @@ class Config:
         rule = self.copies.rule
         object.__setattr__(self, "compare", replace(self.compare, rule=rule))
         object.__setattr__(self, "select", replace(self.select, rule=rule))
+        made = replace(self.made_elsewhere, crawl=self.crawl, analyse=self.analyse, rule=rule)
+        object.__setattr__(self, "made_elsewhere", made)
 
 
 def read_config(

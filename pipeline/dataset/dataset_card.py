@@ -26,10 +26,11 @@ commercial use; InsightFace's model packs are for non-commercial research. These
 licence of each photo, and remove a person from your copies on request.
 """
 
-_SYNTHESISED = """\
-{count} of the {every} references are not photos: they are synthesised from their target, since the person has no other
-suitable photo. Pose, expression, light and skin texture are changed by the numbers under `synthesis` in
-`KEY.json`; origin and licence are those of the target. They have no embedding.
+_MADE_FROM_TARGET = """\
+{count} of the {every} references are not photos: they are made from their target. Those with `synthesis` in
+`KEY.json` are synthesised: its numbers say how pose, expression, light and skin texture are changed, and whether the
+target is mirrored; they have no embedding. Those with `elsewhere` were made by others: it names the file, and its
+licence if it is known. Origin and licence of the target hold for both.
 """
 
 _MASKS = """\
@@ -90,7 +91,7 @@ def dataset_card(
         "## A sample": [
             _file_table(shard, bool(parsers)),
             _image_format(shard, size),
-            *_synthesised(samples),
+            *_made_from_target(samples),
             *_masks(parsers),
         ],
         "## The JSON of a sample": [json_tables()],
@@ -113,23 +114,19 @@ def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
         "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
         "person, and a degraded version with its exact degradation parameters "
         f"(recipe `{shard.degradation.name}`, seed {shard.seed})."
-        + (
-            f" {count} references are synthesised from their target."
-            if (count := _synthesised_count(samples))
-            else ""
-        )
+        + (f" {count} references are made from their target." if (count := _own_count(samples)) else "")
     )
 
 
-def _synthesised_count(samples: list[dict[str, Any]]) -> int:
+def _own_count(samples: list[dict[str, Any]]) -> int:
     return sum(row["references"].count(row["target"]) for row in samples)
 
 
-def _synthesised(samples: list[dict[str, Any]]) -> list[str]:
-    """A paragraph about the synthesised references, if there are any."""
-    count = _synthesised_count(samples)
+def _made_from_target(samples: list[dict[str, Any]]) -> list[str]:
+    """A paragraph about the references that are made from their target, if there are any."""
+    count = _own_count(samples)
     every = sum(len(row["references"]) for row in samples)
-    return [_SYNTHESISED.format(count=count, every=every)] if count else []
+    return [_MADE_FROM_TARGET.format(count=count, every=every)] if count else []
 
 
 def degraded_extension(shard: Shard) -> str:

@@ -25,10 +25,21 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class ElsewhereResult:
+    """The references made elsewhere: how many are in samples, samples without any, and unused files by reason."""
+
+    used: int
+    samples_without: int
+    unused: Mapping[Reject, int]
+
+
+@dataclass(frozen=True)
 class BuildResult:
     """The numbers of a finished build.
 
     losses: most frequent first. split_people: by split, also of empty ones. masks: of faces in samples, by engine.
+    references: of all samples; synthesised: those of them that are made from their target; elsewhere: what became of
+    references made elsewhere, None if there is no such folder.
     """
 
     samples: int
@@ -38,6 +49,9 @@ class BuildResult:
     losses: tuple[Loss, ...]
     split_people: Mapping[str, int]
     masks: Mapping[str, int] = field(default_factory=dict)
+    references: int = 0
+    synthesised: int = 0
+    elsewhere: "ElsewhereResult | None" = None
 
     @property
     def transient(self) -> tuple[Loss, ...]:
@@ -46,7 +60,8 @@ class BuildResult:
 
     def facts(self) -> dict[str, Any]:
         """The numbers as plain values, for programs."""
-        numbers = {name: getattr(self, name) for name in ("samples", "people", "photos", "photos_used")}
+        names = ("samples", "people", "photos", "photos_used", "references", "synthesised")
+        numbers = {name: getattr(self, name) for name in names}
         lost = [
             {"reason": str(loss.reason), "table": loss.table, "photos": loss.photos} for loss in self.losses
         ]
@@ -70,6 +85,10 @@ def build_result(storage: Storage) -> BuildResult:
     for table, rows in tables.items():
         losses.update({(reason, table): count for reason, count in _counts(rows["reject"].drop_null())})
     losses += _lost_faces(storage, faces.filter(pc.invert(pc.is_in(faces["key"], value_set=used))), samples)
+    lists = made["references"].combine_chunks()
+    references = pc.list_flatten(lists)
+    own = made["target"].combine_chunks().take(pc.list_parent_indices(lists))
+    elsewhere = _elsewhere(storage, made["target"])
     people = made.group_by(["identity", "split"]).aggregate([])
     splits = Counter(people["split"].to_pylist())
     return BuildResult(
@@ -80,6 +99,26 @@ def build_result(storage: Storage) -> BuildResult:
         losses=tuple(Loss(Reject(reason), table, count) for (reason, table), count in losses.most_common()),
         split_people={split: splits[split] for split in SPLITS},
         masks=mask_counts(storage, made.select(["target", "references"]).to_pylist()),
+        references=len(references),
+        synthesised=int(pc.sum(pc.equal(references, own)).as_py() or 0)
+        - (elsewhere.used if elsewhere else 0),
+        elsewhere=elsewhere,
+    )
+
+
+def _elsewhere(storage: Storage, targets: pa.ChunkedArray) -> ElsewhereResult | None:
+    if not storage.parts("made_elsewhere"):
+        return None
+    pairs = storage.scan("pairs", ("target", "elsewhere"))
+    there = pc.and_(
+        pc.is_valid(pairs["elsewhere"]), pc.is_in(pairs["target"], value_set=targets.combine_chunks())
+    )
+    used = pairs.filter(there)
+    rejects = storage.scan("made_elsewhere", ("reject",))["reject"].drop_null()
+    return ElsewhereResult(
+        used=len(used),
+        samples_without=len(targets) - pc.count_distinct(used["target"]).as_py(),
+        unused={Reject(reason): count for reason, count in _counts(rejects)},
     )
 
 

@@ -1,5 +1,6 @@
 """The input of the stage `shard`: each target with its references, and all metadata of both that a sample stores."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -40,11 +41,14 @@ class ShardInput:
         """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`."""
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
         faces = self._faces(pairs)
-        rows = [self._row(list(of_target), faces) for _, of_target in groupby(pairs, itemgetter("target"))]
+        of_targets = [list(of_target) for _, of_target in groupby(pairs, itemgetter("target"))]
+        rows = [self._row(of_target, faces) for of_target in of_targets]
         plan = pa.Table.from_pylist(rows, SAMPLE_PLAN)
         if not any(face["parser"] for face in faces.values()):
             return plan
-        masks = pa.Table.from_pylist([_masks(row, faces) for row in rows], MASKS_IN_PLAN)
+        shown = ([of[0]["target"], *map(_reference_id, of)] for of in of_targets)
+        made = [_masks(row, [faces[face] for face in ids]) for row, ids in zip(rows, shown, strict=True)]
+        masks = pa.Table.from_pylist(made, MASKS_IN_PLAN)
         return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*SAMPLE_PLAN, *MASKS_IN_PLAN]))
 
     @cached_property
@@ -107,11 +111,20 @@ class ShardInput:
         faces = list(self._face_rows.rows(ids))
         labels = {row["face"]: row for row in self._label_rows.rows(ids)}
         photos = {row["key"]: row for row in self._source_rows.rows({face["key"] for face in faces})}
-        return {face["id"]: photos[face["key"]] | face | labels[face["id"]] for face in faces}
+        known = {face["id"]: photos[face["key"]] | face | labels[face["id"]] for face in faces}
+        elsewhere = {_reference_id(pair): pair["target"] for pair in pairs if pair["elsewhere"] is not None}
+        if elsewhere:  # what is not measured on the file is the target's, such as its licence
+            made = self._elsewhere_rows.rows(set(elsewhere))
+            known |= {row["id"]: known[elsewhere[row["id"]]] | row for row in made}
+        return known
 
     @cached_property
     def _face_rows(self) -> MappedTable:
         return self._spilled("faces", "id")
+
+    @cached_property
+    def _elsewhere_rows(self) -> MappedTable:
+        return self._spilled("made_elsewhere", "id")
 
     @cached_property
     def _label_rows(self) -> MappedTable:
@@ -136,7 +149,7 @@ class ShardInput:
 
     def _row(self, pairs: list[dict[str, Any]], faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         target = pairs[0]["target"]
-        references = [faces[pair["reference"]] for pair in pairs]
+        references = [faces[_reference_id(pair)] for pair in pairs]
         return {
             "key": target,
             "split": pairs[0]["split"],
@@ -154,12 +167,21 @@ class ShardInput:
         }
 
 
-def _masks(row: Mapping[str, Any], faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The row of a sample in `MASKS_IN_PLAN`; the mask of a synthesised reference is made from the target's."""
-    shown = [faces[face["face"]] for face in (row["target"], *row["references"])]
+def _masks(row: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The row of a sample in `MASKS_IN_PLAN`; the mask of a synthesised reference is made from the target's.
+
+    shown: the faces of the target and of its references.
+    """
     made = [False, *(face["synthesis"] is not None for face in row["references"])]
     masks = [None if made_here else face["mask"] for face, made_here in zip(shown, made, strict=True)]
     return {"masks": masks, "parsers": [face["parser"] for face in shown]}
+
+
+def _reference_id(pair: Mapping[str, Any]) -> str:
+    """The id of a pair's reference: a face, or in `made_elsewhere` its target and its file."""
+    if pair["elsewhere"] is None:
+        return str(pair["reference"])
+    return f"{pair['target']}/{json.loads(pair['elsewhere'])['file']}"
 
 
 def _power_of_two(wanted: float) -> int:

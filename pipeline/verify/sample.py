@@ -101,6 +101,8 @@ def _json_faults(data: bytes, row: dict[str, Any], parsers: Collection[str]) -> 
 def _reference_fault(reference: dict[str, Any], target: dict[str, Any]) -> str | None:
     """The fault of a reference, or None: a photo that is the target itself, or an invalid synthesised reference."""
     own = reference["face"] == target["face"]
+    if "elsewhere" in reference:
+        return None if own else "was made elsewhere, and not of the target"
     if "synthesis" not in reference:
         return "is the target itself" if own else None
     if not own:

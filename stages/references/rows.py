@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Int64s
@@ -64,13 +65,14 @@ def unreferenced_rows(targets: Int64s, why: pa.Array, strategy: str) -> pa.Table
     return _rows(targets, last, strategy, {"reject": reject, "reject_detail": why})
 
 
-def synthesised_rows(faces: FaceArrays, targets: Int64s, number: int, seed: int) -> pa.Table:
-    """Rows of `number` synthesised references for each target, made from the target itself."""
+def synthesised_rows(faces: FaceArrays, targets: Int64s, photos: Int64s, number: int, seed: int) -> pa.Table:
+    """Rows of `number` synthesised references for each target, made from the target itself, after its `photos`."""
     from facerefs.stages.synthesise.parameters import draw_json
 
-    target, rank = np.repeat(targets, number), np.tile(np.arange(number), len(targets))
+    target, made = np.repeat(targets, number), np.tile(np.arange(number), len(targets))
+    rank = np.repeat(photos, number) + made
     ids = faces.id.take(pa.array(target))
-    drawn = [draw_json(seed, face, at) for face, at in zip(ids.to_pylist(), rank.tolist(), strict=True)]
+    drawn = [draw_json(seed, face, at) for face, at in zip(ids.to_pylist(), made.tolist(), strict=True)]
     columns = {
         "reference": ids,
         "reference_part": faces.part.take(pa.array(target)),
@@ -78,6 +80,27 @@ def synthesised_rows(faces: FaceArrays, targets: Int64s, number: int, seed: int)
         "synthesis": pa.array(drawn, pa.string()),
     }
     return _rows(target, rank, "synthesised", columns)
+
+
+def elsewhere_rows(faces: FaceArrays, made: pa.Table, photos: Int64s, most: int) -> pa.Table:
+    """Rows of the accepted references that were made elsewhere, at most `most` of a target, after its `photos` (N,)."""
+    target = pc.index_in(made["target"], value_set=faces.id.combine_chunks())
+    keep = pc.and_(pc.is_valid(target), pc.is_null(made["reject"]))
+    made = (
+        made.append_column("row", target).filter(keep).sort_by([("row", "ascending"), ("file", "ascending")])
+    )
+    target = made["row"].to_numpy().astype(np.int64)
+    number = np.arange(len(target)) - np.searchsorted(target, target)
+    few = number < most
+    made, target, number = made.filter(pa.array(few)), target[few], number[few]
+    rank = photos[target] + number
+    columns = {
+        "reference": faces.id.take(pa.array(target)),
+        "reference_part": faces.part.take(pa.array(target)),
+        "rank": pa.array(rank, pa.int32()),
+        **{name: made[name] for name in ("landmark_distance", "similarity", "pose_gap", "elsewhere")},
+    }
+    return _rows(target, rank, "made elsewhere", columns)
 
 
 def refusal_details(

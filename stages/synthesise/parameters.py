@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from facerefs.schemas.fields import Number
+from facerefs.schemas.fields import Number, Whole
 from facerefs.schemas.operations import Range, shown
 from facerefs.schemas.sample import SYNTHESIS
 from facerefs.stages.degrade.draws import derive_seed
@@ -17,10 +17,11 @@ _DECIMALS = 4
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Changes of pose, expression, light and age of a face. All zeros and a gain of 1 leave it unchanged.
+    """Changes of pose, expression, light, age and texture of a face. All zeros and a gain of 1 leave it unchanged.
 
-    There is no roll, since alignment undoes it. Raises ValueError for a number out of bounds. Choice: within the
-    bounds, a reference made from a single photo stays plausible. (ENTED, whose references these replace, uses a GAN.)
+    mirrored, grain_seed: whole numbers. There is no roll, since alignment undoes it. Raises ValueError for a number out
+    of bounds. Choice: within the bounds, a reference made from a single photo stays plausible. (ENTED, whose references
+    these replace, uses a GAN.)
     """
 
     BOUNDS: ClassVar[dict[str, Range]] = {
@@ -28,9 +29,14 @@ class Synthesis:
         for field in SYNTHESIS
         if isinstance(field.kind, Number)
     }
+    WHOLE: ClassVar[dict[str, Whole]] = {
+        field.name: field.kind for field in SYNTHESIS if isinstance(field.kind, Whole)
+    }
 
+    mirrored: int = 0  # 1: made from the mirror image; all that follows is of that image
     yaw_deg: float = 0.0  # added to the target's: positive towards the right edge of the photo
     pitch_deg: float = 0.0  # added to the target's: positive up
+    brows: float = 0.0  # 1 up, -1 down
     smile: float = 0.0  # corners of the mouth: 1 up and outwards, -1 down and inwards
     light_azimuth_deg: float = 0.0  # of an added light: positive from the right of the photo
     light_elevation_deg: float = 0.0  # positive from above
@@ -38,6 +44,8 @@ class Synthesis:
     gain: float = 1.0  # of brightness
     warmth: float = 0.0  # -1 cool to 1 warm
     ageing: float = 0.0  # of the skin's texture: -1 smooth to 1 rough
+    grain: float = 0.0  # share of the skin's finest texture that is noise instead
+    grain_seed: int = 0
 
     def __post_init__(self) -> None:
         for name, bounds in self.BOUNDS.items():
@@ -48,30 +56,38 @@ class Synthesis:
                 raise ValueError(
                     f"{name} of a synthesis is {bounds.low:g} to {bounds.high:g}, not {shown(value)}"
                 )
+        for name, kind in self.WHOLE.items():
+            if fault := kind.fault(f"{name} of a synthesis", getattr(self, name)):
+                raise ValueError(fault)
 
 
 def draw(seed: int, target: str, number: int) -> Synthesis:
     """The parameters of one reference: a pure function of the set's seed, the target's id and the reference's number.
 
     seed and number: at least 0. References with even and with odd numbers turn to opposite sides. Drawn by Philox,
-    equal on every machine. Choice of ranges: large enough to be no copy, small enough to stay the same person.
+    equal on every machine. Choice of ranges: a reference has as little of its target's detail as a second photo has,
+    and a face embedder still finds it more alike than that photo (docs/curation.md).
     """
-    at = iter(_uniforms(derive_seed(seed, f"synthesis {target}", number), 9))
+    at = iter(_uniforms(derive_seed(seed, f"synthesis {target}", number), 13))
     first_side = 1 if derive_seed(seed, f"synthesis {target}", 0) % 2 else -1
 
     def between(low: float, high: float) -> float:
         return round(low + (high - low) * next(at), _DECIMALS)
 
     return Synthesis(
-        yaw_deg=first_side * (-1) ** (number % 2) * between(8, 15),
-        pitch_deg=between(-7, 7),
-        smile=between(-0.7, 0.7),
+        yaw_deg=first_side * (-1) ** (number % 2) * between(10, 18),
+        pitch_deg=between(-9, 9),
+        smile=between(-0.8, 0.8),
         light_azimuth_deg=between(-75, 75),
         light_elevation_deg=between(0, 50),
         light_strength=between(0.2, 0.7),
         gain=between(0.85, 1.2),
         warmth=between(-0.7, 0.7),
         ageing=between(-0.9, 0.9),
+        brows=between(-0.9, 0.9),
+        grain=between(0.6, 1),
+        grain_seed=int(next(at) * 2**32),
+        mirrored=int(next(at) * 2),
     )
 
 

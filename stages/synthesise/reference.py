@@ -1,4 +1,4 @@
-"""Synthesise a reference from its target: the same face with other pose, expression, light and age."""
+"""Synthesise a reference from its target: the same face with other pose, expression, light, age and texture."""
 
 import cv2
 import numpy as np
@@ -6,8 +6,10 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float64s, UInt8Image
+from facerefs.stages.faces.landmarks import MIRRORED_68
 from facerefs.stages.synthesise.ageing import age_skin, skin_mask
 from facerefs.stages.synthesise.field import spline_at_nodes, upsample
+from facerefs.stages.synthesise.grain import new_grain
 from facerefs.stages.synthesise.head import PosedHead, fit_head
 from facerefs.stages.synthesise.light import apply_brightness, exposure, shading
 from facerefs.stages.synthesise.parameters import Synthesis
@@ -30,12 +32,17 @@ def synthesise_reference(
     bits, and resampling is in integers. Raises ValueError for landmarks that do not span a face or are far outside.
     """
     size_px = pixels.shape[0]
+    if synthesis.mirrored:
+        pixels = pixels[:, ::-1]
     moved, skin, fields = _moved(landmarks, synthesis, size_px)
     shades = shading(fields[..., 2], synthesis, size_px, moved.px_per_mm)
     maps = upsample(np.dstack([fields[..., :2], shades]), size_px)
-    image = _resampled(pixels, maps[..., :2]) / 255
+    image = _resampled(np.ascontiguousarray(pixels), maps[..., :2]) / 255
+    mask = skin_mask(moved.skin[skin, :2], size_px)
     if synthesis.ageing:
-        image = age_skin(image, skin_mask(moved.skin[skin, :2], size_px), synthesis.ageing)
+        image = age_skin(image, mask, synthesis.ageing)
+    if synthesis.grain:
+        image = new_grain(image, mask, synthesis.grain, synthesis.grain_seed)
     image = apply_brightness(image, maps[..., 2:] * exposure(synthesis))
     levels: UInt8Image = np.rint(image * 255).clip(0, 255).astype(np.uint8)
     return levels, moved.skin[:68, :2].astype(np.float32)
@@ -47,6 +54,8 @@ def synthesise_mask(mask: UInt8Image, landmarks: npt.ArrayLike, synthesis: Synth
     Arguments and errors are those of `synthesise_reference`.
     """
     size_px = mask.shape[0]
+    if synthesis.mirrored:
+        mask = mask[:, ::-1]
     _, _, fields = _moved(landmarks, synthesis, size_px)
     at = np.arange(size_px)
     places = upsample(fields[..., :2], size_px) + np.stack(np.meshgrid(at, at), -1)
@@ -58,10 +67,15 @@ def synthesise_mask(mask: UInt8Image, landmarks: npt.ArrayLike, synthesis: Synth
 def _moved(
     landmarks: npt.ArrayLike, synthesis: Synthesis, size_px: int
 ) -> tuple[PosedHead, NDArray[np.bool_], Float64s]:
-    """The turned head, which of its points are visible before and after, and the fields of `_fields`."""
-    points = np.asarray(landmarks, np.float64)
+    """The turned head, which of its points are visible before and after, and the fields of `_fields`.
+
+    Of a mirrored face, all of it is mirrored.
+    """
+    points = np.array(landmarks, np.float64)
     if points.shape != (68, 2) or not (np.abs(points) <= _FARTHEST * size_px).all():
         raise ValueError("the landmarks are not 68 points in or near the face's image")
+    if synthesis.mirrored:
+        points = points[MIRRORED_68] * [-1, 1] + [size_px - 1, 0]
     head = fit_head(points)
     moved = turn_head(head, synthesis, size_px)
     skin = head.visible() & moved.visible()

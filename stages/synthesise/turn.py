@@ -1,4 +1,4 @@
-"""Turn a head: the new positions of its points after a change of yaw, pitch and smile, in the newly aligned photo."""
+"""Turn a head: the new positions of its points after a change of pose and expression, in the newly aligned photo."""
 
 import math
 
@@ -11,31 +11,53 @@ from facerefs.stages.synthesise.parameters import Synthesis
 
 _CORNERS = {48: -1, 54: 1}  # of the mouth, and their sides
 _SMILE_MM = (3.5, 3.5)  # out and up, at most
+_BROWS = (slice(17, 22), slice(22, 27))
+_RAISE_MM = 4.0  # of the brows, at most
+_OUTWARDS = np.sign(np.arange(17.0) - 8)  # to which side of the photo each point of the contour lies
+_CHEEK_MM, _NEAR_MM = 8.0, 20.0  # least width of the cheek beside the mouth; what is at its height
 _FARTHEST_YAW_DEG, _FARTHEST_PITCH_DEG = (
-    25.0,
-    20.0,
+    22.0,
+    18.0,
 )  # choice: a face that is turned already cannot turn much further
-_REACH_MM = 13.0  # around the corners of the mouth
+_REACH_MM = 13.0  # around the corners of the mouth, and above and below the brows
 
 
 def turn_head(head: PosedHead, synthesis: Synthesis, size_px: int) -> PosedHead:
     """The turned head in pixels of the new, FFHQ-aligned photo of size_px, by scaled orthography."""
     rotation = _rotation(head.rotation, synthesis)
     middle = head.skin[:68].mean(0)
-    skin = (_smiling(head, synthesis.smile) - middle) @ rotation.T + middle
+    skin = (_expressing(head, synthesis) - middle) @ rotation.T + middle
     outline = (head.outline - middle) @ rotation.T + middle
     transform = ffhq_transform(skin[:68, :2], size_px)
     for points in (skin, outline):
         points[:, :2] = apply_transform(transform, points[:, :2])
         points[:, 2] *= scale_of(transform)
-    return PosedHead(skin, outline, rotation @ head.rotation, head.px_per_mm * scale_of(transform))
+    px_per_mm = head.px_per_mm * scale_of(transform)
+    gaps = np.minimum(_gaps(head.skin, head.px_per_mm), _CHEEK_MM * head.px_per_mm) * scale_of(transform)
+    lacking = np.maximum(0, gaps - _gaps(skin, px_per_mm))
+    skin[:17, 0] += _OUTWARDS * lacking
+    return PosedHead(skin, outline, rotation @ head.rotation, px_per_mm)
 
 
-def _smiling(head: PosedHead, smile: float) -> Float64s:
+def _gaps(skin: Float64s, px_per_mm: float) -> Float64s:
+    """How far (17,), in px, each point of the contour is beyond the outermost other landmark of about its height."""
+    contour, inner = skin[:17], skin[17:68]
+    near = np.abs(contour[:, None, 1] - inner[:, 1]) < _NEAR_MM * px_per_mm
+    beyond = _OUTWARDS[:, None] * (contour[:, None, 0] - inner[:, 0])
+    gaps: Float64s = np.where(near, beyond, np.inf).min(1)
+    return gaps
+
+
+def _expressing(head: PosedHead, synthesis: Synthesis) -> Float64s:
+    """The points (n, 3) of the skin after a change of smile and brows."""
     skin = head.skin.copy()
+    for brow in _BROWS:
+        gap = ((head.skin[:, None] - head.skin[brow]) ** 2).sum(2).min(1) / head.px_per_mm**2
+        way = head.rotation @ [0.0, -_RAISE_MM, 0.0] * head.px_per_mm * synthesis.brows
+        skin += np.exp(-0.5 * gap / (_REACH_MM / 2) ** 2)[:, None] * way
     for corner, side in _CORNERS.items():
         gap = ((head.skin - head.skin[corner]) ** 2).sum(1) / head.px_per_mm**2
-        way = head.rotation @ [side * _SMILE_MM[0], -_SMILE_MM[1], 0.0] * head.px_per_mm * smile
+        way = head.rotation @ [side * _SMILE_MM[0], -_SMILE_MM[1], 0.0] * head.px_per_mm * synthesis.smile
         skin += np.exp(-0.5 * gap / _REACH_MM**2)[:, None] * way
     return skin
 

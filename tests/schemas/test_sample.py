@@ -23,6 +23,7 @@ from facerefs.schemas.sample import (
     IMAGE_TYPES,
     MAX_JSON_BYTES,
     MAX_OPERATIONS,
+    OF_MADE_ELSEWHERE,
     OF_PHOTOS,
     OF_SYNTHESISED,
     PAIR,
@@ -90,8 +91,8 @@ def test_every_field_that_is_defined_is_written_where_it_says(records: list[Reco
         assert record["target"].keys() == names(TARGET)
         assert record["target"]["boxes"].keys() == names(BOXES)
         for reference in record["references"]:
-            left_out = OF_PHOTOS if "synthesis" in reference else OF_SYNTHESISED
-            assert reference.keys() == {field.name for field in (*FACE, *PAIR) if field.when != left_out}
+            left_out = {OF_MADE_ELSEWHERE, OF_PHOTOS if "synthesis" in reference else OF_SYNTHESISED}
+            assert reference.keys() == {field.name for field in (*FACE, *PAIR) if field.when not in left_out}
             if "synthesis" in reference:
                 assert reference["synthesis"].keys() == names(SYNTHESIS)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.tables import OVERRIDES, PAIRS
+from facerefs.schemas.tables import MADE_ELSEWHERE, OVERRIDES, PAIRS
 from facerefs.stages.copies.copy_rule import COPY, NEITHER, SESSION, UNKNOWN_BITS, UNSURE, CopyRule
 from facerefs.stages.references.chance import hashed
 from facerefs.stages.references.component_fit import fit_distance
@@ -61,9 +61,18 @@ def override_lines(*rows: tuple[str, str, str | None]) -> pa.Table:
     return pa.Table.from_pylist(named, OVERRIDES)
 
 
-def selected(faces: pa.Table, identities: pa.Table, lines: pa.Table | None = None, **settings_of) -> pa.Table:
+def selected(
+    faces: pa.Table,
+    identities: pa.Table,
+    lines: pa.Table | None = None,
+    elsewhere: pa.Table | None = None,
+    **settings_of,
+) -> pa.Table:
     lines = OVERRIDES.empty_table() if lines is None else lines
-    return Select(**settings_of).process({"faces": faces, "identities": identities, "overrides": lines})
+    tables = {"faces": faces, "identities": identities, "overrides": lines}
+    return Select(**settings_of).process(
+        tables | {"made_elsewhere": elsewhere or MADE_ELSEWHERE.empty_table()}
+    )
 
 
 def references(pairs: pa.Table, target: int) -> list[str]:
@@ -606,6 +615,62 @@ def test_synthesised_references_replace_too_few_photos_and_refused_shots_stay():
     found = [(row["strategy"], row["rank"], row["reject"]) for row in of_target(pairs, 0)]
     made = [("synthesised", rank, None) for rank in range(9)]
     assert found == [*made, ("landmark_nearest", None, Reject.SESSION)]
+
+
+def test_synthesised_references_come_after_photos_where_they_are_asked_for_beside_them():
+    names = identified(["Ann", "Bob", "Ann", "Ann"])
+    pairs = selected(
+        session_shots(), names, rule=SHOTS, synthesise=2, synthesise_beside=True, seed=7, references=2
+    )
+    rows = of_target(pairs, 0)
+    assert [(row["strategy"], row["rank"]) for row in rows if row["reject"] is None] == [
+        ("landmark_nearest", 0),
+        ("synthesised", 1),
+        ("synthesised", 2),
+    ]
+    made = [row["synthesis"] for row in rows if row["synthesis"]]
+    assert made == [draw_json(7, face_id(0), number) for number in range(2)]
+    assert [row["rank"] for row in of_target(pairs, 1)] == [0, 1]
+
+
+def test_references_made_elsewhere_come_between_photos_and_synthesised_ones_of_their_own_target_only():
+    names = identified(["Ann", "Bob", "Ann", None])
+    figures = {"landmark_distance": 0.02, "similarity": 0.7, "pose_gap": 3.0}
+    listed = [(0, "b", None), (0, "a", None), (0, "c", Reject.COPY), (1, "a", None), (3, "a", None)]
+    rows = [
+        dict.fromkeys(MADE_ELSEWHERE.names)
+        | figures
+        | {"target": face_id(at), "file": f"{file}.png", "elsewhere": file, "reject": reject}
+        for at, file, reject in listed
+    ]
+    elsewhere = pa.Table.from_pylist(rows, MADE_ELSEWHERE)
+    pairs = selected(
+        session_shots(), names, elsewhere=elsewhere, rule=SHOTS, synthesise=1, synthesise_beside=True
+    )
+
+    def found(target: int) -> list[tuple]:
+        accepted = [row for row in of_target(pairs, target) if row["reject"] is None]
+        assert [row["rank"] for row in accepted] == list(range(len(accepted)))
+        return [(row["strategy"], row["elsewhere"], row["reference"]) for row in accepted]
+
+    one, two = face_id(0), face_id(1)
+    photo = [("landmark_nearest", None, face_id(2))]
+    assert [row for row in found(0) if row not in photo] == [
+        ("made elsewhere", "a", one),
+        ("made elsewhere", "b", one),
+        ("synthesised", None, one),
+    ]
+    assert found(1) == [("made elsewhere", "a", two), ("synthesised", None, two)]
+    alone = selected(session_shots(), names, elsewhere=elsewhere, rule=SHOTS)
+    assert [row["strategy"] for row in of_target(alone, 1)] == ["made elsewhere"]
+    assert of_target(alone, 1)[0]["similarity"] == pytest.approx(0.7)
+
+
+def test_more_references_than_a_sample_holds_are_refused():
+    with pytest.raises(ValueError, match="references and synthesise are more than 64 together"):
+        Select(references=40, synthesise=25, synthesise_beside=True)
+    with pytest.raises(ValueError, match="synthesise_beside needs synthesise"):
+        Select(synthesise_beside=True)
 
 
 def test_an_unknown_pose_is_no_reference_where_the_pose_is_limited():

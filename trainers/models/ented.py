@@ -346,7 +346,7 @@ class Ented:
     losses: LossWeights = LossWeights()
     weights: Pretrained = Pretrained()
     adam: Adam = Adam(lr=2e-3, beta1=0.0, beta2=0.99)
-    data: Data = Data(batch_size=4, degradation="gfpgan")
+    data: Data = Data(batch_size=4, degradation="gfpgan", reference_choice="random", synthesised_share=0.5)
     loop: Loop = Loop(steps=400_000, precision="tf32")
 
     @property

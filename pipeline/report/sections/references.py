@@ -28,6 +28,7 @@ class ShownReference:
     similarity: float | None
     pose_gap: float | None
     synthesised: bool
+    elsewhere: bool  # made elsewhere
     reject: str | None
     detail: str | None
 
@@ -87,22 +88,24 @@ def _target(face: str, pairs: pa.Table, album: Album, storage: Storage) -> Shown
 
 
 def _reference(row: dict[str, Any], album: Album, storage: Storage) -> ShownReference:
-    synthesised = row["synthesis"] is not None
+    synthesised, elsewhere = row["synthesis"] is not None, row.get("elsewhere") is not None
+    of_target = synthesised or elsewhere
     return ShownReference(
-        picture=_synthesised_picture(row, album, storage) if synthesised else album.face(row["reference"]),
+        picture=_picture_in_sample(row, album, storage) if of_target else album.face(row["reference"]),
         key=album.origin(row["reference"]).key,
         rank=row["rank"],
         landmark_distance=row["landmark_distance"],
         similarity=row["similarity"],
         pose_gap=row["pose_gap"],
         synthesised=synthesised,
+        elsewhere=elsewhere,
         reject=row["reject"],
         detail=row["reject_detail"],
     )
 
 
-def _synthesised_picture(row: dict[str, Any], album: Album, storage: Storage) -> Picture | None:
-    """A synthesised reference, which is stored only in its sample."""
+def _picture_in_sample(row: dict[str, Any], album: Album, storage: Storage) -> Picture | None:
+    """A reference that was made from its target, from its sample."""
     for part in storage.parts("samples"):
         for sample in storage.rows_in("samples", part, "target", {row["target"]}):
             return album.sample(sample["files"], (f"ref{row['rank']}",))[0]

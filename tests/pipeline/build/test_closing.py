@@ -40,7 +40,13 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"target": "d-0", "reject": Reject.NO_REFERENCE},
     ],
     "samples": [
-        {"key": "a-0", "target": "a-0", "references": ["b-0"], "identity": "ann", "split": "train"},
+        {
+            "key": "a-0",
+            "target": "a-0",
+            "references": ["b-0", "a-0", "a-0"],
+            "identity": "ann",
+            "split": "train",
+        },
     ],
 }
 SOUND = BuildResult(35, 9, 36, 36, (), {"train": 7, "val": 1, "test": 1})
@@ -68,6 +74,10 @@ def test_each_lost_photo_counts_once_for_what_ended_its_furthest_face(tmp_path: 
         (Reject.NO_REFERENCE, "pairs"): 1,
     }
     assert result.split_people == {"train": 1, "val": 0, "test": 0}
+    assert (result.references, result.synthesised) == (3, 2)
+    assert "references  1 photo, 2 synthesised from their target" in [
+        *closing_lines(result, Shard(), tmp_path, "")
+    ]
 
 
 def test_a_build_without_any_photo_has_a_result_too(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "overrides": [{"line": 2, "decision": "keep", "what": FACES[ANN_1], "other": FACES[ANN_2]}],
     "copies": [{"face": FACES[ANN_1], "other": FACES[ANN_2], "kind": "unsure"}],
     "identities": [{"face": FACES[key], "identity": key.partition("/")[0]} for key in FACES],
+    "made_elsewhere": [{"target": FACES[ANN_1], "file": "ann.png"}],
     "pairs": [
         {"target": FACES[ANN_1], "reference": FACES[ANN_2], "identity": "ann"},
         {"target": FACES[ANN_2], "reference": FACES[ANN_1], "identity": "ann"},
@@ -100,6 +101,7 @@ OF_ANN_1 = {
     "overrides": [0],
     "copies": [0],
     "identities": [0],
+    "made_elsewhere": [0],
     "pairs": [0, 1],
     "samples": [0],
 }
@@ -141,6 +143,7 @@ def test_a_person_leads_to_all_of_their_photos(shown: Any) -> None:
         "overrides": [0],
         "copies": [0],
         "identities": [0, 1],
+        "made_elsewhere": [0],
         "pairs": [0, 1],
         "samples": [0, 1],
     }
@@ -186,7 +189,7 @@ def test_programs_get_whole_values_and_people_a_count(
 
 def test_one_row_of_each_table_comes_before_more_of_one(shown: Any) -> None:
     assert numbers(shown(ANN_1, limit=1)) == {table: rows[:1] for table, rows in OF_ANN_1.items()}
-    assert numbers(shown("ann", limit=13)) == {
+    assert numbers(shown("ann", limit=14)) == {
         **{table: [0] for table in TABLES},
         "sources": [0, 1],
         "images": [0, 1],
@@ -194,10 +197,10 @@ def test_one_row_of_each_table_comes_before_more_of_one(shown: Any) -> None:
 
 
 def test_the_limit_says_that_there_is_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_rows(folder, ANN_1, 13, rejected=False, as_json=False)
+    print_rows(folder, ANN_1, 14, rejected=False, as_json=False)
     assert "more rows" not in capsys.readouterr().out
-    print_rows(folder, ANN_1, 9, rejected=False, as_json=False)
-    assert capsys.readouterr().out.splitlines()[-1] == "... 2 more rows: raise --limit 9"
+    print_rows(folder, ANN_1, 10, rejected=False, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "... 2 more rows: raise --limit 10"
 
 
 def test_people_see_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,12 +36,19 @@ compare:
     session_similarity: null}
   neighbours: 8
 cluster: {version: 4, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
+made_elsewhere:
+  version: 1
+  folder: null
+  licence: null
+  per_target: 8
+  min_similarity: null
 select:
-  version: 2
+  version: 3
   strategy: landmark_nearest
   references: 1
   min_references: 1
   synthesise: 0
+  synthesise_beside: false
   seed: 0
   rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
@@ -126,7 +133,17 @@ def now() -> dict[str, Any]:
     tree["shard"]["named recipes"] = {
         name: text_digest(json.dumps(changed_settings(known)))[:8] for name, known in RECIPES.items()
     }
-    stages = ("fetch", "crawl", "dedupe", "analyse", "compare", "cluster", "select", "shard")
+    stages = (
+        "fetch",
+        "crawl",
+        "dedupe",
+        "analyse",
+        "compare",
+        "cluster",
+        "made_elsewhere",
+        "select",
+        "shard",
+    )
     return {name: {"version": getattr(config, name).version, **tree[name]} for name in stages}
 
 

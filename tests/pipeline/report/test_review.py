@@ -231,7 +231,7 @@ def test_a_synthesised_reference_is_shown_as_such(tmp_path: Path) -> None:
     add(storage, "samples", [{**sample, "split": "train"}])
     page = Page(html_of(storage))
     assert "synthesised" in page.text
-    assert "Synthesised reference" in page.text
+    assert "Reference made from the target" in page.text
     missing = [one for one in page.named("span") if "missing" in (one.get("class") or "")]
     assert missing == []
 

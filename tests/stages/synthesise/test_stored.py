@@ -159,7 +159,7 @@ def test_verify_synthesises_them_again(any_set: Path) -> None:
 
 def test_the_card_counts_them(sound: Path) -> None:
     text = (sound / "samples/README.md").read_text()
-    assert f"{2 * PEOPLE} references are synthesised from their target." in text
+    assert f"{2 * PEOPLE} references are made from their target." in text
     assert f"{2 * PEOPLE} of the {3 * PEOPLE} references are not photos" in text
 
 
@@ -203,7 +203,7 @@ def masked_as_the_target(row: dict[str, Any], files: Files) -> None:
         (change_json(lambda one: one["landmarks"][0].__setitem__(0, 5.0)), "do not give"),
         (
             change_json(lambda one: one["synthesis"].update(yaw_deg=300)),
-            "yaw_deg is a number (-15 to 15), not 300",
+            "yaw_deg is a number (-30 to 30), not 300",
         ),
         (change_json(lambda one: one["synthesis"].pop("gain")), "references.0.synthesis.gain is missing"),
         (change_json(lambda one: one.update(synthesis="zoom")), "synthesis is an object, not 'zoom'"),
@@ -256,11 +256,11 @@ def test_a_model_that_takes_embeddings_refuses_references_without_one(folder: Pa
     samples, model = folder / "samples", PRESETS["tiny"]
     on_train = replace(model, data=replace(model.data, validation_split="train"))
     with pytest.raises(
-        ValueError, match=rf"synthesised references \(at least {2 * PEOPLE}\).*select.synthesise=0"
+        ValueError, match=rf"made from their target \(at least {2 * PEOPLE}\).*select.synthesise=0"
     ):
         training_check(on_train, [str(samples)], 1)
     (samples / "manifest.json").unlink()  # no index tells: the first samples do
-    with pytest.raises(ValueError, match=r"synthesised references.*select.synthesise=0"):
+    with pytest.raises(ValueError, match=r"made from their target.*select.synthesise=0"):
         training_check(on_train, [str(samples)], 1)
     alone = replace(on_train, data=replace(on_train.data, references=0))
     assert training_check(alone, [str(samples)], 1).synthesised

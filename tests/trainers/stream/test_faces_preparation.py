@@ -1,5 +1,6 @@
 """What is drawn for a sample: references, mirrors, crops, degradations; all pure functions of its place."""
 
+import json
 import pickle
 from collections import Counter
 from typing import Any
@@ -86,6 +87,37 @@ def test_the_second_reference_by_rank_is_drawn_from_those_left() -> None:
         assert drawn[pair] == pytest.approx(600 * share, abs=4 * (600 * share) ** 0.5)
 
 
+def _with_kinds(made: tuple[int, ...], stored: int = 4) -> dict[str, bytes]:
+    """The files of a sample, some of whose references are synthesised."""
+    files = dict(face_files(0, references=stored))
+    record = json.loads(files["json"])
+    for number in made:
+        record["references"][number]["synthesis"] = {}
+    return files | {"json": json.dumps(record).encode()}
+
+
+def _drawn(files: dict[str, bytes], **chosen: Any) -> list[int]:
+    first = {portrait(i + 1).tobytes(): i for i in range(4)}
+    samples = (prepared(i, files, flip_chance=0, degradation="bicubic", **chosen).sample for i in range(400))
+    return [first[sample.references[0].image.tobytes()] for sample in samples]
+
+
+def test_synthesised_references_have_their_share_and_take_turns() -> None:
+    drawn = Counter(_drawn(_with_kinds((1, 2, 3)), reference_choice="random", synthesised_share=0.25))
+    assert 0.67 < drawn[0] / 400 < 0.83
+    assert max(drawn[i] for i in (1, 2, 3)) < 2 * min(drawn[i] for i in (1, 2, 3))
+    assert set(_drawn(_with_kinds((1, 2, 3)), reference_choice="random", synthesised_share=0.0)) == {0}
+    assert set(_drawn(_with_kinds((0, 1)), reference_choice="best", synthesised_share=0.5)) == {0, 2}
+
+
+@pytest.mark.parametrize("made", [(), (0, 1, 2, 3)])
+def test_a_sample_with_references_of_one_kind_gives_these_whatever_the_share(made: tuple[int, ...]) -> None:
+    for share in (0.0, 1.0):
+        assert set(_drawn(_with_kinds(made), reference_choice="random", synthesised_share=share)) == set(
+            range(4)
+        )
+
+
 def test_faces_are_mirrored_as_often_as_asked_and_references_by_their_own_chance_if_asked() -> None:
     def flips(**preparation: Any) -> Counter[tuple[bool, bool]]:
         files = face_files()
@@ -164,6 +196,7 @@ def test_a_sample_with_too_few_references_is_padded_or_refused() -> None:
             "crop_px is from 1 to reduce_px 64, not 65",
         ),
         ({"references": -1}, "references is from 0 to 64, not -1"),
+        ({"synthesised_share": 1.5}, "synthesised_share is from 0 to 1, not 1.5"),
         ({"reference_choice": "worst"}, "reference_choice is best, random or rank, not 'worst'"),
         ({"rank_weights": (1.0,)}, "rank_weights need reference_choice rank, not best"),
         ({"rank_weights": (1.0, 0.0), "reference_choice": "rank"}, "rank_weights are positive"),

@@ -39,6 +39,16 @@ def stored_references(files: Mapping[str, bytes]) -> int:
     return count
 
 
+def synthesised_references(files: Mapping[str, bytes]) -> frozenset[int]:
+    """The numbers of the references made of the target, here or elsewhere. Raises BadSample for broken JSON."""
+    listed = _references(_record(files))
+    return frozenset(
+        number
+        for number, one in enumerate(listed)
+        if isinstance(one, dict) and ("synthesis" in one or "elsewhere" in one)
+    )
+
+
 def decode_sample(
     files: Mapping[str, bytes],
     references: Sequence[int] | None = None,

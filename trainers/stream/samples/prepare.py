@@ -1,7 +1,7 @@
 """Prepare a sample in a worker: choose references, decode, mirror, crop, draw a degradation."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -13,7 +13,11 @@ from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.trainers.stream.errors import BadSample
 from facerefs.trainers.stream.order.sample_request import SampleRequest
 from facerefs.trainers.stream.samples.augment import crop, mirror
-from facerefs.trainers.stream.samples.decode import decode_sample, stored_references
+from facerefs.trainers.stream.samples.decode import (
+    decode_sample,
+    stored_references,
+    synthesised_references,
+)
 from facerefs.trainers.stream.samples.reduce import reduced
 from facerefs.trainers.stream.samples.sample import Sample
 
@@ -35,6 +39,8 @@ class FacePreparation:
         `rank` draw distinct ones, `rank` with `rank_weights` as weights of the best, the second and so on (references
         without a weight are never drawn; () means 1 / (rank + 1)). A sample with fewer references gives those it has,
         and the batch is padded; with `require_references` it is a `BadSample`.
+    synthesised_share: probability that references are of those made from the target, if the sample has enough of both
+        kinds; None does not tell them apart.
     flip_chance: probability to mirror the target. flip_references: `with` the target, `alone` (with the same
         probability, drawn independently), or `never`.
     reduce_px: side to which all faces are reduced first; None keeps the stored size.
@@ -50,6 +56,7 @@ class FacePreparation:
     references: int = 1
     reference_choice: Literal["best", "random", "rank"] = "best"
     rank_weights: tuple[float, ...] = ()
+    synthesised_share: float | None = None
     require_references: bool = False
     flip_chance: float = 0.5
     flip_references: Literal["with", "alone", "never"] = "with"
@@ -68,6 +75,8 @@ class FacePreparation:
             raise ValueError(f"rank_weights need reference_choice rank, not {self.reference_choice}")
         if not all(0 < weight < float("inf") for weight in self.rank_weights):
             raise ValueError(f"rank_weights are positive, not {self.rank_weights}")
+        if self.synthesised_share is not None and not 0 <= self.synthesised_share <= 1:
+            raise ValueError(f"synthesised_share is from 0 to 1, not {self.synthesised_share}")
         if not 0 <= self.flip_chance <= 1:
             raise ValueError(f"flip_chance is from 0 to 1, not {self.flip_chance}")
         if self.flip_references not in ("with", "alone", "never"):
@@ -93,7 +102,7 @@ class FacePreparation:
 
     def __call__(self, draw: SampleRequest, files: Mapping[str, bytes]) -> Prepared:
         """The sample of these files, prepared for its position in the stream. Raises BadSample."""
-        chosen = self._choose(draw.position, stored_references(files))
+        chosen = self._choose(draw.position, self._candidates(draw.position, files))
         if self.require_references and len(chosen) < self.references:
             raise BadSample(f"the sample has {len(chosen)} references where {self.references} are required")
         stored = self.degradation == "stored"
@@ -106,14 +115,25 @@ class FacePreparation:
         seed = derive_seed(self.seed, f"{sample.key} on the device", draw.position) >> 1
         return Prepared(draw.position, sample, seed)
 
-    def _choose(self, position: int, stored: int) -> tuple[int, ...]:
+    def _candidates(self, position: int, files: Mapping[str, bytes]) -> Sequence[int]:
+        """The numbers of the references to choose from: all, or those of one kind, if there are enough of it."""
+        stored = range(stored_references(files))
+        if self.synthesised_share is None:
+            return stored
+        made = synthesised_references(files)
+        wants_made = _uniform(self.seed, position, "synthesised") < self.synthesised_share
+        of_kind = [number for number in stored if (number in made) == wants_made]
+        return of_kind if len(of_kind) >= max(1, self.references) else stored
+
+    def _choose(self, position: int, candidates: Sequence[int]) -> tuple[int, ...]:
         """The numbers of the chosen references, all distinct: weighted random sampling without replacement.
 
         Takes the k smallest of exponential variates with the weights as rates: Efraimidis and Spirakis, "Weighted
         random sampling with a reservoir", 2006.
         """
         if self.reference_choice == "best":
-            return tuple(range(min(self.references, stored)))
+            return tuple(candidates[: self.references])
+        stored = len(candidates)
         weights = [1.0] * stored
         if self.reference_choice == "rank":
             weights = [1 / (rank + 1) for rank in range(stored)]
@@ -122,7 +142,8 @@ class FacePreparation:
             -math.log1p(-_uniform(self.seed, position, f"reference {rank}")) / weight
             for rank, weight in enumerate(weights)
         ]
-        return tuple(sorted(range(len(arrivals)), key=arrivals.__getitem__)[: self.references])
+        order = sorted(range(len(arrivals)), key=arrivals.__getitem__)[: self.references]
+        return tuple(candidates[at] for at in order)
 
     def _flipped(self, sample: Sample, position: int) -> Sample:
         target = _uniform(self.seed, position, "flip") < self.flip_chance

@@ -20,12 +20,13 @@ _BATCH_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """The samples of a shard, the names of its people with a code for each sample, and its synthesised references."""
+    """The samples of a shard, the names of its people with a code for each sample, and numbers of references."""
 
     columns: SampleColumns
     names: list[str | None]
     codes: NDArray[np.int32]
     synthesised: int  # number of references made from their target
+    references: int  # number of all references
 
 
 def read_index(folder: Folder, shard: StreamShard) -> ShardIndex:
@@ -83,16 +84,17 @@ def _part(rows: Any, shard: StreamShard) -> ShardIndex:
     people = rows.column("identity").combine_chunks().dictionary_encode(null_encoding="encode")
     codes = people.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     columns = SampleColumns(np.array(keys.to_pylist(), "S"), offsets, lengths, None)
-    return ShardIndex(columns, people.dictionary.to_pylist(), codes, _synthesised(rows))
+    return ShardIndex(columns, people.dictionary.to_pylist(), codes, *_references(rows))
 
 
-def _synthesised(rows: Any) -> int:
-    """The number of synthesised references: those whose face is the target itself."""
+def _references(rows: Any) -> tuple[int, int]:
+    """The number of synthesised references, those whose face is the target itself, and of all."""
     import pyarrow.compute as pc
 
     target, references = (rows.column(name).combine_chunks() for name in ("target", "references"))
     own = target.take(pc.list_parent_indices(references))
-    return int(pc.sum(pc.equal(pc.list_flatten(references), own)).as_py() or 0)
+    made = pc.equal(pc.list_flatten(references), own)
+    return int(pc.sum(made).as_py() or 0), len(made)
 
 
 def _numbers(column: Any) -> NDArray[np.int64]:
@@ -109,7 +111,8 @@ def _joined(parts: list[ShardIndex], shard: StreamShard) -> ShardIndex:
         raise ValueError(f"it has {len(columns)} samples, the manifest says {shard.samples}")
     known: dict[str | None, int] = {}
     codes = [np.empty(0, np.int32), *(codes_in(known, part) for part in parts)]
-    return ShardIndex(columns, list(known), np.concatenate(codes), sum(part.synthesised for part in parts))
+    made, every = (sum(getattr(part, name) for part in parts) for name in ("synthesised", "references"))
+    return ShardIndex(columns, list(known), np.concatenate(codes), made, every)
 
 
 def codes_in(known: dict[str | None, int], index: ShardIndex) -> NDArray[np.int32]:

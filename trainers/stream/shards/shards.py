@@ -34,6 +34,7 @@ class ShardSet:
     columns: SampleColumns
     shard: NDArray[np.int32]  # for each row, the index of its shard in `shards`
     synthesised: int  # number of references made from their target; 0 without an index
+    references: int  # number of all references; 0 without an index
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -61,14 +62,16 @@ def open_shards(place: str | Path, split: str | None = None, cache: ShardCache |
     for shard in wanted:
         folder.check(shard.name, shard.size)
     people: dict[str | None, int] = {}
-    parts, codes, synthesised = [], [], 0
+    parts, codes, synthesised, references = [], [], 0, 0
     with ThreadPoolExecutor(_READERS) as pool:
         for index in pool.map(lambda shard: read_index(folder, shard), wanted):
             parts.append(index.columns)
             codes.append(codes_in(people, index))
             synthesised += index.synthesised
+            references += index.references
     columns = joined(parts, np.concatenate(codes) if None not in people else None)
-    return ShardSet(folder, wanted, shards_digest(wanted), columns, _shard_of_rows(parts), synthesised)
+    digest = shards_digest(wanted)
+    return ShardSet(folder, wanted, digest, columns, _shard_of_rows(parts), synthesised, references)
 
 
 def _scanned(folder: Folder, split: str | None) -> ShardSet:
@@ -90,7 +93,7 @@ def _scanned(folder: Folder, split: str | None) -> ShardSet:
     for part in parts:
         for column in (part.keys, part.offsets, part.lengths):
             digest.update(column.tobytes())
-    return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts), 0)
+    return ShardSet(folder, shards, digest.hexdigest(), joined(parts, None), _shard_of_rows(parts), 0, 0)
 
 
 def _tars(folder: LocalFolder) -> list[str]:
