@@ -8,18 +8,19 @@ from pathlib import Path
 
 from facerefs.pipeline.dataset.result import BuildResult
 from facerefs.pipeline.text import count, plural
+from facerefs.schemas.object_storage import is_address
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import LEAST_PEOPLE
 
 _REASONS_NAMED = 3
 
 
-def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> Iterator[str]:
+def closing_lines(result: BuildResult, shard: Shard, out: str, again: str) -> Iterator[str]:
     """The lines, to be printed unwrapped. again: the command that tries temporary failures again."""
     if empty := empty_splits(result, shard):
         yield f"splits      {empty}"
     yield f"result      {result_sentence(result)}"
-    folder = shlex.quote(str(out))
+    folder = shlex.quote(out)
     if result.transient:
         lost = sum(loss.photos for loss in result.transient)
         reasons = ", ".join(f"{count(loss.photos)} {loss.reason}" for loss in result.transient)
@@ -31,7 +32,8 @@ def closing_lines(result: BuildResult, shard: Shard, out: Path, again: str) -> I
     else:
         # Training refuses to start if there is nobody to validate on.
         split = "" if result.split_people["val"] else " --set data.validation_split=train"
-        run = shlex.quote(str(out / "runs" / "refine"))
+        # A run is written to a local folder.
+        run = shlex.quote("runs/refine" if is_address(out) else str(Path(out, "runs", "refine")))
         train = f"facerefs train refine --data {folder} --run {run}{split}"
         yield f"next        facerefs verify {folder}; then train: {train}"
 

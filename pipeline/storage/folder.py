@@ -28,8 +28,17 @@ from facerefs.pipeline.storage.part_writer import (
     PartWriter,
     write_rows,
 )
+from facerefs.schemas.object_storage import (
+    AddressError,
+    address_of,
+    filesystem_of,
+    is_address,
+    is_failed_request,
+)
 from facerefs.schemas.paths import path_of_text
 from facerefs.schemas.tables import MAX_BLOB_BYTES, TABLES
+
+_FOOTER_BYTES = 64 << 10  # read at once: the footers of our parts are smaller
 
 
 @dataclass(frozen=True)
@@ -62,16 +71,13 @@ class Storage(FileStore):
 
     def part(self, table: str, name: str) -> Part | None:
         """The footer of a part; None if the part does not exist, is damaged, or lacks its tar."""
-        path = self.full_path(f"{table}/{name}.parquet")
-        try:
-            with self.filesystem.open_input_file(path) as file:
-                footer = pq.read_metadata(file)
-        except (FileNotFoundError, pa.ArrowInvalid):
+        data = self._end(f"{table}/{name}.parquet")
+        if data is None:
             return None
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            return None  # what pyarrow raises for a footer that is not Thrift
+        try:
+            footer = pq.read_metadata(pa.BufferReader(data))
+        except (pa.ArrowInvalid, OSError):  # pyarrow raises OSError for a footer that is not Thrift
+            return None
         metadata = footer.metadata or {}
         tar = PartTar(**json.loads(metadata[TAR_KEY])) if TAR_KEY in metadata else None
         if tar and self.filesystem.get_file_info(self.full_path(tar.path)).size != tar.size:
@@ -79,6 +85,17 @@ class Storage(FileStore):
         fingerprint = metadata.get(FINGERPRINT_KEY, b"").decode()
         columns = json.loads(metadata.get(COLUMNS_KEY, b"{}"))
         return Part(name=name, rows=footer.num_rows, fingerprint=fingerprint, columns=columns, tar=tar)
+
+    def _end(self, name: str) -> bytes | None:
+        """The end of a Parquet file, with its whole footer; None if there is no file."""
+        try:
+            with self.filesystem.open_input_file(self.full_path(name)) as file:
+                size = file.size()
+                data = bytes(file.read_at(min(size, _FOOTER_BYTES), max(size - _FOOTER_BYTES, 0)))
+                footer = int.from_bytes(data[-8:-4], "little") + 8
+                return data if footer <= len(data) or len(data) == size else bytes(file.read_at(size, 0))
+        except FileNotFoundError:
+            return None
 
     def read(self, table: str, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         """The rows of one part, with references (`BLOB`) for photos and crops.
@@ -91,15 +108,17 @@ class Storage(FileStore):
             with self.filesystem.open_input_file(path) as file:
                 if lacking := set(wanted or ()).difference(pq.read_schema(file).names):
                     raise UserError(
-                        f"{self.root} holds a build by another version of facerefs: its table {table} lacks "
+                        f"{self.address} holds a build by another version of facerefs: its table {table} lacks "
                         f"{', '.join(sorted(lacking))}; run the facerefs build that made it again, with --update"
                     )
                 rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
         except (pa.ArrowInvalid, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, OSError) and (error.errno is not None or is_failed_request(error)):
                 raise
             raise RunError(
-                f"{path} is damaged ({error}): delete it, and `facerefs build` makes it anew", again=False
+                f"{address_of(self.filesystem, path)} is damaged ({error}): delete it, and `facerefs build` makes it "
+                "anew",
+                again=False,
             ) from None
         if columns is not None and "part" in columns:
             rows = rows.append_column("part", pa.array([name] * len(rows), pa.string()))
@@ -153,6 +172,7 @@ class Storage(FileStore):
 
     def clear_temporary(self) -> None:
         """Remove the incomplete files of an interrupted run."""
+        self.clear_scratch()
         for folder in sorted({"", *TABLES, *map(blob_folder, TABLES)}):
             for name in self.files(folder):
                 if TEMPORARY_PREFIX in name:
@@ -175,15 +195,22 @@ class Storage(FileStore):
         """The bytes of a reference, in a tar of this build or, if the path is absolute, in a local file.
 
         None if they cannot be read, are more than MAX_BLOB_BYTES, or do not have this length.
+        Raises OSError if object storage does not answer: the bytes may well be there.
         """
         if length > MAX_BLOB_BYTES or ".." in path.split("/"):
             return None
         try:
+            if is_address(path):
+                return _read_remote(path, offset, length)
             if posixpath.isabs(path):
                 return _read_local(path_of_text(path), offset, length)
             with self.filesystem.open_input_file(self.full_path(path)) as file:
                 data = bytes(file.read_at(length, offset))
-        except OSError:
+        except AddressError:
+            return None
+        except OSError as error:
+            if is_failed_request(error):
+                raise
             return None
         return data if len(data) == length else None
 
@@ -202,6 +229,15 @@ class Storage(FileStore):
 def _is_final(name: str, extension: str) -> bool:
     """Whether a file is of a part: neither unfinished nor what macOS or a browser adds, `._NAME` or `NAME (1)`."""
     return name.endswith(extension) and re.fullmatch(r"[\w-]+", name.removesuffix(extension)) is not None
+
+
+def _read_remote(address: str, offset: int, length: int) -> bytes | None:
+    """Bytes of an object; None if it is too short or, from offset 0, if it is longer: then it has changed."""
+    filesystem, path = filesystem_of(address)
+    with filesystem.open_input_file(path) as file:
+        if file.size() < offset + length or (offset == 0 and file.size() > length):
+            return None
+        return bytes(file.read_at(length, offset))
 
 
 def _read_local(path: str, offset: int, length: int) -> bytes | None:

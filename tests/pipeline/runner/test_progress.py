@@ -12,6 +12,7 @@ from facerefs.pipeline.runner import progress as module
 from facerefs.pipeline.runner.eta import BuildEta
 from facerefs.pipeline.runner.event_log import EventLog
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
+from facerefs.pipeline.storage.file_store import FileStore
 
 
 class Clock:
@@ -31,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def watch(tmp_path: Path) -> BuildWatch:
-    return BuildWatch(EventLog(tmp_path / "log.jsonl"), BuildEta(2))
+    return BuildWatch(EventLog(FileStore.at(tmp_path)), BuildEta(2))
 
 
 def stage(name: str, parts: int, watch: BuildWatch | None = None) -> StageProgress:
