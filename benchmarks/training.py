@@ -44,6 +44,7 @@ _WAYS: Mapping[str, Mapping[str, Any]] = {
 }
 _EVERY = 16  # so that each line of the log holds the lazy phases once
 _PRIORS = {"generator", "discriminator"}  # of StyleGAN2, drawn instead of read
+_WITHOUT = {"parsing"}  # works without weights too, and not with drawn ones
 _LESSON = 3 * _EVERY
 _HURRIED: Mapping[str, Sequence[str]] = {
     "ented": (f"codes.warm_up_steps={_EVERY}", f"codes.until={_EVERY}", "codes.reservoir=1024"),
@@ -100,7 +101,8 @@ def drawn(name: str, preset: str, settings: Sequence[str] = ()) -> Any:
         raise UserError(f"{name} has no preset {preset!r}: choose {', '.join(known)}")
     model: Any = known[preset]
     weights = to_dict(model).get("weights", {})
-    random = [f"weights.{key}=random" for key in weights if key in _PRIORS or weights[key] == "cache"]
+    missing = [key for key in weights if key in _PRIORS or weights[key] == "cache"]
+    random = [f"weights.{key}={'' if key in _WITHOUT else 'random'}" for key in missing]
     hurried = _HURRIED.get(name, ())
     return read_settings(
         type(model), "loop.steps=1000", settings=[*random, *hurried, *settings], under=to_dict(model)

@@ -12,7 +12,7 @@ from typing import Any
 
 from facerefs.schemas.fields import Field, ListOf, Object, Text, Whole
 from facerefs.schemas.operations import shown
-from facerefs.schemas.sample import SPLITS, VERSION
+from facerefs.schemas.sample import OF_MASKED, SPLITS, VERSION
 
 MANIFEST_FILE = "manifest.json"
 MAX_BYTES = 64 << 20
@@ -48,6 +48,12 @@ MANIFEST = (
         "all numbers of the recipe that thetas were drawn from, in the form of `shard.recipe`",
     ),
     Field("seed", Whole(0), "`shard.seed`"),
+    Field(
+        "parsers",
+        ListOf(Text()),
+        "engines that made the masks, sorted: then every face of every sample has a mask, by one of them",
+        when=OF_MASKED,
+    ),
     Field("shards", ListOf(Object(SHARD)), "shards with samples, sorted by name"),
     Field(
         "indexes_only",
@@ -91,16 +97,17 @@ class Manifest:
     shards: tuple[ShardFile, ...]
     indexes_only: tuple[File, ...]
     documents: tuple[File, ...]
+    parsers: tuple[str, ...] = ()  # none: the set has no masks, and its manifest no such line
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the whole manifest, hashes of all files included: it identifies exactly this training set."""
-        return hashlib.sha256(_text(asdict(self)).encode()).hexdigest()
+        return hashlib.sha256(_text(_stated(self)).encode()).hexdigest()
 
 
 def written(manifest: Manifest) -> str:
     """The manifest as text: JSON with sorted keys, including the fingerprint."""
-    return _text(asdict(manifest) | {"fingerprint": manifest.fingerprint})
+    return _text(_stated(manifest) | {"fingerprint": manifest.fingerprint})
 
 
 def parse(data: bytes) -> Manifest:
@@ -118,8 +125,11 @@ def parse(data: bytes) -> Manifest:
     if fault := Object(MANIFEST).fault("", tree):
         raise ValueError(f"is no manifest of version {VERSION}: {fault}")
     fingerprint = tree.pop("fingerprint")
-    parts = {name: tuple(File(**one) for one in tree[name]) for name in ("indexes_only", "documents")}
-    manifest = Manifest(**tree | parts | {"shards": tuple(map(_shard, tree["shards"]))})
+    parts: dict[str, Any] = {
+        name: tuple(File(**one) for one in tree[name]) for name in ("indexes_only", "documents")
+    }
+    parts |= {"shards": tuple(map(_shard, tree["shards"])), "parsers": tuple(tree.get("parsers", ()))}
+    manifest = Manifest(**tree | parts)
     try:
         unchanged = data.decode() == written(manifest) and fingerprint == manifest.fingerprint
     except (ValueError, RecursionError) as error:  # numbers or nesting that no recipe has
@@ -187,6 +197,10 @@ def _check_names(manifest: Manifest) -> None:
 def _check_index(shard: ShardFile) -> None:
     if shard.index.name != f"{shard.name.removesuffix('.tar')}.parquet":
         raise ValueError(f"has a shard {shard.name} with the index of another, {shard.index.name}")
+
+
+def _stated(manifest: Manifest) -> dict[str, Any]:
+    return {name: value for name, value in asdict(manifest).items() if name != "parsers" or value}
 
 
 def _text(tree: dict[str, Any]) -> str:

@@ -105,29 +105,40 @@ REFERENCE = SampleFile(
     numbered=True,
     when="as many as the JSON lists",
 )
+OF_MASKED = "sets with masks only"
 MASK = SampleFile(
     "mask",
     _LOSSLESS,
     "Where the face is in the ground truth: 255, elsewhere 0.",
-    "Gray, as large as the ground truth.",
-    when="optional: the stream reads it; builds do not write it, and `facerefs verify` refuses it",
+    "Gray, as large as the ground truth. Builds write PNG.",
+    when=OF_MASKED,
 )
 REFERENCE_MASK = SampleFile(
     "mask",
     _LOSSLESS,
     "The same of reference {i}.",
+    "That of a synthesised reference is its target's, moved as the pixels are.",
     numbered=True,
     when=MASK.when,
 )
 FILES = (GROUND_TRUTH, DEGRADED, JSON, REFERENCE)
 """The files that a build writes and that are in every sample."""
-READ_FILES = (*FILES, MASK, REFERENCE_MASK)
 
 
-def kinds_of(references: int) -> list[str]:
+MASK_FILES = (MASK, REFERENCE_MASK)
+"""The files that are in every sample of a set with masks."""
+
+
+def files_of(masks: bool) -> tuple[SampleFile, ...]:
+    """The files of every sample in a set with or without masks."""
+    return (*FILES, *MASK_FILES) if masks else FILES
+
+
+def kinds_of(references: int, masks: bool = False) -> list[str]:
     """The sorted kinds of the files of a sample with this number of references."""
-    numbered = [REFERENCE.numbered_kind(number) for number in range(references)]
-    return sorted([*(file.kind for file in FILES if not file.numbered), *numbered])
+    files = files_of(masks)
+    numbered = [file.numbered_kind(i) for file in files if file.numbered for i in range(references)]
+    return sorted([*(file.kind for file in files if not file.numbered), *numbered])
 
 
 # ---------------------------------------------------------------- JSON
@@ -184,6 +195,12 @@ FACE = (
     Field("detector", _ENGINE, "engine that found the face", when=OF_PHOTOS),
     Field("landmarker", _ENGINE, "engine that found the landmarks", when=OF_PHOTOS),
     Field("embedder", _ENGINE, "engine that computed the embedding", when=OF_PHOTOS),
+    Field(
+        "parser",
+        _ENGINE,
+        "engine that made the mask: `bisenet`, or `hull` of the landmarks; of a synthesised reference, its target's",
+        when=OF_MASKED,
+    ),
 )
 """The fields of a target and of each reference. Unknown values are left out, never null."""
 

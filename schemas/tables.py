@@ -13,7 +13,7 @@ import math
 import pyarrow as pa
 
 from facerefs.schemas.fields import Kind, Number, Numbers, UnitVector, Whole
-from facerefs.schemas.sample import FACE, PAIR
+from facerefs.schemas.sample import FACE, OF_MASKED, PAIR
 
 BLOB = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
 MAX_BLOB_BYTES = 256 << 20
@@ -140,6 +140,11 @@ FACES = pa.schema(
         ("detector", pa.string()),
         ("landmarker", pa.string()),
         ("embedder", pa.string()),
+        (
+            "mask",
+            BLOB,
+        ),  # PNG, gray: 255 on facial pixels of the crop, elsewhere 0; null without `analyse.parser`
+        ("parser", pa.string()),  # engine that made the mask
         *_REJECT,
     ]
 )
@@ -205,7 +210,7 @@ PAIRS = pa.schema(
     ]
 )
 
-FACE_IN_SAMPLE = [(field.name, column_type(field.kind)) for field in FACE]
+FACE_IN_SAMPLE = [(field.name, column_type(field.kind)) for field in FACE if field.when != OF_MASKED]
 PAIR_IN_SAMPLE = [(field.name, column_type(field.kind)) for field in PAIR]
 
 SAMPLES = pa.schema(
@@ -248,6 +253,9 @@ TABLES: dict[str, pa.Schema] = {
 }
 
 
+LATER_COLUMNS: dict[str, tuple[str, ...]] = {"faces": ("mask", "parser")}
+"""Columns that parts of earlier versions lack, and that are null there: nothing is made again for them."""
+
 BUNDLE = pa.list_(pa.struct([("name", pa.string()), ("data", pa.large_binary())]))
 """Several named files that are stored next to each other in the tar of a part, like a WebDataset sample."""
 
@@ -263,6 +271,12 @@ SAMPLE_PLAN = pa.schema(
     ]
 )
 """The input of the shard stage: a target with all metadata of its sample, joined from the tables above."""
+
+MASKS_IN_PLAN = pa.schema([("masks", pa.list_(BLOB)), ("parsers", pa.list_(pa.string()))])
+"""Further columns of a plan of which a face has a mask: of the target, then of the references, a photo each.
+
+Not in the others, so that shards without masks are not made again for columns of nulls.
+"""
 
 
 def loaded(schema: pa.Schema) -> pa.Schema:

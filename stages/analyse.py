@@ -12,21 +12,25 @@ import numpy.typing as npt
 import pyarrow as pa
 from annotated_types import Ge, Le
 
+from facerefs.schemas.arrays import Float32s, UInt8Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, loaded
 from facerefs.stages.copies.same_faces import same_faces
 from facerefs.stages.engines.align import align
-from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
+from facerefs.stages.engines.engine import Detection, Detector, Embedder, FaceParser, Landmarker
 from facerefs.stages.engines.load import (
     DetectorEngine,
     EmbedderEngine,
     LandmarkEngine,
+    ParserEngine,
     load_detector,
     load_embedder,
     load_landmarker,
+    load_parsers,
 )
 from facerefs.stages.faces import geometry
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
+from facerefs.stages.images.encode import encode_mask
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
 
@@ -41,6 +45,7 @@ class _Models:
     detector: Detector
     landmarker: Landmarker
     embedder: Embedder
+    parsers: tuple[FaceParser, ...]
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,19 @@ class Analyse:
     """Engine that finds the 68 landmarks of a face: dlib, or FAN of face-alignment."""
     embedder: EmbedderEngine = "dlib"
     """Engine that computes face embeddings: dlib's ResNet, or ArcFace of insightface."""
+    parser: ParserEngine = "none"
+    """Engine that makes a mask of each accepted face: BiSeNet (and the hull of the landmarks where it finds no face) or
+    that hull alone; `none` makes none."""
     detector_weights: str | None = None
     """Weights of the detector: a file, a folder or the name of a model pack; null: the engine's default."""
     landmarks_weights: str | None = None
     """Weights of the landmark engine: a file or a folder; null: the engine's default."""
     embedder_weights: str | None = None
     """Weights of the embedder: a file, a folder or the name of a model pack; null: the engine's default."""
+    parser_weights: str | None = None
+    """Weights of BiSeNet: a file; null: the published one in torch's cache."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Device of the engines of insightface and face-alignment; dlib always runs on the CPU."""
+    """Device of the engines of insightface and face-alignment, and of BiSeNet; dlib always runs on the CPU."""
 
     detect_side_px: Annotated[int, Ge(64)] | None = None
     """Longer side in pixels to which a photo is reduced for face detection; null: as large as faces of
@@ -107,12 +117,15 @@ class Analyse:
             raise ValueError(
                 "detector_weights are of the detector insightface: dlib's HOG has none to choose"
             )
+        if self.parser != "bisenet" and self.parser_weights is not None:
+            raise ValueError(f"parser_weights are of the parser bisenet: {self.parser} has none to choose")
 
     @property
     def gpus(self) -> float:
         """GPUs that one worker takes."""
         engines = (self.detector, self.landmarks, self.embedder)
-        return 1.0 if self.device == "cuda" and any(engine != "dlib" for engine in engines) else 0.0
+        on_gpu = self.parser == "bisenet" or any(engine != "dlib" for engine in engines)
+        return 1.0 if self.device == "cuda" and on_gpu else 0.0
 
     def setup(self) -> None:
         """Load the engines. Raises MissingWeights, and BasicsrMissingError if `niqe` needs basicsr."""
@@ -127,7 +140,7 @@ class Analyse:
             quality.brisque(grey)
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Rows of `FACES` with the crops as PNG bytes. rows: photos with key, id and `photo` as bytes.
+        """Rows of `FACES` with crops and masks as PNG bytes. rows: photos with key, id and `photo` as bytes.
 
         With a column `group`, rows of one group follow each other: a photo, whose id is `group`, and its near copies,
         best first. A copy has rows only if it comes back: if no face of the group was accepted before and one of its
@@ -165,6 +178,7 @@ class Analyse:
             ),
             load_landmarker(self.landmarks, self.landmarks_weights, self.device),
             load_embedder(self.embedder, self.embedder_weights, self.device),
+            load_parsers(self.parser, self.parser_weights, self.device),
         )
 
     def _faces(self, photo: Row) -> Iterator[Row]:
@@ -214,7 +228,15 @@ class Analyse:
             "landmarker": self._models.landmarker.name,
             "embedder": self._models.embedder.name,
         }
-        return face | self._verdict(face)
+        face |= self._verdict(face)
+        return face if "reject" in face else face | self._mask(crop.pixels, aligned.landmarks)
+
+    def _mask(self, crop: UInt8Image, landmarks: Float32s) -> Row:
+        """The mask of an accepted face as PNG, by the first engine that finds the face, and its name."""
+        for parser in self._models.parsers:
+            if (mask := parser.mask(crop, landmarks)) is not None:
+                return {"mask": encode_mask(mask), "parser": parser.name}
+        return {}
 
     def _embed(self, faces: list[Row]) -> None:
         """Replace the chip of each measured face by its embedding, in one batch."""

@@ -11,14 +11,16 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, REFERENCE
+from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, MASK, REFERENCE, REFERENCE_MASK
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
     ImageFormat,
     decode_image,
+    decode_mask,
     degraded_files,
     encode_crop,
+    encode_mask,
     encode_pixels,
     expected_share,
 )
@@ -42,12 +44,18 @@ class Shard:
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {  # joined: `facerefs.schemas.tables.SAMPLE_PLAN`
         "pairs": ("target", "reference", "identity", "reject", *(name for name, _ in PAIR_IN_SAMPLE)),
-        "faces": ("id", "crop", *(name for name, _ in FACE_IN_SAMPLE if name in FACES.names)),
+        "faces": (
+            "id",
+            "crop",
+            *(name for name, _ in FACE_IN_SAMPLE if name in FACES.names),
+            "mask",
+            "parser",
+        ),
         "labels": ("face", "label"),
         "sources": ("key", "url", "page", "licence", "attribution"),
     }
     writes: ClassVar[str] = "samples"
-    loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops")
+    loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops", "masks")
     version: ClassVar[int] = 2
     cpus: ClassVar[float] = 1
     gpus: ClassVar[float] = 0
@@ -87,7 +95,10 @@ class Shard:
         """Nothing to load: the degradation has no weights."""
 
     def process(self, rows: pa.Table) -> pa.Table:
-        """Rows of `SAMPLES` with their files. rows: `facerefs.schemas.tables.SAMPLE_PLAN`, with the crops as bytes."""
+        """Rows of `SAMPLES` with their files.
+
+        rows: `facerefs.schemas.tables.SAMPLE_PLAN`, and `MASKS_IN_PLAN` if faces have masks; crops and masks as bytes.
+        """
         plan = rows.to_pylist()
         samples = iter(self._samples([row for row in plan if _complete(row)]))
         out = [next(samples) if _complete(row) else self._missing(row) for row in plan]
@@ -120,10 +131,11 @@ class Shard:
         extension = IMAGE_TYPES[self.image_format].extension
         try:
             references, described = self._references(row, pixels)
+            masks = _masks(row)
         except ValueError as error:
             return self._row(row, reject=Reject.NO_REFERENCE.value, reject_detail=str(error))
         files = {GROUND_TRUTH.name(extension): truth, lq_name: lq}
-        files |= {JSON.name("json"): self._describe(row, described, theta)}
+        files |= {JSON.name("json"): self._describe(row, described, theta)} | masks
         files |= {REFERENCE.name(extension, number): data for number, data in enumerate(references)}
         named = [{"name": f"{row['key']}.{name}", "data": files[name]} for name in sorted(files)]
         return self._row(row, theta=theta, files=named)
@@ -133,8 +145,10 @@ class Shard:
         from facerefs.stages.synthesise.stored import stored_reference
 
         files, described, target = [], [], _face(row["target"])
-        for crop, reference in zip(row["reference_crops"], row["references"], strict=True):
-            said = _face(reference)
+        for number, (crop, reference) in enumerate(
+            zip(row["reference_crops"], row["references"], strict=True)
+        ):
+            said = _face(reference) | _parser(row, number + 1)
             if "synthesis" in said:
                 pixels, said = stored_reference(truth, target, said)
                 files.append(encode_pixels(pixels, self.image_format, self.jpeg_quality))
@@ -144,7 +158,7 @@ class Shard:
         return files, described
 
     def _missing(self, row: Row) -> Row:
-        detail = "a crop of the sample could not be read back"
+        detail = "a crop or a mask of the sample could not be read back"
         return self._row(row, reject=Reject.CHANGED.value, reject_detail=detail)
 
     def _row(
@@ -172,7 +186,7 @@ class Shard:
         """The JSON of a sample (`schemas.sample.SAMPLE`), with sorted keys."""
         from facerefs.stages.faces.boxes import component_boxes
 
-        target = _face(row["target"])
+        target = _face(row["target"]) | _parser(row, 0)
         description = {
             "key": row["key"],
             "split": row["split"],
@@ -188,7 +202,28 @@ class Shard:
 def _complete(row: Row) -> bool:
     # Synthesised references are made from the target's crop and have no crop of their own.
     made = sum(reference["synthesis"] is not None for reference in row["references"] or ())
+    if "masks" in row and (row["masks"][:1] == [None] or row["masks"].count(None) != made):
+        return False
     return row["target_crop"] is not None and row["reference_crops"].count(None) == made
+
+
+def _masks(row: Row) -> dict[str, bytes]:
+    """The mask files of a sample, none without masks; that of a synthesised reference is the target's, moved."""
+    from facerefs.stages.synthesise.stored import stored_mask
+
+    if "masks" not in row:
+        return {}
+    target, *references = row["masks"]
+    files = {MASK.name("png"): target}
+    for number, (mask, reference) in enumerate(zip(references, row["references"], strict=True)):
+        stored = mask or encode_mask(stored_mask(decode_mask(target), _face(row["target"]), _face(reference)))
+        files[REFERENCE_MASK.name("png", number)] = stored
+    return files
+
+
+def _parser(row: Row, number: int) -> dict[str, str]:
+    """The engine of a face's mask for its JSON: of the target (0) or of a reference; nothing without masks."""
+    return {"parser": row["parsers"][number]} if "parsers" in row else {}
 
 
 def _face(face: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from facerefs.schemas.sample import JSON, read_json
 from facerefs.trainers.loop import checkpoint as checkpoints
 from facerefs.trainers.loop.checkpoint import Checkpoint, CheckpointError
-from facerefs.trainers.models.model import Model, Restorer
+from facerefs.trainers.models.model import MaskingRestorer, Model, Restorer
 from facerefs.trainers.stream.errors import BadSample, StreamError
 from facerefs.trainers.stream.samples.decode import decode_sample, stored_references
 from facerefs.trainers.stream.shards.reader import ShardReader
@@ -28,6 +28,7 @@ class ShardInfo:
     synthesised: int = (
         0  # references made from their target, without embedding: in all samples, if there is an index
     )
+    masked: bool = False  # whether the faces have masks
 
 
 def probe(place: str, split: str) -> ShardInfo:
@@ -38,10 +39,13 @@ def probe(place: str, split: str) -> ShardInfo:
     for row in range(min(_LOOKED_AT, len(reader.sets[0]))):
         try:
             files = reader.files(0, row)
-            side_px = decode_sample(files, references=(), degraded=False).target.image.shape[0]
+            target = decode_sample(files, references=(), degraded=False).target
             record = read_json(files[JSON.name("json")])  # valid JSON: decode_sample has read it
             made = sum(isinstance(one, dict) and "synthesis" in one for one in record["references"])
-            found.append(ShardInfo(side_px, stored_references(files), _embedder(record), made))
+            masked = target.mask is not None
+            found.append(
+                ShardInfo(target.image.shape[0], stored_references(files), _embedder(record), made, masked)
+            )
         except BadSample as error:
             reason = str(error)
     if not found:
@@ -51,7 +55,7 @@ def probe(place: str, split: str) -> ShardInfo:
     first = found[0]
     references = max(one.references for one in found)
     synthesised = max(reader.sets[0].synthesised, sum(one.synthesised for one in found))
-    return ShardInfo(first.side_px, references, first.embedder, synthesised)
+    return ShardInfo(first.side_px, references, first.embedder, synthesised, first.masked)
 
 
 def check(model: Model, places: Sequence[str], world_size: int) -> ShardInfo:
@@ -71,6 +75,11 @@ def check(model: Model, places: Sequence[str], world_size: int) -> ShardInfo:
             raise ValueError(
                 f"{place} holds faces of {info.side_px} px with embeddings by {info.embedder!r}, {places[0]} those of "
                 f"{first.side_px} px by {first.embedder!r}: train on sets that were built alike"
+            )
+        if isinstance(model, MaskingRestorer) and info.masked != first.masked:
+            raise ValueError(
+                f"only one of {places[0]} and {place} holds masks of faces, and beside them a face without one would "
+                "count as all face: build both with the same analyse.parser"
             )
         if info.references < data.references:
             raise ValueError(

@@ -144,17 +144,30 @@ def _make_ready(
         load(kept, training_module, averages)
         stream.load_state_dict(cast(StreamState, kept.stream))  # the stream checks it
     ranks.check_same([*networks.values(), *averages.networks.values()])
-    if training_module.check is not None:
-        share = data.batch_size // ranks.world_size
-        stored_faces = replace(preparation, reduce_px=None, flip_chance=0.0)  # as the engines measured them
-        for batch in draw_fixed_set(places[0], "train", stored_faces, share, share, ranks.device).ready():
-            training_module.check(batch)
+    training_module = _checked(model, training_module, places[0], preparation, ranks)
     if loop.compile:
         compile_networks(networks)
     held_out = _held_out(model, places[0], preparation, ranks) if ranks.is_main else None
     return Ready(
         training_module, averages, stream, held_out, stored.embedder, kept.step if kept is not None else 0
     )
+
+
+def _checked(
+    model: Model, made: TrainingModule, place: str, preparation: FacePreparation, ranks: Distributed
+) -> TrainingModule:
+    """The training module, with its notes about the first samples. Raises ValueError if it cannot use them."""
+    if made.check is None and made.notes_about is None:
+        return made
+    share = model.data.batch_size // ranks.world_size
+    stored_faces = replace(preparation, reduce_px=None, flip_chance=0.0)  # as the engines measured them
+    notes: tuple[str, ...] = ()
+    for batch in draw_fixed_set(place, "train", stored_faces, share, share, ranks.device).ready():
+        if made.check is not None:
+            made.check(batch)
+        if made.notes_about is not None:
+            notes += made.notes_about(batch)
+    return replace(made, notes=(*made.notes, *notes))
 
 
 def _stream(

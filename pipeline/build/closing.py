@@ -3,20 +3,28 @@
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from facerefs.pipeline.dataset.result import BuildResult
 from facerefs.pipeline.text import count, plural
 from facerefs.schemas.object_storage import is_address
+from facerefs.stages.engines.load import ParserEngine
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import LEAST_PEOPLE
 
 _REASONS_NAMED = 3
 
 
-def closing_lines(result: BuildResult, shard: Shard, out: str, again: str) -> Iterator[str]:
-    """The lines, to be printed unwrapped. again: the command that tries temporary failures again."""
+def closing_lines(
+    result: BuildResult, shard: Shard, out: str, again: str, parser: ParserEngine = "none"
+) -> Iterator[str]:
+    """The lines, to be printed unwrapped.
+
+    again: the command that tries temporary failures again. parser: the face parser that was asked for.
+    """
+    if result.masks:
+        yield f"masks       {mask_sentence(result.masks, parser)}"
     if empty := empty_splits(result, shard):
         yield f"splits      {empty}"
     yield f"result      {result_sentence(result)}"
@@ -54,6 +62,12 @@ def result_sentence(result: BuildResult) -> str:
     others = lost - sum(photos for _, photos in reasons.most_common(_REASONS_NAMED))
     named += [f"{count(others)} for other reasons"] if others > 0 else []
     return f"{made}; {plural(lost, 'photo')} lost: {', '.join(named)}"
+
+
+def mask_sentence(masks: Mapping[str, int], parser: ParserEngine) -> str:
+    """How many faces each engine masked, and why another one than the one that was asked for."""
+    made = ", ".join(f"{plural(number, 'face')} by {name}" for name, number in masks.items())
+    return made + (f", since {parser} found no face there" if parser != "hull" and "hull" in masks else "")
 
 
 def empty_splits(result: BuildResult, shard: Shard) -> str:

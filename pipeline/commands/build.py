@@ -89,7 +89,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
         storage.remove_scratch()
         console.print(f"report      {storage.address}/{REPORT_FILE}", highlight=False)
         again = shlex.join(command_of(options, Retry.TRANSIENT))
-        for line in closing_lines(result, config.shard, str(options.out), again):
+        for line in closing_lines(result, config.shard, str(options.out), again, config.analyse.parser):
             console.print(line, highlight=False)
 
 

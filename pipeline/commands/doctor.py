@@ -20,6 +20,7 @@ OPTIONAL = {
     "faiss-gpu": "for a GPU: pip uninstall faiss-cpu, then pip install 'facerefs[gpu]'",
     "brisque": "for analyse.brisque: pip install --no-deps brisque",
 }
+_WITHOUT_WEIGHTS = ("none", "hull")  # of the face parsers
 _PACKAGE_OF = {"dlib": "dlib-bin", "fan": "face-alignment"}  # others: same name as the engine
 
 
@@ -72,9 +73,10 @@ def _engines() -> Iterator[Finding]:
         "detector": (load.DetectorEngine, lambda name: load.load_detector(name, None, "cpu", 1024, 0)),
         "landmarks": (load.LandmarkEngine, lambda name: load.load_landmarker(name, None, "cpu")),
         "embedder": (load.EmbedderEngine, lambda name: load.load_embedder(name, None, "cpu")),
+        "parser": (load.ParserEngine, lambda name: load.load_parsers(name, None, "cpu")),
     }
     for part, (names, loaded) in parts.items():
-        for name in get_args(names):
+        for name in (name for name in get_args(names) if name not in _WITHOUT_WEIGHTS):
             yield _engine(f"{part} {name}", name, loaded)
 
 

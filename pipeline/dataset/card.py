@@ -12,6 +12,7 @@ from facerefs.pipeline.dataset.dataset_card import dataset_card, degraded_extens
 from facerefs.pipeline.dataset.file_kinds import file_kinds
 from facerefs.pipeline.dataset.hub_metadata import hub_metadata
 from facerefs.pipeline.dataset.manifest import recipe_tree
+from facerefs.pipeline.dataset.masks import mask_counts
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.manifest import MANIFEST_FILE, File, Manifest, ShardFile, written
 from facerefs.schemas.sample import IMAGE_TYPES, VERSION
@@ -35,6 +36,7 @@ def write(storage: Storage, shard: Shard) -> None:
         max((len(row["references"]) for row in samples), default=0),
         IMAGE_TYPES[shard.image_format].extension,
         degraded_extension(shard),
+        masks=bool(parsers := mask_counts(storage, samples)),
     )
     metadata = croissant(summary(shard, samples) + _licences(photos), shards, photo_file, kinds)
     storage.write_text("samples/croissant.json", metadata)
@@ -45,9 +47,10 @@ def write(storage: Storage, shard: Shard) -> None:
         shards=tuple(shards),
         indexes_only=tuple(indexes_only),
         documents=(photo_file, _file(storage, "croissant.json")),
+        parsers=tuple(sorted(parsers)),
     )
     metadata = hub_metadata(manifest, photos.column("licence").to_pylist(), kinds)
-    text = dataset_card(storage, shard, shards, samples, photos)
+    text = dataset_card(storage, shard, shards, samples, photos, parsers)
     storage.write_text("samples/README.md", f"{metadata}\n{text}")
     storage.write_text(_MANIFEST, written(manifest))
 

@@ -3,6 +3,7 @@
 import html
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from facerefs.pipeline.dataset.manifest import as_read
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.field_tables import file_table, json_tables
 from facerefs.schemas.manifest import ShardFile
-from facerefs.schemas.sample import DEGRADED, FILES, IMAGE_TYPES, JSON, SPLITS
+from facerefs.schemas.sample import DEGRADED, IMAGE_TYPES, JSON, MASK_FILES, SPLITS, files_of
 from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.shard import Shard
 
@@ -29,6 +30,11 @@ _SYNTHESISED = """\
 {count} of the {every} references are not photos: they are synthesised from their target, since the person has no other
 suitable photo. Pose, expression, light and skin texture are changed by the numbers under `synthesis` in
 `KEY.json`; origin and licence are those of the target. They have no embedding.
+"""
+
+_MASKS = """\
+The masks of the photographed faces: {made}. `hull` is the convex hull of the landmarks, extended over the forehead; it
+also stands in where a face parser found no face. `parser` in `KEY.json` names the engine of each mask.
 """
 
 _USE = """\
@@ -67,8 +73,12 @@ def dataset_card(
     shards: list[ShardFile],
     samples: list[dict[str, Any]],
     photos: pa.Table,
+    parsers: Mapping[str, int],
 ) -> str:
-    """The card as Markdown, without the metadata above it. photos: the result of `credited_photos`."""
+    """The card as Markdown, without the metadata above it.
+
+    photos: the result of `credited_photos`. parsers: the result of `mask_counts`.
+    """
     engines = ("detector", "landmarker", "embedder")
     faces = storage.scan("faces", (*engines, "crop_size"))
     named = sorted(
@@ -78,9 +88,10 @@ def dataset_card(
     sections = {
         "# Faces with references": [f"{summary(shard, samples)}\n", _split_table(samples, shards)],
         "## A sample": [
-            _file_table(shard),
+            _file_table(shard, bool(parsers)),
             _image_format(shard, size),
             *_synthesised(samples),
+            *_masks(parsers),
         ],
         "## The JSON of a sample": [json_tables()],
         "## Use": [_USE, _INDEX],
@@ -126,10 +137,16 @@ def degraded_extension(shard: Shard) -> str:
     return "jpg" if shard.degradation.ends_with_jpeg else "png"
 
 
-def _file_table(shard: Shard) -> str:
-    extensions = {DEGRADED: degraded_extension(shard), JSON: "json"}
+def _masks(parsers: Mapping[str, int]) -> list[str]:
+    """A paragraph that says which engines made the masks, if there are any."""
+    made = ", ".join(f"{count} by `{name}`" for name, count in parsers.items())
+    return [_MASKS.format(made=made)] if parsers else []
+
+
+def _file_table(shard: Shard, masks: bool) -> str:
+    extensions = {DEGRADED: degraded_extension(shard), JSON: "json"} | dict.fromkeys(MASK_FILES, "png")
     image = IMAGE_TYPES[shard.image_format].extension
-    return file_table([(file, [extensions.get(file, image)]) for file in FILES])
+    return file_table([(file, [extensions.get(file, image)]) for file in files_of(masks)])
 
 
 def _image_format(shard: Shard, size: int) -> str:

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from facerefs.schemas.sample import DEGRADED, GROUND_TRUTH, JSON, REFERENCE, SampleFile
+from facerefs.schemas.sample import (
+    DEGRADED,
+    GROUND_TRUTH,
+    JSON,
+    MASK,
+    REFERENCE,
+    REFERENCE_MASK,
+    SampleFile,
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,14 @@ class FileKind:
         return self.file.says(self.number)
 
 
-def file_kinds(references: int, extension: str, degraded: str) -> list[FileKind]:
+def file_kinds(references: int, extension: str, degraded: str, masks: bool = False) -> list[FileKind]:
     """All kinds in a set.
 
     references: the largest number of references of a sample. extension: of ground truth and references, such as
-    `jpg`. degraded: the extension of the degraded face.
+    `jpg`. degraded: the extension of the degraded face. masks: whether faces have masks.
     """
     kinds = [FileKind(GROUND_TRUTH, extension), FileKind(DEGRADED, degraded), FileKind(JSON, "json")]
-    return kinds + [FileKind(REFERENCE, extension, number) for number in range(references)]
+    kinds += [FileKind(REFERENCE, extension, number) for number in range(references)]
+    if masks:
+        kinds += [FileKind(MASK, "png"), *(FileKind(REFERENCE_MASK, "png", i) for i in range(references))]
+    return kinds

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
+from facerefs.pipeline.dataset.masks import mask_counts
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import SPLITS
@@ -25,7 +26,10 @@ class Loss:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """The numbers of a finished build. losses: most frequent first; split_people: by split, also of empty ones."""
+    """The numbers of a finished build.
+
+    losses: most frequent first. split_people: by split, also of empty ones. masks: of faces in samples, by engine.
+    """
 
     samples: int
     people: int
@@ -33,6 +37,7 @@ class BuildResult:
     photos_used: int
     losses: tuple[Loss, ...]
     split_people: Mapping[str, int]
+    masks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def transient(self) -> tuple[Loss, ...]:
@@ -46,7 +51,8 @@ class BuildResult:
             {"reason": str(loss.reason), "table": loss.table, "photos": loss.photos} for loss in self.losses
         ]
         transient = sum(loss.photos for loss in self.transient)
-        return {**numbers, "lost": lost, "may_heal": transient, "split_people": dict(self.split_people)}
+        counts = {"split_people": dict(self.split_people), "masks": dict(self.masks)}
+        return {**numbers, "lost": lost, "may_heal": transient, **counts}
 
 
 def build_result(storage: Storage) -> BuildResult:
@@ -73,6 +79,7 @@ def build_result(storage: Storage) -> BuildResult:
         photos_used=len(used),
         losses=tuple(Loss(Reject(reason), table, count) for (reason, table), count in losses.most_common()),
         split_people={split: splits[split] for split in SPLITS},
+        masks=mask_counts(storage, made.select(["target", "references"]).to_pylist()),
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
-from facerefs.schemas.tables import FACE_IN_SAMPLE, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
+from facerefs.schemas.tables import FACE_IN_SAMPLE, MASKS_IN_PLAN, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import splits_of
 
@@ -37,11 +37,15 @@ class ShardInput:
         return sorted(self._places)
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one shard with the schema `SAMPLE_PLAN`, sorted by key."""
+        """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`."""
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
         faces = self._faces(pairs)
         rows = [self._row(list(of_target), faces) for _, of_target in groupby(pairs, itemgetter("target"))]
-        return pa.Table.from_pylist(rows, SAMPLE_PLAN)
+        plan = pa.Table.from_pylist(rows, SAMPLE_PLAN)
+        if not any(face["parser"] for face in faces.values()):
+            return plan
+        masks = pa.Table.from_pylist([_masks(row, faces) for row in rows], MASKS_IN_PLAN)
+        return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*SAMPLE_PLAN, *MASKS_IN_PLAN]))
 
     @cached_property
     def _pairs(self) -> pa.Table:
@@ -148,6 +152,14 @@ class ShardInput:
                 for face, pair in zip(references, pairs, strict=True)
             ],
         }
+
+
+def _masks(row: Mapping[str, Any], faces: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The row of a sample in `MASKS_IN_PLAN`; the mask of a synthesised reference is made from the target's."""
+    shown = [faces[face["face"]] for face in (row["target"], *row["references"])]
+    made = [False, *(face["synthesis"] is not None for face in row["references"])]
+    masks = [None if made_here else face["mask"] for face, made_here in zip(shown, made, strict=True)]
+    return {"masks": masks, "parsers": [face["parser"] for face in shown]}
 
 
 def _power_of_two(wanted: float) -> int:

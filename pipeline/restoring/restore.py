@@ -151,14 +151,14 @@ class _Work:
     engines: "Engines"
     references: Sequence[Path]
     device: "torch.device"
-    landmarks_note: (
-        str  # where the landmarks of degraded faces come from; empty for a model that does not use them
-    )
+    engine_notes: Sequence[
+        str
+    ]  # where landmarks of degraded faces and masks come from, if the model uses them
 
     @cached_property
     def notes(self) -> list[str]:
-        """Where landmarks come from, and messages about references and options that the model does not use."""
-        return [*([self.landmarks_note] if self.landmarks_note else []), *self._unused]
+        """Where landmarks and masks come from, and what the model does not use of references and options."""
+        return [*self.engine_notes, *self._unused]
 
     @cached_property
     def _unused(self) -> list[str]:
@@ -279,9 +279,10 @@ def _load_work(options: RestoreOptions, device: "torch.device") -> _Work:
     chosen = _landmark_run_of(options, model)
     finder = None if chosen is None else _finder_of(chosen, device)
     engines = load_engines(options.engines, device.type, compare=bool(options.references))
-    note = _landmarks_note(chosen, model, engines.landmarker.name)
+    notes = [_landmarks_note(chosen, model, engines.landmarker.name), _mask_note(model, device)]
     embedder = load_embedder(model.identity, device) if model.identity and model.data.references else None
-    work = _Work(model, trained, finder, embedder, engines, options.references, device, note)
+    said = list(filter(None, notes))
+    work = _Work(model, trained, finder, embedder, engines, options.references, device, said)
     if model.data.references:
         _ = (
             work.shown_references
@@ -324,6 +325,12 @@ def _landmarks_note(chosen: Path | None, model: "Restorer", engine: str) -> str:
     if model.landmark_run is None:
         return told
     return f"{told}; the run of training, {model.landmark_run}, is not there: add --landmarks with its folder"
+
+
+def _mask_note(model: "Restorer", device: "torch.device") -> str:
+    from facerefs.trainers.models.model import MaskingRestorer
+
+    return model.mask_note(device) if isinstance(model, MaskingRestorer) else ""
 
 
 def _finder_of(folder: Path, device: "torch.device") -> "tuple[LandmarkModel, Run]":

@@ -163,7 +163,8 @@ def part_fingerprint(stage: PartStage, rows: pa.Table) -> str:
 
 def bounded_slices(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:
     """Slices of a part: at most MAX_ROWS_AT_ONCE rows and MAX_BYTES_AT_ONCE bytes, or one group that has more."""
-    sizes = [sum(_length(row[column]) for column in loads) for row in rows.select(list(loads)).to_pylist()]
+    there = [column for column in loads if column in rows.column_names]
+    sizes = [sum(map(_length, row.values())) for row in rows.select(there).to_pylist()]
     start = total = 0
     for first, end in _groups(rows):
         size = sum(sizes[first:end])

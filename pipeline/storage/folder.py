@@ -36,7 +36,7 @@ from facerefs.schemas.object_storage import (
     is_failed_request,
 )
 from facerefs.schemas.paths import path_of_text
-from facerefs.schemas.tables import MAX_BLOB_BYTES, TABLES
+from facerefs.schemas.tables import LATER_COLUMNS, MAX_BLOB_BYTES, TABLES
 
 _FOOTER_BYTES = 64 << 10  # read at once: the footers of our parts are smaller
 
@@ -100,18 +100,24 @@ class Storage(FileStore):
     def read(self, table: str, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         """The rows of one part, with references (`BLOB`) for photos and crops.
 
+        Columns that came later than the part (`LATER_COLUMNS`) are null.
         Raises RunError if its file is damaged, UserError if it is of a version that did not have these columns.
         """
         wanted = None if columns is None else [column for column in columns if column != "part"]
         path = self.full_path(f"{table}/{name}.parquet")
         try:
             with self.filesystem.open_input_file(path) as file:
-                if lacking := set(wanted or ()).difference(pq.read_schema(file).names):
+                there = pq.read_schema(file).names
+                later = [name for name in LATER_COLUMNS.get(table, ()) if name not in there]
+                if lacking := set(wanted or ()).difference(there, later):
                     raise UserError(
                         f"{self.address} holds a build by another version of facerefs: its table {table} lacks "
                         f"{', '.join(sorted(lacking))}; run the facerefs build that made it again, with --update"
                     )
-                rows = pq.read_table(file, columns=wanted).replace_schema_metadata(None)
+                stored = None if wanted is None else [name for name in wanted if name not in later]
+                rows = pq.read_table(file, columns=stored).replace_schema_metadata(None)
+                if later:
+                    rows = _with_nulls(rows, TABLES[table], later, wanted)
         except (pa.ArrowInvalid, OSError) as error:
             if isinstance(error, OSError) and (error.errno is not None or is_failed_request(error)):
                 raise
@@ -182,9 +188,9 @@ class Storage(FileStore):
         """The rows with bytes in place of the references in these columns; the references are in columns `X_at`.
 
         Null stands for bytes that cannot be read, are more than MAX_BLOB_BYTES, or do not have the length that the
-        reference gives.
+        reference gives. Columns that the rows do not have are passed over.
         """
-        for column in columns:
+        for column in (name for name in columns if name in rows.column_names):
             at = rows.column(column).combine_chunks()
             data = self._load_lists(at) if pa.types.is_list(at.type) else self._load(at)
             rows = rows.append_column(f"{column}_at", at)
@@ -224,6 +230,14 @@ class Storage(FileStore):
             [None if at is None else self.read_blob(**at) for at in row or []] for row in places.to_pylist()
         ]
         return pa.array(loaded, pa.list_(pa.large_binary()))
+
+
+def _with_nulls(rows: pa.Table, schema: pa.Schema, later: list[str], wanted: list[str] | None) -> pa.Table:
+    """The rows with columns of nulls, in the order of `wanted` (None: of the schema)."""
+    order = schema.names if wanted is None else wanted
+    for name in set(later).intersection(order):
+        rows = rows.append_column(schema.field(name), pa.nulls(len(rows), schema.field(name).type))
+    return rows.select(order)
 
 
 def _is_final(name: str, extension: str) -> bool:

@@ -1,4 +1,4 @@
-"""Replay a sample: make its degraded face and synthesised references again from its ground truth, and compare."""
+"""Replay a sample: make its degraded face, synthesised references and their masks again from its ground truth."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,23 @@ from facerefs.schemas.sample import (
     DEGRADED,
     GROUND_TRUTH,
     JSON,
+    MASK,
     MAX_OPERATIONS,
     MAX_SIDE_PX,
     REFERENCE,
+    REFERENCE_MASK,
     SampleFile,
     read_json,
 )
 from facerefs.schemas.theta import Theta, from_records
-from facerefs.stages.images.encode import JPEG_QUALITIES, decode_image, degraded_files, encode_pixels
-from facerefs.stages.synthesise.stored import stored_reference
+from facerefs.stages.images.encode import (
+    JPEG_QUALITIES,
+    decode_image,
+    decode_mask,
+    degraded_files,
+    encode_pixels,
+)
+from facerefs.stages.synthesise.stored import stored_mask, stored_reference
 
 _MAX_SYNTHESIS_PX = 2048
 _JPEG = b"\xff\xd8"
@@ -62,10 +70,13 @@ def _synthesis_fault(files: Mapping[str, bytes], truth: UInt8Image, said: Mappin
             made, described = stored_reference(truth, said["target"], reference)
             stored = files[_name(files, REFERENCE, number)]
             same = described == reference and _same_image(made, stored)
+            same_mask = _same_mask(files, number, said["target"], reference)
         except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
             return f"has a reference that cannot be synthesised again ({error!r:.200})"
         if not same:
             return f"has a synthesised reference ref{number} that its ground truth and synthesis do not give"
+        if not same_mask:
+            return f"has a mask mask{number} that the target's mask and the synthesis do not give"
     return None
 
 
@@ -79,6 +90,16 @@ def _same_image(made: UInt8Image, stored: bytes) -> bool:
     if stored.startswith(_JPEG):
         return any(encode_pixels(made, "jpeg", quality) == stored for quality in JPEG_QUALITIES)
     return np.array_equal(made, decode_image(stored))
+
+
+def _same_mask(
+    files: Mapping[str, bytes], number: int, target: Mapping[str, Any], reference: Mapping[str, Any]
+) -> bool:
+    """Whether the mask of a synthesised reference is the target's, moved; true in a set without masks."""
+    if MASK.find(files) is None:
+        return True
+    made = stored_mask(decode_mask(files[_name(files, MASK)]), target, reference)
+    return np.array_equal(made, decode_mask(files[_name(files, REFERENCE_MASK, number)]))
 
 
 def _too_much(theta: Theta, side_px: int) -> str | None:

@@ -6,7 +6,7 @@ Both may be hostile: sizes are checked before anything is read, and nothing is e
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -61,12 +61,12 @@ def check_file(folder: FileStore, file: File | ShardFile) -> Iterator[str]:
         yield _unreadable(error)
 
 
-def check_shard(folder: FileStore, shard: ShardFile, replay: int) -> Found:
-    """Check a shard and its index. replay: the number of samples to propose for replay."""
+def check_shard(folder: FileStore, shard: ShardFile, replay: int, parsers: Collection[str] = ()) -> Found:
+    """Check a shard and its index. replay: the number of samples to propose for replay. parsers: as in the manifest."""
     found = Found()
     found.faults += [(shard.index.name, what) for what in check_file(folder, shard.index)]
     rows = [] if found.faults else _index(folder, shard, found)
-    faults = _shard_faults(folder, shard, rows)
+    faults = _shard_faults(folder, shard, rows, parsers)
     more = [f"{len(faults) - _SHOWN} more faults in its samples"] if len(faults) > _SHOWN else []
     found.faults += [(shard.name, what) for what in [*faults[:_SHOWN], *more]]
     if not faults:
@@ -75,7 +75,9 @@ def check_shard(folder: FileStore, shard: ShardFile, replay: int) -> Found:
     return found
 
 
-def _shard_faults(folder: FileStore, shard: ShardFile, rows: list[dict[str, Any]]) -> list[str]:
+def _shard_faults(
+    folder: FileStore, shard: ShardFile, rows: list[dict[str, Any]], parsers: Collection[str]
+) -> list[str]:
     """The faults of a shard as a whole, or else of the samples in it."""
     if not folder.exists(shard.name):
         return ["is not there"]
@@ -84,7 +86,7 @@ def _shard_faults(folder: FileStore, shard: ShardFile, rows: list[dict[str, Any]
     try:
         with folder.open_to_read(shard.name) as file:
             for row in rows:
-                faults += _next_sample(file, digest, row)
+                faults += _next_sample(file, digest, row, parsers)
             size, zeros = sum(row["files"]["length"] for row in rows), 0
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
@@ -160,10 +162,10 @@ def _disagreements(rows: list[dict[str, Any]], shard: ShardFile) -> Iterator[str
         yield f"its samples end at byte {end}, and the shard has {shard.bytes}"
 
 
-def _next_sample(file: BinaryIO, digest: Any, row: dict[str, Any]) -> Iterator[str]:
+def _next_sample(file: BinaryIO, digest: Any, row: dict[str, Any], parsers: Collection[str]) -> Iterator[str]:
     data = file.read(row["files"]["length"])
     digest.update(data)
-    for what in sample_faults(data, row):
+    for what in sample_faults(data, row, parsers):
         yield f"sample {row['key']} {what}"
 
 

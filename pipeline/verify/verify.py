@@ -97,7 +97,9 @@ def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: 
     identities: dict[str, str] = {}
     keys: set[str] = set()
     with ThreadPoolExecutor(min(_MAX_THREADS, cpu_count() or 1)) as threads:
-        checks = threads.map(lambda shard: check_shard(samples.folder, shard, replay), manifest.shards)
+        checks = threads.map(
+            lambda shard: check_shard(samples.folder, shard, replay, manifest.parsers), manifest.shards
+        )
         for shard, found in zip(manifest.shards, checks, strict=True):
             of_shard = [*found.faults, *_across(shard.split, shard.name, found, identities, keys)]
             faults += [Fault(file, what, samples.way_out) for file, what in of_shard]

@@ -1,1 +1,1 @@
-"""The networks that look at a face: detector, landmarks, embedder; one file per engine."""
+"""The networks that look at a face: detector, landmarks, embedder, parser; one file per engine."""

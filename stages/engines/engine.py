@@ -1,4 +1,4 @@
-"""The interfaces of engines (face detector, landmarker, embedder), a detection, and the error for missing weights.
+"""The interfaces of engines (detector, landmarker, embedder, parser), a detection, and the error for missing weights.
 
 Images are uint8 (H, W, 3) RGB; coordinates are photo pixels whose centres lie at whole numbers. Every engine
 has a `name`, which is stored with its results.
@@ -68,6 +68,18 @@ class Embedder(Protocol):
 
     def embed_chips(self, chips: Sequence[UInt8Image]) -> Float32s:
         """Embeddings of chips: float32 (N, D) of unit length; each row depends on its own chip only, bit for bit."""
+
+
+class FaceParser(Protocol):
+    """A face parser: tells which pixels of an aligned face are of the face, and not of hair, neck or background."""
+
+    name: str
+
+    def mask(self, face: UInt8Image, landmarks: Float32s) -> UInt8Image | None:
+        """255 on facial pixels, elsewhere 0: uint8 (S, S); None if the engine finds no face there.
+
+        face: uint8 (S, S, 3), aligned. landmarks: (68, 2) in its pixels.
+        """
 
 
 def largest_first(detections: list[Detection]) -> list[Detection]:

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias, assert_never
 
-from facerefs.stages.engines.engine import Detector, Embedder, Landmarker
+from facerefs.stages.engines.engine import Detector, Embedder, FaceParser, Landmarker
 
 _HOG_SIDE_PX = 1280
 _SCRFD_SIDE_PX = 640  # finds faces a fifth as large as HOG can
@@ -12,6 +12,7 @@ Device = Literal["cpu", "cuda"]
 DetectorEngine: TypeAlias = Literal["dlib", "insightface"]
 LandmarkEngine: TypeAlias = Literal["dlib", "fan"]
 EmbedderEngine: TypeAlias = Literal["dlib", "insightface"]
+ParserEngine: TypeAlias = Literal["none", "hull", "bisenet"]
 
 
 def load_detector(
@@ -67,5 +68,20 @@ def load_embedder(engine: EmbedderEngine, weights: str | None, device: Device) -
             from facerefs.stages.engines.insightface import ArcFace
 
             return ArcFace(weights, device)
+        case _:
+            assert_never(engine)
+
+
+def load_parsers(engine: ParserEngine, weights: str | None, device: Device) -> tuple[FaceParser, ...]:
+    """Face parsers in the order in which they are asked, until one finds the face. Raises MissingWeights."""
+    if engine == "none":
+        return ()
+    from facerefs.stages.engines.parsing.face_parsers import Bisenet, Hull
+
+    match engine:
+        case "hull":
+            return (Hull(),)
+        case "bisenet":
+            return (Bisenet(weights, device), Hull())
         case _:
             assert_never(engine)

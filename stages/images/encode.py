@@ -39,6 +39,11 @@ def encode_pixels(pixels: UInt8Image, image_format: ImageFormat, jpeg_quality: i
     return buffer.getvalue()
 
 
+def encode_mask(mask: UInt8Image) -> bytes:
+    """A mask, uint8 (H, W), as the gray PNG that a sample holds."""
+    return _png(mask)
+
+
 def expected_share(image_format: ImageFormat, jpeg_quality: int) -> float:
     """The bytes of such a file per byte of the crop, an average over photos: for planning shard sizes, not exact."""
     match image_format:
@@ -56,6 +61,14 @@ def decode_image(data: bytes) -> UInt8Image:
 
     with Image.open(io.BytesIO(data), formats=[one.pillow for one in IMAGE_TYPES.values()]) as file:
         return np.asarray(file.convert("RGB"))
+
+
+def decode_mask(data: bytes) -> UInt8Image:
+    """The values of a gray mask file: uint8 (H, W)."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=[one.pillow for one in IMAGE_TYPES.values()]) as file:
+        return np.asarray(file.convert("L"))
 
 
 def degraded_files(

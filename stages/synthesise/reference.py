@@ -30,6 +30,35 @@ def synthesise_reference(
     bits, and resampling is in integers. Raises ValueError for landmarks that do not span a face or are far outside.
     """
     size_px = pixels.shape[0]
+    moved, skin, fields = _moved(landmarks, synthesis, size_px)
+    shades = shading(fields[..., 2], synthesis, size_px, moved.px_per_mm)
+    maps = upsample(np.dstack([fields[..., :2], shades]), size_px)
+    image = _resampled(pixels, maps[..., :2]) / 255
+    if synthesis.ageing:
+        image = age_skin(image, skin_mask(moved.skin[skin, :2], size_px), synthesis.ageing)
+    image = apply_brightness(image, maps[..., 2:] * exposure(synthesis))
+    levels: UInt8Image = np.rint(image * 255).clip(0, 255).astype(np.uint8)
+    return levels, moved.skin[:68, :2].astype(np.float32)
+
+
+def synthesise_mask(mask: UInt8Image, landmarks: npt.ArrayLike, synthesis: Synthesis) -> UInt8Image:
+    """The mask (S, S) of a synthesised reference: the target's, moved as its pixels are, each from the nearest one.
+
+    Arguments and errors are those of `synthesise_reference`.
+    """
+    size_px = mask.shape[0]
+    _, _, fields = _moved(landmarks, synthesis, size_px)
+    at = np.arange(size_px)
+    places = upsample(fields[..., :2], size_px) + np.stack(np.meshgrid(at, at), -1)
+    across, down = np.rint(places).clip(0, size_px - 1).astype(np.intp).transpose(2, 0, 1)
+    moved: UInt8Image = mask[down, across]
+    return moved
+
+
+def _moved(
+    landmarks: npt.ArrayLike, synthesis: Synthesis, size_px: int
+) -> tuple[PosedHead, NDArray[np.bool_], Float64s]:
+    """The turned head, which of its points are visible before and after, and the fields of `_fields`."""
     points = np.asarray(landmarks, np.float64)
     if points.shape != (68, 2) or not (np.abs(points) <= _FARTHEST * size_px).all():
         raise ValueError("the landmarks are not 68 points in or near the face's image")
@@ -39,14 +68,7 @@ def synthesise_reference(
     fields = _fields(head, moved, skin, size_px)
     if not np.isfinite(fields).all():
         raise ValueError("the landmarks do not span a face")
-    shades = shading(fields[..., 2], synthesis, size_px, moved.px_per_mm)
-    maps = upsample(np.dstack([fields[..., :2], shades]), size_px)
-    image = _resampled(pixels, maps[..., :2]) / 255
-    if synthesis.ageing:
-        image = age_skin(image, skin_mask(moved.skin[skin, :2], size_px), synthesis.ageing)
-    image = apply_brightness(image, maps[..., 2:] * exposure(synthesis))
-    levels: UInt8Image = np.rint(image * 255).clip(0, 255).astype(np.uint8)
-    return levels, moved.skin[:68, :2].astype(np.float32)
+    return moved, skin, fields
 
 
 def _fields(head: PosedHead, moved: PosedHead, skin: NDArray[np.bool_], size_px: int) -> Float64s:

@@ -1,4 +1,4 @@
-"""A synthesised reference as it is stored in a sample: its pixels, and its part of the sample's JSON."""
+"""A synthesised reference as it is stored in a sample: its pixels, its mask, and its part of the sample's JSON."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.sample import FACE, OF_PHOTOS
 from facerefs.stages.faces.geometry import pose
-from facerefs.stages.synthesise.parameters import from_json
-from facerefs.stages.synthesise.reference import synthesise_reference
+from facerefs.stages.synthesise.parameters import Synthesis, from_json
+from facerefs.stages.synthesise.reference import synthesise_mask, synthesise_reference
 
 _OF_THE_PHOTO = [field.name for field in FACE if field.when == OF_PHOTOS]  # nobody measured them anew
 
@@ -24,10 +24,7 @@ def stored_reference(
     reference; fields that were measured on the photo only are left out. Raises ValueError for an invalid synthesis or
     invalid landmarks.
     """
-    synthesis = described["synthesis"]
-    if not isinstance(synthesis, str):
-        synthesis = json.dumps(synthesis)
-    parameters = from_json(synthesis)
+    parameters = _parameters(described)
     pixels, landmarks = synthesise_reference(truth, target["landmarks"], parameters)
     turned = pose(landmarks)
     kept = {name: value for name, value in described.items() if name not in _OF_THE_PHOTO}
@@ -37,3 +34,13 @@ def stored_reference(
         "yaw": round(turned.yaw, 3),
         "pitch": round(turned.pitch, 3),
     }
+
+
+def stored_mask(mask: UInt8Image, target: Mapping[str, Any], described: Mapping[str, Any]) -> UInt8Image:
+    """The mask (S, S) of the reference that `stored_reference` makes. mask: of the target; the rest as there."""
+    return synthesise_mask(mask, target["landmarks"], _parameters(described))
+
+
+def _parameters(described: Mapping[str, Any]) -> Synthesis:
+    synthesis = described["synthesis"]
+    return from_json(synthesis if isinstance(synthesis, str) else json.dumps(synthesis))

@@ -17,6 +17,7 @@ from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.schemas.tables import BUNDLE, FACES, LABELS, PAIRS, SAMPLES, SOURCES, loaded
+from facerefs.stages.images.encode import encode_mask
 from facerefs.stages.shard import Shard
 
 SIZE_PX = 64
@@ -52,7 +53,16 @@ def crop(person: int, number: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_tables(folder: Path | str, people: int = 8, photos: int = 2, references: int = 1) -> Storage:
+def mask(number: int) -> bytes:
+    """A mask, of the engine `toy` or, for odd numbers, of the hull: its left part."""
+    values = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    values[:, : SIZE_PX // 2 + number] = 255
+    return encode_mask(values)
+
+
+def write_tables(
+    folder: Path | str, people: int = 8, photos: int = 2, references: int = 1, masks: bool = False
+) -> Storage:
     """Faces with their crops, their photos, and as pairs the next faces of the same person."""
     storage = Storage.at(folder)
     faces, labels, sources, pairs = [], [], [], []
@@ -69,7 +79,8 @@ def write_tables(folder: Path | str, people: int = 8, photos: int = 2, reference
                 "crop": crop(person, number),
                 "landmarks": points,
             }
-            faces.append(about | MEASURED)
+            masked = {"mask": mask(number), "parser": ("toy", "hull")[number % 2]} if masks else {}
+            faces.append(about | MEASURED | masked)
             labels.append({"face": face, "label": f"person {person}"})
             sources.append({"key": key, "licence": "CC0"} | STATED)
             pairs += [

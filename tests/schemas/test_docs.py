@@ -7,12 +7,12 @@ import pytest
 
 from facerefs.schemas.field_tables import field_table, file_table, json_tables
 from facerefs.schemas.manifest import FILE, MANIFEST, SHARD
-from facerefs.schemas.sample import DEGRADED, READ_FILES
+from facerefs.schemas.sample import DEGRADED, files_of
 
 DOCS = Path(__file__).parents[2] / "docs/shards.md"
 WRITTEN = {DEGRADED: ("jpg", "png")}
 TABLES = {
-    "files": file_table([(file, WRITTEN.get(file, file.extensions[::-1])) for file in READ_FILES]),
+    "files": file_table([(file, WRITTEN.get(file, file.extensions[::-1])) for file in files_of(masks=True)]),
     "JSON": json_tables(),
     "manifest": "\n".join(
         [

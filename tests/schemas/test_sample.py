@@ -26,7 +26,6 @@ from facerefs.schemas.sample import (
     OF_PHOTOS,
     OF_SYNTHESISED,
     PAIR,
-    READ_FILES,
     REFERENCE,
     SAMPLE,
     SYNTHESIS,
@@ -35,6 +34,7 @@ from facerefs.schemas.sample import (
     kinds_of,
     read_json,
 )
+from facerefs.schemas.sample import files_of as all_files
 from facerefs.schemas.tables import FACE_IN_SAMPLE, FACES, LABELS, PAIR_IN_SAMPLE, PAIRS, SOURCES
 from facerefs.stages.degrade.recipe import (
     FinalPass,
@@ -114,7 +114,7 @@ def test_the_files_of_a_sample_are_those_that_are_defined(
 
 
 def test_a_file_has_one_name_and_is_found_by_it() -> None:
-    for file in READ_FILES:
+    for file in all_files(masks=True):
         number = 3 if file.numbered else None
         for extension in file.extensions:
             assert file.find({file.name(extension, number): b""}, number) == file.name(extension, number)

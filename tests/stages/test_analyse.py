@@ -17,7 +17,9 @@ from skimage.data import astronaut
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, IMAGES, loaded
 from facerefs.stages.analyse import Analyse
+from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.faces import geometry
+from facerefs.stages.images.encode import decode_mask
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
 from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
@@ -83,7 +85,7 @@ def test_a_face_carries_all_its_figures(astronaut_face: dict) -> None:
     assert face["outside"] == 0
     assert face["sharpness"] > 0
     missing = {name for name, value in face.items() if value is None}
-    assert missing == {"niqe", "brisque", "reject", "reject_detail"}
+    assert missing == {"niqe", "brisque", "mask", "parser", "reject", "reject_detail"}
 
 
 def test_crop_landmarks_and_transform_agree(astronaut_face: dict) -> None:
@@ -226,6 +228,32 @@ def test_brisque_is_measured_and_limits() -> None:
     assert "BRISQUE" in face["reject_detail"]
     with pytest.raises(ValueError, match="max_brisque needs brisque"):
         Analyse(max_brisque=5, brisque=False)
+
+
+def test_accepted_faces_get_a_mask_and_the_name_of_its_engine(
+    sharp: Image.Image, blurred: Image.Image
+) -> None:
+    stage = Analyse(min_face_px=100, niqe=False, parser="hull")
+    good, bad = stage.process(photos(png(np.asarray(sharp)), png(np.asarray(blurred)))).to_pylist()
+    mask = decode_mask(good["mask"])
+    assert (good["parser"], mask.shape, set(mask.ravel().tolist())) == ("hull", (512, 512), {0, 255})
+    across, down = np.reshape(good["landmarks"], (68, 2))[17:].round().astype(int).T
+    assert (mask[down, across] == 255).all()
+    assert 0.1 < (mask > 0).mean() < 0.5
+    assert (bad["reject"], bad["mask"], bad["parser"]) == (Reject.FACE_BLURRED, None, None)
+
+
+def test_missing_weights_of_the_parser_are_told_before_a_photo_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    stage = Analyse(niqe=False, parser="bisenet")
+    with pytest.raises(
+        MissingWeights, match=r"BiSeNet's weights .* `curl -fL .*parsing_bisenet\.pth`.*parser=hull"
+    ):
+        stage.setup()
+    with pytest.raises(ValueError, match="parser_weights are of the parser bisenet: hull has none to choose"):
+        Analyse(parser="hull", parser_weights="x.pth")
 
 
 def test_the_largest_faces_of_a_group_come_first() -> None:

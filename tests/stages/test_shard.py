@@ -15,16 +15,19 @@ import simplejpeg
 import torch
 from PIL import Image
 
+from facerefs.pipeline.report.album import Album
+from facerefs.pipeline.report.sections.samples import samples as samples_section
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import IMAGE_TYPES
 from facerefs.schemas.tables import SAMPLE_PLAN
 from facerefs.schemas.theta import from_json
 from facerefs.stages.degrade.apply_theta import degrade_exactly
-from facerefs.stages.images.encode import ImageFormat, decode_image, encode_crop
+from facerefs.stages.images.encode import ImageFormat, decode_image, decode_mask, encode_crop
 from facerefs.stages.shard import Shard
+from facerefs.trainers.stream.samples.decode import decode_sample
 from tests.pipeline.folders import contents
-from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set
+from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set, mask
 
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 CROPS = {face_id(person, number): crop(person, number) for person in range(2) for number in range(3)}
@@ -125,6 +128,31 @@ def test_jpegs_keep_all_of_the_colour() -> None:
     assert len(encode_crop(CROPS[face_id(0, 0)], "jpeg", 100)) > len(data)
     assert encode_crop(CROPS[face_id(0, 0)], "png", 95) == CROPS[face_id(0, 0)]
     assert IMAGE_TYPES.keys() == set(FORMATS)
+
+
+def test_masks_are_stored_as_they_were_made_and_named_by_engine(tmp_path: Path) -> None:
+    samples = make_set(tmp_path, SMALL, people=2, photos=3, references=2, masks=True)
+    masks = {
+        face_id(person, number): (mask(number), ("toy", "hull")[number % 2])
+        for person in range(2)
+        for number in range(3)
+    }
+    for key, files in read(samples).items():
+        said = json.loads(files["json"])
+        for kind, face in zip(("mask", "mask0", "mask1"), (said["target"], *said["references"]), strict=True):
+            assert (files[f"{kind}.png"], face["parser"]) == masks[face["face"]]
+        assert said["target"]["face"] == key
+        sample = decode_sample(files)
+        assert np.array_equal(sample.target.mask, decode_mask(files["mask.png"]))
+        assert len([one.mask for one in sample.references if one.mask is not None]) == 2
+    card = (samples / "README.md").read_text()
+    assert "2 by `hull`, 4 by `toy`" in card
+    assert "name: mask1.png" in card
+    storage = Storage(str(tmp_path))
+    assert all(one.mask is not None for one in samples_section(storage, Album(storage)).samples)
+    assert {"mask", "mask0", "mask1"} <= {
+        one["name"] for one in json.loads((samples / "croissant.json").read_text())["recordSet"]
+    }
 
 
 def test_a_recipe_without_jpeg_gives_png(tmp_path: Path) -> None:

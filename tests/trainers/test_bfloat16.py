@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facerefs.stages.engines.parsing.parser import LABELS, Parser
 from facerefs.trainers.distributed import Distributed
 from facerefs.trainers.geometry.flow import backward_warp
 from facerefs.trainers.geometry.rois import roi_align
@@ -20,7 +21,6 @@ from facerefs.trainers.geometry.sizes import before_enlargement
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.losses.attention import attention_reconstruction
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
-from facerefs.trainers.masks.parsing import LABELS, Parser
 from facerefs.trainers.models.ented import PRESETS as ENTED
 from facerefs.trainers.models.ented import LatentRefinement
 from facerefs.trainers.models.landmarks import Landmarks, find_landmarks

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from facerefs.trainers.weights.read import UNREADABLE
+from facerefs.stages.engines.torch_file import UNREADABLE
 
 FORMAT = "facerefs checkpoint 1"
 _NAME = re.compile(r"step-(\d{8,})\.pt")

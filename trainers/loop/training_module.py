@@ -58,6 +58,7 @@ class TrainingModule:
         takes the place of the truth.
     check: called with some samples, at their stored size, before the first step; raises ValueError in one sentence if
         they cannot be used for training.
+    notes_about: called with the same samples after `check`; returns further notes. Raises MissingWeights.
     notes: what a user must know about this run, such as which weights are random; written to log and checkpoint.
     halved_after: the learning rates of all optimisers are halved after each of these steps.
     between_steps: updates of networks outside the phases, such as a k-means: called with the step after its phases, on
@@ -73,6 +74,7 @@ class TrainingModule:
     notes: tuple[str, ...] = ()
     points: PointsSource = field(default_factory=jittered)
     check: Callable[[DeviceBatch], None] | None = None
+    notes_about: Callable[[DeviceBatch], tuple[str, ...]] | None = None
     halved_after: tuple[int, ...] = ()
     between_steps: Callable[[int, Distributed], None] | None = None
 

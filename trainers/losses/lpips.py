@@ -13,9 +13,9 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.torch_file import read_tensors
 from facerefs.trainers.networks.features import ALEXNET, VGG16, Features
 from facerefs.trainers.weights.imagenet import load_features
-from facerefs.trainers.weights.read import read_tensors
 
 Net: TypeAlias = Literal["alex", "vgg"]
 

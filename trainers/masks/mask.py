@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facerefs.trainers.geometry.hull import face_hull
-from facerefs.trainers.masks.parsing import NON_FACIAL, check_labels, load_parser
+from facerefs.stages.engines.parsing.hull import face_hull
+from facerefs.stages.engines.parsing.parser import FILE, NON_FACIAL, URL, check_labels, read_parser
+from facerefs.trainers.weights.pretrained import find_file
 
 HULL = "face masks: hull of the 68 landmarks and the forehead, which stands in for face parsing"
 
@@ -37,14 +38,15 @@ def load_face_mask(
 ) -> FaceMask:
     """The face mask of a setting: `` is the hull; else weights of a face parser: a path, `cache` or `download`.
 
-    non_facial: labels (`facerefs.trainers.masks.parsing.LABELS`) that a parser's masks exclude; the hull ignores them.
+    non_facial: labels (`stages.engines.parsing.parser.LABELS`) that a parser's masks exclude; the hull ignores them.
     Raises ValueError for an unknown label, MissingWeights; both in one sentence.
     """
     check_labels(non_facial)
     if not setting:
         return FaceMask(HULL, _hull)
-    parser, note = load_parser(setting, non_facial)
-    parser.to(device)
+    path = find_file(setting, FILE, URL)
+    parser = read_parser(path, non_facial).to(device)
+    note = f"face masks: parsing by {path}, without {', '.join(non_facial)}"
     return FaceMask(note, lambda images, landmarks: parser(images))
 
 

@@ -86,6 +86,14 @@ class WarpingRestorer(Restorer, Protocol):
 
 
 @runtime_checkable
+class MaskingRestorer(Restorer, Protocol):
+    """A restorer that masks its references."""
+
+    def mask_note(self, device: torch.device) -> str:
+        """What finds the faces in a user's references; `` if nothing has to. Loads it; raises MissingWeights."""
+
+
+@runtime_checkable
 class LandmarkModel(Model, Protocol):
     """A model that finds the 68 points of degraded faces."""
 

@@ -6,8 +6,8 @@ from urllib.parse import urlparse
 import torch
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.torch_file import UNREADABLE
 from facerefs.trainers.networks.fan import FanNetwork
-from facerefs.trainers.weights.read import UNREADABLE
 
 
 def load_fan(network: FanNetwork, weights: str) -> str:

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from facerefs.stages.engines.torch_file import fill, read_tensors
 from facerefs.trainers.networks.features import ALEXNET, VGG16, VGG19, Features
 from facerefs.trainers.weights.pretrained import RANDOM, find_file
-from facerefs.trainers.weights.read import fill, read_tensors
 
 _FOLDER = "https://download.pytorch.org/models"
 _FILES = {

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import torch
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.torch_file import MOST_BYTES
 from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.stream.shards.download import AbsentError, Sink, download
 
@@ -23,7 +24,6 @@ CACHE = "cache"
 DOWNLOAD = "download"
 RANDOM = "random"
 
-MOST_BYTES = 2 << 30  # VGG19 with its classifier has 0.55 GiB
 _MOST_S = 3600.0
 _ATTEMPTS = 3
 _PAUSE_S = 2.0

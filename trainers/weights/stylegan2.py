@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.torch_file import MOST_BYTES, UNREADABLE
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.generator import Generator
-from facerefs.trainers.weights.pretrained import MOST_BYTES
-from facerefs.trainers.weights.read import UNREADABLE
 from facerefs.trainers.weights.stylegan2_names import Names, discriminator_names, generator_names
 
 _AVERAGED = ("ema", "averages")  # parts of the names of moving averages, in any case

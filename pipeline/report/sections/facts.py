@@ -21,7 +21,12 @@ from facerefs.stages.join import left_join
 _LICENCES = 24
 _ORIGINS = 3
 _ORIGIN = ("key", "url", "page", "licence", "attribution")
-_ENGINES = {"detector": "Face detector", "landmarker": "Landmarks", "embedder": "Identity embedding"}
+_ENGINES = {
+    "detector": "Face detector",
+    "landmarker": "Landmarks",
+    "embedder": "Identity embedding",
+    "parser": "Face masks",
+}
 
 
 @dataclass(frozen=True)

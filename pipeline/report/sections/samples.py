@@ -24,6 +24,7 @@ class ShownSample:
     degraded: Picture | None
     reference: Picture | None
     truth: Picture | None
+    mask: Picture | None  # of the truth; also None in sets without masks
     references: int
     synthesised: bool  # whether the first reference was made from the target
     degradation: str
@@ -59,7 +60,7 @@ def samples(storage: Storage, album: Album) -> SamplesSection:
 
 
 def _sample(row: dict[str, Any], album: Album) -> ShownSample:
-    degraded, reference, truth = album.sample(row["files"], ("lq", "ref0", "gt"))
+    degraded, reference, truth, mask = album.sample(row["files"], ("lq", "ref0", "gt", "mask"))
     return ShownSample(
         key=row["key"],
         split=row["split"],
@@ -67,6 +68,7 @@ def _sample(row: dict[str, Any], album: Album) -> ShownSample:
         degraded=degraded,
         reference=reference,
         truth=truth,
+        mask=mask,
         references=len(row["references"]),
         synthesised=row["target"] in row["references"][:1],
         degradation=theta.describe(theta.from_json(row["theta"])),

@@ -15,6 +15,7 @@ from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import TABLES
+from facerefs.stages.engines.load import ParserEngine
 from facerefs.stages.shard import Shard
 
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -108,6 +109,28 @@ def test_what_may_heal_is_counted_and_its_command_can_be_copied() -> None:
         "facerefs build 'my list.csv' --out set --contact me@example.org --workers 2 "
         "--set analyse.niqe=false --retry transient"
     )
+
+
+@pytest.mark.parametrize(
+    ("masks", "parser", "said"),
+    [
+        ({"bisenet": 8, "hull": 1}, "bisenet", "8 faces by bisenet, 1 face by hull, since bisenet found no face there"),
+        ({"hull": 9}, "bisenet", "9 faces by hull, since bisenet found no face there"),
+        ({"bisenet": 9}, "bisenet", "9 faces by bisenet"),
+        ({"hull": 9}, "hull", "9 faces by hull"),
+    ],
+)  # fmt: skip
+def test_the_engines_of_masks_are_counted(masks: dict[str, int], parser: ParserEngine, said: str) -> None:
+    line, *_ = closing_lines(replace(SOUND, masks=masks), Shard(), Path("set"), "", parser)
+    assert line == f"masks       {said}"
+
+
+def test_faces_in_samples_are_counted_by_the_engine_of_their_masks(tmp_path: Path) -> None:
+    parsers = {"a-0": "bisenet", "b-0": "hull", "c-0": "bisenet"}  # c is in no sample
+    faces = [row | {"parser": parsers.get(row["id"])} for row in ROWS["faces"]]
+    result = build_result(tables(tmp_path, ROWS | {"faces": faces}))
+    assert result.masks == {"bisenet": 1, "hull": 1}
+    assert result.facts()["masks"] == result.masks
 
 
 def test_what_to_do_next() -> None:

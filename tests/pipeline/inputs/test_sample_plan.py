@@ -6,13 +6,14 @@ from typing import get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
-from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES
+from facerefs.schemas.tables import FACES, LABELS, PAIRS, SAMPLE_PLAN, SOURCES
 from facerefs.stages.images.encode import ImageFormat
 from facerefs.stages.shard import Shard
 from tests.pipeline.small_set import make_set
@@ -74,6 +75,21 @@ def test_every_target_is_in_one_shard_in_the_order_of_the_keys(tmp_path: Path) -
         keys += own
     assert sorted(keys) == sorted(face_id(i) for i in range(300))
     assert len({name.partition("-")[0] for name in planned.names()}) == 3
+
+
+def test_faces_of_an_earlier_version_have_no_masks_and_the_same_plan(tmp_path: Path) -> None:
+    """Or all shards of all builds would be made again for two columns of nulls."""
+    planned = plan(tmp_path, 20, Shard())
+    (name, *_) = planned.names()
+    now = rows_digest(planned.read(name))
+    for path in (tmp_path / "faces").glob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(["mask", "parser"]), path)
+    earlier = ShardInput(planned.storage, Shard())
+    assert rows_digest(earlier.read(name)) == now
+    assert planned.read(name).column_names == SAMPLE_PLAN.names
+    faces = planned.storage.scan("faces")
+    assert faces.schema.names == FACES.names
+    assert faces["mask"].null_count == faces["parser"].null_count == 20
 
 
 def test_a_new_photo_changes_one_shard(tmp_path: Path) -> None:

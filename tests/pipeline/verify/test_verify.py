@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -24,7 +25,7 @@ from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.verify.sample import sample_faults
 from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, verify
 from facerefs.schemas.manifest import Manifest, parse, written
-from facerefs.stages.images.encode import ImageFormat, decode_image
+from facerefs.stages.images.encode import ImageFormat, decode_image, encode_mask
 from tests.pipeline.commands.test_cli import facerefs
 from tests.pipeline.small_set import SIZE_PX, SMALL, Files, files_of, make_set, rewrite
 
@@ -87,6 +88,55 @@ def test_a_flipped_bit_anywhere_is_found(sound: Path, data: st.DataObject) -> No
         assert any(line.startswith(path.name) for line in check(sound))
     finally:
         path.write_bytes(whole)
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build whose faces have masks, with one shard."""
+    folder = tmp_path_factory.mktemp("masked") / "build"
+    make_set(folder, replace(SMALL, val_share=0, test_share=0, shard_mb=1), people=2, masks=True)
+    return folder
+
+
+def say_another_parser(row: dict[str, Any], files: Files) -> None:
+    said = json.loads(files["json"])
+    said["references"][0]["parser"] = "somebody"
+    files["json"] = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+
+def gray(values: Any) -> bytes:
+    return encode_mask(np.asarray(values, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda row, files: files.pop("mask0.png"), "should hold gt, json, lq, mask, mask0, ref0"),
+        (lambda row, files: files.update({"mask1.png": files["mask.png"]}), "mask1.png.* and should hold"),
+        (lambda row, files: files.update({"mask.png": gray(np.zeros((9, 9)))}), "has 9 x 9 px, and its face 64"),
+        (lambda row, files: files.update({"mask.png": gray(np.full((64, 64), 7))}), "other values than 0 and 255"),
+        (lambda row, files: files.update({"mask.png": gray(np.zeros((64, 64, 3)))}), "is of mode RGB"),
+        (lambda row, files: files.update({"mask0.png": files["mask0.png"][:60]}), "mask0.png that cannot be"),
+        (say_another_parser, "'somebody' made a mask, of which the manifest says nothing"),
+    ],
+)  # fmt: skip
+def test_a_mask_that_does_not_fit_is_found(masked: Path, tmp_path: Path, change: Change, why: str) -> None:
+    assert manifest(masked).parsers == ("hull", "toy")
+    assert check(masked, replay=2) == []
+    folder = Path(shutil.copytree(masked, tmp_path / "build"))
+    rewrite(folder, "train-00000", change)
+    (line,) = check(folder)
+    assert re.search(why, line)
+
+
+def test_masks_of_which_the_manifest_says_nothing_are_found(folder: Path) -> None:
+    assert "parsers" not in json.loads((folder / "samples/manifest.json").read_text())
+    rewrite(
+        folder, a_shard(folder).stem, lambda row, files: files.update({"mask.png": gray(np.zeros((64, 64)))})
+    )
+    (line,) = check(folder)
+    assert "mask.png" in line
+    assert line.split(";")[0].endswith("should hold gt, json, lq, ref0")
 
 
 @pytest.mark.parametrize("name", ["train-00000.tar", "val-00000.parquet", "photos.csv", "croissant.json"])

@@ -17,7 +17,7 @@ from facerefs.schemas.arrays import Float64s
 from facerefs.stages.faces.geometry import apply_transform as through
 from facerefs.stages.faces.geometry import ffhq_transform, pose, warp
 from facerefs.stages.synthesise.parameters import Synthesis, draw
-from facerefs.stages.synthesise.reference import synthesise_reference
+from facerefs.stages.synthesise.reference import synthesise_mask, synthesise_reference
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import View, render
 from tests.stages.synthesise.faces import landmarks_of
@@ -37,6 +37,19 @@ def photo(number: int = 0) -> tuple[NDArray[np.uint8], Float64s]:
 def px_apart(one: Float64s, other: Float64s) -> float:
     """Mean distance, in px of a face of 512."""
     return float(np.hypot(*(one - other)[FACE].T).mean() * 512 / SIDE_PX)
+
+
+def test_a_mask_moves_as_the_pixels_do() -> None:
+    """A white patch of the photo is then where the mask of the patch says."""
+    _, landmarks = photo()
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    mask[30:90, 40:100] = 255
+    synthesis = Synthesis(yaw_deg=8, pitch_deg=4, smile=0.5)
+    painted, _ = synthesise_reference(np.repeat(mask[..., None], 3, 2), landmarks, synthesis)
+    moved = synthesise_mask(mask, landmarks, synthesis)
+    assert ((painted[..., 0] > 127) == (moved == 255)).mean() > 0.995
+    assert (mask != moved).mean() > 0.02
+    assert np.array_equal(synthesise_mask(mask, landmarks, Synthesis()), mask)
 
 
 def test_nothing_changed_gives_the_target_back() -> None:

@@ -48,11 +48,14 @@ Change = Callable[[dict[str, Any], Files], None]
 
 
 def make_set(folder: Path, image_format: ImageFormat = "jpeg") -> Path:
-    """People with two photos each: the first has the second as its reference, the second two synthesised ones."""
+    """People with two photos each: the first has the second as its reference, the second two synthesised ones.
+
+    All faces have masks.
+    """
     shard = replace(SMALL, image_format=image_format, val_share=0, test_share=0, shard_mb=1)
-    storage = write_tables(folder, people=PEOPLE)
+    storage = write_tables(folder, people=PEOPLE, masks=True)
     points = landmarks_of(draw_person(5, 0), View(), SIZE_PX).ravel().tolist()
-    faces = storage.load_blobs(storage.read("faces", "part-a"), ("crop",)).to_pylist()
+    faces = storage.load_blobs(storage.read("faces", "part-a"), ("crop", "mask")).to_pylist()
     pairs = []
     for person in range(PEOPLE):
         first, second = face_id(person, 0), face_id(person, 1)
@@ -185,9 +188,15 @@ def touched_up(row: dict[str, Any], files: Files) -> None:
         files["ref0.jpg"] = encode_pixels(pixels, "jpeg", 98)
 
 
+def masked_as_the_target(row: dict[str, Any], files: Files) -> None:
+    if "synthesis" in json.loads(files["json"])["references"][0]:
+        files["mask0.png"] = files["mask.png"]
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
+        (masked_as_the_target, "mask0 that the target's mask and the synthesis do not give"),
         (forged, "ref0 that its ground truth and synthesis do not give"),
         (touched_up, "ref0 that its ground truth and synthesis do not give"),
         (change_json(lambda one: one["synthesis"].update(yaw_deg=3.0)), "do not give"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from facerefs.trainers.geometry.hull import face_hull
+from facerefs.stages.engines.parsing.hull import face_hull
 from facerefs.trainers.geometry.similarity import move_images
 from facerefs.trainers.geometry.tps import warp_images
 from facerefs.trainers.identity.crop import ArcFaceCrop, DlibChip

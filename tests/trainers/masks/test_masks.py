@@ -12,13 +12,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.geometry.hull import face_hull
+from facerefs.stages.engines.parsing.bisenet import BiSeNet
+from facerefs.stages.engines.parsing.hull import face_hull
+from facerefs.stages.engines.parsing.parser import LABELS, NON_FACIAL, Parser
+from facerefs.stages.engines.torch_file import fill
 from facerefs.trainers.masks.mask import FaceMask, load_face_mask
-from facerefs.trainers.masks.parsing import LABELS, NON_FACIAL, Parser
-from facerefs.trainers.networks.bisenet import BiSeNet
-from facerefs.trainers.weights.read import fill
+from tests.stages.engines.parsing.literal_bisenet import drawn_tensors, literal_logits
 from tests.trainers.faces import frontal_face
-from tests.trainers.networks.literal_bisenet import drawn_tensors, literal_logits
 
 PUBLISHED_ORDER = [
     "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r", "nose", "mouth",

@@ -13,8 +13,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from facerefs.schemas.operations import Range
 from facerefs.stages.degrade.recipe import Pass, RandomNoise, RandomResize, Recipe
 from facerefs.stages.engines.engine import MissingWeights
+from facerefs.stages.engines.parsing.hull import face_hull
+from facerefs.stages.shard import Shard
+from facerefs.trainers.check import check
 from facerefs.trainers.distributed import Distributed
-from facerefs.trainers.geometry.hull import face_hull
 from facerefs.trainers.geometry.sizes import enlarged, reduced
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.loop.checkpoint import Checkpoint, checkpoints, newest, read, write
@@ -35,6 +37,7 @@ from facerefs.trainers.stream.batches.batch import collate
 from facerefs.trainers.stream.batches.device import on_device
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.train import train
+from tests.pipeline.small_set import make_set
 from tests.trainers.face_files import face_files, prepared
 from tests.trainers.faces import frontal_face
 from tests.trainers.loop.toy import write_faces
@@ -169,6 +172,22 @@ def test_the_full_network_has_the_sizes_of_the_paper(preset: str, small_px: int)
 
 def test_the_paper_s_steps_are_its_epochs() -> None:
     assert PRESETS["paper"].loop.steps == 5 * 70_000 + 6 * 2 * 5 * 27_291
+    first, second = PRESETS["paper_refinement"], PRESETS["paper_reference"]
+    assert (first.loop.steps, first.data.references) == (5 * 70_000, 0)
+    assert (second.loop.steps, second.data.references) == (6 * 2 * 5 * 27_291, 1)
+    assert {stage.module for stage in first.training_stages} == {"refinement"}
+    assert {stage.module for stage in second.training_stages} == {"warping", "synthesis"}
+
+
+def test_the_second_stage_wants_the_first_one() -> None:
+    """At a small size; its preset says no more about where the first one is."""
+    second = replace(PRESETS["paper_reference"], shape=SMALL.shape, data=SMALL.data, loop=Loop(steps=9))
+    with pytest.raises(
+        MissingWeights, match=r"set weights\.refinement to a run of schedule.stages=\[refinement\]"
+    ):
+        second.training_module(second.networks(), CPU, "")
+    random = replace(second, weights=replace(SMALL.weights, refinement="random"), losses=SMALL.losses)
+    assert random.training_module(random.networks(), CPU, "").phases[0].name == "warping_1"
     for model in PRESETS.values():
         assert model.loop.steps == model.training_stages[-1].end_step
 
@@ -553,7 +572,40 @@ def test_a_parser_is_loaded_only_where_it_is_needed(
     for shape in (replace(SMALL.shape, masks=False), replace(SMALL.shape, reference=False)):
         assert replace(model, shape=shape).restore(networks, seen).any()
     without = replace(model, shape=replace(SMALL.shape, masks=False))
-    assert not any("mask" in note for note in without.training_module(networks, CPU, "").notes)
+    assert without.training_module(networks, CPU, "").notes_about is None
+
+
+def test_notes_say_where_masks_come_from(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
+    """Weights of the parser are wanted before the first step if samples have no masks, and not if they have."""
+    model = replace(SMALL, weights=replace(SMALL.weights, parsing="no.pth"))
+    made = model.training_module(networks, CPU, "")
+    assert made.notes_about is not None
+    with pytest.raises(MissingWeights, match=r"no\.pth.* or set weights\.parsing= for the hull"):
+        made.notes_about(batch)
+    masks = torch.ones(3, 1, SIDE_PX, SIDE_PX)
+    told = replace(batch, target_mask=masks, reference_masks=masks[:, None], parsers=("bisenet", "hull"))
+    assert made.notes_about(told) == (
+        "face masks: those of the samples, the first ones made by bisenet and hull",
+    )
+    hull = SMALL.training_module(networks, CPU, "").notes_about
+    assert hull is not None
+    assert "hull of the 68 landmarks" in hull(batch)[0]
+    alone = replace(model, schedule=replace(model.schedule, stages=("refinement",)), loop=Loop(steps=1))
+    assert alone.training_module(networks, CPU, "").notes_about is None
+    assert SMALL.mask_note(CPU) == hull(batch)[0]  # of photos that are restored
+
+
+def test_sets_with_and_without_masks_are_not_mixed(tmp_path: Path) -> None:
+    """In a batch, a face without a mask counts as all face."""
+    data = replace(SMALL.data, validation_split="train")
+    places = [
+        str(make_set(tmp_path / name, Shard(val_share=0, test_share=0), people=2, masks=name == "masked"))
+        for name in ("masked", "plain")
+    ]
+    with pytest.raises(ValueError, match=r"only one of .*masked/samples and .*plain/samples holds masks"):
+        check(replace(SMALL, data=data), places, 1)
+    for place in places:
+        assert check(replace(SMALL, data=data), [place], 1).masked == ("masked" in place)
 
 
 def test_pictures_are_the_input_and_what_figure_7_shows(
@@ -644,7 +696,6 @@ NOISY = Recipe(
         (with_(schedule=Schedule(stages=("reference", "refinement"))), ValueError, "in this order"),
         (with_(schedule=Schedule(stages=("reference",)), loop=Loop(steps=9)), MissingWeights, "weights.refinement"),
         (with_(losses=LossWeights(), weights=Pretrained(perceptual="no.pth", identity="")), MissingWeights, "no.pth"),
-        (with_(weights=Pretrained(identity="", parsing="no.pth")), MissingWeights, "no.pth"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_a_sentence(model: Rpf, error: type[Exception], sentence: str) -> None:

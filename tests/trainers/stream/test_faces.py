@@ -1,6 +1,7 @@
 """Face samples in batches, and in the stream."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,22 @@ def _batch(masks: bool = True, **settings_: Any) -> FaceBatch:
     return collate(
         [prepared(i, face_files(i, references=i, masks=masks), **preparation) for i in range(3)], 2
     )
+
+
+def test_a_batch_names_the_engines_of_its_masks() -> None:
+    """Of the faces that have one: here the references, of which one sample does not say."""
+    said = json.loads(face_files(2, references=2, masks=True)["json"])
+    said["target"]["parser"] = "of no mask"
+    for face, parser in zip(said["references"], ("hull", "bisenet"), strict=True):
+        face["parser"] = parser
+    files = dict(face_files(2, references=2, masks=True)) | {"json": json.dumps(said).encode()}
+    faces = [prepared(0, face_files(1, references=1, masks=True), references=2)]
+    faces.append(prepared(1, files, references=2, flip_chance=1))
+    batch = collate(faces, 2)
+    assert batch.parsers == ("bisenet", "hull")
+    (ready,) = on_device([batch], torch.device("cpu"))
+    assert ready.parsers == batch.parsers
+    assert _batch().parsers == ()
 
 
 def test_a_batch_holds_each_sample_as_it_was_and_pads_references() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.geometry.tps import warp_for
 from facerefs.trainers.masks.mask import FaceMask
 from facerefs.trainers.models.common.per_batch import PerBatch
@@ -22,10 +23,11 @@ def reference_mask(seen: RestorerInput, mask: Callable[[Tensor, Tensor], Tensor]
 class BatchMasks:
     """Masks (B, 1, H, W) in [0, 1]; each is computed at its first use, and cached as long as its batch exists.
 
-    A step uses them in several phases, and a face parser is slow.
+    A step uses them in several phases, and a face parser is slow. mask: called like a `FaceMask`, for samples that have
+    no masks.
     """
 
-    def __init__(self, mask: FaceMask) -> None:
+    def __init__(self, mask: Callable[[Tensor, Tensor], Tensor]) -> None:
         self._mask = mask
         self._made: PerBatch[Tensor] = PerBatch()
 
@@ -49,3 +51,19 @@ class BatchMasks:
         mask = self.reference(batch)
         warped, _ = warp_for(mask.shape[-1])(mask, batch.reference_landmarks[:, 0], batch.landmarks)
         return warped
+
+
+def masks_note(batch: DeviceBatch, load: Callable[[], FaceMask]) -> str:
+    """Where the masks of these samples come from, for log and checkpoint; `load` is called if they have none.
+
+    Raises MissingWeights, as `load` does.
+    """
+    if batch.target_mask is None or (batch.references.shape[1] and batch.reference_masks is None):
+        try:
+            return load().note
+        except MissingWeights as error:
+            raise MissingWeights(
+                f"{error}; or set weights.parsing= for the hull of the landmarks, or build the set with analyse.parser"
+            ) from None
+    makers = " and ".join(batch.parsers) or "an engine that they do not name"
+    return f"face masks: those of the samples, the first ones made by {makers}"

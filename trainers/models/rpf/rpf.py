@@ -39,10 +39,10 @@ from facerefs.trainers.models.common.per_batch import PerBatch
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.rpf.factor import bicubic_by, check_reduces
-from facerefs.trainers.models.rpf.masks import BatchMasks, reference_mask
+from facerefs.trainers.models.rpf.masks import BatchMasks, masks_note, reference_mask
 from facerefs.trainers.models.rpf.reconstruction import align, masked, run_block, run_blocks
 from facerefs.trainers.models.rpf.refinement import Refinement
-from facerefs.trainers.models.rpf.schedule import Schedule, TrainingStage, training_stages
+from facerefs.trainers.models.rpf.schedule import Schedule, Stage, TrainingStage, training_stages
 from facerefs.trainers.models.rpf.synthesis import SynthesisModule
 from facerefs.trainers.models.rpf.warping import Warping
 from facerefs.trainers.networks.critic import Critic
@@ -299,8 +299,8 @@ class Pretrained:
     """Embedder of the identity term and of validation, also another one than that of the shards; empty leaves both
     out."""
     parsing: str = ""
-    """Weights of the face parser that finds non-facial regions if samples have no masks: a file, `cache` or
-    `download`; empty uses the hull of the landmarks."""
+    """Weights of the face parser that finds non-facial regions of samples without masks, and of photos that `restore`
+    gets: a file, `cache` or `download`; empty uses the hull of the landmarks."""
 
 
 @dataclass(frozen=True)
@@ -393,10 +393,7 @@ class Rpf:
         return shown | {name: part for name, part in parts.items() if part is not None}
 
     def _masked(self, seen: RestorerInput) -> Tensor | None:
-        def region(images: Tensor, landmarks: Tensor) -> Tensor:
-            return _face_mask(self.weights.parsing, images.device)(images, landmarks)
-
-        return self.reference(seen, partial(reference_mask, seen, region) if self.shape.masks else None)
+        return self.reference(seen, partial(reference_mask, seen, self._region) if self.shape.masks else None)
 
     def training_module(
         self, networks: dict[str, nn.Module], device: torch.device, embedder: str
@@ -411,9 +408,7 @@ class Rpf:
             )
         perceptual = self._perceptual(device)
         notes += [perceptual.note] if perceptual is not None else []
-        mask = _face_mask(self.weights.parsing, device) if self.shape.masks else None
-        notes += [mask.note] if mask is not None else []
-        masks = BatchMasks(mask) if mask is not None else None
+        masks = BatchMasks(self._region) if self.shape.masks else None
         losses = RpfLosses(networks, self, masks, perceptual, identity)
         metrics = load_metrics(self.size_px, device, self.weights.lpips, identity)
         notes += metrics.notes
@@ -431,25 +426,42 @@ class Rpf:
             notes=tuple(notes),
             points=TRUTH,  # r_warp is a target of eq. 3; what the networks get is not warped by landmarks
             check=embedding_check(identity, embedder),
+            notes_about=self._notes_about if masks is not None and self._is_paired else None,
         )
+
+    def mask_note(self, device: torch.device) -> str:
+        """Where the masks of a user's references come from; `` without masks. Raises MissingWeights."""
+        needs = self.shape.masks and self.shape.reference and self.data.references
+        return _face_mask(self.weights.parsing, device).note if needs else ""
+
+    def _notes_about(self, batch: DeviceBatch) -> tuple[str, ...]:
+        return (masks_note(batch, partial(_face_mask, self.weights.parsing, batch.target.device)),)
+
+    def _region(self, images: Tensor, landmarks: Tensor) -> Tensor:
+        return _face_mask(self.weights.parsing, images.device)(images, landmarks)
+
+    @property
+    def _is_paired(self) -> bool:
+        """Whether a module is trained on pairs: only then are there masks in the losses."""
+        return any(stage.samples == "pairs" for stage in self.training_stages)
 
     # Checks of the settings, and loading.
 
     def _check(self) -> None:
-        stages, shape, trained = self.schedule.stages, self.shape, self.training_stages
+        stages, shape = self.schedule.stages, self.shape
         if stages not in (("refinement",), ("reference",), ("refinement", "reference")):
             raise ValueError(
                 f"schedule.stages is [refinement], [reference] or both in this order, not [{', '.join(stages)}]"
             )
         check_reduces(self.data.degradation, shape.factor)
-        pairs = any(stage.samples == "pairs" for stage in trained)
-        if pairs and shape.reference and not self.data.references:
+        if self._is_paired and shape.reference and not self.data.references:
             raise ValueError(
                 "the stage `reference` wants pairs: set data.references=1, or schedule.stages=[refinement] alone"
             )
-        if self.loop.steps > trained[-1].end_step:
+        last = self.training_stages[-1].end_step
+        if self.loop.steps > last:
             raise ValueError(
-                f"loop.steps={self.loop.steps} is more than the {trained[-1].end_step} steps of the schedule: set "
+                f"loop.steps={self.loop.steps} is more than the {last} steps of the schedule: set "
                 "fewer, or more of schedule.refinement_steps, warping_steps and synthesis_steps"
             )
 
@@ -486,19 +498,24 @@ def _face_mask(setting: str, device: torch.device) -> FaceMask:
     return load_face_mask(setting, device)
 
 
-def _paper(factor: Literal[8, 16, 32, 64]) -> Rpf:
-    """The preset of a factor at 1024 px, with all steps of its schedule."""
-    shape = Shape(factor=factor)
-    steps = training_stages(Schedule(), shape.blocks)[-1].end_step
+def _paper(factor: Literal[8, 16, 32, 64], stages: tuple[Stage, ...] = ("refinement", "reference")) -> Rpf:
+    """The preset of a factor at 1024 px, with all steps of these stages of its schedule."""
+    shape, schedule = Shape(factor=factor), Schedule(stages=stages)
+    steps = training_stages(schedule, shape.blocks)[-1].end_step
+    references = int("reference" in stages)
     return Rpf(
         shape=shape,
-        data=Data(batch_size=1, degradation=bicubic_by(factor)),
+        schedule=schedule,
+        weights=Pretrained(parsing="cache"),
+        data=Data(batch_size=1, degradation=bicubic_by(factor), references=references),
         loop=Loop(steps=steps, precision="tf32"),
     )
 
 
 PRESETS = {
     "paper": _paper(64),
+    "paper_refinement": _paper(64, ("refinement",)),
+    "paper_reference": _paper(64, ("reference",)),
     "x32": _paper(32),
     "x16": _paper(16),
     "x8": _paper(8),

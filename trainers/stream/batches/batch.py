@@ -23,7 +23,8 @@ class FaceBatch:
 
     If a sample has fewer than K references, the rest are black images with the target's landmarks and embeddings of
     zeros; `reference_count` is the number of real ones. A face without an embedding has zeros, too; D is 0 if none has
-    one. Masks are None if no face of the batch has one; the mask of a face without one is all 255.
+    one. Masks are None if no face of the batch has one; the mask of a face without one is all 255. `parsers` are the
+    engines that made the masks, sorted.
     """
 
     keys: tuple[str, ...]
@@ -43,6 +44,7 @@ class FaceBatch:
     reference_masks: Tensor | None  # (B, K, 1, H, W) uint8
     degraded: PaddedBatch | None  # uint8, as stored; None if the target is degraded by `program`
     program: Program  # the thetas, compiled
+    parsers: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "FaceBatch":
         """The batch on another device."""
@@ -105,6 +107,7 @@ def collate(prepared: Sequence[Prepared], references: int, at_once: int | None =
         reference_masks=None if masks is None else _grouped(masks, around),
         degraded=_padded([sample.degraded for sample in samples]),
         program=compile_thetas(thetas, height, width, at_once),
+        parsers=tuple(sorted({face.parser for face in faces if face.parser})),
     )
 
 

@@ -46,6 +46,7 @@ class DeviceBatch:
     warped: Tensor | None  # (B, K, 3, H, W), warped onto `seen_landmarks`; None if `warp` was
     warped_masks: Tensor | None  # (B, K, 1, H, W)
     valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from inside a real reference, else 0
+    parsers: tuple[str, ...] = ()  # engines that made the masks, sorted; empty if the samples do not say
 
 
 @torch.no_grad()
@@ -97,6 +98,7 @@ def to_device(
         warped=scaled(warped),
         warped_masks=None if warped_masks is None else warped_masks.to(dtype),
         valid=None if valid is None else valid.to(dtype),
+        parsers=batch.parsers,
     )
 
 

@@ -39,6 +39,7 @@ def mirror_face(face: Face) -> Face:
         landmarks=mirror_landmarks(face.landmarks, face.image.shape[1]),
         embedding=face.embedding,
         mask=None if face.mask is None else mirror_image(face.mask),
+        parser=face.parser,
     )
 
 

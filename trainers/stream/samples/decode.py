@@ -108,6 +108,7 @@ def _face(
         landmarks=_array(LANDMARKS, record, "landmarks"),
         embedding=_embedding(record),
         mask=None if masked is None else decode_gray(masked, files[masked], height, width),
+        parser="" if masked is None or "parser" not in record else _text(record, "parser"),
     )
 
 

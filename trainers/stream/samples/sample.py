@@ -16,6 +16,7 @@ class Face:
     landmarks: NDArray[np.float32]  # (68, 2) in pixels, pixel centres at whole numbers
     embedding: NDArray[np.float32]  # (D,), unit length; (0,) if the sample has none
     mask: NDArray[np.uint8] | None = None  # (H, W), 255 where the face is; None if the sample has none
+    parser: str = ""  # engine that made the mask; empty if the sample does not say
 
 
 @dataclass(frozen=True, eq=False)

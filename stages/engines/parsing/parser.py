@@ -1,14 +1,14 @@
 """Face parsing, and the labels that are not part of the face (RPF, section III.A)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facerefs.trainers.networks.bisenet import BiSeNet
-from facerefs.trainers.weights.pretrained import find_file
-from facerefs.trainers.weights.read import fill, read_tensors
+from facerefs.stages.engines.parsing.bisenet import BiSeNet
+from facerefs.stages.engines.torch_file import fill, read_tensors
 
 LABELS = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses", "left ear", "right ear",
@@ -23,8 +23,8 @@ NON_FACIAL = ("background", "neck", "necklace", "clothing", "hair", "hat")
 
 SIDE_PX = 512  # the side at which the published weights were trained
 
-_URL = "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth"
-_FILE = "parsing_bisenet-468e13ca.pth"  # with the first digits of its SHA-256
+URL = "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth"
+FILE = "parsing_bisenet-468e13ca.pth"  # with the first digits of its SHA-256
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, in [0, 1]
 _STD = (0.229, 0.224, 0.225)
 
@@ -73,15 +73,13 @@ def check_labels(names: Sequence[str]) -> None:
         raise ValueError(f"there is no label {unknown[0]!r} in face parsing; choose from {', '.join(LABELS)}")
 
 
-def load_parser(setting: str, non_facial: Sequence[str]) -> tuple[Parser, str]:
-    """A parser on the CPU, and a line for log and checkpoint that names its weights.
+def read_parser(path: Path, non_facial: Sequence[str] = NON_FACIAL) -> Parser:
+    """A parser on the CPU, with the weights of the published file (79999_iter.pth or parsing_bisenet.pth).
 
-    setting: the path of the published file (79999_iter.pth or parsing_bisenet.pth), `cache` or `download`. The state of
-    torch's generator does not change. Raises MissingWeights in one sentence.
+    The state of torch's generator does not change. Raises MissingWeights in one sentence.
     """
-    path = find_file(setting, _FILE, _URL)
     with torch.device("meta"):
         network = BiSeNet(len(LABELS))
     network.to_empty(device="cpu")
     fill(network, read_tensors(path, "a face parser"), f"{path} holds no weights of a face parser (BiSeNet)")
-    return Parser(network, non_facial), f"face masks: parsing by {path}, without {', '.join(non_facial)}"
+    return Parser(network, non_facial)

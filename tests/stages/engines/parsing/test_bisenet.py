@@ -6,9 +6,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from facerefs.trainers.networks.bisenet import BiSeNet
-from facerefs.trainers.weights.read import fill
-from tests.trainers.networks.literal_bisenet import drawn_tensors, literal_logits, published_shapes
+from facerefs.stages.engines.parsing.bisenet import BiSeNet
+from facerefs.stages.engines.torch_file import fill
+from tests.stages.engines.parsing.literal_bisenet import drawn_tensors, literal_logits, published_shapes
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.draw import polygon2mask
 from torch import Tensor
 
-from facerefs.trainers.geometry.hull import face_hull
+from facerefs.stages.engines.parsing.hull import face_hull
 from tests.trainers.faces import frontal_face
 
 SIDE = 128

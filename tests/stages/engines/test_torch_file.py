@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from facerefs.stages.engines import torch_file
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.trainers.weights import read
-from facerefs.trainers.weights.read import fill, read_tensors
+from facerefs.stages.engines.torch_file import fill, read_tensors
 
 
 def _saved(state: Any, legacy: bool = False) -> bytes:
@@ -108,7 +108,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 def test_a_file_that_would_unpack_to_something_huge_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(torch_file, "MOST_BYTES", 1 << 20)
     file = tmp_path / "x.pth"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", bytes(2 << 20))

@@ -1,0 +1,1 @@
+"""Face parsing: the network and its labels, and the hull of the landmarks, which stands in for it."""
