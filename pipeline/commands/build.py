@@ -59,7 +59,9 @@ def build_command(options: BuildOptions, console: Console) -> None:
     storage = storage_at(options.out)
     out = Path(storage.root) if storage.is_local else None
     try:
-        photos = open_source(source, labels_file, config.sources, config.fetch.limits, out)
+        photos = open_source(
+            source, labels_file, config.sources, config.fetch.limits, out, None if out else storage.address
+        )
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)

@@ -5,11 +5,12 @@ import os
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 import pyarrow.fs as pafs
 
@@ -18,6 +19,9 @@ from facerefs.pipeline.storage.upload import upload
 from facerefs.schemas.object_storage import AddressError, address_of, filesystem_of, is_address
 
 TEMPORARY_PREFIX = ".tmp-"
+_READ_AT_ONCE = 16
+Read = TypeVar("Read")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,16 @@ class FileStore:
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             raise UserError(f"{folder} belongs to somebody else: set TMPDIR to another folder")
         return folder
+
+    def in_parallel(
+        self, read: Callable[[Read], Result], wanted: Sequence[Read], is_remote: bool = False
+    ) -> Iterator[Result]:
+        """The result of `read` for each, in their order; from a server, many at a time, since each one waits."""
+        if self.is_local and not is_remote:
+            yield from map(read, wanted)
+            return
+        with ThreadPoolExecutor(_READ_AT_ONCE) as threads:
+            yield from threads.map(read, wanted)
 
     def clear_scratch(self) -> None:
         """Remove what a killed run was writing in the scratch folder of a remote build."""

@@ -7,9 +7,10 @@ the tar first. The Parquet metadata carries the fingerprint of what the part was
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ class Storage(FileStore):
         """The rows of all parts of a table, in the order of the parts' names."""
         schema = TABLES[table]
         columns = columns or tuple(schema.names)
-        parts = [self.read(table, name, columns) for name in self.parts(table)]
+        parts = list(self.in_parallel(lambda name: self.read(table, name, columns), self.parts(table)))
         if parts:
             return pa.concat_tables(parts)
         fields = [pa.field("part", pa.string()) if c == "part" else schema.field(c) for c in columns]
@@ -221,15 +222,19 @@ class Storage(FileStore):
         return data if len(data) == length else None
 
     def _load(self, places: pa.StructArray) -> pa.Array:
-        return pa.array(
-            [None if at is None else self.read_blob(**at) for at in places.to_pylist()], pa.large_binary()
-        )
+        return pa.array(self._blobs(places.to_pylist()), pa.large_binary())
 
     def _load_lists(self, places: pa.ListArray) -> pa.Array:
-        loaded = [
-            [None if at is None else self.read_blob(**at) for at in row or []] for row in places.to_pylist()
-        ]
-        return pa.array(loaded, pa.list_(pa.large_binary()))
+        rows = [row or [] for row in places.to_pylist()]
+        data = iter(self._blobs([at for row in rows for at in row]))
+        return pa.array([list(islice(data, len(row))) for row in rows], pa.list_(pa.large_binary()))
+
+    def _blobs(self, places: Sequence[dict[str, Any] | None]) -> list[bytes | None]:
+        """The bytes of each reference; many at a time if they come from a server."""
+        is_remote = any(at is not None and is_address(at["path"]) for at in places)
+        return list(
+            self.in_parallel(lambda at: None if at is None else self.read_blob(**at), places, is_remote)
+        )
 
 
 def _with_nulls(rows: pa.Table, schema: pa.Schema, later: list[str], wanted: list[str] | None) -> pa.Table:
