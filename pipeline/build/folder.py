@@ -45,6 +45,8 @@ def check_not_foreign(storage: FileStore) -> None:
     """
     if storage.exists(BUILD_FILE):
         return
+    if storage.is_local and Path(storage.root).exists() and not Path(storage.root).is_dir():
+        raise UserError(f"{storage.root} is a file, not a folder: choose another")
     others = (name for name in storage.entries("") if not name.startswith(".") and name != overrides.FILE)
     if next(others, None) is not None:
         raise UserError(

@@ -81,7 +81,12 @@ def build_command(options: BuildOptions, console: Console) -> None:
     with locked_build(storage):
         for change in check_output(plan, storage, options.update):
             console.print(f"changed: {change}", highlight=False)
-        workers = RayWorkers(options.workers or os.cpu_count() or 1, options.address, options.verbose)
+        workers = RayWorkers(
+            options.workers or os.cpu_count() or 1,
+            options.address,
+            options.verbose,
+            options.workers is not None,
+        )
         log = EventLog(storage)
         with _end_logged(log, storage, console):
             build(photos, plan, storage, workers, console, retry, BuildWatch(log, BuildEta(workers.count)))
