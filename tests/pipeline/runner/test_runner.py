@@ -31,11 +31,19 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
-def run(out: Path | str, files: Path, workers: int = 2, stage: Measure | None = None) -> str:
+def run(
+    out: Path | str,
+    files: Path,
+    workers: int = 2,
+    stage: Measure | None = None,
+    address: str | None = None,
+) -> str:
     storage = Storage.at(out)
     console = Console(record=True, width=200, file=io.StringIO())
     list_source([folder_rows(files)], 8, storage, console)
-    Runner(storage, console, RayWorkers(workers)).run_parts(stage or Measure(), Listed(storage))
+    Runner(storage, console, RayWorkers(workers, address, is_count_given=address is None)).run_parts(
+        stage or Measure(), Listed(storage)
+    )
     return console.export_text()
 
 
