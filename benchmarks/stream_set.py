@@ -12,8 +12,8 @@ from PIL import Image
 
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.part_pool import PartTask
 from facerefs.pipeline.runner.runner import PartWorker
-from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES, loaded
 from facerefs.stages.shard import Shard

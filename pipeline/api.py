@@ -42,7 +42,7 @@ def build(
 
     options = BuildOptions(
         source=str(source),
-        out=Path(out),
+        out=out,
         config_file=_path(config),
         settings=_as_text(settings),
         engines=engines,

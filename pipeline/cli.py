@@ -20,8 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="The build's folder.")]
-Folder = Annotated[Path, typer.Argument(help="The build's folder.", metavar="DIR")]
+_PLACE = "The build's folder, or its address in object storage (s3://BUCKET/FOLDER)."
+Out = Annotated[str, typer.Option("--out", "-o", help=_PLACE, metavar="DIR")]
+Folder = Annotated[str, typer.Argument(help=_PLACE, metavar="DIR")]
 
 
 class ShowsSources(TyperCommand):
@@ -188,7 +189,11 @@ def report(folder: Folder) -> None:
 @app.command()
 def verify(
     folder: Annotated[
-        Path, typer.Argument(help="A build's folder, or a copy of its folder samples.", metavar="DIR")
+        str,
+        typer.Argument(
+            help="A build's folder, or a copy of its folder samples; or the address of one in object storage.",
+            metavar="DIR",
+        ),
     ],
     replay: Annotated[
         int, typer.Option(min=0, max=1_000_000, help="Number of degraded faces to make again and compare.")
@@ -434,6 +439,10 @@ def main() -> None:
         again = ". Nothing already written is lost: run the same command again to continue"
         _end(f"{error}{again if error.again else ''}", 1)
     except OSError as error:
+        from facerefs.schemas.object_storage import is_failed_request, sentence_of
+
+        if is_failed_request(error):
+            _end(f"{sentence_of(error)}. Nothing already written is lost", 1)
         _end(f"{error}. Nothing already written is lost: fix that, and run the same command again", 1)
 
 

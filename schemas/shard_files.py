@@ -9,7 +9,12 @@ _SECOND_COPY = re.compile(r"(.+?)(?: \(\d+\)| - Copy(?: \(\d+\))?| copy(?: \d+)?
 
 def tars_in(folder: Path) -> list[Path]:
     """The tars in a folder, sorted, without hidden files: macOS leaves a `._NAME` beside each file that it copies."""
-    return sorted(path for path in folder.glob("*.tar") if not path.name.startswith("."))
+    return sorted(path for path in folder.glob("*.tar") if is_shard(path.name))
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file with this name is a tar, and not hidden."""
+    return name.endswith(".tar") and not name.startswith(".")
 
 
 def second_copies(tars: list[Path]) -> list[Path]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from facerefs.schemas.file_names import BUILD_FILE, SAMPLES_FOLDER
 from facerefs.schemas.manifest import MANIFEST_FILE
+from facerefs.schemas.object_storage import AddressError, filesystem_of, is_address, sentence_of
 from facerefs.schemas.shard_files import tars_in
 from facerefs.trainers.stream.dataset import SampleDataset
 from facerefs.trainers.stream.errors import StreamError
@@ -51,8 +53,24 @@ def open_set(place: str | Path) -> TrainingSet:
     return TrainingSet(shards_at, splits)
 
 
+def _shards_in_storage(address: str) -> str:
+    try:
+        filesystem, path = filesystem_of(address)
+        is_build = filesystem.get_file_info(f"{path}/{BUILD_FILE}").is_file
+    except AddressError as error:
+        raise StreamError(str(error)) from None
+    except OSError as error:
+        raise StreamError(sentence_of(error, address)) from None
+    return f"{address}/{SAMPLES_FOLDER}" if is_build else address
+
+
 def shards_of(place: str | Path) -> str:
-    """The place of the shards: an address unchanged; for a build its folder `samples`; else the folder itself."""
+    """The place of the shards: for a build its folder `samples`, else the folder or address itself.
+
+    Raises StreamError if object storage does not answer.
+    """
+    if is_address(str(place)):
+        return _shards_in_storage(str(place).rstrip("/"))
     if "://" in str(place):
         return str(place)
     folder = Path(place).expanduser().absolute()

@@ -157,12 +157,12 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
     except (yaml.YAMLError, TypeError, KeyError, RecursionError) as error:
         why = " ".join(str(error).split())  # YAML errors have several lines
         raise RunError(
-            f"{storage.root}/{BUILD_FILE} is damaged ({why}): choose another --out", again=False
+            f"{storage.address}/{BUILD_FILE} is damaged ({why}): choose another --out", again=False
         ) from None
     old_config = completed(written_type(), old_config)
     if old_source != plan.source and not update:
         raise UserError(
-            f"{storage.root} holds a build of {old_source}, not of {plan.source}: if the source has moved or has "
+            f"{storage.address} holds a build of {old_source}, not of {plan.source}: if the source has moved or has "
             "another name, add --update, which keeps what was made of the photos that are the same; or choose another "
             "folder for --out"
         )
@@ -179,7 +179,7 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
             else "with another configuration"
         )
         raise UserError(
-            f"{storage.root} holds a build {what} ({'; '.join(redone)}): "
+            f"{storage.address} holds a build {what} ({'; '.join(redone)}): "
             "add --update to redo what that changes, or choose another folder for --out"
         )
     yield from changes

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facerefs.pipeline.dataset.result import BuildResult, ElsewhereResult
 from facerefs.pipeline.text import count, plural
+from facerefs.schemas.object_storage import is_address
 from facerefs.stages.engines.load import ParserEngine
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import LEAST_PEOPLE
@@ -16,7 +17,7 @@ _REASONS_NAMED = 3
 
 
 def closing_lines(
-    result: BuildResult, shard: Shard, out: Path, again: str, parser: ParserEngine = "none"
+    result: BuildResult, shard: Shard, out: str, again: str, parser: ParserEngine = "none"
 ) -> Iterator[str]:
     """The lines, to be printed unwrapped.
 
@@ -31,7 +32,7 @@ def closing_lines(
         yield f"references  {references_sentence(result)}"
     if result.elsewhere is not None:
         yield f"elsewhere   {elsewhere_sentence(result.elsewhere)}"
-    folder = shlex.quote(str(out))
+    folder = shlex.quote(out)
     if result.transient:
         lost = sum(loss.photos for loss in result.transient)
         reasons = ", ".join(f"{count(loss.photos)} {loss.reason}" for loss in result.transient)
@@ -43,7 +44,8 @@ def closing_lines(
     else:
         # Training refuses to start if there is nobody to validate on.
         split = "" if result.split_people["val"] else " --set data.validation_split=train"
-        run = shlex.quote(str(out / "runs" / "refine"))
+        # A run is written to a local folder.
+        run = shlex.quote("runs/refine" if is_address(out) else str(Path(out, "runs", "refine")))
         train = f"facerefs train refine --data {folder} --run {run}{split}"
         yield f"next        facerefs verify {folder}; then train: {train}"
 

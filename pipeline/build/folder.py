@@ -2,30 +2,56 @@
 
 from pathlib import Path
 
+from pyarrow.fs import FileType
+
 from facerefs.pipeline.build import overrides
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.file_names import BUILD_FILE
+from facerefs.schemas.object_storage import sentence_of
 
 
-def open_build(folder: Path) -> Storage:
-    """The storage of a build that is there. Raises UserError if there is none."""
-    if not (folder / BUILD_FILE).is_file():
-        raise UserError(f"{folder} holds no build: make one with facerefs build SOURCE --out {folder}")
-    return Storage(str(folder.absolute()))
+def open_build(place: str | Path) -> Storage:
+    """The storage of a build that is there, in a folder or at an address. Raises UserError if there is none."""
+    storage = storage_at(place)
+    if not storage.exists(BUILD_FILE):
+        raise UserError(f"{place} holds no build: make one with facerefs build SOURCE --out {place}")
+    return storage
 
 
-def check_not_foreign(out: Path) -> None:
-    """Raise UserError if `out` holds files that are of no build: we would mix ours with them.
+def storage_at(place: str | Path) -> Storage:
+    """The storage in a folder or at an address, which may be empty. Raises UserError if it cannot be reached."""
+    storage = Storage.at(place)
+    if storage.is_local:
+        return storage
+    bucket = storage.root.partition("/")[0]
+    try:
+        storage.files(
+            ".facerefs"
+        )  # lists nothing; the answer to a question about one file does not say why it failed
+        kind = storage.filesystem.get_file_info(bucket).type
+    except OSError as error:
+        raise UserError(sentence_of(error, storage.address)) from None
+    if kind == FileType.NotFound:
+        raise UserError(f"{place}: there is no bucket {bucket}: make it, or correct the address")
+    return storage
+
+
+def check_not_foreign(storage: FileStore) -> None:
+    """Raise UserError if a folder holds files that are of no build: we would mix ours with them.
 
     What a person decided of a build that is gone may lie there already.
     """
-    if (
-        out.is_dir()
-        and not (out / BUILD_FILE).exists()
-        and any(not path.name.startswith(".") and path.name != overrides.FILE for path in out.iterdir())
-    ):
-        raise UserError(f"{out} holds other files and no build: choose a new or empty folder for --out")
+    if storage.exists(BUILD_FILE):
+        return
+    if storage.is_local and Path(storage.root).exists() and not Path(storage.root).is_dir():
+        raise UserError(f"{storage.root} is a file, not a folder: choose another")
+    others = (name for name in storage.entries("") if not name.startswith(".") and name != overrides.FILE)
+    if next(others, None) is not None:
+        raise UserError(
+            f"{storage.address} holds other files and no build: choose a new or empty folder for --out"
+        )
 
 
 def check_new(out: Path) -> None:

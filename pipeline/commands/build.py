@@ -13,7 +13,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build.build import BuildPlan, build, check_output
 from facerefs.pipeline.build.closing import closing_lines
-from facerefs.pipeline.build.folder import check_not_foreign
+from facerefs.pipeline.build.folder import check_not_foreign, storage_at
 from facerefs.pipeline.config.config import ENGINES, RECORD, read_config
 from facerefs.pipeline.config.read_settings import read_yaml, recorded
 from facerefs.pipeline.dataset.result import build_result
@@ -22,11 +22,11 @@ from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.report.report import REPORT_FILE, write_report
 from facerefs.pipeline.runner.cluster import check_cluster
 from facerefs.pipeline.runner.eta import BuildEta
-from facerefs.pipeline.runner.event_log import LOG_FILE, EventLog
+from facerefs.pipeline.runner.event_log import EventLog
 from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.lock import locked
+from facerefs.pipeline.storage.lease import locked_build
 from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.stages.sources.resolve import absolute, open_source
 from facerefs.stages.sources.source import SourceError
@@ -37,7 +37,7 @@ class BuildOptions:
     """The options of `facerefs build`, not yet checked."""
 
     source: str | None  # None: that of the build whose build.yaml is `config_file`
-    out: Path
+    out: str | Path  # a folder, or an address in object storage
     config_file: Path | None = None
     settings: tuple[str, ...] = ()  # as `analyse.crop_size=1024`
     engines: str | None = None
@@ -56,9 +56,12 @@ def build_command(options: BuildOptions, console: Console) -> None:
     """Check the options, then build the training set and write its report. Raises UserError, RunError."""
     config = read_config(options.config_file, options.settings, base=_shortcuts(options))
     source, labels_file = _source(options, console)
-    out = options.out.absolute()
+    storage = storage_at(options.out)
+    out = Path(storage.root) if storage.is_local else None
     try:
-        photos = open_source(source, labels_file, config.sources, config.fetch.limits, out)
+        photos = open_source(
+            source, labels_file, config.sources, config.fetch.limits, out, None if out else storage.address
+        )
     except SourceError as error:
         raise UserError(str(error)) from None
     _check_ca_file(config.fetch.ca_file)
@@ -69,42 +72,49 @@ def build_command(options: BuildOptions, console: Console) -> None:
         )
     labels_path = absolute(str(labels_file)) if labels_file else None
     plan = BuildPlan(source=absolute(source), labels_file=labels_path, config=config)
-    if os.path.realpath(plan.source) == os.path.realpath(out):
+    if out is not None and os.path.realpath(plan.source) == os.path.realpath(out):
         raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
     retry = _retry(options.retry)
-    check_not_foreign(out)
+    check_not_foreign(storage)
     if options.address is not None:
         check_cluster(options.address)  # now, not after hours of listing and fetching
-    with locked(out):
-        storage = Storage(str(out))
+    with locked_build(storage):
         for change in check_output(plan, storage, options.update):
             console.print(f"changed: {change}", highlight=False)
-        workers = RayWorkers(options.workers or os.cpu_count() or 1, options.address, options.verbose)
-        log = EventLog(out / LOG_FILE)
-        with _end_logged(log, out, console):
+        workers = RayWorkers(
+            options.workers or os.cpu_count() or 1,
+            options.address,
+            options.verbose,
+            options.workers is not None,
+        )
+        log = EventLog(storage)
+        with _end_logged(log, storage, console):
             build(photos, plan, storage, workers, console, retry, BuildWatch(log, BuildEta(workers.count)))
             write_report(storage)
             result = build_result(storage)
             log.write("build_done", result.facts())
-        console.print(f"report      {out / REPORT_FILE}", highlight=False)
+        storage.remove_scratch()
+        console.print(f"report      {storage.address}/{REPORT_FILE}", highlight=False)
         again = shlex.join(command_of(options, Retry.TRANSIENT))
-        for line in closing_lines(result, config.shard, options.out, again, config.analyse.parser):
+        for line in closing_lines(result, config.shard, str(options.out), again, config.analyse.parser):
             console.print(line, highlight=False)
 
 
 @contextmanager
-def _end_logged(log: EventLog, out: Path, console: Console) -> Iterator[None]:
+def _end_logged(log: EventLog, storage: Storage, console: Console) -> Iterator[None]:
     """Note in the log how a build ended that did not succeed; say what to do after Ctrl-C."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
         is_stopped = isinstance(error, KeyboardInterrupt)
-        if (out / BUILD_FILE).exists():
+        if storage.exists(BUILD_FILE):
             event = "build_stopped" if is_stopped else "build_failed"
             log.write(event, {} if is_stopped else {"error": str(error)})
         if is_stopped:
             console.print("stopped     nothing is lost: the same command continues", highlight=False)
         raise
+    finally:
+        log.upload()
 
 
 def _source(options: BuildOptions, console: Console) -> tuple[str, Path | None]:

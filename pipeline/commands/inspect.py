@@ -48,7 +48,7 @@ A sample's key is its target's id. A face does not lead to the photos of its ref
 """
 
 
-def print_rows(folder: Path, what: str, limit: int, rejected: bool, as_json: bool) -> None:
+def print_rows(folder: str | Path, what: str, limit: int, rejected: bool, as_json: bool) -> None:
     """Print rows of table `what`, or all rows linked with the key, id or person `what`.
 
     At most `limit` rows, but at least one of each table that has any. as_json: one object per row, with `table`.
@@ -110,7 +110,7 @@ def _linked_rows(storage: Storage, what: str) -> Iterator[tuple[str, pa.Table]]:
                 yield table, storage.read(table, part).filter(hits)
     if not known:
         raise UserError(
-            f"{what!r} is neither a table ({', '.join(TABLES)}) nor a key or id in {storage.root}"
+            f"{what!r} is neither a table ({', '.join(TABLES)}) nor a key or id in {storage.address}"
         )
 
 

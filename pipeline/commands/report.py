@@ -6,12 +6,14 @@ from rich.console import Console
 
 from facerefs.pipeline.build.folder import open_build
 from facerefs.pipeline.report.report import REPORT_FILE, write_report
-from facerefs.pipeline.storage.lock import locked
+from facerefs.pipeline.storage.lease import locked_build
 
 
-def report_command(folder: Path) -> None:
+def report_command(folder: str | Path) -> None:
     """Write `report.html` into the folder of a build, and print its path."""
     storage = open_build(folder)
-    with locked(folder):
+    with locked_build(storage):
         write_report(storage)
-    Console(soft_wrap=True, markup=False).print(f"report      {folder / REPORT_FILE}", highlight=False)
+    Console(soft_wrap=True, markup=False).print(
+        f"report      {storage.address}/{REPORT_FILE}", highlight=False
+    )

@@ -26,7 +26,7 @@ class _TableSize:
     bytes: int  # of its photos, crops or samples
 
 
-def print_status(folder: Path, as_json: bool) -> None:
+def print_status(folder: str | Path, as_json: bool) -> None:
     """Print the tables with their parts, rows and bytes, then the funnel with the reasons for rejection."""
     storage = open_build(folder)
     sizes, steps, leaks = {name: _size(storage, name) for name in TABLES}, funnel(storage), leakage(storage)

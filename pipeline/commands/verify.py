@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from facerefs.pipeline.build.folder import open_build
+from facerefs.pipeline.build.folder import storage_at
 from facerefs.pipeline.build.leakage import leakage
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.text import plural
@@ -15,10 +15,10 @@ from facerefs.pipeline.verify.verify import Fault, manifest_of, samples_in, veri
 from facerefs.schemas.file_names import BUILD_FILE
 
 
-def verify_command(folder: Path, replay: int) -> bool:
+def verify_command(place: str | Path, replay: int) -> bool:
     """Check a training set and print each fault on one line. Returns whether it has no faults."""
     console = Console(soft_wrap=True, markup=False)
-    samples = samples_in(folder)
+    samples = samples_in(place)
     manifest = manifest_of(samples)
     if isinstance(manifest, Fault):
         console.print(manifest.line(), highlight=False)
@@ -34,12 +34,12 @@ def verify_command(folder: Path, replay: int) -> bool:
     replayed = f"; {plural(made, 'degraded face')} made again, identical" if made and not faults else ""
     held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
     console.print(f"{verdict} {held}{replayed}", highlight=False)
-    return _no_shot_twice(folder, console) and not faults
+    return _no_shot_twice(place, console) and not faults
 
 
-def verify_for_programs(folder: Path, replay: int) -> bool:
+def verify_for_programs(place: str | Path, replay: int) -> bool:
     """Check a training set and print one JSON object: its size, and its faults. Returns whether it has no faults."""
-    samples = samples_in(folder)
+    samples = samples_in(place)
     manifest = manifest_of(samples)
     if isinstance(manifest, Fault):
         facts: dict[str, Any] = {"faults": [asdict(manifest)]}
@@ -51,16 +51,18 @@ def verify_for_programs(folder: Path, replay: int) -> bool:
             "bytes": sum(shard.bytes for shard in manifest.shards),
             "faults": [asdict(fault) for fault in faults],
         }
-    twice = len(leakage(open_build(folder)).faults) if (folder / BUILD_FILE).is_file() else None
+    build = storage_at(place)
+    twice = len(leakage(build).faults) if build.exists(BUILD_FILE) else None
     is_sound = not facts["faults"] and not twice
     print(json.dumps({"is_sound": is_sound, **facts, "shots_in_two_splits": twice}, indent=2))  # noqa: T201
     return is_sound
 
 
-def _no_shot_twice(folder: Path, console: Console) -> bool:
+def _no_shot_twice(place: str | Path, console: Console) -> bool:
     """Whether no shot is in two splits. True for a copy of `samples`, which has no tables to check this with."""
-    if not (folder / BUILD_FILE).is_file():
+    build = storage_at(place)
+    if not build.exists(BUILD_FILE):
         return True
-    found = leakage(open_build(folder))
+    found = leakage(build)
     console.print(f"{'':<11} {found.sentence}", highlight=False)
     return not len(found.faults)

@@ -1,7 +1,6 @@
 """Write the files beside the shards: dataset card, credits, Croissant metadata, and the manifest of all files."""
 
 import hashlib
-import posixpath
 from collections import Counter
 from typing import Any
 
@@ -86,7 +85,7 @@ def _shards(storage: Storage) -> tuple[list[ShardFile], list[File]]:
 
 
 def _file(storage: Storage, name: str) -> File:
-    with storage.filesystem.open_input_stream(posixpath.join(storage.root, "samples", name)) as file:
+    with storage.open_to_read(f"samples/{name}") as file:
         data = file.read()
     return File(name, len(data), hashlib.sha256(data).hexdigest())
 

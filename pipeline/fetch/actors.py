@@ -10,7 +10,8 @@ from typing import Any
 from facerefs.pipeline.errors import RunError
 from facerefs.pipeline.fetch.retry import Round
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker, PartResult
-from facerefs.pipeline.runner.workers import RayWorkers, last_line
+from facerefs.pipeline.runner.part_pool import last_line
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.stages.web.rate_limiter import Grant, HostRateLimiter, RateLimiter
 from facerefs.stages.web.stats import FetchStats, total
 
@@ -38,10 +39,10 @@ def fetch_parts(
 
     Raises RunError, naming the cause, if a part fails (a bad URL is a rejected row, not a failure).
     """
+    workers.start()
     import ray
     from ray.exceptions import RayError
 
-    workers.start()
     make: Any = ray.remote(num_cpus=worker.stage.cpus, max_restarts=0)(FetchActor)
     make = make.options(max_concurrency=_CALLS_AT_ONCE)
     actors = [make.remote(worker)]

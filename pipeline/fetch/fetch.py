@@ -14,8 +14,8 @@ from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.journal import PartJournals
 from facerefs.pipeline.storage.lock import wait_for_workers
+from facerefs.pipeline.storage.part_journals import part_journals
 from facerefs.pipeline.text import plural
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
@@ -36,7 +36,7 @@ def run_fetch(
     """Fetch the URLs of the source, part by part; parts of an older list give their photos to the new ones."""
     inputs = FetchInput(storage)
     names = list(inputs.names())
-    journals = _journals(storage)
+    journals = part_journals(storage)
     old_parts = sorted((storage.started_parts("downloads") | journals.parts()) - set(names))
     if not names and not old_parts:
         return  # no photo of the source is on the web
@@ -67,7 +67,7 @@ def _tasks(
     rules = {name: changed[name] for name in Fetch.rules if name in changed}
     storage, settings = inputs.storage, json.dumps([stage.version, rules])
     holder = {url: name for name in old_parts for url in _urls(storage, name)}
-    interrupted = _journals(storage).parts()
+    interrupted = part_journals(storage).parts()
     for name in names:
         rows = inputs.read(name)
         fingerprint = text_digest(settings, rows_digest(rows))
@@ -90,11 +90,7 @@ def _urls(storage: Storage, name: str) -> Iterator[str]:
     """The URLs of a part: those of its finished table, and those in the journal of an interrupted run."""
     if storage.part("downloads", name) is not None:
         yield from storage.read("downloads", name, ("url",)).column("url").to_pylist()
-    yield from (row["url"] for _, row in _journals(storage).rows(name))
-
-
-def _journals(storage: Storage) -> PartJournals:
-    return PartJournals(storage.local_path(blob_folder("downloads")))
+    yield from (row["url"] for _, row in part_journals(storage).rows(name))
 
 
 def _is_retried(storage: Storage, name: str, retry: Retry | None) -> bool:

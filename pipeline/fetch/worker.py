@@ -11,8 +11,9 @@ from facerefs.pipeline.fetch.retry import Retry, Round
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.journal import JournalEntry, PartJournals
+from facerefs.pipeline.storage.journal import JournalEntry
 from facerefs.pipeline.storage.lock import hold_worker_lock
+from facerefs.pipeline.storage.part_journals import part_journals
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DOWNLOADS
 from facerefs.stages.fetch import Fetch
@@ -152,7 +153,7 @@ class UnfinishedPart:
         self._wanted = {row["key"]: row for row in rows}
         self._task = task
         self._storage = storage
-        self._journals = PartJournals(storage.local_path(blob_folder("downloads")))
+        self._journals = part_journals(storage)
         self._journal = self._journals.journal(task.name)
         self._done: dict[str, JournalEntry] = {}
         self._put_off: dict[str, dict[str, Any]] = {}  # results that another attempt may heal

@@ -17,7 +17,11 @@ _FORMS = "auto, HOST:6379 or ray://HOST:10001"
 
 
 def check_cluster(address: str) -> None:
-    """Raise UserError unless a server of Ray's kind answers at the address of `--address`; takes 20 s at most."""
+    """Raise UserError unless a server of Ray's kind answers at the address of `--address`; takes 20 s at most.
+
+    To be called before Ray is imported, so that it shows the user's token to the cluster.
+    """
+    _use_token()
     place = _local_cluster() if address == "auto" else address
     found = _FORM.fullmatch(place)
     if found is None or not 0 < int(found["port"]) < 65_536:
@@ -33,6 +37,16 @@ def check_cluster(address: str) -> None:
             f"no Ray cluster answers at --address {_named(address, place)} ({why}): "
             "check the address, or leave --address out to use this machine"
         ) from None
+
+
+def _use_token() -> None:
+    """Let Ray show the token of this user, if there is one, as `ray start` does; `RAY_AUTH_MODE` decides otherwise.
+
+    Ray reads that variable when it is imported.
+    """
+    paths = (os.environ.get("RAY_AUTH_TOKEN_PATH"), Path.home() / ".ray" / "auth_token")
+    if os.environ.get("RAY_AUTH_TOKEN") or any(path is not None and Path(path).is_file() for path in paths):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _check_greeting(connection: socket.socket) -> None:

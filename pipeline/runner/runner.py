@@ -1,4 +1,4 @@
-"""Runs stages over tables: part stages on Ray Data, whole stages here; only what is missing or has changed."""
+"""Runs stages over tables: part stages on Ray actors, whole stages here; only what is missing or has changed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
+from facerefs.pipeline.runner.part_pool import PartTask
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
-from facerefs.pipeline.runner.workers import PartTask, RayWorkers
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
 from facerefs.stages.stage import PartStage, WholeStage
@@ -68,7 +69,8 @@ class Runner:
             replace(stage).setup()  # type: ignore[type-var]
         with self._progress(stage, len(tasks), len(names) - len(tasks)) as progress:
             if tasks:
-                for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
+                worker = PartWorker(stage, inputs, self.storage)
+                for rows, rejected in self.workers.map_parts(worker, tasks, progress.say):
                     progress.part_done(rows, rejected)
 
     def run_whole(self, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:

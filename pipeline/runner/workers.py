@@ -2,41 +2,14 @@
 
 import logging
 import os
-import traceback
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.runner.cluster import check_cluster
-
-
-@dataclass(frozen=True)
-class PartTask:
-    """One part to make."""
-
-    name: str
-    fingerprint: str
-
-
-class Worker(Protocol):
-    """What runs in an actor: makes one part after the other."""
-
-    @property
-    def cpus(self) -> float:
-        """CPUs that one worker takes."""
-
-    @property
-    def gpus(self) -> float:
-        """GPUs that one worker takes."""
-
-    def setup(self) -> None:
-        """Load models."""
-
-    def work(self, task: PartTask) -> tuple[int, int]:
-        """Make one part; returns its number of rows and how many of them are rejected."""
+from facerefs.pipeline.runner.part_pool import PartPool, PartTask, Worker, last_line
 
 
 @dataclass
@@ -46,71 +19,53 @@ class RayWorkers:
     count: int
     address: str | None = None
     verbose: bool = False
+    is_count_given: bool = True  # False: on a cluster, one worker for each CPU
 
-    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[tuple[int, int]]:
+    def map_parts(
+        self, worker: Worker, tasks: Sequence[PartTask], say: Callable[[str], None]
+    ) -> Iterator[tuple[int, int]]:
         """Results of `worker.work(task)`, in the order in which the parts finish.
 
-        Raises RunError, naming the cause, if a part fails (a bad photo is a rejected row, not a failure); UserError
-        if there is no GPU for a worker that needs one.
+        say: called with what was lost on the way. Raises RunError, naming the cause, if a part fails (a bad photo is a
+        rejected row, not a failure); UserError if there is no GPU for a worker that needs one.
         """
-        import ray
-        from ray.data import ActorPoolStrategy, DataContext
-        from ray.exceptions import RayError
-
         self.start()
-        logging.getLogger("ray.data").setLevel(logging.INFO if self.verbose else logging.ERROR)
+        import ray
+
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has none here
         if worker.gpus > there.get("GPU", 0):
             raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
-        context = DataContext.get_current()
-        context.enable_progress_bars = self.verbose
-        context.execution_options.verbose_progress = self.verbose
-        context.execution_options.preserve_order = False
-        size = min(self.count, len(tasks))
-        items = ray.data.from_items([asdict(task) for task in tasks], override_num_blocks=len(tasks))
-        with warnings.catch_warnings():
-            # Ray has no other way yet to say `max_restarts`, though it will take this one away (2.64).
-            warnings.simplefilter("ignore", category=DeprecationWarning)
-            results = items.map_batches(
-                PartActor,
-                fn_constructor_args=(worker,),
-                batch_size=1,
-                batch_format="numpy",
-                compute=ActorPoolStrategy(size=size),
-                num_cpus=worker.cpus,
-                num_gpus=worker.gpus or None,
-                # Ray would restart a worker that dies for ever: better an error.
-                ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
-            )
-        try:
-            for row in results.iter_rows():
-                if row["failure"]:
-                    raise RunError(f"part {row['part']} failed: {last_line(row['failure'])}", row["failure"])
-                yield int(row["rows"]), int(row["rejected"])
-        except RayError as error:
-            raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
+        yield from PartPool(worker, self._size, say).results(tasks)
+
+    def _size(self) -> int:
+        """How many workers there are to be; on a cluster without --workers one for each CPU, also of new nodes."""
+        import ray
+
+        if self.address not in (None, "local") and not self.is_count_given:
+            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            self.count = max(int(resources.get("CPU", 1)), 1)
+        return self.count
 
     def start(self) -> None:
         """Start Ray on this machine, or join the cluster; does nothing if that has been done.
 
         Raises UserError if no cluster answers at the address.
         """
+        if self.address not in (None, "local") and "ray" not in sys.modules:
+            check_cluster(self.address)
         import ray
 
         if ray.is_initialized():
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is ever sent anywhere
-        os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "0" if self.verbose else "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         level = logging.INFO if self.verbose else logging.ERROR
         if self.address not in (None, "local"):
             self._join(self.address, level)
             return
-        # One CPU more than actors: an operator beside a pool that takes all CPUs would wait for ever
-        # (Ray issue 44687).
         ray.init(
             address="local",
-            num_cpus=self.count + 1,
+            num_cpus=self.count,
             include_dashboard=False,
             log_to_driver=self.verbose,
             logging_level=level,
@@ -119,7 +74,6 @@ class RayWorkers:
     def _join(self, address: str, level: int) -> None:
         import ray
 
-        check_cluster(address)
         packages = {"py_modules": [_our_package()]}
         try:
             ray.init(address=address, runtime_env=packages, log_to_driver=self.verbose, logging_level=level)
@@ -129,35 +83,6 @@ class RayWorkers:
             ) from None
 
 
-class PartActor:
-    """A Ray Data actor around a worker."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        worker.setup()
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        tasks = list(map(PartTask, batch["name"].tolist(), batch["fingerprint"].tolist()))
-        done = [self._try(task) for task in tasks]
-        return {
-            "part": [task.name for task in tasks],
-            "rows": [rows for rows, _, _ in done],
-            "rejected": [rejected for _, rejected, _ in done],
-            "failure": [failure for _, _, failure in done],
-        }
-
-    def _try(self, task: PartTask) -> tuple[int, int, str]:
-        try:
-            return *self._worker.work(task), ""
-        except Exception:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
-            return 0, 0, traceback.format_exc()
-
-
 def _our_package() -> str:
     """The folder `facerefs`, which Ray sends to the workers of a cluster."""
     return str(Path(__file__).parents[2])  # of the package as it was imported, by way of its links
-
-
-def last_line(text: str) -> str:
-    """The last line of a traceback, which names the error."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")

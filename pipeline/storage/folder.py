@@ -7,9 +7,10 @@ the tar first. The Parquet metadata carries the fingerprint of what the part was
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,17 @@ from facerefs.pipeline.storage.part_writer import (
     PartWriter,
     write_rows,
 )
+from facerefs.schemas.object_storage import (
+    AddressError,
+    address_of,
+    filesystem_of,
+    is_address,
+    is_failed_request,
+)
 from facerefs.schemas.paths import path_of_text
 from facerefs.schemas.tables import LATER_COLUMNS, MAX_BLOB_BYTES, TABLES
+
+_FOOTER_BYTES = 64 << 10  # read at once: the footers of our parts are smaller
 
 
 @dataclass(frozen=True)
@@ -62,16 +72,13 @@ class Storage(FileStore):
 
     def part(self, table: str, name: str) -> Part | None:
         """The footer of a part; None if the part does not exist, is damaged, or lacks its tar."""
-        path = self.full_path(f"{table}/{name}.parquet")
-        try:
-            with self.filesystem.open_input_file(path) as file:
-                footer = pq.read_metadata(file)
-        except (FileNotFoundError, pa.ArrowInvalid):
+        data = self._end(f"{table}/{name}.parquet")
+        if data is None:
             return None
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            return None  # what pyarrow raises for a footer that is not Thrift
+        try:
+            footer = pq.read_metadata(pa.BufferReader(data))
+        except (pa.ArrowInvalid, OSError):  # pyarrow raises OSError for a footer that is not Thrift
+            return None
         metadata = footer.metadata or {}
         tar = PartTar(**json.loads(metadata[TAR_KEY])) if TAR_KEY in metadata else None
         if tar and self.filesystem.get_file_info(self.full_path(tar.path)).size != tar.size:
@@ -79,6 +86,17 @@ class Storage(FileStore):
         fingerprint = metadata.get(FINGERPRINT_KEY, b"").decode()
         columns = json.loads(metadata.get(COLUMNS_KEY, b"{}"))
         return Part(name=name, rows=footer.num_rows, fingerprint=fingerprint, columns=columns, tar=tar)
+
+    def _end(self, name: str) -> bytes | None:
+        """The end of a Parquet file, with its whole footer; None if there is no file."""
+        try:
+            with self.filesystem.open_input_file(self.full_path(name)) as file:
+                size = file.size()
+                data = bytes(file.read_at(min(size, _FOOTER_BYTES), max(size - _FOOTER_BYTES, 0)))
+                footer = int.from_bytes(data[-8:-4], "little") + 8
+                return data if footer <= len(data) or len(data) == size else bytes(file.read_at(size, 0))
+        except FileNotFoundError:
+            return None
 
     def read(self, table: str, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         """The rows of one part, with references (`BLOB`) for photos and crops.
@@ -94,7 +112,7 @@ class Storage(FileStore):
                 later = [name for name in LATER_COLUMNS.get(table, ()) if name not in there]
                 if lacking := set(wanted or ()).difference(there, later):
                     raise UserError(
-                        f"{self.root} holds a build by another version of facerefs: its table {table} lacks "
+                        f"{self.address} holds a build by another version of facerefs: its table {table} lacks "
                         f"{', '.join(sorted(lacking))}; run the facerefs build that made it again, with --update"
                     )
                 stored = None if wanted is None else [name for name in wanted if name not in later]
@@ -102,10 +120,12 @@ class Storage(FileStore):
                 if later:
                     rows = _with_nulls(rows, TABLES[table], later, wanted)
         except (pa.ArrowInvalid, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, OSError) and (error.errno is not None or is_failed_request(error)):
                 raise
             raise RunError(
-                f"{path} is damaged ({error}): delete it, and `facerefs build` makes it anew", again=False
+                f"{address_of(self.filesystem, path)} is damaged ({error}): delete it, and `facerefs build` makes it "
+                "anew",
+                again=False,
             ) from None
         if columns is not None and "part" in columns:
             rows = rows.append_column("part", pa.array([name] * len(rows), pa.string()))
@@ -127,7 +147,7 @@ class Storage(FileStore):
         """The rows of all parts of a table, in the order of the parts' names."""
         schema = TABLES[table]
         columns = columns or tuple(schema.names)
-        parts = [self.read(table, name, columns) for name in self.parts(table)]
+        parts = list(self.in_parallel(lambda name: self.read(table, name, columns), self.parts(table)))
         if parts:
             return pa.concat_tables(parts)
         fields = [pa.field("part", pa.string()) if c == "part" else schema.field(c) for c in columns]
@@ -159,6 +179,7 @@ class Storage(FileStore):
 
     def clear_temporary(self) -> None:
         """Remove the incomplete files of an interrupted run."""
+        self.clear_scratch()
         for folder in sorted({"", *TABLES, *map(blob_folder, TABLES)}):
             for name in self.files(folder):
                 if TEMPORARY_PREFIX in name:
@@ -181,28 +202,39 @@ class Storage(FileStore):
         """The bytes of a reference, in a tar of this build or, if the path is absolute, in a local file.
 
         None if they cannot be read, are more than MAX_BLOB_BYTES, or do not have this length.
+        Raises OSError if object storage does not answer: the bytes may well be there.
         """
         if length > MAX_BLOB_BYTES or ".." in path.split("/"):
             return None
         try:
+            if is_address(path):
+                return _read_remote(path, offset, length)
             if posixpath.isabs(path):
                 return _read_local(path_of_text(path), offset, length)
             with self.filesystem.open_input_file(self.full_path(path)) as file:
                 data = bytes(file.read_at(length, offset))
-        except OSError:
+        except AddressError:
+            return None
+        except OSError as error:
+            if is_failed_request(error):
+                raise
             return None
         return data if len(data) == length else None
 
     def _load(self, places: pa.StructArray) -> pa.Array:
-        return pa.array(
-            [None if at is None else self.read_blob(**at) for at in places.to_pylist()], pa.large_binary()
-        )
+        return pa.array(self._blobs(places.to_pylist()), pa.large_binary())
 
     def _load_lists(self, places: pa.ListArray) -> pa.Array:
-        loaded = [
-            [None if at is None else self.read_blob(**at) for at in row or []] for row in places.to_pylist()
-        ]
-        return pa.array(loaded, pa.list_(pa.large_binary()))
+        rows = [row or [] for row in places.to_pylist()]
+        data = iter(self._blobs([at for row in rows for at in row]))
+        return pa.array([list(islice(data, len(row))) for row in rows], pa.list_(pa.large_binary()))
+
+    def _blobs(self, places: Sequence[dict[str, Any] | None]) -> list[bytes | None]:
+        """The bytes of each reference; many at a time if they come from a server."""
+        is_remote = any(at is not None and is_address(at["path"]) for at in places)
+        return list(
+            self.in_parallel(lambda at: None if at is None else self.read_blob(**at), places, is_remote)
+        )
 
 
 def _with_nulls(rows: pa.Table, schema: pa.Schema, later: list[str], wanted: list[str] | None) -> pa.Table:
@@ -216,6 +248,15 @@ def _with_nulls(rows: pa.Table, schema: pa.Schema, later: list[str], wanted: lis
 def _is_final(name: str, extension: str) -> bool:
     """Whether a file is of a part: neither unfinished nor what macOS or a browser adds, `._NAME` or `NAME (1)`."""
     return name.endswith(extension) and re.fullmatch(r"[\w-]+", name.removesuffix(extension)) is not None
+
+
+def _read_remote(address: str, offset: int, length: int) -> bytes | None:
+    """Bytes of an object; None if it is too short or, from offset 0, if it is longer: then it has changed."""
+    filesystem, path = filesystem_of(address)
+    with filesystem.open_input_file(path) as file:
+        if file.size() < offset + length or (offset == 0 and file.size() > length):
+            return None
+        return bytes(file.read_at(length, offset))
 
 
 def _read_local(path: str, offset: int, length: int) -> bytes | None:

@@ -1,8 +1,9 @@
 """The journal of an unfinished part: what was fetched for it, so that a kill causes no second download.
 
 A file of entries, each a JSON object and some bytes, with their lengths and checksum in front. An entry that was cut
-short by a kill, or filled with zeros by a loss of power, is ignored, and so are all entries after it. Always a local
-file, since object stores cannot append.
+short by a kill, or filled with zeros by a loss of power, is ignored, and so are all entries after it. It is a local
+file, since object stores cannot append; the journals of a remote build are copied there in pieces
+(`journal_copies.py`), so that another machine can continue.
 """
 
 import errno
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
+
+from facerefs.pipeline.storage.journal_copies import JournalCopies
 
 _FRAME = struct.Struct(">IQI")  # lengths of the object and of the bytes, CRC-32 of both
 _MAX_RECORD_BYTES = 1 << 20
@@ -33,8 +36,9 @@ class JournalEntry:
 class Journal:
     """The journal at a path; there is no file until the first entry. Only one process may use it at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, copies: JournalCopies | None = None) -> None:
         self.path = path
+        self._copies = copies
         self._file: FileIO | None = None
         self._size = 0
 
@@ -47,6 +51,8 @@ class Journal:
         if written < len(head) + len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._size += written
+        if self._copies is not None:
+            self._copies.extend(self.path, self._size)
         return JournalEntry(record, self._size - len(data), len(data))
 
     def entries(self) -> list[JournalEntry]:
@@ -79,39 +85,17 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+            if self._copies is not None:
+                self._copies.extend(self.path, self._size, at_once=True)
 
     def remove(self) -> None:
         """Remove the journal, if there is one."""
-        self.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         self.path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class PartJournals:
-    """The journals of the parts of a table, in a local folder."""
-
-    folder: Path
-
-    def journal(self, part: str) -> Journal:
-        """The journal of a part."""
-        return Journal(self.folder / f"{part}.journal")
-
-    def rows(self, part: str) -> Iterator[tuple[JournalEntry, dict[str, Any]]]:
-        """The entries of a part's journal, each also as a row of the table, whose photo lies in the journal."""
-        journal = self.journal(part)
-        for entry in journal.entries():
-            has_photo = entry.record["reject"] is None
-            place = {"path": str(journal.path), "offset": entry.offset, "length": entry.length}
-            yield entry, entry.record | {"photo": place if has_photo else None}
-
-    def parts(self) -> set[str]:
-        """The names of the parts that have a journal: those that an interrupted run was writing."""
-        return {path.name.removesuffix(".journal") for path in self.folder.glob("*.journal")}
-
-    def remove_all(self) -> None:
-        """Remove all journals."""
-        for path in self.folder.glob("*.journal"):
-            path.unlink()
+        if self._copies is not None:
+            self._copies.remove(self.path)
 
 
 def _whole_entries(descriptor: int, size: int) -> Iterator[JournalEntry]:

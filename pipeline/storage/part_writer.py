@@ -80,8 +80,8 @@ class PartWriter:
         """Remove the temporary files; after a commit there are none."""
         if self._file is not None and not self._file.closed:
             self._file.close()
-        self._storage.remove_file(self._temporary_tar)
-        self._storage.remove_file(_temporary_parquet(self._storage, self._parquet))
+        self._storage.remove_temporary(self._temporary_tar)
+        self._storage.remove_temporary(_temporary_parquet(self._storage, self._parquet))
 
     def _stored(self, column: str, values: pa.ChunkedArray) -> pa.Array:
         if values.type == BLOB:
@@ -113,7 +113,7 @@ class PartWriter:
 
     def _open(self) -> TarWriter:
         if self._writer is None:
-            self._file = self._storage.open_output(self._temporary_tar)
+            self._file = self._storage.open_temporary(self._temporary_tar)
             self._writer = TarWriter(self._file, self._digest)
         return self._writer
 
@@ -121,7 +121,7 @@ class PartWriter:
 def write_parquet(storage: FileStore, name: str, rows: pa.Table) -> None:
     """Write the Parquet file of a part, whole or not at all."""
     temporary = _temporary_parquet(storage, name)
-    with storage.open_output(temporary) as file:
+    with storage.open_temporary(temporary) as file:
         pq.write_table(rows, file, compression="zstd")
     storage.commit_file(temporary, name)
 

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from facerefs.pipeline.errors import RunError, UserError
-from facerefs.pipeline.runner.workers import RayWorkers, last_line
+from facerefs.pipeline.runner.part_pool import last_line
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.training.job import Job, write_settings
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.check import check

@@ -8,15 +8,16 @@ import heapq
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.storage.tar import BLOCK, read_members
 from facerefs.pipeline.verify.sample import sample_faults
 from facerefs.schemas.manifest import File, ShardFile
+from facerefs.schemas.object_storage import is_failed_request
 from facerefs.schemas.tables import MAX_BLOB_BYTES, SAMPLES
 
 _TAR = b"facerefs.tar"  # metadata key under which facerefs.pipeline.storage.folder writes size and hash of a part's tar
@@ -46,21 +47,21 @@ class Found:
     places: list[SamplePlace] = field(default_factory=list)  # of the samples proposed for replay
 
 
-def check_file(folder: Path, file: File | ShardFile) -> Iterator[str]:
-    """The faults of a file as a whole: missing, wrong size, wrong bytes."""
-    path = folder / file.name
+def check_file(folder: FileStore, file: File | ShardFile) -> Iterator[str]:
+    """The faults of a file as a whole: missing, wrong size, wrong bytes. Raises OSError if a server fails."""
     try:
-        if not path.is_file():
+        info = folder.info(file.name)
+        if not info.is_file:
             yield "is not there"
-        elif (size := path.stat().st_size) != file.bytes:
-            yield f"has {size} bytes and should have {file.bytes}: cut short, or of another build"
-        elif (digest := _digest(path)) != file.sha256:
+        elif info.size != file.bytes:
+            yield f"has {info.size} bytes and should have {file.bytes}: cut short, or of another build"
+        elif (digest := _digest(folder, file.name)) != file.sha256:
             yield _other_bytes(digest, file.sha256)
     except OSError as error:
-        yield f"cannot be read ({error.strerror})"
+        yield _unreadable(error)
 
 
-def check_shard(folder: Path, shard: ShardFile, replay: int, parsers: Collection[str] = ()) -> Found:
+def check_shard(folder: FileStore, shard: ShardFile, replay: int, parsers: Collection[str] = ()) -> Found:
     """Check a shard and its index. replay: the number of samples to propose for replay. parsers: as in the manifest."""
     found = Found()
     found.faults += [(shard.index.name, what) for what in check_file(folder, shard.index)]
@@ -75,25 +76,24 @@ def check_shard(folder: Path, shard: ShardFile, replay: int, parsers: Collection
 
 
 def _shard_faults(
-    folder: Path, shard: ShardFile, rows: list[dict[str, Any]], parsers: Collection[str]
+    folder: FileStore, shard: ShardFile, rows: list[dict[str, Any]], parsers: Collection[str]
 ) -> list[str]:
     """The faults of a shard as a whole, or else of the samples in it."""
-    path = folder / shard.name
-    if not path.is_file():
+    if not folder.exists(shard.name):
         return ["is not there"]
     faults: list[str] = []
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with folder.open_to_read(shard.name) as file:
             for row in rows:
                 faults += _next_sample(file, digest, row, parsers)
-            zeros = 0
+            size, zeros = sum(row["files"]["length"] for row in rows), 0
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
+                size += len(chunk)
                 zeros += chunk.count(0)
-            size = file.tell()
     except OSError as error:
-        return [f"cannot be read ({error.strerror})"]
+        return [_unreadable(error)]
     if digest.hexdigest() != shard.sha256:
         return [_other_shard(folder, shard, size, digest.hexdigest())]
     if rows and zeros != 2 * BLOCK:
@@ -101,19 +101,18 @@ def _shard_faults(
     return faults
 
 
-def sample_at(folder: Path, place: SamplePlace) -> dict[str, bytes]:
+def sample_at(folder: FileStore, place: SamplePlace) -> dict[str, bytes]:
     """The files of a checked sample, by name after the key, such as `gt.jpg`."""
-    with (folder / place.shard).open("rb") as file:
-        file.seek(place.offset)
-        members = read_members(file.read(place.length))
+    with folder.filesystem.open_input_file(folder.full_path(place.shard)) as file:
+        members = read_members(file.read_at(place.length, place.offset))
     return {name.removeprefix(f"{place.key}."): data for name, data in members.items()}
 
 
-def _index(folder: Path, shard: ShardFile, found: Found) -> list[dict[str, Any]]:
+def _index(folder: FileStore, shard: ShardFile, found: Found) -> list[dict[str, Any]]:
     """The accepted rows of an index whose SHA-256 is right. Empty, with a fault in `found`, if they are invalid."""
     rows: list[dict[str, Any]] = []
     try:
-        with pq.ParquetFile(folder / shard.index.name) as file:
+        with pq.ParquetFile(folder.full_path(shard.index.name), filesystem=folder.filesystem) as file:
             if not file.schema_arrow.remove_metadata().equals(SAMPLES):
                 raise ValueError("its columns are others")
             for batch in _batches(file):
@@ -176,19 +175,26 @@ def _place(row: dict[str, Any]) -> SamplePlace:
     return SamplePlace(hashlib.sha256(key.encode()).hexdigest(), key, shard, at["offset"], at["length"])
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(folder: FileStore, name: str) -> str:
+    with folder.open_to_read(name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has `readinto`
+
+
+def _unreadable(error: OSError) -> str:
+    if is_failed_request(error):
+        raise error
+    return f"cannot be read ({error.strerror or error})"
 
 
 def _other_bytes(digest: str, wanted: str) -> str:
     return f"has other bytes (SHA-256 {digest[:12]}..., not {wanted[:12]}...): damaged, or of another build"
 
 
-def _other_shard(folder: Path, shard: ShardFile, size: int, digest: str) -> str:
+def _other_shard(folder: FileStore, shard: ShardFile, size: int, digest: str) -> str:
     """Why a shard differs from the manifest. Its own index can show that it is whole, but of another build."""
     try:
-        metadata = pq.read_metadata(folder / shard.index.name).metadata or {}
+        index = folder.full_path(shard.index.name)
+        metadata = pq.read_metadata(index, filesystem=folder.filesystem).metadata or {}
         made = json.loads(metadata.get(_TAR, b"{}"))["sha256"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException):
         made = None

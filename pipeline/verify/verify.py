@@ -8,13 +8,15 @@ from os import cpu_count
 from pathlib import Path
 from typing import TypeAlias
 
+from facerefs.pipeline.build.folder import storage_at
 from facerefs.pipeline.dataset.manifest import recipe_of
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.verify.replay import replay_fault
 from facerefs.pipeline.verify.shard import Found, SamplePlace, check_file, check_shard, sample_at
-from facerefs.schemas.file_names import BUILD_FILE
+from facerefs.schemas.file_names import BUILD_FILE, SAMPLES_FOLDER
 from facerefs.schemas.manifest import MANIFEST_FILE, MAX_BYTES, Manifest, parse
-from facerefs.schemas.shard_files import tars_in
+from facerefs.schemas.shard_files import is_shard
 
 _MAX_THREADS = 8
 _LONGEST = 500
@@ -40,7 +42,7 @@ class Fault:
 class SamplesFolder:
     """A folder with shards, inside its build or a copy."""
 
-    folder: Path
+    folder: FileStore
     in_build: bool
 
     @property
@@ -51,28 +53,33 @@ class SamplesFolder:
         return "copy it again from where this folder came from"
 
 
-def samples_in(folder: Path) -> SamplesFolder:
+def samples_in(place: str | Path) -> SamplesFolder:
     """The samples folder of a build, or the given folder if it holds samples. Raises UserError if it is neither."""
-    for place in (folder / "samples", folder):
-        if place.is_dir() and ((place / MANIFEST_FILE).exists() or tars_in(place)):
-            return SamplesFolder(place, (place.parent / BUILD_FILE).is_file() and place.name == "samples")
-    if (folder / BUILD_FILE).is_file():
-        return SamplesFolder(folder / "samples", in_build=True)
+    given = storage_at(place)
+    within = given.folder(SAMPLES_FOLDER)
+    is_build = given.exists(BUILD_FILE)
+    if is_build or _holds_samples(within):
+        return SamplesFolder(within, is_build)
+    if _holds_samples(given):
+        is_named_so = given.root.endswith(f"/{SAMPLES_FOLDER}")
+        return SamplesFolder(given, is_named_so and given.folder("..").exists(BUILD_FILE))
     raise UserError(
-        f"{folder} holds no training set: give the folder of a build, or a copy of its folder samples"
+        f"{place} holds no training set: give the folder of a build, or a copy of its folder samples"
     )
+
+
+def _holds_samples(folder: FileStore) -> bool:
+    return any(name == MANIFEST_FILE or is_shard(name) for name in folder.files(""))
 
 
 def manifest_of(samples: SamplesFolder) -> Manifest | Fault:
     """The manifest, or the fault if it is missing or cannot be used."""
-    path = samples.folder / MANIFEST_FILE
-    if not path.is_file():
+    if not samples.folder.exists(MANIFEST_FILE):
         out = "run the same `facerefs build` again" if samples.in_build else "copy it too"
         what = "is not there: the build is unfinished" if samples.in_build else "is not there"
         return Fault(MANIFEST_FILE, what, f"{out}, for without it nothing else can be checked")
     try:
-        with path.open("rb") as file:
-            manifest = parse(file.read(MAX_BYTES + 1))
+        manifest = parse(samples.folder.read_small(MANIFEST_FILE, MAX_BYTES) or b"")
         recipe_of(manifest)
         return manifest
     except (ValueError, OSError) as error:
@@ -128,9 +135,9 @@ def _other_files(samples: SamplesFolder, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(file.name, what, samples.way_out)
     known = {shard.name for shard in manifest.shards} | {shard.index.name for shard in manifest.shards}
     known |= {file.name for file in others}
-    for path in sorted([*samples.folder.glob("*.tar"), *samples.folder.glob("*.parquet")]):
-        if path.name not in known and not path.name.startswith("."):
-            yield Fault(path.name, "is not in the manifest: it is of another build", "remove it")
+    for name in sorted(samples.folder.files("")):
+        if name.endswith((".tar", ".parquet")) and name not in known and not name.startswith("."):
+            yield Fault(name, "is not in the manifest: it is of another build", "remove it")
 
 
 def _replayed(samples: SamplesFolder, places: list[SamplePlace]) -> Iterator[Fault]:

@@ -25,6 +25,8 @@ class SourcePlace:
     labels_file: Path | None = None
     out: Path | None = None
     """The folder of the build, which is left out where it lies in the source."""
+    out_address: str | None = None
+    """The address of the build, if it is in object storage."""
 
     @property
     def folder(self) -> Path | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from facerefs.stages.sources.bucket.photos import BUCKET
 from facerefs.stages.sources.folder import FOLDER
 from facerefs.stages.sources.kind import NoSettings, SourceKind
 from facerefs.stages.sources.lists.url_list import LISTS
@@ -19,6 +20,7 @@ SOURCES: tuple[SourceKind[Any], ...] = (
     TARS,
     PARQUET,
     VGG_FACE,
+    BUCKET,
     LISTS,
     COMMONS,
     OPENVERSE,

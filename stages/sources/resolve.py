@@ -30,14 +30,16 @@ def open_source(
     settings: Mapping[str, Any],
     limits: WebLimits,
     out: Path | None = None,
+    out_address: str | None = None,
 ) -> PhotoSource:
     """The source that a person means; `registry.py` has the kinds that there are.
 
     `labels_file` belongs to a folder of photos. `settings` are those of all kinds, by section. `out` is the folder of
-    the build, whose files are not photos of the source.
+    the build, or `out_address` its address in object storage: its files are not photos of the source.
     Raises SourceError if there is no such source, or nothing in it.
     """
-    source = _open(text, settings, replace(_place(text, limits), labels_file=labels_file, out=out))
+    place = _place(text, limits)
+    source = _open(text, settings, replace(place, labels_file=labels_file, out=out, out_address=out_address))
     if labels_file is not None and not hasattr(source, "labels"):
         raise SourceError(
             f"--identities belongs to a folder of photos, and {shown_place(text)} is none: it has names of its own"

@@ -4,10 +4,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -27,6 +27,47 @@ _TAR = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)  # also
 _NAMES_OF_PEOPLE = (".txt", ".cls")
 
 
+class TarFile(Protocol):
+    """A tar, on this machine or in object storage."""
+
+    @property
+    def place(self) -> str:
+        """Its path or address, as references to its photos have it."""
+
+    @property
+    def modified_ns(self) -> int:
+        """When it was last written, in nanoseconds since 1970."""
+
+    def opened(self) -> AbstractContextManager[int]:
+        """A descriptor to read it, until the block ends. Raises SourceError."""
+
+
+@dataclass(frozen=True)
+class LocalTar:
+    """A tar on this machine; see `TarFile`."""
+
+    path: Path
+
+    @property
+    def place(self) -> str:
+        """Its absolute path."""
+        return text_of_path(str(self.path))
+
+    @property
+    def modified_ns(self) -> int:
+        """When it was last written."""
+        return self.path.stat().st_mtime_ns
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """A descriptor to read it."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                yield file.fileno()
+        except OSError as error:
+            raise SourceError(f"cannot read {self.place}: {error.strerror}") from error
+
+
 @dataclass(frozen=True)
 class TarSource:
     """Photos in tars, read where they lie. The annotations of a photo come from the JSON of the same name.
@@ -37,32 +78,29 @@ class TarSource:
 
     service_query: ClassVar[str | None] = None
 
-    paths: tuple[Path, ...]
+    files: tuple[TarFile, ...]
+    root: str
+    """The folder in which all of them lie."""
     columns: ColumnNames
     notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """The tar's absolute path; the folder, where there are several."""
-        return text_of_path(str(self.paths[0] if len(self.paths) == 1 else self.root))
-
-    @property
-    def root(self) -> Path:
-        """The folder in which all of them lie."""
-        return Path(os.path.commonpath([path.parent for path in self.paths]))
+        """The place of the tar; the folder, where there are several."""
+        return self.files[0].place if len(self.files) == 1 else self.root
 
     def rows(self) -> Iterator[pa.Table]:
         """The photos of all tars. One that breaks off gives what it has, and a rejected row that says so."""
         self.notes.clear()
         tally, files = Tally(), _OtherFiles()
-        rows = (row for path in self.paths for row in self._rows_of(path, tally, files))
+        rows = (row for file in self.files for row in self._rows_of(file, tally, files))
         yield from tally.counted(tables(rows))
         self.notes.extend((*tally.notes(), *files.notes(names_are_missing=not tally.has("name"))))
 
-    def _rows_of(self, path: Path, tally: Tally, files: "_OtherFiles") -> Iterator[tuple[str, Row]]:
-        tar = text_of_path(str(path.relative_to(self.root)))
-        with _opened(path) as descriptor:
-            reader = _TarReader(descriptor, text_of_path(str(path)), self.columns, tally)
+    def _rows_of(self, file: TarFile, tally: Tally, files: "_OtherFiles") -> Iterator[tuple[str, Row]]:
+        tar = file.place.removeprefix(self.root).lstrip("/")
+        with file.opened() as descriptor:
+            reader = _TarReader(descriptor, file, self.columns, tally)
             try:
                 for number, member in reader.index.photos():
                     name = member_name(member)
@@ -76,13 +114,13 @@ class TarSource:
 class _TarReader:
     """Makes the rows of one tar."""
 
-    def __init__(self, descriptor: int, place: str, columns: ColumnNames, tally: Tally) -> None:
+    def __init__(self, descriptor: int, file: TarFile, columns: ColumnNames, tally: Tally) -> None:
         self._endings = _endings(columns)
         self.index = TarIndex(descriptor, self._endings)
         self._descriptor = descriptor
-        self._place = place
-        self._modified_ns = os.fstat(descriptor).st_mtime_ns
-        self._roles_of = find_row_columns(columns, place, _ROLES, _USUAL)
+        self._place = file.place
+        self._modified_ns = file.modified_ns
+        self._roles_of = find_row_columns(columns, file.place, _ROLES, _USUAL)
         self._tally = tally
         for ending in self.index.endings:
             tally.have(f".{ending}")
@@ -145,27 +183,32 @@ class _OtherFiles:
 def open_tars(paths: Sequence[Path], columns: ColumnNames) -> TarSource:
     """The photos of tars. Raises SourceError for a file that is compressed or not a tar, if `columns` names a column
     that the first samples do not have, and if no tar holds a photo."""
-    for path in paths:
-        _check(path)
-    source = TarSource(tuple(sorted(path.parent.resolve() / path.name for path in paths)), columns)
-    if not any(_has_photo(path) for path in source.paths):
+    resolved = sorted(path.parent.resolve() / path.name for path in paths)
+    root = os.path.commonpath([path.parent for path in resolved])
+    return open_tar_files(tuple(map(LocalTar, resolved)), text_of_path(root), columns)
+
+
+def open_tar_files(files: tuple[TarFile, ...], root: str, columns: ColumnNames) -> TarSource:
+    """The photos of tars, wherever they are; see `open_tars`. root: the folder in which all of them lie."""
+    for file in files:
+        _check(file)
+    source = TarSource(files, root, columns)
+    if not any(map(_has_photo, files)):
         raise SourceError(
             f"{source.name} holds no photos: no file in it ends in .jpg, .png, .webp or the like, or begins like those"
         )
-    some = (
-        source.paths if any(name not in (None, NONE) for name in vars(columns).values()) else source.paths[:1]
-    )
+    some = files if any(name not in (None, NONE) for name in vars(columns).values()) else files[:1]
     check_row_columns(_annotation_names(some, columns), columns, source.name, _ROLES, _USUAL)
     return source
 
 
-def _check(path: Path) -> None:
-    shown = text_of_path(str(path))
-    with _opened(path) as descriptor:
+def _check(file: TarFile) -> None:
+    shown = file.place
+    with file.opened() as descriptor:
         if is_tar(descriptor):
             return
         packed = os.pread(descriptor, 6, 0)
-    if path.suffix.lower() != ".tar" or packed.startswith(
+    if not shown.lower().endswith(".tar") or packed.startswith(
         (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
     ):
         raise SourceError(
@@ -175,17 +218,8 @@ def _check(path: Path) -> None:
     raise SourceError(f"{shown} is no tar: it does not begin with the header of a file")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    try:
-        with path.open("rb", buffering=0) as file:
-            yield file.fileno()
-    except OSError as error:
-        raise SourceError(f"cannot read {text_of_path(str(path))}: {error.strerror}") from error
-
-
-def _has_photo(path: Path) -> bool:
-    with _opened(path) as descriptor:
+def _has_photo(file: TarFile) -> bool:
+    with file.opened() as descriptor:
         try:
             return any(is_photo(descriptor, member, member_name(member)) for member in members(descriptor))
         except TarDamagedError:
@@ -198,10 +232,10 @@ def _endings(columns: ColumnNames) -> tuple[str, ...]:
     return tuple(sorted({JSON, *named}, key=len, reverse=True))
 
 
-def _annotation_names(paths: Sequence[Path], columns: ColumnNames) -> Iterator[tuple[str, ...]]:
+def _annotation_names(files: Sequence[TarFile], columns: ColumnNames) -> Iterator[tuple[str, ...]]:
     """The names in each file of annotations that can be read, in the order of the tars."""
-    for path in paths:
-        with _opened(path) as descriptor, suppress(TarDamagedError):
+    for file in files:
+        with file.opened() as descriptor, suppress(TarDamagedError):
             for member in members(descriptor):
                 ending = annotation_ending(member, member_name(member), _endings(columns))
                 with suppress(BadRowError):  # it will be a rejected row

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow.fs import FileSelector
 
+from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.schemas.tables import SOURCES
 
 
@@ -17,10 +19,10 @@ def folder_rows(folder: Path) -> pa.Table:
     return pa.Table.from_pylist(rows, SOURCES)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but the log of a build, which holds times; by its relative path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "log.jsonl"
-    }
+def contents(place: Path | str) -> dict[str, bytes]:
+    """Every file below a folder or address but the log of a build, which holds times; by its relative path."""
+    store = FileStore.at(place)
+    found = store.filesystem.get_file_info(FileSelector(store.root, recursive=True, allow_not_found=True))
+    names = sorted(info.path.removeprefix(f"{store.root}/") for info in found if info.is_file)
+    data = {name: store.filesystem.open_input_stream(store.full_path(name)).read() for name in names}
+    return {name: data for name, data in data.items() if name != "log.jsonl"}

@@ -12,8 +12,8 @@ from PIL import Image
 
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.part_pool import PartTask
 from facerefs.pipeline.runner.runner import PartWorker
-from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.schemas.tables import BUNDLE, FACES, LABELS, PAIRS, SAMPLES, SOURCES, loaded
@@ -61,10 +61,10 @@ def mask(number: int) -> bytes:
 
 
 def write_tables(
-    folder: Path, people: int = 8, photos: int = 2, references: int = 1, masks: bool = False
+    folder: Path | str, people: int = 8, photos: int = 2, references: int = 1, masks: bool = False
 ) -> Storage:
     """Faces with their crops, their photos, and as pairs the next faces of the same person."""
-    storage = Storage(str(folder))
+    storage = Storage.at(folder)
     faces, labels, sources, pairs = [], [], [], []
     for person in range(people):
         ids = [face_id(person, number) for number in range(photos)]
@@ -102,13 +102,17 @@ def write_tables(
 
 def make_set(folder: Path, shard: Shard = SMALL, **tables: int) -> Path:
     """Write the tables, the shards and all that lies beside them; returns the folder of the samples."""
-    storage = write_tables(folder, **tables)
+    make_samples(write_tables(folder, **tables), shard)
+    return folder / "samples"
+
+
+def make_samples(storage: Storage, shard: Shard = SMALL) -> None:
+    """Write the shards of a build whose tables are there, and all that lies beside them."""
     plan = ShardInput(storage, shard)
     worker = PartWorker(shard, plan, storage)
     for name in plan.names():
         worker.work(PartTask(name, "fingerprint"))
     card.write(storage, shard)
-    return folder / "samples"
 
 
 def files_of(tar: Path) -> dict[str, Files]:

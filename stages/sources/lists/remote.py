@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
+from facerefs.schemas.object_storage import (
+    AddressError,
+    filesystem_of,
+    is_address,
+    is_failed_request,
+    sentence_of,
+)
 from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.source import SourceError
 
@@ -37,8 +44,22 @@ def open_remote(address: str) -> BinaryIO:
     """A file to read, its bytes as they are. Raises SourceError, now and while it is read."""
     import fsspec
 
+    if is_address(address):
+        return _open_in_storage(address)
     with _failures(address):
         return io.BufferedReader(_Remote(fsspec.open(address, "rb").open(), address), _BUFFER_BYTES)
+
+
+def _open_in_storage(address: str) -> BinaryIO:
+    try:
+        filesystem, path = filesystem_of(address)
+        return io.BufferedReader(_Remote(filesystem.open_input_file(path), address), _BUFFER_BYTES)
+    except AddressError as error:
+        raise SourceError(str(error)) from None
+    except FileNotFoundError:
+        raise SourceError(f"there is no file {address}") from None
+    except OSError as error:
+        raise SourceError(sentence_of(error, address)) from None
 
 
 class _Remote(io.RawIOBase):
@@ -81,6 +102,10 @@ def _failures(address: str) -> Iterator[None]:
         yield
     except SourceError:
         raise
+    except OSError as error:
+        if is_address(address) and is_failed_request(error):
+            raise SourceError(sentence_of(error, address)) from error
+        raise SourceError(_sentence(error, address)) from error
     except Exception as error:  # every file system of fsspec has errors of its own
         raise SourceError(_sentence(error, address)) from error
 

@@ -111,9 +111,7 @@ def test_what_may_heal_is_counted_and_its_command_can_be_copied() -> None:
     )
     losses = (Loss(Reject.HOST_DOWN, "downloads", 873), Loss(Reject.NOT_FOUND, "downloads", 5))
     again = shlex.join(command_of(options, Retry.TRANSIENT))
-    *_, first, second = closing_lines(
-        replace(SOUND, losses=losses, photos_used=0), Shard(), Path("set"), again
-    )
+    *_, first, second = closing_lines(replace(SOUND, losses=losses, photos_used=0), Shard(), "set", again)
     assert "873 photos may still be had (873 host_down)" in first
     assert second.strip() == (
         "facerefs build 'my list.csv' --out set --contact me@example.org --workers 2 "
@@ -131,7 +129,7 @@ def test_what_may_heal_is_counted_and_its_command_can_be_copied() -> None:
     ],
 )  # fmt: skip
 def test_the_engines_of_masks_are_counted(masks: dict[str, int], parser: ParserEngine, said: str) -> None:
-    line, *_ = closing_lines(replace(SOUND, masks=masks), Shard(), Path("set"), "", parser)
+    line, *_ = closing_lines(replace(SOUND, masks=masks), Shard(), "set", "", parser)
     assert line == f"masks       {said}"
 
 
@@ -144,14 +142,14 @@ def test_faces_in_samples_are_counted_by_the_engine_of_their_masks(tmp_path: Pat
 
 
 def test_what_to_do_next() -> None:
-    *_, sound = closing_lines(SOUND, Shard(), Path("set"), "")
+    *_, sound = closing_lines(SOUND, Shard(), "set", "")
     assert "facerefs verify set" in sound
     assert sound.endswith("facerefs train refine --data set --run set/runs/refine")
     nobody = replace(SOUND, split_people={"train": 9, "val": 0, "test": 0})
-    *_, unvalidated = closing_lines(nobody, Shard(val_share=0, test_share=0), Path("set"), "")
+    *_, unvalidated = closing_lines(nobody, Shard(val_share=0, test_share=0), "set", "")
     assert unvalidated.endswith("--run set/runs/refine --set data.validation_split=train")
     nothing = replace(SOUND, samples=0, losses=(Loss(Reject.NO_FACE, "faces", 36),))
-    *_, empty = closing_lines(nothing, Shard(), Path("set"), "")
+    *_, empty = closing_lines(nothing, Shard(), "set", "")
     assert "facerefs inspect set faces --rejected" in empty
 
 

@@ -18,8 +18,8 @@ from facerefs.pipeline.build.listing import list_source, update_sources
 from facerefs.pipeline.build.moved_photos import MovedPhotos
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
+from facerefs.pipeline.runner.part_pool import PartTask
 from facerefs.pipeline.runner.runner import PartInputs, PartWorker, part_fingerprint
-from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, SOURCES
 from facerefs.stages.crawl import Crawl

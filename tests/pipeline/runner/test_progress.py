@@ -12,6 +12,7 @@ from facerefs.pipeline.runner import progress as module
 from facerefs.pipeline.runner.eta import BuildEta
 from facerefs.pipeline.runner.event_log import EventLog
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
+from facerefs.pipeline.storage.file_store import FileStore
 
 
 class Clock:
@@ -31,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def watch(tmp_path: Path) -> BuildWatch:
-    return BuildWatch(EventLog(tmp_path / "log.jsonl"), BuildEta(2))
+    return BuildWatch(EventLog(FileStore.at(tmp_path)), BuildEta(2))
 
 
 def stage(name: str, parts: int, watch: BuildWatch | None = None) -> StageProgress:
@@ -85,7 +86,7 @@ def test_the_log_is_json_lines_with_times(clock: Clock, watch: BuildWatch) -> No
         progress.part_done(3, 1)
         progress.say("a \N{LATIN SMALL LETTER E WITH ACUTE} sentence")
         progress.part_done(2, 0)
-    lines = [json.loads(line) for line in watch.log.path.read_text().splitlines()]
+    lines = [json.loads(line) for line in (watch.log.store.read_text("log.jsonl") or "").splitlines()]
     assert [line["event"] for line in lines] == ["stage_started", "stage_progress", "note", "stage_done"]
     assert all(line["time"].endswith("+00:00") for line in lines)
     assert (lines[-1]["stage"], lines[-1]["rows"], lines[-1]["rejected"]) == ("crawl", 5, 1)

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -66,3 +68,23 @@ class Die(Measure):
     def process(self, rows: pa.Table) -> pa.Table:
         """Nothing comes back."""
         os._exit(1)
+
+
+@dataclass(frozen=True)
+class Marked(Measure):
+    """A stage that takes its time, and leaves a file named after its node for each part; a worker may die once."""
+
+    marks: str = ""
+    dies_at: str = ""  # the key of the file at which the first worker dies
+    pause_s: float = 0.2
+
+    def process(self, rows: pa.Table) -> pa.Table:
+        """As `Measure`."""
+        time.sleep(self.pause_s)
+        keys = rows["key"].to_pylist()
+        died = Path(self.marks, "died")
+        if self.dies_at in keys and not died.exists():
+            died.touch()
+            os._exit(1)
+        Path(self.marks, f"{os.environ.get('TEST_NODE', 'none')} {keys[0]}").touch()
+        return super().process(rows)

@@ -14,8 +14,8 @@ import webdataset
 
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.part_pool import PartTask
 from facerefs.pipeline.runner.runner import PartWorker
-from facerefs.pipeline.runner.workers import PartTask
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, PAIRS, loaded
 from facerefs.stages.images.encode import ImageFormat, decode_image, encode_pixels

@@ -6,6 +6,13 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, BinaryIO
 
+from facerefs.schemas.object_storage import (
+    AddressError,
+    filesystem_of,
+    is_address,
+    is_failed_request,
+    sentence_of,
+)
 from facerefs.trainers.stream.errors import StreamError
 
 _CHUNK_BYTES = 1 << 20
@@ -85,6 +92,9 @@ def _too_slow(address: str) -> StreamError:
 
 
 def _opened(address: str, deadline: float) -> BinaryIO:
+    if is_address(address):
+        filesystem, path = filesystem_of(address)
+        return filesystem.open_input_stream(path)  # type: ignore[no-any-return]  # pyarrow has no types
     import fsspec
 
     options: dict[str, Any] = {}
@@ -126,5 +136,9 @@ def _is_transient(error: BaseException) -> bool:
 
 def _described(error: BaseException) -> str:
     """A short description, without the error's own message, which may contain secrets of the address."""
+    if isinstance(error, AddressError):
+        return str(error)
+    if isinstance(error, OSError) and is_failed_request(error):
+        return sentence_of(error)
     status = _status(error)
     return type(error).__name__ if status is None else f"HTTP {status}"

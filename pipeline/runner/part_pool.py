@@ -1,0 +1,188 @@
+"""A pool of Ray actors that makes parts. It goes on if a worker or a node is lost, and uses nodes that join."""
+
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.runner.versions import difference, versions
+
+_MOST_LOSSES = 3  # of workers with the same part: then the part is what ends them
+_LOOK_EVERY_S = 5.0  # for CPUs that have joined
+_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """One part to make."""
+
+    name: str
+    fingerprint: str
+
+
+class Worker(Protocol):
+    """What runs in an actor: makes one part after the other."""
+
+    @property
+    def cpus(self) -> float:
+        """CPUs that one worker takes."""
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that one worker takes."""
+
+    def setup(self) -> None:
+        """Load models."""
+
+    def work(self, task: PartTask) -> tuple[int, int]:
+        """Make one part; returns its number of rows and how many of them are rejected."""
+
+
+@dataclass
+class PartPool:
+    """Makes parts on `size()` actors, which may grow while it works. say: called with what the user should know."""
+
+    worker: Worker
+    size: Callable[[], int]
+    say: Callable[[str], None]
+    _starting: dict[Any, Any] = field(default_factory=dict)  # actor, by the reference to the end of its setup
+    _running: dict[Any, tuple[Any, PartTask]] = field(default_factory=dict)  # by the reference to the result
+    _losses: Counter[str] = field(default_factory=Counter)  # of workers, by the part that they were making
+    _lost_in_setup: int = 0
+
+    def results(self, tasks: Sequence[PartTask]) -> Iterator[tuple[int, int]]:
+        """The rows and rejected rows of each part, in the order in which they finish.
+
+        A part whose worker is lost is made again by another one. Raises RunError, naming the cause, if a part fails,
+        or if it ends its worker `_MOST_LOSSES` times; UserError if a node has other versions of our packages.
+        """
+        import ray
+
+        waiting = deque(tasks)
+        began = time.monotonic()
+        try:
+            while waiting or self._running:
+                self._start_more(len(waiting) + len(self._running))
+                if not self._running and began and time.monotonic() - began > _PATIENCE_S:
+                    self.say(f"no worker has started for {_PATIENCE_S:g} s: Ray has no CPUs free for it")
+                    began = 0.0
+                ready, _ = ray.wait([*self._running, *self._starting], num_returns=1, timeout=_LOOK_EVERY_S)
+                for reference in ready:
+                    if reference in self._starting:
+                        actor = self._started(reference)
+                        result = None
+                    else:
+                        actor, result = self._ended(reference, waiting)
+                    if actor is not None and waiting:
+                        task = waiting.popleft()
+                        self._running[actor.work.remote(task)] = actor, task
+                    elif actor is not None:
+                        ray.kill(actor)
+                    if result is not None:
+                        yield result
+        finally:
+            for actor in [*self._starting.values(), *(actor for actor, _ in self._running.values())]:
+                ray.kill(actor)
+
+    def _start_more(self, tasks: int) -> None:
+        import ray
+
+        make: Any = ray.remote(PartActor)
+        make = make.options(
+            num_cpus=self.worker.cpus,
+            num_gpus=self.worker.gpus or None,
+            max_restarts=0,  # a lost one is noticed, counted and replaced here
+            scheduling_strategy="SPREAD",
+        )
+        for _ in range(min(self.size(), tasks) - len(self._starting) - len(self._running)):
+            actor = make.remote(self.worker)
+            self._starting[actor.setup.remote(versions())] = actor
+
+    def _started(self, reference: Any) -> Any:
+        """The actor that is ready; None if it is lost."""
+        import ray
+        from ray.exceptions import RayError
+
+        actor = self._starting.pop(reference)
+        try:
+            failure, is_other_version = ray.get(reference)
+        except RayError as error:
+            self._lost_in_setup += 1
+            if self._lost_in_setup >= _MOST_LOSSES:
+                raise RunError(_ended_workers("starting", error), str(error)) from None
+            self.say(f"a worker was lost while it started ({_cause(error)}): another one is started")
+            return None
+        if is_other_version:
+            raise UserError(failure)
+        if failure:
+            raise RunError(f"a worker cannot start: {last_line(failure)}", failure)
+        return actor
+
+    def _ended(self, reference: Any, waiting: "deque[PartTask]") -> tuple[Any, tuple[int, int] | None]:
+        """The actor and the result of a part; None for both if the actor is lost: the part will be made again."""
+        import ray
+        from ray.exceptions import RayError
+
+        actor, task = self._running.pop(reference)
+        try:
+            rows, rejected, failure = ray.get(reference)
+        except RayError as error:
+            ray.kill(actor)  # it may be out of reach only for a moment
+            self._losses[task.name] += 1
+            if self._losses[task.name] >= _MOST_LOSSES:
+                raise RunError(_ended_workers(f"making part {task.name}", error), str(error)) from None
+            waiting.append(task)
+            self.say(f"a worker was lost ({_cause(error)}): part {task.name} is made again")
+            return None, None
+        if failure:
+            raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
+        return actor, (rows, rejected)
+
+
+class PartActor:
+    """A Ray actor around a worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def setup(self, wanted: Mapping[str, str]) -> tuple[str, bool]:
+        """Why this worker cannot work: an empty string if it can; and whether that is another version of a package."""
+        if other := difference(wanted):
+            return other, True
+        try:
+            self._worker.setup()
+        except Exception:  # noqa: BLE001 (the driver gets the traceback and ends the run)
+            return traceback.format_exc(), False
+        return "", False
+
+    def work(self, task: PartTask) -> tuple[int, int, str]:
+        """The rows of a part, how many are rejected, and the traceback of an error of ours."""
+        try:
+            return *self._worker.work(task), ""
+        except Exception:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
+            return 0, 0, traceback.format_exc()
+
+
+def last_line(text: str) -> str:
+    """The last line of a traceback, which names the error."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+
+
+def _ended_workers(when: str, error: Exception) -> str:
+    return (
+        f"{_MOST_LOSSES} workers were lost while {when} ({_cause(error)}): if it is memory, give each worker more "
+        "with fewer --workers"
+    )
+
+
+def _cause(error: Exception) -> str:
+    """Why Ray lost a worker, in a few words of ours: its own messages have a dozen lines."""
+    text = str(error)
+    if "OutOfMemory" in type(error).__name__ or ("memory" in text.lower() and "kill" in text.lower()):
+        return "out of memory"
+    if "node" in text.lower() and ("died" in text.lower() or "dead" in text.lower()):
+        return "its node is gone"
+    return "it crashed or was killed"

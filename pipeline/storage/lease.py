@@ -1,0 +1,125 @@
+"""The lease of a build in object storage, which has no locks: one build at a time writes to it.
+
+The lease is an object that its holder writes again every `RENEW_S`. One that was not renewed for `EXPIRES_S`, by the
+clock of the server, is of a run that is dead, and may be taken over at once if that ran on this machine.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+
+from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.storage.file_store import FileStore
+from facerefs.pipeline.storage.lock import locked
+from facerefs.schemas.object_storage import sentence_of
+
+LEASE_FILE = ".lease"
+RENEW_S = 15.0
+EXPIRES_S = 90.0
+_SETTLE_S = 1.0  # two that begin in the same moment: the later write wins, and both see it
+_MAX_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """Who holds a lease."""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    host: str = field(default_factory=socket.gethostname)
+    process: int = field(default_factory=os.getpid)
+
+    def is_dead(self) -> bool:
+        """Whether it ran on this machine and has ended."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+def locked_build(store: FileStore) -> AbstractContextManager[None]:
+    """Keeps other builds from writing to a build's folder until the block ends. Raises UserError if one does."""
+    return locked(store.local_path("")) if store.is_local else leased(store)
+
+
+@contextmanager
+def leased(store: FileStore) -> Iterator[None]:
+    """Hold the lease of a remote build until the block ends.
+
+    Raises UserError if another build holds it, RunError at the end if another one has taken it meanwhile.
+    """
+    own = _Holder()
+    _check_free(store, own)
+    try:
+        store.write_text(LEASE_FILE, json.dumps(asdict(own)))
+    except OSError as error:
+        raise UserError(f"cannot write to {sentence_of(error, store.address)}") from None
+    time.sleep(_SETTLE_S)
+    if _holder(store) != own:
+        raise UserError(f"another build has begun to write to {store.address} at the same moment: try again")
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(store, own, ended), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
+        is_held = _holder(store) == own
+        if is_held:
+            store.remove_file(LEASE_FILE)
+    if not is_held:
+        raise RunError(
+            f"another build has written to {store.address} at the same time, since this one did not reach its server "
+            f"for {EXPIRES_S:g} s"
+        )
+
+
+def _check_free(store: FileStore, own: _Holder) -> None:
+    holder = _holder(store)
+    if holder is None or holder.is_dead():
+        return
+    probe = f"{LEASE_FILE}-{own.id}"
+    store.write_text(probe, "")
+    age_s = _written_s(store, probe) - _written_s(store, LEASE_FILE)
+    store.remove_file(probe)
+    if age_s < EXPIRES_S:
+        raise UserError(
+            f"another build (process {holder.process} on {holder.host}) writes to {store.address}: wait for it, or "
+            f"stop it; if it is dead, its lease ends in {EXPIRES_S - age_s:.0f} s"
+        )
+
+
+def _holder(store: FileStore) -> _Holder | None:
+    data = store.read_small(LEASE_FILE, _MAX_BYTES)
+    try:
+        return None if data is None else _Holder(**json.loads(data))
+    except (ValueError, TypeError):
+        return None
+
+
+def _written_s(store: FileStore, name: str) -> float:
+    """When a file was written, in seconds since 1970 by the clock of the server; 0 if it is not there."""
+    written = store.filesystem.get_file_info(store.full_path(name)).mtime
+    return 0.0 if written is None else float(written.timestamp())
+
+
+def _renew(store: FileStore, own: _Holder, ended: threading.Event) -> None:
+    while not ended.wait(RENEW_S):
+        try:
+            if _holder(store) != own:
+                return
+            with store.replacing(LEASE_FILE) as file:
+                file.write(json.dumps(asdict(own)).encode())
+        except OSError:
+            continue  # tried again at the next turn
