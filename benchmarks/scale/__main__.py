@@ -1,0 +1,143 @@
+"""`python -m benchmarks.scale BUILD BUILD ...`: what 1e7 and 1e8 photos would take, from builds of several sizes.
+
+Each BUILD was made in one run by one worker on an idle machine. Prints the measured costs and the model, and writes
+benchmarks/out/scale.json and, with --picture, a picture of the curves.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.paired import OUT
+from benchmarks.scale.costs import BuildCosts, StageCost, costs_of_build, fitted
+from benchmarks.scale.model import Estimate, Prices, estimate
+from benchmarks.scale.simulate import Cluster
+
+_NODES = (1, 2, 5, 10, 20, 50, 100, 200)
+
+
+def main() -> None:
+    """Measure, simulate, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("builds", nargs="+")
+    parser.add_argument("--photos", type=float, nargs="*", default=[1e6, 1e7, 1e8])
+    parser.add_argument("--nodes", type=int, default=20)
+    parser.add_argument("--cores", type=int, default=64)
+    parser.add_argument(
+        "--whole", type=Path, help="JSON {stage: [[rows, seconds], ...]}: measured on larger tables."
+    )
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args()
+    builds = [costs_of_build(place, workers=1) for place in options.builds]
+    costs = _with_larger(fitted(builds), options.whole)
+    largest = max(builds, key=lambda build: build.photos)
+    bytes_per_photo = {table: size / largest.photos for table, size in largest.bytes.items()}
+    _print_costs(builds, costs)
+    cluster = Cluster(options.nodes, options.cores)
+    estimates = [estimate(photos, costs, bytes_per_photo, cluster, Prices()) for photos in options.photos]
+    _print_estimates(estimates, cluster)
+    most = max(options.photos)
+    curve = [
+        estimate(most, costs, bytes_per_photo, Cluster(nodes, options.cores), Prices()) for nodes in _NODES
+    ]
+    print(f"\n| nodes of {options.cores} cores, {most:.0e} photos | hours | most of it |\n|---|---|---|")
+    for nodes, one in zip(_NODES, curve, strict=True):
+        print(f"| {nodes} | {one.hours:.1f} | {one.weakest} |")
+    OUT.mkdir(exist_ok=True)
+    text = json.dumps([asdict(one) | {"hours": one.hours} for one in [*estimates, *curve]], indent=1)
+    (OUT / "scale.json").write_text(text + "\n")
+    if options.picture:
+        _draw(options.picture, costs, builds, curve, options.cores)
+
+
+def _with_larger(costs: list[StageCost], file: Path | None) -> list[StageCost]:
+    """Costs of whole stages from larger tables, where they were measured: the last point, and the slope to it."""
+    import numpy as np
+
+    larger = json.loads(file.read_text()) if file else {}
+    out = []
+    for cost in costs:
+        points = larger.get(cost.name)
+        if points:
+            rows, seconds = np.array(points, float).T
+            slope = (
+                float(np.polyfit(np.log(rows), np.log(np.maximum(seconds, 1e-3)), 1)[0])
+                if len(rows) > 1
+                else 1.0
+            )
+            cost = StageCost(cost.name, seconds[-1] / rows[-1], int(rows[-1]), max(slope, 1.0))  # noqa: PLW2901
+        out.append(cost)
+    return out
+
+
+def _print_costs(builds: list[BuildCosts], costs: list[StageCost]) -> None:
+    sizes = " | ".join(f"s at {build.photos}" for build in builds)
+    print(f"| stage | {sizes} | ms per photo | measured at | grows as photos to the |")
+    print("|---" * (len(builds) + 4) + "|")
+    for cost in costs:
+        seconds = " | ".join(f"{build.seconds[cost.name]:.2f}" for build in builds)
+        cells = (
+            cost.name,
+            seconds,
+            f"{cost.per_photo_s * 1000:.2f}",
+            f"{cost.measured_photos:,}",
+            f"{cost.exponent:.2f}",
+        )
+        print(f"| {' | '.join(cells)} |")
+
+
+def _print_estimates(estimates: list[Estimate], cluster: Cluster) -> None:
+    print(f"\n{cluster.nodes} nodes of {cluster.cores} cores:\n")
+    names = [run.name for run in estimates[0].runs]
+    print(
+        f"| photos | {' h | '.join(names)} h | all h | weakest link | TB | $ compute | $ requests | $ a month to keep |"
+    )
+    print("|---" * (len(names) + 7) + "|")
+    for one in estimates:
+        hours = " | ".join(f"{run.wall_s / 3600:.2f}" for run in one.runs)
+        print(
+            f"| {one.photos:.0e} | {hours} | {one.hours:.1f} | {one.weakest} | {one.gigabytes / 1000:.1f} "
+            f"| {one.dollars_compute:,.0f} | {one.dollars_requests:,.0f} | {one.dollars_storage_month:,.0f} |"
+        )
+        redone = sum(run.parts_redone for run in one.runs)
+        print(
+            f"| | {' | '.join(f'busy {run.busy_share:.0%}' for run in one.runs)} | {redone} parts redone | | | | | |"
+        )
+
+
+def _draw(
+    path: Path, costs: list[StageCost], builds: list[BuildCosts], curve: list[Estimate], cores: int
+) -> None:
+    import numpy as np
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2))
+    photos = np.logspace(2, 8, 40)
+    for cost in costs:
+        (line,) = left.loglog(
+            photos, [cost.seconds(count) / 3600 for count in photos], label=cost.name, linewidth=1
+        )
+        left.loglog(
+            [build.photos for build in builds],
+            [max(build.seconds[cost.name], 1e-3) / 3600 for build in builds],
+            "o",
+            color=line.get_color(),
+            markersize=3,
+        )
+    left.set_xlabel("photos")
+    left.set_ylabel("core hours (dots: measured builds)")
+    left.legend(fontsize=7)
+    right.loglog(_NODES, [one.hours for one in curve], "o-")
+    right.loglog(
+        _NODES, [curve[0].hours / nodes for nodes in _NODES], "--", linewidth=0.8, label="if all of it scaled"
+    )
+    right.set_xlabel(f"nodes of {cores} cores")
+    right.set_ylabel(f"hours for {curve[0].photos:.0e} photos (simulated)")
+    right.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
