@@ -48,7 +48,9 @@ class Shard:
             "id",
             "crop",
             *(name for name, _ in FACE_IN_SAMPLE if name in FACES.names),
+            "crop_sha256",
             "mask",
+            "mask_sha256",
             "parser",
         ),
         "labels": ("face", "label"),
@@ -103,7 +105,7 @@ class Shard:
         samples = iter(self._samples([row for row in plan if _complete(row)]))
         out = [next(samples) if _complete(row) else self._missing(row) for row in plan]
         return pa.table(
-            {name: [row[name] for row in out] for name in SAMPLES.names},
+            {name: [row.get(name) for row in out] for name in SAMPLES.names},
             schema=SAMPLES.set(SAMPLES.get_field_index("files"), pa.field("files", BUNDLE)),
         )
 

@@ -1,9 +1,11 @@
 """The input of the stage `shard`: each target with its references, and all metadata of both that a sample stores."""
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, groupby
 from operator import itemgetter
@@ -14,12 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.pipeline.storage.fingerprint import stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.tables import FACE_IN_SAMPLE, MASKS_IN_PLAN, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import splits_of
+
+_PLACES = ("target_crop", "reference_crops", "masks")  # columns of a plan that say where bytes lie
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,44 @@ class ShardInput:
             return plan
         masks = pa.Table.from_pylist([_masks(row, faces) for row in rows], MASKS_IN_PLAN)
         return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*SAMPLE_PLAN, *MASKS_IN_PLAN]))
+
+    def made_from(self, rows: pa.Table) -> list[str | None]:
+        """A digest of all that each sample is made from: its row, with the bytes of crops and masks, and the settings.
+
+        None if a crop or a mask cannot be read. Where a sample is stored does not count: neither the places of crops,
+        nor the settings that decide about sizes of shards and splits. (The split itself is in the row.)
+        """
+        plan = rows.to_pylist()
+        ids = {face["face"] for row in plan for face in (row["target"], *row["references"])}
+        faces = {face["id"]: face for face in self._face_rows.rows(ids)}
+        placed = {name: getattr(Shard, name) for name in ("shard_mb", "val_share", "test_share")}
+        settings = stage_digest(replace(self.shard, **placed))
+        return [self._made_from(settings, row, faces) for row in plan]
+
+    def _made_from(
+        self, settings: str, row: Mapping[str, Any], faces: Mapping[str, dict[str, Any]]
+    ) -> str | None:
+        shown = [faces[face["face"]] for face in (row["target"], *row["references"])]
+        crops = [row["target_crop"], *row["reference_crops"]]
+        places = {"crop": crops, "mask": row.get("masks") or [None] * len(crops)}
+        digests = [
+            self._digest_of(face, column)
+            for column, stored in places.items()
+            for face, place in zip(shown, stored, strict=True)
+            if place is not None
+        ]
+        if None in digests:
+            return None
+        there = {column: [place is not None for place in stored] for column, stored in places.items()}
+        others = {name: value for name, value in row.items() if name not in _PLACES}
+        return text_digest(settings, json.dumps([others, there, digests], sort_keys=True))
+
+    def _digest_of(self, face: Mapping[str, Any], column: str) -> str | None:
+        """The SHA-256 of a face's crop or mask; parts of earlier versions do not hold it."""
+        if face[f"{column}_sha256"] is not None:
+            return str(face[f"{column}_sha256"])
+        data = self.storage.read_blob(**face[column])
+        return None if data is None else hashlib.sha256(data).hexdigest()
 
     @cached_property
     def _pairs(self) -> pa.Table:

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
-from facerefs.pipeline.runner.workers import PartTask, RayWorkers
+from facerefs.pipeline.runner.workers import PartDone, PartTask, RayWorkers
+from facerefs.pipeline.storage.earlier_rows import MADE_FROM, EarlierRows
 from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
+from facerefs.pipeline.storage.part_writer import PartWriter
 from facerefs.stages.stage import PartStage, WholeStage
 
 MAX_ROWS_AT_ONCE = 16
@@ -31,6 +34,14 @@ class PartInputs(Protocol):
 
         Consecutive rows with one value in a column `group`, if there is one, reach the stage together.
         """
+
+
+@runtime_checkable
+class TracedInputs(PartInputs, Protocol):
+    """Inputs that say what each row is made from: rows that an earlier run made from the same are copied."""
+
+    def made_from(self, rows: pa.Table) -> Sequence[str | None]:
+        """A digest of all that decides about each row's result, bytes included; None for a row not to be copied."""
 
 
 @dataclass
@@ -55,6 +66,9 @@ class Runner:
         tasks = list(self._missing(stage, inputs, names))
         if stale or tasks:
             before_work()
+        earlier = EarlierRows(self.storage, stage.writes) if isinstance(inputs, TracedInputs) else None
+        if earlier and existing and existing != set(names):  # rows may now belong to other parts
+            earlier.set_aside([*stale, *(task.name for task in tasks if task.name in existing)])
         for name in stale:
             self.storage.remove_part(stage.writes, name)
         changed = sum(task.name in existing for task in tasks)
@@ -67,9 +81,17 @@ class Runner:
             # Missing weights are reported here, before workers start. (A protocol cannot say "dataclass".)
             replace(stage).setup()  # type: ignore[type-var]
         with self._progress(stage, len(tasks), len(names) - len(tasks)) as progress:
+            rows = copied = 0
             if tasks:
-                for rows, rejected in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
-                    progress.part_done(rows, rejected)
+                for done in self.workers.map_parts(PartWorker(stage, inputs, self.storage), tasks):
+                    progress.part_done(done.rows, done.rejected)
+                    rows, copied = rows + done.rows, copied + done.copied
+            if copied:
+                progress.say(
+                    f"{copied} rows are the same as before and were copied, {rows - copied} were made"
+                )
+        if earlier:
+            earlier.remove_aside()
 
     def run_whole(self, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
         """Update a whole stage's table.
@@ -143,17 +165,40 @@ class PartWorker:
         """Load the stage's models."""
         self.stage.setup()
 
-    def work(self, task: PartTask) -> tuple[int, int]:
-        """Make one part and commit it; returns its number of rows and how many of them are rejected."""
+    def work(self, task: PartTask) -> PartDone:
+        """Make one part and commit it."""
         rows = self.inputs.read(task.name)
-        written = rejected = 0
+        written = rejected = copied = 0
+        first = 0  # of the rows that are not in the part yet
         with self.storage.writing(self.stage.writes, task.name, task.fingerprint) as part:
-            for piece in bounded_slices(rows, self.stage.loads):
-                out = self.stage.process(self.storage.load_blobs(piece, self.stage.loads))
-                part.add(out)
-                written += len(out)
-                rejected += count_rejected(out)
-        return written, rejected
+            if isinstance(self.inputs, TracedInputs):
+                digests = self.inputs.made_from(rows)
+                rows = rows.append_column(MADE_FROM, pa.array(digests, pa.string()))
+                for number, earlier in enumerate(self._earlier.of(task.name, digests)):
+                    if earlier is None or (data := earlier.bytes()) is None:
+                        continue
+                    made = self._make(rows.slice(first, number - first), part)
+                    part.add_copies(earlier.row, earlier.column, [data])
+                    written, rejected = written + made.rows + 1, rejected + made.rejected
+                    copied, first = copied + 1, number + 1
+            made = self._make(rows.slice(first), part)
+        return PartDone(written + made.rows, rejected + made.rejected, copied)
+
+    @cached_property
+    def _earlier(self) -> EarlierRows:
+        return EarlierRows(self.storage, self.stage.writes)
+
+    def _make(self, rows: pa.Table, part: PartWriter) -> PartDone:
+        """Run the stage on input rows, and add what it makes to a part."""
+        written = rejected = 0
+        for piece in bounded_slices(rows, self.stage.loads):
+            out = self.stage.process(self.storage.load_blobs(piece, self.stage.loads))
+            if MADE_FROM in piece.column_names:
+                out = out.set_column(out.column_names.index(MADE_FROM), MADE_FROM, piece[MADE_FROM])
+            part.add(out)
+            written += len(out)
+            rejected += count_rejected(out)
+        return PartDone(written, rejected)
 
 
 def part_fingerprint(stage: PartStage, rows: pa.Table) -> str:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.cluster import check_cluster
@@ -19,6 +19,14 @@ class PartTask:
 
     name: str
     fingerprint: str
+
+
+class PartDone(NamedTuple):
+    """The number of rows of a part that is made, and how many of them are rejected, or copied from earlier parts."""
+
+    rows: int
+    rejected: int
+    copied: int = 0
 
 
 class Worker(Protocol):
@@ -35,8 +43,8 @@ class Worker(Protocol):
     def setup(self) -> None:
         """Load models."""
 
-    def work(self, task: PartTask) -> tuple[int, int]:
-        """Make one part; returns its number of rows and how many of them are rejected."""
+    def work(self, task: PartTask) -> PartDone:
+        """Make one part."""
 
 
 @dataclass
@@ -47,7 +55,7 @@ class RayWorkers:
     address: str | None = None
     verbose: bool = False
 
-    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[tuple[int, int]]:
+    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[PartDone]:
         """Results of `worker.work(task)`, in the order in which the parts finish.
 
         Raises RunError, naming the cause, if a part fails (a bad photo is a rejected row, not a failure); UserError
@@ -86,7 +94,7 @@ class RayWorkers:
             for row in results.iter_rows():
                 if row["failure"]:
                     raise RunError(f"part {row['part']} failed: {last_line(row['failure'])}", row["failure"])
-                yield int(row["rows"]), int(row["rejected"])
+                yield PartDone(int(row["rows"]), int(row["rejected"]), int(row["copied"]))
         except RayError as error:
             raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
 
@@ -141,16 +149,17 @@ class PartActor:
         done = [self._try(task) for task in tasks]
         return {
             "part": [task.name for task in tasks],
-            "rows": [rows for rows, _, _ in done],
-            "rejected": [rejected for _, rejected, _ in done],
-            "failure": [failure for _, _, failure in done],
+            "rows": [part.rows for part, _ in done],
+            "rejected": [part.rejected for part, _ in done],
+            "copied": [part.copied for part, _ in done],
+            "failure": [failure for _, failure in done],
         }
 
-    def _try(self, task: PartTask) -> tuple[int, int, str]:
+    def _try(self, task: PartTask) -> tuple[PartDone, str]:
         try:
-            return *self._worker.work(task), ""
+            return self._worker.work(task), ""
         except Exception:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
-            return 0, 0, traceback.format_exc()
+            return PartDone(0, 0), traceback.format_exc()
 
 
 def _our_package() -> str:
