@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.pipeline.storage.catalogue import digest_of_tables
 from facerefs.pipeline.storage.fingerprint import stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
@@ -40,6 +41,13 @@ class ShardInput:
         A face's id begins with a hash, so the order is shuffled, and the shards have about equally many samples.
         """
         return sorted(self._places)
+
+    def digest_of_all(self) -> str:
+        """Of all that is read of any shard."""
+        return digest_of_tables(self.storage, Shard.reads)
+
+    def digest(self, name: str) -> None:
+        """Only the rows tell: a shard has faces of all parts."""
 
     def read(self, name: str) -> pa.Table:
         """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`."""
@@ -132,9 +140,11 @@ class ShardInput:
     def _expected_bytes(self, pairs: pa.Table) -> NDArray[np.float64]:
         """The expected bytes that each pair adds to its shard: its reference, and for the first pair also the target
         and the rest of the sample."""
-        lengths = pc.struct_field(self._face_rows.column("crop"), "length").to_numpy()
+        faces = self.storage.scan("faces", ("id", "crop"))  # the driver needs no more of them
+        ids = faces["id"].combine_chunks()
+        lengths = pc.struct_field(faces["crop"], "length").to_numpy()
         target, reference = (
-            lengths[pc.index_in(pairs.column(end), value_set=self._face_rows.keys).to_numpy()]
+            lengths[pc.index_in(pairs.column(end), value_set=ids).to_numpy()]
             for end in ("target", "reference")
         )
         targets = pairs.column("target").to_numpy()

@@ -15,10 +15,10 @@ from facerefs.pipeline.runner.cluster import check_cluster
 
 @dataclass(frozen=True)
 class PartTask:
-    """One part to make."""
+    """One part to make; without a fingerprint the worker finds out whether the part is the same as before."""
 
     name: str
-    fingerprint: str
+    fingerprint: str | None
 
 
 class PartDone(NamedTuple):
@@ -27,6 +27,7 @@ class PartDone(NamedTuple):
     rows: int
     rejected: int
     copied: int = 0
+    kept: bool = False  # it was the same as before, and is not made again
 
 
 class Worker(Protocol):
@@ -94,7 +95,7 @@ class RayWorkers:
             for row in results.iter_rows():
                 if row["failure"]:
                     raise RunError(f"part {row['part']} failed: {last_line(row['failure'])}", row["failure"])
-                yield PartDone(int(row["rows"]), int(row["rejected"]), int(row["copied"]))
+                yield PartDone(int(row["rows"]), int(row["rejected"]), int(row["copied"]), bool(row["kept"]))
         except RayError as error:
             raise RunError(f"Ray stopped the workers: {last_line(str(error))}", str(error)) from error
 
@@ -152,6 +153,7 @@ class PartActor:
             "rows": [part.rows for part, _ in done],
             "rejected": [part.rejected for part, _ in done],
             "copied": [part.copied for part, _ in done],
+            "kept": [part.kept for part, _ in done],
             "failure": [failure for _, failure in done],
         }
 
