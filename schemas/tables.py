@@ -5,7 +5,8 @@ Rows are never deleted but rejected: `reject` (null for accepted rows) holds the
 
 A `BLOB` column refers to bytes by file, offset and length. Its path is relative to the build's folder for bytes
 that the build wrote, and absolute for photos that stay in place. The files lie in `blobs/`, so that a table's folder
-holds Parquet files alone, as readers of datasets expect. Only shards lie beside their table, in `samples/`.
+holds Parquet files alone, as readers of datasets expect. Only shards lie beside their table, in `samples/`. A column
+`X_sha256` beside a `BLOB` column X has the SHA-256 of its bytes, hexadecimal; the storage fills it in.
 """
 
 import math
@@ -125,6 +126,7 @@ FACES = pa.schema(
         ("landmarks", LANDMARKS),  # in crop pixels
         ("transform", pa.list_(pa.float32(), 6)),  # 2x3 affine, row-major: photo pixels to crop pixels
         ("crop", BLOB),  # PNG, FFHQ-aligned, square
+        ("crop_sha256", pa.string()),
         ("crop_size", pa.int32()),
         ("outside", pa.float32()),  # share of the crop that lies outside the photo, 0 to 1
         ("embedding", pa.list_(pa.float32())),  # unit length
@@ -142,6 +144,7 @@ FACES = pa.schema(
         ("embedder", pa.string()),
         # PNG, gray: 255 on facial pixels of the crop, elsewhere 0; null without `analyse.parser`.
         ("mask", BLOB),
+        ("mask_sha256", pa.string()),
         ("parser", pa.string()),  # engine that made the mask
         *_REJECT,
     ]
@@ -200,7 +203,9 @@ MADE_ELSEWHERE = pa.schema(
         ("landmarks", LANDMARKS),
         ("transform", pa.list_(pa.float32(), 6)),
         ("crop", BLOB),
+        ("crop_sha256", pa.string()),
         ("mask", BLOB),
+        ("mask_sha256", pa.string()),
         ("crop_size", pa.int32()),
         ("embedding", pa.list_(pa.float32())),
         ("yaw", pa.float32()),
@@ -270,6 +275,8 @@ SAMPLES = pa.schema(
         ("recipe", pa.string()),
         ("theta", pa.string()),  # JSON, see facerefs.schemas.theta
         ("files", BLOB),  # the sample's files in its shard: from the first tar header to the last padding
+        ("files_sha256", pa.string()),
+        ("made_from", pa.string()),  # digest of all that the sample was made from, so that it can be copied
         *_REJECT,
     ]
 )
@@ -301,7 +308,10 @@ TABLES: dict[str, pa.Schema] = {
 }
 
 
-LATER_COLUMNS: dict[str, tuple[str, ...]] = {"faces": ("mask", "parser")}
+LATER_COLUMNS: dict[str, tuple[str, ...]] = {
+    "faces": ("mask", "parser", "crop_sha256", "mask_sha256"),
+    "samples": ("files_sha256", "made_from"),
+}
 """Columns that parts of earlier versions lack, and that are null there: nothing is made again for them."""
 
 BUNDLE = pa.list_(pa.struct([("name", pa.string()), ("data", pa.large_binary())]))

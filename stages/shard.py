@@ -48,13 +48,16 @@ class Shard:
             "id",
             "crop",
             *(name for name, _ in FACE_IN_SAMPLE if name in FACES.names),
+            "crop_sha256",
             "mask",
+            "mask_sha256",
             "parser",
         ),
         "labels": ("face", "label"),
         "sources": ("key", "url", "page", "licence", "attribution"),
         "made_elsewhere": (
             *("id", "image", "landmarks", "transform", "crop", "crop_size", "mask", "parser"),
+            *("crop_sha256", "mask_sha256"),
             *("embedding", "yaw", "pitch", "roll"),
             *("face_px", "detector", "landmarker", "embedder"),
         ),
@@ -108,7 +111,7 @@ class Shard:
         samples = iter(self._samples([row for row in plan if _complete(row)]))
         out = [next(samples) if _complete(row) else self._missing(row) for row in plan]
         return pa.table(
-            {name: [row[name] for row in out] for name in SAMPLES.names},
+            {name: [row.get(name) for row in out] for name in SAMPLES.names},
             schema=SAMPLES.set(SAMPLES.get_field_index("files"), pa.field("files", BUNDLE)),
         )
 

@@ -10,6 +10,7 @@ from facerefs.pipeline.build.moved_photos import MovedPhotos
 from facerefs.pipeline.runner.partition import split_into_parts
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
+from facerefs.pipeline.storage.catalogue import Catalogue
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import shown
@@ -62,12 +63,13 @@ def list_source(
     `moved` keeps what was made of photos of which only the path has changed.
     """
     names = set()
+    catalogue = Catalogue.of(storage, "sources")
     with StageProgress(console, "list", 1, 0, watch=watch) as progress:
         for name, rows in split_into_parts(batches, rows_per_part):
             names.add(name)
             fingerprint = rows_digest(rows)
-            before = storage.part("sources", name)
-            if before is None or before.fingerprint != fingerprint:
+            before = catalogue.entries.get(name)
+            if before is None or before.part.fingerprint != fingerprint:
                 with (
                     nullcontext() if before is None or moved is None else moved.followed(name),
                     storage.writing("sources", name, fingerprint) as part,

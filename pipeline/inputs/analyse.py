@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerefs.pipeline.runner.runner import MAX_ROWS_AT_ONCE
+from facerefs.pipeline.storage.catalogue import digest_of_tables
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import IMAGES
@@ -32,6 +33,13 @@ class AnalyseInput:
     def names(self) -> Sequence[str]:
         """Names of the parts of `images`."""
         return self.storage.parts("images")
+
+    def digest_of_all(self) -> str:
+        """Of all that is read of any part."""
+        return digest_of_tables(self.storage, Analyse.reads)
+
+    def digest(self, name: str) -> None:
+        """Only the rows tell: the copies of a photo may be in other parts."""
 
     def read(self, name: str) -> pa.Table:
         """The photos of one part, each before its copies: key, id, location, and `group` and `certain` of `Analyse`."""

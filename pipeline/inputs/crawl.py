@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.storage.catalogue import Catalogue
+from facerefs.pipeline.storage.fingerprint import text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.crawl import Crawl
 
@@ -19,6 +23,26 @@ class CrawlInput:
     def names(self) -> Sequence[str]:
         """Names of the parts of `sources`."""
         return self.storage.parts("sources")
+
+    def digest_of_all(self) -> str:
+        """Of all that is read of any part."""
+        return text_digest(
+            *(catalogue.digest_of_all(Crawl.reads[catalogue.table]) for catalogue in self._catalogues)
+        )
+
+    def digest(self, name: str) -> str:
+        """Of all that is read of one part."""
+        return text_digest(
+            *(catalogue.digest(name, Crawl.reads[catalogue.table]) for catalogue in self._catalogues)
+        )
+
+    @cached_property
+    def _catalogues(self) -> tuple[Catalogue, ...]:
+        return tuple(Catalogue.of(self.storage, table) for table in Crawl.reads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state without the catalogues, which only the driver needs."""
+        return {"storage": self.storage}
 
     def read(self, name: str) -> pa.Table:
         """Rows of one part of `sources`; downloaded photos have the location and SHA-256 of the downloaded bytes."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.storage.catalogue import Catalogue
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.fetch import Fetch
 
@@ -18,7 +19,8 @@ class FetchInput:
 
     def names(self) -> Sequence[str]:
         """Names of the parts of `sources` that have such rows."""
-        return [name for name in self.storage.parts("sources") if len(self.read(name))]
+        parts = [entry.part for entry in Catalogue.of(self.storage, "sources").entries.values()]
+        return [part.name for part in parts if "url" not in part.empty and len(self.read(part.name))]
 
     def read(self, name: str) -> pa.Table:
         """Keys, URLs and expected SHA-256 of such rows of one part."""

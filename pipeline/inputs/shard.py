@@ -1,10 +1,11 @@
 """The input of the stage `shard`: each target with its references, and all metadata of both that a sample stores."""
 
+import hashlib
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, groupby
 from operator import itemgetter
@@ -15,12 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from facerefs.pipeline.storage.catalogue import digest_of_tables
+from facerefs.pipeline.storage.fingerprint import stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.tables import FACE_IN_SAMPLE, MASKS_IN_PLAN, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import splits_of
+
+_PLACES = ("target_crop", "reference_crops", "masks")  # columns of a plan that say where bytes lie
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class ShardInput:
         """
         return sorted(self._places)
 
+    def digest_of_all(self) -> str:
+        """Of all that is read of any shard."""
+        return digest_of_tables(self.storage, Shard.reads)
+
+    def digest(self, name: str) -> None:
+        """Only the rows tell: a shard has faces of all parts."""
+
     def read(self, name: str) -> pa.Table:
         """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`."""
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
@@ -50,6 +62,52 @@ class ShardInput:
         made = [_masks(row, [faces[face] for face in ids]) for row, ids in zip(rows, shown, strict=True)]
         masks = pa.Table.from_pylist(made, MASKS_IN_PLAN)
         return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*SAMPLE_PLAN, *MASKS_IN_PLAN]))
+
+    def made_from(self, rows: pa.Table) -> list[str | None]:
+        """A digest of all that each sample is made from: its row, with the bytes of crops and masks, and the settings.
+
+        None if a crop or a mask cannot be read. Where a sample is stored does not count: neither the places of crops,
+        nor the settings that decide about sizes of shards and splits. (The split itself is in the row.)
+        """
+        plan = rows.to_pylist()
+        shown = {row["key"]: _shown(row) for row in plan}
+        ids = {face for faces in shown.values() for face in faces}
+        elsewhere = {
+            _shown_id(row["key"], one)
+            for row in plan
+            for one in row["references"]
+            if one["elsewhere"] is not None
+        }
+        rows_of = [*self._face_rows.rows(ids - elsewhere)]
+        rows_of += self._elsewhere_rows.rows(elsewhere) if elsewhere else []
+        faces = {face["id"]: face for face in rows_of}
+        placed = {name: getattr(Shard, name) for name in ("shard_mb", "val_share", "test_share")}
+        settings = stage_digest(replace(self.shard, **placed))
+        return [self._made_from(settings, row, [faces[face] for face in shown[row["key"]]]) for row in plan]
+
+    def _made_from(
+        self, settings: str, row: Mapping[str, Any], shown: Sequence[dict[str, Any]]
+    ) -> str | None:
+        crops = [row["target_crop"], *row["reference_crops"]]
+        places = {"crop": crops, "mask": row.get("masks") or [None] * len(crops)}
+        digests = [
+            self._digest_of(face, column)
+            for column, stored in places.items()
+            for face, place in zip(shown, stored, strict=True)
+            if place is not None
+        ]
+        if None in digests:
+            return None
+        there = {column: [place is not None for place in stored] for column, stored in places.items()}
+        others = {name: value for name, value in row.items() if name not in _PLACES}
+        return text_digest(settings, json.dumps([others, there, digests], sort_keys=True))
+
+    def _digest_of(self, face: Mapping[str, Any], column: str) -> str | None:
+        """The SHA-256 of a face's crop or mask; parts of earlier versions do not hold it."""
+        if face[f"{column}_sha256"] is not None:
+            return str(face[f"{column}_sha256"])
+        data = self.storage.read_blob(**face[column])
+        return None if data is None else hashlib.sha256(data).hexdigest()
 
     @cached_property
     def _pairs(self) -> pa.Table:
@@ -93,9 +151,11 @@ class ShardInput:
     def _expected_bytes(self, pairs: pa.Table) -> NDArray[np.float64]:
         """The expected bytes that each pair adds to its shard: its reference, and for the first pair also the target
         and the rest of the sample."""
-        lengths = pc.struct_field(self._face_rows.column("crop"), "length").to_numpy()
+        faces = self.storage.scan("faces", ("id", "crop"))  # the driver needs no more of them
+        ids = faces["id"].combine_chunks()
+        lengths = pc.struct_field(faces["crop"], "length").to_numpy()
         target, reference = (
-            lengths[pc.index_in(pairs.column(end), value_set=self._face_rows.keys).to_numpy()]
+            lengths[pc.index_in(pairs.column(end), value_set=ids).to_numpy()]
             for end in ("target", "reference")
         )
         targets = pairs.column("target").to_numpy()
@@ -179,9 +239,18 @@ def _masks(row: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> dict[s
 
 def _reference_id(pair: Mapping[str, Any]) -> str:
     """The id of a pair's reference: a face, or in `made_elsewhere` its target and its file."""
-    if pair["elsewhere"] is None:
-        return str(pair["reference"])
-    return f"{pair['target']}/{json.loads(pair['elsewhere'])['file']}"
+    return _shown_id(pair["target"], {"face": pair["reference"], "elsewhere": pair["elsewhere"]})
+
+
+def _shown(row: Mapping[str, Any]) -> list[str]:
+    """The ids of the faces of a sample: of its target, then of its references."""
+    return [row["key"], *(_shown_id(row["key"], reference) for reference in row["references"])]
+
+
+def _shown_id(target: str, reference: Mapping[str, Any]) -> str:
+    if reference["elsewhere"] is None:
+        return str(reference["face"])
+    return f"{target}/{json.loads(reference['elsewhere'])['file']}"
 
 
 def _power_of_two(wanted: float) -> int:

@@ -5,7 +5,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.versions import difference, versions
@@ -17,10 +17,19 @@ _PATIENCE_S = 120.0
 
 @dataclass(frozen=True)
 class PartTask:
-    """One part to make."""
+    """One part to make; without a fingerprint the worker finds out whether the part is the same as before."""
 
     name: str
-    fingerprint: str
+    fingerprint: str | None
+
+
+class PartDone(NamedTuple):
+    """The number of rows of a part that is made, and how many of them are rejected, or copied from earlier parts."""
+
+    rows: int
+    rejected: int
+    copied: int = 0
+    kept: bool = False  # it was the same as before, and is not made again
 
 
 class Worker(Protocol):
@@ -37,8 +46,8 @@ class Worker(Protocol):
     def setup(self) -> None:
         """Load models."""
 
-    def work(self, task: PartTask) -> tuple[int, int]:
-        """Make one part; returns its number of rows and how many of them are rejected."""
+    def work(self, task: PartTask) -> PartDone:
+        """Make one part."""
 
 
 @dataclass
@@ -53,8 +62,8 @@ class PartPool:
     _losses: Counter[str] = field(default_factory=Counter)  # of workers, by the part that they were making
     _lost_in_setup: int = 0
 
-    def results(self, tasks: Sequence[PartTask]) -> Iterator[tuple[int, int]]:
-        """The rows and rejected rows of each part, in the order in which they finish.
+    def results(self, tasks: Sequence[PartTask]) -> Iterator[PartDone]:
+        """The result of each part, in the order in which they finish.
 
         A part whose worker is lost is made again by another one. Raises RunError, naming the cause, if a part fails,
         or if it ends its worker `_MOST_LOSSES` times; UserError if a node has other versions of our packages.
@@ -121,14 +130,14 @@ class PartPool:
             raise RunError(f"a worker cannot start: {last_line(failure)}", failure)
         return actor
 
-    def _ended(self, reference: Any, waiting: "deque[PartTask]") -> tuple[Any, tuple[int, int] | None]:
+    def _ended(self, reference: Any, waiting: "deque[PartTask]") -> tuple[Any, PartDone | None]:
         """The actor and the result of a part; None for both if the actor is lost: the part will be made again."""
         import ray
         from ray.exceptions import RayError
 
         actor, task = self._running.pop(reference)
         try:
-            rows, rejected, failure = ray.get(reference)
+            done, failure = ray.get(reference)
         except RayError as error:
             ray.kill(actor)  # it may be out of reach only for a moment
             self._losses[task.name] += 1
@@ -139,7 +148,7 @@ class PartPool:
             return None, None
         if failure:
             raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
-        return actor, (rows, rejected)
+        return actor, done
 
 
 class PartActor:
@@ -158,12 +167,12 @@ class PartActor:
             return traceback.format_exc(), False
         return "", False
 
-    def work(self, task: PartTask) -> tuple[int, int, str]:
-        """The rows of a part, how many are rejected, and the traceback of an error of ours."""
+    def work(self, task: PartTask) -> tuple[PartDone, str]:
+        """What was made, and the traceback of an error of ours."""
         try:
-            return *self._worker.work(task), ""
+            return self._worker.work(task), ""
         except Exception:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
-            return 0, 0, traceback.format_exc()
+            return PartDone(0, 0), traceback.format_exc()
 
 
 def last_line(text: str) -> str:

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from facerefs.pipeline.runner.part_pool import PartTask
+from facerefs.pipeline.runner.part_pool import PartDone, PartTask
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.catalogue import Catalogue
+from facerefs.pipeline.storage.earlier_rows import MADE_FROM, EarlierRows
 from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
+from facerefs.pipeline.storage.part_writer import PartWriter
 from facerefs.stages.stage import PartStage, WholeStage
 
 MAX_ROWS_AT_ONCE = 16
@@ -34,6 +38,28 @@ class PartInputs(Protocol):
         """
 
 
+@runtime_checkable
+class DigestedInputs(PartInputs, Protocol):
+    """Inputs that say, without reading rows, that what is read of a part is the same as before.
+
+    Another digest says nothing: then the rows decide.
+    """
+
+    def digest_of_all(self) -> str:
+        """Of all that is read of any part."""
+
+    def digest(self, name: str) -> str | None:
+        """Of all that is read of one part; None if only its rows tell."""
+
+
+@runtime_checkable
+class TracedInputs(PartInputs, Protocol):
+    """Inputs that say what each row is made from: rows that an earlier run made from the same are copied."""
+
+    def made_from(self, rows: pa.Table) -> Sequence[str | None]:
+        """A digest of all that decides about each row's result, bytes included; None for a row not to be copied."""
+
+
 @dataclass
 class Runner:
     """Updates the tables of a build, one stage after the other."""
@@ -50,15 +76,27 @@ class Runner:
 
         `before_work` is called before any part changes, and not at all if none does.
         """
-        names = list(inputs.names())
+        before = Catalogue.of(self.storage, stage.writes)
         existing = self.storage.started_parts(stage.writes)
+        state = (
+            text_digest(stage_digest(stage), inputs.digest_of_all())
+            if isinstance(inputs, DigestedInputs)
+            else None
+        )
+        if state is not None and before.inputs == state and existing == set(before.entries):
+            with self._progress(stage, 0, len(existing)):
+                return
+        names = list(inputs.names())
         stale = sorted(existing - set(names))
-        tasks = list(self._missing(stage, inputs, names))
+        tasks = list(self._missing(stage, inputs, names, before))
         if stale or tasks:
             before_work()
+        earlier = EarlierRows(self.storage, stage.writes) if isinstance(inputs, TracedInputs) else None
+        if earlier and existing and existing != set(names):  # rows may now belong to other parts
+            earlier.set_aside([*stale, *(task.name for task in tasks if task.name in existing)])
         for name in stale:
             self.storage.remove_part(stage.writes, name)
-        changed = sum(task.name in existing for task in tasks)
+        changed = sum(task.name in existing for task in tasks if task.fingerprint is not None)
         if changed:
             self.console.print(
                 f"{_name(stage):<11} {changed} parts are redone: their input or settings changed",
@@ -68,10 +106,23 @@ class Runner:
             # Missing weights are reported here, before workers start. (A protocol cannot say "dataclass".)
             replace(stage).setup()  # type: ignore[type-var]
         with self._progress(stage, len(tasks), len(names) - len(tasks)) as progress:
+            rows = copied = kept = 0
             if tasks:
                 worker = PartWorker(stage, inputs, self.storage)
-                for rows, rejected in self.workers.map_parts(worker, tasks, progress.say):
-                    progress.part_done(rows, rejected)
+                for done in self.workers.map_parts(worker, tasks, progress.say):
+                    progress.part_done(done.rows, done.rejected)
+                    rows, copied, kept = rows + done.rows, copied + done.copied, kept + done.kept
+            if copied:
+                progress.say(
+                    f"{copied} rows are the same as before and were copied, {rows - copied} were made"
+                )
+            if kept:
+                progress.say(f"{kept} of these parts are the same as before and were kept")
+        if earlier:
+            earlier.remove_aside()
+        if isinstance(inputs, DigestedInputs):
+            digests = {name: _of_stage(stage, inputs.digest(name)) for name in names}
+            Catalogue.of(self.storage, stage.writes).with_inputs(state, digests)
 
     def run_whole(self, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
         """Update a whole stage's table.
@@ -97,11 +148,21 @@ class Runner:
     def _progress(self, stage: PartStage | WholeStage, parts: int, parts_kept: int) -> StageProgress:
         return StageProgress(self.console, _name(stage), parts, parts_kept, watch=self.watch)
 
-    def _missing(self, stage: PartStage, inputs: PartInputs, names: Sequence[str]) -> Iterator[PartTask]:
+    def _missing(
+        self, stage: PartStage, inputs: PartInputs, names: Sequence[str], before: Catalogue
+    ) -> Iterator[PartTask]:
         for name in names:
+            done = before.entries.get(name)
+            digest = inputs.digest(name) if isinstance(inputs, DigestedInputs) else None
+            if done is not None and digest is not None and done.inputs == _of_stage(stage, digest):
+                continue
+            if isinstance(
+                inputs, TracedInputs
+            ):  # whose rows are joined from all parts, which takes the workers
+                yield PartTask(name, None)
+                continue
             fingerprint = part_fingerprint(stage, inputs.read(name))
-            done = self.storage.part(stage.writes, name)
-            if done is None or done.fingerprint != fingerprint:
+            if done is None or done.part.fingerprint != fingerprint:
                 yield PartTask(name, fingerprint)
 
     def _rows(self, stage: WholeStage, table: str, only: Mapping[str, pc.Expression]) -> pa.Table:
@@ -114,11 +175,9 @@ class Runner:
             if table in only:
                 read.append(f"{table} {rows_digest(self._rows(stage, table, only))}")
                 continue
+            entries = Catalogue.of(self.storage, table).entries
             for name in self.storage.parts(table):
-                part = self.storage.part(table, name)
-                values = (
-                    [part.columns.get(c, part.fingerprint) for c in columns if c != "part"] if part else []
-                )
+                values = entries[name].part.values(columns) if name in entries else []
                 read.append(f"{table}/{name} {' '.join(values)}")
         return text_digest(stage_digest(stage), *read)
 
@@ -145,22 +204,56 @@ class PartWorker:
         """Load the stage's models."""
         self.stage.setup()
 
-    def work(self, task: PartTask) -> tuple[int, int]:
-        """Make one part and commit it; returns its number of rows and how many of them are rejected."""
+    def work(self, task: PartTask) -> PartDone:
+        """Make one part and commit it."""
         rows = self.inputs.read(task.name)
+        fingerprint = task.fingerprint
+        if fingerprint is None:
+            fingerprint = part_fingerprint(self.stage, rows)
+            before = self.storage.part(self.stage.writes, task.name)
+            if before is not None and before.fingerprint == fingerprint:
+                return PartDone(0, 0, kept=True)
+        written = rejected = copied = 0
+        first = 0  # of the rows that are not in the part yet
+        with self.storage.writing(self.stage.writes, task.name, fingerprint) as part:
+            if isinstance(self.inputs, TracedInputs):
+                digests = self.inputs.made_from(rows)
+                rows = rows.append_column(MADE_FROM, pa.array(digests, pa.string()))
+                for number, earlier in enumerate(self._earlier.of(task.name, digests)):
+                    if earlier is None or (data := earlier.bytes()) is None:
+                        continue
+                    made = self._make(rows.slice(first, number - first), part)
+                    part.add_copies(earlier.row, earlier.column, [data])
+                    written, rejected = written + made.rows + 1, rejected + made.rejected
+                    copied, first = copied + 1, number + 1
+            made = self._make(rows.slice(first), part)
+        return PartDone(written + made.rows, rejected + made.rejected, copied)
+
+    @cached_property
+    def _earlier(self) -> EarlierRows:
+        return EarlierRows(self.storage, self.stage.writes)
+
+    def _make(self, rows: pa.Table, part: PartWriter) -> PartDone:
+        """Run the stage on input rows, and add what it makes to a part."""
         written = rejected = 0
-        with self.storage.writing(self.stage.writes, task.name, task.fingerprint) as part:
-            for piece in bounded_slices(rows, self.stage.loads):
-                out = self.stage.process(self.storage.load_blobs(piece, self.stage.loads))
-                part.add(out)
-                written += len(out)
-                rejected += count_rejected(out)
-        return written, rejected
+        for piece in bounded_slices(rows, self.stage.loads):
+            out = self.stage.process(self.storage.load_blobs(piece, self.stage.loads))
+            if MADE_FROM in piece.column_names:
+                out = out.set_column(out.column_names.index(MADE_FROM), MADE_FROM, piece[MADE_FROM])
+            part.add(out)
+            written += len(out)
+            rejected += count_rejected(out)
+        return PartDone(written, rejected)
 
 
 def part_fingerprint(stage: PartStage, rows: pa.Table) -> str:
     """What a part of a stage's table is made from: the stage with its settings, and the rows that it reads."""
     return text_digest(stage_digest(stage), rows_digest(rows))
+
+
+def _of_stage(stage: PartStage, inputs: str | None) -> str | None:
+    """A digest of inputs together with the stage that reads them."""
+    return None if inputs is None else text_digest(stage_digest(stage), inputs)
 
 
 def bounded_slices(rows: pa.Table, loads: Sequence[str]) -> Iterator[pa.Table]:

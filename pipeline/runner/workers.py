@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.runner.cluster import check_cluster
-from facerefs.pipeline.runner.part_pool import PartPool, PartTask, Worker, last_line
+from facerefs.pipeline.runner.part_pool import PartDone, PartPool, PartTask, Worker, last_line
 
 
 @dataclass
@@ -23,7 +23,7 @@ class RayWorkers:
 
     def map_parts(
         self, worker: Worker, tasks: Sequence[PartTask], say: Callable[[str], None]
-    ) -> Iterator[tuple[int, int]]:
+    ) -> Iterator[PartDone]:
         """Results of `worker.work(task)`, in the order in which the parts finish.
 
         say: called with what was lost on the way. Raises RunError, naming the cause, if a part fails (a bad photo is a

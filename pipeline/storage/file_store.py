@@ -114,13 +114,14 @@ class FileStore:
 
     def files(self, folder: str) -> list[str]:
         """Names of the files in a folder of the build."""
-        return [info.base_name for info in self._listed(folder) if info.is_file]
+        return [info.base_name for info in self.listed(folder) if info.is_file]
 
     def entries(self, folder: str) -> list[str]:
         """Names of the files and folders in a folder of the build; none if there is no such folder."""
-        return [info.base_name for info in self._listed(folder)]
+        return [info.base_name for info in self.listed(folder)]
 
-    def _listed(self, folder: str) -> list[pafs.FileInfo]:
+    def listed(self, folder: str) -> list[pafs.FileInfo]:
+        """Kind, size and time of the files and folders in a folder of the build."""
         selector = pafs.FileSelector(self.full_path(folder).rstrip("/"), allow_not_found=True)
         return list(self.filesystem.get_file_info(selector))
 

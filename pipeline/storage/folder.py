@@ -7,7 +7,7 @@ the tar first. The Parquet metadata carries the fingerprint of what the part was
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -51,6 +51,11 @@ class Part:
     fingerprint: str
     columns: Mapping[str, str]  # digest of the values of each column
     tar: PartTar | None
+    empty: tuple[str, ...] = ()  # the columns that have no value at all
+
+    def values(self, columns: Iterable[str]) -> list[str]:
+        """The digests of the values of some columns; of a part of an earlier version what it was made from."""
+        return [self.columns.get(name, self.fingerprint) for name in columns if name != "part"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,11 @@ class Storage(FileStore):
 
     def parts(self, table: str) -> list[str]:
         """Names of a table's finished parts, sorted."""
-        return sorted(
-            name.removesuffix(".parquet") for name in self.files(table) if _is_final(name, ".parquet")
-        )
+        return self.parts_in(self.files(table))
+
+    def parts_in(self, files: Iterable[str]) -> list[str]:
+        """Names of the finished parts among the files of a table's folder, sorted."""
+        return sorted(name.removesuffix(".parquet") for name in files if _is_final(name, ".parquet"))
 
     def started_parts(self, table: str) -> set[str]:
         """Names of parts with any file, also those with only a tar, which a killed run leaves."""
@@ -85,7 +92,7 @@ class Storage(FileStore):
             return None
         fingerprint = metadata.get(FINGERPRINT_KEY, b"").decode()
         columns = json.loads(metadata.get(COLUMNS_KEY, b"{}"))
-        return Part(name=name, rows=footer.num_rows, fingerprint=fingerprint, columns=columns, tar=tar)
+        return Part(name, footer.num_rows, fingerprint, columns, tar, _empty(footer))
 
     def _end(self, name: str) -> bytes | None:
         """The end of a Parquet file, with its whole footer; None if there is no file."""
@@ -235,6 +242,22 @@ class Storage(FileStore):
         return list(
             self.in_parallel(lambda at: None if at is None else self.read_blob(**at), places, is_remote)
         )
+
+
+def _empty(footer: pq.FileMetaData) -> tuple[str, ...]:
+    """The plain columns of a Parquet file that have no value, as its statistics say."""
+    full = set()
+    names = []
+    for group in range(footer.num_row_groups):
+        for number in range(footer.num_columns):
+            column = footer.row_group(group).column(number)
+            if "." in column.path_in_schema:
+                continue
+            names.append(column.path_in_schema)
+            facts = column.statistics
+            if facts is None or not facts.has_null_count or facts.null_count < column.num_values:
+                full.add(column.path_in_schema)
+    return tuple(sorted(set(names) - full))
 
 
 def _with_nulls(rows: pa.Table, schema: pa.Schema, later: list[str], wanted: list[str] | None) -> pa.Table:

@@ -1,7 +1,9 @@
 """Writes one part of a table: its Parquet file, and the tar that holds the bytes of its rows."""
 
+import hashlib
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
@@ -59,9 +61,18 @@ class PartWriter:
     def add(self, rows: pa.Table) -> None:
         """Add rows; a blob column may hold bytes, bundles of files, or references that are kept."""
         for column in (item.name for item in self._schema if item.type == BLOB):
-            index = rows.column_names.index(column)
-            rows = rows.set_column(index, column, self._stored(column, rows.column(column)))
+            if rows.column(column).type == BLOB:
+                continue
+            stored = [self._stored(column, value) for value in rows.column(column)]
+            rows = _replaced(rows, column, pa.array([place for place, _ in stored], BLOB))
+            if (name := f"{column}_sha256") in self._schema.names:
+                rows = _replaced(rows, name, pa.array([digest for _, digest in stored], pa.string()))
         self._rows.append(rows.select(self._schema.names).cast(self._schema))
+
+    def add_copies(self, rows: pa.Table, column: str, blocks: Sequence[bytes]) -> None:
+        """Add rows of an earlier part, whose bundles in a column are copied as they are: runs of whole tar blocks."""
+        places = [self._place(self._open().append(bundle)) for bundle in blocks]
+        self.add(_replaced(rows, column, pa.array(places, BLOB)))
 
     def commit(self, fingerprint: str) -> None:
         """Finish the part: give the tar, then the Parquet file, its name."""
@@ -83,18 +94,15 @@ class PartWriter:
         self._storage.remove_temporary(self._temporary_tar)
         self._storage.remove_temporary(_temporary_parquet(self._storage, self._parquet))
 
-    def _stored(self, column: str, values: pa.ChunkedArray) -> pa.Array:
-        if values.type == BLOB:
-            return values.combine_chunks()
-        places: list[Mapping[str, str | int] | None] = []
-        for value in values:
-            if not value.is_valid:
-                places.append(None)
-            elif values.type == BUNDLE:
-                places.append(self._put_bundle(value.as_py()))
-            else:
-                places.append(self.put(column, memoryview(value.as_buffer())))
-        return pa.array(places, BLOB)
+    def _stored(self, column: str, value: pa.Scalar) -> tuple[Mapping[str, str | int] | None, str | None]:
+        """The reference to bytes or to a bundle that are now in the part's tar, and their SHA-256."""
+        if not value.is_valid:
+            return None, None
+        if value.type == BUNDLE:
+            blocks = _bundled(value.as_py())
+            return self._place(self._open().append(blocks)), hashlib.sha256(blocks).hexdigest()
+        data = memoryview(value.as_buffer())
+        return self.put(column, data), hashlib.sha256(data).hexdigest()
 
     def put(self, column: str, data: bytes | memoryview) -> Mapping[str, str | int]:
         """Write bytes into the part's tar; returns the reference to them, a `BLOB`."""
@@ -104,18 +112,31 @@ class PartWriter:
         self._members += 1
         return {"path": self._tar, "offset": offset, "length": len(data)}
 
-    def _put_bundle(self, files: list[dict[str, bytes]]) -> Mapping[str, str | int]:
-        tar = self._open()
-        start = tar.size
-        for file in files:
-            tar.add(str(file["name"]), file["data"])
-        return {"path": self._tar, "offset": start, "length": tar.size - start}
+    def _place(self, start: int) -> Mapping[str, str | int]:
+        """The reference to all that was written from an offset on."""
+        return {"path": self._tar, "offset": start, "length": self._open().size - start}
 
     def _open(self) -> TarWriter:
         if self._writer is None:
             self._file = self._storage.open_temporary(self._temporary_tar)
             self._writer = TarWriter(self._file, self._digest)
         return self._writer
+
+
+def _bundled(files: list[dict[str, bytes]]) -> bytes:
+    """The files of a bundle as members of a tar."""
+    blocks = io.BytesIO()
+    tar = TarWriter(blocks, digest=False)
+    for file in files:
+        tar.add(str(file["name"]), file["data"])
+    return blocks.getvalue()
+
+
+def _replaced(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    """The rows with other values in a column, which they may lack."""
+    if column not in rows.column_names:
+        return rows.append_column(column, values)
+    return rows.set_column(rows.column_names.index(column), column, values)
 
 
 def write_parquet(storage: FileStore, name: str, rows: pa.Table) -> None:

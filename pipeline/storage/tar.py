@@ -28,6 +28,12 @@ class TarWriter:
         self._write(bytes(-len(data) % BLOCK))
         return offset
 
+    def append(self, blocks: bytes) -> int:
+        """Append members as another tar holds them, with their headers and padding; returns where they begin."""
+        offset = self.size
+        self._write(blocks)
+        return offset
+
     def close(self) -> str | None:
         """Write the end of the archive; returns the SHA-256 of the whole tar, hexadecimal, if it is wanted."""
         self._write(_END)

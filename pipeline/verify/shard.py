@@ -18,13 +18,15 @@ from facerefs.pipeline.storage.tar import BLOCK, read_members
 from facerefs.pipeline.verify.sample import sample_faults
 from facerefs.schemas.manifest import File, ShardFile
 from facerefs.schemas.object_storage import is_failed_request
-from facerefs.schemas.tables import MAX_BLOB_BYTES, SAMPLES
+from facerefs.schemas.tables import LATER_COLUMNS, MAX_BLOB_BYTES, SAMPLES
 
 _TAR = b"facerefs.tar"  # metadata key under which facerefs.pipeline.storage.folder writes size and hash of a part's tar
 _CHUNK = 1 << 20
 _MAX_INDEX_BYTES = 512 << 20  # of its columns in memory
 _BATCH_ROWS = 64
 _SHOWN = 5
+_EARLIER = [field for field in SAMPLES if field.name not in LATER_COLUMNS["samples"]]
+_INDEX_SCHEMAS = (SAMPLES, pa.schema(_EARLIER))
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _index(folder: FileStore, shard: ShardFile, found: Found) -> list[dict[str, 
     rows: list[dict[str, Any]] = []
     try:
         with pq.ParquetFile(folder.full_path(shard.index.name), filesystem=folder.filesystem) as file:
-            if not file.schema_arrow.remove_metadata().equals(SAMPLES):
+            if not any(file.schema_arrow.remove_metadata().equals(known) for known in _INDEX_SCHEMAS):
                 raise ValueError("its columns are others")
             for batch in _batches(file):
                 rows += [row for row in batch.to_pylist() if row["reject"] is None]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.fs import FileSelector
 
+from facerefs.pipeline.storage.catalogue import CATALOGUE_FOLDER
 from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.schemas.tables import SOURCES
 
@@ -20,9 +21,13 @@ def folder_rows(folder: Path) -> pa.Table:
 
 
 def contents(place: Path | str) -> dict[str, bytes]:
-    """Every file below a folder or address but the log of a build, which holds times; by its relative path."""
+    """Every file below a folder or address but a build's log and catalogues, which hold times; by its relative path."""
     store = FileStore.at(place)
     found = store.filesystem.get_file_info(FileSelector(store.root, recursive=True, allow_not_found=True))
     names = sorted(info.path.removeprefix(f"{store.root}/") for info in found if info.is_file)
     data = {name: store.filesystem.open_input_stream(store.full_path(name)).read() for name in names}
-    return {name: data for name, data in data.items() if name != "log.jsonl"}
+    return {
+        name: data
+        for name, data in data.items()
+        if name != "log.jsonl" and not name.startswith(CATALOGUE_FOLDER)
+    }

@@ -28,6 +28,7 @@ from facerefs.trainers.training_set import open_set
 from tests.faulty_proxy import BUSY, CUT, DROPPED, FaultyProxy
 from tests.object_storage import BUCKET, READER, ObjectStorage, object_storage
 from tests.pipeline.folders import contents
+from tests.pipeline.runner.test_copied_rows import grow
 from tests.pipeline.runner.test_runner import run
 from tests.pipeline.small_set import make_samples, make_set, write_tables
 
@@ -83,6 +84,15 @@ def test_shards_have_the_bytes_of_a_local_build_and_are_read_from_there(
     for found, wanted in zip(remote.samples(), local.samples(), strict=True):
         assert found.key == wanted.key
         assert (found.target.image == wanted.target.image).all()
+
+
+def test_samples_are_copied_there_also_into_other_shards(tmp_path: Path, address: str) -> None:
+    """In the bucket the earlier shards are set aside by copies, and these are removed in the end."""
+    assert grow(address, 2) == (0, 0)
+    copied, _ = grow(address, 5)
+    assert copied > 0
+    grow(tmp_path / "fresh", 5)
+    assert contents(address) == contents(tmp_path / "fresh")
 
 
 def test_a_build_is_found_by_its_address(tmp_path: Path, address: str) -> None:

@@ -1,0 +1,176 @@
+"""Samples that did not change are copied from earlier shards: as many as can be, and never a stale one."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.part_pool import PartDone, PartTask, Worker
+from facerefs.pipeline.runner.runner import Runner
+from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.earlier_rows import EARLIER_FOLDER
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.tables import TABLES
+from facerefs.stages.shard import Shard
+from tests.pipeline.folders import contents
+from tests.pipeline.small_set import SMALL, write_tables
+
+MANY = 6
+TRAIN = replace(SMALL, val_share=0, test_share=0)
+OTHER_SETTINGS: dict[str, Any] = {"recipe": "bicubic", "seed": 1, "image_format": "png", "jpeg_quality": 97}
+PLACING = {"shard_mb", "val_share", "test_share"}
+
+
+class InProcess(RayWorkers):
+    """Makes parts here, without Ray; `dies_after` so many parts."""
+
+    dies_after: int | None = None
+
+    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[PartDone]:
+        for number, task in enumerate(tasks):
+            if number == self.dies_after:
+                raise KeyboardInterrupt
+            yield worker.work(task)
+
+
+def make(folder: Path | str, shard: Shard = TRAIN, dies_after: int | None = None) -> tuple[int, int]:
+    """Bring the shards up to date; returns how many samples were copied, and how many were made though others were."""
+    console = Console(record=True, width=200, file=io.StringIO())
+    storage, workers = Storage.at(folder), InProcess(1)
+    workers.dies_after = dies_after
+    Runner(storage, console, workers).run_parts(shard, ShardInput(storage, shard))
+    assert not storage.files(f"{EARLIER_FOLDER}/samples")
+    said = re.search(
+        r"(\d+) rows are the same as before and were copied, (\d+) were made", console.export_text()
+    )
+    return (int(said[1]), int(said[2])) if said else (0, 0)
+
+
+def grow(folder: Path | str, people: int, **tables: Any) -> tuple[int, int]:
+    write_tables(folder, people, **tables)
+    return make(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A fresh build of MANY people."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert grow(folder, MANY) == (0, 0)
+    return contents(folder)
+
+
+@pytest.mark.parametrize(("before", "other_shards"), [(MANY - 1, False), (2, True), (2 * MANY, True)])
+def test_a_grown_set_has_the_bytes_of_a_fresh_one_and_only_new_samples_are_made(
+    before: int, other_shards: bool, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    """In as many shards as before, in more, or in fewer."""
+    grow(tmp_path, before)
+    names = Storage(str(tmp_path)).parts("samples")
+    copied, made = grow(tmp_path, MANY)
+    assert (names != Storage(str(tmp_path)).parts("samples")) == other_shards
+    assert contents(tmp_path) == whole
+    assert copied > 0
+    assert made == max(0, 2 * (MANY - before))
+
+
+def test_a_changed_size_of_shards_or_moved_crops_make_no_sample_again(tmp_path: Path) -> None:
+    grow(tmp_path, 2, masks=True)
+    crops = tmp_path / "blobs" / "faces" / "part-a.tar"
+    crops.write_bytes(bytes(512) + crops.read_bytes())
+    storage = Storage(str(tmp_path))
+    rows = storage.read("faces", "part-a").to_pylist()
+    for row in rows:
+        row["crop"]["offset"] += 512
+        row["mask"]["offset"] += 512
+    storage.replace_rows("faces", "part-a", pa.Table.from_pylist(rows, TABLES["faces"]), "moved")
+    assert make(tmp_path, replace(TRAIN, shard_mb=10)) == (4, 0)
+
+
+def test_a_killed_growth_goes_on_with_what_was_set_aside(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    grow(tmp_path, 2)
+    write_tables(tmp_path, MANY)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, dies_after=1)
+    assert (tmp_path / EARLIER_FOLDER).exists()
+    assert make(tmp_path)[0] > 0
+    assert contents(tmp_path) == whole
+
+
+def test_damaged_samples_are_made_again(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    grow(tmp_path, 2)
+    tars = sorted((tmp_path / "samples").glob("*.tar"))
+    for tar in tars:
+        data = bytearray(tar.read_bytes())
+        data[700] ^= 1  # in the first sample
+        tar.write_bytes(data)
+    assert grow(tmp_path, MANY) == (4 - len(tars), 2 * (MANY - 2) + len(tars))
+    assert contents(tmp_path) == whole
+
+
+def test_shards_of_an_earlier_version_are_made_anew(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    grow(tmp_path, 2)
+    for path in (tmp_path / "samples").glob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(["files_sha256", "made_from"]), path)
+    assert grow(tmp_path, MANY) == (0, 0)
+    assert contents(tmp_path) == whole
+
+
+def changed(values: list[Any]) -> list[Any]:
+    """Other values of the same type."""
+
+    def other(value: Any) -> Any:
+        match value:
+            case list():
+                return [one + 0.25 for one in value]
+            case int() | float():
+                return value + 1
+        return f"{value or ''}0"
+
+    return [other(value) for value in values]
+
+
+NAMES = {"id", "face", "key", "target", "reference", "reject", "synthesis", "crop", "mask"}
+READ = [(table, name) for table, names in Shard.reads.items() for name in names if name not in NAMES]
+
+
+def test_every_value_and_every_setting_that_a_sample_is_made_from_makes_it_again(tmp_path: Path) -> None:
+    storage = write_tables(tmp_path, 2, photos=3, references=2, masks=True)
+
+    def digests(shard: Shard = TRAIN) -> set[str | None]:
+        inputs = ShardInput(storage, shard)
+        return {one for name in inputs.names() for one in inputs.made_from(inputs.read(name))}
+
+    before = digests()
+    assert len(before) == 6
+    assert None not in before
+    for table, column in READ:
+        rows = storage.read(table, "part-a")
+        values = pa.array(changed(rows[column].to_pylist()), rows.schema.field(column).type)
+        other = rows.set_column(rows.column_names.index(column), column, values)
+        storage.replace_rows(table, "part-a", other, "changed")
+        assert not before & digests(), f"{table}.{column}"
+        storage.replace_rows(table, "part-a", rows, "as before")
+    assert digests() == before
+    assert {item.name for item in fields(Shard)} == PLACING | OTHER_SETTINGS.keys()
+    for name, value in OTHER_SETTINGS.items():
+        assert not before & digests(replace(TRAIN, **{name: value})), name
+
+
+def test_a_crop_without_a_digest_is_read_and_one_that_is_gone_is_no_sample_to_copy(tmp_path: Path) -> None:
+    storage = write_tables(tmp_path, 2)
+    inputs = ShardInput(storage, TRAIN)
+    plan = [(name, inputs.read(name)) for name in inputs.names()]
+    before = [inputs.made_from(rows) for _, rows in plan]
+    path = tmp_path / "faces" / "part-a.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["crop_sha256", "mask_sha256"]), path)
+    assert [ShardInput(storage, TRAIN).made_from(rows) for _, rows in plan] == before
+    (tmp_path / "blobs" / "faces" / "part-a.tar").unlink()
+    assert {one for _, rows in plan for one in ShardInput(storage, TRAIN).made_from(rows)} == {None}
