@@ -21,6 +21,7 @@ from facerefs.stages.copies.pair_overrides import PhotoOverrides, photo_override
 from facerefs.stages.copies.photo_pairs import PhotoPairs
 from facerefs.stages.images.local_difference import THUMBNAIL_PX, local_difference
 from facerefs.stages.join import left_join
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.search.hamming import Hashes
 
 _BEST_FIRST = (
@@ -64,7 +65,7 @@ class Dedupe:
     writes: ClassVar[str] = "duplicates"
     version: ClassVar[int] = 2
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """Rows of `IMAGES`, labels of `SOURCES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best
         first; then for each that an override drops.
 

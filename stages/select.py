@@ -36,6 +36,7 @@ from facerefs.stages.references.reasons import (
     reasons_of_kinds,
 )
 from facerefs.stages.references.same_shot import pair_kinds
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.stage import SHARED
 
 PAIRS_PER_BLOCK = 4096
@@ -111,14 +112,14 @@ class Select:
         if least is not None and most is not None and least > most:
             raise ValueError("min_similarity is more than max_similarity")
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """PAIRS in the order of the targets' ids: references by rank, then refused copies and session shots.
 
         Refused (COPY, SESSION) are those that `rule` or an override line refuses, and that would otherwise be among
         the first `references` (with `diverse`: among the landmark-nearest). A face without any reference has one row,
         rejected as NO_REFERENCE, or rows of its synthesised references.
         """
-        faces = face_arrays(tables["faces"], tables["identities"])
+        faces = face_arrays(tables["faces"], tables["identities"], room)
         if not len(faces):
             return PAIRS.empty_table()
         rule = self.rule.calibrated(faces.embedder)

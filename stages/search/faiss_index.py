@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facerefs.schemas.arrays import Float32s, Int32s
+from facerefs.stages.room import IN_MEMORY, Room
 
 EXACT_UP_TO = 50_000
 _QUERIES_PER_BLOCK = 8192
@@ -14,9 +16,12 @@ _LISTS_PER_ROOT = 2
 _LISTS_SEARCHED = 24
 _TRAINED_ON_PER_LIST = 48
 _ROUNDS = 8
+_BYTES_OF_HALF = 2
 
 
-def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tuple[int, Float32s, Int32s]]:
+def nearest_blocks(
+    vectors: Float32s, queries: Float32s, k: int, room: Room = IN_MEMORY
+) -> Iterator[tuple[int, Float32s, Int32s]]:
     """The k rows of `vectors` with the largest inner product for each query, best first, block by block.
 
     vectors: float32 (N, D) of about unit length; queries: float32 (M, D). Yields the first query's number,
@@ -29,11 +34,12 @@ def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tup
     several threads build the same graph.
 
     Lists are trained from a fixed seed, without BLAS, and each query is answered by one thread: the result does
-    not depend on how many there are. With a GPU build of FAISS and a GPU the same index lies there;
-    its results may differ from the CPU's in the last bits.
+    not depend on how many there are, nor on whether the lists lie in a file, as they do if they are too large for the
+    room. With a GPU build of FAISS and a GPU the same index lies there; its results may differ from the CPU's in the
+    last bits.
     """
     with _row_by_row():
-        index = _index(vectors)
+        index = _index(vectors, room)
     k = min(k, len(vectors))
     for start in range(0, len(queries), _QUERIES_PER_BLOCK):
         block = np.ascontiguousarray(queries[start : start + _QUERIES_PER_BLOCK], np.float32)
@@ -43,7 +49,7 @@ def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tup
         yield start, similarity, found.astype(np.int32)
 
 
-def _index(vectors: Float32s) -> Any:
+def _index(vectors: Float32s, room: Room) -> Any:
     import faiss
 
     count, dimensions = vectors.shape
@@ -53,9 +59,24 @@ def _index(vectors: Float32s) -> Any:
         index = _lists(count, dimensions)
         _train(index, vectors)
     index = _placed(index)
+    file = room.file(_BYTES_OF_HALF * count * dimensions) if isinstance(index, faiss.IndexIVF) else None
+    if file is not None:
+        _keep_lists_in(file, index)
     for start in range(0, count, _QUERIES_PER_BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + _QUERIES_PER_BLOCK], np.float32))
+    if file is not None:
+        file.unlink()  # it stays mapped
     return index
+
+
+def _keep_lists_in(file: Path, index: Any) -> None:
+    """Let the lists of an index lie in a memory-mapped file, in the order that they have in memory."""
+    import faiss
+
+    lists = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(file))
+    lists.prefetch_nthread = 0  # the system reads ahead itself
+    index.replace_invlists(lists, True)
+    lists.this.disown()
 
 
 def _lists(count: int, dimensions: int) -> Any:
