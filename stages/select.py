@@ -19,7 +19,7 @@ from facerefs.stages.references.choice import ChosenPairs, Scores, best, chosen_
 from facerefs.stages.references.comparison import Compared, compared
 from facerefs.stages.references.component_fit import fit_distance
 from facerefs.stages.references.face_arrays import Block, FaceArrays, blocks, face_arrays
-from facerefs.stages.references.pair_overrides import pair_override_lookup
+from facerefs.stages.references.pair_overrides import PairOverrideLookup, pair_override_lookup
 from facerefs.stages.references.reasons import (
     ALLOWED,
     BRISQUE,
@@ -40,6 +40,7 @@ from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.stage import SHARED
 
 PAIRS_PER_BLOCK = 4096
+_TARGETS_AT_ONCE = 65_536
 Strategy = Literal["landmark_nearest", "component_affine", "diverse", "random"]
 
 
@@ -134,14 +135,32 @@ class Select:
             person, target = np.nonzero((why == ALLOWED).sum(axis=2) < self.min_references)
             too_few.append(block.target(person, target))
             counts.append(count_reasons(why[person, target]))
-        without = np.concatenate(too_few)
+        without, why_few = np.concatenate(too_few), np.concatenate(counts)
         pairs_found = _without_targets(without, ChosenPairs.concatenated(found), len(faces))
-        why_refused = rows.refusal_details(faces, pairs_found.take(pairs_found.rank < 0), rule, overrides)
-        of_photos = rows.photo_rows(faces, pairs_found, why_refused, self.strategy)
+        of_pairs, of_others = (
+            _in_order(faces.order[targets], len(faces)) for targets in (pairs_found.target, without)
+        )
+        return pa.concat_tables(
+            self._rows(faces, pairs_found.take(pairs), without[others], why_few[others], rule, overrides)
+            for pairs, others in zip(of_pairs, of_others, strict=True)
+        )
+
+    def _rows(
+        self,
+        faces: FaceArrays,
+        pairs: ChosenPairs,
+        without: Int64s,
+        why_few: NDArray[np.int32],
+        rule: CopyRule,
+        overrides: PairOverrideLookup,
+    ) -> pa.Table:
+        """PAIRS of some targets: of their pairs, and of those without enough references."""
+        why_refused = rows.refusal_details(faces, pairs.take(pairs.rank < 0), rule, overrides)
+        of_photos = rows.photo_rows(faces, pairs, why_refused, self.strategy)
         if self.synthesise:
             others = rows.synthesised_rows(faces, without, self.synthesise, self.seed)
         else:
-            why_none = reason_sentences(np.concatenate(counts), self.min_references)
+            why_none = reason_sentences(why_few, self.min_references)
             others = rows.unreferenced_rows(without, why_none, self.strategy)
         return rows.assemble(faces, [of_photos, others])
 
@@ -195,6 +214,13 @@ class Select:
         else:
             picks = best(score, why, self.references)
         return chosen_pairs(block, pairs, why, picks, refused(score, why, self.references))
+
+
+def _in_order(place: Int64s, faces: int) -> list[Int64s]:
+    """The rows whose `place` is that of the first _TARGETS_AT_ONCE of all faces, of the next, and so on."""
+    order = np.argsort(place, kind="stable")
+    bounds = np.arange(_TARGETS_AT_ONCE, faces, _TARGETS_AT_ONCE)
+    return np.split(order, np.searchsorted(place[order], bounds))
 
 
 def _without_targets(without: Int64s, pairs: ChosenPairs, faces: int) -> ChosenPairs:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facerefs.schemas.arrays import Float32s, Int32s
 from facerefs.stages.room import IN_MEMORY, Room
+from facerefs.stages.search.mapped_lists import fill_mapped_lists
 
 EXACT_UP_TO = 50_000
 _QUERIES_PER_BLOCK = 8192
@@ -16,7 +16,6 @@ _LISTS_PER_ROOT = 2
 _LISTS_SEARCHED = 24
 _TRAINED_ON_PER_LIST = 48
 _ROUNDS = 8
-_BYTES_OF_HALF = 2
 
 
 def nearest_blocks(
@@ -59,24 +58,14 @@ def _index(vectors: Float32s, room: Room) -> Any:
         index = _lists(count, dimensions)
         _train(index, vectors)
     index = _placed(index)
-    file = room.file(_BYTES_OF_HALF * count * dimensions) if isinstance(index, faiss.IndexIVF) else None
+    file = room.file(count * index.code_size) if isinstance(index, faiss.IndexIVF) else None
     if file is not None:
-        _keep_lists_in(file, index)
+        fill_mapped_lists(index, vectors, file)
+        file.unlink()  # it stays mapped
+        return index
     for start in range(0, count, _QUERIES_PER_BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + _QUERIES_PER_BLOCK], np.float32))
-    if file is not None:
-        file.unlink()  # it stays mapped
     return index
-
-
-def _keep_lists_in(file: Path, index: Any) -> None:
-    """Let the lists of an index lie in a memory-mapped file, in the order that they have in memory."""
-    import faiss
-
-    lists = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(file))
-    lists.prefetch_nthread = 0  # the system reads ahead itself
-    index.replace_invlists(lists, True)
-    lists.this.disown()
 
 
 def _lists(count: int, dimensions: int) -> Any:
