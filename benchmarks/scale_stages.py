@@ -110,15 +110,21 @@ def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
 
 
 def _search_less() -> None:
-    faiss_index._LISTS_SEARCHED, faiss_index._ROUNDS, faiss_index.EXACT_UP_TO = 2, 1, 10_000
     _STAGES["dedupe"] = lambda: Dedupe(max_distance=8)
-    faiss_index._row_by_row = contextlib.nullcontext
     search = hamming.hamming_blocks
 
     def few(queries: hamming.Hashes, base: hamming.Hashes, bits: int, **how: bool) -> Any:
         return search(queries[::10], base[::10], bits, **how)
 
-    compare.hamming_blocks = few
+    less: dict[str, Any] = {
+        "_LISTS_SEARCHED": 2,
+        "_ROUNDS": 1,
+        "EXACT_UP_TO": 10_000,
+        "_row_by_row": contextlib.nullcontext,
+    }
+    for name, value in less.items():
+        setattr(faiss_index, name, value)
+    vars(compare)["hamming_blocks"] = few
 
 
 class _Memory:

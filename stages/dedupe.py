@@ -96,8 +96,9 @@ class Dedupe:
         rows = rows[np.argsort(keeper[rows], kind="stable")]
         how = found.take(signature[rows])
         shown, at = np.unique([keeper[rows], rows], return_inverse=True)
+        at = at.reshape(2, -1)
         thumbnails = _thumbnails(tables["images"]["thumbnail"], photos["row"].to_numpy()[shown], room)
-        certain = (keeper[rows] == rows) | _differ_nowhere(thumbnails, *at.reshape(2, -1), how.mirrored)
+        certain = (keeper[rows] == rows) | _differ_nowhere(thumbnails, at[0], at[1], how.mirrored)
         match = Match(keeper[rows], how.distance, how.mirrored, certain)
         return pa.concat_tables([duplicates(photos, rows, match, overrides), dropped(photos, overrides)])
 

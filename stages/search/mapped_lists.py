@@ -26,7 +26,7 @@ def fill_mapped_lists(index: Any, vectors: Float32s, file: Path) -> None:
     sizes = np.bincount(list_of[list_of >= 0], minlength=index.nlist).astype(np.uint64)
     total = count * (code_bytes + _ID_BYTES)
     _write(index, vectors, list_of, sizes.astype(np.int64), np.memmap(file, np.uint8, "w+", shape=(total,)))
-    lists = faiss.OnDiskInvertedLists()
+    lists: Any = faiss.OnDiskInvertedLists()
     lists.nlist, lists.code_size = index.nlist, code_bytes
     lists.lists.resize(index.nlist)
     lists.set_all_lists_sizes(faiss.swig_ptr(sizes))
