@@ -32,7 +32,8 @@ from facerefs.stages.identities.resolve_conflicts import resolve_conflicts
 from facerefs.stages.identities.same_shot import component_numbers, copy_pairs, one_per_shot
 from facerefs.stages.identities.wccn import WccnTransform, fit_wccn
 from facerefs.stages.join import left_join
-from facerefs.stages.search.similarity import matrix, one_embedder
+from facerefs.stages.room import IN_MEMORY, Room
+from facerefs.stages.search.similarity import one_embedder, rows_of_matrix
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,21 @@ class Cluster:
     writes: ClassVar[str] = "identities"
     version: ClassVar[int] = 4
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """One row of IDENTITIES per face that was not rejected, in the order of the faces' ids."""
-        rows = tables["faces"]
+        embedding = tables["faces"]["embedding"]
+        rows = tables["faces"].drop_columns(["embedding"])
+        rows = rows.append_column("row", pa.array(np.arange(len(rows))))
         rows = rows.filter(pc.is_null(rows["reject"])).sort_by("id")
         rows = left_join(rows, "id", tables["labels"].select(["face", "label"]), "face")
         if not len(rows):
             return IDENTITIES.empty_table()
         overrides = read_identity_overrides(tables["overrides"], rows)
-        faces = _faces(rows, tables["copies"])
+        faces = _faces(rows, rows_of_matrix(embedding, rows["row"].to_numpy(), room), tables["copies"], room)
         embedder = one_embedder(rows["embedder"])
         same = calibration_of(embedder).same if self.same is None else self.same
         assignment, vectors, point = self._decide(faces, overrides, same)
-        centroids = centroids_of(vectors, faces.shot, assignment.centroid_of, len(assignment.names))
+        centroids = centroids_of(vectors, faces.shot, assignment.centroid_of, len(assignment.names), room)
         assignment = apply_overrides(assignment, overrides, faces, centroids)
         return _table(faces, resolve_conflicts(assignment, faces, centroids, point, overrides))
 
@@ -110,12 +113,12 @@ class Cluster:
             case "check":
                 wccn = self._wccn(shots, point)
                 if wccn is not None:
-                    transformed = replace(shots, vectors=wccn(shots.vectors))
+                    transformed = replace(shots, vectors=wccn(shots.vectors, faces.room))
                     sharper = operating_point(
                         transformed.vectors, shots.label, shots.image, same, measure=True
                     )
                     if sharper.separation > point.separation:
-                        shots, point, vectors = transformed, sharper, wccn(vectors)
+                        shots, point, vectors = transformed, sharper, wccn(vectors, faces.room)
                 assignment = check_labels(
                     shots, point, overrides, ClusterLimits(self.neighbours, self.min_faces, self.min_split)
                 )
@@ -132,10 +135,10 @@ class Cluster:
         if not self._measures or not point.separation:
             return None
         _, core = label_groups(faces, faces.label, self.neighbours, point.same)
-        return fit_wccn(faces.vectors, np.where(core, faces.label, UNASSIGNED))
+        return fit_wccn(faces.vectors, np.where(core, faces.label, UNASSIGNED), faces.room)
 
 
-def _faces(rows: pa.Table, copies: pa.Table) -> Faces:
+def _faces(rows: pa.Table, vectors: Float32s, copies: pa.Table, room: Room) -> Faces:
     labels = rows["label"].combine_chunks().dictionary_encode()
     names = labels.dictionary.to_pylist()
     order = np.argsort(np.array(names, object)) if names else np.zeros(0, np.int64)
@@ -147,14 +150,15 @@ def _faces(rows: pa.Table, copies: pa.Table) -> Faces:
         shot=component_numbers(*copy_pairs(copies, rows["id"]), count),
         label=number[labels.indices.fill_null(len(names)).to_numpy()],
         names=sorted(names),
-        vectors=matrix(rows["embedding"]),
+        vectors=vectors,
         size_px=np.nan_to_num(rows["face_px"].to_numpy().astype(np.float32)),
+        room=room,
     )
 
 
 def _table(faces: Faces, assignment: IdentityAssignment) -> pa.Table:
     own = np.where(assignment.person != UNASSIGNED, assignment.person, assignment.labelled_as)
-    people = sum_by_person(faces.vectors, assignment.centroid_of, len(assignment.names))
+    people = sum_by_person(faces.vectors, assignment.centroid_of, len(assignment.names), faces.room)
     other, other_similarity = nearest_other(faces.vectors, own, people, unit=True)
     similarity = person_similarity(faces.vectors, own, people, unit=True)
     forced = assignment.override_line > 0

@@ -14,6 +14,7 @@ from facerefs.schemas.tables import COPIES
 from facerefs.stages.copies.copy_rule import COPY, UNKNOWN_BITS, UNSURE, CopyRule
 from facerefs.stages.copies.face_features import FACE_FEATURES, FaceFeatures, PairSimilarity
 from facerefs.stages.copies.pair_overrides import pair_overrides
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.search.hamming import hamming_blocks
 from facerefs.stages.search.similarity import inner, neighbour_pairs, one_embedder
 from facerefs.stages.stage import SHARED
@@ -44,16 +45,18 @@ class Compare:
     writes: ClassVar[str] = "copies"
     version: ClassVar[int] = 2
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """Rows of `COPIES`, sorted by `face`, then `other`; the order of the input does not matter."""
-        table = tables["faces"]
+        faces = tables["faces"]
+        table = faces.select(["id", "image", "embedder", "reject"])
+        table = table.append_column("row", pa.array(np.arange(len(table))))
         table = table.filter(pc.is_null(table["reject"])).sort_by("id")
         if not len(table):
             return COPIES.empty_table()
         rule = self.rule.calibrated(one_embedder(table["embedder"]))
-        features = FaceFeatures.of(table)
+        features = FaceFeatures.of(faces, table["row"].to_numpy(), room)
         overrides = pair_overrides(tables["overrides"], table["id"])
-        found = self._candidates(features, _numbered(table["image"]), rule)
+        found = self._candidates(features, _numbered(table["image"]), rule, room)
         found = found[~np.isin(found, overrides.key)]
         decided = [self._by_rule(table, features, found, rule)]
         if overrides.copy.any():
@@ -63,11 +66,11 @@ class Compare:
             decided.append(_rows(table, forced.key, _pairs(features, forced.key), kinds, certainty, why))
         return pa.concat_tables(decided).sort_by([("face", "ascending"), ("other", "ascending")])
 
-    def _candidates(self, features: FaceFeatures, image: Int64s, rule: CopyRule) -> Int64s:
+    def _candidates(self, features: FaceFeatures, image: Int64s, rule: CopyRule, room: Room) -> Int64s:
         """Pairs a < b of different photos whose cosine may be that of a copy, as keys a * N + b."""
         found = [_keys(*pairs, features, image, rule) for pairs in _near_hashes(features, rule)]
         if self.neighbours:
-            pairs = neighbour_pairs(features.vectors, self.neighbours, rule.least_similarity)
+            pairs = neighbour_pairs(features.vectors, self.neighbours, rule.least_similarity, room)
             found.append(_keys(*pairs, features, image, rule))
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 

@@ -21,6 +21,7 @@ from facerefs.stages.copies.pair_overrides import PhotoOverrides, photo_override
 from facerefs.stages.copies.photo_pairs import PhotoPairs
 from facerefs.stages.images.local_difference import THUMBNAIL_PX, local_difference
 from facerefs.stages.join import left_join
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.search.hamming import Hashes
 
 _BEST_FIRST = (
@@ -31,6 +32,7 @@ _BEST_FIRST = (
     ("key", "ascending"),
 )
 _CLEARLY_LESS = 0.8  # share of a copy's real detail; estimates of two copies differ by up to 15 % (measured)
+_ROWS_AT_ONCE = 8192
 _MOST_DIFFERENCE = 0.08  # of a copy that differs nowhere, see `local_difference`
 
 
@@ -64,7 +66,7 @@ class Dedupe:
     writes: ClassVar[str] = "duplicates"
     version: ClassVar[int] = 2
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """Rows of `IMAGES`, labels of `SOURCES` -> rows of `DUPLICATES`: for each photo that has copies, by group, best
         first; then for each that an override drops.
 
@@ -72,8 +74,9 @@ class Dedupe:
         thumbnail has), more pixels, then more bytes, then a label, then the smaller key.
         """
         labels = tables["sources"].select(["key", "label"])
-        images = tables["images"].filter(pc.is_null(tables["images"]["reject"]))
-        photos = left_join(images.drop_columns(["thumbnail"]), "key", labels, "key")
+        images = tables["images"].drop_columns(["thumbnail"])
+        images = images.append_column("row", pa.array(np.arange(len(images))))
+        photos = left_join(images.filter(pc.is_null(images["reject"])), "key", labels, "key")
         hashes, hash_number = _hashes(photos)
         near = PhotoPairs.near(hashes, self.max_distance, self.max_detail_distance)
         photos, hash_number = _best_first(photos, hash_number, near)
@@ -92,16 +95,18 @@ class Dedupe:
         rows = np.flatnonzero(copies)
         rows = rows[np.argsort(keeper[rows], kind="stable")]
         how = found.take(signature[rows])
-        thumbnail_of = pc.index_in(photos["key"], value_set=images["key"].combine_chunks()).to_numpy()
-        of_rows, of_keepers = (_thumbnails(images, thumbnail_of[some]) for some in (rows, keeper[rows]))
-        certain = (keeper[rows] == rows) | _differ_nowhere(of_keepers, of_rows, how.mirrored)
+        shown, at = np.unique([keeper[rows], rows], return_inverse=True)
+        at = at.reshape(2, -1)
+        thumbnails = _thumbnails(tables["images"]["thumbnail"], photos["row"].to_numpy()[shown], room)
+        certain = (keeper[rows] == rows) | _differ_nowhere(thumbnails, at[0], at[1], how.mirrored)
         match = Match(keeper[rows], how.distance, how.mirrored, certain)
         return pa.concat_tables([duplicates(photos, rows, match, overrides), dropped(photos, overrides)])
 
 
 def _hashes(photos: pa.Table) -> tuple[Hashes, Int64s]:
     """The distinct hashes of the photos, as of `PhotoPairs.near`, uint64 (N, 6), and their number by row."""
-    detail = np.frombuffer(b"".join(photos.column("detail_hash").to_pylist()), np.uint64).reshape(-1, 4)
+    column = photos.column("detail_hash").combine_chunks()
+    detail = np.frombuffer(column.buffers()[1], np.uint64).reshape(-1, 4)[column.offset :][: len(column)]
     hashes = [np.asarray(photos.column(name).to_numpy(), np.uint64) for name in ("phash", "phash_mirror")]
     distinct, number = np.unique(np.column_stack([*hashes, detail]), axis=0, return_inverse=True)
     return distinct, np.asarray(number.ravel(), np.int64)
@@ -131,13 +136,21 @@ def _best_first(photos: pa.Table, hash_number: Int64s, near: PhotoPairs) -> tupl
 
 def _label_sets(photos: pa.Table) -> tuple[list[frozenset[str]], Int64s]:
     """The distinct sets of labels under which the same bytes are listed, and the number of its set for each row."""
-    labels_of: dict[str, set[str]] = {}
-    ids = photos.column("id").to_pylist()
-    for photo, label in zip(ids, photos.column("label").to_pylist(), strict=True):
-        labels_of.setdefault(photo, set()).update(() if label is None else (label,))
-    frozen = {photo: frozenset(labels) for photo, labels in labels_of.items()}
-    number = {labels: at for at, labels in enumerate(dict.fromkeys(frozen.values()))}
-    return list(number), np.array([number[frozen[photo]] for photo in ids], np.int64)
+    listed = photos["label"].combine_chunks().dictionary_encode()
+    names = listed.dictionary.to_pylist()
+    label = np.asarray(listed.indices.fill_null(len(names)).to_numpy(), np.int64)
+    photo = np.asarray(photos["id"].combine_chunks().dictionary_encode().indices.to_numpy(), np.int64)
+    sets = [frozenset([name]) for name in names] + [frozenset[str]()]
+    number = np.full(photo.max(initial=-1) + 1, len(names))
+    named = np.unique(np.stack([photo, label])[:, label < len(names)], axis=1)
+    number[named[0]] = named[1]
+    several = np.flatnonzero(np.bincount(named[0], minlength=len(number)) > 1)
+    further: dict[frozenset[str], int] = {}
+    for one in several.tolist():  # few: the same bytes under several names
+        labels = named[1][slice(*np.searchsorted(named[0], [one, one + 1]))]
+        union = frozenset(names[at] for at in labels.tolist())
+        number[one] = further.setdefault(union, len(sets) + len(further))
+    return [*sets, *further], number[photo]
 
 
 def _no_other_label(
@@ -171,18 +184,28 @@ def _signatures(hash_number: Int64s, label_set: Int64s, overrides: PhotoOverride
     return best, np.searchsorted(best, first[signature.ravel()])
 
 
-def _thumbnails(images: pa.Table, rows: Int64s) -> NDArray[np.uint8]:
-    """The thumbnails of some rows of `images`, uint8 (N, 24, 24)."""
-    found = images["thumbnail"].take(pa.array(rows)).to_pylist()
-    return np.frombuffer(b"".join(found), np.uint8).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
+def _thumbnails(column: pa.ChunkedArray, rows: Int64s, room: Room) -> NDArray[np.uint8]:
+    """The thumbnails of some different rows of a column, uint8 (N, 24, 24)."""
+    place = np.full(len(column), -1)
+    place[rows] = np.arange(len(rows))
+    found = room.empty((len(rows), THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
+    for start in range(0, len(column), _ROWS_AT_ONCE):
+        to = place[start : start + _ROWS_AT_ONCE]
+        piece = column.slice(start, _ROWS_AT_ONCE).filter(pa.array(to >= 0)).to_pylist()
+        found[to[to >= 0]] = np.frombuffer(b"".join(piece), np.uint8).reshape(-1, *found.shape[1:])
+    return found
 
 
 def _differ_nowhere(
-    one: NDArray[np.uint8], other: NDArray[np.uint8], mirrored: NDArray[np.bool_]
+    thumbnails: NDArray[np.uint8], one: Int64s, other: Int64s, mirrored: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """True for pairs of thumbnails that are alike everywhere; the other one is mirrored where `mirrored` is True."""
-    other = np.where(mirrored[:, None, None], other[:, :, ::-1], other)
-    alike: NDArray[np.bool_] = local_difference(one, other) <= _MOST_DIFFERENCE
+    alike = np.zeros(len(one), bool)
+    for start in range(0, len(one), _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
+        second = thumbnails[other[block]]
+        second = np.where(mirrored[block, None, None], second[:, :, ::-1], second)
+        alike[block] = local_difference(thumbnails[one[block]], second) <= _MOST_DIFFERENCE
     return alike
 
 

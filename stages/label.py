@@ -13,6 +13,7 @@ from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import LABELS
 from facerefs.stages.faces.boxes import match_boxes
 from facerefs.stages.join import left_join
+from facerefs.stages.room import IN_MEMORY, Room
 
 Row = Mapping[str, Any]
 
@@ -34,7 +35,7 @@ class Label:
     writes: ClassVar[str] = "labels"
     version: ClassVar[int] = 2
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """One row of `LABELS` per detected face, sorted by the id of the face; null for no label."""
         sources, faces = tables["sources"], tables["faces"]
         listed = sources.select(["key", "label", "box"]).rename_columns(["key", "label", "listed_box"])

@@ -19,7 +19,7 @@ from facerefs.stages.references.choice import ChosenPairs, Scores, best, chosen_
 from facerefs.stages.references.comparison import Compared, compared
 from facerefs.stages.references.component_fit import fit_distance
 from facerefs.stages.references.face_arrays import Block, FaceArrays, blocks, face_arrays
-from facerefs.stages.references.pair_overrides import pair_override_lookup
+from facerefs.stages.references.pair_overrides import PairOverrideLookup, pair_override_lookup
 from facerefs.stages.references.reasons import (
     ALLOWED,
     BRISQUE,
@@ -36,9 +36,11 @@ from facerefs.stages.references.reasons import (
     reasons_of_kinds,
 )
 from facerefs.stages.references.same_shot import pair_kinds
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.stage import SHARED
 
 PAIRS_PER_BLOCK = 4096
+_TARGETS_AT_ONCE = 65_536
 Strategy = Literal["landmark_nearest", "component_affine", "diverse", "random"]
 
 
@@ -120,7 +122,7 @@ class Select:
         if least is not None and most is not None and least > most:
             raise ValueError("min_similarity is more than max_similarity")
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """PAIRS in the order of the targets' ids: references by rank, then refused copies and session shots.
 
         Refused (COPY, SESSION) are those that `rule` or an override line refuses, and that would otherwise be among
@@ -128,7 +130,7 @@ class Select:
         rejected as NO_REFERENCE, or rows of its synthesised references. References made elsewhere come after photos
         and before synthesised ones.
         """
-        faces = face_arrays(tables["faces"], tables["identities"])
+        faces = face_arrays(tables["faces"], tables["identities"], room)
         if not len(faces):
             return PAIRS.empty_table()
         rule = self.rule.calibrated(faces.embedder)
@@ -143,22 +145,45 @@ class Select:
             person, target = np.nonzero((why == ALLOWED).sum(axis=2) < self.min_references)
             too_few.append(block.target(person, target))
             counts.append(count_reasons(why[person, target]))
-        without = np.concatenate(too_few)
+        without, why_few = np.concatenate(too_few), np.concatenate(counts)
         pairs_found = _without_targets(without, ChosenPairs.concatenated(found), len(faces))
-        why_refused = rows.refusal_details(faces, pairs_found.take(pairs_found.rank < 0), rule, overrides)
-        of_photos = rows.photo_rows(faces, pairs_found, why_refused, self.strategy)
         before = np.bincount(pairs_found.target[pairs_found.rank >= 0], minlength=len(faces))
         most = MAX_REFERENCES - self.references - self.synthesise * self.synthesise_beside
         elsewhere = rows.elsewhere_rows(faces, tables["made_elsewhere"], before, most)
         before = before + np.bincount(elsewhere["target"].to_numpy(), minlength=len(faces))
         alone = before[without] == 0
-        if self.synthesise:
-            of_all = np.arange(len(faces)) if self.synthesise_beside else without[alone]
-            others = rows.synthesised_rows(faces, of_all, before[of_all], self.synthesise, self.seed)
-        else:
-            why_none = reason_sentences(np.concatenate(counts)[alone], self.min_references)
-            others = rows.unreferenced_rows(without[alone], why_none, self.strategy)
-        return rows.assemble(faces, [of_photos, elsewhere, others])
+        without, why_few = without[alone], why_few[alone]
+        others = np.arange(len(faces)) if self.synthesise and self.synthesise_beside else without
+        in_blocks = (
+            _in_order(faces.order[targets], len(faces))
+            for targets in (pairs_found.target, elsewhere["target"].to_numpy(), others)
+        )
+        return pa.concat_tables(
+            rows.assemble(
+                faces,
+                [
+                    self._photo_rows(faces, pairs_found.take(pairs), rule, overrides),
+                    elsewhere.take(pa.array(made)),
+                    self._other_rows(faces, others[at], before, None if self.synthesise else why_few[at]),
+                ],
+            )
+            for pairs, made, at in zip(*in_blocks, strict=True)
+        )
+
+    def _photo_rows(
+        self, faces: FaceArrays, pairs: ChosenPairs, rule: CopyRule, overrides: PairOverrideLookup
+    ) -> pa.Table:
+        why_refused = rows.refusal_details(faces, pairs.take(pairs.rank < 0), rule, overrides)
+        return rows.photo_rows(faces, pairs, why_refused, self.strategy)
+
+    def _other_rows(
+        self, faces: FaceArrays, targets: Int64s, before: Int64s, why_few: NDArray[np.int32] | None
+    ) -> pa.Table:
+        """Rows of the targets' synthesised references, after those `before`; else why each of them has none."""
+        if why_few is None:
+            return rows.synthesised_rows(faces, targets, before[targets], self.synthesise, self.seed)
+        why_none = reason_sentences(why_few, self.min_references)
+        return rows.unreferenced_rows(targets, why_none, self.strategy)
 
     def _unfit(self, faces: FaceArrays) -> Reasons:
         """For each face the reason why it is no reference for anybody, or ALLOWED."""
@@ -210,6 +235,13 @@ class Select:
         else:
             picks = best(score, why, self.references)
         return chosen_pairs(block, pairs, why, picks, refused(score, why, self.references))
+
+
+def _in_order(place: Int64s, faces: int) -> list[Int64s]:
+    """The rows whose `place` is that of the first _TARGETS_AT_ONCE of all faces, of the next, and so on."""
+    order = np.argsort(place, kind="stable")
+    bounds = np.arange(_TARGETS_AT_ONCE, faces, _TARGETS_AT_ONCE)
+    return np.split(order, np.searchsorted(place[order], bounds))
 
 
 def _without_targets(without: Int64s, pairs: ChosenPairs, faces: int) -> ChosenPairs:

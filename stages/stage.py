@@ -13,6 +13,8 @@ from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
+from facerefs.stages.room import IN_MEMORY, Room
+
 SHARED: Mapping[str, bool] = {"shared": True}
 """Metadata of a field that several stages take from one shared section of the configuration."""
 
@@ -43,11 +45,14 @@ class PartStage(Protocol):
 
 
 class WholeStage(Protocol):
-    """A stage that processes whole tables at once, with all cores; it gets the columns in `reads`."""
+    """A stage that processes whole tables at once, with all cores; it gets the columns in `reads`.
+
+    The room changes where arrays lie and how many rows are processed at once, never the rows that come out.
+    """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]]  # table -> columns; `part` is the name of a row's part
     writes: ClassVar[str]
     version: ClassVar[int]
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Turn whole tables into one table."""
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
+        """Turn whole tables, which may be memory-mapped, into one table; what grows with the rows is in the room."""

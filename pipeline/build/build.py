@@ -82,7 +82,7 @@ def build(
     from facerefs.pipeline.fetch.fetch import run_fetch
 
     config = plan.config
-    run = Runner(storage, console, workers, watch)
+    run = Runner(storage, console, workers, watch, config.memory_mb)
     lines = overrides.read(storage)
     text = yaml.safe_dump(plan.tree(), sort_keys=False)
     try:
@@ -171,7 +171,7 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
         {"source": plan.source, "labels_file": plan.labels_file, "config": to_tree(plan.config)},
     )
     changes = [change.removeprefix("config.") for change in changes]
-    redone = [change for change in changes if not _is_rate_setting(change)]
+    redone = [change for change in changes if not _changes_no_row(change)]
     if redone and not update:
         what = (
             "by another version of facerefs"
@@ -198,7 +198,10 @@ def _names(tree: Any) -> set[tuple[str, ...]]:
     }
 
 
-def _is_rate_setting(change: str) -> bool:
-    """Whether a changed setting decides only how photos are fetched, not which: nothing is made again for it."""
+def _changes_no_row(change: str) -> bool:
+    """Whether a changed setting decides only how photos are fetched, not which, or where arrays lie.
+
+    Nothing is made again for it.
+    """
     section, _, name = change.partition(":")[0].partition(".")
-    return section == "fetch" and name not in Fetch.rules
+    return section == "memory_mb" or (section == "fetch" and name not in Fetch.rules)

@@ -13,11 +13,13 @@ from rich.console import Console
 from facerefs.pipeline.runner.part_pool import PartDone, PartTask
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.catalogue import Catalogue
 from facerefs.pipeline.storage.earlier_rows import MADE_FROM, EarlierRows
 from facerefs.pipeline.storage.fingerprint import rows_digest, stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
 from facerefs.pipeline.storage.part_writer import PartWriter
+from facerefs.pipeline.storage.scratch import Scratch
 from facerefs.stages.stage import PartStage, WholeStage
 
 MAX_ROWS_AT_ONCE = 16
@@ -68,6 +70,7 @@ class Runner:
     console: Console
     workers: RayWorkers
     watch: BuildWatch | None = None
+    memory_mb: int = 4096  # of a whole stage
 
     def run_parts(
         self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
@@ -137,7 +140,14 @@ class Runner:
             with self._progress(stage, 0, 1):
                 return
         with self._progress(stage, 1, 0) as progress:
-            rows = stage.process({name: self._rows(stage, name, only) for name in stage.reads})
+            folder = self.storage.local_path(blob_folder(stage.writes))
+            rows = stage.process(
+                {
+                    name: self.storage.mapped(name, columns, only.get(name), folder)
+                    for name, columns in stage.reads.items()
+                },
+                Scratch(folder, self.memory_mb << 20),
+            )
             with self.storage.writing(stage.writes, WHOLE_PART, fingerprint) as part:
                 part.add(rows)
             progress.part_done(len(rows), count_rejected(rows))

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.file_store import TEMPORARY_PREFIX, FileStore
+from facerefs.pipeline.storage.mapped_table import mapped_rows
 from facerefs.pipeline.storage.part_writer import (
     COLUMNS_KEY,
     FINGERPRINT_KEY,
@@ -152,13 +153,18 @@ class Storage(FileStore):
 
     def scan(self, table: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         """The rows of all parts of a table, in the order of the parts' names."""
-        schema = TABLES[table]
-        columns = columns or tuple(schema.names)
+        columns = columns or tuple(TABLES[table].names)
         parts = list(self.in_parallel(lambda name: self.read(table, name, columns), self.parts(table)))
-        if parts:
-            return pa.concat_tables(parts)
-        fields = [pa.field("part", pa.string()) if c == "part" else schema.field(c) for c in columns]
-        return pa.schema(fields).empty_table()
+        return pa.concat_tables(parts) if parts else _schema(table, columns).empty_table()
+
+    def mapped(
+        self, table: str, columns: tuple[str, ...], only: pc.Expression | None, folder: Path
+    ) -> pa.Table:
+        """As `scan`, but the rows lie in a memory-mapped file in a local folder. only: which of them."""
+        schema = _schema(table, columns)
+        parts = (self.read(table, name, columns) for name in self.parts(table))
+        rows = ((part if only is None else part.filter(only)).select(columns).cast(schema) for part in parts)
+        return mapped_rows(rows, schema, folder)
 
     @contextmanager
     def writing(self, table: str, name: str, fingerprint: str, digest: bool = True) -> Iterator[PartWriter]:
@@ -258,6 +264,12 @@ def _empty(footer: pq.FileMetaData) -> tuple[str, ...]:
             if facts is None or not facts.has_null_count or facts.null_count < column.num_values:
                 full.add(column.path_in_schema)
     return tuple(sorted(set(names) - full))
+
+
+def _schema(table: str, columns: tuple[str, ...]) -> pa.Schema:
+    """The schema of some columns of a table, of which `part` is one more."""
+    part = pa.field("part", pa.string())
+    return pa.schema([part if name == "part" else TABLES[table].field(name) for name in columns])
 
 
 def _with_nulls(rows: pa.Table, schema: pa.Schema, later: list[str], wanted: list[str] | None) -> pa.Table:

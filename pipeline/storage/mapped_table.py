@@ -10,6 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.storage.file_store import TEMPORARY_PREFIX
+
+
+def mapped_rows(tables: Iterable[pa.Table], schema: pa.Schema, folder: Path) -> pa.Table:
+    """The rows of all `tables`, in a file in `folder` whose space is freed with them; one table at a time is in RAM."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=TEMPORARY_PREFIX) as file:
+        with pa.ipc.new_file(file, schema) as writer:
+            for table in tables:
+                writer.write_table(table.combine_chunks())
+        file.flush()
+        return pa.ipc.open_file(pa.memory_map(file.name)).read_all()
+
 
 @dataclass(frozen=True)
 class MappedTable:
@@ -22,14 +35,7 @@ class MappedTable:
     @classmethod
     def of(cls, tables: Iterable[pa.Table], schema: pa.Schema, key: str, folder: Path) -> "MappedTable":
         """A mapped table of the rows of `tables`, in a file in `folder` whose space is freed with the object."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".tmp-") as file:
-            with pa.ipc.new_file(file, schema) as writer:
-                for table in tables:
-                    writer.write_table(table.combine_chunks())
-            file.flush()
-            reader = pa.ipc.open_file(pa.memory_map(file.name))
-        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        batches = mapped_rows(tables, schema, folder).to_batches()
         keys = [batch.column(key) for batch in batches] or [pa.array([], schema.field(key).type)]
         return cls(schema, batches, pa.concat_arrays(keys))
 

@@ -13,6 +13,8 @@ from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DUPLICATES
 from facerefs.stages.copies.pair_overrides import PhotoOverrides
 
+_ROWS_AT_ONCE = 8192
+
 
 @dataclass(frozen=True)
 class Match:
@@ -23,10 +25,22 @@ class Match:
     mirrored: NDArray[np.bool_]  # one of the two hashes is that of the mirror image
     certain: NDArray[np.bool_]  # the two differ nowhere
 
+    def block(self, start: int) -> "Match":
+        """A block of the matches."""
+        return Match(*(column[start : start + _ROWS_AT_ONCE] for column in vars(self).values()))
+
 
 def duplicates(photos: pa.Table, rows: Int64s, match: Match, overrides: PhotoOverrides) -> pa.Table:
     """The rows of `DUPLICATES` for some `rows` of `photos`, in their order, which match as `match` says."""
     photos = photos.drop_columns(["detail_hash"])
+    blocks = [
+        _block(photos, rows[start : start + _ROWS_AT_ONCE], match.block(start), overrides)
+        for start in range(0, len(rows), _ROWS_AT_ONCE)
+    ]
+    return pa.concat_tables([DUPLICATES.empty_table(), *blocks])
+
+
+def _block(photos: pa.Table, rows: Int64s, match: Match, overrides: PhotoOverrides) -> pa.Table:
     columns = (
         photos.take(rows).to_pylist(),
         photos.take(match.keeper).to_pylist(),

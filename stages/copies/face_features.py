@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.copy_rule import UNKNOWN_BITS
 from facerefs.stages.faces.landmarks import mirror_landmarks
+from facerefs.stages.room import IN_MEMORY, Room, row_blocks
 from facerefs.stages.search.hamming import Hashes
 from facerefs.stages.search.similarity import inner_products, rows_of_matrix
 
@@ -55,15 +56,16 @@ class FaceFeatures:
     hashed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, faces: pa.Table, rows: Int64s | None = None) -> "FaceFeatures":
+    def of(cls, faces: pa.Table, rows: Int64s | None = None, room: Room = IN_MEMORY) -> "FaceFeatures":
         """The features of all rows of `faces`, or of these, from the columns FACE_FEATURES.
 
         Raises ValueError if a face lacks landmarks or embedding.
         """
         rows = np.arange(len(faces)) if rows is None else rows
         side = np.asarray(faces["crop_size"].to_numpy()[rows], np.float32)
-        landmarks = rows_of_matrix(faces["landmarks"], rows).reshape(-1, _POINTS, 2)
-        landmarks /= side[:, None, None]
+        landmarks = rows_of_matrix(faces["landmarks"], rows, room).reshape(-1, _POINTS, 2)
+        for block in row_blocks(landmarks, room):
+            landmarks[block] /= side[block, None, None]
         phash, phash_mirror = (
             np.asarray(faces[name].fill_null(0).to_numpy()[rows], np.uint64)
             for name in ("crop_phash", "crop_phash_mirror")
@@ -72,7 +74,7 @@ class FaceFeatures:
         return cls(
             landmarks=landmarks,
             last=1 - np.float32(1) / side,
-            vectors=rows_of_matrix(faces["embedding"], rows),
+            vectors=rows_of_matrix(faces["embedding"], rows, room),
             phash=phash,
             phash_mirror=phash_mirror,
             hashed=hashed.to_numpy()[rows],

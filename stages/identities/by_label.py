@@ -23,7 +23,8 @@ def by_label(faces: Faces, overrides: IdentityOverrides, point: OperatingPoint) 
     """
     count = len(faces.id)
     alone = np.bincount(faces.image)[faces.image] == 1
-    people = sum_by_person(faces.vectors, np.where(alone, faces.label, UNASSIGNED), len(faces.names))
+    of_alone = np.where(alone, faces.label, UNASSIGNED)
+    people = sum_by_person(faces.vectors, of_alone, len(faces.names), faces.room)
     fitness = person_similarity(faces.vectors, faces.label, people, unit=True)
     fitness = np.where(np.isnan(fitness), faces.size_px, fitness)
     second_face = not_best_in_photo(faces.image, faces.label, fitness)

@@ -6,6 +6,7 @@ import numpy as np
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.people import UNASSIGNED, People, sum_by_person
+from facerefs.stages.room import IN_MEMORY, Room, take_rows
 from facerefs.stages.search.similarity import inner, nearest
 
 _CANDIDATES = 4
@@ -54,7 +55,8 @@ class Centroids:
         there = np.flatnonzero(self.people.sizes >= at_least)
         count, people = len(own), len(self.people.sizes)
         k = _CANDIDATES + int(np.bincount(excluded[0]).max(initial=0))
-        similarity, found = nearest(self.people.means[there], k, queries=self.vectors)
+        means = take_rows(self.people.means, there, self.people.room)
+        similarity, found = nearest(means, k, self.vectors, self.people.room)
         if found.shape[1] < 2:  # two columns at least, so that there is a second
             similarity = np.pad(similarity, ((0, 0), (0, 2 - found.shape[1])))
             found = np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
@@ -86,7 +88,9 @@ class Centroids:
         return np.where(size > 0, total / np.maximum(size, 1), np.nan).astype(np.float32)
 
 
-def centroids_of(vectors: Float32s, shot: Int64s, person: Int64s, count: int) -> Centroids:
+def centroids_of(
+    vectors: Float32s, shot: Int64s, person: Int64s, count: int, room: Room = IN_MEMORY
+) -> Centroids:
     """The centroids of `count` people, from the first face of each of their shots.
 
     person: int64 (N,), a number below `count`, or UNASSIGNED for faces that are in no centroid.
@@ -96,7 +100,7 @@ def centroids_of(vectors: Float32s, shot: Int64s, person: Int64s, count: int) ->
     row = rows[first]
     chosen = np.full(len(person), UNASSIGNED)
     chosen[row] = person[row]
-    return Centroids(sum_by_person(vectors, chosen, count), vectors, shot, key, row)
+    return Centroids(sum_by_person(vectors, chosen, count, room), vectors, shot, key, row)
 
 
 def _shots(shot: Int64s) -> int:

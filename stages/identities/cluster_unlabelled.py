@@ -18,7 +18,7 @@ def cluster_unlabelled(
     """
     count = len(faces.id)
     person, names = discover(faces, np.arange(count), point.same, neighbours, min_faces)
-    second_face = second_faces(faces.vectors, faces.image, person, len(names))
+    second_face = second_faces(faces.vectors, faces.image, person, len(names), faces.room)
     merged_into, override_line = overrides.name_overrides(names).merged_into(len(names))
     found = person >= 0
     labelled_as = merged_into[person]
@@ -30,7 +30,8 @@ def cluster_unlabelled(
         f"fewer than {min_faces} faces of different photos are {point.same:.2f} alike on average"
     )
     why[second_face] = "another face of the same photo suits the person better"
-    centroids = centroids_of(faces.vectors, faces.shot, np.where(second_face, UNASSIGNED, person), len(names))
+    of_first = np.where(second_face, UNASSIGNED, person)
+    centroids = centroids_of(faces.vectors, faces.shot, of_first, len(names), faces.room)
     own = np.nan_to_num(centroids.similarity(person), nan=point.same)
     near = np.nan_to_num(centroids.nearest_others(person, 1).similarity, nan=-1)
     margin = np.where(found, np.minimum(own - point.median_different, own - near), point.strong - near)

@@ -5,6 +5,7 @@ from statistics import NormalDist
 import numpy as np
 
 from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.stages.room import IN_MEMORY, Room, divided, segment_sums, take_rows
 from facerefs.stages.search.similarity import average_linkage, inner, nearest, neighbour_pairs
 
 _SAMPLED = 1 << 20
@@ -19,7 +20,7 @@ _CLEARLY = 0.9
 _STRANGERS_AMONG_JOINING = 0.4
 
 
-def communities(vectors: Float32s, same: float, neighbours: int) -> Int64s:
+def communities(vectors: Float32s, same: float, neighbours: int, room: Room = IN_MEMORY) -> Int64s:
     """The group of each face: average linkage on the graph of nearest neighbours, then single faces join groups.
 
     Among N faces each face has N strangers, and the more there are, the more similar is the nearest one. So two
@@ -32,10 +33,10 @@ def communities(vectors: Float32s, same: float, neighbours: int) -> Int64s:
     """
     count = len(vectors)
     group, lone = _thresholds(vectors, same)
-    a, b = neighbour_pairs(vectors, neighbours, group)
-    found = average_linkage(vectors, np.ones(count, np.int64), a, b, group, lone)
+    a, b = neighbour_pairs(vectors, neighbours, group, room)
+    found = average_linkage(vectors, np.ones(count, np.int64), a, b, group, lone, room)
     for _ in range(_ROUNDS):
-        joined = _join_leftovers(vectors, found, same)
+        joined = _join_leftovers(vectors, found, same, room)
         if np.array_equal(joined, found):
             break
         found = joined
@@ -70,7 +71,7 @@ def _thresholds(vectors: Float32s, same: float) -> tuple[float, float]:
     return exceeded_by(_STRANGERS_PER_FACE), exceeded_by(_STRANGERS_PER_LONE_FACE)
 
 
-def _join_leftovers(vectors: Float32s, found: Int64s, same: float) -> Int64s:
+def _join_leftovers(vectors: Float32s, found: Int64s, same: float, room: Room) -> Int64s:
     """The groups after faces outside the cores (groups of 3 or more) joined one, by their mean cosine to its faces.
 
     That must be at least `same`, clearly more than to the next core, and more than strangers reach. The strangers'
@@ -86,13 +87,15 @@ def _join_leftovers(vectors: Float32s, found: Int64s, same: float) -> Int64s:
     if len(cores) < _FEWEST_CORES or not len(left):
         return found
     order = np.argsort(member, kind="stable")
-    sums = np.add.reduceat(vectors[order], np.cumsum(sizes) - sizes, axis=0)
-    means = np.asarray(sums[cores] / sizes[cores][:, None], np.float32)
+    sums = room.empty((len(sizes), vectors.shape[1]), np.float32)
+    for block, summed in segment_sums(vectors, order, np.cumsum(sizes) - sizes, room):
+        sums[block] = summed
+    means = divided(take_rows(sums, cores, room), sizes[cores], room)
 
     probes = within[:: 1 + len(within) // (1 << 15)]
-    similarity, nearest_cores = nearest(means, 2, queries=vectors[probes])
+    similarity, nearest_cores = nearest(means, 2, take_rows(vectors, probes, room), room)
     strangers = np.where(cores[nearest_cores[:, 0]] == member[probes], similarity[:, 1], similarity[:, 0])
-    similarity, nearest_cores = nearest(means, 2, queries=vectors[left])
+    similarity, nearest_cores = nearest(means, 2, take_rows(vectors, left, room), room)
     best = similarity[:, 0]
     unknown = min(len(left), 2 * int(np.count_nonzero(best < np.median(strangers))))
     level = np.sort(best[best >= same])

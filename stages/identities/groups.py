@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.operating_point import OperatingPoint
-from facerefs.stages.identities.people import UNASSIGNED, Faces, pairs_within, second_faces, sum_by_person
+from facerefs.stages.identities.people import (
+    UNASSIGNED,
+    Faces,
+    People,
+    pairs_within,
+    second_faces,
+    sum_by_person,
+)
+from facerefs.stages.room import Room, lengths, take_rows
 from facerefs.stages.search.similarity import average_linkage, nearest
 
 Flags = NDArray[np.bool_]
@@ -59,19 +67,19 @@ def label_groups(faces: Faces, initial: Int64s, neighbours: int, same: float) ->
     """
     count = len(initial)
     vectors = faces.vectors
-    pairs = pairs_within(vectors, initial, neighbours, same)
-    group = average_linkage(vectors, np.ones(count, np.int64), *pairs, same)
-    second = second_faces(vectors, faces.image, group, count)
+    pairs = pairs_within(vectors, initial, neighbours, same, faces.room)
+    group = average_linkage(vectors, np.ones(count, np.int64), *pairs, same, room=faces.room)
+    second = second_faces(vectors, faces.image, group, count, faces.room)
     _, row, group = np.unique(
         np.where(second, count + np.arange(count), group), return_index=True, return_inverse=True
     )
-    return group, _core(vectors, initial, group, initial[row])
+    return group, _core(vectors, initial, group, initial[row], faces.room)
 
 
-def _core(vectors: Float32s, initial: Int64s, group: Int64s, label: Int64s) -> Flags:
+def _core(vectors: Float32s, initial: Int64s, group: Int64s, label: Int64s, room: Room) -> Flags:
     """True for the faces of the core of each label. label: of each group; its faces are of different photos."""
-    people = sum_by_person(vectors, group, len(label))
-    sizes, coherence = people.sizes[:-1], np.linalg.norm(people.means[:-1], axis=1)
+    people = sum_by_person(vectors, group, len(label), room)
+    sizes, coherence = people.sizes[:-1], lengths(people.means[:-1], room)
     order = np.lexsort((-coherence, -sizes, label))
     first = np.ones(len(order), bool)
     first[1:] = label[order[1:]] != label[order[:-1]]
@@ -91,7 +99,7 @@ def replace_foreign_cores(
     label and a second group shows nobody known, the second group is taken as the label's core.
     """
     row = np.unique(group, return_index=True)[1]
-    people = sum_by_person(faces.vectors, group, len(row))
+    people = sum_by_person(faces.vectors, group, len(row), faces.room)
     size, within, label, is_core = people.sizes[:-1], people.within[:-1], initial[row], core[row]
     cores = np.flatnonzero(is_core)
     held_by = np.full(int(initial.max(initial=-1)) + 2, UNASSIGNED)
@@ -99,10 +107,12 @@ def replace_foreign_cores(
     held = held_by[label]
     agrees = (size >= MIN_SHOTS_TO_COMPARE) & ((within >= _coherence(size, point)) | (size == size[held]))
     rivals = np.flatnonzero(~is_core & (label >= 0) & (held != UNASSIGNED) & agrees)
-    rivals = rivals[np.einsum("ij,ij->i", people.means[rivals], people.means[held[rivals]]) < point.belong]
+    rivals = rivals[
+        np.einsum("ij,ij->i", _means(people, rivals), _means(people, held[rivals])) < point.belong
+    ]
 
     def is_foreign(groups: Int64s) -> Flags:
-        similarity, found = nearest(people.means[cores], _CANDIDATES, queries=people.means[groups])
+        similarity, found = nearest(_means(people, cores), _CANDIDATES, _means(people, groups), faces.room)
         other = cores[found]
         like = (similarity >= point.strong) & (label[other] != label[groups][:, None])
         return np.asarray((like & (size[other] > size[groups][:, None])).any(axis=1))
@@ -137,7 +147,7 @@ def further_groups(
     core.
     """
     row = np.unique(group, return_index=True)[1]
-    people = sum_by_person(faces.vectors, group, len(row))
+    people = sum_by_person(faces.vectors, group, len(row), faces.room)
     labelled = (initial[row] >= 0) & (initial[row] < len(faces.names))
     within = people.within[:-1]
     size = people.sizes[:-1]
@@ -145,10 +155,11 @@ def further_groups(
     large = np.flatnonzero(labelled & ~core[row] & (size >= min_split) & coherent)
     large = large[np.lexsort((row[large], -people.sizes[large], initial[row[large]]))]
     owner, size = initial[row[large]], people.sizes[large]
-    cores = sum_by_person(faces.vectors, np.where(core, initial, UNASSIGNED), len(names))
-    own = np.where(cores.sizes[owner] > 0, np.einsum("ij,ij->i", people.means[large], cores.means[owner]), -1)
+    cores = sum_by_person(faces.vectors, np.where(core, initial, UNASSIGNED), len(names), faces.room)
+    means = _means(people, large)
+    own = np.where(cores.sizes[owner] > 0, np.einsum("ij,ij->i", means, _means(cores, owner)), -1)
     there = np.flatnonzero(cores.sizes >= MIN_SHOTS_TO_COMPARE)
-    similarity, found = nearest(cores.means[there], 2, queries=people.means[large])
+    similarity, found = nearest(_means(cores, there), 2, means, faces.room)
     other = np.where(there[found] == owner[:, None], -1, similarity).max(axis=1, initial=-1)
     number = np.full(len(row), UNASSIGNED)
     number[large] = len(names) + np.arange(len(large))
@@ -164,6 +175,10 @@ def further_groups(
         within=within[large],
         belongs=(own >= stay_threshold) & (own >= other),
     )
+
+
+def _means(people: People, rows: Int64s) -> Float32s:
+    return take_rows(people.means, rows, people.room)
 
 
 def _numbered(names: list[str], owner: Int64s) -> list[str]:

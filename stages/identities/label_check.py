@@ -85,13 +85,14 @@ def check_labels(
     groups = groups.separated([pair[:2] for pair in name_overrides.cannot_link])
     mergeable = np.concatenate([np.ones(groups.first, bool), ~groups.belongs, [False]])
     known = (core | (groups.name >= groups.first)) & mergeable[groups.name]
-    people = sum_by_person(faces.vectors, np.where(known, groups.name, UNASSIGNED), len(groups.names))
+    of_known = np.where(known, groups.name, UNASSIGNED)
+    people = sum_by_person(faces.vectors, of_known, len(groups.names), faces.room)
     merged = _with_belonging(
         merge_names(people, range(labels, groups.first), mergeable, name_overrides, point), groups
     )
     labelled_as = merged.merged_into[groups.name]
     centroid_of = np.where(known, labelled_as, UNASSIGNED)
-    centroids = centroids_of(faces.vectors, faces.shot, centroid_of, len(groups.names))
+    centroids = centroids_of(faces.vectors, faces.shot, centroid_of, len(groups.names), faces.room)
     excluded = overrides.excluded(groups.names, merged.merged_into)
     evidence = _evidence(centroids, labelled_as, known, group, point, stay_threshold, excluded)
     person, second_face = _assign(faces, labelled_as, centroids, evidence)

@@ -9,6 +9,7 @@ from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.overrides.names import NameOverrides
 from facerefs.stages.identities.people import UNASSIGNED, People
+from facerefs.stages.room import row_blocks, take_rows
 from facerefs.stages.search.similarity import average_linkage, inner, nearest
 
 _LEAST_TO_MERGE = 2  # shots of each of two names that are one person
@@ -46,16 +47,17 @@ def merge_names(
     count = len(people.sizes) - 1
     group = overrides.linked(count)
     part = np.flatnonzero(mergeable[:count])
-    sums, sizes = np.zeros_like(people.sums[:-1]), np.zeros(count, np.int64)
-    np.add.at(sums, group[part], people.sums[part])
+    sums, sizes = people.room.zeros(people.sums[:-1].shape, np.float32), np.zeros(count, np.int64)
+    for block in row_blocks(people.sums[: len(part)], people.room):
+        np.add.at(sums, group[part[block]], people.sums[part[block]])
     np.add.at(sizes, group[part], people.sizes[part])
-    joint = People(sums, sizes)
+    joint = People(sums, sizes, people.room)
     large = np.flatnonzero(sizes >= _LEAST_TO_MERGE)
-    similarity, found = nearest(joint.means[large], _CANDIDATES)
+    similarity, found = nearest(take_rows(joint.means, large, people.room), _CANDIDATES, room=people.room)
     a, b = np.repeat(large, found.shape[1]), large[found.ravel()] if found.size else large[:0]
     near = similarity.ravel() >= _merge_threshold(joint, a, b, unlabelled, point)
     a, b = a[near], b[near]
-    unconstrained = average_linkage(sums, sizes, a, b, point.same)[group]
+    unconstrained = average_linkage(sums, sizes, a, b, point.same, room=people.room)[group]
     apart = [(int(group[one]), int(group[other])) for one, other, _ in overrides.cannot_link]
     broken = [pair for pair in apart if unconstrained[pair[0]] == unconstrained[pair[1]]]
     final = (

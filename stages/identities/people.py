@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.communities import communities
+from facerefs.stages.room import IN_MEMORY, Room, divided, lengths, segment_sums, take_rows
 from facerefs.stages.search.similarity import inner, nearest, neighbour_pairs
 
 Texts = NDArray[np.object_]  # str or None
@@ -28,6 +29,7 @@ class Faces:
     names: list[str]  # of the labels, sorted
     vectors: Float32s  # (N, D), unit length
     size_px: Float32s
+    room: Room = IN_MEMORY
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ class People:
 
     sums: Float32s  # (P, D)
     sizes: Int64s  # (P,), faces
+    room: Room = IN_MEMORY
 
     @cached_property
     def means(self) -> Float32s:
         """The mean vectors, float32 (P, D); zero for a person without faces."""
-        return np.asarray(self.sums / np.maximum(self.sizes, 1)[:, None], np.float32)
+        return divided(self.sums, np.maximum(self.sizes, 1), self.room)
 
     @cached_property
     def within(self) -> Float32s:
@@ -56,8 +59,7 @@ class People:
     @cached_property
     def centres(self) -> Float32s:
         """The mean vectors at unit length, float32 (P, D); zero for a person without faces."""
-        length = np.linalg.norm(self.sums, axis=1, keepdims=True)
-        return np.asarray(self.sums / np.maximum(length, 1e-12), np.float32)
+        return divided(self.sums, np.maximum(lengths(self.sums, self.room), np.float32(1e-12)), self.room)
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,16 @@ class IdentityAssignment:
         return IdentityAssignment(self.names, self.merged_into, **arrays)
 
 
-def sum_by_person(vectors: Float32s, person: Int64s, count: int) -> People:
+def sum_by_person(vectors: Float32s, person: Int64s, count: int, room: Room = IN_MEMORY) -> People:
     """The embedding sums of `count` people. person: int64 (N,), UNASSIGNED for faces to leave out."""
     rows = np.flatnonzero(person >= 0)
     rows = rows[np.argsort(person[rows], kind="stable")]
     sizes = np.bincount(person[rows], minlength=count + 1)
-    sums = np.zeros((count + 1, vectors.shape[1]), np.float32)
+    sums = room.zeros((count + 1, vectors.shape[1]), np.float32)
     there = np.flatnonzero(sizes)
-    if len(there):
-        starts = (np.cumsum(sizes) - sizes)[there]
-        sums[there] = np.add.reduceat(vectors[rows], starts, axis=0)
-    return People(sums, sizes)
+    for block, summed in segment_sums(vectors, rows, (np.cumsum(sizes) - sizes)[there], room):
+        sums[there[block]] = summed
+    return People(sums, sizes, room)
 
 
 def discover(
@@ -109,7 +110,7 @@ def discover(
     or if it is not in `rows`), and the people's names: stable, from a hash of the smallest id of a face. A person may
     have several faces of one photo (`second_faces`), which count as one.
     """
-    group = communities(faces.vectors[rows], same, neighbours)
+    group = communities(take_rows(faces.vectors, rows, faces.room), same, neighbours, faces.room)
     person = np.full(len(faces.id), UNASSIGNED)
     first, member = np.unique(group, return_inverse=True)
     seen_in = np.unique(np.stack([member, faces.image[rows]]), axis=1)[0]
@@ -124,7 +125,9 @@ def new_name(face: str) -> str:
     return "person-" + hashlib.sha256(face.encode()).hexdigest()[:12]
 
 
-def pairs_within(vectors: Float32s, group: Int64s, neighbours: int, at_least: float) -> tuple[Int64s, Int64s]:
+def pairs_within(
+    vectors: Float32s, group: Int64s, neighbours: int, at_least: float, room: Room = IN_MEMORY
+) -> tuple[Int64s, Int64s]:
     """Pairs of rows within each group: all of them, or with each row's nearest ones in a group of over 512 rows."""
     order = np.argsort(group, kind="stable")
     order = order[group[order] >= 0]
@@ -132,7 +135,7 @@ def pairs_within(vectors: Float32s, group: Int64s, neighbours: int, at_least: fl
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for rows in np.split(order, bounds):
         if len(rows) > _ALL_PAIRS_UP_TO:
-            a, b = neighbour_pairs(vectors[rows], neighbours, at_least)
+            a, b = neighbour_pairs(take_rows(vectors, rows, room), neighbours, at_least, room)
         else:
             a, b = np.triu_indices(len(rows), 1)
         found.append((rows[a], rows[b]))
@@ -153,8 +156,8 @@ def person_similarity(vectors: Float32s, person: Int64s, people: People, *, unit
 def nearest_other(vectors: Float32s, own: Int64s, people: People, *, unit: bool) -> tuple[Int64s, Float32s]:
     """For each face the nearest person but its own, and the `person_similarity` to it; UNASSIGNED and NaN if none."""
     there = np.flatnonzero(people.sizes)
-    targets = (people.centres if unit else people.means)[there]
-    similarity, found = nearest(targets, 2, queries=vectors)
+    targets = take_rows(people.centres if unit else people.means, there, people.room)
+    similarity, found = nearest(targets, 2, vectors, people.room)
     count = len(vectors)
     other, similarity_to_other = np.full(count, UNASSIGNED), np.full(count, np.nan, np.float32)
     for column in reversed(range(found.shape[1])):  # the nearest is written last
@@ -164,7 +167,9 @@ def nearest_other(vectors: Float32s, own: Int64s, people: People, *, unit: bool)
     return other, similarity_to_other
 
 
-def second_faces(vectors: Float32s, image: Int64s, group: Int64s, count: int) -> NDArray[np.bool_]:
+def second_faces(
+    vectors: Float32s, image: Int64s, group: Int64s, count: int, room: Room = IN_MEMORY
+) -> NDArray[np.bool_]:
     """True for a face if another face of the same photo suits their common group (of `count`) better.
 
     If two similar people share photos, the centre of their group lies between them and would choose now one, now
@@ -173,9 +178,8 @@ def second_faces(vectors: Float32s, image: Int64s, group: Int64s, count: int) ->
     rows = np.arange(len(group))
 
     def suits(chosen: NDArray[np.bool_]) -> Float32s:
-        return inner(
-            sum_by_person(vectors, np.where(chosen, group, UNASSIGNED), count).sums, vectors, group, rows
-        )
+        people = sum_by_person(vectors, np.where(chosen, group, UNASSIGNED), count, room)
+        return inner(people.sums, vectors, group, rows)
 
     order = np.lexsort((rows, -suits(group >= 0), group))
     typical = np.ones(len(group), bool)

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from facerefs.schemas.arrays import Int64s
 from facerefs.stages.identities.people import Faces
+from facerefs.stages.room import take_rows
 
 
 def copy_pairs(copies: pa.Table, ids: pa.ChunkedArray) -> tuple[Int64s, Int64s]:
@@ -51,7 +52,7 @@ def one_per_shot(faces: Faces) -> tuple[Faces, Int64s, Int64s]:
         image=_numbers(photo, faces.label)[rows],
         shot=faces.shot[rows],
         label=faces.label[rows],
-        vectors=faces.vectors[rows],
+        vectors=take_rows(faces.vectors, rows, faces.room),
         size_px=faces.size_px[rows],
     )
     return representatives, rows, number[key]

@@ -13,6 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.identities.people import sum_by_person
+from facerefs.stages.room import IN_MEMORY, Room, row_blocks, take_rows
+
+_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,18 @@ class WccnTransform:
     centre: Float32s  # (D,)
     axes: Float32s  # (D, D)
 
-    def __call__(self, vectors: Float32s) -> Float32s:
+    def __call__(self, vectors: Float32s, room: Room = IN_MEMORY) -> Float32s:
         """The mapped embeddings, float32 (N, D), unit length. vectors: float32 (N, D), unit length."""
+        result = room.empty(vectors.shape, np.float32)
         with threadpool_limits(1, "blas"):
-            mapped = (vectors - self.centre) @ self.axes
-        return np.asarray(mapped / np.linalg.norm(mapped, axis=1, keepdims=True), np.float32)
+            for start in range(0, len(vectors), _ROWS_AT_ONCE):
+                rows = slice(start, start + _ROWS_AT_ONCE)
+                mapped = (vectors[rows] - self.centre) @ self.axes
+                result[rows] = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
+        return result
 
 
-def fit_wccn(vectors: Float32s, person: Int64s) -> WccnTransform | None:
+def fit_wccn(vectors: Float32s, person: Int64s, room: Room = IN_MEMORY) -> WccnTransform | None:
     """The WCCN transform for embeddings float32 (N, D) of unit length; None if there are too few faces to learn it.
 
     An embedder was trained on some population. On another (rendered people, one family, one age) all faces
@@ -41,16 +48,19 @@ def fit_wccn(vectors: Float32s, person: Int64s) -> WccnTransform | None:
     is below a quarter of the dimensions.
     """
     dimensions = vectors.shape[1]
-    people = sum_by_person(vectors, person, int(person.max(initial=-1)) + 1)
+    people = sum_by_person(vectors, person, int(person.max(initial=-1)) + 1, room)
     rows = np.flatnonzero(person >= 0)
     freedom = len(rows) - np.count_nonzero(people.sizes)
     if freedom < dimensions / 4:
         return None
-    residuals = vectors[rows] - people.means[person[rows]]
+    # Twice, and not in blocks: BLAS rounds otherwise for a part of the rows, and for an array with itself.
+    left, right = (room.empty((len(rows), dimensions), np.float64) for _ in range(2))
+    for block in row_blocks(left, room):
+        left[block] = right[block] = vectors[rows[block]] - people.means[person[rows[block]]]
     with threadpool_limits(1, "blas"):
-        scatter = residuals.T.astype(np.float64) @ residuals
+        scatter = left.T @ right
         typical = np.trace(scatter) / freedom / dimensions
         covariance = (scatter + dimensions * typical * np.eye(dimensions)) / (freedom + dimensions)
         variance, axes = np.linalg.eigh(covariance)
-    centre = people.means[people.sizes > 0].mean(axis=0)
+    centre = take_rows(people.means, people.sizes > 0, room).mean(axis=0)
     return WccnTransform(centre, (axes / np.sqrt(variance)).astype(np.float32))

@@ -28,8 +28,8 @@ class ChosenPairs:
     pose_gap: Float32s
     hash_distance: Int64s
 
-    def take(self, rows: NDArray[np.bool_]) -> "ChosenPairs":
-        """The pairs for which `rows` is true."""
+    def take(self, rows: NDArray[np.bool_] | Int64s) -> "ChosenPairs":
+        """Some of the pairs: those for which `rows` is true, or those with these numbers."""
         return ChosenPairs(*(getattr(self, column.name)[rows] for column in fields(ChosenPairs)))
 
     @classmethod

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
 from facerefs.stages.copies.face_features import FaceFeatures
+from facerefs.stages.room import Room
 from facerefs.stages.search.similarity import one_embedder
 
 Value = TypeVar("Value", bound=np.generic)
@@ -43,7 +44,7 @@ class FaceArrays:
         return len(self.order)
 
 
-def face_arrays(faces: pa.Table, identities: pa.Table) -> FaceArrays:
+def face_arrays(faces: pa.Table, identities: pa.Table, room: Room) -> FaceArrays:
     """The arrays of all faces that are not rejected and have an identity.
 
     Raises ValueError if they come from several embedders, or if one lacks landmarks or embedding.
@@ -66,7 +67,7 @@ def face_arrays(faces: pa.Table, identities: pa.Table) -> FaceArrays:
         order=order[side_by_side],
         size=sizes[side_by_side],
         image=_codes(faces["image"])[0][rows],
-        features=FaceFeatures.of(faces, rows),
+        features=FaceFeatures.of(faces, rows, room),
         **{
             name: figures(name)
             for name in ("crop_size", "face_px", "yaw", "pitch", "sharpness", "niqe", "brisque")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from facerefs.schemas.arrays import Float32s, Int32s
+from facerefs.stages.room import IN_MEMORY, Room
+from facerefs.stages.search.mapped_lists import fill_mapped_lists
 
 EXACT_UP_TO = 50_000
 _QUERIES_PER_BLOCK = 8192
@@ -16,7 +18,9 @@ _TRAINED_ON_PER_LIST = 48
 _ROUNDS = 8
 
 
-def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tuple[int, Float32s, Int32s]]:
+def nearest_blocks(
+    vectors: Float32s, queries: Float32s, k: int, room: Room = IN_MEMORY
+) -> Iterator[tuple[int, Float32s, Int32s]]:
     """The k rows of `vectors` with the largest inner product for each query, best first, block by block.
 
     vectors: float32 (N, D) of about unit length; queries: float32 (M, D). Yields the first query's number,
@@ -29,11 +33,12 @@ def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tup
     several threads build the same graph.
 
     Lists are trained from a fixed seed, without BLAS, and each query is answered by one thread: the result does
-    not depend on how many there are. With a GPU build of FAISS and a GPU the same index lies there;
-    its results may differ from the CPU's in the last bits.
+    not depend on how many there are, nor on whether the lists lie in a file, as they do if they are too large for the
+    room. With a GPU build of FAISS and a GPU the same index lies there; its results may differ from the CPU's in the
+    last bits.
     """
     with _row_by_row():
-        index = _index(vectors)
+        index = _index(vectors, room)
     k = min(k, len(vectors))
     for start in range(0, len(queries), _QUERIES_PER_BLOCK):
         block = np.ascontiguousarray(queries[start : start + _QUERIES_PER_BLOCK], np.float32)
@@ -43,7 +48,7 @@ def nearest_blocks(vectors: Float32s, queries: Float32s, k: int) -> Iterator[tup
         yield start, similarity, found.astype(np.int32)
 
 
-def _index(vectors: Float32s) -> Any:
+def _index(vectors: Float32s, room: Room) -> Any:
     import faiss
 
     count, dimensions = vectors.shape
@@ -53,6 +58,11 @@ def _index(vectors: Float32s) -> Any:
         index = _lists(count, dimensions)
         _train(index, vectors)
     index = _placed(index)
+    file = room.file(count * index.code_size) if isinstance(index, faiss.IndexIVF) else None
+    if file is not None:
+        fill_mapped_lists(index, vectors, file)
+        file.unlink()  # it stays mapped
+        return index
     for start in range(0, count, _QUERIES_PER_BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + _QUERIES_PER_BLOCK], np.float32))
     return index

@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 
 from facerefs.schemas.arrays import Float32s, Int32s, Int64s
+from facerefs.stages.room import IN_MEMORY, Room, row_blocks
 from facerefs.stages.search.faiss_index import nearest_blocks
 
 _BLOCK_BYTES = 64 << 20
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 8192
 
 
 def matrix(column: pa.ChunkedArray) -> Float32s:
@@ -30,7 +31,7 @@ def matrix(column: pa.ChunkedArray) -> Float32s:
     return flat.reshape(len(lists), widths[0])
 
 
-def rows_of_matrix(column: pa.ChunkedArray, rows: Int64s) -> Float32s:
+def rows_of_matrix(column: pa.ChunkedArray, rows: Int64s, room: Room = IN_MEMORY) -> Float32s:
     """`matrix` of some rows of a column, in their order, without another copy of the whole column."""
     place = np.full(len(column), -1)
     place[rows] = np.arange(len(rows))
@@ -43,7 +44,7 @@ def rows_of_matrix(column: pa.ChunkedArray, rows: Int64s) -> Float32s:
         piece = column.slice(start, _ROWS_AT_ONCE)
         values = matrix(piece if used.all() else piece.filter(pa.array(used)))
         if not gathered.shape[1]:
-            gathered = np.empty((len(rows), values.shape[1]), np.float32)
+            gathered = room.empty((len(rows), values.shape[1]), np.float32)
         if values.shape[1] != gathered.shape[1]:
             raise ValueError(f"vectors differ in length: {[gathered.shape[1], values.shape[1]]}")
         gathered[to[used]] = values
@@ -60,7 +61,9 @@ def one_embedder(column: pa.ChunkedArray) -> str:
     return embedders[0]
 
 
-def nearest(vectors: Float32s, k: int, queries: Float32s | None = None) -> tuple[Float32s, Int32s]:
+def nearest(
+    vectors: Float32s, k: int, queries: Float32s | None = None, room: Room = IN_MEMORY
+) -> tuple[Float32s, Int32s]:
     """The k rows of `vectors` with the largest inner product, best first, as `stages.search.faiss_index` finds them.
 
     vectors: float32 (N, D), unit length where the result is to be a cosine. queries: float32 (M, D); without
@@ -74,20 +77,23 @@ def nearest(vectors: Float32s, k: int, queries: Float32s | None = None) -> tuple
     similarity = np.zeros((len(searched), max(count, 0)), np.float32)
     index = np.zeros(similarity.shape, np.int32)
     if count > 0:
-        for start, near, found in nearest_blocks(vectors, searched, count + is_self):
+        for start, near, found in nearest_blocks(vectors, searched, count + is_self, room):
             rows = slice(start, start + len(near))
             similarity[rows], index[rows] = _without_itself(start, near, found) if is_self else (near, found)
     return similarity, index
 
 
-def neighbour_pairs(vectors: Float32s, k: int, at_least: float) -> tuple[Int64s, Int64s]:
+def neighbour_pairs(
+    vectors: Float32s, k: int, at_least: float, room: Room = IN_MEMORY
+) -> tuple[Int64s, Int64s]:
     """The pairs (a < b) of which one is among the other's k nearest, at a cosine of at least `at_least`.
 
     Memory holds only these pairs, 8 bytes each while they are collected, not k neighbours of every row.
     """
     count = len(vectors)
     keys = [np.zeros(0, np.int64)]
-    for start, similarity, neighbours in nearest_blocks(vectors, vectors, min(k + 1, count)) if count else ():
+    found_blocks = nearest_blocks(vectors, vectors, min(k + 1, count), room) if count else ()
+    for start, similarity, neighbours in found_blocks:
         near, found = _without_itself(start, similarity, neighbours)
         row, column = np.nonzero(near >= at_least)
         a, b = (start + row).astype(np.int64), found[row, column].astype(np.int64)
@@ -129,7 +135,13 @@ def inner_products(left: Float32s, right: Float32s) -> Float32s:
 
 
 def average_linkage(
-    sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s, threshold: float, lone: float | None = None
+    sums: Float32s,
+    sizes: Int64s,
+    a: Int64s,
+    b: Int64s,
+    threshold: float,
+    lone: float | None = None,
+    room: Room = IN_MEMORY,
 ) -> Int64s:
     """Groups by average linkage: the members are similar on average, so no weak link and no chain joins two groups.
 
@@ -144,7 +156,7 @@ def average_linkage(
     a, b: the pairs that may merge, directly or once their groups have grown; others never do.
     Returns int64 (N,): for each row the smallest row of its group.
     """
-    sums, sizes, count = sums.copy(), sizes.astype(np.int64), len(sums)
+    sums, sizes, count = _copy(sums, room), sizes.astype(np.int64), len(sums)
     group = np.arange(count)
     a, b = unique_pairs(a, b, count)
     similarity = _mean_cosine(sums, sizes, a, b)
@@ -156,7 +168,8 @@ def average_linkage(
         if not ready.any():
             return group
         first, second = _mutually_nearest(a[ready], b[ready], similarity[ready], count)
-        sums[first] += sums[second]
+        for block in row_blocks(sums[: len(first)], room):
+            sums[first[block]] += sums[second[block]]
         sizes[first] += sizes[second]
         root = np.arange(count)
         root[second] = first
@@ -170,6 +183,13 @@ def average_linkage(
         a, b, similarity = a[apart], b[apart], similarity[apart]
         stale = grown[a] | grown[b]
         similarity[stale] = _mean_cosine(sums, sizes, a[stale], b[stale])
+
+
+def _copy(values: Float32s, room: Room) -> Float32s:
+    copied = room.empty(values.shape, np.float32)
+    for block in row_blocks(values, room):
+        copied[block] = values[block]
+    return copied
 
 
 def _mean_cosine(sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s) -> Float32s:

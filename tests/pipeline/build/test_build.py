@@ -42,6 +42,11 @@ def test_another_request_rate_takes_effect_at_once(storage: Storage) -> None:
     ]
 
 
+def test_other_memory_takes_effect_at_once(storage: Storage) -> None:
+    plan = replace(OLD, config=replace(OLD.config, memory_mb=512))
+    assert list(check_output(plan, storage, update=False)) == ["memory_mb: 4096 -> 512"]
+
+
 def test_other_rules_need_update(storage: Storage) -> None:
     plan = with_fetch(Fetch(respect_robots=False, attempts=5))
     with pytest.raises(UserError, match=r"\(fetch.respect_robots: True -> False\): add --update"):

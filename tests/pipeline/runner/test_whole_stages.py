@@ -15,6 +15,7 @@ from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import COPIES, IDENTITIES, OVERRIDES, TABLES, loaded
+from facerefs.stages.room import IN_MEMORY, Room
 
 Rows = list[dict[str, object]]
 
@@ -33,7 +34,7 @@ class Name:
 
     prefix: str = ""
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """A row of IDENTITIES per face."""
         line_of = {row["what"]: row["line"] for row in tables["overrides"].to_pylist()}
         self.calls.append(len(line_of))
@@ -61,7 +62,7 @@ class Follow:
     version: ClassVar[int] = 1
     calls: ClassVar[list[int]] = []
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """No rows."""
         assert tables["pairs"].column_names == ["target"]
         self.calls.append(len(tables["identities"]))

@@ -1,0 +1,265 @@
+"""Memory and seconds of the whole stages on made-up sets of faces: each in a process of its own, as a build runs it.
+
+Faces have embeddings of 512 numbers and, by them, the cosines of `benchmarks.curate_set`; people have 5 faces or more,
+median 30; every 50th face is a copy of the one before. A tenth of the photos are copies of others. Of the labels 20 %
+are wrong. Rows lie in parts in an order that says nothing about their ids.
+
+A million faces take hours on two cores. `--memory-only` searches less: 2 lists of an index (people have one, too), with
+BLAS, a tenth of the hashes of faces, and photos up to 8 bits apart: arrays are as large, rows and seconds are others.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import resource
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from rich.console import Console
+
+from benchmarks import curate_set
+from benchmarks.paired import OUT
+from facerefs.pipeline.runner.runner import Runner
+from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.schemas.tables import FACES, IDENTITIES, IMAGES, LABELS, OVERRIDES, SOURCES, loaded
+from facerefs.stages import compare
+from facerefs.stages.cluster import Cluster
+from facerefs.stages.compare import Compare
+from facerefs.stages.dedupe import Dedupe
+from facerefs.stages.search import faiss_index, hamming
+from facerefs.stages.select import Select
+from facerefs.stages.stage import WholeStage
+
+DIMENSIONS = 512
+_SUBSPACE = 32  # of the people's centres, see `curate_set`
+_ROWS_PER_PART = 4096
+_COPY_EVERY = 50
+_MB = 1e6
+_STAGES: dict[str, Callable[[], WholeStage]] = {
+    "dedupe": Dedupe,
+    "compare": Compare,
+    "cluster check": lambda: Cluster(labels="check"),
+    "cluster ignore": lambda: Cluster(labels="ignore"),
+    "select": lambda: Select(references=4),
+}
+
+
+def main() -> None:
+    """Print and write benchmarks/out/scale_stages.json; cases not asked for keep their last figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path, help="where the made-up sets lie, and stay")
+    parser.add_argument("rows", type=int)
+    parser.add_argument("stages", nargs="*", help=", ".join(_STAGES))
+    parser.add_argument("--name", default="now", help="of this state of the code, in the file of figures")
+    parser.add_argument("--memory-only", action="store_true", help="measure no seconds")
+    asked = parser.parse_args()
+    folder = asked.folder / str(asked.rows)
+    alone = multiprocessing.get_context("spawn")
+    if not (folder / "made").exists():
+        with alone.Pool(1) as process:
+            process.apply(_make, (folder, asked.rows))
+    path = OUT / "scale_stages.json"
+    OUT.mkdir(exist_ok=True)
+    for name in asked.stages or _STAGES:
+        with alone.Pool(1) as process:
+            figures = process.apply(_measure, (folder, name, asked.memory_only))
+        case = {"code": asked.name, "stage": name, "rows": asked.rows, "memory_only": asked.memory_only}
+        print(case, figures, flush=True)
+        old = json.loads(path.read_text()) if path.exists() else []
+        kept = [row for row in old if any(row[key] != value for key, value in case.items())]
+        path.write_text(json.dumps([*kept, case | figures], indent=1) + "\n")
+
+
+def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
+    if memory_only:
+        _search_less()
+    stage = _STAGES[name]()
+    storage = Storage(str(folder))
+    for part in storage.parts(stage.writes):
+        if (
+            stage.writes != "identities" or part == "part-00000"
+        ):  # those that `select` reads are in other parts
+            storage.remove_part(stage.writes, part)
+    memory = _Memory()
+    before_mb = memory.anonymous_mb()
+    started, cpu = time.perf_counter(), time.process_time()
+    with memory:
+        Runner(storage, Console(quiet=True), RayWorkers(1)).run_whole(stage)
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    rows = len(storage.read(stage.writes, "part-00000", ("reject",)))
+    storage.remove_part(stage.writes, "part-00000")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MB
+    return {
+        "seconds": round(seconds, 1),
+        "cpu_s": round(cpu_s, 1),
+        "own_mb": round(memory.most_mb),  # without pages of files, which the system can drop
+        "peak_mb": round(peak_mb),  # with them
+        "before_mb": round(before_mb),
+        "rows_out": rows,
+    }
+
+
+def _search_less() -> None:
+    _STAGES["dedupe"] = lambda: Dedupe(max_distance=8)
+    search = hamming.hamming_blocks
+
+    def few(queries: hamming.Hashes, base: hamming.Hashes, bits: int, **how: bool) -> Any:
+        return search(queries[::10], base[::10], bits, **how)
+
+    less: dict[str, Any] = {
+        "_LISTS_SEARCHED": 2,
+        "_ROUNDS": 1,
+        "EXACT_UP_TO": 10_000,
+        "_row_by_row": contextlib.nullcontext,
+    }
+    for name, value in less.items():
+        setattr(faiss_index, name, value)
+    vars(compare)["hamming_blocks"] = few
+
+
+class _Memory:
+    """The most anonymous memory of this process, looked at 50 times a second."""
+
+    def __init__(self) -> None:
+        self.most_mb = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    @staticmethod
+    def anonymous_mb() -> float:
+        """RssAnon of Linux."""
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.split("RssAnon:")[1].split()[0]) * 1024 / _MB
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.most_mb = max(self.most_mb, self.anonymous_mb())
+
+
+def _make(folder: Path, rows: int) -> None:
+    storage = Storage(str(folder))
+    rng = np.random.default_rng(0)
+    sizes = curate_set.sizes(rows // 40, 11) * 5
+    who = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))[:rows]
+    label = curate_set.mislabelled(who, 0.2, 13)
+    centres = _unit(rng.standard_normal((len(sizes), _SUBSPACE), np.float32))
+    ids = pa.array([f"{number:016x}" for number in _scattered(len(who)).tolist()])
+    faces = pa.array([f"{one}-0" for one in ids.to_pylist()])
+    for number, start in enumerate(range(0, len(who), _ROWS_PER_PART)):
+        part = slice(start, start + _ROWS_PER_PART)
+        count = len(who[part])
+        some, some_faces = ids[part], faces[part]
+        name = f"part-a{number:05d}"
+        photo = _photos(rng, some)
+        key = {"key": some}
+        copies = np.arange(count) < count // 10
+        listed = key | {"label": pc.if_else(pa.array(copies), None, _names(label[part]))}
+        own = {"face": some_faces, "identity": _names(who[part])}
+        _write(storage, "sources", name, SOURCES, listed, count)
+        _write(storage, "images", name, IMAGES, key | photo, count)
+        _write(storage, "faces", name, FACES, key | _faces(rng, some, some_faces, centres[who[part]]), count)
+        _write(storage, "labels", name, LABELS, {"face": some_faces, "label": _names(label[part])}, count)
+        _write(storage, "identities", name, IDENTITIES, own, count)
+    _write(storage, "overrides", "part-00000", OVERRIDES, {}, 0)
+    (folder / "made").touch()
+
+
+def _scattered(count: int) -> NDArray[np.uint64]:
+    """Different numbers in no order."""
+    return np.arange(count, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
+
+
+def _photos(rng: np.random.Generator, ids: pa.Array) -> dict[str, pa.Array]:
+    count = len(ids)
+    phash, mirror = rng.integers(0, 2**64, (2, count), dtype=np.uint64)
+    detail, thumbnail = (rng.integers(0, 256, (count, wide), np.uint8) for wide in (32, 576))
+    copies = count // 10
+    for column in (phash, mirror, detail, thumbnail):
+        column[:copies] = column[copies : 2 * copies]
+    phash[:copies] ^= np.uint64(3)
+    side = rng.integers(512, 2048, count)
+    return {
+        "id": ids,
+        "width": pa.array(side, pa.int32()),
+        "height": pa.array(side, pa.int32()),
+        "bytes": pa.array(100 * side),
+        "phash": pa.array(phash),
+        "phash_mirror": pa.array(mirror),
+        "detail_hash": _binary(detail),
+        "thumbnail": _binary(thumbnail),
+        "detail_scale": pa.array(np.ones(count, np.float32)),
+    }
+
+
+def _faces(
+    rng: np.random.Generator, images: pa.Array, ids: pa.Array, centres: Float32s
+) -> dict[str, pa.Array]:
+    count = len(ids)
+    clear = np.clip(rng.normal(0.67, 0.17, count), 0.15, 0.95).astype(np.float32)[:, None]
+    vectors = np.sqrt(1 - clear) * _unit(rng.standard_normal((count, DIMENSIONS), np.float32))
+    vectors[:, :_SUBSPACE] += np.sqrt(clear) * centres
+    landmarks = rng.normal(256, 60, (count, 136)).astype(np.float32)
+    hashes = rng.integers(0, 2**64, (2, count), dtype=np.uint64)
+    copies = np.arange(_COPY_EVERY, count, _COPY_EVERY)
+    for column in (vectors, landmarks, hashes.T):
+        column[copies] = column[copies - 1]
+    hashes[0, copies] ^= np.uint64(3)
+    ones = np.ones(count, np.float32)
+    return {
+        "id": ids,
+        "image": images,
+        "landmarks": pa.FixedSizeListArray.from_arrays(pa.array(landmarks.ravel()), 136),
+        "embedding": pa.ListArray.from_arrays(
+            pa.array(np.arange(count + 1, dtype=np.int32) * DIMENSIONS), pa.array(_unit(vectors).ravel())
+        ),
+        "crop_size": pa.array(np.full(count, 512, np.int32)),
+        "face_px": pa.array(200 * ones),
+        "yaw": pa.array(rng.normal(0, 20, count).astype(np.float32)),
+        "pitch": pa.array(rng.normal(0, 8, count).astype(np.float32)),
+        "crop_phash": pa.array(hashes[0]),
+        "crop_phash_mirror": pa.array(hashes[1]),
+        "embedder": pa.repeat("arcface:synthetic", count),
+    }
+
+
+def _write(
+    storage: Storage, table: str, name: str, schema: pa.Schema, known: dict[str, pa.Array], count: int
+) -> None:
+    columns = {item.name: known.get(item.name, pa.nulls(count, item.type)) for item in loaded(schema)}
+    with storage.writing(table, name, name) as part:
+        part.add(pa.table(columns, schema=loaded(schema)))
+
+
+def _binary(rows: NDArray[np.uint8]) -> pa.Array:
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(rows.shape[1]), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))]
+    )
+
+
+def _names(numbers: Int64s) -> pa.Array:
+    return pa.array([f"person {number:07d}" for number in numbers.tolist()])
+
+
+def _unit(vectors: Float32s) -> Float32s:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+if __name__ == "__main__":
+    main()
