@@ -15,10 +15,10 @@ from facerefs.pipeline.runner.cluster import check_cluster
 
 @dataclass(frozen=True)
 class PartTask:
-    """One part to make; without a fingerprint the worker finds out whether the part is the same as before."""
+    """One part to make; if the fingerprint is empty, the worker finds out whether the part is the same as before."""
 
     name: str
-    fingerprint: str | None
+    fingerprint: str
 
 
 class PartDone(NamedTuple):
