@@ -227,8 +227,9 @@ def plan(storage: Storage, rows: int, added: int) -> tuple[dict[str, float], dic
     console = Console(file=io.StringIO())
     run = Runner(storage, console, workers)
 
-    def whole(stage: WholeStage) -> None:
-        run.run_whole(cast(WholeStage, SyntheticWhole(stage, workers.work)))
+    def whole(*stages: WholeStage) -> None:
+        for stage in stages:
+            run.run_whole(cast(WholeStage, SyntheticWhole(stage, workers.work)))
 
     shard = Shard(val_share=0, test_share=0)
     steps: dict[str, Callable[[], object]] = {
@@ -237,7 +238,7 @@ def plan(storage: Storage, rows: int, added: int) -> tuple[dict[str, float], dic
         "crawl": lambda: run.run_parts(Crawl(), CrawlInput(storage)),
         "dedupe": lambda: whole(Dedupe()),
         "analyse": lambda: run.run_parts(WithoutModels(), AnalyseInput(storage)),
-        "label to select": lambda: list(map(whole, (Label(), Compare(), Cluster(), Select()))),
+        "label to select": lambda: whole(Label(), Compare(), Cluster(), Select()),
         "shard": lambda: run.run_parts(shard, ShardInput(storage, shard)),
     }
     for name, step in steps.items():
