@@ -1,7 +1,8 @@
 """How long a build takes to find out what there is to do: of a finished build, and after 1 % of new photos.
 
 Everything runs as in `facerefs build`, from the list of photos to the shards, but for the work of the stages: tables
-are synthetic, a photo is a face, a person has ten of them. Time for work is not counted. Run by
+are synthetic, a photo is a face, a person has ten of them. Seconds are those of the processor, since a disk that
+others use says nothing, and without those of work. Run by
 `python -m benchmarks.planning [ROWS ...]`.
 """
 
@@ -56,10 +57,10 @@ class Work:
     parts: int = field(default=0, compare=False)
 
     def __enter__(self) -> None:
-        self._started = time.perf_counter()
+        self._started = time.process_time()
 
     def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._started
+        self.seconds += time.process_time() - self._started
         self.parts += 1
 
 
@@ -77,8 +78,7 @@ class Synthetic(RayWorkers):
         for task in tasks:
             with self.work:
                 rows = _part(worker, task.name)
-                # Of a shard the workers find the fingerprint.
-                with worker.storage.writing(worker.stage.writes, task.name, task.fingerprint or "") as part:
+                with worker.storage.writing(worker.stage.writes, task.name, task.fingerprint) as part:
                     part.add(rows)
             yield PartDone(len(rows), 0)
 
@@ -245,9 +245,9 @@ def plan(storage: Storage, rows: int, added: int) -> tuple[dict[str, float], dic
         "shard": lambda: run.run_parts(shard, ShardInput(storage, shard)),
     }
     for name, step in steps.items():
-        workers.work.seconds, workers.work.parts, started = 0.0, 0, time.perf_counter()
+        workers.work.seconds, workers.work.parts, started = 0.0, 0, time.process_time()
         step()
-        seconds[name] = time.perf_counter() - started - workers.work.seconds
+        seconds[name] = time.process_time() - started - workers.work.seconds
         parts[name] = workers.work.parts
     return seconds, parts
 

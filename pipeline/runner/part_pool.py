@@ -17,10 +17,10 @@ _PATIENCE_S = 120.0
 
 @dataclass(frozen=True)
 class PartTask:
-    """One part to make; without a fingerprint the worker finds out whether the part is the same as before."""
+    """One part to make; if the fingerprint is empty, the worker finds out whether the part is the same as before."""
 
     name: str
-    fingerprint: str | None
+    fingerprint: str
 
 
 class PartDone(NamedTuple):

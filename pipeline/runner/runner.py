@@ -99,7 +99,7 @@ class Runner:
             earlier.set_aside([*stale, *(task.name for task in tasks if task.name in existing)])
         for name in stale:
             self.storage.remove_part(stage.writes, name)
-        changed = sum(task.name in existing for task in tasks if task.fingerprint is not None)
+        changed = sum(task.name in existing for task in tasks if task.fingerprint)
         if changed:
             self.console.print(
                 f"{_name(stage):<11} {changed} parts are redone: their input or settings changed",
@@ -169,7 +169,7 @@ class Runner:
             if isinstance(
                 inputs, TracedInputs
             ):  # whose rows are joined from all parts, which takes the workers
-                yield PartTask(name, None)
+                yield PartTask(name, "")
                 continue
             fingerprint = part_fingerprint(stage, inputs.read(name))
             if done is None or done.part.fingerprint != fingerprint:
@@ -217,9 +217,8 @@ class PartWorker:
     def work(self, task: PartTask) -> PartDone:
         """Make one part and commit it."""
         rows = self.inputs.read(task.name)
-        fingerprint = task.fingerprint
-        if fingerprint is None:
-            fingerprint = part_fingerprint(self.stage, rows)
+        fingerprint = task.fingerprint or part_fingerprint(self.stage, rows)
+        if not task.fingerprint:
             before = self.storage.part(self.stage.writes, task.name)
             if before is not None and before.fingerprint == fingerprint:
                 return PartDone(0, 0, kept=True)

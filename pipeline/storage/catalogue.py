@@ -18,7 +18,9 @@ from facerefs.pipeline.storage.folder import Part, Storage
 from facerefs.pipeline.storage.part_writer import PartTar
 
 CATALOGUE_FOLDER = ".parts"
-_VERSION = 1
+_VERSION = (
+    1  # raise it if `pipeline/inputs` joins the same columns to other rows: they are read once more then
+)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from facerefs.pipeline.commands.verify import verify_command
+from facerefs.pipeline.dataset import card
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.part_pool import PartDone, PartTask, Worker
 from facerefs.pipeline.runner.runner import Runner
@@ -174,3 +176,11 @@ def test_a_crop_without_a_digest_is_read_and_one_that_is_gone_is_no_sample_to_co
     assert [ShardInput(storage, TRAIN).made_from(rows) for _, rows in plan] == before
     (tmp_path / "blobs" / "faces" / "part-a.tar").unlink()
     assert {one for _, rows in plan for one in ShardInput(storage, TRAIN).made_from(rows)} == {None}
+
+
+def test_a_set_of_an_earlier_version_is_still_valid(tmp_path: Path) -> None:
+    grow(tmp_path, 1)
+    for path in (tmp_path / "samples").glob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(["files_sha256", "made_from"]), path)
+    card.write(Storage(str(tmp_path)), TRAIN)
+    assert verify_command(str(tmp_path / "samples"), replay=1)
