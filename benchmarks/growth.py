@@ -6,7 +6,7 @@ Rendered people with noise, 512 px, one reference each, without Ray. Run by `pyt
 import io
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from rich.console import Console
 
 from benchmarks.stream_set import SIZE_PX, _face, _face_id
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.runner.part_pool import PartDone, PartTask, Worker
 from facerefs.pipeline.runner.runner import Runner
-from facerefs.pipeline.runner.workers import PartDone, PartTask, RayWorkers, Worker
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import FACES, LABELS, PAIRS, SOURCES, loaded
 from facerefs.stages.shard import Shard
@@ -26,24 +27,27 @@ from facerefs.stages.synthetic_people.view import draw_view
 
 PEOPLE = 3
 SAMPLES = 200
+DIMENSIONS = 512
 STAGE = Shard(shard_mb=12, val_share=0, test_share=0)
 
 
 class InProcess(RayWorkers):
     """Makes parts here."""
 
-    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[PartDone]:
+    def map_parts(
+        self, worker: Worker, tasks: Sequence[PartTask], say: Callable[[str], None]
+    ) -> Iterator[PartDone]:
         """One after the other."""
         yield from map(worker.work, tasks)
 
 
 def write_tables(storage: Storage, samples: int) -> None:
     """Faces and pairs: each face has an earlier one of its person as its reference."""
-    rendered = [render(draw_person(0, one), draw_view(0, one, 0), SIZE_PX) for one in range(PEOPLE)]
+    photos = [render(draw_person(0, one), draw_view(0, one, 0), SIZE_PX) for one in range(PEOPLE)]
+    rendered = [(photo.image, photo.landmarks) for photo in photos]
     ids = [_face_id(number % PEOPLE, number) for number in range(samples)]
     faces = [
-        _face(number % PEOPLE, number, rendered[number % PEOPLE].image, rendered[number % PEOPLE].landmarks)
-        for number in range(samples)
+        _face(number % PEOPLE, number, *rendered[number % PEOPLE], DIMENSIONS) for number in range(samples)
     ]
     pairs = [
         {

@@ -189,9 +189,10 @@ def _ended_workers(when: str, error: Exception) -> str:
 
 def _cause(error: Exception) -> str:
     """Why Ray lost a worker, in a few words of ours: its own messages have a dozen lines."""
-    text = str(error)
-    if "OutOfMemory" in type(error).__name__ or ("memory" in text.lower() and "kill" in text.lower()):
+    from ray.exceptions import NodeDiedError, OutOfMemoryError
+
+    if isinstance(error, OutOfMemoryError):
         return "out of memory"
-    if "node" in text.lower() and ("died" in text.lower() or "dead" in text.lower()):
+    if isinstance(error, NodeDiedError) or "node died" in str(error).lower():
         return "its node is gone"
     return "it crashed or was killed"

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.earlier_rows import EARLIER_FOLDER
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.schemas.tables import TABLES
+from facerefs.schemas.tables import MADE_ELSEWHERE, TABLES, loaded
 from facerefs.stages.shard import Shard
 from tests.pipeline.folders import contents
 from tests.pipeline.small_set import SMALL, write_tables
@@ -36,7 +36,9 @@ class InProcess(RayWorkers):
 
     dies_after: int | None = None
 
-    def map_parts(self, worker: Worker, tasks: Sequence[PartTask]) -> Iterator[PartDone]:
+    def map_parts(
+        self, worker: Worker, tasks: Sequence[PartTask], say: Callable[[str], None]
+    ) -> Iterator[PartDone]:
         for number, task in enumerate(tasks):
             if number == self.dies_after:
                 raise KeyboardInterrupt
@@ -139,8 +141,9 @@ def changed(values: list[Any]) -> list[Any]:
     return [other(value) for value in values]
 
 
-NAMES = {"id", "face", "key", "target", "reference", "reject", "synthesis", "crop", "mask"}
-READ = [(table, name) for table, names in Shard.reads.items() for name in names if name not in NAMES]
+NAMES = {"id", "face", "key", "target", "reference", "reject", "synthesis", "elsewhere", "crop", "mask"}
+TABLES_READ = Shard.reads.keys() - {"made_elsewhere"}
+READ = [(table, name) for table in sorted(TABLES_READ) for name in Shard.reads[table] if name not in NAMES]
 
 
 def test_every_value_and_every_setting_that_a_sample_is_made_from_makes_it_again(tmp_path: Path) -> None:
@@ -164,6 +167,35 @@ def test_every_value_and_every_setting_that_a_sample_is_made_from_makes_it_again
     assert {item.name for item in fields(Shard)} == PLACING | OTHER_SETTINGS.keys()
     for name, value in OTHER_SETTINGS.items():
         assert not before & digests(replace(TRAIN, **{name: value})), name
+
+
+def test_another_file_made_elsewhere_makes_its_sample_again(tmp_path: Path) -> None:
+    storage = write_tables(tmp_path, 2)
+    pairs, faces = storage.read("pairs", "part-a"), storage.read("faces", "part-a").to_pylist()
+    target = pairs["target"][0].as_py()
+    made = ['{"file":"a.png","folder":"x"}', *[None] * (len(pairs) - 1)]
+    at = pairs.column_names.index("elsewhere")
+    storage.replace_rows(
+        "pairs", "part-a", pairs.set_column(at, "elsewhere", pa.array(made, pa.string())), "made"
+    )
+    (face,) = (face for face in faces if face["id"] == target)
+
+    def digests(crop: bytes) -> dict[str, str | None]:
+        row = {name: face.get(name) for name in MADE_ELSEWHERE.names} | {"id": f"{target}/a.png"}
+        row |= {"target": target, "file": "a.png", "crop": crop, "mask": None}
+        with storage.writing("made_elsewhere", "part-a", crop.hex()[:8]) as part:
+            part.add(pa.Table.from_pylist([row], loaded(MADE_ELSEWHERE)))
+        inputs = ShardInput(storage, TRAIN)
+        read = [inputs.read(name) for name in inputs.names()]
+        return {
+            key: digest
+            for rows in read
+            for key, digest in zip(rows["key"].to_pylist(), inputs.made_from(rows), strict=True)
+        }
+
+    one, other = digests(b"one picture"), digests(b"another one")
+    assert {key for key in one if one[key] != other[key]} == {target}
+    assert None not in one.values()
 
 
 def test_a_crop_without_a_digest_is_read_and_one_that_is_gone_is_no_sample_to_copy(tmp_path: Path) -> None:
