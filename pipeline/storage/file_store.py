@@ -3,6 +3,7 @@
 import hashlib
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,10 @@ class FileStore:
         """The files of a local folder, or of an address in object storage. Raises UserError for a wrong address."""
         text = str(place)
         if not is_address(text):
+            if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+]+:/", text):
+                raise UserError(
+                    f"{text} is no address that we know: write s3://BUCKET/FOLDER, gs:// or az://"
+                )
             return cls(str(Path(text.removeprefix("file://")).absolute()))
         try:
             filesystem, path = filesystem_of(text)

@@ -1,9 +1,11 @@
 """The lease of a build in object storage, which has no locks: one build at a time writes to it.
 
 The lease is an object that its holder writes again every `RENEW_S`. One that was not renewed for `EXPIRES_S`, by the
-clock of the server, is of a run that is dead, and may be taken over at once if that ran on this machine.
+clock of the server, is of a run that is dead, and may be taken over at once if that ran on this machine. A run whose
+lease another one has taken stops: what it still wrote would mix with what the other one writes.
 """
 
+import _thread
 import json
 import os
 import socket
@@ -13,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.file_store import FileStore
@@ -24,6 +27,20 @@ RENEW_S = 15.0
 EXPIRES_S = 90.0
 _SETTLE_S = 1.0  # two that begin in the same moment: the later write wins, and both see it
 _MAX_BYTES = 4096
+_UNKNOWN = {
+    "id": "",
+    "host": "an unknown machine",
+    "process": 0,
+}  # of a lease that another version has written
+
+
+def _processes() -> str:
+    """What numbers of processes are of: this boot of this machine, and this container. Empty if it does not say so."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -33,10 +50,12 @@ class _Holder:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
+    processes: str = field(default_factory=_processes)
 
     def is_dead(self) -> bool:
         """Whether it ran on this machine and has ended."""
-        if self.host != socket.gethostname():
+        # Machines and containers of one name are many.
+        if (self.host, self.processes) != (socket.gethostname(), _processes()):
             return False
         try:
             os.kill(self.process, 0)
@@ -67,11 +86,15 @@ def leased(store: FileStore) -> Iterator[None]:
     time.sleep(_SETTLE_S)
     if _holder(store) != own:
         raise UserError(f"another build has begun to write to {store.address} at the same moment: try again")
-    ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(store, own, ended), daemon=True)
+    ended, lost = threading.Event(), threading.Event()
+    interrupts = threading.current_thread() is threading.main_thread()
+    renewing = threading.Thread(target=_renew, args=(store, own, ended, lost, interrupts), daemon=True)
     renewing.start()
     try:
         yield
+    except KeyboardInterrupt:
+        if not lost.is_set():
+            raise
     finally:
         ended.set()
         renewing.join()
@@ -105,7 +128,7 @@ def _holder(store: FileStore) -> _Holder | None:
     try:
         return None if data is None else _Holder(**json.loads(data))
     except (ValueError, TypeError):
-        return None
+        return _Holder(**_UNKNOWN)
 
 
 def _written_s(store: FileStore, name: str) -> float:
@@ -114,10 +137,15 @@ def _written_s(store: FileStore, name: str) -> float:
     return 0.0 if written is None else float(written.timestamp())
 
 
-def _renew(store: FileStore, own: _Holder, ended: threading.Event) -> None:
+def _renew(
+    store: FileStore, own: _Holder, ended: threading.Event, lost: threading.Event, interrupts: bool
+) -> None:
     while not ended.wait(RENEW_S):
         try:
             if _holder(store) != own:
+                lost.set()
+                if interrupts and not ended.is_set():
+                    _thread.interrupt_main()
                 return
             with store.replacing(LEASE_FILE) as file:
                 file.write(json.dumps(asdict(own)).encode())
