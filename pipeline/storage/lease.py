@@ -5,14 +5,14 @@ clock of the server, is of a run that is dead, and may be taken over at once if 
 lease another one has taken stops: what it still wrote would mix with what the other one writes.
 """
 
-import _thread
 import json
 import os
+import signal
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ RENEW_S = 15.0
 EXPIRES_S = 90.0
 _SETTLE_S = 1.0  # two that begin in the same moment: the later write wins, and both see it
 _MAX_BYTES = 4096
+_LOST = "another build has taken the lease of this one, which did not reach its server for a while: it goes on alone"
 _UNKNOWN = {
     "id": "",
     "host": "an unknown machine",
@@ -75,7 +76,7 @@ def locked_build(store: FileStore) -> AbstractContextManager[None]:
 def leased(store: FileStore) -> Iterator[None]:
     """Hold the lease of a remote build until the block ends.
 
-    Raises UserError if another build holds it, RunError at the end if another one has taken it meanwhile.
+    Raises UserError if another build holds it, RunError if another one has taken it meanwhile.
     """
     own = _Holder()
     _check_free(store, own)
@@ -86,26 +87,41 @@ def leased(store: FileStore) -> Iterator[None]:
     time.sleep(_SETTLE_S)
     if _holder(store) != own:
         raise UserError(f"another build has begun to write to {store.address} at the same moment: try again")
-    ended, lost = threading.Event(), threading.Event()
-    interrupts = threading.current_thread() is threading.main_thread()
-    renewing = threading.Thread(target=_renew, args=(store, own, ended, lost, interrupts), daemon=True)
-    renewing.start()
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not lost.is_set():
-            raise
-    finally:
-        ended.set()
-        renewing.join()
-        is_held = _holder(store) == own
-        if is_held:
-            store.remove_file(LEASE_FILE)
+    ended = threading.Event()
+    with _ending_when_told() as tell:
+        renewing = threading.Thread(target=_renew, args=(store, own, ended, tell), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewing.join()
+            is_held = _holder(store) == own
+            if is_held:
+                store.remove_file(LEASE_FILE)
     if not is_held:
-        raise RunError(
-            f"another build has written to {store.address} at the same time, since this one did not reach its server "
-            f"for {EXPIRES_S:g} s"
-        )
+        raise RunError(_LOST)
+
+
+@contextmanager
+def _ending_when_told() -> Iterator[Callable[[], None]]:
+    """A function for another thread that ends the block with RunError; it does nothing unless this is the main thread.
+
+    A signal of our own, since Ctrl-C is ignored by what a shell has started in the background.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+
+    def end(_signal: int, _frame: object) -> None:
+        raise RunError(_LOST)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    thread = threading.get_ident()
+    try:
+        yield lambda: signal.pthread_kill(thread, signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _check_free(store: FileStore, own: _Holder) -> None:
@@ -137,15 +153,12 @@ def _written_s(store: FileStore, name: str) -> float:
     return 0.0 if written is None else float(written.timestamp())
 
 
-def _renew(
-    store: FileStore, own: _Holder, ended: threading.Event, lost: threading.Event, interrupts: bool
-) -> None:
+def _renew(store: FileStore, own: _Holder, ended: threading.Event, tell: Callable[[], None]) -> None:
     while not ended.wait(RENEW_S):
         try:
             if _holder(store) != own:
-                lost.set()
-                if interrupts and not ended.is_set():
-                    _thread.interrupt_main()
+                if not ended.is_set():
+                    tell()
                 return
             with store.replacing(LEASE_FILE) as file:
                 file.write(json.dumps(asdict(own)).encode())
