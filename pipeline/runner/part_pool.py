@@ -180,9 +180,10 @@ def _ended_workers(when: str, error: Exception) -> str:
 
 def _cause(error: Exception) -> str:
     """Why Ray lost a worker, in a few words of ours: its own messages have a dozen lines."""
+    # Ray's text on any lost worker lists what may have been the cause: only what it says for certain counts.
     text = str(error)
-    if "OutOfMemory" in type(error).__name__ or ("memory" in text.lower() and "kill" in text.lower()):
+    if "OutOfMemory" in type(error).__name__ or "running low on memory" in text:
         return "out of memory"
-    if "node" in text.lower() and ("died" in text.lower() or "dead" in text.lower()):
+    if "NodeDied" in type(error).__name__ or "node has died" in text:
         return "its node is gone"
-    return "it crashed or was killed"
+    return "it crashed or was killed, perhaps by the system for its memory"
