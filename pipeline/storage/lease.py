@@ -28,11 +28,6 @@ EXPIRES_S = 90.0
 _SETTLE_S = 1.0  # two that begin in the same moment: the later write wins, and both see it
 _MAX_BYTES = 4096
 _LOST = "another build has taken the lease of this one, which did not reach its server for a while: it goes on alone"
-_UNKNOWN = {
-    "id": "",
-    "host": "an unknown machine",
-    "process": 0,
-}  # of a lease that another version has written
 
 
 def _processes() -> str:
@@ -144,7 +139,7 @@ def _holder(store: FileStore) -> _Holder | None:
     try:
         return None if data is None else _Holder(**json.loads(data))
     except (ValueError, TypeError):
-        return _Holder(**_UNKNOWN)
+        return _Holder("", "an unknown machine", 0, "")  # of another version
 
 
 def _written_s(store: FileStore, name: str) -> float:
