@@ -76,7 +76,7 @@ def test_each_lost_photo_counts_once_for_what_ended_its_furthest_face(tmp_path: 
     assert result.split_people == {"train": 1, "val": 0, "test": 0}
     assert (result.references, result.synthesised) == (3, 2)
     assert "references  1 photo, 2 synthesised from their target" in [
-        *closing_lines(result, Shard(), tmp_path, "")
+        *closing_lines(result, Shard(), str(tmp_path), "")
     ]
 
 
