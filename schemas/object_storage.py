@@ -67,6 +67,17 @@ def filesystem_of(address: str) -> "tuple[FileSystem, str]":
     return _filesystem(address.partition(":")[0]), path
 
 
+def object_at(address: str) -> "tuple[FileSystem, str]":
+    """The filesystem and the path of an object that a listing has named: its key may hold `?` and `#`.
+
+    Raises AddressError if it is no address.
+    """
+    found = _FORM.fullmatch(address)
+    if found is None:
+        raise AddressError(f"{_without_secrets(address)!r} names no object")
+    return _filesystem(found["scheme"]), found["path"]
+
+
 @lru_cache(maxsize=8)  # a filesystem holds its connections
 def _filesystem(scheme: str) -> "FileSystem":
     if scheme == "s3":

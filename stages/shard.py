@@ -214,7 +214,19 @@ def _complete(row: Row) -> bool:
     made = sum(reference["synthesis"] is not None for reference in row["references"] or ())
     if "masks" in row and (row["masks"][:1] == [None] or row["masks"].count(None) != made):
         return False
-    return row["target_crop"] is not None and row["reference_crops"].count(None) == made
+    if row["target_crop"] is None or row["reference_crops"].count(None) != made:
+        return False
+    stored = (row["target_crop"], *row["reference_crops"], *row.get("masks", ()))
+    return all(_decodes(data) for data in stored if data is not None)
+
+
+def _decodes(data: bytes) -> bool:
+    """Whether a crop or a mask is still the image that was stored: a disk may have damaged it since."""
+    try:
+        decode_image(data)
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
 
 
 def _masks(row: Row) -> dict[str, bytes]:

@@ -21,7 +21,7 @@ from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
-from facerefs.pipeline.inputs.made_elsewhere import ElsewhereInput
+from facerefs.pipeline.inputs.made_elsewhere import ElsewhereInput, check_folder
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.runner.event_log import LOG_FILE
 from facerefs.pipeline.runner.progress import BuildWatch
@@ -89,6 +89,7 @@ def build(
         if storage.read_text(BUILD_FILE) != text:
             # What is missing for these settings is better said now than after the crawl, and before they are kept.
             replace(config.analyse).setup()
+        check_folder(config.made_elsewhere.folder)
         storage.clear_temporary()
         if tars := move_blobs(storage):
             console.print(f"tars of an earlier version: {tars} moved to {BLOBS_FOLDER}/", highlight=False)

@@ -86,7 +86,9 @@ def elsewhere_sentence(result: ElsewhereResult) -> str:
     """How many samples have no reference made elsewhere, and which files are no reference."""
     most_first = sorted(result.unused.items(), key=lambda one: (-one[1], one[0]))
     reasons = [f"{count(files)} {reason} ({reason.sentence})" for reason, files in most_first]
-    unused = f"{plural(sum(result.unused.values()), 'file')} not used" + (": " if reasons else "")
+    reasons += [f"{count(result.of_no_sample)} of faces that are in no sample"] if result.of_no_sample else []
+    files = sum(result.unused.values()) + result.of_no_sample
+    unused = f"{plural(files, 'file')} not used" + (": " if reasons else "")
     return f"{plural(result.samples_without, 'sample')} without a file; {unused}{', '.join(reasons)}"
 
 

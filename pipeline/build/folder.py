@@ -6,6 +6,7 @@ from pyarrow.fs import FileType
 
 from facerefs.pipeline.build import overrides
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.local_path import check_local
 from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.file_names import BUILD_FILE
@@ -56,6 +57,7 @@ def check_not_foreign(storage: FileStore) -> None:
 
 def check_new(out: Path) -> None:
     """Raise UserError unless `out` is a new or empty folder that can be written."""
+    check_local(out, "OUT")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already: choose a new folder")
     try:

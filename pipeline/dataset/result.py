@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -26,11 +26,20 @@ class Loss:
 
 @dataclass(frozen=True)
 class ElsewhereResult:
-    """The references made elsewhere: how many are in samples, samples without any, and unused files by reason."""
+    """The references made elsewhere: how many are in samples, samples without any, and unused files by reason.
+
+    of_no_sample: good files of a face that is in no sample, such as one of a person who was dropped.
+    """
 
     used: int
     samples_without: int
     unused: Mapping[Reject, int]
+    of_no_sample: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """The numbers as plain values, for programs."""
+        unused = {str(reason): count for reason, count in self.unused.items()}
+        return {**asdict(self), "unused": unused}
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ class BuildResult:
         ]
         transient = sum(loss.photos for loss in self.transient)
         counts = {"split_people": dict(self.split_people), "masks": dict(self.masks)}
-        return {**numbers, "lost": lost, "may_heal": transient, **counts}
+        elsewhere = None if self.elsewhere is None else self.elsewhere.facts()
+        return {**numbers, "lost": lost, "may_heal": transient, **counts, "made_elsewhere": elsewhere}
 
 
 def build_result(storage: Storage) -> BuildResult:
@@ -109,16 +119,20 @@ def build_result(storage: Storage) -> BuildResult:
 def _elsewhere(storage: Storage, targets: pa.ChunkedArray) -> ElsewhereResult | None:
     if not storage.parts("made_elsewhere"):
         return None
+    in_samples = targets.combine_chunks()
     pairs = storage.scan("pairs", ("target", "elsewhere"))
-    there = pc.and_(
-        pc.is_valid(pairs["elsewhere"]), pc.is_in(pairs["target"], value_set=targets.combine_chunks())
-    )
+    there = pc.and_(pc.is_valid(pairs["elsewhere"]), pc.is_in(pairs["target"], value_set=in_samples))
     used = pairs.filter(there)
-    rejects = storage.scan("made_elsewhere", ("reject",))["reject"].drop_null()
+    files = storage.scan("made_elsewhere", ("target", "reject"))
+    unused = Counter({Reject(reason): count for reason, count in _counts(files["reject"].drop_null())})
+    good = files.filter(pc.is_null(files["reject"]))["target"]
+    of_samples = int(pc.sum(pc.is_in(good, value_set=in_samples)).as_py() or 0)
+    unused[Reject.ENOUGH_REFERENCES] += of_samples - len(used)  # a sample holds MAX_REFERENCES
     return ElsewhereResult(
         used=len(used),
         samples_without=len(targets) - pc.count_distinct(used["target"]).as_py(),
-        unused={Reject(reason): count for reason, count in _counts(rejects)},
+        unused=+unused,
+        of_no_sample=len(good) - of_samples,
     )
 
 

@@ -1,6 +1,8 @@
 """The input of the stage `made_elsewhere`: the files of a folder, each with the one face whose name it has."""
 
 import os
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from facerefs.stages.sources.source import SourceError
 _UNMATCHED = "part-unmatched"
 _DEPTHS = (1, 3)  # TARGET.png, POSE/VARIANT/TARGET.png
 _DEEPEST = 8
+_WAY_OUT = "correct it, or set made_elsewhere.folder=null"
 Row = dict[str, Any]
 
 
@@ -43,6 +46,7 @@ class ElsewhereInput:
     def _parts(self) -> Mapping[str, pa.Table]:
         if self.stage.folder is None:
             return {}
+        check_folder(self.stage.folder)
         rows = list(_files(Path(self.stage.folder).absolute()))
         targets = self._targets({row["name"] for row in rows})
         copies = Counter(
@@ -89,6 +93,12 @@ class ElsewhereInput:
         return found
 
 
+def check_folder(folder: str | None) -> None:
+    """Raise SourceError if a folder of references made elsewhere cannot be listed, or holds no file."""
+    if folder is not None and next(_files(Path(folder).absolute()), None) is None:
+        raise SourceError(f"made_elsewhere.folder: there is no file in {folder}: {_WAY_OUT}")
+
+
 def _files(folder: Path) -> Iterator[Row]:
     """A row for each file of the folder, hidden ones excepted. Raises SourceError if a folder cannot be listed."""
     waiting = [(folder, 0)]
@@ -97,7 +107,9 @@ def _files(folder: Path) -> Iterator[Row]:
         try:
             entries = [entry for entry in os.scandir(here) if not entry.name.startswith(".")]
         except OSError as error:
-            raise SourceError(f"made_elsewhere.folder: {here} cannot be listed ({error.strerror})") from None
+            raise SourceError(
+                f"made_elsewhere.folder: {here} cannot be listed ({error.strerror}): {_WAY_OUT}"
+            ) from None
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
                 waiting.append((Path(entry.path), depth + 1))
@@ -108,7 +120,7 @@ def _files(folder: Path) -> Iterator[Row]:
 def _file(entry: os.DirEntry[str], folder: Path) -> Row:
     path = Path(entry.path).relative_to(folder)
     text = text_of_path(str(path))
-    row: Row = {"file": text, "name": PurePosixPath(text).stem, "folder": text_of_path(folder.name)}
+    row: Row = {"file": text, "name": _name(text), "folder": text_of_path(folder.name)}
     row |= {"reject": None, "reject_detail": None}
     if not entry.is_file(follow_symlinks=False):
         return row | {"reject": Reject.UNREADABLE, "reject_detail": "it is a link, or no regular file"}
@@ -127,7 +139,12 @@ def _file(entry: os.DirEntry[str], folder: Path) -> Row:
 
 def _photo_name(key: str) -> str:
     """The name of a photo's file without its ending; of a photo from the web, as its URL has it."""
-    return PurePosixPath(key.partition("?")[0]).stem
+    return _name(re.split("[?#]", key)[0] if "://" in key else key)
+
+
+def _name(path: str) -> str:
+    """The name of a file without its ending; macOS spells `ü` with two characters, where others have one."""
+    return unicodedata.normalize("NFC", PurePosixPath(path).stem)
 
 
 def _no_single(found: list[Row]) -> tuple[Reject, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.local_path import check_local
 from facerefs.pipeline.restoring.output_file import ENDINGS_TEXT, FACE_ENDINGS, is_whole
 from facerefs.pipeline.text import plural
 
@@ -52,6 +53,7 @@ def plan_files(
     Raises UserError if there are no photos, if a photo would be overwritten, or if outputs are there already or cannot
     be written.
     """
+    check_local(out, "--out")
     skipped: dict[str, list[Path]] = {}
     found = [_files(photo, target, outputs, pictures) for photo, target in _targets(source, out, skipped)]
     _check_apart(found, references)

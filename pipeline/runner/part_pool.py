@@ -1,14 +1,18 @@
 """A pool of Ray actors that makes parts. It goes on if a worker or a node is lost, and uses nodes that join."""
 
+import errno
 import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from socket import gethostname
+from tempfile import gettempdir
 from typing import Any, NamedTuple, Protocol
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.versions import difference, versions
+from facerefs.schemas.object_storage import is_failed_request, sentence_of
 
 _MOST_LOSSES = 3  # of workers with the same part: then the part is what ends them
 _LOOK_EVERY_S = 5.0  # for CPUs that have joined
@@ -147,7 +151,8 @@ class PartPool:
             self.say(f"a worker was lost ({_cause(error)}): part {task.name} is made again")
             return None, None
         if failure:
-            raise RunError(f"part {task.name} failed: {last_line(failure)}", failure)
+            details = failure if "\n" in failure else ""
+            raise RunError(f"part {task.name} failed: {last_line(failure)}", details)
         return actor, done
 
 
@@ -171,8 +176,20 @@ class PartActor:
         """What was made, and the traceback of an error of ours."""
         try:
             return self._worker.work(task), ""
-        except Exception:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
-            return PartDone(0, 0), traceback.format_exc()
+        except Exception as error:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
+            return PartDone(0, 0), _failure(error)
+
+
+def _failure(error: Exception) -> str:
+    """The traceback of an error of ours; one line for a full disk, and for a server that fails."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return (
+            f"no space is left on a disk of {gethostname()}: make room in the folder of the build and in TMPDIR "
+            f"({gettempdir()})"
+        )
+    if isinstance(error, OSError) and is_failed_request(error):
+        return sentence_of(error)
+    return "".join(traceback.format_exception(error))
 
 
 def last_line(text: str) -> str:
@@ -191,8 +208,10 @@ def _cause(error: Exception) -> str:
     """Why Ray lost a worker, in a few words of ours: its own messages have a dozen lines."""
     from ray.exceptions import NodeDiedError, OutOfMemoryError
 
-    if isinstance(error, OutOfMemoryError):
+    # Ray's text on any lost worker lists what may have been the cause: only what it says for certain counts.
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
         return "out of memory"
-    if isinstance(error, NodeDiedError) or "node died" in str(error).lower():
+    if isinstance(error, NodeDiedError) or "node has died" in text:
         return "its node is gone"
-    return "it crashed or was killed"
+    return "it crashed or was killed, perhaps by the system for its memory"

@@ -15,6 +15,7 @@ from typing import BinaryIO, Self, TypeVar
 import pyarrow.fs as pafs
 
 from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.local_path import is_like_address
 from facerefs.pipeline.storage.upload import upload
 from facerefs.schemas.object_storage import AddressError, address_of, filesystem_of, is_address
 
@@ -41,6 +42,10 @@ class FileStore:
         """The files of a local folder, or of an address in object storage. Raises UserError for a wrong address."""
         text = str(place)
         if not is_address(text):
+            if is_like_address(text):
+                raise UserError(
+                    f"{text} is no address that we know: write s3://BUCKET/FOLDER, gs:// or az://"
+                )
             return cls(str(Path(text.removeprefix("file://")).absolute()))
         try:
             filesystem, path = filesystem_of(text)

@@ -33,9 +33,9 @@ from facerefs.pipeline.storage.part_writer import (
 from facerefs.schemas.object_storage import (
     AddressError,
     address_of,
-    filesystem_of,
     is_address,
     is_failed_request,
+    object_at,
 )
 from facerefs.schemas.paths import path_of_text
 from facerefs.schemas.tables import LATER_COLUMNS, MAX_BLOB_BYTES, TABLES
@@ -287,7 +287,7 @@ def _is_final(name: str, extension: str) -> bool:
 
 def _read_remote(address: str, offset: int, length: int) -> bytes | None:
     """Bytes of an object; None if it is too short or, from offset 0, if it is longer: then it has changed."""
-    filesystem, path = filesystem_of(address)
+    filesystem, path = object_at(address)
     with filesystem.open_input_file(path) as file:
         if file.size() < offset + length or (offset == 0 and file.size() > length):
             return None

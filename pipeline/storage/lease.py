@@ -1,18 +1,21 @@
 """The lease of a build in object storage, which has no locks: one build at a time writes to it.
 
 The lease is an object that its holder writes again every `RENEW_S`. One that was not renewed for `EXPIRES_S`, by the
-clock of the server, is of a run that is dead, and may be taken over at once if that ran on this machine.
+clock of the server, is of a run that is dead, and may be taken over at once if that ran on this machine. A run whose
+lease another one has taken stops: what it still wrote would mix with what the other one writes.
 """
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.storage.file_store import FileStore
@@ -24,6 +27,16 @@ RENEW_S = 15.0
 EXPIRES_S = 90.0
 _SETTLE_S = 1.0  # two that begin in the same moment: the later write wins, and both see it
 _MAX_BYTES = 4096
+_LOST = "another build has taken the lease of this one, which did not reach its server for a while: it goes on alone"
+
+
+def _processes() -> str:
+    """What numbers of processes are of: this boot of this machine, and this container. Empty if it does not say so."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -33,10 +46,12 @@ class _Holder:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
+    processes: str = field(default_factory=_processes)
 
     def is_dead(self) -> bool:
         """Whether it ran on this machine and has ended."""
-        if self.host != socket.gethostname():
+        # Machines and containers of one name are many.
+        if (self.host, self.processes) != (socket.gethostname(), _processes()):
             return False
         try:
             os.kill(self.process, 0)
@@ -56,7 +71,7 @@ def locked_build(store: FileStore) -> AbstractContextManager[None]:
 def leased(store: FileStore) -> Iterator[None]:
     """Hold the lease of a remote build until the block ends.
 
-    Raises UserError if another build holds it, RunError at the end if another one has taken it meanwhile.
+    Raises UserError if another build holds it, RunError if another one has taken it meanwhile.
     """
     own = _Holder()
     _check_free(store, own)
@@ -68,21 +83,40 @@ def leased(store: FileStore) -> Iterator[None]:
     if _holder(store) != own:
         raise UserError(f"another build has begun to write to {store.address} at the same moment: try again")
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(store, own, ended), daemon=True)
-    renewing.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        renewing.join()
-        is_held = _holder(store) == own
-        if is_held:
-            store.remove_file(LEASE_FILE)
+    with _ending_when_told() as tell:
+        renewing = threading.Thread(target=_renew, args=(store, own, ended, tell), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewing.join()
+            is_held = _holder(store) == own
+            if is_held:
+                store.remove_file(LEASE_FILE)
     if not is_held:
-        raise RunError(
-            f"another build has written to {store.address} at the same time, since this one did not reach its server "
-            f"for {EXPIRES_S:g} s"
-        )
+        raise RunError(_LOST)
+
+
+@contextmanager
+def _ending_when_told() -> Iterator[Callable[[], None]]:
+    """A function for another thread that ends the block with RunError; it does nothing unless this is the main thread.
+
+    A signal of our own, since Ctrl-C is ignored by what a shell has started in the background.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+
+    def end(_signal: int, _frame: object) -> None:
+        raise RunError(_LOST)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    thread = threading.get_ident()
+    try:
+        yield lambda: signal.pthread_kill(thread, signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _check_free(store: FileStore, own: _Holder) -> None:
@@ -105,7 +139,7 @@ def _holder(store: FileStore) -> _Holder | None:
     try:
         return None if data is None else _Holder(**json.loads(data))
     except (ValueError, TypeError):
-        return None
+        return _Holder("", "an unknown machine", 0, "")  # of another version
 
 
 def _written_s(store: FileStore, name: str) -> float:
@@ -114,10 +148,12 @@ def _written_s(store: FileStore, name: str) -> float:
     return 0.0 if written is None else float(written.timestamp())
 
 
-def _renew(store: FileStore, own: _Holder, ended: threading.Event) -> None:
+def _renew(store: FileStore, own: _Holder, ended: threading.Event, tell: Callable[[], None]) -> None:
     while not ended.wait(RENEW_S):
         try:
             if _holder(store) != own:
+                if not ended.is_set():
+                    tell()
                 return
             with store.replacing(LEASE_FILE) as file:
                 file.write(json.dumps(asdict(own)).encode())

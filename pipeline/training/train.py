@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.local_path import check_local
 from facerefs.pipeline.storage.lock import locked
 from facerefs.pipeline.training.job import Job, TrainOptions, check_not_foreign, check_options, write_settings
 from facerefs.stages.engines.engine import MissingWeights
@@ -24,6 +25,7 @@ from facerefs.trainers.train import CannotTrain, TrainingResult, train
 def train_command(options: TrainOptions, console: Console) -> None:
     """Check the options, then train. Raises UserError, RunError, and KeyboardInterrupt if it was stopped."""
     rank, world_size, _ = rank_from_env()
+    check_local(options.run, "--run")
     run = options.run.absolute()
     check_not_foreign(run)
     with locked(run) if rank == 0 else nullcontext():

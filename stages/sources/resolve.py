@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from facerefs.schemas.object_storage import is_address
 from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.kind import SourcePlace
 from facerefs.stages.sources.lists.remote import shown_place
@@ -20,6 +21,8 @@ def absolute(text: str) -> str:
     if service is not None:
         file = asked.strip()
         return f"{service.name}:" + (f"@{absolute(file[1:])}" if file.startswith("@") else asked)
+    if is_address(text) and "." not in text.rstrip("/").rpartition("/")[2]:
+        text = text.rstrip("/")  # only where its last name may be that of a file does the slash say something
     # abspath takes `..` away and leaves links as they are; pathlib has no such function.
     return shown_place(text) if "://" in text else os.path.abspath(text)  # noqa: PTH100
 

@@ -15,6 +15,7 @@ import simplejpeg
 import torch
 from PIL import Image
 
+from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.sections.samples import samples as samples_section
 from facerefs.pipeline.storage.folder import Storage
@@ -175,3 +176,23 @@ def test_a_sample_without_one_of_its_crops_is_rejected(tmp_path: Path) -> None:
     out = Shard().process(planned)
     assert out.column("reject").to_pylist() == [Reject.CHANGED] * 2
     assert out.column("files").null_count == 2
+
+
+@pytest.mark.parametrize("column", ["crop", "mask"])
+def test_a_sample_with_a_damaged_crop_or_mask_is_rejected(tmp_path: Path, column: str) -> None:
+    make_set(tmp_path, SMALL, people=1, photos=3, masks=True)
+    storage = Storage(str(tmp_path))
+    damaged = storage.read("faces", "part-a").to_pylist()[0]
+    with (tmp_path / damaged[column]["path"]).open("r+b") as tar:
+        tar.seek(damaged[column]["offset"])
+        tar.write(b"no PNG")
+    plan = ShardInput(storage, SMALL)
+    rows = pa.concat_tables(
+        SMALL.process(storage.load_blobs(plan.read(name), SMALL.loads)) for name in plan.names()
+    )
+    said = {
+        row["key"]: (damaged["id"] in (row["target"], *row["references"]), row["reject"])
+        for row in rows.to_pylist()
+    }
+    assert {reject for is_of_it, reject in said.values() if is_of_it} == {Reject.CHANGED}
+    assert {reject for is_of_it, reject in said.values() if not is_of_it} == {None}

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from facerefs.pipeline.inputs.made_elsewhere import ElsewhereInput
+from facerefs.pipeline.build.closing import elsewhere_sentence
+from facerefs.pipeline.dataset.result import build_result
+from facerefs.pipeline.inputs.made_elsewhere import ElsewhereInput, check_folder
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
@@ -69,6 +71,18 @@ def test_a_file_is_of_the_face_whose_photo_or_sample_has_its_name(tmp_path: Path
     assert (row["folder"], row["pose"], row["variant"]) == ("edits", "target_pose_1", "target_pose_1_0")
 
 
+def test_names_with_signs_of_urls_and_as_macos_spells_them(tmp_path: Path) -> None:
+    keys = {ANN: "ann/a?b#c.d.png", BOB: "bob/J\u00f6rg.jpg"}
+    storage = storage_of(tmp_path / "set", [{"id": face, "key": key} for face, key in keys.items()])
+    folder = files(tmp_path / "edits", "a?b#c.d.png", "a.png", "Jo\u0308rg.png")
+    found = matched(storage, folder)
+    assert found == {
+        "a?b#c.d.png": (ANN, None),
+        "a.png": (None, Reject.NO_TARGET),
+        "Jo\u0308rg.png": (BOB, None),
+    }
+
+
 def test_files_without_one_target_are_rejected_with_their_reason(tmp_path: Path) -> None:
     faces = [{"id": ANN, "key": "ann/1.jpg"}, {"id": BOB, "key": "bob/1.jpg"}]
     faces.append({"id": "2" * 16 + "-0", "key": "gone.jpg", "reject": Reject.FACE_BLURRED})
@@ -97,6 +111,29 @@ def test_a_face_gets_no_more_than_it_may_and_a_missing_folder_is_said(tmp_path: 
     assert [found[f"p/{variant}/ann.png"][1] for variant in "abc"] == [None, None, Reject.ENOUGH_REFERENCES]
     with pytest.raises(SourceError, match=r"made_elsewhere\.folder: .*nothing cannot be listed"):
         matched(storage, tmp_path / "nothing")
+    (tmp_path / "unmounted").mkdir()
+    with pytest.raises(SourceError, match=r"there is no file in .*unmounted: correct it, or set"):
+        check_folder(str(tmp_path / "unmounted"))
+
+
+def test_files_of_faces_in_no_sample_are_counted(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    put(storage, "faces", [{"id": ANN, "key": "ann.jpg"}, {"id": BOB, "key": "bob.jpg"}])
+    put(storage, "samples", [{"key": ANN, "target": ANN, "references": [ANN], "identity": "Ann"}])
+    put(storage, "pairs", [{"target": ANN, "reference": ANN, "elsewhere": "{}"}])
+    made = [{"target": face, "file": file} for face, file in ((ANN, "0"), (ANN, "1"), (BOB, "2"))]
+    put(storage, "made_elsewhere", [*made, {"file": "3", "reject": Reject.NO_TARGET}])
+    result = build_result(storage)
+    assert result.facts()["made_elsewhere"] == {
+        "used": 1,
+        "samples_without": 0,
+        "unused": {"no_target": 1, "enough_references": 1},
+        "of_no_sample": 1,
+    }
+    assert result.elsewhere is not None
+    sentence = elsewhere_sentence(result.elsewhere)
+    assert sentence.startswith("0 samples without a file; 3 files not used: ")
+    assert sentence.endswith(", 1 of faces that are in no sample")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from facerefs.pipeline.build.folder import open_build, storage_at
 from facerefs.pipeline.commands.report import report_command
 from facerefs.pipeline.commands.verify import verify_command
-from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.event_log import LOG_FILE, EventLog
 from facerefs.pipeline.storage import journal_copies, lease
 from facerefs.pipeline.storage.file_store import FileStore
@@ -185,6 +185,8 @@ def test_a_server_that_fails_is_no_damaged_table(
         ({}, "s3://key:secret@faces/set", "holds keys or options"),
         ({}, f"s3://{BUCKET}/set?endpoint_override=elsewhere", "holds keys or options"),
         ({}, "s3://", "names no bucket"),
+        ({}, f"S3://{BUCKET}/set", "no address that we know"),
+        ({}, f"s3:/{BUCKET}/set", "no address that we know"),
         ({}, f"s3://{BUCKET}/a/../b", "holds an empty part"),
     ],
 )
@@ -221,13 +223,34 @@ def test_one_build_at_a_time_holds_the_lease(address: str, monkeypatch: pytest.M
     ):
         pytest.fail("two builds at once")
     assert store.files("") == []
-    elsewhere = {"id": "1", "host": "another-machine", "process": 1}
-    store.write_text(LEASE_FILE, json.dumps(elsewhere))
-    with pytest.raises(UserError, match=r"its lease ends in [0-9]+ s"), leased(store):
-        pytest.fail("its holder may be alive")
+    dead = 2**22 + 1  # no process has this number
+    same_name = {"id": "1", "host": socket.gethostname(), "process": dead, "processes": "of another boot"}
+    for elsewhere in (
+        {"id": "1", "host": "another-machine", "process": 1},
+        same_name,
+        {"of": "a later version"},
+    ):
+        store.write_text(LEASE_FILE, json.dumps(elsewhere))
+        with pytest.raises(UserError, match=r"its lease ends in [0-9]+ s"), leased(store):
+            pytest.fail("its holder may be alive")
     monkeypatch.setattr(lease, "EXPIRES_S", 0.0)
     with leased(store):
         assert json.loads(store.read_text(LEASE_FILE) or "")["host"] == socket.gethostname()
+
+
+def test_a_run_whose_lease_another_one_has_taken_stops(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_S", 0.5)
+    store = FileStore.at(address)
+    began = time.monotonic()
+
+    def lose_it() -> None:
+        with leased(store):
+            store.write_text(LEASE_FILE, json.dumps({"id": "1", "host": "another-machine", "process": 1}))
+            time.sleep(20)
+
+    with pytest.raises(RunError, match="another build has taken the lease"):
+        lose_it()
+    assert time.monotonic() - began < 15
 
 
 def test_the_lease_of_a_dead_run_on_this_machine_is_taken_over_at_once(address: str) -> None:

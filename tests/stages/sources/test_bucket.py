@@ -73,7 +73,7 @@ def test_folders_are_people_and_all_else_is_said(address: str) -> None:
     said = " ".join(source.notes)
     for sentence in ("1 of 5 photos have no name", "1 .txt", "dot: 1 photos", "1 tars beside the photos"):
         assert sentence in said
-    assert source.name == absolute(address + "/").rstrip("/") == address
+    assert source.name == absolute(address + "/") == absolute(address) == address
 
 
 def test_photos_are_read_where_they_lie_as_long_as_they_have_not_changed(
@@ -90,6 +90,14 @@ def test_photos_are_read_where_they_lie_as_long_as_they_have_not_changed(
     filesystem, path = filesystem_of(address)
     filesystem.delete_file(f"{path}/Ada/1.jpg")
     assert storage.read_blob(**row["photo"]) is None
+
+
+def test_keys_of_objects_may_hold_what_addresses_may_not(tmp_path: Path, address: str) -> None:
+    names = ["Ada/a#b?c=1.jpg", "Ada/50%.jpg", "Ada/50%25 +&.jpg", "J\u00f6rg/x\n.jpg"]
+    put(address, *names)
+    rows = [row for table in source_at(address).rows() for row in table.to_pylist()]
+    found = {row["key"]: Storage(str(tmp_path)).read_blob(**row["photo"]) for row in rows}
+    assert found == {name: photo(number) for number, name in enumerate(names)}
 
 
 def test_the_build_and_other_builds_among_the_photos_are_left_out(address: str) -> None:
