@@ -49,6 +49,7 @@ WITH: Mapping[str, Sequence[str]] = {
     "refine": (
         "data.reference_choice=random",
         "shape.mask_bias=-2",
+        "shape.fusions=2",
         "shape.noise=false",
         "shape.style_norm=true style_lr=2e-5",
     ),

@@ -73,7 +73,7 @@ class RefineNetwork(nn.Module):
     Choices: the layers of the style are StyleGAN2's, and the embedding, a vector of length 1, is scaled to a mean
     square of 1 next to the style code, because its elements of about 0.04 would have little effect. Noise is used in
     training only, if `noisy`: a face is restored the same each time. The prior has no mapping, since it gets a style.
-    mask_bias, normalised: see `Shape`.
+    mask_bias, normalised, fusions: see `Shape`.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class RefineNetwork(nn.Module):
         mask_bias: float = 0.0,
         noisy: bool = True,
         normalised: bool = False,
+        fusions: Literal[1, 2] = 1,
     ) -> None:
         super().__init__()
         self.noisy, self.normalised = noisy, normalised
@@ -97,6 +98,13 @@ class RefineNetwork(nn.Module):
         self.register_load_state_dict_pre_hook(_without_mapping)  # type: ignore[no-untyped-call]
         self.fusions = nn.ModuleDict(
             {str(side): MaskFusion(width, mask_bias) for side, width in channels.items()}
+        )
+        self.second_fusions = nn.ModuleDict(
+            {
+                str(side): MaskFusion(width, mask_bias)
+                for side, width in channels.items()
+                if fusions == 2 and side > 4  # at 4 px there is one convolution
+            }
         )
 
     def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
@@ -111,8 +119,14 @@ class RefineNetwork(nn.Module):
             fused: Tensor = self.fusions[str(side)](features[side], generated)
             return fused
 
+        def fuse_second(side: int, generated: Tensor) -> Tensor:
+            fused: Tensor = self.second_fusions[str(side)](features[side], generated)
+            return fused
+
         noise: Noise = "random" if self.training and self.noisy else "none"
-        image: Tensor = self.prior.synthesis(style, noise, fuse)
+        image: Tensor = self.prior.synthesis(
+            style, noise, fuse, fuse_second=fuse_second if self.second_fusions else None
+        )
         return image
 
 
@@ -241,6 +255,9 @@ class Shape:
     mask_bias: float = 0.0
     """Number added to the logits of the fusion masks; with -2, not from the paper, 12 % of the encoder's features pass
     at first instead of half, so that a pretrained prior is changed less."""
+    fusions: Literal[1, 2] = 1
+    """Fusions of the encoder's features at each side: after the first convolution of the prior, or after both, where
+    GPEN has its own; the paper does not say where."""
     noise: bool = True
     """Whether the prior adds StyleGAN2's noise in training; there is never any in use."""
     style_norm: bool = False
@@ -313,6 +330,7 @@ class Refine:
                 shape.mask_bias,
                 shape.noise,
                 shape.style_norm,
+                shape.fusions,
             ),
             "discriminator": Discriminator(shape.size_px, channels),
         }

@@ -140,6 +140,20 @@ def test_a_mask_bias_moves_the_output_towards_the_prior(batch: DeviceBatch) -> N
     assert not torch.allclose(images[0], images[2], atol=1e-2)
 
 
+def test_the_encoder_s_features_can_be_fused_after_both_convolutions(batch: DeviceBatch) -> None:
+    seen = restorer_input(batch)
+    torch.manual_seed(1)
+    once = {name: network.eval() for name, network in SMALL.networks().items()}
+    twice = {name: network.eval() for name, network in shaped(fusions=2).networks().items()}
+    second = twice["generator"].second_fusions
+    assert set(second) == {"8", "16", "32"}
+    twice["generator"].load_state_dict(once["generator"].state_dict(), strict=False)
+    assert not torch.allclose(SMALL.restore(twice, seen), SMALL.restore(once, seen), atol=1e-2)
+    for fusion in second.values():  # closed
+        fusion.mask.bias.data.fill_(-60)
+    assert torch.allclose(SMALL.restore(twice, seen), SMALL.restore(once, seen), atol=1e-5)
+
+
 def test_without_noise_training_sees_the_same_face_too(batch: DeviceBatch) -> None:
     seen = restorer_input(batch)
     for noisy in (True, False):
