@@ -548,7 +548,13 @@ PRESETS = {
         codes=Codes(
             count=128, channels=32, warm_up_steps=200, every=100, until=800, reservoir=2_048, noted_places=64
         ),
-        losses=LossWeights(adversarial=0.3, perceptual=0.0, pixels=15.0, r1=0.1),
+        losses=LossWeights(
+            adversarial=0.3,
+            perceptual=0.0,
+            attention_sides="mean",  # measured as helping, see docs/ablations.md
+            pixels=15.0,
+            r1=0.1,
+        ),
         weights=Pretrained(vgg=""),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # learns more in few steps
         data=Data(batch_size=4, degradation=TINY_GFPGAN),

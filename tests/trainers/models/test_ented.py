@@ -327,7 +327,9 @@ def training_module(model: Ented, networks: dict[str, nn.Module]) -> TrainingMod
 
 def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     generator, dictionary = generator_of(networks).eval(), used(networks)
-    weights = replace(SMALL.losses, adversarial=2.0, pixels=3.0, quantisation=5.0, attention=7.0)
+    weights = replace(
+        SMALL.losses, adversarial=2.0, pixels=3.0, quantisation=5.0, attention=7.0, attention_sides="sum"
+    )
     losses = EntedLosses(networks, weights, None, 8)
     terms = losses.generator(batch)
     seen = restorer_input(batch)
