@@ -47,7 +47,7 @@ OURS: Mapping[str, Sequence[str]] = {
 WITH: Mapping[str, Sequence[str]] = {
     "rdfr": ("shape.codes=1024", "losses.draws=2", "losses.clean_codes=0.1"),
     "ented": ("shape.noise=false",),
-    "rpf": ("losses.outside=0.1", "losses.wasserstein_divisor=one"),
+    "rpf": ("losses.outside=0.1", "losses.outside=0.02", "losses.wasserstein_divisor=one"),
     "posevaried": ("losses.scales_until=null",),
     "refine": (
         "data.reference_choice=random",
