@@ -38,12 +38,24 @@ WITHOUT: Mapping[str, Sequence[str]] = {
 }
 """The ablations that each paper makes, as settings; the first one is of its main idea."""
 
-OURS: Mapping[str, Sequence[str]] = {"rdfr": ("shape.residual_blocks=0",)}
+OURS: Mapping[str, Sequence[str]] = {
+    "rdfr": ("shape.residual_blocks=0",),
+    "ented": ("losses.attention_sides=sum",),
+}
 """What takes away choices of the preset `tiny` that are not in a paper and were measured as helping."""
 
 WITH: Mapping[str, Sequence[str]] = {
-    "rdfr": ("shape.codes=1024", "losses.draws=2"),
-    "refine": ("data.reference_choice=random",),
+    "rdfr": ("shape.codes=1024", "losses.draws=2", "losses.clean_codes=0.1"),
+    "ented": ("shape.noise=false",),
+    "rpf": ("losses.outside=0.1", "losses.outside=0.02", "losses.wasserstein_divisor=one"),
+    "posevaried": ("losses.scales_until=null",),
+    "refine": (
+        "data.reference_choice=random",
+        "shape.mask_bias=-2",
+        "shape.fusions=2",
+        "shape.noise=false",
+        "shape.style_norm=true style_lr=2e-5",
+    ),
 }
 """Ideas to try that neither paper nor preset has."""
 

@@ -16,6 +16,10 @@ GFPGAN_LAYERS: Mapping[str, float] = MappingProxyType(
     {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
 )
 
+# Published options of Ren et al., "Neural texture extraction and distribution", 2022 (config/fashion_512.yaml); its
+# three scales and its style loss are left out.
+NTED_LAYERS: Mapping[str, float] = MappingProxyType({f"relu{block}_1": 1.0 for block in range(1, 6)})
+
 
 class Perceptual(nn.Module):
     """Perceptual loss: frozen, differentiable in the restored images.

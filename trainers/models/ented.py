@@ -23,7 +23,7 @@ from facerefs.trainers.loop.settings import Adam, Data, Loop, Positive
 from facerefs.trainers.loop.training_module import Networks, Phase, Terms, TrainingModule
 from facerefs.trainers.losses.adversarial import non_saturating_generator
 from facerefs.trainers.losses.attention import attention_reconstruction
-from facerefs.trainers.losses.perceptual import Perceptual
+from facerefs.trainers.losses.perceptual import GFPGAN_LAYERS, NTED_LAYERS, Perceptual
 from facerefs.trainers.models.common.discriminator_phases import Fakes, discriminator_phases
 from facerefs.trainers.models.common.embedded import embedding_check
 from facerefs.trainers.models.common.evaluator import Evaluator
@@ -45,6 +45,7 @@ from facerefs.trainers.networks.stylegan2.widths import Widths, widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
 Weight = Annotated[float, Ge(0)]
+_LAYERS = {"gfpgan": GFPGAN_LAYERS, "nted": NTED_LAYERS}
 
 
 # --- Network (section 3, figure 3) ---
@@ -109,8 +110,9 @@ class EntedNetwork(nn.Module):
     Choices. The content's deepest features go through 1 x 1 convolutions to code_dim channels and back, also before the
     dictionary is used, so that the decoder already knows such features. After the first convolution of each resolution,
     textures are added and the sum is divided by sqrt 2, then the content encoder's features in the same way; not at the
-    deepest side, where they would bypass the dictionary. Noise is used in training only. styled: without it the style
-    is 0 for all images, so that each modulated convolution is an ordinary one, with a learned scale for each channel.
+    deepest side, where they would bypass the dictionary. Noise is used in training only, if `noisy`. styled: without it
+    the style is 0 for all images, so that each modulated convolution is an ordinary one, with a learned scale for each
+    channel.
     """
 
     def __init__(
@@ -122,9 +124,11 @@ class EntedNetwork(nn.Module):
         refine_latent: bool = True,
         residuals: bool = True,
         styled: bool = True,
+        noisy: bool = True,
     ) -> None:
         super().__init__()
         self.deepest, self.residuals, self.style_dim = min(channels), residuals, style_dim
+        self.noisy = noisy
         width = channels[self.deepest]
         self.content_encoder = Encoder(channels)
         self.texture_encoder = Encoder(channels)
@@ -164,7 +168,8 @@ class EntedNetwork(nn.Module):
                 features = (features + content[side].to(features.dtype)) * HALF_POWER
             return features
 
-        image = self.decoder(style, "random" if self.training else "none", fuse, start)
+        noise: Literal["random", "none"] = "random" if self.training and self.noisy else "none"
+        image = self.decoder(style, noise, fuse, start)
         return Made(image, {side: matrix for side, (_, matrix) in taken.items()}, distribution, quantised)
 
 
@@ -186,8 +191,14 @@ class LossWeights:
     """Weight of the distance between content and codes, eq. 4."""
     commitment: Weight = 0.25
     """Weight of the commitment of the content to the codes, within that distance: beta of eq. 4."""
+    perceptual_layers: Literal["gfpgan", "nted"] = "gfpgan"
+    """Layers of VGG19 in the perceptual term: those of GFPGAN, or those of the published code of NTED, relu1_1 to
+    relu5_1 with a weight of 1 each."""
     attention: Weight = 15.0
     """Weight of the attention reconstruction, eq. 11; 0 leaves it out."""
+    attention_sides: Literal["sum", "mean"] = "sum"
+    """Whether the attention reconstruction is summed over the sides, as eq. 11 prints it, or averaged, as in the
+    published code of NTED, from which the loss and its weight are."""
     pixels: Weight = 0.0
     """Weight of the L1 difference of pixels, which is not in the paper, for training without VGG19."""
     r1: Weight = 10.0
@@ -224,7 +235,9 @@ class EntedLosses:
             distance = made.quantised.to_codes + weights.commitment * made.quantised.to_features
             terms["quantisation"] = weights.quantisation * torch.where(self._dictionary.used, distance, 0.0)
         if weights.attention and made.extraction:
-            reconstruction = attention_reconstruction(reference, truth, made.extraction, made.distribution)
+            reconstruction = attention_reconstruction(
+                reference, truth, made.extraction, made.distribution, weights.attention_sides
+            )
             terms["attention"] = weights.attention * reconstruction  # eq. 11
         return terms
 
@@ -292,6 +305,8 @@ class Shape:
     """Whether content and reference refine the style together (Refine of table 3)."""
     residuals: bool = True
     """Whether the content's features are added in the decoder (Skip of table 3)."""
+    noise: bool = True
+    """Whether the decoder adds StyleGAN2's noise in training, which NTED's does not; there is never any in use."""
 
 
 @dataclass(frozen=True)
@@ -376,6 +391,7 @@ class Ented:
                 shape.refine_latent,
                 shape.residuals,
                 shape.style,
+                shape.noise,
             ),
             "discriminator": Discriminator(shape.size_px, channels),
         }
@@ -406,7 +422,8 @@ class Ented:
             check_faiss()
         discriminator = networks["discriminator"]
         weights, every = self.weights, self.losses.r1_every
-        perceptual = Perceptual(weights.vgg).to(device) if self.losses.perceptual else None
+        layers = _LAYERS[self.losses.perceptual_layers]
+        perceptual = Perceptual(weights.vgg, layers).to(device) if self.losses.perceptual else None
         losses = EntedLosses(networks, self.losses, perceptual, self.codes.noted_places)
         identity = load_embedder(weights.identity, device) if weights.identity else None
         metrics = load_metrics(self.size_px, device, weights.lpips, identity)
@@ -518,7 +535,7 @@ def code_scores(networks: Networks, batch: DeviceBatch) -> dict[str, Tensor]:
 
 
 PRESETS = {
-    "paper": Ented(),
+    "paper": Ented(losses=LossWeights(attention_sides="mean")),
     "tiny": Ented(
         shape=Shape(
             size_px=64,
@@ -531,7 +548,13 @@ PRESETS = {
         codes=Codes(
             count=128, channels=32, warm_up_steps=200, every=100, until=800, reservoir=2_048, noted_places=64
         ),
-        losses=LossWeights(adversarial=0.3, perceptual=0.0, pixels=15.0, r1=0.1),
+        losses=LossWeights(
+            adversarial=0.3,
+            perceptual=0.0,
+            attention_sides="mean",  # measured as helping, see docs/ablations.md
+            pixels=15.0,
+            r1=0.1,
+        ),
         weights=Pretrained(vgg=""),
         adam=Adam(lr=4e-3, beta1=0.5, beta2=0.99),  # learns more in few steps
         data=Data(batch_size=4, degradation=TINY_GFPGAN),

@@ -161,8 +161,8 @@ class LossWeights:
     """Weight of the face-preserving term, eq. 15: L1 of embeddings with a mean square of 1; 0 leaves it out."""
     scales: Weight = 1.0
     """Weight of the L1 difference of pixels at each scale of the codec; 0 leaves it out."""
-    scales_until: Positive = 50_000
-    """Step after which the term `scales` ends."""
+    scales_until: Positive | None = 50_000
+    """Step after which the term `scales` ends; null lets it go on to the last step."""
     frozen_layers: Annotated[int, Ge(0)] = 5
     """Number of frozen convolutions of the discriminator, from its input on (FreezeD)."""
     r1: Weight = 10.0
@@ -353,7 +353,8 @@ class Posevaried:
 
         The layers that make it then keep what they had learnt when the loss ended, and the codec's features go on.
         """
-        if not self.losses.scales or self.losses.scales_until < self.loop.steps:
+        until = self.losses.scales_until
+        if not self.losses.scales or (until is not None and until < self.loop.steps):
             return {}
         restored: Restored = networks["generator"](seen.degraded)
         return {"codec": restored.coded[max(restored.coded)].clamp(-1, 1)}
@@ -412,12 +413,13 @@ class Posevaried:
 
     def _phases(self, losses: PosevariedLosses) -> list[Phase]:
         weights, until = self.losses, self.losses.scales_until if self.losses.scales else 0
-        phases = [Phase("generator", "generator", ("generator",), losses.generator, start_step=until)]
-        if until:
-            first = Phase(
-                "generator", "generator", ("generator",), losses.generator_and_scales, end_step=until
+        phases = []
+        if until != 0:
+            phases.append(
+                Phase("generator", "generator", ("generator",), losses.generator_and_scales, end_step=until)
             )
-            phases.insert(0, first)
+        if until is not None:
+            phases.append(Phase("generator", "generator", ("generator",), losses.generator, start_step=until))
         judges = ("discriminator", "local") if weights.local else ("discriminator",)
         phases.append(Phase("discriminator", "discriminator", judges, losses.discriminators))
         _, *lazily = discriminator_phases(

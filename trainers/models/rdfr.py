@@ -30,11 +30,11 @@ from facerefs.trainers.models.common.metrics import load_metrics
 from facerefs.trainers.models.common.restorer_input import restorer_input
 from facerefs.trainers.models.common.tiny import TINY_LOOP, TINY_RDFR
 from facerefs.trainers.models.model import RestorerInput
-from facerefs.trainers.networks.quantise import Codebook, code_figures
+from facerefs.trainers.networks.quantise import Codebook, code_figures, quantise
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
 from facerefs.trainers.networks.stylegan2.generator import SynthesisNetwork
-from facerefs.trainers.networks.stylegan2.layers import EqualLinear
+from facerefs.trainers.networks.stylegan2.layers import EPSILON, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import Widths, widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 
@@ -120,10 +120,11 @@ class Skip(nn.Module):
 
 
 class Restored(NamedTuple):
-    """Restored faces (B, 3, H, W), and the commitment of each skip, eq. 3, second term."""
+    """Restored faces (B, 3, H, W), the commitment of each skip, eq. 3, second term, and the encoder's features."""
 
     image: Tensor
     commitments: list[Tensor]
+    encoded: Mapping[int, Tensor]  # by side
 
 
 class RdfrNetwork(nn.Module):
@@ -166,7 +167,7 @@ class RdfrNetwork(nn.Module):
             return fused
 
         image = self.decoder(style, "none", fuse, features[4].repeat(draws, 1, 1, 1))
-        return Restored(image, [commitment for _, commitment in enhanced.values()])
+        return Restored(image, [commitment for _, commitment in enhanced.values()], features)
 
     @property
     def codebooks(self) -> dict[int, Codebook]:
@@ -175,12 +176,27 @@ class RdfrNetwork(nn.Module):
         return {side: book for side, book in books.items() if isinstance(book, Codebook)}
 
     @torch.no_grad()
-    def observe(self, truth: Tensor) -> None:
-        """Let the codebooks observe the features of clean faces (section 3.1.2)."""
-        if self.codebooks:
-            features = self.encoder(truth)
-            for side, codebook in self.codebooks.items():
-                codebook.observe(features[side])
+    def observe(self, truth: Tensor) -> dict[int, Tensor]:
+        """Let the codebooks observe the features of clean faces (section 3.1.2); returns these features by side."""
+        if not self.codebooks:
+            return {}
+        features: dict[int, Tensor] = self.encoder(truth)
+        for side, codebook in self.codebooks.items():
+            codebook.observe(features[side])
+        return features
+
+    def from_clean_codes(self, encoded: Mapping[int, Tensor], clean: Mapping[int, Tensor]) -> Tensor:
+        """The distance of features to the codes of the clean face's, both (B, C, side, side) by side: a scalar.
+
+        Each vector is scaled to a mean square of 1, so that small features are not nearer; the mean over elements, and
+        the sum over skips. Gradients go to `encoded` alone.
+        """
+        terms = []
+        for side, codebook in self.codebooks.items():
+            with torch.no_grad():
+                wanted = _scaled(quantise(clean[side], codebook.codes).codes)
+            terms.append((_scaled(encoded[side]) - wanted).square().mean())
+        return torch.stack(terms).sum()
 
 
 # --- Losses (section 3.3) ---
@@ -207,6 +223,9 @@ class LossWeights:
     """Weight of the perceptual term with VGG19; 0 leaves it out and loads no weights."""
     commitment: Weight = 1.0
     """Weight of the distance of the features to their codes, eq. 3."""
+    clean_codes: Weight = 0.0
+    """Weight of the pull of the features to the codes of the clean face: the mean squared difference of both, after
+    each is scaled to a mean square of 1 over its channels; not in the paper, 0 leaves it out."""
     r1: Weight = 10.0
     """Weight of R1, the gradient penalty of the discriminator; 0 leaves its phase out."""
     r1_every: Positive = 16
@@ -229,8 +248,8 @@ class RdfrLosses:
     def generator(self, batch: DeviceBatch) -> Terms:
         network, weights = self.generator_network, self.weights
         assert isinstance(network, RdfrNetwork)  # noqa: S101
-        images, commitments = network(restorer_input(batch).degraded, weights.draws)
-        network.observe(batch.target)
+        images, commitments, encoded = network(restorer_input(batch).degraded, weights.draws)
+        clean = network.observe(batch.target)
         images = images.view(weights.draws, *batch.target.shape)
         image = images[0]
         self.fakes.keep(batch, image)
@@ -244,7 +263,15 @@ class RdfrLosses:
         if network.codebooks:
             # The mean over elements, and the sum over skips: choice.
             terms["commitment"] = weights.commitment * torch.stack(commitments).sum()
+        if network.codebooks and weights.clean_codes:
+            terms["clean_codes"] = weights.clean_codes * network.from_clean_codes(encoded, clean)
         return terms
+
+
+def _scaled(features: Tensor) -> Tensor:
+    """Features (B, C, H, W) whose vectors have a mean square of 1, float32."""
+    features = features.float()
+    return features * torch.rsqrt(features.square().mean(1, keepdim=True) + EPSILON)
 
 
 def _restored(network: nn.Module, seen: RestorerInput) -> Restored:

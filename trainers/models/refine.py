@@ -37,8 +37,8 @@ from facerefs.trainers.models.model import RestorerInput
 from facerefs.trainers.models.run import load_finder
 from facerefs.trainers.networks.stylegan2.discriminator import Discriminator
 from facerefs.trainers.networks.stylegan2.encoder import Encoder
-from facerefs.trainers.networks.stylegan2.generator import Generator
-from facerefs.trainers.networks.stylegan2.layers import EqualConv2d, EqualLinear
+from facerefs.trainers.networks.stylegan2.generator import Generator, Noise
+from facerefs.trainers.networks.stylegan2.layers import EPSILON, EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
 from facerefs.trainers.weights.pretrained import CACHE
@@ -52,14 +52,18 @@ Distances = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]  # of (B, 3, H, W
 
 
 class MaskFusion(nn.Module):
-    """m = sigmoid(conv(cat(enc, gen))), m enc + (1 - m) gen: one mask for all channels (choice), from a 3x3 conv."""
+    """m = sigmoid(conv(cat(enc, gen))), m enc + (1 - m) gen: one mask for all channels (choice), from a 3x3 conv.
 
-    def __init__(self, channels: int) -> None:
+    bias: added to the logits of the mask.
+    """
+
+    def __init__(self, channels: int, bias: float = 0.0) -> None:
         super().__init__()
         self.mask = EqualConv2d(2 * channels, 1, 3)
+        self.bias = bias
 
     def forward(self, encoded: Tensor, generated: Tensor) -> Tensor:
-        mask = self.mask(torch.cat([encoded, generated], 1)).sigmoid()
+        mask = (self.mask(torch.cat([encoded, generated], 1)) + self.bias).sigmoid()
         return torch.lerp(generated, encoded.to(generated.dtype), mask.to(generated.dtype))
 
 
@@ -68,13 +72,23 @@ class RefineNetwork(nn.Module):
 
     Choices: the layers of the style are StyleGAN2's, and the embedding, a vector of length 1, is scaled to a mean
     square of 1 next to the style code, because its elements of about 0.04 would have little effect. Noise is used in
-    training only: a face is restored the same each time. The prior has no mapping, since it gets a style.
+    training only, if `noisy`: a face is restored the same each time. The prior has no mapping, since it gets a style.
+    mask_bias, normalised, fusions: see `Shape`.
     """
 
     def __init__(
-        self, size_px: int, channels: Mapping[int, int], embedding_dim: int, style_dim: int = 512
+        self,
+        size_px: int,
+        channels: Mapping[int, int],
+        embedding_dim: int,
+        style_dim: int = 512,
+        mask_bias: float = 0.0,
+        noisy: bool = True,
+        normalised: bool = False,
+        fusions: Literal[1, 2] = 1,
     ) -> None:
         super().__init__()
+        self.noisy, self.normalised = noisy, normalised
         self.encoder = Encoder(channels, in_channels=6)
         self.style_code = EqualLinear(channels[4] * 16, style_dim, activate=True)
         sizes = [style_dim + embedding_dim, *[style_dim] * 4]
@@ -82,18 +96,37 @@ class RefineNetwork(nn.Module):
         self.style = nn.Sequential(*(EqualLinear(n, m, activate=True) for n, m in pairwise(sizes)))
         self.prior = Generator(size_px, channels, style_dim, mapping_layers=0)
         self.register_load_state_dict_pre_hook(_without_mapping)  # type: ignore[no-untyped-call]
-        self.fusions = nn.ModuleDict({str(side): MaskFusion(width) for side, width in channels.items()})
+        self.fusions = nn.ModuleDict(
+            {str(side): MaskFusion(width, mask_bias) for side, width in channels.items()}
+        )
+        self.second_fusions = nn.ModuleDict(
+            {
+                str(side): MaskFusion(width, mask_bias)
+                for side, width in channels.items()
+                if fusions == 2 and side > 4  # at 4 px there is one convolution
+            }
+        )
 
     def forward(self, degraded: Tensor, warped: Tensor, embedding: Tensor) -> Tensor:
         features = self.encoder(torch.cat([degraded, warped], 1))
         code = self.style_code(features[4].flatten(1))
-        style = self.style(torch.cat([code, embedding * self.embedding_gain], 1))
+        known = torch.cat([code, embedding * self.embedding_gain], 1)
+        if self.normalised:
+            known = known * torch.rsqrt(known.square().mean(1, keepdim=True) + EPSILON)
+        style = self.style(known)
 
         def fuse(side: int, generated: Tensor) -> Tensor:
             fused: Tensor = self.fusions[str(side)](features[side], generated)
             return fused
 
-        image: Tensor = self.prior.synthesis(style, "random" if self.training else "none", fuse)
+        def fuse_second(side: int, generated: Tensor) -> Tensor:
+            fused: Tensor = self.second_fusions[str(side)](features[side], generated)
+            return fused
+
+        noise: Noise = "random" if self.training and self.noisy else "none"
+        image: Tensor = self.prior.synthesis(
+            style, noise, fuse, fuse_second=fuse_second if self.second_fusions else None
+        )
         return image
 
 
@@ -219,6 +252,17 @@ class Shape:
     """Length of the style code."""
     embedding_dim: Positive = 512
     """Length of the embeddings of the shards: 512 for ArcFace, 128 for dlib."""
+    mask_bias: float = 0.0
+    """Number added to the logits of the fusion masks; with -2, not from the paper, 12 % of the encoder's features pass
+    at first instead of half, so that a pretrained prior is changed less."""
+    fusions: Literal[1, 2] = 1
+    """Fusions of the encoder's features at each side: after the first convolution of the prior, or after both, where
+    GPEN has its own; the paper does not say where."""
+    noise: bool = True
+    """Whether the prior adds StyleGAN2's noise in training; there is never any in use."""
+    style_norm: bool = False
+    """Whether style code and embedding, the input of the style layers, are scaled together to a mean square of 1, as
+    StyleGAN2's mapping does; not in the paper."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +296,9 @@ class Refine:
     `benchmarks.landmarks` measures for the detector that you will restore with."""
     prior_lr: Annotated[float, Ge(0)] = 4e-4
     """Learning rate of the StyleGAN2 generator; all other parameters use `adam.lr`."""
+    style_lr: Annotated[float, Ge(0)] | None = None
+    """Learning rate of the style layers; null, as the paper names none, is `adam.lr`; StyleGAN2's mapping has a
+    hundredth of the others' rate."""
     data: Data = Data(batch_size=4, degradation="refine")
     loop: Loop = Loop(steps=800_000, precision="tf32")
 
@@ -275,7 +322,16 @@ class Refine:
         shape = self.shape
         channels = widths(shape.size_px, shape.channel_multiplier, shape.channels)
         return {
-            "generator": RefineNetwork(shape.size_px, channels, shape.embedding_dim, shape.style_dim),
+            "generator": RefineNetwork(
+                shape.size_px,
+                channels,
+                shape.embedding_dim,
+                shape.style_dim,
+                shape.mask_bias,
+                shape.noise,
+                shape.style_norm,
+                shape.fusions,
+            ),
             "discriminator": Discriminator(shape.size_px, channels),
         }
 
@@ -355,12 +411,17 @@ class Refine:
 
 
 def optimiser_of(model: Refine, generator: nn.Module) -> torch.optim.Adam:
-    """The generator's Adam: its prior has a learning rate of its own."""
-    prior: list[nn.Parameter] = []
+    """The generator's Adam: its prior has a learning rate of its own, and its style layers may have one."""
     own: list[nn.Parameter] = []
+    others: dict[float, list[nn.Parameter]] = {model.prior_lr: []}
     for name, parameter in generator.named_parameters():
-        (prior if name.startswith("prior.") else own).append(parameter)
-    made = adam_for(own, model.adam, lr_overrides={model.prior_lr: prior})
+        if name.startswith("prior."):
+            others[model.prior_lr].append(parameter)
+        elif name.startswith("style.") and model.style_lr is not None:
+            others.setdefault(model.style_lr, []).append(parameter)
+        else:
+            own.append(parameter)
+    made = adam_for(own, model.adam, lr_overrides=others)
     made.register_load_state_dict_pre_hook(_without_moments_of_mapping)
     return made
 

@@ -27,6 +27,7 @@ from facerefs.trainers.models.ented import (
     EntedLosses,
     EntedNetwork,
     LatentRefinement,
+    Pretrained,
 )
 from facerefs.trainers.models.ented_pictures import attention_pictures
 from facerefs.trainers.models.model import Model, Restorer
@@ -130,6 +131,7 @@ def test_the_full_network_has_the_sizes_of_the_paper() -> None:
     losses = paper.losses
     assert (losses.adversarial, losses.perceptual, losses.quantisation, losses.attention) == (1.5, 1, 1, 15)
     assert (losses.commitment, losses.pixels) == (0.25, 0)
+    assert losses.attention_sides == "mean"  # as in the code from which the loss and its weight are
 
 
 @pytest.mark.parametrize("what", ["degraded", "references"])
@@ -144,6 +146,14 @@ def test_both_images_count_and_the_same_face_comes_each_time(
     assert torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
     generator.train()
     assert not torch.equal(SMALL.restore(networks, seen), SMALL.restore(networks, seen))
+
+
+def test_without_noise_training_sees_the_same_face_too(batch: DeviceBatch) -> None:
+    model = with_shape(noise=False)
+    networks = drawn(model)
+    with_loud_noise(generator_of(networks))
+    seen = restorer_input(batch)
+    assert torch.equal(model.restore(networks, seen), model.restore(networks, seen))
 
 
 def with_loud_noise(generator: EntedNetwork) -> None:
@@ -317,7 +327,9 @@ def training_module(model: Ented, networks: dict[str, nn.Module]) -> TrainingMod
 
 def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     generator, dictionary = generator_of(networks).eval(), used(networks)
-    weights = replace(SMALL.losses, adversarial=2.0, pixels=3.0, quantisation=5.0, attention=7.0)
+    weights = replace(
+        SMALL.losses, adversarial=2.0, pixels=3.0, quantisation=5.0, attention=7.0, attention_sides="sum"
+    )
     losses = EntedLosses(networks, weights, None, 8)
     terms = losses.generator(batch)
     seen = restorer_input(batch)
@@ -343,6 +355,8 @@ def test_the_losses_are_the_equations(networks: dict[str, nn.Module], batch: Dev
         attention += (small[1] - there).abs().mean().item()
     expected["attention"] = 7 * attention
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-4)
+    averaged = EntedLosses(networks, replace(weights, attention_sides="mean"), None, 8).generator(batch)
+    assert averaged["attention"].item() == pytest.approx(7 * attention / 2, rel=1e-4)
 
 
 def test_the_commitment_moves_the_encoder_and_the_other_term_the_codes(
@@ -389,6 +403,16 @@ def test_the_perceptual_loss_is_vgg19_s(batch: DeviceBatch, networks: dict[str, 
     assert terms["perceptual"].item() == pytest.approx(
         2 * perceptual(restored, batch.target).item(), rel=1e-4
     )
+
+
+def test_the_perceptual_loss_can_have_the_layers_of_nted(batch: DeviceBatch) -> None:
+    model = with_losses(perceptual=1.0, perceptual_layers="nted")
+    model = replace(model, shape=replace(model.shape, noise=False), weights=Pretrained(vgg="random"))
+    made = training_module(model, drawn(model))
+    perceptual = Perceptual("random", dict.fromkeys([f"relu{n}_1" for n in range(1, 6)], 1.0))
+    restored = model.restore(made.networks, restorer_input(batch))
+    found = made.phases[0].loss(batch)["perceptual"]
+    assert found.item() == pytest.approx(perceptual(restored, batch.target).item(), rel=1e-4)
 
 
 # --- The phases and the dictionary ---

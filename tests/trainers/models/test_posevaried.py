@@ -262,7 +262,7 @@ def training_module(model: Posevaried = SMALL) -> TrainingModule:
     return model.training_module(drawn(model), CPU, "")
 
 
-def with_losses(**weights: float) -> Posevaried:
+def with_losses(**weights: float | None) -> Posevaried:
     return replace(SMALL, losses=replace(SMALL.losses, **weights))
 
 
@@ -463,9 +463,18 @@ def test_pictures_show_the_codec_s_reconstruction(batch: DeviceBatch) -> None:
     assert set(scores) == {"psnr", "ssim", "psnr_degraded", "ssim_degraded"}
 
 
+def test_the_codec_s_loss_can_go_on_without_end(batch: DeviceBatch) -> None:
+    made = training_module(with_losses(scales_until=None))
+    (phase,) = [phase for phase in made.phases if phase.name == "generator"]
+    assert phase.due(1)
+    assert phase.due(10**9)
+    assert "scales" in phase.loss(batch)
+
+
 def test_the_codec_is_not_shown_if_its_own_faces_do_not_learn_to_the_end(batch: DeviceBatch) -> None:
     steps = SMALL.loop.steps
     for changes, shown in (
+        ({"scales_until": None}, True),
         ({"scales_until": steps}, True),
         ({"scales_until": steps - 1}, False),
         ({"scales": 0.0}, False),

@@ -353,7 +353,7 @@ def test_the_losses_are_equation_7(batch: DeviceBatch, monkeypatch: pytest.Monke
     weights = LossWeights(adversarial=2.0, pixels=3.0, perceptual=5.0, commitment=7.0)
     monkeypatch.setattr("facerefs.trainers.models.rdfr.augment", lambda images: images.flip(3) * 0.5)
     terms = RdfrLosses(generator, judge, weights, perceptual).generator(batch)
-    image, commitments = generator(restorer_input(batch).degraded)
+    image, commitments, _ = generator(restorer_input(batch).degraded)
     looks = judge(image.flip(3) * 0.5)
     expected = {
         "adversarial": 2 * -torch.log(1 / (1 + torch.exp(-looks))).mean(),
@@ -364,6 +364,25 @@ def test_the_losses_are_equation_7(batch: DeviceBatch, monkeypatch: pytest.Monke
     assert set(terms) == set(expected)
     for name, term in expected.items():
         assert terms[name].item() == pytest.approx(term.item(), rel=1e-4), name
+
+
+def test_features_can_be_pulled_to_the_codes_of_the_clean_face(batch: DeviceBatch) -> None:
+    networks = drawn()
+    generator = networks["generator"]
+    weights = LossWeights(perceptual=0.0, clean_codes=2.0)
+    losses = RdfrLosses(generator, networks["discriminator"], weights, None)
+    term = losses.generator(batch)["clean_codes"]
+    features, clean = (generator.encoder(images) for images in (restorer_input(batch).degraded, batch.target))
+    total = torch.zeros(())
+    for side, codebook in generator.codebooks.items():
+        ours, theirs = (part.permute(0, 2, 3, 1).flatten(0, 2) for part in (features[side], clean[side]))
+        codes = codebook.codes[torch.cdist(theirs, codebook.codes).argmin(1)]
+        ours, codes = (v / v.square().mean(1, keepdim=True).sqrt() for v in (ours, codes))
+        total = total + (ours - codes).square().mean()
+    assert term.item() == pytest.approx(2 * total.item(), rel=1e-3)
+    term.backward()
+    moved = {name.partition(".")[0] for name, p in generator.named_parameters() if p.grad is not None}
+    assert moved == {"encoder"}
 
 
 def test_with_two_draws_l1_is_of_their_mean_and_all_else_of_the_first(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -118,6 +119,69 @@ def test_a_closed_mask_leaves_the_prior_as_it_is(
     alone = generator.prior.synthesis(style, "none")
     restored = SMALL.restore(networks, seen)
     assert torch.allclose(restored, alone, atol=1e-5) is prior_alone
+
+
+def shaped(**changes: Any) -> Refine:
+    return replace(SMALL, shape=replace(SMALL.shape, **changes))
+
+
+def test_a_mask_bias_moves_the_output_towards_the_prior(batch: DeviceBatch) -> None:
+    """With the same weights: -2 as if it were added to the convolution's bias, and -40 leaves the prior alone."""
+    seen, images = restorer_input(batch), []
+    for setting, in_weights in ((-2.0, 0.0), (0.0, -2.0), (-40.0, 0.0), (0.0, -40.0)):
+        torch.manual_seed(1)
+        model = shaped(mask_bias=setting)
+        networks = {name: network.eval() for name, network in model.networks().items()}
+        for fusion in networks["generator"].fusions.values():
+            fusion.mask.bias.data += in_weights
+        images.append(model.restore(networks, seen))
+    assert torch.allclose(images[0], images[1], atol=1e-5)
+    assert torch.allclose(images[2], images[3], atol=1e-5)
+    assert not torch.allclose(images[0], images[2], atol=1e-2)
+
+
+def test_the_encoder_s_features_can_be_fused_after_both_convolutions(batch: DeviceBatch) -> None:
+    seen = restorer_input(batch)
+    torch.manual_seed(1)
+    once = {name: network.eval() for name, network in SMALL.networks().items()}
+    twice = {name: network.eval() for name, network in shaped(fusions=2).networks().items()}
+    second = twice["generator"].second_fusions
+    assert set(second) == {"8", "16", "32"}
+    twice["generator"].load_state_dict(once["generator"].state_dict(), strict=False)
+    assert not torch.allclose(SMALL.restore(twice, seen), SMALL.restore(once, seen), atol=1e-2)
+    for fusion in second.values():  # closed
+        fusion.mask.bias.data.fill_(-60)
+    assert torch.allclose(SMALL.restore(twice, seen), SMALL.restore(once, seen), atol=1e-5)
+
+
+def test_without_noise_training_sees_the_same_face_too(batch: DeviceBatch) -> None:
+    seen = restorer_input(batch)
+    for noisy in (True, False):
+        model = shaped(noise=noisy)
+        networks = model.networks()
+        for name, parameter in networks["generator"].named_parameters():
+            if name.endswith("noise_strength"):
+                nn.init.ones_(parameter)
+        assert torch.equal(model.restore(networks, seen), model.restore(networks, seen)) is not noisy
+
+
+def test_the_input_of_the_style_layers_can_have_a_mean_square_of_1(batch: DeviceBatch) -> None:
+    model, kept = shaped(style_norm=True), []
+    networks = model.networks()
+    networks["generator"].style.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    model.restore(networks, restorer_input(batch))
+    assert torch.allclose(kept[0].square().mean(1), torch.ones(3), atol=1e-4)
+
+
+@pytest.mark.parametrize("style_lr", [2e-5, SMALL.prior_lr])
+def test_the_style_layers_can_learn_more_slowly(style_lr: float) -> None:
+    model = replace(SMALL, adam=replace(SMALL.adam, lr=3e-3), style_lr=style_lr)
+    generator = model.networks()["generator"]
+    groups = optimiser_of(model, generator).param_groups
+    rates = {parameter: group["lr"] for group in groups for parameter in group["params"]}
+    for name, parameter in generator.named_parameters():
+        slow = {"prior": model.prior_lr, "style": style_lr}
+        assert rates[parameter] == slow.get(name.partition(".")[0], 3e-3), name
 
 
 @pytest.mark.parametrize("what", ["degraded", "warped", "reference_embeddings"])

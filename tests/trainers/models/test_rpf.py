@@ -423,6 +423,23 @@ def test_the_synthesis_loss_is_equations_4_and_5(
     assert terms["adversarial"].item() == pytest.approx(-0.1 * score.item(), rel=1e-4)
 
 
+def test_what_the_paper_leaves_free_can_be_pulled_and_scaled(
+    networks: dict[str, nn.Module], batch: DeviceBatch
+) -> None:
+    x, _, aligned = by_hand(networks, batch, 2)
+    made, bicubic = networks["synthesis_2"](x, aligned), enlarged(x, 16)
+    plain = losses_of(networks).synthesis(2, batch)
+    weights = replace(SMALL.losses, outside=0.5, wasserstein_divisor="one")
+    pulled = losses_of(networks, replace(SMALL, losses=weights)).synthesis(2, batch)
+    outside = 1 - nn.functional.avg_pool2d(masks_of(batch.landmarks), SIDE_PX // 16)
+    expected = 0.5 * (outside * made - outside * bicubic).abs().mean()
+    assert pulled["outside"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert pulled["masked"].item() == plain["masked"].item()
+    root = (3 * 16**2) ** 0.5
+    assert pulled["adversarial"].item() == pytest.approx(root * plain["adversarial"].item(), rel=1e-4)
+    assert set(plain) == {"masked", "adversarial"}
+
+
 def test_the_critic_s_loss_is_that_of_wgan_gp(networks: dict[str, nn.Module], batch: DeviceBatch) -> None:
     critic = networks["refinement_critic_1"]
     torch.manual_seed(3)

@@ -128,6 +128,12 @@ class LossWeights:
     """Weight of the adversarial term of the refinement modules; 0 leaves it out."""
     penalty: Weight = 10.0
     """Weight of the gradient penalty of the critics."""
+    wasserstein_divisor: Literal["root", "one"] = "root"
+    """Divisor of the modules' Wasserstein terms: `root` of the number of elements of an image, so that the terms are
+    comparable to means, or `one`, as Gulrajani et al. have them."""
+    outside: Weight = 0.0
+    """Weight of the L1 difference between the synthesised and the bicubic image outside the face, which is not in the
+    paper, whose eq. 5 leaves those pixels without any loss; 0 leaves it out."""
     identity_from_px: Positive = 64
     """Smallest side in pixels of a block that has the identity term."""
     refined_from: Literal["half", "input"] = "half"
@@ -157,15 +163,21 @@ class RpfLosses:
 
     def synthesis(self, number: int, batch: DeviceBatch) -> Terms:
         """Eq. 4; the mask of eq. 5 is the truth's (choice: it is m there, but m_y in the adversarial loss)."""
-        made, truth = self._synthesised(number, batch)
+        whole, truth, mask = self._synthesised(number, batch)
+        made = whole if mask is None else masked(whole, mask)
         terms = {"masked": (made - truth).abs().mean()}  # eq. 5
         if weight := self.model.losses.synthesis_adversarial:
             terms["adversarial"] = weight * self._believed(f"synthesis_critic_{number}", made)
+        if mask is not None and (weight := self.model.losses.outside):
+            image, _ = self._aligned_once(number, batch)
+            bicubic = enlarged(image, whole.shape[-1])
+            terms["outside"] = weight * ((1 - mask) * (whole - bicubic)).abs().mean()
         return terms
 
     def synthesis_critic(self, number: int, batch: DeviceBatch) -> Terms:
         with torch.no_grad():
-            made, truth = self._synthesised(number, batch)
+            whole, truth, mask = self._synthesised(number, batch)
+            made = whole if mask is None else masked(whole, mask)
         return self._critic(self.networks[f"synthesis_critic_{number}"], truth, made)
 
     def refinement(self, number: int, batch: DeviceBatch) -> Terms:
@@ -199,12 +211,13 @@ class RpfLosses:
         return terms
 
     def _believed(self, critic: str, made: Tensor) -> Tensor:
-        """The generator's Wasserstein loss, divided by the root of the number of elements, to match the other terms.
+        """The generator's Wasserstein loss, divided as `wasserstein_divisor` says, by default to match the other terms.
 
         Choice. The slope of a critic is 1, and that of a mean over n elements sqrt(1 / n): without the division the
         adversarial terms would outweigh all others at the paper's weights, more so for larger images.
         """
-        return wasserstein_generator(self.networks[critic](made)) / math.sqrt(made[0].numel())
+        divisor = math.sqrt(made[0].numel()) if self.model.losses.wasserstein_divisor == "root" else 1.0
+        return wasserstein_generator(self.networks[critic](made)) / divisor
 
     def _refined(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """A refinement module's output for a bicubic image, and the truth y^(n): section IV.B, first stage."""
@@ -216,16 +229,20 @@ class RpfLosses:
         made = self.networks[f"refinement_{number}"](enlarged(image, side_px))
         return made, reduced(batch.target, side_px)
 
-    def _synthesised(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
-        """The synthesised image and the truth, both masked by the truth's mask."""
-        image, aligned = self._frozen.once(batch, str(number), lambda: self._aligned(number, batch))
+    def _synthesised(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The whole synthesised image, the truth masked by its own mask, and this mask (None: all counts)."""
+        image, aligned = self._aligned_once(number, batch)
         side_px = self.model.shape.side_px(number)
         truth = reduced(batch.target, side_px)
         made: Tensor = self.networks[f"synthesis_{number}"](image, aligned)
         if self.masks is None:
-            return made, truth
+            return made, truth, None
         mask = reduced_masks(self.masks.truth(batch), side_px)
-        return masked(made, mask), masked(truth, mask)
+        return made, masked(truth, mask), mask
+
+    def _aligned_once(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
+        """x^(n) and the aligned reference, computed once for a critic and its module."""
+        return self._frozen.once(batch, str(number), lambda: self._aligned(number, batch))
 
     @torch.no_grad()
     def _aligned(self, number: int, batch: DeviceBatch) -> tuple[Tensor, Tensor]:

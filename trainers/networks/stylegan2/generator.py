@@ -55,6 +55,7 @@ class Block(nn.Module):
         noisy: bool,
         fuse: Callable[[Tensor], Tensor] | None,
         beside: Tensor | None,
+        fuse_second: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Features and colours; of styles (B, L, S) the first two or three are used."""
         features = self.first(features, styles[:, 0], noisy, beside)
@@ -63,6 +64,8 @@ class Block(nn.Module):
         if self.second is None:
             return features, self.to_rgb(features, styles[:, 1])
         features = self.second(features, styles[:, 1], noisy, beside)
+        if fuse_second is not None:
+            features = fuse_second(features)
         return features, self.to_rgb(features, styles[:, 2])
 
 
@@ -105,13 +108,15 @@ class SynthesisNetwork(nn.Module):
         fuse: Fuse | None = None,
         start: Tensor | None = None,
         beside: Beside | None = None,
+        fuse_second: Fuse | None = None,
     ) -> Tensor:
         """Images (B, 3, H, W) in about [-1, 1], float32, of styles (B, S), or (B, L, S) with one for each layer.
 
         L is `layers`: the convolutions in their order and then the last colours; the colours of a resolution share
         their style with the next one's first convolution. fuse: called with the resolution and the features
-        (B, C, h, w) after the first convolution of each resolution, returns the features to continue with. start: the
-        first block's features (B, C, h, w), if they are not learned. beside: features (B, beside, h, w) by resolution,
+        (B, C, h, w) after the first convolution of each resolution, returns the features to continue with; fuse_second:
+        the same after the second one, where there are two. start: the first block's features (B, C, h, w), if they are
+        not learned. beside: features (B, beside, h, w) by resolution,
         if the network takes them instead of noise; `noise` is then ignored. Raises ValueError if these do not fit the
         network.
         """
@@ -129,8 +134,8 @@ class SynthesisNetwork(nn.Module):
         image: Tensor | None = None
         for number, (side, block) in enumerate(self.blocks.items()):
             own = each[:, max(0, 2 * number - 1) :]
-            fuse_here = None if fuse is None else partial(fuse, int(side))
-            features, colours = block(features, own, noise == "random", fuse_here, given.get(int(side)))
+            first, second = (None if one is None else partial(one, int(side)) for one in (fuse, fuse_second))
+            features, colours = block(features, own, noise == "random", first, given.get(int(side)), second)
             image = colours if image is None else self.upsample(image) + colours
         assert image is not None  # noqa: S101  there are always two resolutions or more
         return image
