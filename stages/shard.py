@@ -1,8 +1,10 @@
 """Turn each target with its references into a sample: degrade the face and encode the files of the sample."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -108,8 +110,12 @@ class Shard:
         rows: `facerefs.schemas.tables.SAMPLE_PLAN`, and `MASKS_IN_PLAN` if faces have masks; crops and masks as bytes.
         """
         plan = rows.to_pylist()
-        samples = iter(self._samples([row for row in plan if _complete(row)]))
-        out = [next(samples) if _complete(row) else self._missing(row) for row in plan]
+        complete = list(map(_complete, plan))
+        samples = iter(self._samples(list(compress(plan, complete))))
+        out = [
+            next(samples) if is_whole else self._missing(row)
+            for row, is_whole in zip(plan, complete, strict=True)
+        ]
         return pa.table(
             {name: [row.get(name) for row in out] for name in SAMPLES.names},
             schema=SAMPLES.set(SAMPLES.get_field_index("files"), pa.field("files", BUNDLE)),
@@ -217,13 +223,16 @@ def _complete(row: Row) -> bool:
     if row["target_crop"] is None or row["reference_crops"].count(None) != made:
         return False
     stored = (row["target_crop"], *row["reference_crops"], *row.get("masks", ()))
-    return all(_decodes(data) for data in stored if data is not None)
+    return all(_is_sound(data) for data in stored if data is not None)
 
 
-def _decodes(data: bytes) -> bool:
-    """Whether a crop or a mask is still the image that was stored: a disk may have damaged it since."""
+def _is_sound(png: bytes) -> bool:
+    """Whether a crop or a mask is still as it was stored, by PNG's checksums: a disk may have damaged it since."""
+    from PIL import Image
+
     try:
-        decode_image(data)
+        with Image.open(io.BytesIO(png)) as image:
+            image.verify()
     except (OSError, ValueError, SyntaxError):
         return False
     return True

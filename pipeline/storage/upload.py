@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-ATTEMPTS = 3  # of a whole file; each request in it has its own attempts (`facerefs.schemas.object_storage`)
+ATTEMPTS = 2  # of a whole file; each request in it has its own attempts (`facerefs.schemas.object_storage`)
 _CHUNK_BYTES = 8 << 20
 _PAUSE_S = 2.0
 
