@@ -47,7 +47,7 @@ class Config:
     rows_per_part: Annotated[int, Ge(1), Le(100_000)] = 32
     """Number of photos in a part; a part is the unit of work and of storage."""
     memory_mb: Annotated[int, Ge(64), Le(1 << 24)] = 4096
-    """Megabytes (MiB) for the arrays of the stages that compare all photos or faces, dedupe, compare, cluster and
+    """Memory in MB (MiB) for the arrays of the stages that compare all photos or faces, dedupe, compare, cluster and
     select; larger ones are in temporary files in the build's folder, and the result is the same."""
     sources: Mapping[str, Any] = field(default_factory=default_settings)  # in YAML each is its own section
     fetch: Fetch = field(default_factory=Fetch)

@@ -9,7 +9,7 @@ import pytest
 
 from facerefs.pipeline.storage.mapped_table import mapped_rows
 from facerefs.pipeline.storage.scratch import Scratch
-from facerefs.schemas.tables import COPIES, IMAGES, OVERRIDES, SOURCES
+from facerefs.schemas.tables import COPIES, IMAGES, MADE_ELSEWHERE, OVERRIDES, SOURCES
 from facerefs.stages import dedupe, select
 from facerefs.stages.cluster import Cluster
 from facerefs.stages.compare import Compare
@@ -68,6 +68,7 @@ def made(seed: int) -> Tables:
         "copies": pa.Table.from_pylist(pairs, COPIES),
         "overrides": pa.Table.from_pylist([line], OVERRIDES),
         "identities": pa.table(identities | {"reject": pa.nulls(count, pa.string())}),
+        "made_elsewhere": MADE_ELSEWHERE.empty_table(),
     }
 
 

@@ -57,7 +57,7 @@ class Data:
     """Which references of a sample are read: the best ones, random ones, or random ones with the better ones more
     likely (`rank`)."""
     synthesised_share: Share | None = None
-    """Probability, from 0 to 1, that a sample with both photos and synthesised references gives a synthesised one; null
+    """Share, from 0 to 1, of samples with both photos and synthesised references that give a synthesised one; null
     does not tell them apart."""
     degradation: str | Recipe = "gfpgan"
     """How faces are degraded: the name of a recipe, or a recipe of your own, draws a new degradation each time;

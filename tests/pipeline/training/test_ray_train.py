@@ -69,7 +69,7 @@ def test_two_workers_train_as_one_does_until_control_c(job: Job, tmp_path: Path)
 @pytest.mark.usefixtures("ray_for_two")
 def test_a_mistake_and_a_broken_loss_come_back_as_what_they_are(job: Job) -> None:
     many = replace(STILL, data=replace(DATA, batch_size=8))
-    with pytest.raises(UserError, match="8 workers need 8 CPUs, and Ray finds 3"):
+    with pytest.raises(UserError, match="8 workers need 8 CPUs, and Ray finds 2"):
         train_on_ray(replace(job, model=many), 8, None, False, silent)
     with pytest.raises(CannotTrain, match=r"set data[.]batch_size to a multiple of 3"):
         train_on_ray(job, 3, None, False, silent)
