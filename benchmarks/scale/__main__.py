@@ -1,6 +1,6 @@
 """`python -m benchmarks.scale BUILD BUILD ...`: what 1e7 and 1e8 photos would take, from builds of several sizes.
 
-Each BUILD was made in one run by one worker on an idle machine. Prints the measured costs and the model, and writes
+Each BUILD was made in one run on an idle machine, by `--workers` workers. Prints the measured costs and the model, and writes
 benchmarks/out/scale.json and, with --picture, a picture of the curves.
 """
 
@@ -21,6 +21,7 @@ def main() -> None:
     """Measure, simulate, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("builds", nargs="+")
+    parser.add_argument("--workers", type=int, default=1, help="With which the builds were made.")
     parser.add_argument("--photos", type=float, nargs="*", default=[1e6, 1e7, 1e8])
     parser.add_argument("--nodes", type=int, default=20)
     parser.add_argument("--cores", type=int, default=64)
@@ -29,7 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
-    builds = [costs_of_build(place, workers=1) for place in options.builds]
+    builds = [costs_of_build(place, options.workers) for place in options.builds]
     costs = _with_larger(fitted(builds), options.whole)
     largest = max(builds, key=lambda build: build.photos)
     bytes_per_photo = {table: size / largest.photos for table, size in largest.bytes.items()}
