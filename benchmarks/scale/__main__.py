@@ -1,7 +1,7 @@
 """`python -m benchmarks.scale BUILD BUILD ...`: what 1e7 and 1e8 photos would take, from builds of several sizes.
 
-Each BUILD was made in one run on an idle machine, by `--workers` workers. Prints the measured costs and the model, and writes
-benchmarks/out/scale.json and, with --picture, a picture of the curves.
+Each BUILD was made in one run on an idle machine, by `--workers` workers. Prints the measured costs and the model, and
+writes benchmarks/out/scale.json and, with --picture, a picture of the curves.
 """
 
 import argparse
