@@ -54,22 +54,19 @@ def main() -> None:
 
 def _with_larger(costs: list[StageCost], file: Path | None) -> list[StageCost]:
     """Costs of whole stages from larger tables, where they were measured: the last point, and the slope to it."""
+    larger = json.loads(file.read_text()) if file else {}
+    return [_of_points(cost.name, larger[cost.name]) if cost.name in larger else cost for cost in costs]
+
+
+def _of_points(name: str, points: list[tuple[float, float]]) -> StageCost:
+    """The cost of a whole stage from (rows, seconds), the largest last."""
     import numpy as np
 
-    larger = json.loads(file.read_text()) if file else {}
-    out = []
-    for cost in costs:
-        points = larger.get(cost.name)
-        if points:
-            rows, seconds = np.array(points, float).T
-            slope = (
-                float(np.polyfit(np.log(rows), np.log(np.maximum(seconds, 1e-3)), 1)[0])
-                if len(rows) > 1
-                else 1.0
-            )
-            cost = StageCost(cost.name, seconds[-1] / rows[-1], int(rows[-1]), max(slope, 1.0))  # noqa: PLW2901
-        out.append(cost)
-    return out
+    rows, seconds = np.array(points, float).T
+    slope = 1.0
+    if len(rows) > 1:
+        slope = float(np.polyfit(np.log(rows), np.log(np.maximum(seconds, 1e-3)), 1)[0])
+    return StageCost(name, seconds[-1] / rows[-1], int(rows[-1]), max(slope, 1.0))
 
 
 def _print_costs(builds: list[BuildCosts], costs: list[StageCost]) -> None:

@@ -76,9 +76,12 @@ class PartPool:
 
         waiting = deque(tasks)
         began = time.monotonic()
+        looked = -_LOOK_EVERY_S
         try:
             while waiting or self._running:
-                self._start_more(len(waiting) + len(self._running))
+                if not (self._running or self._starting) or time.monotonic() - looked >= _LOOK_EVERY_S:
+                    self._start_more(len(waiting) + len(self._running))
+                    looked = time.monotonic()
                 if not self._running and began and time.monotonic() - began > _PATIENCE_S:
                     self.say(f"no worker has started for {_PATIENCE_S:g} s: Ray has no CPUs free for it")
                     began = 0.0

@@ -168,7 +168,7 @@ class Runner:
                 continue
             if isinstance(
                 inputs, TracedInputs
-            ):  # whose rows are joined from all parts, which takes the workers
+            ):  # its rows are joined from all parts: that is for the workers
                 yield PartTask(name, "")
                 continue
             fingerprint = part_fingerprint(stage, inputs.read(name))

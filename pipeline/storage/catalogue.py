@@ -18,9 +18,8 @@ from facerefs.pipeline.storage.folder import Part, Storage
 from facerefs.pipeline.storage.part_writer import PartTar
 
 CATALOGUE_FOLDER = ".parts"
-_VERSION = (
-    1  # raise it if `pipeline/inputs` joins the same columns to other rows: they are read once more then
-)
+_VERSION = 1
+"""To be raised if `pipeline/inputs` joins the same columns to other rows: they are then read once more."""
 
 
 @dataclass(frozen=True)

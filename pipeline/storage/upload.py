@@ -28,8 +28,9 @@ def _copy(file: Path, filesystem: pafs.FileSystem, path: str) -> None:
     with file.open("rb") as source, filesystem.open_output_stream(path) as target:
         try:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
-        except OSError as error:
-            if error.errno is not None:  # closing it will make an object of what was written
+        except BaseException as error:
+            # Closing makes an object of what was written, unless a request has failed (an OSError without a number).
+            if not isinstance(error, OSError) or error.errno is not None:
                 target.close()
                 filesystem.delete_file(path)
             raise

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -158,6 +159,20 @@ def test_an_upload_that_ends_early_leaves_no_object(
         lost = FileStore.at(address)
         with pytest.raises(OSError, match="AWS Error"):
             lost.write_bytes("large", bytes(12 << 20))
+    assert store.files("") == []
+
+
+def test_an_upload_that_is_interrupted_leaves_no_object(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(source: BinaryIO, target: BinaryIO, length: int) -> None:
+        target.write(source.read(3))
+        raise KeyboardInterrupt
+
+    store = FileStore.at(address)
+    monkeypatch.setattr("facerefs.pipeline.storage.upload.shutil.copyfileobj", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.write_bytes("report.html", b"<html></html>")
     assert store.files("") == []
 
 
