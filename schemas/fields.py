@@ -248,6 +248,29 @@ class ListOf:
         return next((fault for fault in faults if fault), None)
 
 
+@dataclass(frozen=True)
+class OneOrMany:
+    """One value of a kind, or a list of at least two and at most `longest`."""
+
+    item: Kind
+    longest: int
+
+    @property
+    def type(self) -> str:
+        return f"{self.item.type} or list of {self.item.type}s"
+
+    @property
+    def range(self) -> str:
+        return f"1, or 2 to {self.longest}"
+
+    def fault(self, place: str, value: Any) -> str | None:
+        if not isinstance(value, list):
+            return self.item.fault(place, value)
+        if len(value) < 2:
+            return f"{place} is a list of at least 2, not of {len(value)}"
+        return ListOf(self.item, self.longest).fault(place, value)
+
+
 def figure(number: float) -> str:
     """A number as text for ranges, with at most 4 decimals."""
     return f"{round(number, 4):.16g}"

@@ -6,13 +6,13 @@ shards.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facerefs.schemas.fields import Field, ListOf, Object, Text, Whole
+from facerefs.schemas.fields import Field, ListOf, Object, OneOrMany, Text, Whole
 from facerefs.schemas.operations import shown
-from facerefs.schemas.sample import OF_MASKED, SPLITS, VERSION
+from facerefs.schemas.sample import MAX_RECIPES, OF_MASKED, SPLITS, VERSION
 
 MANIFEST_FILE = "manifest.json"
 MAX_BYTES = 64 << 20
@@ -44,8 +44,8 @@ MANIFEST = (
     ),
     Field(
         "recipe",
-        Object((), others=True),
-        "all numbers of the recipe that thetas were drawn from, in the form of `shard.recipe`",
+        OneOrMany(Object((), others=True), MAX_RECIPES),
+        "all numbers of the recipe that thetas were drawn from, or of each of several, in the form of `shard.recipe`",
     ),
     Field("seed", Whole(0), "`shard.seed`"),
     Field(
@@ -92,7 +92,7 @@ class Manifest:
     """The contents of `samples/`; they depend only on the tables."""
 
     version: int
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any] | Sequence[Mapping[str, Any]]  # a list if there are several
     seed: int
     shards: tuple[ShardFile, ...]
     indexes_only: tuple[File, ...]

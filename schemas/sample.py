@@ -22,6 +22,8 @@ MAX_IMAGE_BYTES = 64 << 20
 MAX_SIDE_PX = 4096
 """Maximum side of every image: a face has 512 or 1024 px, and a recipe enlarges it at most four times."""
 MAX_REFERENCES = 64
+MAX_RECIPES = 16
+"""Maximum number of samples of one target, each with a degraded face of another recipe."""
 MAX_OPERATIONS = 200
 """Maximum length of a theta: 8 passes of at most 10 operations, and a final pass."""
 MAX_EMBEDDING = 4096
@@ -306,7 +308,11 @@ class ThetaList:
 TARGET = (*FACE, Field("boxes", Object(BOXES), "boxes of eyes and mouth"))
 REFERENCES = ListOf(Object((*FACE, *PAIR)), MAX_REFERENCES)
 SAMPLE = (
-    Field("key", KEY, "key of the sample: the id of the target's face"),
+    Field(
+        "key",
+        KEY,
+        "key of the sample: the id of the target's face; in a set of several recipes, followed by `-` and the recipe",
+    ),
     Field("split", Text(choices=SPLITS), "split; no person is in two splits"),
     Field("identity", NAME, "the person in target and references"),
     Field(

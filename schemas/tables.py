@@ -336,6 +336,9 @@ MASKS_IN_PLAN = pa.schema([("masks", pa.list_(BLOB)), ("parsers", pa.list_(pa.st
 Not in the others, so that shards without masks are not made again for columns of nulls.
 """
 
+RECIPE_IN_PLAN = pa.schema([("recipe", pa.string())])
+"""A further column of a plan with several recipes: the name of the one that the sample's theta is drawn from."""
+
 
 def loaded(schema: pa.Schema) -> pa.Schema:
     """The schema as a stage writes it: with bytes instead of blob references."""

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Annotated, Any, ClassVar
@@ -13,7 +13,15 @@ from annotated_types import Ge, Le
 
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
-from facerefs.schemas.sample import GROUND_TRUTH, IMAGE_TYPES, JSON, MASK, REFERENCE, REFERENCE_MASK
+from facerefs.schemas.sample import (
+    GROUND_TRUTH,
+    IMAGE_TYPES,
+    JSON,
+    MASK,
+    MAX_RECIPES,
+    REFERENCE,
+    REFERENCE_MASK,
+)
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
 from facerefs.stages.images.encode import (
@@ -70,8 +78,9 @@ class Shard:
     cpus: ClassVar[float] = 1
     gpus: ClassVar[float] = 0
 
-    recipe: RecipeName | Recipe = "gfpgan"
-    """How faces are degraded: the name of a recipe, or a recipe of your own."""
+    recipe: RecipeName | Recipe | tuple[RecipeName | Recipe, ...] = "gfpgan"
+    """How faces are degraded: the name of a recipe, or a recipe of your own; a list of them gives each target a sample
+    for each recipe."""
     seed: Annotated[int, Ge(0)] = 0
     """Random seed of the degradation: another seed gives other degradations."""
     shard_mb: Annotated[float, Ge(0.01), Le(16_384)] = 256.0
@@ -88,18 +97,34 @@ class Shard:
     def __post_init__(self) -> None:
         if self.val_share + self.test_share > 1:
             raise ValueError("val_share and test_share are more than 1 together")
-        if isinstance(self.recipe, str) and self.recipe not in RECIPES:
-            raise ValueError(f"recipe is one of {', '.join(RECIPES)}, or a recipe, not {self.recipe!r}")
-        known = RECIPES.get(self.degradation.name)
-        if known is not None and known != self.degradation:
-            raise ValueError(
-                f"the recipe {known.name} is facerefs' own and has other numbers: give yours another name"
-            )
+        for recipe in self._as_list:
+            if isinstance(recipe, str) and recipe not in RECIPES:
+                raise ValueError(f"recipe is one of {', '.join(RECIPES)}, or a recipe, not {recipe!r}")
+        names = [recipe.name for recipe in self.recipes]
+        if not 1 <= len(names) <= MAX_RECIPES:
+            raise ValueError(f"recipe is a list of 1 to {MAX_RECIPES} recipes, not of {len(names)}")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"recipe names {twice[0]} twice: every recipe of a list has a name of its own")
+        for recipe in self.recipes:
+            known = RECIPES.get(recipe.name)
+            if known is not None and known != recipe:
+                raise ValueError(
+                    f"the recipe {known.name} is facerefs' own and has other numbers: give yours another name"
+                )
 
     @property
-    def degradation(self) -> Recipe:
-        """The recipe; `recipe` may be only its name."""
-        return self.recipe if isinstance(self.recipe, Recipe) else RECIPES[self.recipe]
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The recipes; `recipe` may be one, and only its name."""
+        return tuple(RECIPES[one] if isinstance(one, str) else one for one in self._as_list)
+
+    @property
+    def degraded_as_jpeg(self) -> bool:
+        """Whether the degraded faces are JPEGs; if not every theta ends with JPEG, all of them are PNGs."""
+        return all(recipe.ends_with_jpeg for recipe in self.recipes)
+
+    @property
+    def _as_list(self) -> tuple[RecipeName | Recipe, ...]:
+        return self.recipe if isinstance(self.recipe, tuple) else (self.recipe,)
 
     def setup(self) -> None:
         """Nothing to load: the degradation has no weights."""
@@ -107,7 +132,8 @@ class Shard:
     def process(self, rows: pa.Table) -> pa.Table:
         """Rows of `SAMPLES` with their files.
 
-        rows: `facerefs.schemas.tables.SAMPLE_PLAN`, and `MASKS_IN_PLAN` if faces have masks; crops and masks as bytes.
+        rows: `facerefs.schemas.tables.SAMPLE_PLAN`, and `MASKS_IN_PLAN` if faces have masks, and `RECIPE_IN_PLAN` if
+        there are several recipes; crops and masks as bytes.
         """
         plan = rows.to_pylist()
         complete = list(map(_complete, plan))
@@ -129,17 +155,30 @@ class Shard:
         from facerefs.schemas.theta import to_json
         from facerefs.stages.degrade.recipes import derive_seed, draw
 
-        truths = [encode_crop(row["target_crop"], self.image_format, self.jpeg_quality) for row in plan]
+        truths = self._truths(plan)
         pixels = [decode_image(truth) for truth in truths]
         thetas = [
-            draw(self.degradation, derive_seed(self.seed, row["key"], 0), truth.shape[0])
+            draw(self._recipe_of(row), derive_seed(self.seed, row["key"], 0), truth.shape[0])
             for row, truth in zip(plan, pixels, strict=True)
         ]
-        degraded = degraded_files(pixels, thetas, self.degradation.ends_with_jpeg)
+        degraded = degraded_files(pixels, thetas, self.degraded_as_jpeg)
         return [
             self._sample(row, truth, shown, to_json(theta), *lq)
             for row, truth, shown, theta, lq in zip(plan, truths, pixels, thetas, degraded, strict=True)
         ]
+
+    def _truths(self, plan: Sequence[Row]) -> list[bytes]:
+        """The image file of each ground truth; it is encoded once for all samples of a target."""
+        encoded: dict[str, bytes] = {}
+        for row in plan:
+            if (face := row["target"]["face"]) not in encoded:
+                encoded[face] = encode_crop(row["target_crop"], self.image_format, self.jpeg_quality)
+        return [encoded[row["target"]["face"]] for row in plan]
+
+    def _recipe_of(self, row: Row) -> Recipe:
+        """The recipe of a sample: the only one, or the one that its row names."""
+        named = {recipe.name: recipe for recipe in self.recipes}
+        return named[row["recipe"]] if "recipe" in row else self.recipes[0]
 
     def _sample(self, row: Row, truth: bytes, pixels: UInt8Image, theta: str, lq_name: str, lq: bytes) -> Row:
         extension = IMAGE_TYPES[self.image_format].extension
@@ -191,7 +230,7 @@ class Shard:
             "identity": row["identity"],
             "target": row["target"]["face"],
             "references": [reference["face"] for reference in row["references"]],
-            "recipe": self.degradation.name,
+            "recipe": self._recipe_of(row).name,
             "theta": theta,
             "files": files,
             "reject": reject,
@@ -207,7 +246,7 @@ class Shard:
             "key": row["key"],
             "split": row["split"],
             "identity": row["identity"],
-            "recipe": self.degradation.name,
+            "recipe": self._recipe_of(row).name,
             "theta": json.loads(theta),
             "target": target | {"boxes": component_boxes(np.array(target["landmarks"]), target["crop_size"])},
             "references": references,

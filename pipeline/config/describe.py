@@ -79,7 +79,9 @@ def _choices(hint: Any) -> list[str]:
     if origin is Annotated:
         return _choices(arguments[0])
     if origin in (Union, UnionType):
-        return [word for one in arguments for word in _choices(one)]
+        words = [word for one in arguments if get_origin(one) is not tuple for word in _choices(one)]
+        lists = [_choices(get_args(one)[0]) for one in arguments if get_origin(one) is tuple]
+        return words + ["list of these" if item == words else f"list of {_joined(item)}" for item in lists]
     if origin is Literal:
         return [str(one) for one in arguments]
     if origin is tuple:

@@ -42,7 +42,7 @@ def write(storage: Storage, shard: Shard) -> None:
     storage.write_text("samples/croissant.json", metadata)
     manifest = Manifest(
         version=VERSION,
-        recipe=recipe_tree(shard.degradation),
+        recipe=recipe_tree(shard.recipes),
         seed=shard.seed,
         shards=tuple(shards),
         indexes_only=tuple(indexes_only),

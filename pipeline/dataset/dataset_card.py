@@ -3,7 +3,7 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -97,7 +97,7 @@ def dataset_card(
         "## The JSON of a sample": [json_tables()],
         "## Use": [_USE, _INDEX],
         "## How it was made": [f"Engines: {', '.join(named) or 'none'}.\n", _funnel_table(storage)],
-        "## Degradation": [_RECIPE.format(seed=shard.seed, recipe=_recipe(shard.degradation))],
+        "## Degradation": [_RECIPE.format(seed=shard.seed, recipe=_recipes(shard.recipes))],
         "## Licences of the photos": [_count_table(photos, "licence"), _CREDITS],
         "## Authors of the photos": [_count_table(photos, "author")],
         "## People": [NOTICE],
@@ -113,7 +113,7 @@ def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:
         f"{len(samples)} samples of {len(people)} people from {len(used)} faces, made by facerefs for "
         "reference-based face restoration: each sample holds a ground-truth face, reference photos of the same "
         "person, and a degraded version with its exact degradation parameters "
-        f"(recipe `{shard.degradation.name}`, seed {shard.seed})."
+        f"({_named(shard.recipes)}, seed {shard.seed})."
         + (f" {count} references are made from their target." if (count := _own_count(samples)) else "")
     )
 
@@ -131,7 +131,7 @@ def _made_from_target(samples: list[dict[str, Any]]) -> list[str]:
 
 def degraded_extension(shard: Shard) -> str:
     """The file extension of the degraded faces: jpg or png."""
-    return "jpg" if shard.degradation.ends_with_jpeg else "png"
+    return "jpg" if shard.degraded_as_jpeg else "png"
 
 
 def _masks(parsers: Mapping[str, int]) -> list[str]:
@@ -156,10 +156,15 @@ def _image_format(shard: Shard, size: int) -> str:
     )
 
 
-def _recipe(recipe: Recipe) -> str:
-    """The recipe as YAML for `shard.recipe`, without unset fields."""
+def _named(recipes: Sequence[Recipe]) -> str:
+    return f"recipe{'s' * (len(recipes) > 1)} {' and '.join(f'`{recipe.name}`' for recipe in recipes)}"
+
+
+def _recipes(recipes: Sequence[Recipe]) -> str:
+    """The recipe, or a list of several, as YAML for `shard.recipe`, without unset fields."""
+    trees = [_stated(asdict(as_read(recipe))) for recipe in recipes]
     return yaml.safe_dump(
-        _stated(asdict(as_read(recipe))), sort_keys=False, default_flow_style=None, width=110
+        trees if len(trees) > 1 else trees[0], sort_keys=False, default_flow_style=None, width=110
     )
 
 

@@ -1,6 +1,7 @@
 """Convert recipes to and from a manifest (`facerefs.schemas.manifest`), which holds them as plain JSON."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from facerefs.stages.degrade.recipe import Recipe
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True)
 class _Strict:
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
 
 
 def as_read(recipe: Recipe) -> Recipe:
@@ -21,24 +22,26 @@ def as_read(recipe: Recipe) -> Recipe:
     return TypeAdapter(Recipe).validate_python(asdict(recipe))
 
 
-def recipe_tree(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values for a manifest."""
-    return asdict(as_read(recipe))
+def recipe_tree(recipes: Sequence[Recipe]) -> dict[str, Any] | list[dict[str, Any]]:
+    """The recipe, or the list of several, as plain values for a manifest."""
+    trees = [asdict(as_read(recipe)) for recipe in recipes]
+    return trees if len(trees) > 1 else trees[0]
 
 
-def recipe_of(manifest: Manifest) -> Recipe:
-    """The recipe in a manifest. Raises ValueError with one sentence if it is not a recipe or is incomplete."""
+def recipes_of(manifest: Manifest) -> tuple[Recipe, ...]:
+    """The recipes in a manifest. Raises ValueError with one sentence if one is not a recipe or is incomplete."""
+    stored = [manifest.recipe] if isinstance(manifest.recipe, Mapping) else list(manifest.recipe)
     try:
-        recipe = TypeAdapter(_Strict).validate_json(json.dumps({"recipe": manifest.recipe})).recipe
+        recipes = TypeAdapter(_Strict).validate_json(json.dumps({"recipes": stored})).recipes
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(
             f"holds no recipe: {'.'.join(map(str, first['loc']))}: {first['msg']:.200}"
         ) from None
-    if _text(asdict(recipe)) != _text(dict(manifest.recipe)):
+    if _text([asdict(recipe) for recipe in recipes]) != _text(stored):
         raise ValueError("holds a recipe of another version of facerefs")
-    return recipe
+    return recipes
 
 
-def _text(tree: dict[str, Any]) -> str:
+def _text(tree: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(tree, sort_keys=True)

@@ -21,7 +21,14 @@ from facerefs.pipeline.storage.fingerprint import stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
-from facerefs.schemas.tables import FACE_IN_SAMPLE, MASKS_IN_PLAN, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
+from facerefs.schemas.tables import (
+    FACE_IN_SAMPLE,
+    MASKS_IN_PLAN,
+    PAIR_IN_SAMPLE,
+    RECIPE_IN_PLAN,
+    SAMPLE_PLAN,
+    TABLES,
+)
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import splits_of
 
@@ -50,18 +57,27 @@ class ShardInput:
         """Only the rows tell: a shard has faces of all parts."""
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`."""
+        """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, with masks those of `MASKS_IN_PLAN`, and with
+        several recipes that of `RECIPE_IN_PLAN`."""
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
         faces = self._faces(pairs)
         of_targets = [list(of_target) for _, of_target in groupby(pairs, itemgetter("target"))]
         rows = [self._row(of_target, faces) for of_target in of_targets]
-        plan = pa.Table.from_pylist(rows, SAMPLE_PLAN)
-        if not any(face["parser"] for face in faces.values()):
-            return plan
-        shown = ([of[0]["target"], *map(_reference_id, of)] for of in of_targets)
-        made = [_masks(row, [faces[face] for face in ids]) for row, ids in zip(rows, shown, strict=True)]
-        masks = pa.Table.from_pylist(made, MASKS_IN_PLAN)
-        return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*SAMPLE_PLAN, *MASKS_IN_PLAN]))
+        schemas = [SAMPLE_PLAN]
+        if any(face["parser"] for face in faces.values()):
+            schemas.append(MASKS_IN_PLAN)
+            shown = ([of[0]["target"], *map(_reference_id, of)] for of in of_targets)
+            rows = [
+                row | _masks(row, [faces[face] for face in ids]) for row, ids in zip(rows, shown, strict=True)
+            ]
+        if len(recipes := sorted(recipe.name for recipe in self.shard.recipes)) > 1:
+            schemas.append(RECIPE_IN_PLAN)
+            rows = [
+                row | {"key": f"{row['key']}-{recipe}", "recipe": recipe}
+                for row in rows
+                for recipe in recipes
+            ]
+        return pa.Table.from_pylist(rows, pa.unify_schemas(schemas))
 
     def made_from(self, rows: pa.Table) -> list[str | None]:
         """A digest of all that each sample is made from: its row, with the bytes of crops and masks, and the settings.
@@ -73,7 +89,7 @@ class ShardInput:
         shown = {row["key"]: _shown(row) for row in plan}
         ids = {face for faces in shown.values() for face in faces}
         elsewhere = {
-            _shown_id(row["key"], one)
+            _shown_id(row["target"]["face"], one)
             for row in plan
             for one in row["references"]
             if one["elsewhere"] is not None
@@ -163,7 +179,7 @@ class ShardInput:
         whole = self.shard.expected_bytes(0)
         per_byte = self.shard.expected_bytes(1) - whole
         expected: NDArray[np.float64] = per_byte * (reference + first * target) + first * whole
-        return expected
+        return len(self.shard.recipes) * expected
 
     def _faces(self, pairs: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
         """The faces of these pairs by id, with crop, label and the origin of their photos."""
@@ -244,7 +260,8 @@ def _reference_id(pair: Mapping[str, Any]) -> str:
 
 def _shown(row: Mapping[str, Any]) -> list[str]:
     """The ids of the faces of a sample: of its target, then of its references."""
-    return [row["key"], *(_shown_id(row["key"], reference) for reference in row["references"])]
+    target = row["target"]["face"]
+    return [target, *(_shown_id(target, reference) for reference in row["references"])]
 
 
 def _shown_id(target: str, reference: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from facerefs.pipeline.build.folder import storage_at
-from facerefs.pipeline.dataset.manifest import recipe_of
+from facerefs.pipeline.dataset.manifest import recipes_of
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.verify.replay import replay_fault
@@ -80,7 +80,7 @@ def manifest_of(samples: SamplesFolder) -> Manifest | Fault:
         return Fault(MANIFEST_FILE, what, f"{out}, for without it nothing else can be checked")
     try:
         manifest = parse(samples.folder.read_small(MANIFEST_FILE, MAX_BYTES) or b"")
-        recipe_of(manifest)
+        recipes_of(manifest)
         return manifest
     except (ValueError, OSError) as error:
         return Fault(MANIFEST_FILE, str(error), samples.way_out)

@@ -44,6 +44,8 @@ _GFPGAN = Pass(
     jpeg_quality=IntRange(60, 100),
 )
 
+_NO_BLUR_PX = 0.01  # the least that a kernel can have
+
 _ESRGAN_BLUR = RandomBlur(
     BlurKinds(
         isotropic=0.45,
@@ -59,6 +61,16 @@ _ESRGAN_BLUR = RandomBlur(
     plateau_beta=Range(1, 2),
     sinc_chance=0.1,
 )
+
+
+def _gaussian(sigma_px: Range, reduction: Range, noise: float, jpeg: int) -> Pass:
+    """GFPGAN's pass with other ranges: noise up to `noise` and JPEG from quality `jpeg` to 100."""
+    return Pass(
+        blur=RandomBlur(_GAUSSIANS, sigma_px=sigma_px),
+        resize=RandomResize(reduction=reduction),
+        noise=RandomNoise(sigma=Range(0, noise)),
+        jpeg_quality=IntRange(jpeg, 100),
+    )
 
 
 def _bicubic_and_back(factor: int) -> Recipe:
@@ -113,6 +125,17 @@ _ALL = (
             ),
         ),
     ),
+    # The two levels of Ref-LDM's test sets (Hsiao et al. 2024) and the ranges that it is trained with (its published
+    # `refldm.yaml` and `ldm/data/ir.py`). There sigma is drawn from 0 on, which divides by zero: here from 0.01 px.
+    Recipe(
+        "moderate", (_gaussian(sigma_px=Range(_NO_BLUR_PX, 8), reduction=Range(1, 8), noise=15, jpeg=60),)
+    ),
+    Recipe("severe", (_gaussian(sigma_px=Range(8, 16), reduction=Range(8, 32), noise=20, jpeg=30),)),
+    Recipe(
+        "refldm", (_gaussian(sigma_px=Range(_NO_BLUR_PX, 16), reduction=Range(1, 32), noise=20, jpeg=30),)
+    ),
+    # FaceMe (Liu et al. 2025). Choice: 41 taps and both Gaussians, as GFPGAN.
+    Recipe("faceme", (_gaussian(sigma_px=Range(0.2, 10), reduction=Range(1, 16), noise=15, jpeg=30),)),
     # RPF and plain super-resolution: MATLAB's antialiased bicubic and nothing else.
     Recipe(
         "bicubic",

@@ -13,7 +13,7 @@ from tests.pipeline.verify.test_verify import check
 
 
 def test_fog_is_chosen_by_its_name_in_a_build_and_in_training() -> None:
-    assert read_config(None, ["shard.recipe=fog"]).shard.degradation == RECIPES["fog"]
+    assert read_config(None, ["shard.recipe=fog"]).shard.recipes == (RECIPES["fog"],)
     FacePreparation(degradation="fog")
 
 

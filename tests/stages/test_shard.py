@@ -15,10 +15,13 @@ import simplejpeg
 import torch
 from PIL import Image
 
+from facerefs.pipeline.dataset.manifest import recipes_of
 from facerefs.pipeline.inputs.shard import ShardInput
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.sections.samples import samples as samples_section
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.verify.verify import manifest_of, samples_in, verify
+from facerefs.schemas.manifest import Manifest
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import IMAGE_TYPES
 from facerefs.schemas.tables import SAMPLE_PLAN
@@ -159,6 +162,42 @@ def test_masks_are_stored_as_they_were_made_and_named_by_engine(tmp_path: Path) 
 def test_a_recipe_without_jpeg_gives_png(tmp_path: Path) -> None:
     samples = make_set(tmp_path, replace(SMALL, recipe="bicubic"), people=1)
     assert {kind for files in read(samples).values() for kind in files if kind.startswith("lq")} == {"lq.png"}
+
+
+def test_a_list_of_recipes_gives_each_target_a_sample_of_each(tmp_path: Path) -> None:
+    one = read(make_set(tmp_path / "one", replace(SMALL, recipe="severe"), people=3))
+    samples = make_set(tmp_path / "two", replace(SMALL, recipe=("severe", "moderate")), people=3)
+    two = read(samples)
+    assert two.keys() == {f"{key}-{recipe}" for key in one for recipe in ("moderate", "severe")}
+    for key, files in two.items():
+        target, _, recipe = key.rpartition("-")
+        about = json.loads(files["json"])
+        assert (about["key"], about["recipe"]) == (key, recipe)
+        assert {name: files[name] for name in ("gt.jpg", "ref0.jpg")} == {
+            name: one[target][name] for name in ("gt.jpg", "ref0.jpg")
+        }
+    for target in one:
+        assert two[f"{target}-moderate"]["lq.jpg"] != two[f"{target}-severe"]["lq.jpg"]
+    folder = samples_in(samples)
+    manifest = manifest_of(folder)
+    assert isinstance(manifest, Manifest)
+    assert [recipe.name for recipe in recipes_of(manifest)] == ["severe", "moderate"]
+    assert verify(folder, manifest, replay=6, shard_done=lambda *_: None) == []
+    assert "recipes `severe` and `moderate`" in (samples / "README.md").read_text()
+
+
+def test_one_recipe_that_does_not_end_with_jpeg_makes_all_degraded_faces_png(tmp_path: Path) -> None:
+    samples = make_set(tmp_path, replace(SMALL, recipe=("severe", "bicubic_x8")), people=1)
+    assert {kind for files in read(samples).values() for kind in files if kind.startswith("lq")} == {"lq.png"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "why"),
+    [((), "1 to 16"), (("severe",) * 2, "severe twice"), (("severe", "sever"), "not 'sever'")],
+)
+def test_a_list_of_recipes_that_cannot_be(recipe: tuple[str, ...], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Shard(recipe=recipe)
 
 
 def test_a_sample_without_one_of_its_crops_is_rejected(tmp_path: Path) -> None:

@@ -190,6 +190,8 @@ def _setting(name: str, value: Any, defaults: Mapping[str, Any]) -> ReportedSett
 def _value_as_text(value: Any) -> str:
     if value is None:
         return "not set"
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return "; ".join(map(_value_as_text, value))
     if isinstance(value, dict) and "name" in value:
         return f"{value['name']}, a recipe of this build (its numbers: samples/README.md)"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -117,7 +117,8 @@ shard:
     jpeg_quality: [30, 95]
     jpeg_last_chance: 0.5
   named recipes: {gfpgan: bfcc9a1f, gfpgan_colour: 36c26af4, rdfr: 5ff32f11, posevaried: c4aa20eb,
-    refine: 8450d545, bicubic: 2f372bbf, bicubic_x8: 4b6cd33a, bicubic_x16: e9c3bca8, realesrgan: 6ec0c2b8}
+    refine: 8450d545, moderate: 9cba228f, severe: 571f1981, refldm: fbadf3fd, faceme: 9165df64,
+    bicubic: 2f372bbf, bicubic_x8: 4b6cd33a, bicubic_x16: e9c3bca8, realesrgan: 6ec0c2b8}
 """
 
 

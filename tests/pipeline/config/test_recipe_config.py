@@ -73,17 +73,25 @@ def _read(tmp_path: Path, tree: dict[str, Any]) -> Config:
 
 def test_a_recipe_is_read_as_it_is_written(mild: Path) -> None:
     shard = read_config(mild).shard
-    assert shard.recipe == shard.degradation == AS_TYPED
+    assert (shard.recipe, shard.recipes) == (AS_TYPED, (AS_TYPED,))
 
 
 def test_a_name_still_is_a_recipe() -> None:
     shard = read_config(None, ["shard.recipe=realesrgan"]).shard
-    assert (shard.recipe, shard.degradation) == ("realesrgan", RECIPES["realesrgan"])
+    assert (shard.recipe, shard.recipes) == ("realesrgan", (RECIPES["realesrgan"],))
 
 
 def test_one_number_of_a_recipe_can_be_set(mild: Path) -> None:
     shard = read_config(mild, ["shard.recipe.ending.reduction=4"]).shard
-    assert shard.degradation == replace(AS_TYPED, ending=FinalPass(reduction=4, sinc_chance=0.5))
+    assert shard.recipes == (replace(AS_TYPED, ending=FinalPass(reduction=4, sinc_chance=0.5)),)
+
+
+def test_a_list_holds_names_and_recipes_of_ones_own(mild: Path) -> None:
+    assert read_config(None, ["shard.recipe=[moderate,severe]"]).shard.recipe == ("moderate", "severe")
+    mild.write_text(MILD.replace("recipe:", "recipe:\n  - severe\n  -").replace("\n    name", " name", 1))
+    shard = read_config(mild).shard
+    assert shard.recipe == ("severe", AS_TYPED)
+    assert _read(mild.parent, to_tree(Config(shard=shard))).shard == shard
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -135,7 +143,9 @@ def test_a_wrong_recipe_is_named(tmp_path: Path, old: str, new: str, said: str) 
     [
         ("gfpgen", "setting `shard.recipe` cannot be 'gfpgen': input should be 'gfpgan', 'gfpgan_colour'"),
         ("3", "setting `shard.recipe` cannot be 3: input should be 'gfpgan'"),
-        ("[gfpgan]", "setting `shard.recipe` cannot be ['gfpgan']: input should be 'gfpgan'"),
+        ("[]", "recipe is a list of 1 to 16 recipes, not of 0"),
+        ("[severe, severe]", "recipe names severe twice"),
+        ("[severe, sever]", "setting `shard.recipe.1` cannot be 'sever': input should be 'gfpgan'"),
         ("{name: a, rounds: []}", "`shard.recipe`: a recipe has 1 to 8 rounds, not 0"),
         ("{name: a, rounds: [blur]}", "`shard.recipe.rounds.0` holds several settings"),
         ("{name: a, rounds: {blur: {}}}", "setting `shard.recipe.rounds` cannot be"),

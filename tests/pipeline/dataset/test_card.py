@@ -21,7 +21,7 @@ from markdown_it.token import Token
 
 from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.dataset import card
-from facerefs.pipeline.dataset.manifest import recipe_of
+from facerefs.pipeline.dataset.manifest import recipes_of
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.manifest import parse, written
 from facerefs.schemas.reject import Reject
@@ -172,12 +172,12 @@ def test_manifest_and_card_hold_the_recipe_as_a_configuration_takes_it(
     recipe: Recipe, tmp_path: Path
 ) -> None:
     card.write(Storage(str(tmp_path)), Shard(recipe=recipe))
-    assert recipe_of(parse((tmp_path / "samples/manifest.json").read_bytes())) == recipe
+    assert recipes_of(parse((tmp_path / "samples/manifest.json").read_bytes())) == (recipe,)
     _, tokens = split_card((tmp_path / "samples/README.md").read_text())
     (block,) = [token.content for token in tokens if token.type == "fence" and token.info == "yaml"]
     config = tmp_path / "c.yaml"
     config.write_text(yaml.safe_dump({"shard": {"recipe": yaml.safe_load(block)}}))
-    assert read_config(config).shard.degradation == recipe
+    assert read_config(config).shard.recipes == (recipe,)
 
 
 def test_what_is_there_already_is_not_written_again(folder: Path) -> None:
