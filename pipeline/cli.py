@@ -104,7 +104,11 @@ def build(
         ),
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Parallel workers; one per core if not given.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Parallel workers; one per core if not given, and none for what takes only seconds.",
+        ),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")

@@ -148,7 +148,7 @@ def test_the_index_cuts_a_sample_out_of_its_shard(build: Path, samples: dict[str
             assert {name.partition(".")[2]: data for name, data in cut.items()} == samples[row["key"]]
 
 
-def test_a_changed_and_damaged_build_ends_as_a_new_one_by_one_worker_would(
+def test_a_changed_and_damaged_build_ends_as_a_new_one_without_workers_would(
     build: Path, changeable: Path, tmp_path: Path
 ) -> None:
     out, new = tmp_path / "build", tmp_path / "new"
@@ -162,10 +162,8 @@ def test_a_changed_and_damaged_build_ends_as_a_new_one_by_one_worker_would(
     damaged.write_bytes(damaged.read_bytes()[:1000])
     tar.unlink()
     (out / "samples" / "train-00077.tar").write_bytes(b"what a killed run left of a shard")
-    for folder, workers in ((out, 2), (new, 1)):
-        result = facerefs(
-            "build", changeable, "--out", folder, "--workers", workers, "--labels", "trust", *SETTINGS
-        )
+    for folder, workers in ((out, ["--workers", 2]), (new, [])):
+        result = facerefs("build", changeable, "--out", folder, *workers, "--labels", "trust", *SETTINGS)
         assert result.returncode == 0, result.stderr
     assert contents(out) == contents(new)
     said = (out / "samples" / "manifest.json").read_text()
@@ -176,7 +174,7 @@ def test_planted_defects_are_found(tmp_path: Path) -> None:
     people = tmp_path / "photos"
     list(write_people(people, identities=8, per_identity=6, size_px=480, seed=5))
     truth = plant_defects(people, seed=1, shares=DefectShares(copies=0.2))
-    result = facerefs("build", people, "--out", tmp_path / "build", "--workers", 1, *QUICK)
+    result = facerefs("build", people, "--out", tmp_path / "build", *QUICK)
     assert result.returncode == 0, result.stderr
     storage = Storage(str(tmp_path / "build"))
     scores = {line.defect: line for line in score_defects(storage, truth)}
@@ -211,7 +209,7 @@ def test_a_list_of_urls_becomes_samples_that_say_whom_their_photos_are_from(
         out = tmp_path / "build"
         result = facerefs(
             *("build", tmp_path / "list.csv", "--out", out, "--labels", "trust", "--contact", "a@b.example"),
-            *("--allow-private-hosts", "--set", "fetch.host_rate_per_s=1000", "--workers", 1),
+            *("--allow-private-hosts", "--set", "fetch.host_rate_per_s=1000"),
             *(*SETTINGS, *QUICK),
         )
     assert result.returncode == 0, result.stderr

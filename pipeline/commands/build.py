@@ -31,6 +31,8 @@ from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.stages.sources.resolve import absolute, open_source
 from facerefs.stages.sources.source import SourceError
 
+_SMALL_JOB_ROWS = 48  # of a stage: they take about as long as Ray takes to start
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -86,6 +88,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             options.address,
             options.verbose,
             options.workers is not None,
+            rows_in_process=0 if options.workers else _SMALL_JOB_ROWS,
         )
         log = EventLog(storage)
         with _end_logged(log, storage, console):

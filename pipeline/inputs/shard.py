@@ -56,6 +56,10 @@ class ShardInput:
     def digest(self, name: str) -> None:
         """Only the rows tell: a shard has faces of all parts."""
 
+    def rows(self, name: str) -> int:
+        """The number of pairs of a shard, for each recipe: it has as many samples or fewer."""
+        return self._places[name][1] * len(self.shard.recipes)
+
     def read(self, name: str) -> pa.Table:
         """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, with masks those of `MASKS_IN_PLAN`, and with
         several recipes that of `RECIPE_IN_PLAN`."""

@@ -25,6 +25,7 @@ class PartTask:
 
     name: str
     fingerprint: str
+    rows: int | None = None  # that it is made from; None if nobody has counted them
 
 
 class PartDone(NamedTuple):
@@ -180,10 +181,10 @@ class PartActor:
         try:
             return self._worker.work(task), ""
         except Exception as error:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
-            return PartDone(0, 0), _failure(error)
+            return PartDone(0, 0), failure_text(error)
 
 
-def _failure(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
     """The traceback of an error of ours; one line for a full disk, and for a server that fails."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return (

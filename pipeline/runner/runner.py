@@ -58,6 +58,9 @@ class DigestedInputs(PartInputs, Protocol):
 class TracedInputs(PartInputs, Protocol):
     """Inputs that say what each row is made from: rows that an earlier run made from the same are copied."""
 
+    def rows(self, name: str) -> int:
+        """At most how many rows `read` will give of a part, without reading them."""
+
     def made_from(self, rows: pa.Table) -> Sequence[str | None]:
         """A digest of all that decides about each row's result, bytes included; None for a row not to be copied."""
 
@@ -169,11 +172,12 @@ class Runner:
             if isinstance(
                 inputs, TracedInputs
             ):  # its rows are joined from all parts: that is for the workers
-                yield PartTask(name, "")
+                yield PartTask(name, "", inputs.rows(name))
                 continue
-            fingerprint = part_fingerprint(stage, inputs.read(name))
+            rows = inputs.read(name)
+            fingerprint = part_fingerprint(stage, rows)
             if done is None or done.part.fingerprint != fingerprint:
-                yield PartTask(name, fingerprint)
+                yield PartTask(name, fingerprint, len(rows))
 
     def _rows(self, stage: WholeStage, table: str, only: Mapping[str, pc.Expression]) -> pa.Table:
         rows = self.storage.scan(table, stage.reads[table])

@@ -1,4 +1,4 @@
-"""The workers that part stages run on: Ray actors, local or on a cluster, started only when there is work."""
+"""The workers that part stages run on: Ray actors, local or on a cluster, started only when there is enough work."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.runner.cluster import check_cluster
+from facerefs.pipeline.runner.in_process import results_in_process
 from facerefs.pipeline.runner.part_pool import PartDone, PartPool, PartTask, Worker, last_line
 
 
@@ -20,6 +21,7 @@ class RayWorkers:
     address: str | None = None
     verbose: bool = False
     is_count_given: bool = True  # False: on a cluster, one worker for each CPU
+    rows_in_process: int = 0  # a stage with at most so many rows to do is run in this process, without Ray
 
     def map_parts(
         self, worker: Worker, tasks: Sequence[PartTask], say: Callable[[str], None]
@@ -29,6 +31,9 @@ class RayWorkers:
         say: called with what was lost on the way. Raises RunError, naming the cause, if a part fails (a bad photo is a
         rejected row, not a failure); UserError if there is no GPU for a worker that needs one.
         """
+        if self._is_small(worker, tasks):
+            yield from results_in_process(worker, tasks)
+            return
         self.start()
         import ray
 
@@ -36,6 +41,11 @@ class RayWorkers:
         if worker.gpus > there.get("GPU", 0):
             raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
         yield from PartPool(worker, self._size, say).results(tasks)
+
+    def _is_small(self, worker: Worker, tasks: Sequence[PartTask]) -> bool:
+        counts = [task.rows for task in tasks if task.rows is not None]
+        is_known = len(counts) == len(tasks)
+        return is_known and sum(counts) <= self.rows_in_process and self.address is None and not worker.gpus
 
     def _size(self) -> int:
         """How many workers there are to be; on a cluster without --workers one for each CPU, also of new nodes."""
