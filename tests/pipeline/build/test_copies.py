@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_for_two")]
 
 def build(photos: Path, out: Path, labels: str) -> Storage:
     settings = ("analyse.niqe=false", "analyse.min_face_px=100")
-    options = BuildOptions(str(photos), out, settings=settings, labels=labels, update=True, workers=1)
+    options = BuildOptions(str(photos), out, settings=settings, labels=labels, update=True)
     build_command(options, Console(file=io.StringIO()))
     return Storage(str(out))
 

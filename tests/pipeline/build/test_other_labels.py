@@ -61,7 +61,7 @@ def build(source: tuple[Path, Path | None], out: Path) -> dict[str, str]:
     """Build; returns the first line of each stage, by its name."""
     photos, labels_file = source
     printed = io.StringIO()
-    options = BuildOptions(str(photos), out, labels_file=labels_file, settings=SETTINGS, workers=1)
+    options = BuildOptions(str(photos), out, labels_file=labels_file, settings=SETTINGS)
     build_command(options, Console(file=printed, soft_wrap=True, markup=False))
     said = [line.split(maxsplit=1) for line in printed.getvalue().splitlines() if line.strip()]
     return {words[0]: words[1] for words in reversed(said) if len(words) == 2}

@@ -13,7 +13,7 @@ from tests.pipeline.commands.test_cli import facerefs
 from tests.pipeline.folders import contents
 
 SETTINGS = (
-    *("--labels", "trust", "--workers", 1, "--set", "rows_per_part=4", "--set", "shard.shard_mb=0.5"),
+    *("--labels", "trust", "--set", "rows_per_part=4", "--set", "shard.shard_mb=0.5"),
     *("--set", "shard.val_share=0.3", "--set", "analyse.niqe=false"),
 )
 
