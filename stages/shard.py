@@ -93,6 +93,8 @@ class Shard:
     """Share of the people in the validation split."""
     test_share: Annotated[float, Ge(0), Le(1)] = 0.05
     """Share of the people in the test split."""
+    test_people: Annotated[int, Ge(1)] | None = None
+    """Number of people in the test split, instead of a share; null takes the share."""
 
     def __post_init__(self) -> None:
         if self.val_share + self.test_share > 1:

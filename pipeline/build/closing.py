@@ -93,8 +93,15 @@ def elsewhere_sentence(result: ElsewhereResult) -> str:
 
 
 def empty_splits(result: BuildResult, shard: Shard) -> str:
-    """A sentence if nobody is in a split of which a share was asked for; else an empty string."""
+    """A sentence if nobody is in a split of which a share was asked for, or too few in `test`; else an empty string."""
     shares = {"val": shard.val_share, "test": shard.test_share}
+    if shard.test_people is not None:
+        if result.split_people["test"] < shard.test_people:
+            return (
+                f"test holds {plural(result.split_people['test'], 'person', 'people')} and not the "
+                f"{shard.test_people} of shard.test_people: the set has no more, and nobody is left to train with"
+            )
+        del shares["test"]
     empty = [split for split, share in shares.items() if share > 0 and not result.split_people[split]]
     if not empty or not result.people:
         return ""

@@ -101,7 +101,9 @@ class ShardInput:
         rows_of = [*self._face_rows.rows(ids - elsewhere)]
         rows_of += self._elsewhere_rows.rows(elsewhere) if elsewhere else []
         faces = {face["id"]: face for face in rows_of}
-        placed = {name: getattr(Shard, name) for name in ("shard_mb", "val_share", "test_share")}
+        placed = {
+            name: getattr(Shard, name) for name in ("shard_mb", "val_share", "test_share", "test_people")
+        }
         settings = stage_digest(replace(self.shard, **placed))
         return [self._made_from(settings, row, [faces[face] for face in shown[row["key"]]]) for row in plan]
 
@@ -137,7 +139,9 @@ class ShardInput:
             [("target", "ascending"), ("rank", "ascending")]
         )
         people = pairs.column("identity").unique().to_pylist()
-        splits = splits_of(people, self.shard.seed, self.shard.val_share, self.shard.test_share)
+        splits = splits_of(
+            people, self.shard.seed, self.shard.val_share, self.shard.test_share, self.shard.test_people
+        )
         split = [splits[name] for name in pairs.column("identity").to_pylist()]
         pairs = pairs.append_column("split", pa.array(split, pa.string()))
         shard = pa.array(self._shard_names(pairs), pa.string())

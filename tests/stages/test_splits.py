@@ -51,6 +51,16 @@ def test_a_set_without_an_empty_split_is_split_by_the_hash_alone(
     assert {found[name] for name in moved} <= filled
 
 
+@given(people, share, st.integers(1, 6), st.text("abcdefgh", min_size=1, max_size=6))
+def test_a_number_of_people_is_kept_exactly_and_a_new_person_moves_one_of_them(
+    names: set[str], val: float, test_people: int, new: str
+) -> None:
+    before = splits_of(names, 0, val, 0.5, test_people)
+    assert list(before.values()).count("test") == min(test_people, len(names))
+    after = splits_of(names | {new}, 0, val, 0.5, test_people)
+    assert sum(before[name] == "test" != after[name] for name in names) <= 1
+
+
 @given(people, share, share, st.text("abcdefgh", min_size=1, max_size=6))
 def test_a_new_person_moves_only_those_who_filled_a_split(
     names: set[str], val: float, test: float, new: str
