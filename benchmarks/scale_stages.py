@@ -113,7 +113,7 @@ def _search_less() -> None:
     _STAGES["dedupe"] = lambda: Dedupe(max_distance=8)
     search = hamming.hamming_blocks
 
-    def few(queries: hamming.Hashes, base: hamming.Hashes, bits: int, **how: bool) -> Any:
+    def few(queries: hamming.Hashes, base: hamming.Hashes, bits: int, **how: Any) -> Any:
         return search(queries[::10], base[::10], bits, **how)
 
     less: dict[str, Any] = {

@@ -14,7 +14,7 @@ from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.versions import difference, versions
 from facerefs.schemas.object_storage import is_failed_request, sentence_of
 
-_MOST_LOSSES = 3  # of workers with the same part: then the part is what ends them
+MOST_LOSSES = 3  # of workers with the same part: then the part is what ends them
 _LOOK_EVERY_S = 5.0  # for CPUs that have joined
 _PATIENCE_S = 120.0
 
@@ -70,7 +70,7 @@ class PartPool:
         """The result of each part, in the order in which they finish.
 
         A part whose worker is lost is made again by another one. Raises RunError, naming the cause, if a part fails,
-        or if it ends its worker `_MOST_LOSSES` times; UserError if a node has other versions of our packages.
+        or if it ends its worker `MOST_LOSSES` times; UserError if a node has other versions of our packages.
         """
         import ray
 
@@ -127,9 +127,9 @@ class PartPool:
             failure, is_other_version = ray.get(reference)
         except RayError as error:
             self._lost_in_setup += 1
-            if self._lost_in_setup >= _MOST_LOSSES:
-                raise RunError(_ended_workers("starting", error), str(error)) from None
-            self.say(f"a worker was lost while it started ({_cause(error)}): another one is started")
+            if self._lost_in_setup >= MOST_LOSSES:
+                raise RunError(ended_workers("starting", error), str(error)) from None
+            self.say(f"a worker was lost while it started ({cause(error)}): another one is started")
             return None
         if is_other_version:
             raise UserError(failure)
@@ -148,10 +148,10 @@ class PartPool:
         except RayError as error:
             ray.kill(actor)  # it may be out of reach only for a moment
             self._losses[task.name] += 1
-            if self._losses[task.name] >= _MOST_LOSSES:
-                raise RunError(_ended_workers(f"making part {task.name}", error), str(error)) from None
+            if self._losses[task.name] >= MOST_LOSSES:
+                raise RunError(ended_workers(f"making part {task.name}", error), str(error)) from None
             waiting.append(task)
-            self.say(f"a worker was lost ({_cause(error)}): part {task.name} is made again")
+            self.say(f"a worker was lost ({cause(error)}): part {task.name} is made again")
             return None, None
         if failure:
             details = failure if "\n" in failure else ""
@@ -180,10 +180,10 @@ class PartActor:
         try:
             return self._worker.work(task), ""
         except Exception as error:  # noqa: BLE001 (an error of ours: the driver gets the traceback and ends the run)
-            return PartDone(0, 0), _failure(error)
+            return PartDone(0, 0), failure_text(error)
 
 
-def _failure(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
     """The traceback of an error of ours; one line for a full disk, and for a server that fails."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return (
@@ -200,14 +200,14 @@ def last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
 
 
-def _ended_workers(when: str, error: Exception) -> str:
+def ended_workers(when: str, error: Exception) -> str:
     return (
-        f"{_MOST_LOSSES} workers were lost while {when} ({_cause(error)}): if it is memory, give each worker more "
+        f"{MOST_LOSSES} workers were lost while {when} ({cause(error)}): if it is memory, give each worker more "
         "with fewer --workers"
     )
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     """Why Ray lost a worker, in a few words of ours: its own messages have a dozen lines."""
     from ray.exceptions import NodeDiedError, OutOfMemoryError
 
