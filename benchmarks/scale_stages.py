@@ -62,6 +62,9 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", help=", ".join(_STAGES))
     parser.add_argument("--name", default="now", help="of this state of the code, in the file of figures")
     parser.add_argument("--memory-only", action="store_true", help="measure no seconds")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes of Ray, for pieces; 1 is without Ray"
+    )
     asked = parser.parse_args()
     folder = asked.folder / str(asked.rows)
     alone = multiprocessing.get_context("spawn")
@@ -72,15 +75,16 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     for name in asked.stages or _STAGES:
         with alone.Pool(1) as process:
-            figures = process.apply(_measure, (folder, name, asked.memory_only))
+            figures = process.apply(_measure, (folder, name, asked.memory_only, asked.workers))
         case = {"code": asked.name, "stage": name, "rows": asked.rows, "memory_only": asked.memory_only}
+        case["workers"] = asked.workers
         print(case, figures, flush=True)
         old = json.loads(path.read_text()) if path.exists() else []
-        kept = [row for row in old if any(row[key] != value for key, value in case.items())]
+        kept = [row for row in old if any(row.get(key, 1) != value for key, value in case.items())]
         path.write_text(json.dumps([*kept, case | figures], indent=1) + "\n")
 
 
-def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
+def _measure(folder: Path, name: str, memory_only: bool, workers: int) -> dict[str, Any]:
     if memory_only:
         _search_less()
     stage = _STAGES[name]()
@@ -92,9 +96,14 @@ def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
             storage.remove_part(stage.writes, part)
     memory = _Memory()
     before_mb = memory.anonymous_mb()
+    spread_from_rows = None if workers == 1 else 0
+    if workers > 1:
+        RayWorkers(workers).start()
     started, cpu = time.perf_counter(), time.process_time()
     with memory:
-        Runner(storage, Console(quiet=True), RayWorkers(1)).run_whole(stage)
+        Runner(
+            storage, Console(quiet=True), RayWorkers(workers), spread_from_rows=spread_from_rows
+        ).run_whole(stage)
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     rows = len(storage.read(stage.writes, "part-00000", ("reject",)))
     storage.remove_part(stage.writes, "part-00000")
@@ -104,6 +113,7 @@ def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
         "cpu_s": round(cpu_s, 1),
         "own_mb": round(memory.most_mb),  # without pages of files, which the system can drop
         "peak_mb": round(peak_mb),  # with them
+        "worker_mb": round(memory.most_of_worker_mb),  # own, of the largest worker
         "before_mb": round(before_mb),
         "rows_out": rows,
     }
@@ -131,7 +141,7 @@ class _Memory:
     """The most anonymous memory of this process, looked at 50 times a second."""
 
     def __init__(self) -> None:
-        self.most_mb = 0.0
+        self.most_mb = self.most_of_worker_mb = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -143,14 +153,32 @@ class _Memory:
         self._thread.join()
 
     @staticmethod
-    def anonymous_mb() -> float:
-        """RssAnon of Linux."""
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.split("RssAnon:")[1].split()[0]) * 1024 / _MB
+    def anonymous_mb(process: str = "self") -> float:
+        """RssAnon of Linux; 0 for a process that has ended."""
+        try:
+            status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+        except OSError:
+            return 0.0
+        return int((status.partition("RssAnon:")[2].split() or ["0"])[0]) * 1024 / _MB
 
     def _watch(self) -> None:
+        looks = 0
         while not self._done.wait(0.02):
             self.most_mb = max(self.most_mb, self.anonymous_mb())
+            if looks % 50 == 0:
+                workers = [self.anonymous_mb(process) for process in _ray_workers()]
+                self.most_of_worker_mb = max([self.most_of_worker_mb, *workers])
+            looks += 1
+
+
+def _ray_workers() -> list[str]:
+    """The processes of this machine that do the work of Ray."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(b"ray::"):
+                found.append(path.parent.name)
+    return found
 
 
 def _make(folder: Path, rows: int) -> None:

@@ -28,8 +28,8 @@ class Executor(Protocol):
     def map(self, function: Callable[..., Result], pieces: Iterable[Piece]) -> Iterator[Result]:
         """The results of function(*piece), in the order of the pieces, a few of which are taken ahead.
 
-        function: of a module or a dataclass, or a `functools.partial` of one, with small and shared arguments. It may be
-        called more than once with a piece, if a process that had it is lost.
+        function: of a module or a dataclass, or a `functools.partial` of one, with small and shared arguments. It may
+        be called more than once with a piece, if a process that had it is lost.
         """
 
 
