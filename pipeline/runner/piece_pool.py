@@ -81,7 +81,7 @@ class PiecePool:
             while True:
                 most = self._most_ahead(largest)
                 for at, piece in islice(waiting, max(0, most - len(running) - len(done) - len(again))):
-                    largest = max(largest, _bytes(piece))
+                    largest = max(largest, sent_bytes(piece))
                     again.append(_UnderWay(at, ray.put(piece)))
                 while again:
                     under_way = again.popleft()
@@ -150,7 +150,7 @@ def _difference(wanted: tuple[tuple[str, str], ...], wanted_processor: str) -> s
     return difference(dict(wanted), wanted_processor)
 
 
-def _bytes(piece: Piece) -> int:
+def sent_bytes(piece: Piece) -> int:
     """The size of a piece as it is sent, without a copy of its arrays."""
     arrays: list[pickle.PickleBuffer] = []
     rest = pickle.dumps(piece, 5, buffer_callback=arrays.append)
