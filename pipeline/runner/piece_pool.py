@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 _AHEAD_PER_WORKER = 2  # pieces, so that no worker waits for the next
 _LEAST_AHEAD = 2
-_SHARE_AHEAD = 4  # the pieces under way take a quarter of the memory at most
+_SHARE_AHEAD = 2  # the pieces under way take half of the memory at most
 _LOOK_EVERY_S = 5.0
 
 
@@ -46,7 +46,7 @@ class PiecePool:
     """Runs pieces on as many workers as `size()` says, as `facerefs.stages.executor.Executor`.
 
     start: starts Ray, or does nothing. say: called with what was lost on the way. memory_bytes: of a whole stage; the
-    pieces under way take a quarter of it, or are two.
+    pieces under way take half of it, or are two.
     """
 
     start: Callable[[], None]

@@ -15,6 +15,7 @@ from facerefs.stages.search.ranked import NOT_FOUND, Probes, in_order, ranked
 
 EXACT_UP_TO = 50_000
 _QUERIES_PER_BLOCK = 8192
+_VECTORS_PER_PIECE = 4096
 _LISTS_PER_ROOT = 2
 _LISTS_SEARCHED = 24
 _TRAINED_ON_PER_LIST = 48
@@ -50,7 +51,7 @@ def nearest_blocks(
         found = _here(vectors, queries, k, room)
     elif len(vectors) <= EXACT_UP_TO:
         shared = executor.share(np.ascontiguousarray(vectors, np.float32))
-        found = executor.map(partial(_compared_with_all, shared, k), _blocks(queries))
+        found = executor.map(partial(_compared_with_all, shared, k), _blocks(queries, _VECTORS_PER_PIECE))
     else:
         found = _by_lists(vectors, queries, k, room, executor)
     start = 0
@@ -59,9 +60,10 @@ def nearest_blocks(
         start += len(rows)
 
 
-def _blocks(vectors: Float32s) -> Iterator[tuple[Float32s]]:
-    for start in range(0, len(vectors), _QUERIES_PER_BLOCK):
-        yield (np.ascontiguousarray(vectors[start : start + _QUERIES_PER_BLOCK], np.float32),)
+def _blocks(vectors: Float32s, together: int | None = None) -> Iterator[tuple[Float32s]]:
+    together = together or _QUERIES_PER_BLOCK
+    for start in range(0, len(vectors), together):
+        yield (np.ascontiguousarray(vectors[start : start + together], np.float32),)
 
 
 def _here(vectors: Float32s, queries: Float32s, k: int, room: Room) -> Iterator[tuple[Float32s, Int32s]]:
@@ -104,12 +106,15 @@ def _by_lists(
     """In pieces: the lists are sent once, in blocks, and each block of queries is compared with one after the other."""
     index = _trained(vectors)
     centres = executor.share(index.quantizer.reconstruct_n(0, index.nlist))
-    list_of = np.concatenate(list(executor.map(partial(_lists_of, centres), _blocks(vectors))))
+    list_of = np.concatenate(
+        list(executor.map(partial(_lists_of, centres), _blocks(vectors, _VECTORS_PER_PIECE)))
+    )
     lists = inverted_lists(vectors, list_of, index.nlist, index.sq.compute_codes, index.code_size, room)
     most_bytes = _ROOM_BLOCKS_PER_PIECE * room.block_bytes
     shared = [executor.share(block) for block in lists.blocks(most_bytes)]
     del lists
-    yield from executor.map(partial(_compared_with_lists, centres, shared, k), _blocks(queries))
+    work = partial(_compared_with_lists, centres, shared, k)
+    yield from executor.map(work, _blocks(queries, _VECTORS_PER_PIECE))
 
 
 def _compared_with_all(shared: Shared[Float32s], k: int, queries: Float32s) -> tuple[Float32s, Int32s]:

@@ -61,7 +61,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(faiss_index, "_QUERIES_PER_BLOCK", 61)
+    monkeypatch.setattr(faiss_index, "_VECTORS_PER_PIECE", 61)
     monkeypatch.setattr(faiss_index, "_MERGED_AT_ONCE", 3)
     monkeypatch.setattr(hamming, "_QUERIES_PER_BLOCK", 50)
     monkeypatch.setattr(hamming, "_CROWDED_QUERIES_PER_BLOCK", 40)

@@ -59,7 +59,7 @@ def test_results_come_in_order_and_no_more_pieces_are_taken_than_fit(pool: Piece
     def pieces() -> "list[tuple[Int64s]]":
         for number in range(20):
             taken.append(number)
-            yield (np.full(20_000, number),)  # 160 kB: one is more than half of a quarter of the memory
+            yield (np.full(20_000, number),)  # 160 kB: three are about half of the memory
 
     results = pool.map(partial(added, shared), pieces())
     first = next(results)
@@ -88,7 +88,7 @@ def test_a_piece_that_fails_is_named_with_its_cause(pool: PiecePool) -> None:
 
 def test_a_node_with_another_processor_is_refused(pool: PiecePool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(piece_pool, "processor", lambda: "another kind")
-    with pytest.raises(UserError, match="another kind of processor.*spread_from_rows=null"):
+    with pytest.raises(UserError, match=r"another kind of processor.*spread_from_rows=null"):
         list(pool.map(fails, [(7,)]))
     assert difference(versions_of_search(), processor()) == ""
 
