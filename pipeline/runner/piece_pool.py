@@ -1,11 +1,9 @@
 """Runs pieces of whole stages as Ray tasks, on all nodes; a piece whose worker is lost is done again."""
 
 import pickle
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from facerefs.pipeline.errors import RunError, UserError
@@ -76,15 +74,19 @@ class PiecePool:
         losses: dict[int, int] = {}
         largest = 1
         number = 0  # of the result that comes next
-        again: deque[_UnderWay] = deque()
+        again: list[_UnderWay] = []
         try:
             while True:
-                most = self._most_ahead(largest)
-                for at, piece in islice(waiting, max(0, most - len(running) - len(done) - len(again))):
+                for under_way in again:
+                    running[task.remote(work, under_way.piece)] = under_way
+                again.clear()
+                most = _AHEAD_PER_WORKER * self.size()
+                while len(running) + len(done) < self._fitting(most, largest):
+                    at, piece = next(waiting, (0, None))
+                    if piece is None:
+                        break
                     largest = max(largest, sent_bytes(piece))
-                    again.append(_UnderWay(at, ray.put(piece)))
-                while again:
-                    under_way = again.popleft()
+                    under_way = _UnderWay(at, ray.put(piece))
                     running[task.remote(work, under_way.piece)] = under_way
                 if not running:
                     return
@@ -103,17 +105,19 @@ class PiecePool:
             for reference in running:
                 ray.cancel(reference, force=True)
 
-    def _most_ahead(self, piece_bytes: int) -> int:
-        fit = self.memory_bytes // _SHARE_AHEAD // piece_bytes
-        return max(_LEAST_AHEAD, min(_AHEAD_PER_WORKER * self.size(), fit))
+    def _fitting(self, pieces: int, largest: int) -> int:
+        """So many pieces, or as many as the memory has room for."""
+        return max(_LEAST_AHEAD, min(pieces, self.memory_bytes // _SHARE_AHEAD // largest))
 
     def _result(self, reference: Any, number: int, losses: dict[int, int]) -> tuple[Any, bool]:
         """The result of a piece, and whether it is lost with its worker."""
         import ray
-        from ray.exceptions import RayError
+        from ray.exceptions import RayError, RayTaskError
 
         try:
             result, failure, is_other = ray.get(reference)
+        except RayTaskError as error:  # not our error: the piece, or what it needs, did not arrive
+            raise RunError(f"a piece of the work failed: {last_line(str(error))}", str(error)) from None
         except RayError as error:
             losses[number] = losses.get(number, 0) + 1
             if losses[number] >= MOST_LOSSES:

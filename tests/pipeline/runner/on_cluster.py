@@ -37,6 +37,7 @@ def spread(address: str, marks: Path) -> Iterator[str]:
     assert [number for number, _ in done] == [3 * number for number in range(_PIECES)]
     yield f"pieces on {' '.join(sorted({node for _, node in done}))}, lost {len(lost)}"
 
+
 if __name__ == "__main__":
     address, out, files, marks, dies_at = sys.argv[1:]
     check_cluster(address)
