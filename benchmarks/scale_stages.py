@@ -12,10 +12,12 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from rich.console import Console
 
 from benchmarks import curate_set
 from benchmarks.paired import OUT
+from facerefs.pipeline.runner.piece_pool import sent_bytes
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
@@ -36,6 +39,7 @@ from facerefs.stages import compare
 from facerefs.stages.cluster import Cluster
 from facerefs.stages.compare import Compare
 from facerefs.stages.dedupe import Dedupe
+from facerefs.stages.executor import IN_PROCESS, Piece, Shared
 from facerefs.stages.search import faiss_index, hamming
 from facerefs.stages.select import Select
 from facerefs.stages.stage import WholeStage
@@ -62,6 +66,12 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", help=", ".join(_STAGES))
     parser.add_argument("--name", default="now", help="of this state of the code, in the file of figures")
     parser.add_argument("--memory-only", action="store_true", help="measure no seconds")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes of Ray, for pieces; 1 is without Ray"
+    )
+    parser.add_argument(
+        "--split", action="store_true", help="pieces in this process: CPU seconds by kind, MB sent"
+    )
     asked = parser.parse_args()
     folder = asked.folder / str(asked.rows)
     alone = multiprocessing.get_context("spawn")
@@ -72,15 +82,16 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     for name in asked.stages or _STAGES:
         with alone.Pool(1) as process:
-            figures = process.apply(_measure, (folder, name, asked.memory_only))
+            figures = process.apply(_measure, (folder, name, asked.memory_only, asked.workers, asked.split))
         case = {"code": asked.name, "stage": name, "rows": asked.rows, "memory_only": asked.memory_only}
+        case |= {"workers": asked.workers, "split": asked.split}
         print(case, figures, flush=True)
         old = json.loads(path.read_text()) if path.exists() else []
-        kept = [row for row in old if any(row[key] != value for key, value in case.items())]
+        kept = [row for row in old if any(row.get(key, value) != value for key, value in case.items())]
         path.write_text(json.dumps([*kept, case | figures], indent=1) + "\n")
 
 
-def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
+def _measure(folder: Path, name: str, memory_only: bool, workers: int, split: bool) -> dict[str, Any]:
     if memory_only:
         _search_less()
     stage = _STAGES[name]()
@@ -90,11 +101,18 @@ def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
             stage.writes != "identities" or part == "part-00000"
         ):  # those that `select` reads are in other parts
             storage.remove_part(stage.writes, part)
-    memory = _Memory()
+    memory = _Memory(workers > 1)
     before_mb = memory.anonymous_mb()
+    ray = RayWorkers(workers)
+    counted = CountedPieces()
+    if split:
+        vars(ray)["pieces"] = lambda *_: counted
+    elif workers > 1:
+        ray.start()
+    spread_from_rows = 0 if split or workers > 1 else None
     started, cpu = time.perf_counter(), time.process_time()
     with memory:
-        Runner(storage, Console(quiet=True), RayWorkers(1)).run_whole(stage)
+        Runner(storage, Console(quiet=True), ray, spread_from_rows=spread_from_rows).run_whole(stage)
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     rows = len(storage.read(stage.writes, "part-00000", ("reject",)))
     storage.remove_part(stage.writes, "part-00000")
@@ -104,8 +122,12 @@ def _measure(folder: Path, name: str, memory_only: bool) -> dict[str, Any]:
         "cpu_s": round(cpu_s, 1),
         "own_mb": round(memory.most_mb),  # without pages of files, which the system can drop
         "peak_mb": round(peak_mb),  # with them
+        "worker_mb": round(memory.most_of_worker_mb),  # own, of the largest worker
         "before_mb": round(before_mb),
         "rows_out": rows,
+        "pieces_s": {name: round(spent, 2) for name, spent in counted.seconds.items()},
+        "sent_mb": round(counted.sent_bytes / _MB),
+        "returned_mb": round(counted.returned_bytes / _MB),
     }
 
 
@@ -113,7 +135,7 @@ def _search_less() -> None:
     _STAGES["dedupe"] = lambda: Dedupe(max_distance=8)
     search = hamming.hamming_blocks
 
-    def few(queries: hamming.Hashes, base: hamming.Hashes, bits: int, **how: bool) -> Any:
+    def few(queries: hamming.Hashes, base: hamming.Hashes, bits: int, **how: Any) -> Any:
         return search(queries[::10], base[::10], bits, **how)
 
     less: dict[str, Any] = {
@@ -127,11 +149,38 @@ def _search_less() -> None:
     vars(compare)["hamming_blocks"] = few
 
 
+@dataclass
+class CountedPieces:
+    """Does pieces here, and counts the CPU seconds of each function, and the bytes that would be sent."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    sent_bytes: int = 0
+    returned_bytes: int = 0
+
+    def share(self, value: Any) -> Shared[Any]:
+        """The value itself."""
+        self.sent_bytes += sent_bytes((value,))
+        return IN_PROCESS.share(value)
+
+    def map(self, function: Callable[..., Any], pieces: Iterable[Piece]) -> Iterator[Any]:
+        """One result after the other."""
+        called = getattr(function, "func", function)
+        name = f"{called.__module__.rpartition('.')[2]}.{called.__name__.strip('_')}"
+        for piece in pieces:
+            self.sent_bytes += sent_bytes(piece)
+            started = time.process_time()
+            result = function(*piece)
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
+            self.returned_bytes += sent_bytes((result,))
+            yield result
+
+
 class _Memory:
     """The most anonymous memory of this process, looked at 50 times a second."""
 
-    def __init__(self) -> None:
-        self.most_mb = 0.0
+    def __init__(self, with_workers: bool) -> None:
+        self._with_workers = with_workers
+        self.most_mb = self.most_of_worker_mb = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -143,14 +192,42 @@ class _Memory:
         self._thread.join()
 
     @staticmethod
-    def anonymous_mb() -> float:
-        """RssAnon of Linux."""
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.split("RssAnon:")[1].split()[0]) * 1024 / _MB
+    def anonymous_mb(process: str = "self") -> float:
+        """RssAnon of Linux; 0 for a process that has ended."""
+        try:
+            status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+        except OSError:
+            return 0.0
+        return int((status.partition("RssAnon:")[2].split() or ["0"])[0]) * 1024 / _MB
 
     def _watch(self) -> None:
+        looks = 0
         while not self._done.wait(0.02):
             self.most_mb = max(self.most_mb, self.anonymous_mb())
+            if looks % 50 == 0 and self._with_workers:
+                workers = [self.anonymous_mb(process) for process in _ray_workers()]
+                self.most_of_worker_mb = max([self.most_of_worker_mb, *workers])
+            looks += 1
+
+
+def _ray_workers() -> list[str]:
+    """The processes of this machine that do the work of Ray."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(b"ray::") and _is_child(int(path.parent.name)):
+                found.append(path.parent.name)
+    return found
+
+
+def _is_child(process: int) -> bool:
+    """Whether this process has started the other one, or one of those that did."""
+    while process > 1:
+        if process == os.getpid():
+            return True
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+        process = int(stat.rpartition(")")[2].split()[1])
+    return False
 
 
 def _make(folder: Path, rows: int) -> None:

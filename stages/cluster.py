@@ -75,7 +75,7 @@ class Cluster:
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "identities"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """One row of IDENTITIES per face that was not rejected, in the order of the faces' ids."""

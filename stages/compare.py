@@ -43,7 +43,7 @@ class Compare:
         "overrides": ("line", "decision", "what", "other"),
     }
     writes: ClassVar[str] = "copies"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """Rows of `COPIES`, sorted by `face`, then `other`; the order of the input does not matter."""
@@ -68,7 +68,7 @@ class Compare:
 
     def _candidates(self, features: FaceFeatures, image: Int64s, rule: CopyRule, room: Room) -> Int64s:
         """Pairs a < b of different photos whose cosine may be that of a copy, as keys a * N + b."""
-        found = [_keys(*pairs, features, image, rule) for pairs in _near_hashes(features, rule)]
+        found = [_keys(*pairs, features, image, rule) for pairs in _near_hashes(features, rule, room)]
         if self.neighbours:
             pairs = neighbour_pairs(features.vectors, self.neighbours, rule.least_similarity, room)
             found.append(_keys(*pairs, features, image, rule))
@@ -104,12 +104,12 @@ def _few_of_each(a: Int64s, b: Int64s, similarity: Float32s) -> Int64s:
     return np.unique(np.concatenate(kept))
 
 
-def _near_hashes(features: FaceFeatures, rule: CopyRule) -> Iterator[tuple[Int64s, Int64s]]:
+def _near_hashes(features: FaceFeatures, rule: CopyRule, room: Room) -> Iterator[tuple[Int64s, Int64s]]:
     """Pairs of rows with near hashes, in blocks: there are many, and most of them fail by their cosine."""
     rows = np.flatnonzero(features.hashed)
     phash = features.phash[rows]
     for queries in (phash, features.phash_mirror[rows]):
-        for i, j, _ in hamming_blocks(queries, phash, rule.hash_bits, crowded=True):
+        for i, j, _ in hamming_blocks(queries, phash, rule.hash_bits, crowded=True, room=room):
             yield rows[i], rows[j]
 
 

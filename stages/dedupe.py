@@ -78,7 +78,7 @@ class Dedupe:
         images = images.append_column("row", pa.array(np.arange(len(images))))
         photos = left_join(images.filter(pc.is_null(images["reject"])), "key", labels, "key")
         hashes, hash_number = _hashes(photos)
-        near = PhotoPairs.near(hashes, self.max_distance, self.max_detail_distance)
+        near = PhotoPairs.near(hashes, self.max_distance, self.max_detail_distance, room)
         photos, hash_number = _best_first(photos, hash_number, near)
         overrides = photo_overrides(tables["overrides"], photos)
         labels_of, label_set = _label_sets(photos)

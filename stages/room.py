@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.stages.executor import Executor
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -26,11 +26,8 @@ class Room(Protocol):
     def zeros(self, shape: tuple[int, ...], dtype: type[Value]) -> NDArray[Value]:
         """An array of zeros."""
 
-    def file(self, size: int) -> Path | None:
-        """The name of a new file for `size` bytes that are too many for memory; None if they are not.
-
-        The caller removes the file, as soon as it is mapped.
-        """
+    def executor(self, rows: int) -> Executor | None:
+        """What runs pieces of the work on so many rows in other processes; None if they are too few for that."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class InMemory:
         """An array in memory."""
         return np.zeros(shape, dtype)
 
-    def file(self, _: int) -> None:
-        """Everything fits into memory."""
+    def executor(self, _: int) -> None:
+        """Everything is done in this process."""
 
 
 IN_MEMORY = InMemory()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from facerefs.schemas.arrays import Int64s, UInt64s
 from facerefs.schemas.sample import MAX_REFERENCES
 from facerefs.schemas.tables import PAIRS
 from facerefs.stages.copies.copy_rule import CopyRule, Cosine
+from facerefs.stages.executor import IN_PROCESS
 from facerefs.stages.references import rows
 from facerefs.stages.references.chance import chances, hashed
 from facerefs.stages.references.choice import ChosenPairs, Scores, best, chosen_pairs, farthest, refused
@@ -20,6 +22,7 @@ from facerefs.stages.references.comparison import Compared, compared
 from facerefs.stages.references.component_fit import fit_distance
 from facerefs.stages.references.face_arrays import Block, FaceArrays, blocks, face_arrays
 from facerefs.stages.references.pair_overrides import PairOverrideLookup, pair_override_lookup
+from facerefs.stages.references.pieces import FACES_PER_PIECE, FoundReferences, People, grouped
 from facerefs.stages.references.reasons import (
     ALLOWED,
     BRISQUE,
@@ -135,18 +138,16 @@ class Select:
             return PAIRS.empty_table()
         rule = self.rule.calibrated(faces.embedder)
         overrides = pair_override_lookup(tables["overrides"], faces.id)
-        unfit, numbers = self._unfit(faces), hashed(faces.id)
-        found, too_few, counts = [], [], []
-        for block in blocks(faces.size, PAIRS_PER_BLOCK):
-            pairs = compared(faces, block)
-            shots = reasons_of_kinds(pair_kinds(faces, block, pairs, rule, overrides), self.same_session)
-            why = self._why_not(faces, block, pairs, unfit, shots)
-            found.append(self._chosen(faces, block, pairs, why, numbers))
-            person, target = np.nonzero((why == ALLOWED).sum(axis=2) < self.min_references)
-            too_few.append(block.target(person, target))
-            counts.append(count_reasons(why[person, target]))
-        without, why_few = np.concatenate(too_few), np.concatenate(counts)
-        pairs_found = _without_targets(without, ChosenPairs.concatenated(found), len(faces))
+        people = People(faces, overrides, self._unfit(faces), hashed(faces.id))
+        groups = list(grouped(blocks(faces.size, PAIRS_PER_BLOCK)))
+        executor = room.executor(len(faces)) if faces.size.max() <= FACES_PER_PIECE else None
+        work = partial(self.references_of, rule)
+        found = (executor or IN_PROCESS).map(work, (people.piece(group) for group in groups))
+        joined = FoundReferences.concatenated(
+            [part.moved(group[0].first) for group, part in zip(groups, found, strict=True)]
+        )
+        without, why_few = joined.without, joined.why_few
+        pairs_found = _without_targets(without, joined.pairs, len(faces))
         before = np.bincount(pairs_found.target[pairs_found.rank >= 0], minlength=len(faces))
         most = MAX_REFERENCES - self.references - self.synthesise * self.synthesise_beside
         elsewhere = rows.elsewhere_rows(faces, tables["made_elsewhere"], before, most)
@@ -169,6 +170,20 @@ class Select:
             )
             for pairs, made, at in zip(*in_blocks, strict=True)
         )
+
+    def references_of(self, rule: CopyRule, people: People, blocks_of: list[Block]) -> FoundReferences:
+        """The references of all targets of some blocks. rule: calibrated."""
+        faces = people.faces
+        found = []
+        for block in blocks_of:
+            pairs = compared(faces, block)
+            kinds = pair_kinds(faces, block, pairs, rule, people.overrides)
+            why = self._why_not(faces, block, pairs, people.unfit, reasons_of_kinds(kinds, self.same_session))
+            chosen = self._chosen(faces, block, pairs, why, people.numbers)
+            person, target = np.nonzero((why == ALLOWED).sum(axis=2) < self.min_references)
+            without = block.target(person, target)
+            found.append(FoundReferences(chosen, without, count_reasons(why[person, target])))
+        return FoundReferences.concatenated(found)
 
     def _photo_rows(
         self, faces: FaceArrays, pairs: ChosenPairs, rule: CopyRule, overrides: PairOverrideLookup

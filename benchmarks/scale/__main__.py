@@ -6,6 +6,7 @@ writes benchmarks/out/scale.json and, with --picture, a picture of the curves.
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from benchmarks.paired import OUT
 from benchmarks.scale.costs import BuildCosts, StageCost, costs_of_build, fitted
 from benchmarks.scale.model import Estimate, Prices, estimate
 from benchmarks.scale.simulate import Cluster
+from benchmarks.scale.whole import WholeCost, measured
 
 _NODES = (1, 2, 5, 10, 20, 50, 100, 200)
 
@@ -26,21 +28,26 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=20)
     parser.add_argument("--cores", type=int, default=64)
     parser.add_argument(
-        "--whole", type=Path, help="JSON {stage: [[rows, seconds], ...]}: measured on larger tables."
+        "--whole", type=Path, help="scale_stages.json: whole stages in pieces, measured on larger tables."
     )
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     builds = [costs_of_build(place, options.workers) for place in options.builds]
-    costs = _with_larger(fitted(builds), options.whole)
+    costs = fitted(builds)
+    whole = measured(options.whole) if options.whole else {}
     largest = max(builds, key=lambda build: build.photos)
     bytes_per_photo = {table: size / largest.photos for table, size in largest.bytes.items()}
     _print_costs(builds, costs)
+    _print_whole(whole)
     cluster = Cluster(options.nodes, options.cores)
-    estimates = [estimate(photos, costs, bytes_per_photo, cluster, Prices()) for photos in options.photos]
+    estimates = [
+        estimate(photos, costs, bytes_per_photo, cluster, Prices(), whole) for photos in options.photos
+    ]
     _print_estimates(estimates, cluster)
     most = max(options.photos)
     curve = [
-        estimate(most, costs, bytes_per_photo, Cluster(nodes, options.cores), Prices()) for nodes in _NODES
+        estimate(most, costs, bytes_per_photo, Cluster(nodes, options.cores), Prices(), whole)
+        for nodes in _NODES
     ]
     print(f"\n| nodes of {options.cores} cores, {most:.0e} photos | hours | most of it |\n|---|---|---|")
     for nodes, one in zip(_NODES, curve, strict=True):
@@ -50,23 +57,6 @@ def main() -> None:
     (OUT / "scale.json").write_text(text + "\n")
     if options.picture:
         _draw(options.picture, costs, builds, curve, options.cores)
-
-
-def _with_larger(costs: list[StageCost], file: Path | None) -> list[StageCost]:
-    """Costs of whole stages from larger tables, where they were measured: the last point, and the slope to it."""
-    larger = json.loads(file.read_text()) if file else {}
-    return [_of_points(cost.name, larger[cost.name]) if cost.name in larger else cost for cost in costs]
-
-
-def _of_points(name: str, points: list[tuple[float, float]]) -> StageCost:
-    """The cost of a whole stage from (rows, seconds), the largest last."""
-    import numpy as np
-
-    rows, seconds = np.array(points, float).T
-    slope = 1.0
-    if len(rows) > 1:
-        slope = float(np.polyfit(np.log(rows), np.log(np.maximum(seconds, 1e-3)), 1)[0])
-    return StageCost(name, seconds[-1] / rows[-1], int(rows[-1]), max(slope, 1.0))
 
 
 def _print_costs(builds: list[BuildCosts], costs: list[StageCost]) -> None:
@@ -83,6 +73,18 @@ def _print_costs(builds: list[BuildCosts], costs: list[StageCost]) -> None:
             f"{cost.exponent:.2f}",
         )
         print(f"| {' | '.join(cells)} |")
+
+
+def _print_whole(whole: Mapping[str, WholeCost]) -> None:
+    if not whole:
+        return
+    print("\n| whole stage | rows | driver s | pieces s | kB sent a row | pieces, hours of cores at 1e8 |")
+    print("|---|---|---|---|---|---|")
+    for cost in whole.values():
+        kinds = ", ".join(f"{kind} {seconds:.1f}" for kind, seconds in cost.pieces_s.items())
+        sent = cost.sent_bytes / cost.rows / 1000
+        hours = cost.pieces(1e8) / 3600
+        print(f"| {cost.name} | {cost.rows} | {cost.driver_s:.1f} | {kinds} | {sent:.1f} | {hours:,.0f} |")
 
 
 def _print_estimates(estimates: list[Estimate], cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.scale.costs import PART_STAGES, TABLE_OF, StageCost
 from benchmarks.scale.simulate import Cluster, StageRun, simulate_parts
+from benchmarks.scale.whole import WholeCost
 from facerefs.pipeline.runner.partition import MAX_ROWS_PER_PART
 
 
@@ -49,13 +50,16 @@ def estimate(
     bytes_per_photo: Mapping[str, float],
     cluster: Cluster,
     prices: Prices,
+    whole: Mapping[str, WholeCost] | None = None,
 ) -> Estimate:
-    """Simulate the part stages, and add the whole stages, which run on the driver alone."""
+    """Simulate the part stages, and the whole stages of `whole` in pieces; the others are the driver's alone."""
     parts = max(round(photos / MAX_ROWS_PER_PART), 1)
     runs = []
     for cost in costs:
         if cost.name in PART_STAGES:
             runs.append(simulate_parts(cost.name, parts, cost.seconds(photos) / parts, cluster))
+        elif whole and cost.name in whole:
+            runs.append(whole[cost.name].run(photos, cluster))
         else:
             runs.append(StageRun(cost.name, 1, cost.seconds(photos), 1 / cluster.workers))
     hours = sum(run.wall_s for run in runs) / 3600

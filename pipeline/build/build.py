@@ -82,7 +82,7 @@ def build(
     from facerefs.pipeline.fetch.fetch import run_fetch
 
     config = plan.config
-    run = Runner(storage, console, workers, watch, config.memory_mb)
+    run = Runner(storage, console, workers, watch, config.memory_mb, config.spread_from_rows)
     lines = overrides.read(storage)
     text = yaml.safe_dump(plan.tree(), sort_keys=False)
     try:
@@ -205,4 +205,4 @@ def _changes_no_row(change: str) -> bool:
     Nothing is made again for it.
     """
     section, _, name = change.partition(":")[0].partition(".")
-    return section == "memory_mb" or (section == "fetch" and name not in Fetch.rules)
+    return section in ("memory_mb", "spread_from_rows") or (section == "fetch" and name not in Fetch.rules)

@@ -49,6 +49,9 @@ class Config:
     memory_mb: Annotated[int, Ge(64), Le(1 << 24)] = 4096
     """Memory in MB (MiB) for the arrays of the stages that compare all photos or faces, dedupe, compare, cluster and
     select; larger ones are in temporary files in the build's folder, and the result is the same."""
+    spread_from_rows: Annotated[int, Ge(0)] | None = 20_000
+    """Rows from which on these stages do their searches and comparisons on all workers, in pieces; fewer are compared
+    in the command's own process, and with null all are. The result is the same."""
     sources: Mapping[str, Any] = field(default_factory=default_settings)  # in YAML each is its own section
     fetch: Fetch = field(default_factory=Fetch)
     crawl: Crawl = field(default_factory=Crawl)

@@ -14,7 +14,7 @@ from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.versions import difference, versions
 from facerefs.schemas.object_storage import is_failed_request, sentence_of
 
-_MOST_LOSSES = 3  # of workers with the same part: then the part is what ends them
+MOST_LOSSES = 3  # of workers with the same part: then the part is what ends them
 _LOOK_EVERY_S = 5.0  # for CPUs that have joined
 _PATIENCE_S = 120.0
 
@@ -71,7 +71,7 @@ class PartPool:
         """The result of each part, in the order in which they finish.
 
         A part whose worker is lost is made again by another one. Raises RunError, naming the cause, if a part fails,
-        or if it ends its worker `_MOST_LOSSES` times; UserError if a node has other versions of our packages.
+        or if it ends its worker `MOST_LOSSES` times; UserError if a node has other versions of our packages.
         """
         import ray
 
@@ -128,9 +128,9 @@ class PartPool:
             failure, is_other_version = ray.get(reference)
         except RayError as error:
             self._lost_in_setup += 1
-            if self._lost_in_setup >= _MOST_LOSSES:
-                raise RunError(_ended_workers("starting", error), str(error)) from None
-            self.say(f"a worker was lost while it started ({_cause(error)}): another one is started")
+            if self._lost_in_setup >= MOST_LOSSES:
+                raise RunError(ended_workers("starting", error), str(error)) from None
+            self.say(f"a worker was lost while it started ({cause(error)}): another one is started")
             return None
         if is_other_version:
             raise UserError(failure)
@@ -149,10 +149,10 @@ class PartPool:
         except RayError as error:
             ray.kill(actor)  # it may be out of reach only for a moment
             self._losses[task.name] += 1
-            if self._losses[task.name] >= _MOST_LOSSES:
-                raise RunError(_ended_workers(f"making part {task.name}", error), str(error)) from None
+            if self._losses[task.name] >= MOST_LOSSES:
+                raise RunError(ended_workers(f"making part {task.name}", error), str(error)) from None
             waiting.append(task)
-            self.say(f"a worker was lost ({_cause(error)}): part {task.name} is made again")
+            self.say(f"a worker was lost ({cause(error)}): part {task.name} is made again")
             return None, None
         if failure:
             details = failure if "\n" in failure else ""
@@ -201,14 +201,14 @@ def last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
 
 
-def _ended_workers(when: str, error: Exception) -> str:
+def ended_workers(when: str, error: Exception) -> str:
     return (
-        f"{_MOST_LOSSES} workers were lost while {when} ({_cause(error)}): if it is memory, give each worker more "
+        f"{MOST_LOSSES} workers were lost while {when} ({cause(error)}): if it is memory, give each worker more "
         "with fewer --workers"
     )
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     """Why Ray lost a worker, in a few words of ours: its own messages have a dozen lines."""
     from ray.exceptions import NodeDiedError, OutOfMemoryError
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -74,6 +75,9 @@ class Runner:
     workers: RayWorkers
     watch: BuildWatch | None = None
     memory_mb: int = 4096  # of a whole stage
+    spread_from_rows: int | None = (
+        None  # from so many on, pieces of a whole stage go to the workers; None: never
+    )
 
     def run_parts(
         self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
@@ -149,7 +153,7 @@ class Runner:
                     name: self.storage.mapped(name, columns, only.get(name), folder)
                     for name, columns in stage.reads.items()
                 },
-                Scratch(folder, self.memory_mb << 20),
+                self._room(folder, progress.say),
             )
             with self.storage.writing(stage.writes, WHOLE_PART, fingerprint) as part:
                 part.add(rows)
@@ -157,6 +161,12 @@ class Runner:
         after = self.storage.part(stage.writes, WHOLE_PART)
         if before is not None and after is not None:
             self.console.print(f"{'':<11} {_changes(before, after)}", highlight=False)
+
+    def _room(self, folder: Path, say: Callable[[str], None]) -> Scratch:
+        memory_bytes = self.memory_mb << 20
+        if self.spread_from_rows is None:
+            return Scratch(folder, memory_bytes)
+        return Scratch(folder, memory_bytes, self.workers.pieces(memory_bytes, say), self.spread_from_rows)
 
     def _progress(self, stage: PartStage | WholeStage, parts: int, parts_kept: int) -> StageProgress:
         return StageProgress(self.console, _name(stage), parts, parts_kept, watch=self.watch)

@@ -11,6 +11,7 @@ from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.runner.cluster import check_cluster
 from facerefs.pipeline.runner.in_process import results_in_process
 from facerefs.pipeline.runner.part_pool import PartDone, PartPool, PartTask, Worker, last_line
+from facerefs.pipeline.runner.piece_pool import PiecePool
 
 
 @dataclass
@@ -40,14 +41,23 @@ class RayWorkers:
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has none here
         if worker.gpus > there.get("GPU", 0):
             raise UserError(f"a worker needs {worker.gpus:g} GPU, and Ray finds none: set analyse.device=cpu")
-        yield from PartPool(worker, self._size, say).results(tasks)
+        yield from PartPool(worker, self.size, say).results(tasks)
 
     def _is_small(self, worker: Worker, tasks: Sequence[PartTask]) -> bool:
         counts = [task.rows for task in tasks if task.rows is not None]
         is_known = len(counts) == len(tasks)
         return is_known and sum(counts) <= self.rows_in_process and self.address is None and not worker.gpus
 
-    def _size(self) -> int:
+    def pieces(self, memory_bytes: int, say: Callable[[str], None]) -> PiecePool | None:
+        """What runs pieces of a whole stage, which has so much memory; None if this machine has a single worker.
+
+        Ray starts with the first piece. say: called with what was lost on the way.
+        """
+        if self.address in (None, "local") and self.count == 1:
+            return None
+        return PiecePool(self.start, self.size, memory_bytes, say)
+
+    def size(self) -> int:
         """How many workers there are to be; on a cluster without --workers one for each CPU, also of new nodes."""
         import ray
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.pipeline.storage.file_store import TEMPORARY_PREFIX
+from facerefs.stages.executor import Executor
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -24,11 +25,18 @@ class Scratch:
     """Room of `memory_bytes` for a whole stage (`facerefs.stages.room.Room`); what is too large for it lies in files.
 
     The system keeps the pages in use in memory, and drops or writes them when others need it. A file loses its name as
-    soon as it is mapped, so that its space is freed with the array.
+    soon as it is mapped, so that its space is freed with the array. Work on `spread_from` rows or more goes to
+    `workers`.
     """
 
     folder: Path
     memory_bytes: int
+    workers: Executor | None = None
+    spread_from: int = 0
+
+    def executor(self, rows: int) -> Executor | None:
+        """The workers, if there are any and the rows are enough for them."""
+        return self.workers if rows >= self.spread_from else None
 
     @property
     def block_bytes(self) -> int:
@@ -37,19 +45,17 @@ class Scratch:
 
     def empty(self, shape: tuple[int, ...], dtype: type[Value]) -> NDArray[Value]:
         """An array whose values are not set yet."""
-        path = self._file_of(shape, dtype)
+        path = self._file(shape, dtype)
         return np.empty(shape, dtype) if path is None else _mapped(path, shape, dtype)
 
     def zeros(self, shape: tuple[int, ...], dtype: type[Value]) -> NDArray[Value]:
         """An array of zeros: a file has nothing else where nothing was written."""
-        path = self._file_of(shape, dtype)
+        path = self._file(shape, dtype)
         return np.zeros(shape, dtype) if path is None else _mapped(path, shape, dtype)
 
-    def _file_of(self, shape: tuple[int, ...], dtype: type[Value]) -> Path | None:
-        return self.file(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
-
-    def file(self, size: int) -> Path | None:
-        """The name of a new file, if `size` bytes are too many for memory. Raises OSError if the disk is too full."""
+    def _file(self, shape: tuple[int, ...], dtype: type[Value]) -> Path | None:
+        """The name of a new file, if the array is too large for memory. Raises OSError if the disk is too full."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         if not size or size <= self.memory_bytes // _ARRAYS_AT_ONCE:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Int64s
 from facerefs.stages.images.hashing import MIRRORED_DETAIL
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.search.hamming import Hashes, hamming_pairs
 
 _PAIRS_PER_BLOCK = 1 << 20
@@ -25,7 +26,9 @@ class PhotoPairs:
     mirrored: NDArray[np.bool_]  # the mirror image of the worse one matches the better one
 
     @classmethod
-    def near(cls, hashes: Hashes, max_distance: int, max_detail_distance: int) -> "PhotoPairs":
+    def near(
+        cls, hashes: Hashes, max_distance: int, max_detail_distance: int, room: Room = IN_MEMORY
+    ) -> "PhotoPairs":
         """All pairs of near hashes, each in both directions, and each with itself.
 
         hashes: uint64 (N, 6): perceptual, that of the mirror image, and the detail hash.
@@ -34,7 +37,7 @@ class PhotoPairs:
         found = [
             cls(better, worse, distance, np.full(len(worse), is_mirrored))
             for queries, is_mirrored in ((phash, False), (mirrored, True))
-            for worse, better, distance in [hamming_pairs(queries, phash, max_distance)]
+            for worse, better, distance in [hamming_pairs(queries, phash, max_distance, room)]
         ]
         pairs = cls.joined(found)
         return pairs.take(pairs._differing_bits(detail) <= max_detail_distance)

@@ -1,12 +1,14 @@
 """The groups of faces within a label: the core, and further groups that may show another person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerefs.schemas.arrays import Float32s, Int64s
+from facerefs.stages.executor import IN_PROCESS
 from facerefs.stages.identities.operating_point import OperatingPoint
 from facerefs.stages.identities.people import (
     UNASSIGNED,
@@ -16,13 +18,14 @@ from facerefs.stages.identities.people import (
     second_faces,
     sum_by_person,
 )
-from facerefs.stages.room import Room, lengths, take_rows
+from facerefs.stages.room import IN_MEMORY, Room, lengths, take_rows
 from facerefs.stages.search.similarity import average_linkage, nearest
 
 Flags = NDArray[np.bool_]
 
 _CANDIDATES = 4
 _FEW = 3
+_FACES_PER_PIECE = 4096
 
 MIN_SHOTS_TO_COMPARE = 2
 """The fewest shots of a person with whom other faces are compared."""
@@ -67,13 +70,53 @@ def label_groups(faces: Faces, initial: Int64s, neighbours: int, same: float) ->
     """
     count = len(initial)
     vectors = faces.vectors
-    pairs = pairs_within(vectors, initial, neighbours, same, faces.room)
-    group = average_linkage(vectors, np.ones(count, np.int64), *pairs, same, room=faces.room)
+    group = _linked(vectors, initial, neighbours, same, faces.room)
     second = second_faces(vectors, faces.image, group, count, faces.room)
     _, row, group = np.unique(
         np.where(second, count + np.arange(count), group), return_index=True, return_inverse=True
     )
     return group, _core(vectors, initial, group, initial[row], faces.room)
+
+
+def _linked(vectors: Float32s, label: Int64s, neighbours: int, same: float, room: Room) -> Int64s:
+    """The groups within each label by average linkage, int64 (N,): for each face the smallest row of its group.
+
+    Labels need nothing of each other: they are linked in pieces of whole labels. One that is too large for a piece is
+    linked in this process.
+    """
+    group = np.arange(len(label))
+    order = np.argsort(label, kind="stable")
+    order = order[label[order] >= 0]
+    most = max(1, min(_FACES_PER_PIECE, room.block_bytes // (4 * max(1, vectors.shape[1]))))
+    pieces = list(_whole_labels(label, order, most))
+    small = [rows for rows in pieces if len(rows) <= most]
+    large = [rows for rows in pieces if len(rows) > most]
+    executor = room.executor(len(order)) or IN_PROCESS
+    link = partial(_linked_in_piece, neighbours, same)
+    found = executor.map(link, ((vectors[rows], label[rows]) for rows in small))
+    for rows, linked in zip(small, found, strict=True):
+        group[rows] = rows[linked]
+    for rows in large:
+        group[rows] = rows[link(take_rows(vectors, rows, room), label[rows], room)]
+    return group
+
+
+def _whole_labels(label: Int64s, order: Int64s, most: int) -> Iterator[Int64s]:
+    """The rows of `order`, which are sorted by label, in pieces of whole labels, of at most so many unless of one."""
+    ends = np.append(np.flatnonzero(np.diff(label[order])) + 1, len(order))
+    start = 0
+    while start < len(order):
+        one, more = np.searchsorted(ends, [start, start + most], side="right").tolist()
+        end = int(ends[max(one, more - 1)])
+        yield order[start:end]
+        start = end
+
+
+def _linked_in_piece(
+    neighbours: int, same: float, vectors: Float32s, label: Int64s, room: Room = IN_MEMORY
+) -> Int64s:
+    pairs = pairs_within(vectors, label, neighbours, same, room)
+    return average_linkage(vectors, np.ones(len(label), np.int64), *pairs, same, room=room)
 
 
 def _core(vectors: Float32s, initial: Int64s, group: Int64s, label: Int64s, room: Room) -> Flags:

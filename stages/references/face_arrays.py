@@ -1,8 +1,8 @@
 """The faces that may be targets and references, as arrays in which the faces of a person are neighbours."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,15 @@ class FaceArrays:
 
     def __len__(self) -> int:
         return len(self.order)
+
+    def people(self, rows: slice) -> "FaceArrays":
+        """Neighbouring faces, without the texts: views."""
+        nothing = pa.chunked_array([], pa.string())
+        features = self.features.view(lambda values: values[rows])
+        arrays: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
+        return replace(self, id=nothing, part=nothing, identity=nothing, features=features, **arrays)
 
 
 def face_arrays(faces: pa.Table, identities: pa.Table, room: Room) -> FaceArrays:

@@ -1,6 +1,6 @@
 """Lines of `overrides.csv` about pairs of faces, which come before the copy rule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,19 @@ class PairOverrideLookup:
 
     def applied_to(self, block: Block, kinds: Int64s) -> Int64s:
         """The kinds of all pairs of a block, (P, t, n), replaced where an override line decides."""
-        if not block.targets(self.mentioned).any():
+        if not len(self.overrides.key) or not block.targets(self.mentioned).any():
             return kinds
         row = np.arange(len(self.mentioned))
         found = self._find(block.targets(row)[:, :, None], block.references(row)[:, None])
         return np.where(found >= 0, np.where(self.overrides.copy[found], COPY, NEITHER), kinds)
+
+    def within(self, rows: slice) -> "PairOverrideLookup":
+        """The lines about pairs of neighbouring faces, whose rows begin at 0."""
+        a, b = np.divmod(self.overrides.key, max(1, len(self.mentioned)))
+        found = self.overrides.take((a >= rows.start) & (b < rows.stop))
+        a, b = (np.divmod(found.key, max(1, len(self.mentioned)))[side] - rows.start for side in (0, 1))
+        mentioned = self.mentioned[rows]
+        return PairOverrideLookup(replace(found, key=a * len(mentioned) + b), mentioned)
 
     def lines(self, a: Int64s, b: Int64s) -> Int64s:
         """The line about each pair of rows; 0 if there is none."""

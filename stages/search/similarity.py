@@ -198,10 +198,12 @@ def _mean_cosine(sums: Float32s, sizes: Int64s, a: Int64s, b: Int64s) -> Float32
 
 def _mutually_nearest(a: Int64s, b: Int64s, similarity: Float32s, count: int) -> tuple[Int64s, Int64s]:
     """The pairs in which each is the most similar to the other; of equal pairs the first."""
-    rank = np.empty(len(a), np.int64)
-    rank[np.argsort(-similarity, kind="stable")] = np.arange(len(a))
-    best = np.full(count, len(a))
-    np.minimum.at(best, a, rank)
-    np.minimum.at(best, b, rank)
-    mutual = (best[a] == rank) & (best[b] == rank)
+    best = np.full(count, -np.inf, np.float32)
+    np.maximum.at(best, a, similarity)
+    np.maximum.at(best, b, similarity)
+    first = np.full(count, len(a))  # of the pairs with the best similarity
+    for side in (a, b):
+        pairs = np.flatnonzero(similarity == best[side])
+        np.minimum.at(first, side[pairs], pairs)
+    mutual = (first[a] == first[b]) & (first[a] == np.arange(len(a)))
     return a[mutual], b[mutual]

@@ -1,12 +1,15 @@
 """The simulation of a cluster, where its result can be told on paper."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.scale.costs import PART_STAGES, WHOLE_STAGES, BuildCosts, StageCost, fitted
 from benchmarks.scale.model import Prices, estimate
 from benchmarks.scale.simulate import Cluster, simulate_parts
+from benchmarks.scale.whole import ROWS_PER_PIECE, WholeCost, measured
 
 IDEAL = Cluster(
     nodes=2,
@@ -69,3 +72,39 @@ def test_more_nodes_stop_helping_where_one_process_works_alone() -> None:
     assert few.hours > many.hours > 1000 / 3600
     assert many.weakest.startswith("cluster")
     assert many.gigabytes == pytest.approx(10)
+
+
+def test_a_whole_stage_is_the_driver_and_then_pieces_on_all_cores() -> None:
+    rows = 40 * ROWS_PER_PIECE
+    cost = WholeCost("compare", rows, 5.0, {"hamming.compared_with_all": 40.0}, sent_bytes=0)
+    assert cost.run(rows, IDEAL).wall_s == pytest.approx(5 + 2 + 10)
+    assert cost.run(rows, replace(IDEAL, nodes=4)).wall_s == pytest.approx(5 + 2 + 5)
+    twice = cost.run(2 * rows, IDEAL)
+    assert twice.wall_s == pytest.approx(10 + 2 + 40), "every hash with every other"
+    assert twice.driver_share == pytest.approx(10 / 52)
+    slow = replace(cost, sent_bytes=1.25e9 * 100)
+    assert slow.run(rows, IDEAL).wall_s == pytest.approx(105)
+
+
+def test_work_grows_by_its_kind_and_one_that_is_not_known_is_an_error() -> None:
+    def grown(kind: str, rows: float) -> float:
+        return WholeCost("cluster", 100_000, 0.0, {kind: 1.0}, 0).pieces(rows)
+
+    assert grown("groups.linked_in_piece", 1e6) == pytest.approx(10)
+    assert grown("faiss_index.compared_with_lists", 1e7) == pytest.approx(1000)
+    assert grown("faiss_index.compared_with_all", 1e6) == pytest.approx(100)
+    assert 225 / 8 < grown("faiss_index.compared_with_all", 2e6) < 225
+    with pytest.raises(ValueError, match="nobody has said how"):
+        grown("other.work", 1e6)
+
+
+def test_the_largest_measured_set_counts(tmp_path: Path) -> None:
+    case = {"stage": "cluster check", "rows": 10, "split": True, "cpu_s": 3.0, "sent_mb": 2}
+    cases = [
+        case | {"pieces_s": {"groups.linked_in_piece": 1.0}},
+        case | {"rows": 5, "pieces_s": {}},
+        {"stage": "select", "rows": 10, "cpu_s": 3.0},
+    ]
+    file = tmp_path / "scale_stages.json"
+    file.write_text(json.dumps(cases))
+    assert measured(file) == {"cluster": WholeCost("cluster", 10, 2.0, {"groups.linked_in_piece": 1.0}, 2e6)}

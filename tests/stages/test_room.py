@@ -16,7 +16,7 @@ from facerefs.stages.compare import Compare
 from facerefs.stages.copies import duplicates
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.room import InMemory, segment_sums
-from facerefs.stages.search import faiss_index, mapped_lists, similarity
+from facerefs.stages.search import faiss_index, similarity
 from facerefs.stages.select import Select
 from facerefs.stages.stage import WholeStage
 from tests.stages.synthetic import face_id, faces_table, labels_of, unit
@@ -106,7 +106,7 @@ def made_photos(seed: int) -> Tables:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Also what is counted in rows comes in small blocks."""
-    for module in (similarity, mapped_lists, dedupe, duplicates):
+    for module in (similarity, dedupe, duplicates):
         monkeypatch.setattr(module, "_ROWS_AT_ONCE", 37)
     monkeypatch.setattr(select, "_TARGETS_AT_ONCE", 50)
     return monkeypatch

@@ -31,11 +31,11 @@ analyse: {version: 5, detector: dlib, landmarks: dlib, embedder: dlib, parser: n
   max_faces: 8, crop_size: 512, min_face_px: 256.0, max_outside: 0.3, max_yaw_deg: null, min_sharpness: 15.0,
   max_niqe: null, niqe: true, max_brisque: null, brisque: false}
 compare:
-  version: 2
+  version: 3
   rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,
     session_similarity: null}
   neighbours: 8
-cluster: {version: 4, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
+cluster: {version: 5, labels: check, same: null, min_faces: 2, min_split: 3, neighbours: 64}
 made_elsewhere:
   version: 1
   folder: null

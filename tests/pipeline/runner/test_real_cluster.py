@@ -135,7 +135,8 @@ def test_a_lost_worker_a_lost_node_and_one_that_joins_change_no_byte(
     said, complaints = driver.communicate(timeout=180)
     assert driver.returncode == 0, complaints
     assert "a worker was lost" in said
-    assert names_in(marks) == {"died", "head", "second", "third"}
+    assert names_in(marks) == {"died", "head", "piece", "second", "third"}
+    assert "pieces on head third, lost 1" in said
     assert len(Storage.at(out).scan("images")) == 300
     ours, theirs = contents(out), contents(tmp_path / "alone")
     tars = [name for name in theirs if name.endswith(".tar")]
