@@ -28,7 +28,7 @@ from tests.pipeline.small_set import SMALL, write_tables
 MANY = 6
 TRAIN = replace(SMALL, val_share=0, test_share=0)
 OTHER_SETTINGS: dict[str, Any] = {"recipe": "bicubic", "seed": 1, "image_format": "png", "jpeg_quality": 97}
-PLACING = {"shard_mb", "val_share", "test_share"}
+PLACING = {"shard_mb", "val_share", "test_share", "test_people"}
 
 
 class InProcess(RayWorkers):
