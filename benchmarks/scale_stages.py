@@ -6,6 +6,9 @@ are wrong. Rows lie in parts in an order that says nothing about their ids.
 
 A million faces take hours on two cores. `--memory-only` searches less: 2 lists of an index (people have one, too), with
 BLAS, a tenth of the hashes of faces, and photos up to 8 bits apart: arrays are as large, rows and seconds are others.
+
+`--split` does pieces in the same process, and says what each kind of work took and how much would be sent: that is what
+`benchmarks.scale --whole benchmarks/out/scale_stages.json` reckons with. `--workers 2` does them on Ray.
 """
 
 import argparse

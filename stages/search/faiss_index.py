@@ -31,22 +31,24 @@ def nearest_blocks(
 
     vectors: float32 (N, D) of about unit length; queries: float32 (M, D). Yields the first query's number,
     similarity float32 (m, K) and index int32 (m, K), where K is k or N, if fewer; index -1 and similarity -2
-    stand where fewer were found. Of equally near rows the smaller number comes first. Up to 50,000 vectors every one is
-    compared, as float32. Beyond, vectors are
-    kept as float16 in 2 sqrt(N) lists, of which a query searches the nearest 24. Of 89,000 synthetic faces
-    (128-d, k 64) that finds, of pairs of one person, 0.998 of those with a cosine of at least 0.4 and 0.999 of
-    those from 0.52 on; of strangers, who are scattered, 0.77 and 0.93. An HNSW graph (M 32, ef 64) found 0.9995
-    of one person's from 0.4 on, but took longer to build than this to build and search, and FAISS does not promise that
-    several threads build the same graph.
+    stand where fewer were found. Of equally near rows the smaller number comes first.
+
+    Up to 50,000 vectors every one is compared, as float32. Beyond, vectors are kept as float16 in 2 sqrt(N) lists, of
+    which a query searches the nearest 24. Of 89,000 synthetic faces (128-d, k 64) that finds, of pairs of one person,
+    0.998 of those with a cosine of at least 0.4 and 0.999 of those from 0.52 on; of strangers, who are scattered,
+    0.77 and 0.93. An HNSW graph (M 32, ef 64) found 0.9995 of one person's from 0.4 on, but took longer to build than
+    this to build and search, and FAISS does not promise that several threads build the same graph.
 
     Lists are trained from a fixed seed, without BLAS, and each query is answered by one thread: the result does
     not depend on how many there are, nor on whether the lists lie in a file, as they do if they are too large for the
     room, nor on how the lists and the queries are cut into pieces, as they are if the room has an executor for so many
-    queries. With a GPU build of FAISS and a GPU the same index lies there; its results may differ from the CPU's in the
-    last bits.
+    queries. With a GPU build of FAISS and a GPU in this machine the same index lies there, and nothing is sent
+    elsewhere; its results may differ from the CPU's in the last bits.
     """
+    import faiss
+
     k = min(k, len(vectors))
-    executor = room.executor(len(queries))
+    executor = None if faiss.get_num_gpus() else room.executor(len(queries))
     if executor is None:
         found = _here(vectors, queries, k, room)
     elif len(vectors) <= EXACT_UP_TO:
