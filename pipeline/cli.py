@@ -318,7 +318,7 @@ def settings(
         typer.Argument(
             metavar="SECTION",
             help="A section of the build's settings, such as analyse, or one setting, such as analyse.crop_size; all "
-            "settings if not given. For a model write `train MODEL` or `train MODEL SECTION`.",
+            "settings if not given. For a model write `train MODEL` or `train MODEL SECTION`, for judging `evaluate`.",
         ),
     ] = None,
     preset: Annotated[
@@ -332,7 +332,7 @@ def settings(
         ),
     ] = "table",
 ) -> None:
-    """List the settings of a build or of a model, each with its type, default, range and meaning."""
+    """List the settings of a build, a model or an evaluation, each with its type, default, range and meaning."""
     from facerefs.pipeline.commands.settings import settings_command
 
     settings_command(words or [], preset, form)
@@ -446,6 +446,13 @@ def evaluate(
             "--references", help="Without --data: a folder of references for IPS, named as the outputs."
         ),
     ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--names",
+            help="A CSV with the columns key and file, if outputs are not named after keys but after these files.",
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=1, help="Side in pixels to which all faces are reduced first, for small networks."),
@@ -478,6 +485,7 @@ def evaluate(
             out=out,
             reference_set=reference_set,
             references=references,
+            names=names,
             size_px=size,
             samples=samples,
             config_file=config,

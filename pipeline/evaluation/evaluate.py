@@ -1,7 +1,6 @@
 """`facerefs evaluate`: judge training runs and folders of outputs, side by side, on a set or without ground truth."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -11,7 +10,8 @@ from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.evaluation.cache import FigureCache, default_folder
 from facerefs.pipeline.evaluation.figures import Collector, Figures
-from facerefs.pipeline.evaluation.files import check_folder, write_files
+from facerefs.pipeline.evaluation.files import FILES, check_folder, write_files
+from facerefs.pipeline.evaluation.folders import open_folders
 from facerefs.pipeline.evaluation.options import EvaluateOptions
 from facerefs.pipeline.evaluation.page import page_of
 from facerefs.pipeline.evaluation.progress import Progress
@@ -20,6 +20,7 @@ from facerefs.pipeline.evaluation.result import Evaluation, interval_notes, summ
 from facerefs.pipeline.evaluation.settings import EvaluationSettings
 from facerefs.pipeline.evaluation.statistics import Bootstrap
 from facerefs.pipeline.evaluation.tables import print_tables
+from facerefs.pipeline.evaluation.without_truth import judge_folders
 from facerefs.pipeline.evaluation.work import Work, open_work
 from facerefs.pipeline.local_path import check_local
 from facerefs.pipeline.training.job import chosen_device
@@ -38,20 +39,19 @@ def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
     cache = FigureCache(options.cache or default_folder())
     try:
         if options.data is None:
-            raise UserError("nothing to judge on: add --data with a build or a folder of shards")
-        work = open_work(options, options.data, settings, device, cache.folder)
-        found = _evaluate(work, options.reference_set, cache, console)
+            opened = open_folders(options, settings, device)
+            found, pictures = judge_folders(opened, cache, console), opened.pictures
+        else:
+            work = open_work(options, options.data, settings, device, cache.folder)
+            found, pictures = _evaluate(work, options.reference_set, cache, console), work.pictures
         print_tables(found, console)
         if options.out is not None:
-            _write(found, work, options.out, console)
+            write_files(found, options.out, page_of(found, pictures))
+            names = ", ".join(FILES)
+            console.print(f"written     {options.out}: {names}", highlight=False)
     finally:
         cache.close()
     return found
-
-
-def _write(found: Evaluation, work: Work, out: Path, console: Console) -> None:
-    write_files(found, out, page_of(found, work))
-    console.print(f"written     {out}: report.html, evaluation.json, methods.csv, samples.csv, table.tex")
 
 
 def _evaluate(work: Work, reference_set: str | None, cache: FigureCache, console: Console) -> Evaluation:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from facerefs.pipeline.evaluation.cache import FigureCache, digest_of
 from facerefs.pipeline.evaluation.methods.method import Outputs
+from facerefs.pipeline.evaluation.metrics import METRICS
 from facerefs.pipeline.evaluation.networks import (
     IDENTITY,
     INCEPTION,
@@ -118,7 +119,7 @@ class Collector:
         reasons: dict[str, str] = {}
         values = {
             metric: _rows([torch.cat(self.pairs[metric, name]) for name in self.methods])
-            for metric in {metric for metric, _ in self.pairs}
+            for metric in (scorer.metric for scorer in self.judges.pairs)
         }
         for network in ("niqe", "musiq"):
             if network in self.judges.images:
@@ -131,7 +132,8 @@ class Collector:
         if INCEPTION in self.judges.images:
             whole["fid"] = self._fid(reference_set, reasons)
         present = torch.stack([torch.cat(self.present[name]) for name in self.methods]).numpy()
-        return Figures(self.methods, tuple(self.samples), values, whole, present, reasons)
+        ordered = {metric: values[metric] for metric in METRICS if metric in values}
+        return Figures(self.methods, tuple(self.samples), ordered, whole, present, reasons)
 
     def _vectors(self, network: str, column: str) -> Tensor:
         return torch.cat(self.vectors[network, column])

@@ -22,6 +22,7 @@ JSON_FILE, METHODS_FILE, SAMPLES_FILE, LATEX_FILE, PAGE_FILE = (
     "table.tex",
     "report.html",
 )
+FILES = (PAGE_FILE, JSON_FILE, METHODS_FILE, SAMPLES_FILE, LATEX_FILE)
 VERSION = 1
 """Of the form of `evaluation.json`."""
 

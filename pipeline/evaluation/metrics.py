@@ -39,7 +39,7 @@ _ALL = (
     Metric("niqe", "NIQE", "lower", "nothing", 3, "", "naturalness", "of the luma of the 8-bit image"),
     Metric("musiq", "MUSIQ", "higher", "nothing", 2, "", "naturalness", "MUSIQ of KonIQ-10k, by pyiqa"),
     Metric("ifqa", "IFQA", "higher", "nothing", 4, "", "naturalness", "interpretable face quality"),
-    Metric("deg", "Deg.", "lower", "truth", 2, "degrees", "identity", "angle of output's and ground truth's embeddings"),
+    Metric("deg", "Deg.", "lower", "truth", 2, "degrees", "identity", "angle between both embeddings"),
     Metric("isc", "ISC", "higher", "truth", 4, "", "identity", "cosine of output's and ground truth's embeddings"),
     Metric("ips", "IPS", "higher", "reference", 4, "", "identity", "cosine of output's and reference's embeddings"),
     Metric(

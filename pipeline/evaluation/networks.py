@@ -16,16 +16,17 @@ from facerefs.pipeline.evaluation.settings import NONE, Weights
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.trainers.weights.pretrained import CACHE, RANDOM
 
-_NIQE_LEAST_PX = 192  # two blocks of 96 px
+NIQE_LEAST_PX = 192  # two blocks of 96 px
 IDENTITY, INCEPTION, LANDMARKS = "identity", "inception", "landmarks"
 
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """What a figure was computed with. sha256: of the file of weights; empty if there is none, or if it is random."""
+    """What a figure was computed with. sha256: of the file of weights; empty for none and for random ones."""
 
     name: str
     sha256: str = ""
+    random: bool = False
 
     @property
     def key(self) -> str:
@@ -178,8 +179,8 @@ def _niqe(setting: str, size_px: int) -> ImageScorer:
     _wanted(setting, "niqe")
     if setting != "basicsr":
         raise UserError(f"weights.niqe is `basicsr` or `none`, not {setting!r}")
-    if size_px < _NIQE_LEAST_PX:
-        raise _NotComputed(f"it needs faces of {_NIQE_LEAST_PX} px, not {size_px} px")
+    if size_px < NIQE_LEAST_PX:
+        raise _NotComputed(f"it needs faces of {NIQE_LEAST_PX} px, not {size_px} px")
     try:
         file = niqe_model_file()
     except BasicsrMissingError as error:
@@ -262,6 +263,6 @@ def _trained_landmarks(folder: Path, device: torch.device) -> ImageScorer:
 
 def _source(name: str, setting: str, file: Callable[[], Path]) -> NetworkSource:
     if setting == RANDOM:
-        return NetworkSource(f"{name} with RANDOM weights, whose figure compares with nothing")
+        return NetworkSource(f"{name} with random weights, whose figure compares with nothing", random=True)
     where = file()
     return NetworkSource(f"{name} ({where.name})", sha256_of(where))

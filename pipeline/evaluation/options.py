@@ -14,6 +14,7 @@ class EvaluateOptions:
     out: Path | None = None
     reference_set: str | None = None
     references: Path | None = None
+    names: Path | None = None
     size_px: int | None = None
     samples: int | None = None
     config_file: Path | None = None

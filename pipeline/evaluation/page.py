@@ -1,11 +1,10 @@
 """The page of an evaluation: tables, and for each figure the best, the median and the worst sample as pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
-from torch import Tensor
 
 from facerefs.pipeline.evaluation.metrics import GROUPS, IPS_TRAP, METRICS, Metric
 from facerefs.pipeline.evaluation.result import Evaluation, GroupTable
@@ -18,14 +17,13 @@ from facerefs.pipeline.evaluation.tables import (
 )
 from facerefs.pipeline.report.page_template import render
 from facerefs.pipeline.report.thumbnails import Picture, PictureBudget, picture_of
-from facerefs.schemas.arrays import Float64s
+from facerefs.schemas.arrays import Float64s, UInt8Image
 
-if TYPE_CHECKING:
-    from facerefs.pipeline.evaluation.work import Work
+Pictures: TypeAlias = Callable[[Sequence[SampleFacts]], Mapping[str, Mapping[str, UInt8Image]]]
+"""Makes the images (H, W, 3) of samples, by key and then by name, in the order in which they are shown."""
 
 _SIDE_PX = 128
 _BUDGET_BYTES = 12_000_000
-_TRUTH, _REFERENCE, _DEGRADED = "ground truth", "reference", "degraded"
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,14 @@ class GroupSection:
     tables: Sequence[TableSection]
 
 
-def page_of(found: Evaluation, work: "Work") -> str:
+def page_of(found: Evaluation, pictures: Pictures) -> str:
     """The page as HTML: one file without scripts that loads nothing from outside."""
     return render(
         "evaluation.html.j2",
         found=found,
         closing=closing_line(found).split(None, 1)[1],
         tables=list(_tables(found)),
-        galleries=_galleries(found, work),
+        galleries=_galleries(found, pictures),
         differences=[describe_difference(one) for one in shown_differences(found)],
         groups=[_group(found, table) for table in found.groups],
         computed=[(metric, found.networks[metric.name]) for metric in found.metrics],
@@ -91,11 +89,13 @@ def _tables(found: Evaluation) -> Iterator[TableSection]:
                 for one in found.methods
             ]
             below = IPS_TRAP if any(metric.name == "ips" for metric in metrics) else ""
-            yield TableSection(title, below, ["Method", *(_heading(metric) for metric in metrics)], rows)
+            yield TableSection(
+                title, below, ["Method", *(_heading(found, metric) for metric in metrics)], rows
+            )
 
 
-def _heading(metric: Metric) -> str:
-    return f"{metric.heading} {metric.unit}".rstrip()
+def _heading(found: Evaluation, metric: Metric) -> str:
+    return f"{found.heading(metric)} {metric.unit}".rstrip()
 
 
 def _group(found: Evaluation, table: GroupTable) -> GroupSection:
@@ -106,7 +106,7 @@ def _group(found: Evaluation, table: GroupTable) -> GroupSection:
         )
     tables = [
         TableSection(
-            _heading(metric),
+            _heading(found, metric),
             "",
             headings,
             [
@@ -130,14 +130,18 @@ class _Choice:
     places: Mapping[str, int]  # by rank: the sample's number
 
 
-def _galleries(found: Evaluation, work: "Work") -> list[Gallery]:
+def _galleries(found: Evaluation, pictures_of: Pictures) -> list[Gallery]:
     chosen = list(_choices(found))
     samples = {found.figures.samples[place] for one in chosen for place in one.places.values()}
-    pictures = _pictures(found, work, sorted(samples, key=lambda sample: sample.row))
+    images = pictures_of(sorted(samples, key=lambda sample: sample.row))
+    pictures = {
+        key: {name: picture_of(image, _SIDE_PX) for name, image in some.items()}
+        for key, some in images.items()
+    }
     budget = PictureBudget(_BUDGET_BYTES)
     return [
         Gallery(
-            one.metric.heading,
+            found.heading(one.metric),
             one.method,
             [_shown(found, one, rank, place, pictures, budget) for rank, place in one.places.items()],
         )
@@ -187,28 +191,3 @@ def _shown(
         identity=sample.identity,
         pictures={name: budget.spend(picture) for name, picture in pictures[sample.key].items()},
     )
-
-
-def _pictures(
-    found: Evaluation, work: "Work", samples: Sequence[SampleFacts]
-) -> dict[str, dict[str, Picture]]:
-    """The thumbnails of samples by key and name; outputs of runs come from the cache."""
-    names = [one.name for one in found.methods if one.kind != "baseline"]
-    made: dict[str, dict[str, Picture]] = {}
-    for batch in work.batches([sample.row for sample in samples]):
-        columns = {method.name: method.outputs(batch) for method in work.methods}
-        truth, references = batch.truth, batch.first_references
-        for number, facts in enumerate(batch.facts):
-            shown_images = {_DEGRADED: columns["degraded"].images[number]}
-            shown_images |= {
-                name: columns[name].images[number] for name in names if columns[name].present[number]
-            }
-            shown_images[_TRUTH] = truth[number]
-            if facts.references:
-                shown_images[_REFERENCE] = references[number]
-            made[facts.key] = {name: _thumbnail(image) for name, image in shown_images.items()}
-    return made
-
-
-def _thumbnail(image: Tensor) -> Picture:
-    return picture_of(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), _SIDE_PX)

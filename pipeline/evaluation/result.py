@@ -77,6 +77,10 @@ class Evaluation:
         """The metrics that some method has a figure of, in their order."""
         return [metric for metric in METRICS.values() if metric.name in self.networks]
 
+    def heading(self, metric: Metric) -> str:
+        """The metric with an arrow to its better side; says if its network has random weights."""
+        return f"{metric.heading} (random weights)" if self.networks[metric.name].random else metric.heading
+
     def best(self, metric: Metric) -> str | None:
         """The method that is not a baseline with the best mean; None if fewer than two have one."""
         means = {
@@ -121,7 +125,7 @@ def _whole(rows: Float64s, figures: Figures, number: int) -> Estimate:
     """A figure of all samples together has no interval: a resample would hold copies, which it measures."""
     mean = float(rows[number])
     there = figures.present[number]
-    people = {sample.identity for sample, is_there in zip(figures.samples, there, strict=True) if is_there}
+    people = {sample.identity for sample, is_in in zip(figures.samples, there, strict=True) if is_in}
     return Estimate(None if math.isnan(mean) else mean, None, None, int(there.sum()), len(people))
 
 

@@ -83,8 +83,8 @@ def as_seen(images: Tensor, device: torch.device) -> Tensor:
 class EvaluationSet:
     """The samples of a split, at the side at which they are judged.
 
-    embedder: of the embeddings in the shards. rows: which samples. left_out: why samples could not be read, by key;
-    filled while they are.
+    embedder: of the embeddings in the shards. references: the number to read of each sample, if it has them. rows:
+    which samples. left_out: why samples could not be read, by key; filled while they are.
     """
 
     reader: ShardReader
@@ -107,6 +107,7 @@ class EvaluationSet:
         """SHA-256 of the shards."""
         return self.reader.sets[0].digest
 
+    @property
     def keys(self) -> list[str]:
         """The keys of all samples, those that cannot be read too."""
         return [self.reader.sets[0].key(row) for row in self.rows]
@@ -171,9 +172,9 @@ class EvaluationSet:
 
 
 def open_evaluation_set(
-    place: str, split: str, size_px: int | None, references: int, samples: int | None, seed: int
+    place: str, split: str, size_px: int | None, samples: int | None, seed: int
 ) -> EvaluationSet:
-    """The samples of a split. references: the number to read of each, if it has them. samples: at most so many.
+    """The samples of a split, with one reference each. samples: at most so many, of as many people as possible.
 
     Raises UserError if there is no such set or split, or if its faces cannot be judged at this side.
     """
@@ -189,9 +190,7 @@ def open_evaluation_set(
             f"--size is the side of the faces of the set, {info.side_px} px, or a whole part of it, not {size}"
         )
     rows = range(len(shards)) if samples is None else sorted(spread_rows(shards, samples))
-    return EvaluationSet(
-        ShardReader([shards]), split, info.side_px, size, info.embedder, max(1, references), rows, seed
-    )
+    return EvaluationSet(ShardReader([shards]), split, info.side_px, size, info.embedder, 1, rows, seed)
 
 
 def _facts(row: int, sample: Sample, record: dict[str, Any], side_px: int) -> SampleFacts:

@@ -10,6 +10,7 @@ from facerefs.pipeline.evaluation.metrics import GROUPS, IPS_TRAP, METRICS, Metr
 from facerefs.pipeline.evaluation.result import Difference, Evaluation
 from facerefs.pipeline.evaluation.statistics import Estimate
 
+_DIFFERENCES = 36  # lines: all metrics of three pairs
 _WIDTH = 140  # characters, if the output is not a terminal
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -36,11 +37,14 @@ def print_tables(found: Evaluation, console: Console) -> None:
 def lines_below(found: Evaluation) -> Iterator[str]:
     """What stands below the tables: differences, networks, what is not computed, notes, and counts."""
     yield ""
-    for difference in shown_differences(found):
+    differences = shown_differences(found)
+    for difference in differences[:_DIFFERENCES]:
         yield f"difference  {describe_difference(difference)}"
+    if len(differences) > _DIFFERENCES:
+        yield f"difference  {len(differences) - _DIFFERENCES} more are in the files of --out"
     sources: dict[str, list[str]] = {}
     for name, source in found.networks.items():
-        if source.sha256 or "RANDOM" in source.name:
+        if source.sha256 or source.random:
             words = f"{source.name}, SHA-256 {source.sha256}" if source.sha256 else source.name
             sources.setdefault(words, []).append(METRICS[name].label)
     for words, labels in sources.items():
@@ -59,7 +63,11 @@ def lines_below(found: Evaluation) -> Iterator[str]:
 
 def closing_line(found: Evaluation) -> str:
     """What was judged, in numbers; all that was lost is in it."""
-    counts = [f"{text.plural(found.samples, 'sample')} of {text.plural(found.people, 'person', 'people')}"]
+    counts = [
+        f"{text.plural(found.samples, 'sample')} of {text.plural(found.people, 'person', 'people')}"
+        if found.data
+        else f"{text.plural(found.samples, 'picture')} without ground truth"
+    ]
     if found.left_out:
         counts.append(f"{len(found.left_out)} left out, since they cannot be read")
     fewer = [method for method in found.methods if method.outputs < found.samples]
@@ -72,7 +80,7 @@ def closing_line(found: Evaluation) -> str:
 def shown_differences(found: Evaluation) -> list[Difference]:
     """The differences between methods that are no baselines; of a single one, to the degraded face."""
     names = [one.name for one in found.methods if one.kind != "baseline"]
-    beside = names if len(names) > 1 else [*names, "degraded"]
+    beside = names if len(names) > 1 else [*names, "degraded"]  # without ground truth there is none
     return [one for one in found.differences if one.one in names and one.other in beside]
 
 
@@ -104,7 +112,7 @@ def _table(found: Evaluation, metrics: list[Metric]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("method", overflow="fold")
     for metric in metrics:
-        table.add_column(metric.heading, justify="right")
+        table.add_column(found.heading(metric), justify="right")
     for method in found.methods:
         cells = [shown(method.figures.get(metric.name), metric) for metric in metrics]
         table.add_row(str(text.shown(method.name)), *cells)
@@ -117,7 +125,10 @@ def latex_rows(found: Evaluation) -> str:
     lines = [
         f"% facerefs evaluate: {closing_line(found).split(None, 1)[1]}".replace("\n", " "),
         "% means, with 95 % intervals by a bootstrap over people in the second block; needs no package",
-        " & ".join(["Method", *(_latex_heading(metric) for metric in metrics)]) + r" \\",
+        " & ".join(
+            ["Method", *(_latex_heading(metric, found.networks[metric.name].random) for metric in metrics)]
+        )
+        + r" \\",
         r"\hline",
     ]
     for with_intervals in (False, True):
@@ -139,8 +150,9 @@ def latex(words: str) -> str:
     return "".join(_LATEX.get(character, character) for character in str(text.shown(words)))
 
 
-def _latex_heading(metric: Metric) -> str:
-    return f"{latex(metric.label)} ${chr(92)}{'uparrow' if metric.better == 'higher' else 'downarrow'}$"
+def _latex_heading(metric: Metric, random: bool) -> str:
+    label = f"{metric.label} (random weights)" if random else metric.label
+    return f"{latex(label)} ${chr(92)}{'uparrow' if metric.better == 'higher' else 'downarrow'}$"
 
 
 def _latex_cell(estimate: Estimate | None, metric: Metric, with_intervals: bool, best: bool) -> str:

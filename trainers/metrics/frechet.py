@@ -9,10 +9,10 @@ from facerefs.schemas.arrays import Float32s, Float64s
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """Mean (D,) and covariance (D, D) of features."""
+    """The mean (D,) of features and a factor F (R, D) of their covariance F^T F, with R at most D."""
 
     mean: Float64s
-    covariance: Float64s
+    factor: Float64s
 
 
 def gaussian_of(features: Float32s | Float64s) -> Gaussian:
@@ -20,18 +20,22 @@ def gaussian_of(features: Float32s | Float64s) -> Gaussian:
     if len(features) < 2:
         raise ValueError(f"a covariance needs at least 2 images, not {len(features)}")
     exact = np.asarray(features, np.float64)
-    return Gaussian(exact.mean(axis=0), np.atleast_2d(np.cov(exact, rowvar=False)))
+    mean = exact.mean(axis=0)
+    spread = (exact - mean) / np.sqrt(len(exact) - 1)
+    if len(spread) <= spread.shape[1]:
+        return Gaussian(mean, spread)
+    values, vectors = np.linalg.eigh(spread.T @ spread)
+    return Gaussian(mean, np.sqrt(values.clip(min=0))[:, None] * vectors.T)
 
 
 def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     """`|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`: eq. 6 of Heusel et al., "GANs trained by TTUR", 2017.
 
-    The trace of the root is that of `(R C2 R)^(1/2)` with `R = C1^(1/2)`, which is symmetric: its eigenvalues are real
-    also where the covariances are singular, as those of fewer images than features are.
+    With factors F1 and F2, `C1 C2` has the eigenvalues of the symmetric `F1 F2^T F2 F1^T`, which are real also where
+    covariances are singular, as those of fewer images than features are; and then there are only as many.
     """
-    values, vectors = np.linalg.eigh(one.covariance)
-    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    shared = np.linalg.eigvalsh(root @ other.covariance @ root).clip(min=0)
-    apart = np.square(one.mean - other.mean).sum()
-    traces = np.trace(one.covariance) + np.trace(other.covariance)
-    return float(apart + traces - 2 * np.sqrt(shared).sum())
+    product = one.factor @ other.factor.T
+    squares = product @ product.T if len(product) <= product.shape[1] else product.T @ product
+    root_trace = np.sqrt(np.linalg.eigvalsh(squares).clip(min=0)).sum()
+    traces = np.square(one.factor).sum() + np.square(other.factor).sum()
+    return float(np.square(one.mean - other.mean).sum() + traces - 2 * root_trace)

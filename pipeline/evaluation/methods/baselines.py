@@ -20,6 +20,7 @@ class Baseline:
     points: str
     kind: Kind = "baseline"
     path: str = ""
+    references: int = 1
 
     @property
     def notes(self) -> tuple[str, ...]:

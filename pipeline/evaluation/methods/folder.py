@@ -1,7 +1,7 @@
 """The outputs of any program, in a folder: which file belongs to which sample, and its pixels."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class FolderMethod:
     side_px: int
     size_px: int
     kind: Kind = "folder"
+    references: int = 0
     transparent: set[Path] = field(default_factory=set)
 
     @property
@@ -96,16 +97,20 @@ class FolderMethod:
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
 
-def open_folder(name: str, folder: Path, keys: Sequence[str], side_px: int, size_px: int) -> FolderMethod:
-    """The outputs in a folder. keys: of the samples. Raises UserError if no file belongs to a sample, or two to one."""
+def open_folder(name: str, folder: Path, keys: Mapping[str, str], side_px: int, size_px: int) -> FolderMethod:
+    """The outputs in a folder. keys: of the samples, by the name after which their outputs are named.
+
+    Raises UserError if no file belongs to a sample, or two to one.
+    """
     files, extra = files_by_key(photos_in(folder), keys)
     if not files:
-        example = keys[0] if keys else "KEY"
+        example = next(iter(keys), "KEY")
         raise UserError(
             f"no file in {folder} is named after a sample: an output is named as its sample's key, such as "
-            f"{example}.png, or with more after a dot, an underscore or a space, such as {example}_00.png"
+            f"{example}.png, or with more after a dot, an underscore or a space, such as {example}_00.png; if it is "
+            "named otherwise, add --names FILE.csv with the columns key and file"
         )
-    missing = [key for key in keys if key not in files]
+    missing = [key for key in keys.values() if key not in files]
     return FolderMethod(name, folder, files, extra, missing, side_px, size_px)
 
 
@@ -124,32 +129,32 @@ def photos_in(folder: Path) -> list[Path]:
     return found
 
 
-def files_by_key(files: Sequence[Path], keys: Iterable[str]) -> tuple[dict[str, Path], list[Path]]:
+def files_by_key(files: Sequence[Path], keys: Mapping[str, str]) -> tuple[dict[str, Path], list[Path]]:
     """The file of each key that has one, and the files of no key.
 
-    A file belongs to a key if its name is the key, or the key and then a dot, an underscore or a space and anything.
-    Raises UserError if two files belong to one key.
+    keys: by name. A file belongs to a key if its name is that name, or that name and then a dot, an underscore or a
+    space and anything. Raises UserError if two files belong to one key.
     """
-    wanted = set(keys)
     found: dict[str, Path] = {}
     extra = []
     for path in files:
-        key = _key_of(path.name, wanted)
-        if key is None:
+        name = _longest(path.name, keys)
+        if name is None:
             extra.append(path)
-        elif key in found:
+            continue
+        key = keys[name]
+        if key in found:
             raise UserError(
                 f"{found[key]} and {path} are both named after the sample {key}: keep one output of each sample"
             )
-        else:
-            found[key] = path
+        found[key] = path
     return found, extra
 
 
-def _key_of(name: str, keys: set[str]) -> str | None:
-    """The longest key that the name begins with."""
-    ends = [match.start() for match in _SEPARATORS.finditer(name)]
-    return next((name[:end] for end in reversed(ends) if name[:end] in keys), None)
+def _longest(file: str, names: Mapping[str, str]) -> str | None:
+    """The longest of the names with which a file's name begins."""
+    ends = [match.start() for match in _SEPARATORS.finditer(file)]
+    return next((file[:end] for end in reversed(ends) if file[:end] in names), None)
 
 
 def read_output(path: Path) -> DecodedPhoto:

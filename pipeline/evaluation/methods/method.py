@@ -37,6 +37,10 @@ class Method(Protocol):
         """Where it is; empty for a baseline."""
 
     @property
+    def references(self) -> int:
+        """How many references it takes."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told of it, in sentences."""
 

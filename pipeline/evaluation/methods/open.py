@@ -8,6 +8,7 @@ import torch
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.evaluation.methods.folder import open_folder
 from facerefs.pipeline.evaluation.methods.method import Method
+from facerefs.pipeline.evaluation.methods.names import read_names
 from facerefs.pipeline.evaluation.methods.run import open_run
 from facerefs.pipeline.evaluation.samples import EvaluationSet
 from facerefs.pipeline.evaluation.settings import EvaluationSettings
@@ -26,8 +27,10 @@ def open_methods(
     points: PointsSource,
     device: torch.device,
     outputs_folder: Path,
+    names: Path | None = None,
 ) -> list[Method]:
-    """The methods, in the order of the command line. Raises UserError."""
+    """The methods, in the order of the command line. names: a file for `read_names`. Raises UserError."""
+    keys = {key: key for key in judged.keys} if names is None else read_names(names, judged.keys)
     methods: list[Method] = []
     for name, folder in names_of(named):
         if is_run(folder):
@@ -45,7 +48,7 @@ def open_methods(
                 )
             )
         else:
-            methods.append(open_folder(name, folder, judged.keys(), judged.side_px, judged.size_px))
+            methods.append(open_folder(name, folder, keys, judged.side_px, judged.size_px))
     return methods
 
 

@@ -54,6 +54,11 @@ class RunMethod:
         return str(self.folder)
 
     @property
+    def references(self) -> int:
+        """How many references it takes."""
+        return self.model.data.references
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Which model, which checkpoint, and where its landmarks and masks come from."""
         wanted = self.model.data.references
