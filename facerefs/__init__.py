@@ -14,6 +14,7 @@
 
         facerefs.train("refine", "set/", "runs/refine", preset="tiny", steps=1000)
         facerefs.restore("runs/refine", "blurred.jpg", "restored.png", references=["sharp.jpg"])
+        facerefs.evaluate({"ours": "runs/refine", "theirs": "outputs/"}, "set/", out="evaluation/")
 
 The names below are the Python interface; what else the packages hold may change. Each is imported when it is first
 used, so that `import facerefs` costs nothing, and a machine that only trains needs nothing that finds faces.
@@ -24,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facerefs.pipeline.api import build as build
+    from facerefs.pipeline.api import evaluate as evaluate
     from facerefs.pipeline.api import restore as restore
     from facerefs.pipeline.api import train as train
     from facerefs.pipeline.errors import RunError as RunError
     from facerefs.pipeline.errors import UserError as UserError
+    from facerefs.pipeline.evaluation.result import Evaluation as Evaluation
     from facerefs.pipeline.restoring.result import Restoration as Restoration
     from facerefs.pipeline.restoring.result import RestoredPhoto as RestoredPhoto
     from facerefs.pipeline.restoring.result import RestoreError as RestoreError
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "DeviceBatches": "trainers.stream.batches.device",
+    "Evaluation": "pipeline.evaluation.result",
     "Face": "trainers.stream.samples.sample",
     "FacePreparation": "trainers.stream.samples.prepare",
     "DeviceBatch": "trainers.stream.batches.device_batch",
@@ -59,6 +63,7 @@ _MODULES = {
     "TrainingSet": "trainers.training_set",
     "UserError": "pipeline.errors",
     "build": "pipeline.api",
+    "evaluate": "pipeline.api",
     "open_set": "trainers.training_set",
     "restore": "pipeline.api",
     "stream": "trainers.api",

@@ -1,4 +1,4 @@
-"""The pipeline functions of `import facerefs`: build, train and restore from Python, as on the command line."""
+"""The pipeline functions of `import facerefs`: build, train, restore and evaluate, as on the command line."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from facerefs.pipeline.evaluation.result import Evaluation
     from facerefs.pipeline.restoring.result import Restoration
     from facerefs.trainers.training_set import TrainingSet
 
@@ -144,6 +145,52 @@ def restore(
         resume=resume,
     )
     return restore_command(options, _console(quiet))
+
+
+def evaluate(
+    methods: Mapping[str, str | Path] | Sequence[str | Path],
+    data: str | Path | None = None,
+    *,
+    split: str = "test",
+    out: str | Path | None = None,
+    reference_set: str | Path | None = None,
+    references: str | Path | None = None,
+    names: str | Path | None = None,
+    size_px: int | None = None,
+    samples: int | None = None,
+    config: str | Path | None = None,
+    settings: Settings | None = None,
+    cache: str | Path | None = None,
+    device: Literal["cpu", "cuda"] | None = None,
+    quiet: bool = False,
+) -> "Evaluation":
+    """Judge training runs and folders of outputs on a set, side by side with baselines. Returns all figures.
+
+    methods: folders, or folders by name. data: the set; None judges folders without ground truth. out: a folder for
+    the tables and the page. reference_set: what FID compares with. references: without data, a folder of references
+    for IPS. names: a CSV with the columns key and file, if outputs are not named after keys. size_px: side to which
+    all faces are reduced. samples: judge at most so many. cache: where what networks made is kept. Raises UserError.
+    """
+    from facerefs.pipeline.evaluation.evaluate import evaluate_command
+    from facerefs.pipeline.evaluation.options import EvaluateOptions
+
+    named = [f"{name}={path}" for name, path in methods.items()] if isinstance(methods, Mapping) else methods
+    options = EvaluateOptions(
+        methods=tuple(map(str, named)),
+        data=None if data is None else str(data),
+        split=split,
+        out=_path(out),
+        reference_set=None if reference_set is None else str(reference_set),
+        references=_path(references),
+        names=_path(names),
+        size_px=size_px,
+        samples=samples,
+        config_file=_path(config),
+        settings=_as_text(settings),
+        cache=_path(cache),
+        device=device,
+    )
+    return evaluate_command(options, _console(quiet))
 
 
 def _path(place: str | Path | None) -> Path | None:

@@ -322,7 +322,7 @@ def settings(
         typer.Argument(
             metavar="SECTION",
             help="A section of the build's settings, such as analyse, or one setting, such as analyse.crop_size; all "
-            "settings if not given. For a model write `train MODEL` or `train MODEL SECTION`.",
+            "settings if not given. For a model write `train MODEL` or `train MODEL SECTION`, for judging `evaluate`.",
         ),
     ] = None,
     preset: Annotated[
@@ -336,7 +336,7 @@ def settings(
         ),
     ] = "table",
 ) -> None:
-    """List the settings of a build or of a model, each with its type, default, range and meaning."""
+    """List the settings of a build, a model or an evaluation, each with its type, default, range and meaning."""
     from facerefs.pipeline.commands.settings import settings_command
 
     settings_command(words or [], preset, form)
@@ -411,6 +411,91 @@ def restore(
             pictures=pictures,
             overwrite=overwrite,
             resume=resume,
+        ),
+        _console(),
+    )
+
+
+@app.command()
+def evaluate(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=]METHOD...",
+            help="What is judged: folders of `facerefs train` runs, and folders of any other program's outputs, each "
+            "file named after its sample's key (KEY.png, or KEY_00.png). Without any, only the baselines.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="A build's folder, a folder of shards, or an address: the ground truths."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split on which is judged: test, val or train.")] = "test",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A folder for evaluation.json, CSV, LaTeX rows and report.html."),
+    ] = None,
+    reference_set: Annotated[
+        str | None,
+        typer.Option(
+            "--reference-set",
+            help="What FID compares with: a folder of pictures, or a set; if not given, the ground truths.",
+        ),
+    ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(
+            "--references", help="Without --data: a folder of references for IPS, named as the outputs."
+        ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--names",
+            help="A CSV with the columns key and file, if outputs are not named after keys but after these files.",
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Side in pixels to which all faces are reduced first, for small networks."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Judge at most so many samples, of as many people as possible.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as weights.identity=FILE.onnx."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where outputs of runs and what networks made of images are kept for the next time."
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if available.")] = None,
+) -> None:
+    """Judge restored faces by the figures of the papers, side by side with baselines."""
+    from facerefs.pipeline.evaluation.evaluate import evaluate_command
+    from facerefs.pipeline.evaluation.options import EvaluateOptions
+
+    evaluate_command(
+        EvaluateOptions(
+            methods=tuple(methods or ()),
+            data=data,
+            split=split,
+            out=out,
+            reference_set=reference_set,
+            references=references,
+            names=names,
+            size_px=size,
+            samples=samples,
+            config_file=config,
+            settings=tuple(settings or ()),
+            cache=cache,
+            device=device,
         ),
         _console(),
     )

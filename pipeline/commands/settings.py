@@ -1,4 +1,4 @@
-"""`facerefs settings`: list the settings of a build, or of the training of a model, from their dataclasses."""
+"""`facerefs settings`: list the settings of a build, a training or an evaluation, from their dataclasses."""
 
 import difflib
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ a file with all defaults, to begin with.
 
 
 def settings_command(words: Sequence[str], preset: str | None, form: str) -> None:
-    """Print the settings of a build or one of its sections, or of `train`, a model and optionally a section.
+    """Print the settings of a build or one of its sections; of `train`, a model and a section; or of `evaluate`.
 
     Raises UserError for an unknown section, model or preset.
     """
@@ -46,7 +46,8 @@ def settings_command(words: Sequence[str], preset: str | None, form: str) -> Non
         console = console if console.is_terminal else Console(markup=False, width=_WIDTH)
         print_table(sections, console)
         if not words:
-            more = "of one section: facerefs settings SECTION; of a model: facerefs settings train MODEL"
+            more = "of one section: facerefs settings SECTION; of a model: facerefs settings train MODEL; of evaluate: "
+            more += "facerefs settings evaluate"
             console.print(f"\n{more}; as a YAML file: --format yaml", highlight=False)
 
 
@@ -56,7 +57,10 @@ def _asked(words: Sequence[str], preset: str | None) -> tuple[str, str | None, l
         name, rest = (words[1] if len(words) > 1 else None), words[2:]
         command, settings = f"train {name}", _model(name, preset or "paper")
     else:
-        command, rest, settings = "build", words, _build()
+        if words and words[0] == "evaluate":
+            command, rest, settings = "evaluate", words[1:], _evaluation()
+        else:
+            command, rest, settings = "build", words, _build()
         if preset is not None:
             raise UserError("--preset applies to a model: write facerefs settings train MODEL --preset NAME")
     if len(rest) > 1:
@@ -68,6 +72,12 @@ def _build() -> Any:
     from facerefs.pipeline.config.config import Config
 
     return Config()
+
+
+def _evaluation() -> Any:
+    from facerefs.pipeline.evaluation.settings import EvaluationSettings
+
+    return EvaluationSettings()
 
 
 def _model(name: str | None, preset: str) -> Any:
@@ -110,11 +120,12 @@ def _hint(sections: Sequence[Section], asked: str) -> str:
 
 
 def _page() -> str:
-    """The page docs/settings.md: the settings of the build, and of every model in the preset `paper`."""
+    """The page docs/settings.md: the settings of the build, of every model in the preset `paper`, and of evaluate."""
     from facerefs.trainers.models.catalogue import MODULES
 
     parts = [_PAGE, "## facerefs build\n", as_markdown(sections_of(_build()), "###")]
     for name in MODULES:
         about = f"## facerefs train {name}\n\nDefaults are those of the preset `paper`.\n"
         parts += [about, as_markdown(sections_of(_model(name, "paper")), "###")]
+    parts += ["## facerefs evaluate\n", as_markdown(sections_of(_evaluation()), "###")]
     return "\n".join(parts).rstrip("\n") + "\n"

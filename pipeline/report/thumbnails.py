@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from PIL import Image
 
+from facerefs.schemas.arrays import UInt8Image
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 _LIMITS = DecodeLimits(min_side_px=1)
@@ -33,12 +34,17 @@ def thumbnail(data: bytes | None, side_px: int) -> Picture | None:
         photo = decode(data, _LIMITS)
     except DecodeError:
         return None
-    image = Image.fromarray(photo.pixels)
+    return picture_of(photo.pixels, side_px)
+
+
+def picture_of(pixels: UInt8Image, side_px: int) -> Picture:
+    """A WebP whose longer side has at most `side_px`, of pixels (H, W, 3) uint8 RGB."""
+    image = Image.fromarray(pixels)
     image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=1.5)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Picture(Markup(uri), *image.size, photo.width, photo.height)  # noqa: S704 - base64 has no markup
+    return Picture(Markup(uri), *image.size, pixels.shape[1], pixels.shape[0])  # noqa: S704 - base64 has no markup
 
 
 class PictureBudget:

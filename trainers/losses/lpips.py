@@ -50,8 +50,12 @@ class Lpips(nn.Module):
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """The distance of each pair (B,), float32: the mean over each layer's locations, summed over layers."""
-        layers = self._layers(self._features(one), self._features(other))
-        return torch.stack([layer.mean((1, 2, 3)) for layer in layers]).sum(0)
+        return _mean(self._layers(self._features(one), self._features(other)))
+
+    def distances(self, one: Tensor, others: Sequence[Tensor]) -> list[Tensor]:
+        """The distances (B,) from one to each of the others. `one` passes through the network once."""
+        features = self._features(one)
+        return [_mean(self._layers(self._features(other), features)) for other in others]
 
     def distance_maps(self, one: Tensor, others: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, 1, H, W), float32, of the distance at each pixel from one to each of the others.
@@ -70,6 +74,11 @@ class Lpips(nn.Module):
         heads = (self.get_buffer(name) for name in self._heads)
         pairs = zip(one, other, heads, strict=True)
         return [((a - b).square() * head).sum(1, keepdim=True) for a, b, head in pairs]
+
+
+def _mean(layers: Sequence[Tensor]) -> Tensor:
+    """The mean over each layer's locations, summed over layers: (B,)."""
+    return torch.stack([layer.mean((1, 2, 3)) for layer in layers]).sum(0)
 
 
 def _summed(layers: Sequence[Tensor], size: Sequence[int]) -> Tensor:

@@ -1,10 +1,12 @@
 """Weights of VGG16, VGG19 and AlexNet: torchvision's from ImageNet, or random from a fixed seed."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from facerefs.stages.engines.torch_file import fill, read_tensors
-from facerefs.trainers.networks.features import ALEXNET, VGG16, VGG19, Features
+from facerefs.trainers.networks.features import ALEXNET, VGG16, VGG19, Architecture, Features
 from facerefs.trainers.weights.pretrained import RANDOM, find_file
 
 _FOLDER = "https://download.pytorch.org/models"
@@ -25,9 +27,15 @@ def load_features(network: Features, setting: str) -> str:
     if setting == RANDOM:
         draw_weights(network)
         return f"{name}: random weights"
-    path = find_file(setting, _FILES[name], f"{_FOLDER}/{_FILES[name]}")
+    path = weights_file(network.architecture, setting)
     fill(network, read_tensors(path, name), f"{path} holds no weights of {name}")
     return f"{name}: weights of {path}"
+
+
+def weights_file(architecture: Architecture, setting: str) -> Path:
+    """The file of a network's weights: a path, or that of `cache` or `download`. Raises MissingWeights."""
+    file = _FILES[architecture.name]
+    return find_file(setting, file, f"{_FOLDER}/{file}")
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""Judging restored faces: methods, figures, statistics, tables and a page of pictures."""

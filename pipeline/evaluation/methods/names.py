@@ -1,0 +1,42 @@
+"""Which sample an exported file is of: a CSV with the columns `key` and `file`."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from facerefs.pipeline.errors import UserError
+
+_MOST_BYTES = 256 << 20
+_KEY, _FILE = "key", "file"
+
+
+def read_names(path: Path, keys: Iterable[str]) -> dict[str, str]:
+    """The keys of samples by the names of the files exported of them, without folders and endings.
+
+    Lines of other samples are left out. Raises UserError if the file cannot be read, or if a name or a key is there
+    twice.
+    """
+    wanted, found = set(keys), dict[str, str]()
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"--names {path} is larger than {_MOST_BYTES} bytes: is it a list of names?")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file)
+            if not {_KEY, _FILE} <= set(lines.fieldnames or ()):
+                raise UserError(f"--names {path} needs a first line with the columns {_KEY} and {_FILE}")
+            for line in lines:
+                key, name = line[_KEY] or "", PurePosixPath((line[_FILE] or "").replace("\\", "/")).stem
+                if key not in wanted:
+                    continue
+                if not name:
+                    raise UserError(f"--names {path} has no file for the sample {key}")
+                if name in found or key in found.values():
+                    raise UserError(f"--names {path} has {name} or {key} twice: a sample has one name")
+                found[name] = key
+    except OSError as error:
+        raise UserError(f"cannot read --names {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--names {path} is no CSV in UTF-8: {error}") from None
+    if not found:
+        raise UserError(f"--names {path} names no sample of this split")
+    return found
