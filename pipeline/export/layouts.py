@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 
-from facerefs.pipeline.export import folders
+from facerefs.pipeline.export import basicsr, coco, codeformer, dmdnet, ffhq, folders, gfpgan, refldm
 from facerefs.pipeline.export.layout import LayoutKind
 
 LAYOUTS: Mapping[str, LayoutKind] = {
     "folders": folders.KIND,
+    "ffhq": ffhq.KIND,
+    "gfpgan": gfpgan.KIND,
+    "basicsr": basicsr.KIND,
+    "basicsr-lmdb": basicsr.LMDB_KIND,
+    "codeformer": codeformer.KIND,
+    "refldm": refldm.KIND,
+    "dmdnet": dmdnet.KIND,
+    "coco": coco.KIND,
 }
 
 
