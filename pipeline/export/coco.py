@@ -48,7 +48,7 @@ class Coco:
             self.names.add(name)
             self.images.setdefault(sample.split, []).append(self._image(name, sample))
             self.annotations.setdefault(sample.split, []).append(self._annotation(sample))
-        return Held(landmarks=True)
+        return Held(landmarks=1)
 
     def _image(self, name: str, sample: SetSample) -> dict[str, Any]:
         target = sample.record["target"]
@@ -122,4 +122,6 @@ def _points() -> tuple[list[str], list[list[int]]]:
     return names, lines
 
 
-KIND = LayoutKind("68 landmarks in the form of COCO's keypoints, beside the faces", "all", Coco, _USAGE)
+KIND = LayoutKind(
+    "68 landmarks in the form of COCO's keypoints, beside the faces", "all", Coco, _USAGE, keeps_splits=True
+)

@@ -56,7 +56,8 @@ class DMDNet:
         else:
             line = f"./{degraded}\t./RefsImg/{sample.name}\t./RefsLandmark/{sample.name}\n"
             self.specific.setdefault(sample.recipe, []).append(line)
-        return Held(degraded=True, references=len(sample.references))
+        count = len(sample.references)
+        return Held(degraded=True, references=count, landmarks=count)
 
     def finish(self) -> list[str]:
         """Write the lists."""

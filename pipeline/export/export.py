@@ -55,7 +55,7 @@ class Tally:
         self.people.add(sample.identity)
         self.licences[plain_cell(sample.record["target"].get("licence") or "not stated")] += 1
         self.left_out["references"] += len(sample.references) - held.references
-        self.left_out["landmarks of faces"] += 0 if held.landmarks else 1 + held.references
+        self.left_out["landmarks of faces"] += 1 + held.references - held.landmarks
         self.left_out["masks"] += 1 + len(sample.references) if masks else 0
 
     @property
@@ -96,7 +96,7 @@ def _export(
     layout = kind.open(out, SetFacts(opened.recipes, opened.splits))
     _add_all(opened, layout, tally, console)
     notes = layout.finish()
-    if len(opened.splits) > 1:
+    if len(opened.splits) > 1 and not kind.keeps_splits:
         notes.append(
             f"people of {' and '.join(opened.splits)} are in one folder: {FILES_FILE} says who is in which"
         )

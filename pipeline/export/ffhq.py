@@ -37,7 +37,7 @@ class FFHQ:
         name = self.out.image(f"{folder}/{sample.name}", sample.ground_truth, sample, "gt", png=False)
         self.people[name] = sample.identity
         self.faces[name] = _entry(name, sample)
-        return Held(landmarks=True)
+        return Held(landmarks=1)
 
     def finish(self) -> list[str]:
         """Write the two lists."""

@@ -7,7 +7,6 @@ import numpy as np
 from facerefs.pipeline.export.read_set import SetSample, StoredImage
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.sample import IMAGE_TYPES
-from facerefs.stages.images.encode import encode_pixels
 from facerefs.trainers.stream.errors import BadSample
 from facerefs.trainers.stream.samples.pixels import decode_rgb
 
@@ -24,7 +23,7 @@ def as_png(image: StoredImage, side_px: int) -> StoredImage:
     if image.extension == "png":
         check_size(image, side_px)
         return image
-    return StoredImage("png", encode_pixels(pixels_of(image, side_px), "png", 100))
+    return _png(pixels_of(image, side_px))
 
 
 def full_size_png(sample: SetSample) -> StoredImage:
@@ -40,7 +39,16 @@ def full_size_png(sample: SetSample) -> StoredImage:
     batch = PaddedBatch(pixels, sizes_of([(small.shape[0], small.shape[1])]))
     full = resize_back(batch, sample.side_px, sample.side_px)[0].permute(1, 2, 0).numpy()
     rounded = np.floor(full + _HALF).clip(0, 255).astype(np.uint8)
-    return StoredImage("png", encode_pixels(np.ascontiguousarray(rounded), "png", 100))
+    return _png(rounded)
+
+
+def _png(pixels: UInt8Image) -> StoredImage:
+    """Level 1, as BasicSR writes PNG: three times as fast as Pillow's default, a tenth larger."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return StoredImage("png", buffer.getvalue())
 
 
 def check_size(image: StoredImage, side_px: int) -> None:

@@ -13,7 +13,7 @@ class Held(NamedTuple):
 
     degraded: bool = False
     references: int = 0
-    landmarks: bool = False  # all 68, of each face that is held
+    landmarks: int = 0  # number of faces of which it holds all 68
 
 
 class Layout(Protocol):
@@ -50,3 +50,4 @@ class LayoutKind:
     split: str  # the split that is exported if none is asked for, or `all`
     open: Callable[[ExportFolder, SetFacts], Layout]
     usage: str  # how its program is told of the folder, as Markdown
+    keeps_splits: bool = False  # whether its lists say which split a face is of

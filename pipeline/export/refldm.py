@@ -85,4 +85,6 @@ def _base(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-KIND = LayoutKind("images, degraded faces and a CSV of references, for ReF-LDM", "all", RefLDM, _USAGE)
+KIND = LayoutKind(
+    "images, degraded faces and a CSV of references, for ReF-LDM", "all", RefLDM, _USAGE, keeps_splits=True
+)
