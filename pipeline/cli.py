@@ -38,6 +38,19 @@ class ShowsSources(TyperCommand):
         return f"{super().get_help(ctx)}\n\n{formatter.getvalue().rstrip()}"
 
 
+class ShowsLayouts(TyperCommand):
+    """A command whose help ends with the list of layouts; they are imported only when help is shown."""
+
+    def get_help(self, ctx: Any) -> str:
+        """The help text of typer, followed by the possible values of --to."""
+        from facerefs.pipeline.export.layouts import choices
+
+        formatter = ctx.make_formatter()
+        with formatter.section("Layouts, and the split that is exported if none is given"):
+            formatter.write_dl(choices())
+        return f"{super().get_help(ctx)}\n\n{formatter.getvalue().rstrip()}"
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -210,6 +223,29 @@ def verify(
     check = verify_for_programs if as_json else verify_command
     if not check(folder, replay):
         raise typer.Exit(1)
+
+
+@app.command(cls=ShowsLayouts)
+def export(
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="SET",
+            help="A build's folder, a copy of its folder samples, or the address of one of these.",
+        ),
+    ],
+    layout: Annotated[str, typer.Option("--to", metavar="LAYOUT", help="The layout: see the list below.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder, or that of a killed export.")
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all; if not given, as the list below says.")
+    ] = None,
+) -> None:
+    """Write a training set in the layout of another program, with the origin and licence of each file."""
+    from facerefs.pipeline.export.export import ExportOptions, export_command
+
+    export_command(ExportOptions(place, layout, out, split), _console())
 
 
 @app.command()

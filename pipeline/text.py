@@ -45,6 +45,12 @@ def web_link(url: str | None) -> str | None:
     return url if parts.scheme in ("http", "https") and parts.hostname else None
 
 
+def plain_cell(text: str) -> str:
+    """The text for a cell of a CSV: on one line, and never a formula to a spreadsheet."""
+    folded = " ".join(text.split())
+    return f"'{folded}" if folded.startswith(("=", "+", "-", "@")) else folded
+
+
 def count(number: int) -> str:
     """12345 -> 12,345."""
     return f"{number:,}"

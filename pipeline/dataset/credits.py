@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pyarrow.csv import write_csv
 
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.text import web_link
+from facerefs.pipeline.text import plain_cell, web_link
 from facerefs.stages.join import left_join
 
 CREDITS_FILE = "photos.csv"
@@ -43,7 +43,7 @@ def _harmless(photos: pa.Table) -> pa.Table:
     """The table with untrusted texts made safe for a spreadsheet: on one line, no formulas, only http(s) links."""
     for name in ("key", "label", "author", "licence"):
         texts = photos.column(name).to_pylist()
-        photos = _replaced(photos, name, [None if text is None else _plain_cell(text) for text in texts])
+        photos = _replaced(photos, name, [None if text is None else plain_cell(text) for text in texts])
     for name in ("page", "url"):
         photos = _replaced(photos, name, [web_link(text) for text in photos.column(name).to_pylist()])
     return photos
@@ -51,8 +51,3 @@ def _harmless(photos: pa.Table) -> pa.Table:
 
 def _replaced(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
-
-
-def _plain_cell(text: str) -> str:
-    folded = " ".join(text.split())
-    return f"'{folded}" if folded.startswith(("=", "+", "-", "@")) else folded

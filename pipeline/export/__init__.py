@@ -1,0 +1,1 @@
+"""Exports of a training set in the layouts of other programs."""
