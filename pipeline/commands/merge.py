@@ -37,7 +37,9 @@ def merge_command(options: MergeOptions, console: Console) -> None:
     plan = BuildPlan(source=" + ".join(places), labels_file=None, config=config, builds=places)
 
     def update(workers: RayWorkers, watch: BuildWatch) -> list[str]:
-        result = merge(originals, plan, Runner(storage, console, workers, watch, config.memory_mb))
+        others = tuple(original.storage for original in originals)
+        run = Runner(storage, console, workers, watch, config.memory_mb, others)
+        result = merge(originals, plan, run)
         return [f"{'merged':<11} {line}" for line in result.lines()]
 
     retried = [f"{original.command} --retry transient" for original in originals if not original.builds]

@@ -74,6 +74,7 @@ class Runner:
     workers: RayWorkers
     watch: BuildWatch | None = None
     memory_mb: int = 4096  # of a whole stage
+    others: Sequence[Storage] = ()  # builds whose rows are copied, too, where they are made from the same
 
     def run_parts(
         self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
@@ -114,7 +115,7 @@ class Runner:
         with self._progress(stage, len(tasks), len(names) - len(tasks)) as progress:
             rows = copied = kept = 0
             if tasks:
-                worker = PartWorker(stage, inputs, self.storage)
+                worker = PartWorker(stage, inputs, self.storage, self.others)
                 for done in self.workers.map_parts(worker, tasks, progress.say):
                     progress.part_done(done.rows, done.rejected)
                     rows, copied, kept = rows + done.rows, copied + done.copied, kept + done.kept
@@ -203,6 +204,7 @@ class PartWorker:
     stage: PartStage
     inputs: PartInputs
     storage: Storage
+    others: Sequence[Storage] = ()
 
     @property
     def cpus(self) -> float:
@@ -244,7 +246,7 @@ class PartWorker:
 
     @cached_property
     def _earlier(self) -> EarlierRows:
-        return EarlierRows(self.storage, self.stage.writes)
+        return EarlierRows(self.storage, self.stage.writes, self.others)
 
     def _make(self, rows: pa.Table, part: PartWriter) -> PartDone:
         """Run the stage on input rows, and add what it makes to a part."""
