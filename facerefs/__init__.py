@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facerefs.pipeline.api import build as build
+    from facerefs.pipeline.api import merge as merge
     from facerefs.pipeline.api import restore as restore
     from facerefs.pipeline.api import train as train
     from facerefs.pipeline.errors import RunError as RunError
@@ -59,6 +60,7 @@ _MODULES = {
     "TrainingSet": "trainers.training_set",
     "UserError": "pipeline.errors",
     "build": "pipeline.api",
+    "merge": "pipeline.api",
     "open_set": "trainers.training_set",
     "restore": "pipeline.api",
     "stream": "trainers.api",

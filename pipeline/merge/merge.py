@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from facerefs.pipeline.build.build import BuildPlan, begun, make_set
-from facerefs.pipeline.merge.agreement import check_agreement, other_settings
+from facerefs.pipeline.merge.agreement import other_settings
 from facerefs.pipeline.merge.decisions import join_decisions
 from facerefs.pipeline.merge.faces import FacesOfBuilds
+from facerefs.pipeline.merge.groups import Signature
 from facerefs.pipeline.merge.keys import Counts
-from facerefs.pipeline.merge.originals import Original, check_finished, unchanged
+from facerefs.pipeline.merge.originals import Original
 from facerefs.pipeline.merge.photos import take_photos
 from facerefs.pipeline.runner.runner import Runner
 from facerefs.pipeline.text import count, plural
@@ -33,25 +34,24 @@ class MergeResult:
             )
 
 
-def merge(originals: Sequence[Original], plan: BuildPlan, run: Runner) -> MergeResult:
+def merge(
+    originals: Sequence[Original], groups: Sequence[set[Signature]], plan: BuildPlan, run: Runner
+) -> MergeResult:
     """Bring a merged build up to date with the builds that it is made of; these are only read.
 
+    groups: of each build what `check_finished` returns.
     Raises UserError for what only the user can mend, RunError if a stage fails.
     """
     config, console = plan.config, run.console
-    check_agreement(originals, config)
-    with unchanged(originals):
-        groups = [check_finished(original) for original in originals]
-        for sentence in other_settings(originals):
-            console.print(f"{'settings':<11} {sentence}", highlight=False)
-        with begun(plan, run):
-            taken = take_photos(run, originals, config)
-            faces = FacesOfBuilds(run, originals, groups, config.analyse)
-            decisions = join_decisions(run.storage, originals, taken.parts)
-            said = [*decisions.said, *([taken.note] if taken.note else [])]
-            for sentence in said:
-                console.print(f"{'':<11} {sentence}", highlight=False)
-            make_set(run, config, decisions.lines, lambda: faces.take(taken.parts))
+    for sentence in other_settings(originals):
+        console.print(f"{'settings':<11} {sentence}", highlight=False)
+    with begun(plan, run):
+        taken = take_photos(run, originals, config)
+        faces = FacesOfBuilds(run, originals, groups, config.analyse)
+        decisions = join_decisions(run.storage, originals, taken.parts)
+        for sentence in (*taken.notes, *decisions.said):
+            console.print(f"{'':<11} {sentence}", highlight=False)
+        make_set(run, config, decisions.lines, lambda: faces.take(taken.parts))
     return MergeResult(originals, taken.counts, faces.analysed)
 
 

@@ -17,7 +17,10 @@ from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import Runner, count_rejected, part_fingerprint
 from facerefs.pipeline.storage.fingerprint import rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.text import plural, shown
 from facerefs.stages.sources.spellings import Spellings
+
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class TakenPhotos:
 
     parts: list[TakenPart] = field(default_factory=list)
     counts: list[Counts] = field(default_factory=list)
-    note: str | None = None  # about the spelling of names
+    notes: list[str] = field(default_factory=list)  # about names
 
 
 def take_photos(run: Runner, originals: Sequence[Original], config: Config) -> TakenPhotos:
@@ -68,11 +71,16 @@ def take_photos(run: Runner, originals: Sequence[Original], config: Config) -> T
 def _listed(originals: Sequence[Original], taken: TakenPhotos) -> Iterator[tuple[pa.Table, TakenPart]]:
     """The rows of `sources` of each part that is to be there, with the photos' places in their build."""
     keys, spellings = Keys(), Spellings()
+    first: dict[str, int] = {}  # the first build that has a name
+    shared: set[str] = set()
     for number, original in enumerate(originals):
         counts = Counts()
         taken.counts.append(counts)
         for name in original.storage.parts("sources"):
             rows = spellings.unified(original.storage.read("sources", name))
+            for label in pc.unique(rows["label"]).drop_null().to_pylist():
+                if first.setdefault(label, number) != number:
+                    shared.add(label)
             images = original.storage.read("images", name, ("key", "id")).to_pylist()
             ids = {row["key"]: row["id"] for row in images}
             new = keys.of(rows.to_pylist(), ids, original.prefix if number else None, counts)
@@ -84,7 +92,13 @@ def _listed(originals: Sequence[Original], taken: TakenPhotos) -> Iterator[tuple
                 part = TakenPart(part_name(rows["key"].to_pylist()), number, name, renamed)
                 taken.parts.append(part)
                 yield rows, part
-    taken.note = spellings.note
+    taken.notes += [spellings.note] if spellings.note else []
+    if shared:
+        examples = ", ".join(str(shown(name)) for name in sorted(shared)[:_NAMED])
+        more = ", ..." if len(shared) > _NAMED else ""
+        taken.notes.append(
+            f"{plural(len(shared), 'name')} in several builds, which count as the same people: {examples}{more}"
+        )
 
 
 def _take_sources(storage: Storage, original: Storage, taken: TakenPart, rows: pa.Table) -> None:

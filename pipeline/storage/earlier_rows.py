@@ -102,5 +102,6 @@ class EarlierRows:
     @cached_property
     def _indexes_elsewhere(self) -> list[tuple[Storage, pa.Table]]:
         return [
-            (storage, storage.scan(self.table, (MADE_FROM, "part"))) for storage in (*self.others, self._aside)
+            (storage, storage.scan(self.table, (MADE_FROM, "part")))
+            for storage in (*self.others, self._aside)
         ]
