@@ -79,8 +79,16 @@ def downloaded_build(photos: Mapping[str, bytes], out: Path) -> Storage:
     for name in inputs.names():
         wanted = inputs.read(name)
         urls = wanted["url"].to_pylist()
-        rows = [dict.fromkeys(DOWNLOADS.names) | {"key": url, "url": url, "photo": photos[url]} for url in urls]
-        rows = [row | {"sha256": hashlib.sha256(row["photo"]).hexdigest()} for row in rows]
+        rows = [
+            dict.fromkeys(DOWNLOADS.names)
+            | {
+                "key": url,
+                "url": url,
+                "photo": photos[url],
+                "sha256": hashlib.sha256(photos[url]).hexdigest(),
+            }
+            for url in urls
+        ]
         with storage.writing("downloads", name, download_fingerprint(config.fetch, wanted)) as part:
             part.add(pa.Table.from_pylist(rows, loaded(DOWNLOADS)))
     return finish(out, config)
