@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facerefs.pipeline.api import build as build
     from facerefs.pipeline.api import evaluate as evaluate
+    from facerefs.pipeline.api import merge as merge
     from facerefs.pipeline.api import restore as restore
     from facerefs.pipeline.api import train as train
     from facerefs.pipeline.errors import RunError as RunError
@@ -64,6 +65,7 @@ _MODULES = {
     "UserError": "pipeline.errors",
     "build": "pipeline.api",
     "evaluate": "pipeline.api",
+    "merge": "pipeline.api",
     "open_set": "trainers.training_set",
     "restore": "pipeline.api",
     "stream": "trainers.api",

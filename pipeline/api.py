@@ -59,6 +59,38 @@ def build(
     return open_set(out)
 
 
+def merge(
+    builds: Sequence[str | Path],
+    out: str | Path,
+    *,
+    config: str | Path | None = None,
+    settings: Settings | None = None,
+    update: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> "TrainingSet":
+    """Join finished builds into one, without analysing their photos again. Returns the opened training set.
+
+    builds: folders or addresses of builds; the settings of the first one count, unless `config` or `settings` has
+    others. Raises UserError for mistakes that the user must correct, RunError if a stage failed: the same call
+    continues.
+    """
+    from facerefs.pipeline.commands.build import RunOptions
+    from facerefs.pipeline.commands.merge import MergeOptions, merge_command
+    from facerefs.trainers.training_set import open_set
+
+    options = MergeOptions(
+        builds=tuple(map(str, builds)),
+        out=out,
+        config_file=_path(config),
+        settings=_as_text(settings),
+        run=RunOptions(update, workers, address),
+    )
+    merge_command(options, _console(quiet))
+    return open_set(out)
+
+
 def train(
     model: str,
     data: str | Path | Sequence[str | Path],

@@ -153,6 +153,58 @@ def build(
 
 
 @app.command()
+def merge(
+    builds: Annotated[
+        list[str],
+        typer.Argument(
+            help="Finished builds with the same settings of crawl and analyse: their folders or addresses.",
+            metavar="A B...",
+        ),
+    ],
+    out: Out,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file with settings, or the build.yaml of a build; if not given, those of A."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as select.references=4."),
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Apply other settings or other builds to an existing merged build."),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Parallel workers; one per core if not given, and none for what takes only seconds.",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+) -> None:
+    """Join finished builds into one without analysing their photos again; a second run takes over what is new."""
+    from facerefs.pipeline.commands.build import RunOptions
+    from facerefs.pipeline.commands.merge import MergeOptions, merge_command
+
+    merge_command(
+        MergeOptions(
+            builds=tuple(builds),
+            out=out,
+            config_file=config,
+            settings=tuple(settings or ()),
+            run=RunOptions(update, workers, address, verbose),
+        ),
+        _console(),
+    )
+
+
+@app.command()
 def sample(
     out: Annotated[Path, typer.Argument(help="A new folder for the photos.")],
     identities: Annotated[int, typer.Option(min=1, max=100_000, help="Number of people.")] = 10,

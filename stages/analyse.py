@@ -1,7 +1,7 @@
 """Find, align and measure the faces of each photo."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, groupby
@@ -157,13 +157,11 @@ class Analyse:
 
     def _faces_that_come_back(self, copy: Row, before: list[Row]) -> list[Row]:
         """The rows of a near copy, or none if it stays a copy of the photos that have the faces `before`."""
-        if copy["certain"] and _any_accepted(before):
+        if copy["certain"] and any_accepted(before):
             return []
         faces = list(self._faces(copy))
         self._embed(faces)
-        if not copy["certain"] and not same_faces(faces, before):
-            return faces
-        return faces if _any_accepted(faces) and not _any_accepted(before) else []
+        return faces if comes_back(faces, before, copy["certain"]) else []
 
     @cached_property
     def _models(self) -> _Models:
@@ -269,8 +267,18 @@ class Analyse:
         return {}
 
 
-def _any_accepted(faces: list[Row]) -> bool:
+def any_accepted(faces: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of these rows of `FACES` is not rejected."""
     return any(face.get("reject") is None for face in faces)
+
+
+def comes_back(
+    faces: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]], certain: bool
+) -> bool:
+    """Whether a near copy comes back: it has the rows `faces`, and the photos of its group before it `before`."""
+    if not certain and not same_faces(faces, before):
+        return True
+    return any_accepted(faces) and not any_accepted(before)
 
 
 def _pixels(photo: Row) -> npt.NDArray[np.uint8]:

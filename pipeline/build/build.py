@@ -1,7 +1,8 @@
 """The build: the stages in the order in which a photo meets them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,6 +41,8 @@ from facerefs.stages.sources.registry import service_of
 from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
 
+BUILDS = "builds"
+"""The key in build.yaml of the builds that a build is merged from."""
 _NO_LABELS = {"sources": pc.scalar(False)}  # no row
 
 
@@ -50,10 +53,17 @@ class BuildPlan:
     source: str  # as the user wrote it, made absolute
     labels_file: str | None
     config: Config
+    builds: tuple[str, ...] = ()  # the builds that it is merged from; then `source` only names them
 
     def tree(self) -> dict[str, Any]:
         """As it is written into the build's folder."""
-        return {"source": self.source, "labels_file": self.labels_file, "config": to_tree(self.config)}
+        merged = {BUILDS: list(self.builds)} if self.builds else {}
+        return {
+            "source": self.source,
+            "labels_file": self.labels_file,
+            **merged,
+            "config": to_tree(self.config),
+        }
 
     def listing_key(self) -> str:
         """What a source is asked for: all that its list depends on, as far as it is not the default."""
@@ -84,44 +94,36 @@ def build(
     config = plan.config
     run = Runner(storage, console, workers, watch, config.memory_mb, config.spread_from_rows)
     lines = overrides.read(storage)
-    text = yaml.safe_dump(plan.tree(), sort_keys=False)
-    try:
-        if storage.read_text(BUILD_FILE) != text:
-            # What is missing for these settings is better said now than after the crawl, and before they are kept.
-            replace(config.analyse).setup()
-        check_folder(config.made_elsewhere.folder)
-        storage.clear_temporary()
-        if tars := move_blobs(storage):
-            console.print(f"tars of an earlier version: {tars} moved to {BLOBS_FOLDER}/", highlight=False)
-        storage.write_text(BUILD_FILE, text)
-        if watch is not None:  # not before: a build that is refused leaves nothing behind
-            watch.log.write(
-                "build_started", {"source": plan.source, "workers": workers.count, "process": os.getpid()}
-            )
+    with begun(plan, run):
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         moved = MovedPhotos(storage, config.crawl, config.analyse)
         notes = update_sources(
             source, listing_key, config.rows_per_part, storage, console, again, moved, watch
         )
         run_fetch(config.fetch, storage, workers, console, retry, watch)
-        run.run_parts(config.crawl, CrawlInput(storage))
-        overrides.update(storage, lines)
-        # Labels that are ignored keep no copies apart.
-        _run_whole(run, config.dedupe, _NO_LABELS if config.cluster.labels == "ignore" else None)
-        run.run_parts(config.analyse, AnalyseInput(storage))
-        warnings.say_copies_that_came_back(storage, console)
-        run.run_whole(Label())
-        for stage in (config.compare, config.cluster):
-            _run_whole(run, stage)
-        if config.made_elsewhere.folder is not None or storage.parts("made_elsewhere"):
-            run.run_parts(config.made_elsewhere, ElsewhereInput(storage, config.made_elsewhere))
-        _run_whole(run, config.select)
-        warnings.warn_about_unmatched_overrides(storage, console)
-        warnings.warn_about_identities(storage, console)
-        # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
-        run.run_parts(
-            config.shard, ShardInput(storage, config.shard), partial(card.invalidate_manifest, storage)
-        )
+        make_set(run, config, lines)
+    for note in notes:  # again, since hours may have passed
+        console.print(f"{'listed':<11} {shown(note)}", highlight=False)
+
+
+@contextmanager
+def begun(plan: BuildPlan, run: Runner) -> Iterator[None]:
+    """Write what the build is made of, unless the block cannot begin; an error of the block is one for the user."""
+    storage, config = run.storage, plan.config
+    text = yaml.safe_dump(plan.tree(), sort_keys=False)
+    try:
+        if storage.read_text(BUILD_FILE) != text and not plan.builds:
+            # What is missing for these settings is better said now than after the crawl, and before they are kept.
+            replace(config.analyse).setup()
+        check_folder(config.made_elsewhere.folder)
+        storage.clear_temporary()
+        if tars := move_blobs(storage):
+            run.console.print(f"tars of an earlier version: {tars} moved to {BLOBS_FOLDER}/", highlight=False)
+        storage.write_text(BUILD_FILE, text)
+        if run.watch is not None:  # not before: a build that is refused leaves nothing behind
+            facts = {"source": plan.source, "workers": run.workers.count, "process": os.getpid()}
+            run.watch.log.write("build_started", facts)
+        yield
     except (SourceError, MissingWeights) as error:
         if not storage.parts("sources"):
             for name in (
@@ -132,10 +134,38 @@ def build(
         raise UserError(str(error)) from None
     except BasicsrMissingError as error:
         raise UserError(f"{error}, or do without NIQE: --set analyse.niqe=false") from None
+
+
+def make_set(
+    run: Runner,
+    config: Config,
+    lines: Sequence[overrides.Override],
+    before_analyse: Callable[[], None] = lambda: None,
+) -> None:
+    """Bring all tables after `sources` and `downloads` up to date, and the shards with what lies beside them.
+
+    lines: those of `overrides.csv`. before_analyse: called when it is known which photos are copies.
+    """
+    storage, console = run.storage, run.console
+    run.run_parts(config.crawl, CrawlInput(storage))
+    overrides.update(storage, lines)
+    # Labels that are ignored keep no copies apart.
+    _run_whole(run, config.dedupe, _NO_LABELS if config.cluster.labels == "ignore" else None)
+    before_analyse()
+    run.run_parts(config.analyse, AnalyseInput(storage))
+    warnings.say_copies_that_came_back(storage, console)
+    run.run_whole(Label())
+    for stage in (config.compare, config.cluster):
+        _run_whole(run, stage)
+    if config.made_elsewhere.folder is not None or storage.parts("made_elsewhere"):
+        run.run_parts(config.made_elsewhere, ElsewhereInput(storage, config.made_elsewhere))
+    _run_whole(run, config.select)
+    warnings.warn_about_unmatched_overrides(storage, console)
+    warnings.warn_about_identities(storage, console)
+    # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
+    run.run_parts(config.shard, ShardInput(storage, config.shard), partial(card.invalidate_manifest, storage))
     leakage.check(storage, console)
     card.write(storage, config.shard)
-    for note in notes:  # again, since hours may have passed
-        console.print(f"{'listed':<11} {shown(note)}", highlight=False)
 
 
 def _run_whole(run: Runner, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:
@@ -161,6 +191,15 @@ def check_output(plan: BuildPlan, storage: Storage, update: bool) -> Iterator[st
             f"{storage.address}/{BUILD_FILE} is damaged ({why}): choose another --out", again=False
         ) from None
     old_config = completed(written_type(), old_config)
+    if BUILDS in old and not plan.builds:
+        raise UserError(
+            f"{storage.address} holds a build that was merged ({shown(str(old_source))}): run facerefs merge again, or "
+            "choose another folder for --out"
+        )
+    if plan.builds and BUILDS not in old:
+        raise UserError(
+            f"{storage.address} holds a build of {old_source}, not a merged one: choose another folder for --out"
+        )
     if old_source != plan.source and not update:
         raise UserError(
             f"{storage.address} holds a build of {old_source}, not of {plan.source}: if the source has moved or has "

@@ -3,7 +3,7 @@
 import os
 import shlex
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from facerefs.pipeline.build.build import BuildPlan, build, check_output
+from facerefs.pipeline.build.build import BUILDS, BuildPlan, build, check_output
 from facerefs.pipeline.build.closing import closing_lines
 from facerefs.pipeline.build.folder import check_not_foreign, storage_at
 from facerefs.pipeline.config.config import ENGINES, RECORD, read_config
@@ -77,6 +77,39 @@ def build_command(options: BuildOptions, console: Console) -> None:
     if out is not None and os.path.realpath(plan.source) == os.path.realpath(out):
         raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
     retry = _retry(options.retry)
+    again = shlex.join(command_of(options, Retry.TRANSIENT))
+    how = RunOptions(options.update, options.workers, options.address, options.verbose)
+
+    def update(workers: RayWorkers, watch: BuildWatch) -> list[str]:
+        build(photos, plan, storage, workers, console, retry, watch)
+        return []
+
+    update_build(plan, storage, str(options.out), how, again, console, update)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of commands that write a build: whether other settings apply to it, and on which workers."""
+
+    update: bool = False
+    workers: int | None = None
+    address: str | None = None
+    verbose: bool = False
+
+
+def update_build(
+    plan: BuildPlan,
+    storage: Storage,
+    out: str,
+    options: RunOptions,
+    again: str,
+    console: Console,
+    update: Callable[[RayWorkers, BuildWatch], Sequence[str]],
+) -> None:
+    """Bring a build up to date, write its report and print the last lines. Raises UserError, RunError.
+
+    again: the command that tries temporary failures again. update: does the work, and returns further last lines.
+    """
     check_not_foreign(storage)
     if options.address is not None:
         check_cluster(options.address)  # now, not after hours of listing and fetching
@@ -92,14 +125,15 @@ def build_command(options: BuildOptions, console: Console) -> None:
         )
         log = EventLog(storage)
         with _end_logged(log, storage, console):
-            build(photos, plan, storage, workers, console, retry, BuildWatch(log, BuildEta(workers.count)))
+            lines = update(workers, BuildWatch(log, BuildEta(workers.count)))
             write_report(storage)
             result = build_result(storage)
             log.write("build_done", result.facts())
         storage.remove_scratch()
         console.print(f"report      {storage.address}/{REPORT_FILE}", highlight=False)
-        again = shlex.join(command_of(options, Retry.TRANSIENT))
-        for line in closing_lines(result, config.shard, str(options.out), again, config.analyse.parser):
+        config = plan.config
+        last = closing_lines(result, config.shard, out, again, config.analyse.parser)
+        for line in (*lines, *last):
             console.print(line, highlight=False)
 
 
@@ -125,6 +159,11 @@ def _source(options: BuildOptions, console: Console) -> tuple[str, Path | None]:
     kept = {} if options.config_file is None else read_yaml(options.config_file, "analyse.crop_size=1024")
     kept_source = kept.get("source") if recorded(kept, *RECORD) is not None else None
     if options.source is None:
+        if builds := kept.get(BUILDS):
+            raise UserError(
+                f"{options.config_file} is of a build that was merged: run "
+                f"{shlex.join(['facerefs', 'merge', *map(str, builds), '--out', str(options.out)])}"
+            )
         if not isinstance(kept_source, str):
             raise UserError(
                 "SOURCE is missing: say where the photos are, or give --config the build.yaml of a build, which says it"

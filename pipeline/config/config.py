@@ -74,15 +74,18 @@ class Config:
 
 
 def read_config(
-    path: Path | None, settings: Iterable[str] = (), base: dict[str, Any] | None = None
+    path: Path | None,
+    settings: Iterable[str] = (),
+    base: dict[str, Any] | None = None,
+    under: dict[str, Any] | None = None,
 ) -> Config:
-    """The configuration from a YAML file, then `base`, then `key.sub=value` settings; later ones override.
+    """The configuration: `under`, then a YAML file, then `base`, then `key.sub=value` settings; later ones override.
 
     The file may be the build.yaml of a build: its settings count.
     Raises UserError for a file that cannot be read, bad YAML, unknown keys and values out of range.
     """
     written: Any = read_settings(
-        written_type(), "analyse.crop_size=1024", path, settings, over=base, record=RECORD
+        written_type(), "analyse.crop_size=1024", path, settings, under=under, over=base, record=RECORD
     )
     values = {item.name: getattr(written, item.name) for item in fields(Config) if item.name != "sources"}
     return Config(sources={section: getattr(written, section) for section in sections()}, **values)

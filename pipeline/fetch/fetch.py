@@ -1,6 +1,5 @@
 """Updates the table `downloads`: fetches the missing photos only."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -8,11 +7,10 @@ from rich.console import Console
 from facerefs.pipeline.fetch.actors import FetchDisplay, fetch_parts
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.fetch.worker import FetchTask, FetchWorker
-from facerefs.pipeline.inputs.fetch import FetchInput
+from facerefs.pipeline.inputs.fetch import FetchInput, download_fingerprint
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.blobs import blob_folder
-from facerefs.pipeline.storage.fingerprint import changed_settings, rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lock import wait_for_workers
 from facerefs.pipeline.storage.part_journals import part_journals
@@ -63,14 +61,12 @@ def run_fetch(
 def _tasks(
     stage: Fetch, inputs: FetchInput, names: Sequence[str], old_parts: Sequence[str], retry: Retry | None
 ) -> Iterator[FetchTask]:
-    changed = changed_settings(stage)
-    rules = {name: changed[name] for name in Fetch.rules if name in changed}
-    storage, settings = inputs.storage, json.dumps([stage.version, rules])
+    storage = inputs.storage
     holder = {url: name for name in old_parts for url in _urls(storage, name)}
     interrupted = part_journals(storage).parts()
     for name in names:
         rows = inputs.read(name)
-        fingerprint = text_digest(settings, rows_digest(rows))
+        fingerprint = download_fingerprint(stage, rows)
         done = storage.part("downloads", name)
         is_done = done is not None and done.fingerprint == fingerprint and name not in interrupted
         if is_done and not _is_retried(storage, name, retry):

@@ -22,10 +22,10 @@ def results_in_process(worker: Worker, tasks: Sequence[PartTask]) -> Iterator[Pa
 
     Raises RunError, naming the cause, if a part fails.
     """
-    with _one_thread():
+    with one_thread():
         worker.setup()
     for task in tasks:
-        with _one_thread():
+        with one_thread():
             try:
                 done = worker.work(task)
             except Exception as error:
@@ -36,7 +36,7 @@ def results_in_process(worker: Worker, tasks: Sequence[PartTask]) -> Iterator[Pa
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for each library that computes, as Ray's workers have: sums are rounded in the same order."""
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch else None

@@ -62,7 +62,12 @@ def _size(rows_before: int, rows_per_part: int) -> int:
 
 def _named(batches: list[pa.Table]) -> tuple[str, pa.Table]:
     rows = pa.concat_tables(batches).combine_chunks()
-    return f"part-{text_digest(*rows.column('key').to_pylist())[:12]}", rows
+    return part_name(rows.column("key").to_pylist()), rows
+
+
+def part_name(keys: Iterable[str]) -> str:
+    """The name of the part with these keys."""
+    return f"part-{text_digest(*keys)[:12]}"
 
 
 def _ends(key: str, one_in: float) -> bool:

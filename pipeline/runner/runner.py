@@ -78,6 +78,7 @@ class Runner:
     spread_from_rows: int | None = (
         None  # from so many on, pieces of a whole stage go to the workers; None: never
     )
+    others: Sequence[Storage] = ()  # builds whose rows are copied, too, where they are made from the same
 
     def run_parts(
         self, stage: PartStage, inputs: PartInputs, before_work: Callable[[], None] = lambda: None
@@ -118,7 +119,7 @@ class Runner:
         with self._progress(stage, len(tasks), len(names) - len(tasks)) as progress:
             rows = copied = kept = 0
             if tasks:
-                worker = PartWorker(stage, inputs, self.storage)
+                worker = PartWorker(stage, inputs, self.storage, self.others)
                 for done in self.workers.map_parts(worker, tasks, progress.say):
                     progress.part_done(done.rows, done.rejected)
                     rows, copied, kept = rows + done.rows, copied + done.copied, kept + done.kept
@@ -213,6 +214,7 @@ class PartWorker:
     stage: PartStage
     inputs: PartInputs
     storage: Storage
+    others: Sequence[Storage] = ()
 
     @property
     def cpus(self) -> float:
@@ -254,7 +256,7 @@ class PartWorker:
 
     @cached_property
     def _earlier(self) -> EarlierRows:
-        return EarlierRows(self.storage, self.stage.writes)
+        return EarlierRows(self.storage, self.stage.writes, self.others)
 
     def _make(self, rows: pa.Table, part: PartWriter) -> PartDone:
         """Run the stage on input rows, and add what it makes to a part."""

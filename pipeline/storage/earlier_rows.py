@@ -36,14 +36,15 @@ class EarlierRow:
 
 @dataclass(frozen=True)
 class EarlierRows:
-    """The rows of a table that has a column `made_from`: those of a part that is about to be replaced, and those of
-    the parts that were set aside, since their rows may now belong to any part.
+    """The rows of a table that has a column `made_from`: those of a part that is about to be replaced, those of the
+    parts that were set aside, since their rows may now belong to any part, and those of other builds.
 
     Files that were set aside form a table of their own in `blobs/earlier/`, until all parts are made.
     """
 
     storage: Storage
     table: str
+    others: Sequence[Storage] = ()
 
     @property
     def column(self) -> str:
@@ -54,7 +55,7 @@ class EarlierRows:
         """For each digest the row that was made from the same, if there is one in the part or in those set aside."""
         found: dict[str, EarlierRow] = {}
         wanted = pa.array(sorted({one for one in digests if one is not None}), pa.string())
-        for storage, name in [*self._parts_aside(wanted), (self.storage, part)]:
+        for storage, name in [*self._parts_elsewhere(wanted), (self.storage, part)]:
             if storage.part(self.table, name) is None:
                 continue
             rows = storage.read(self.table, name)
@@ -90,12 +91,17 @@ class EarlierRows:
             self._aside.local_path(name).parent.mkdir(parents=True, exist_ok=True)
         self.storage.filesystem.move(self.storage.full_path(name), self._aside.full_path(name))
 
-    def _parts_aside(self, wanted: pa.Array) -> list[tuple[Storage, str]]:
-        """The parts that were set aside and have one of these digests."""
-        index = self._index_aside
-        parts = index.filter(pc.is_in(index[MADE_FROM], wanted))["part"].unique().to_pylist()
-        return [(self._aside, part) for part in parts]
+    def _parts_elsewhere(self, wanted: pa.Array) -> list[tuple[Storage, str]]:
+        """The parts of other builds, and those that were set aside, that have one of these digests."""
+        return [
+            (storage, part)
+            for storage, index in self._indexes_elsewhere
+            for part in index.filter(pc.is_in(index[MADE_FROM], wanted))["part"].unique().to_pylist()
+        ]
 
     @cached_property
-    def _index_aside(self) -> pa.Table:
-        return self._aside.scan(self.table, (MADE_FROM, "part"))
+    def _indexes_elsewhere(self) -> list[tuple[Storage, pa.Table]]:
+        return [
+            (storage, storage.scan(self.table, (MADE_FROM, "part")))
+            for storage in (*self.others, self._aside)
+        ]

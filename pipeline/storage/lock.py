@@ -28,6 +28,22 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Keep builds from writing to a folder, which is only read, until the block ends. Raises UserError if one does."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # nothing has locked it yet, or it cannot be opened
+        yield
+        return
+    with os.fdopen(descriptor) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another command is writing to {folder}: wait for it, or stop it") from None
+        yield
+
+
 def hold_worker_lock(folder: Path) -> IO[str]:
     """A shared lock on the folder, which a worker holds as long as it may write there, even if its driver is dead."""
     file = _open(folder)

@@ -32,6 +32,11 @@ def move_blobs(storage: Storage) -> int:
     return count
 
 
+def is_old_layout(storage: Storage) -> bool:
+    """Whether tars lie beside Parquet files, as `move_blobs` finds them."""
+    return any(_tars(storage, table) for table in TABLES if blob_folder(table) != table)
+
+
 def _tars(storage: Storage, table: str) -> list[str]:
     return [name for name in storage.files(table) if name.endswith(".tar") and not name.startswith(".")]
 
