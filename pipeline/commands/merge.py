@@ -40,7 +40,7 @@ def merge_command(options: MergeOptions, console: Console) -> None:
 
     def update(workers: RayWorkers, watch: BuildWatch) -> list[str]:
         others = tuple(original.storage for original in originals)
-        run = Runner(storage, console, workers, watch, config.memory_mb, others)
+        run = Runner(storage, console, workers, watch, config.memory_mb, config.spread_from_rows, others)
         result = merge(originals, groups, plan, run)
         return [f"{'merged':<11} {line}" for line in result.lines()]
 
