@@ -96,6 +96,10 @@ def build(
             "--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's, or a .csv."
         ),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Build the test set of a protocol (`facerefs protocols`): it fixes all settings."),
+    ] = None,
     contact: Annotated[
         str | None, typer.Option(help="Your e-mail address or page, sent to every host with each request.")
     ] = None,
@@ -140,6 +144,7 @@ def build(
             engines=engines,
             labels=labels,
             labels_file=labels_file,
+            protocol=protocol,
             contact=contact,
             allow_private_hosts=allow_private_hosts,
             retry=retry,
@@ -401,6 +406,18 @@ def models(
     from facerefs.pipeline.commands.models import print_models
 
     print_models(preset)
+
+
+@app.command()
+def protocols(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One of them, or a YAML file: shown whole.")
+    ] = None,
+) -> None:
+    """List the test sets that are the same for everybody, each with one hash."""
+    from facerefs.pipeline.commands.protocols import print_protocols
+
+    print_protocols(name)
 
 
 @app.command()

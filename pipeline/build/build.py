@@ -42,6 +42,7 @@ from facerefs.stages.sources.source import PhotoSource, SourceError
 from facerefs.stages.stage import WholeStage
 
 BUILDS = "builds"
+PROTOCOL = "protocol"
 """The key in build.yaml of the builds that a build is merged from."""
 _NO_LABELS = {"sources": pc.scalar(False)}  # no row
 
@@ -54,6 +55,7 @@ class BuildPlan:
     labels_file: str | None
     config: Config
     builds: tuple[str, ...] = ()  # the builds that it is merged from; then `source` only names them
+    protocol: str | None = None  # the name and the hash of the protocol that it follows
 
     def tree(self) -> dict[str, Any]:
         """As it is written into the build's folder."""
@@ -62,6 +64,7 @@ class BuildPlan:
             "source": self.source,
             "labels_file": self.labels_file,
             **merged,
+            **({PROTOCOL: self.protocol} if self.protocol else {}),
             "config": to_tree(self.config),
         }
 

@@ -14,11 +14,13 @@ from rich.console import Console
 from facerefs.pipeline.build.build import BUILDS, BuildPlan, build, check_output
 from facerefs.pipeline.build.closing import closing_lines
 from facerefs.pipeline.build.folder import check_not_foreign, storage_at
-from facerefs.pipeline.config.config import ENGINES, RECORD, read_config
+from facerefs.pipeline.config.config import ENGINES, RECORD, Config, read_config
 from facerefs.pipeline.config.read_settings import read_yaml, recorded
 from facerefs.pipeline.dataset.result import build_result
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
+from facerefs.pipeline.protocols.apply import check_unchanged, check_versions, standing
+from facerefs.pipeline.protocols.protocol import Protocol, read_protocol
 from facerefs.pipeline.report.report import REPORT_FILE, write_report
 from facerefs.pipeline.runner.cluster import check_cluster
 from facerefs.pipeline.runner.eta import BuildEta
@@ -45,6 +47,7 @@ class BuildOptions:
     engines: str | None = None
     labels: str | None = None
     labels_file: Path | None = None
+    protocol: str | None = None
     contact: str | None = None
     allow_private_hosts: bool = False
     retry: str | None = None
@@ -56,7 +59,8 @@ class BuildOptions:
 
 def build_command(options: BuildOptions, console: Console) -> None:
     """Check the options, then build the training set and write its report. Raises UserError, RunError."""
-    config = read_config(options.config_file, options.settings, base=_shortcuts(options))
+    protocol = read_protocol(options.protocol) if options.protocol else None
+    config = _config(options, protocol)
     source, labels_file = _source(options, console)
     storage = storage_at(options.out)
     out = Path(storage.root) if storage.is_local else None
@@ -73,7 +77,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
             "add --contact with your e-mail address or the URL of a page about you"
         )
     labels_path = absolute(str(labels_file)) if labels_file else None
-    plan = BuildPlan(source=absolute(source), labels_file=labels_path, config=config)
+    plan = BuildPlan(absolute(source), labels_path, config, protocol=protocol.known_as if protocol else None)
     if out is not None and os.path.realpath(plan.source) == os.path.realpath(out):
         raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
     retry = _retry(options.retry)
@@ -82,7 +86,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
 
     def update(workers: RayWorkers, watch: BuildWatch) -> list[str]:
         build(photos, plan, storage, workers, console, retry, watch)
-        return []
+        return [f"{'protocol':<11} {standing(protocol, storage)}"] if protocol else []
 
     update_build(plan, storage, str(options.out), how, again, console, update)
 
@@ -154,6 +158,17 @@ def _end_logged(log: EventLog, storage: Storage, console: Console) -> Iterator[N
         log.upload()
 
 
+def _config(options: BuildOptions, protocol: Protocol | None) -> Config:
+    """The configuration; with a protocol, its settings, and no others that decide about samples. Raises UserError."""
+    shortcuts = _shortcuts(options)
+    if protocol is None:
+        return read_config(options.config_file, options.settings, base=shortcuts)
+    check_versions(protocol)
+    config = read_config(options.config_file, options.settings, base=shortcuts, under=protocol.tree)
+    check_unchanged(protocol, config)
+    return config
+
+
 def _source(options: BuildOptions, console: Console) -> tuple[str, Path | None]:
     """The source and the file of labels: as given, else those of the build whose build.yaml is the configuration."""
     kept = {} if options.config_file is None else read_yaml(options.config_file, "analyse.crop_size=1024")
@@ -185,6 +200,7 @@ def command_of(options: BuildOptions, retry: Retry) -> list[str]:
         "--engines": options.engines,
         "--labels": options.labels,
         "--identities": options.labels_file,
+        "--protocol": options.protocol,
         "--contact": options.contact,
         "--workers": options.workers,
         "--address": options.address,
