@@ -22,9 +22,9 @@ _PARTS = (  # of the 68 points of iBUG 300-W: name, number of points, whether th
     ),
 )
 _USAGE = """\
-`keypoints_SPLIT.json` has the form of COCO's keypoints (`pycocotools.coco.COCO`); `images/` holds the faces. The 68 points
-are those of iBUG 300-W; pixel centres are at whole numbers; left is the left of the image. Points outside the image have
-visibility 1, others 2. `bbox` is that of the points.
+`keypoints_SPLIT.json` has the form of COCO's keypoints (`pycocotools.coco.COCO`); `images/` holds the faces. The 68
+points are those of iBUG 300-W; pixel centres are at whole numbers; left is the left of the image. Points outside the
+image have visibility 1, others 2. `bbox` is that of the points.
 """
 
 
