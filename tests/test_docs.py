@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from facerefs.pipeline.export.layouts import LAYOUTS
 from facerefs.schemas.operations import OPERATIONS
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import IMAGE_TYPES
@@ -154,6 +155,13 @@ def test_all_restorers_are_listed_and_compared() -> None:
 def test_all_other_models_are_told_of() -> None:
     told = set(quoted(text_of("README.md")))
     same("README.md", sorted(told & MODULES.keys()), list(MODULES))
+
+
+def test_all_layouts_of_exports_are_listed_with_their_splits() -> None:
+    text = text_of("docs/exports.md")
+    same("docs/exports.md", first_cells(text, "layout | read by"), list(LAYOUTS))
+    splits = {quoted(row[0])[0]: row[-1] for row in rows(text, "layout | read by")}
+    assert splits == {name: kind.split for name, kind in LAYOUTS.items()}
 
 
 def test_all_strategies_of_references_are_listed() -> None:

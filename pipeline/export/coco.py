@@ -11,7 +11,6 @@ from facerefs.pipeline.export.layout import Held, LayoutKind, SetFacts
 from facerefs.pipeline.export.read_set import SetSample
 from facerefs.pipeline.text import web_link
 
-_PIXEL_STD = 200  # the unit of `scale` in MMPose
 _PARTS = (  # of the 68 points of iBUG 300-W: name, number of points, whether the line through them is closed
     *(("jaw", 17, False), ("left_brow", 5, False), ("right_brow", 5, False), ("nose_bridge", 4, False)),
     *(
@@ -23,10 +22,9 @@ _PARTS = (  # of the 68 points of iBUG 300-W: name, number of points, whether th
     ),
 )
 _USAGE = """\
-`keypoints_SPLIT.json` has the form of COCO's keypoints (`pycocotools.coco.COCO`), with `center` and `scale` as MMPose's
-datasets of faces have them (`Face300WDataset`, with `data_prefix: {img: DIR/images}`). The 68 points are those of iBUG
-300-W; pixel centres are at whole numbers; left is the left of the image. Points outside the image have visibility 1,
-others 2.
+`keypoints_SPLIT.json` has the form of COCO's keypoints (`pycocotools.coco.COCO`); `images/` holds the faces. The 68
+points are those of iBUG 300-W; pixel centres are at whole numbers; left is the left of the image. Points outside the
+image have visibility 1, others 2. `bbox` is that of the points.
 """
 
 
@@ -77,8 +75,6 @@ class Coco:
             "keypoints": np.column_stack([points, np.where(inside, 2, 1)]).ravel().round(3).tolist(),
             "bbox": [*low.round(3).tolist(), *extent.round(3).tolist()],
             "area": round(float(extent.prod()), 3),
-            "center": (low + extent / 2).round(3).tolist(),
-            "scale": round(float(extent.max()) / _PIXEL_STD, 6),
             "identity": sample.identity,
         }
 

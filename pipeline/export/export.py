@@ -172,6 +172,7 @@ def _closing_lines(tally: Tally, out: ExportFolder, notes: Sequence[str], state:
         lines.append(f"not held    {tally.left_out_sentence}")
     made = f"{plural(tally.samples, 'sample')} of {plural(len(tally.people), 'person', 'people')}"
     files = f"{plural(out.files, 'file')}, {size(out.bytes)}"
-    which = "all splits" if state.split == ALL_SPLITS else f"split {state.split}"
-    lines.append(f"exported    {made} ({which}) as {state.layout}: {files} in {out.root}; see its README.md")
+    lines.append(
+        f"exported    {made} ({state.which}) as {state.layout}: {files} in {out.root}; see its README.md"
+    )
     return lines

@@ -12,7 +12,7 @@ from typing import Any
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.export.images import as_png, check_size, full_size_png
-from facerefs.pipeline.export.read_set import SetSample, StoredImage
+from facerefs.pipeline.export.read_set import ALL_SPLITS, SetSample, StoredImage
 from facerefs.pipeline.storage.lock import LOCK_FILE
 from facerefs.pipeline.text import plain_cell, web_link
 
@@ -35,6 +35,11 @@ class ExportState:
     layout: str
     split: str
     fingerprint: str  # of the set
+
+    @property
+    def which(self) -> str:
+        """Which samples, for a sentence."""
+        return "all splits" if self.split == ALL_SPLITS else f"split {self.split}"
 
 
 class ExportFolder:
@@ -160,7 +165,7 @@ def check_folder(root: Path, state: ExportState) -> bool:
         raise UserError(f"{root} holds other files and no export: choose a new or empty folder for --out")
     found = _read_state(file)
     if found != state:
-        held = "another export" if found is None else f"an export of {found.split} as {found.layout}"
+        held = "another export" if found is None else f"an export of {found.which} as {found.layout}"
         same_set = "" if found is None or found.fingerprint == state.fingerprint else " of another set"
         raise UserError(f"{root} holds {held}{same_set}: choose a new folder for --out, or delete that one")
     return file.name == EXPORT_FILE

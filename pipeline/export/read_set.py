@@ -152,7 +152,7 @@ def open_set(place: str, split: str) -> ExportedSet:
         shards = open_shards(shards_at, None if split == ALL_SPLITS else split)
     except StreamError as error:
         raise UserError(
-            f"{error}; choose another with --split" if "split" in str(error) else str(error)
+            f"{error}; choose another with --split" if "has no samples of split" in str(error) else str(error)
         ) from None
     except ValueError as error:
         raise UserError(f"{place}/{MANIFEST_FILE} {error}; `facerefs verify` says more") from None

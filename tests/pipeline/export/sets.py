@@ -11,7 +11,7 @@ from rich.console import Console
 from facerefs.pipeline.export.export import ExportOptions, export_command
 
 
-def export(place: Path, layout: str, out: Path, split: str | None = None) -> list[str]:
+def export(place: Path | str, layout: str, out: Path, split: str | None = None) -> list[str]:
     """Export a set; returns the lines that the user sees."""
     console = Console(record=True, width=500, file=io.StringIO())
     export_command(ExportOptions(str(place), layout, out, split), console)

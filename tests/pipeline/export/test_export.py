@@ -3,7 +3,10 @@
 import io
 import json
 import shutil
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.export import export_folder
 from facerefs.pipeline.export.layouts import LAYOUTS
+from facerefs.pipeline.storage.lock import locked
 from facerefs.schemas.manifest import parse
 from tests.pipeline.export.sets import contents, export, rows_of, summary_of
 from tests.pipeline.small_set import files_of, make_set, rewrite
@@ -133,7 +137,7 @@ def test_a_finished_export_is_left_alone_and_others_never_mix(
     assert export(one_recipe, "folders", out)[-1].startswith("nothing     to do")
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     for place, split in ((two_recipes, "test"), (one_recipe, "train")):
-        with pytest.raises(UserError, match=r"holds an export of test as folders.*choose a new folder"):
+        with pytest.raises(UserError, match=r"holds an export of split test as folders.*choose a new folder"):
             export(place, "folders", out, split)
 
 
@@ -199,3 +203,26 @@ def test_texts_of_hostile_sources_are_no_formulas(tmp_path: Path) -> None:
     assert all(
         (tmp_path / "out").resolve() in path.resolve().parents for path in (tmp_path / "out").rglob("*")
     )
+
+
+def test_a_set_at_an_address_is_exported_as_a_local_one(
+    one_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    answers = partial(SimpleHTTPRequestHandler, directory=str(one_recipe))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answers)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        export(f"http://127.0.0.1:{server.server_port}/samples", "ffhq", tmp_path / "remote")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    export(one_recipe / "samples", "ffhq", tmp_path / "local")
+    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
+
+
+def test_two_exports_never_write_into_one_folder_at_a_time(one_recipe: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / "out"), pytest.raises(UserError, match="another command is writing"):
+        export(one_recipe, "folders", tmp_path / "out")

@@ -19,7 +19,7 @@ from PIL import Image
 from facerefs.stages.sources.labels_file import read_labels
 from tests.pipeline.export.sets import export, rows_of
 from tests.pipeline.export.test_export import pixels, stored
-from tests.pipeline.small_set import SIZE_PX
+from tests.pipeline.small_set import SIZE_PX, make_set, rewrite
 from tests.stages.degrade.basicsr_oracle import basicsr_module
 from tests.stages.degrade.oracle import needs_basicsr
 
@@ -210,8 +210,6 @@ def test_dmdnet_reads_its_lists(one_recipe: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_faces_that_dmdnet_skips_are_said(tmp_path: Path) -> None:
-    from tests.pipeline.small_set import make_set
-
     make_set(tmp_path / "set", people=2)
     lines = export(tmp_path / "set", "dmdnet", tmp_path / "out", "all")
     assert "note        4 targets have fewer than 2 references" in "\n".join(lines)
@@ -281,3 +279,19 @@ def test_coco_landmarks_of_each_split(two_recipes: Path, tmp_path: Path) -> None
                 [x, y, x + width, y + height], [*truth.min(axis=0), *truth.max(axis=0)], atol=2e-3
             )
             assert found["identity"] == record["identity"]
+
+
+def test_references_made_elsewhere_keep_their_own_name_and_licence(tmp_path: Path) -> None:
+    make_set(tmp_path / "set", people=2)
+    name = next(path.stem for path in (tmp_path / "set" / "samples").glob("*.tar"))
+
+    def change(row: dict[str, Any], files: dict[str, bytes]) -> None:
+        record = json.loads(files["json"])
+        record["references"][0]["elsewhere"] = {"folder": "edits", "file": "a.png", "licence": "CC BY"}
+        files["json"] = json.dumps(record, sort_keys=True).encode()
+
+    rewrite(tmp_path / "set", name, change)
+    export(tmp_path / "set", "refldm", tmp_path / "out")
+    (made,) = (row for row in rows_of(tmp_path / "out") if "elsewhere" in row["licence"])
+    assert made["file"].endswith(f"/{made['sample']}-ref0.png")
+    assert made["licence"] == "CC0; of what was made elsewhere: CC BY"
