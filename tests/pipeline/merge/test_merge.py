@@ -15,7 +15,12 @@ from tests.pipeline.merge.toy_build import write_photos
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = ("analyse.niqe=false", "analyse.min_face_px=100", "analyse.detect_side_px=400", "shard.val_share=0.5")
+SETTINGS = (
+    "analyse.niqe=false",
+    "analyse.min_face_px=100",
+    "analyse.detect_side_px=400",
+    "shard.val_share=0.5",
+)
 
 
 def merge(out: Path, *builds: Path) -> list[str]:
