@@ -4,7 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,6 +39,7 @@ class Override:
     decision: str
     what: str
     other: str | None
+    comment: str = field(default="", compare=False)
 
 
 def update(storage: Storage, lines: Sequence[Override]) -> None:
@@ -156,12 +157,12 @@ def _override(fields: list[str], number: int) -> Override:
     if len(fields) > len(HEADER):
         extra = f"has {len(fields)} fields, the last of them {_short(fields[-1])}"
         raise _mistake(number, extra, f"write {len(HEADER)}, and put quotation marks around one with a comma")
-    decision, what, other, _ = (*fields, *[""] * (len(HEADER) - len(fields)))
+    decision, what, other, comment = (*fields, *[""] * (len(HEADER) - len(fields)))
     if decision not in _FORMS:
         raise _mistake(number, f"decides {_short(decision)}", f"choose {', '.join(_FORMS)}")
     if not _is_possible(decision, what, other):
         raise _mistake(number, f"is {_short(','.join(fields[:3]))}", f"write {_FORMS[decision]}")
-    return Override(number, decision, what, other or None)
+    return Override(number, decision, what, other or None, comment)
 
 
 def _is_possible(decision: str, what: str, other: str) -> bool:

@@ -33,7 +33,7 @@ def join_decisions(
     be understood.
     """
     there = {_of(line) for line in overrides.read(storage)}
-    added: list[tuple[str, str, str]] = []
+    added: list[tuple[str, ...]] = []
     said = []
     for number, original in enumerate(originals):
         new = []
@@ -46,7 +46,7 @@ def join_decisions(
             )
             if one not in there:
                 there.add(one)
-                new.append(one)
+                new.append((*one, line.comment))
         if new:
             said.append(f"{FILE}: {plural(len(new), 'line')} of {original.address} added")
         added += new
@@ -69,14 +69,13 @@ def _renamed(parts: Sequence[TakenPart], original: int) -> dict[str, str]:
     return {old: new for part in parts if part.original == original for new, old in part.renamed.items()}
 
 
-def _text(storage: Storage, added: Sequence[tuple[str, str, str]]) -> str:
+def _text(storage: Storage, added: Sequence[tuple[str, ...]]) -> str:
     before = (storage.read_small(FILE, overrides.MAX_BYTES) or b"").decode("utf-8-sig")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if not overrides.read(storage) and ",".join(HEADER) not in before:
         writer.writerow(HEADER)
-    for decision, what, other in added:
-        writer.writerow((decision, what, other, ""))
+    writer.writerows(added)
     return f"{before}{'' if not before or before.endswith(chr(10)) else chr(10)}{text.getvalue()}"
 
 

@@ -38,6 +38,7 @@ class FacesOfBuilds:
     groups: Sequence[set[Signature]]  # of each build: the groups of copies that it analysed
     stage: Analyse
     analysed: int = 0  # photos that were analysed
+    unreadable: int = 0  # of those: their bytes could not be had
 
     def take(self, parts: Sequence[TakenPart]) -> None:
         """Bring all parts of `faces` up to date that are taken over from these parts."""
@@ -118,8 +119,10 @@ class FacesOfBuilds:
 
     def _analyse(self, rows: pa.Table) -> pa.Table:
         self.analysed += len(rows)
+        photos = self.run.storage.load_blobs(rows, Analyse.loads)
+        self.unreadable += photos["photo"].null_count
         with one_thread():
-            return self._ready.process(self.run.storage.load_blobs(rows, Analyse.loads))
+            return self._ready.process(photos)
 
     @cached_property
     def _ready(self) -> Analyse:

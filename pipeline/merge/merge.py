@@ -22,6 +22,7 @@ class MergeResult:
     originals: Sequence[Original]
     counts: Sequence[Counts]
     analysed: int
+    unreadable: int  # of those
 
     def lines(self) -> Iterator[str]:
         """The last lines of the command, one for each build."""
@@ -29,8 +30,13 @@ class MergeResult:
             yield f"{original.address}: {_sentence(original, counts)}"
         if self.analysed:
             yield (
-                f"{plural(self.analysed, 'photo')} analysed again: their near copies are in several builds, and the "
-                "build that has them had not looked at them"
+                f"{plural(self.analysed, 'photo')} analysed again: near copies of each other in several builds, of "
+                "which one had not been looked at"
+            )
+        if self.unreadable:
+            yield (
+                f"warning: {count(self.unreadable)} of these could not be read, since their source is gone or has "
+                "changed: bring it back, then delete the table faces of the result and merge again"
             )
 
 
@@ -52,7 +58,7 @@ def merge(
         for sentence in (*taken.notes, *decisions.said):
             console.print(f"{'':<11} {sentence}", highlight=False)
         make_set(run, config, decisions.lines, lambda: faces.take(taken.parts))
-    return MergeResult(originals, taken.counts, faces.analysed)
+    return MergeResult(originals, taken.counts, faces.analysed, faces.unreadable)
 
 
 def _sentence(original: Original, counts: Counts) -> str:

@@ -34,7 +34,7 @@ def test_lines_are_joined_once_and_name_photos_by_their_new_keys(tmp_path: Path)
         assert [line.what for line in result.lines] == [FACE, "Ann", "b/1.png", OTHER]
     assert (
         text(tmp_path)
-        == f"decision,what,other,comment\ndrop,{FACE},,\nsame,Ann,Bob,\ndrop,b/1.png,,\nkeep,{OTHER},,\n"
+        == f"decision,what,other,comment\ndrop,{FACE},,seen\nsame,Ann,Bob,\ndrop,b/1.png,,\nkeep,{OTHER},,\n"
     )
 
 
