@@ -72,6 +72,7 @@ class Reject(StrEnum):
         "too_many_faces",
         "the photo shows more faces than the limit, and this is one of the smaller",
     )
+    NOT_ALIGNED = "not_aligned", "the photo is no aligned face that can be kept as it is"
     FACE_TOO_SMALL = "face_too_small", "the face has too few pixels in the photo"
     FACE_CUT = "face_cut", "too much of the aligned face lies outside the photo"
     FACE_BLURRED = "face_blurred", "the face is less sharp than the limit"
