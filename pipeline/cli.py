@@ -83,6 +83,22 @@ def build(
             "--identities", help="Names from a file of lines `PHOTO.jpg PERSON`, as CelebA's, or a .csv."
         ),
     ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published pairs of targets and references (csv, tsv, jsonl, Parquet), taken as they are; may be "
+            "repeated.",
+        ),
+    ] = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published splits: test_image.txt and the like, a folder of these, or a list with a column split; "
+            "may be repeated.",
+        ),
+    ] = None,
     contact: Annotated[
         str | None, typer.Option(help="Your e-mail address or page, sent to every host with each request.")
     ] = None,
@@ -123,6 +139,8 @@ def build(
             engines=engines,
             labels=labels,
             labels_file=labels_file,
+            pairs=tuple(pairs or ()),
+            splits=tuple(splits or ()),
             contact=contact,
             allow_private_hosts=allow_private_hosts,
             retry=retry,

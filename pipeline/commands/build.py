@@ -43,6 +43,8 @@ class BuildOptions:
     engines: str | None = None
     labels: str | None = None
     labels_file: Path | None = None
+    pairs: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     contact: str | None = None
     allow_private_hosts: bool = False
     retry: str | None = None
@@ -149,6 +151,8 @@ def command_of(options: BuildOptions, retry: Retry) -> list[str]:
     }
     words = ["facerefs", "build", *([options.source] if options.source else []), "--out", str(options.out)]
     words += [word for name, value in valued.items() if value is not None for word in (name, str(value))]
+    for name, files in (("--pairs", options.pairs), ("--splits", options.splits)):
+        words += [word for file in files for word in (name, file)]
     words += [word for setting in options.settings for word in ("--set", setting)]
     words += ["--allow-private-hosts"] if options.allow_private_hosts else []
     return [*words, "--retry", str(retry)]
@@ -167,6 +171,9 @@ def _shortcuts(options: BuildOptions) -> dict[str, Any]:
         tree["analyse"] = dict(ENGINES[options.engines])
     if options.labels is not None:
         tree["cluster"] = {"labels": options.labels}
+    lists = {"pairs": options.pairs, "splits": options.splits}
+    if any(lists.values()):
+        tree["given"] = {name: [absolute(file) for file in files] for name, files in lists.items() if files}
     return tree
 
 

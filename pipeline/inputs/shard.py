@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, groupby
@@ -21,11 +21,24 @@ from facerefs.pipeline.storage.fingerprint import stage_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
-from facerefs.schemas.tables import FACE_IN_SAMPLE, MASKS_IN_PLAN, PAIR_IN_SAMPLE, SAMPLE_PLAN, TABLES
+from facerefs.schemas.tables import (
+    FACE_IN_SAMPLE,
+    GIVEN_IN_PLAN,
+    MASKS_IN_PLAN,
+    PAIR_IN_SAMPLE,
+    SAMPLE_PLAN,
+    TABLES,
+)
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import splits_of
 
-_PLACES = ("target_crop", "reference_crops", "masks")  # columns of a plan that say where bytes lie
+_PLACES = (
+    "target_crop",
+    "reference_crops",
+    "masks",
+    "degraded",
+)  # columns of a plan that say where bytes lie
+_FACE, _PAIR = ([name for name, _ in columns] for columns in (FACE_IN_SAMPLE, PAIR_IN_SAMPLE))
 
 
 @dataclass(frozen=True)
@@ -50,18 +63,28 @@ class ShardInput:
         """Only the rows tell: a shard has faces of all parts."""
 
     def read(self, name: str) -> pa.Table:
-        """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`."""
+        """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, and with masks those of `MASKS_IN_PLAN`.
+
+        If any pair of the build has a published degraded image, also those of `GIVEN_IN_PLAN`.
+        """
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
         faces = self._faces(pairs)
         of_targets = [list(of_target) for _, of_target in groupby(pairs, itemgetter("target"))]
         rows = [self._row(of_target, faces) for of_target in of_targets]
         plan = pa.Table.from_pylist(rows, SAMPLE_PLAN)
+        if self._degraded:
+            nothing = dict.fromkeys(GIVEN_IN_PLAN.names)
+            given = (self._degraded.get(of_target[0]["given_row"], nothing) for of_target in of_targets)
+            columns = pa.Table.from_pylist([_pick(row, GIVEN_IN_PLAN.names) for row in given], GIVEN_IN_PLAN)
+            plan = pa.table(
+                [*plan.columns, *columns.columns], schema=pa.schema([*SAMPLE_PLAN, *GIVEN_IN_PLAN])
+            )
         if not any(face["parser"] for face in faces.values()):
             return plan
         shown = ([of[0]["target"], *map(_reference_id, of)] for of in of_targets)
         made = [_masks(row, [faces[face] for face in ids]) for row, ids in zip(rows, shown, strict=True)]
         masks = pa.Table.from_pylist(made, MASKS_IN_PLAN)
-        return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*SAMPLE_PLAN, *MASKS_IN_PLAN]))
+        return pa.table([*plan.columns, *masks.columns], schema=pa.schema([*plan.schema, *MASKS_IN_PLAN]))
 
     def made_from(self, rows: pa.Table) -> list[str | None]:
         """A digest of all that each sample is made from: its row, with the bytes of crops and masks, and the settings.
@@ -116,14 +139,30 @@ class ShardInput:
         pairs = pairs.filter(pc.is_null(pairs.column("reject"))).sort_by(
             [("target", "ascending"), ("rank", "ascending")]
         )
-        people = pairs.column("identity").unique().to_pylist()
-        splits = splits_of(people, self.shard.seed, self.shard.val_share, self.shard.test_share)
-        split = [splits[name] for name in pairs.column("identity").to_pylist()]
-        pairs = pairs.append_column("split", pa.array(split, pa.string()))
+        pairs = self._with_splits(pairs)
         shard = pa.array(self._shard_names(pairs), pa.string())
         return pairs.append_column("shard", shard).sort_by(
             [("shard", "ascending"), ("target", "ascending"), ("rank", "ascending")]
         )
+
+    def _with_splits(self, pairs: pa.Table) -> pa.Table:
+        """The pairs with `split`: the published one, without the pairs that have none, or the drawn one."""
+        if self.storage.parts("splits"):
+            given = self.storage.scan("splits", Shard.reads["splits"])
+            given = given.filter(pc.is_null(given["reject"]))
+            at = pc.index_in(pairs["target"], value_set=given["target"].combine_chunks())
+            pairs = pairs.append_column("split", given["split"].take(at))
+            return pairs.filter(pc.is_valid(pairs["split"]))
+        people = pairs.column("identity").unique().to_pylist()
+        splits = splits_of(people, self.shard.seed, self.shard.val_share, self.shard.test_share)
+        split = [splits[name] for name in pairs.column("identity").to_pylist()]
+        return pairs.append_column("split", pa.array(split, pa.string()))
+
+    @cached_property
+    def _degraded(self) -> Mapping[int, dict[str, Any]]:
+        """The published degraded images, by the row of the list of pairs."""
+        given = self.storage.scan("given_pairs", Shard.reads["given_pairs"])
+        return {row["row"]: row for row in given.filter(pc.is_valid(given["degraded"])).to_pylist()}
 
     @cached_property
     def _places(self) -> Mapping[str, tuple[int, int]]:
@@ -214,11 +253,10 @@ class ShardInput:
             "key": target,
             "split": pairs[0]["split"],
             "identity": pairs[0]["identity"],
-            "target": _pick(faces[target], FACE_IN_SAMPLE),
+            "target": _pick(faces[target], _FACE),
             "target_crop": faces[target]["crop"],
             "references": [
-                _pick(face, FACE_IN_SAMPLE) | _pick(pair, PAIR_IN_SAMPLE)
-                for face, pair in zip(references, pairs, strict=True)
+                _pick(face, _FACE) | _pick(pair, _PAIR) for face, pair in zip(references, pairs, strict=True)
             ],
             "reference_crops": [  # a synthesised reference is made from the target's crop
                 None if pair["synthesis"] is not None else face["crop"]
@@ -258,5 +296,5 @@ def _power_of_two(wanted: float) -> int:
     return 1 if wanted <= 1 else int(2 ** round(math.log2(wanted)))
 
 
-def _pick(row: Mapping[str, Any], fields: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
-    return {name: row[name] for name, _ in fields}
+def _pick(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}

@@ -90,7 +90,7 @@ def _block_means(photo: UInt8Image, factor: int) -> UInt8Image:
         return photo
     height, width = (side // factor for side in photo.shape[:2])
     sums = photo.reshape(height, factor, width, factor, 3).sum(axis=(1, 3), dtype=np.uint32)
-    return ((2 * sums + factor**2) // (2 * factor**2)).astype(np.uint8)
+    return np.asarray((2 * sums + factor**2) // (2 * factor**2), np.uint8)
 
 
 def landmarks_of_crop(crop: UInt8Image, landmarker: Landmarker) -> Float32s:
