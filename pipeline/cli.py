@@ -100,6 +100,22 @@ def build(
         str | None,
         typer.Option(help="Build the test set of a protocol (`facerefs protocols`): it fixes all settings."),
     ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published pairs of targets and references (csv, tsv, jsonl, Parquet), taken as they are; may be "
+            "repeated.",
+        ),
+    ] = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published splits: test_image.txt and the like, a folder of these, or a list with a column split; "
+            "may be repeated.",
+        ),
+    ] = None,
     contact: Annotated[
         str | None, typer.Option(help="Your e-mail address or page, sent to every host with each request.")
     ] = None,
@@ -145,6 +161,8 @@ def build(
             labels=labels,
             labels_file=labels_file,
             protocol=protocol,
+            pairs=tuple(pairs or ()),
+            splits=tuple(splits or ()),
             contact=contact,
             allow_private_hosts=allow_private_hosts,
             retry=retry,

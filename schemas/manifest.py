@@ -7,7 +7,7 @@ shards.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from facerefs.schemas.fields import Field, ListOf, Object, OneOrMany, Text, Whole
@@ -37,6 +37,16 @@ SHARD = (
     Field("sha256", _SHA256, "SHA-256 of the tar"),
     Field("index", Object(FILE), "the Parquet file with the location of each sample in the tar"),
 )
+OF_GIVEN = "sets of published pairs or splits only"
+GIVEN = (
+    Field("pairs", _SHA256, "digest of the published pairs", when="if `given.pairs` is set"),
+    Field(
+        "splits",
+        _SHA256,
+        "digest of the published splits: a person may be in two",
+        when="if splits are given",
+    ),
+)
 MANIFEST = (
     Field("version", Whole(VERSION, VERSION), "version of the format"),
     Field(
@@ -54,6 +64,7 @@ MANIFEST = (
         "engines that made the masks, sorted: then every face of every sample has a mask, by one of them",
         when=OF_MASKED,
     ),
+    Field("given", Object(GIVEN), "which published lists the set follows", when=OF_GIVEN),
     Field("shards", ListOf(Object(SHARD)), "shards with samples, sorted by name"),
     Field(
         "indexes_only",
@@ -98,6 +109,9 @@ class Manifest:
     indexes_only: tuple[File, ...]
     documents: tuple[File, ...]
     parsers: tuple[str, ...] = ()  # none: the set has no masks, and its manifest no such line
+    given: Mapping[str, str] = field(
+        default_factory=dict
+    )  # empty: nothing is published, and there is no such line
 
     @property
     def fingerprint(self) -> str:
@@ -200,7 +214,9 @@ def _check_index(shard: ShardFile) -> None:
 
 
 def _stated(manifest: Manifest) -> dict[str, Any]:
-    return {name: value for name, value in asdict(manifest).items() if name != "parsers" or value}
+    return {
+        name: value for name, value in asdict(manifest).items() if name not in ("parsers", "given") or value
+    }
 
 
 def _text(tree: dict[str, Any]) -> str:

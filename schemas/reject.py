@@ -72,6 +72,7 @@ class Reject(StrEnum):
         "too_many_faces",
         "the photo shows more faces than the limit, and this is one of the smaller",
     )
+    NOT_ALIGNED = "not_aligned", "the photo is no aligned face that can be kept as it is"
     FACE_TOO_SMALL = "face_too_small", "the face has too few pixels in the photo"
     FACE_CUT = "face_cut", "too much of the aligned face lies outside the photo"
     FACE_BLURRED = "face_blurred", "the face is less sharp than the limit"
@@ -90,6 +91,21 @@ class Reject(StrEnum):
         "enough_references",
         "its target has as many references made elsewhere as were asked for",
     )
+    # published pairs and splits
+    BAD_PUBLISHED_ROW = "bad_published_row", "a row of the published list cannot be read"
+    PHOTO_UNKNOWN = "photo_unknown", "no photo of the source has the name in the published list"
+    PHOTO_AMBIGUOUS = "photo_ambiguous", "several photos of the source fit the name in the published list"
+    PHOTO_UNUSABLE = "photo_unusable", "the photo in the published list gives no face"
+    SEVERAL_FACES = "several_faces", "the photo in the published list shows several faces"
+    SELF_REFERENCE = "self_reference", "the published reference is the target itself"
+    NAMED_TWICE = "named_twice", "the published list names it twice"
+    TOO_MANY_REFERENCES = (
+        "too_many_references",
+        "the published target has more references than a sample can hold",
+    )
+    NOT_PUBLISHED = "not_published", "the published pairs do not name the photo as a target"
+    BAD_DEGRADED = "bad_degraded", "the published degraded image cannot be used"
+    NO_SPLIT = "no_split", "the published splits do not name the photo or its person"
     # select
     NO_REFERENCE = "no_reference", "no other photo of the person can be its reference"
     COPY = "copy", "the reference would be a copy of the target"

@@ -94,7 +94,9 @@ DEGRADED = SampleFile(
     "lq",
     _ANY_IMAGE,
     "The degraded face, at its low resolution.",
-    "The output of theta's last operation: exactly its JPEG, or PNG if not every theta of the recipe ends with JPEG.",
+    "The output of theta's last operation: exactly its JPEG, or PNG if not every theta of the recipe ends with JPEG. "
+    "A published degraded image (`given` in the JSON) is PNG: as large as the ground truth, or a whole number of times "
+    "smaller.",
 )
 JSON = SampleFile(
     "json", ("json",), "Identity, landmarks, boxes, embedding, theta, and where each photo comes from."
@@ -149,6 +151,7 @@ IF_STATED = "if the source says so"
 OF_PHOTOS = "photos only"
 OF_SYNTHESISED = "synthesised references only"
 OF_MADE_ELSEWHERE = "references made elsewhere only"
+OF_GIVEN = "published degraded images only"
 IF_IN_FOLDERS = "if the file is in folders POSE/VARIANT"
 
 KEY = Text(90, pattern=r"[A-Za-z0-9_-]+", form="letters, digits, `-` and `_`, at most 90")
@@ -253,6 +256,18 @@ ELSEWHERE = (
 )
 """Where a reference comes from that was made of its target elsewhere."""
 
+GIVEN = (
+    Field("file", _TEXT, "name of the image in the published list"),
+    Field(
+        "sha256",
+        Text(64, pattern="[0-9a-f]{64}", form="64 digits, 0-9 and a-f"),
+        "SHA-256 of the published file",
+    ),
+)
+"""The published degraded image that a sample stores, as PNG: its theta is not known."""
+GIVEN_RECIPE = "given"
+"""The recipe that a sample with a published degraded image names; its theta is empty."""
+
 PAIR = (
     Field("rank", Whole(0, MAX_REFERENCES - 1), "0 is the best; also the number in the file's name"),
     Field(
@@ -275,7 +290,7 @@ PAIR = (
     Field(
         "strategy",
         _ENGINE,
-        "how the reference was chosen: `select.strategy`, `synthesised` or `made elsewhere`",
+        "how the reference was chosen: `select.strategy`, `published`, `synthesised` or `made elsewhere`",
     ),
     Field("synthesis", Object(SYNTHESIS), "how the reference was made from the target", when=OF_SYNTHESISED),
     Field("elsewhere", Object(ELSEWHERE), "which file the reference is", when=OF_MADE_ELSEWHERE),
@@ -313,14 +328,24 @@ SAMPLE = (
         KEY,
         "key of the sample: the id of the target's face; in a set of several recipes, followed by `-` and the recipe",
     ),
-    Field("split", Text(choices=SPLITS), "split; no person is in two splits"),
+    Field(
+        "split",
+        Text(choices=SPLITS),
+        "split; no person is in two splits, unless the splits are published ones",
+    ),
     Field("identity", NAME, "the person in target and references"),
     Field(
         "recipe",
         Text(40, pattern="[a-z][a-z0-9_-]*", form="a-z, 0-9, `_` and `-`, at most 40"),
-        "name of the recipe that theta was drawn from",
+        "name of the recipe that theta was drawn from; `given` for a published degraded image",
     ),
     Field("theta", ThetaList(), "the operations that made the degraded face from the ground truth, in order"),
+    Field(
+        "given",
+        Object(GIVEN),
+        "which published image the degraded face is; then nobody knows its theta, and the list is empty",
+        when=OF_GIVEN,
+    ),
     Field("target", Object(TARGET), "the face of the ground truth"),
     Field("references", REFERENCES, "the faces of the references, best first"),
 )
@@ -344,6 +369,8 @@ def json_fault(record: Any) -> str | None:
     """The first fault of a sample's JSON against this definition, in one sentence; None if there is none."""
     if fault := Object(SAMPLE).fault("", record):
         return fault
+    if "given" in record and (record["theta"] or record["recipe"] != GIVEN_RECIPE):
+        return "a given degraded face has a theta or another recipe than `given`"
     faces = {"target": record["target"]}
     faces |= {f"references.{number}": face for number, face in enumerate(record["references"])}
     for place, face in faces.items():

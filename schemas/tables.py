@@ -244,6 +244,46 @@ ELSEWHERE_PLAN = pa.schema(
 )
 """The input of the stage `made_elsewhere`: files with their targets."""
 
+GIVEN_PAIRS = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),  # of all files together, from 0
+        ("file", pa.string()),
+        ("line", pa.int32()),  # number of the row in its file, from 1, without the header
+        ("target", pa.string()),  # the names of photos, as the file has them
+        ("references", pa.list_(pa.string())),  # best first
+        ("degraded", BLOB),
+        ("degraded_file", pa.string()),
+        ("degraded_sha256", pa.string()),
+        *_REJECT,
+    ]
+)
+"""The rows of published lists of pairs, as they are (`given.pairs`)."""
+
+GIVEN_SPLITS = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        ("file", pa.string()),
+        ("line", pa.int32()),
+        ("name", pa.string()),  # of a photo or a person
+        ("kind", pa.string()),  # photo, person; null: either
+        ("split", pa.string()),
+        *_REJECT,
+    ]
+)
+"""The rows of published splits, as they are (`given.splits`, or the column of splits in `given.pairs`)."""
+
+SPLITS = pa.schema(
+    [
+        pa.field(
+            "target", pa.string(), nullable=False
+        ),  # a face; of a rejected row, a name that is no photo's
+        ("split", pa.string()),
+        ("given_row", pa.int32()),  # of `given_splits`
+        *_REJECT,
+    ]
+)
+"""The published split of each target; there is no such table if the splits are drawn."""
+
 PAIRS = pa.schema(
     [
         pa.field("target", pa.string(), nullable=False),  # a face
@@ -258,6 +298,10 @@ PAIRS = pa.schema(
         ("elsewhere", pa.string()),  # JSON: which file made elsewhere it is; null for all others
         ("target_part", pa.string()),  # the part of `faces` that holds the target
         ("reference_part", pa.string()),
+        # Of published pairs only. A rejected one may have names of photos in place of faces.
+        ("given_row", pa.int32()),  # of `given_pairs`
+        ("guards", pa.list_(pa.string())),  # what speaks against the pair, see `facerefs.schemas.guard`
+        ("guard_detail", pa.string()),
         *_REJECT,
     ]
 )
@@ -303,13 +347,17 @@ TABLES: dict[str, pa.Schema] = {
     "copies": COPIES,
     "identities": IDENTITIES,
     "made_elsewhere": MADE_ELSEWHERE,
+    "given_pairs": GIVEN_PAIRS,
+    "given_splits": GIVEN_SPLITS,
     "pairs": PAIRS,
+    "splits": SPLITS,
     "samples": SAMPLES,
 }
 
 
 LATER_COLUMNS: dict[str, tuple[str, ...]] = {
     "faces": ("mask", "parser", "crop_sha256", "mask_sha256"),
+    "pairs": ("given_row", "guards", "guard_detail"),
     "samples": ("files_sha256", "made_from"),
 }
 """Columns that parts of earlier versions lack, and that are null there: nothing is made again for them."""
@@ -338,6 +386,11 @@ Not in the others, so that shards without masks are not made again for columns o
 
 RECIPE_IN_PLAN = pa.schema([("recipe", pa.string())])
 """A further column of a plan with several recipes: the name of the one that the sample's theta is drawn from."""
+
+GIVEN_IN_PLAN = pa.schema(
+    [("degraded", BLOB), ("degraded_file", pa.string()), ("degraded_sha256", pa.string())]
+)
+"""Further columns of a plan with published degraded images; null for a target without one."""
 
 
 def loaded(schema: pa.Schema) -> pa.Schema:

@@ -16,7 +16,7 @@ from facerefs.schemas.arrays import Float32s, UInt8Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import FACES, loaded
 from facerefs.stages.copies.same_faces import same_faces
-from facerefs.stages.engines.align import align
+from facerefs.stages.engines.align import Alignment, align, detect_close, kept, most_in_place
 from facerefs.stages.engines.engine import Detection, Detector, Embedder, FaceParser, Landmarker
 from facerefs.stages.engines.load import (
     DetectorEngine,
@@ -29,7 +29,7 @@ from facerefs.stages.engines.load import (
     load_parsers,
 )
 from facerefs.stages.faces import geometry
-from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
+from facerefs.stages.images.decode import DecodedPhoto, DecodeError, DecodeLimits, decode
 from facerefs.stages.images.encode import encode_mask
 from facerefs.stages.images.hashing import perceptual_hashes
 from facerefs.stages.quality import quality
@@ -50,7 +50,13 @@ class _Models:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Find, align and measure faces: at least one row per photo. A limit of null sets no limit."""
+    """Find, align and measure faces: at least one row per photo. A limit of null sets no limit.
+
+    With `align: keep` a photo is one face, the one in the place of FFHQ's alignment, and its crop has the pixels of the
+    file. A photo of another size or shape, one whose landmarks lie elsewhere, and one whose pixels would be converted
+    (16 bits, transparency, another colour profile than sRGB) is rejected. A crop of ground truth is lossless in shards
+    only with `shard.image_format` png or webp.
+    """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "images": ("key", "id", "photo", "reject"),
@@ -90,6 +96,14 @@ class Analyse:
     """Maximum number of faces per photo; the largest are kept."""
     crop_size: Literal[512, 1024] = 512
     """Side length of the aligned crops in pixels."""
+
+    align: Literal["ffhq", "keep", "reduce"] = "ffhq"
+    """How a photo becomes a crop: `ffhq` warps each face to FFHQ's alignment; `keep` takes photos that are aligned so
+    already as they are, of `crop_size` pixels a side; `reduce` does, too, and reduces those of a whole multiple of it
+    by the means of blocks of pixels."""
+    max_misaligned: Annotated[float, Ge(0)] = 0.1
+    """How far the corners of a kept photo may lie, on average, from where its landmarks would align them, as a share of
+    its side: a scale wrong by 14 % or a turn of 8 degrees."""
 
     min_face_px: Annotated[float, Ge(0)] = 256.0
     """Minimum side length in pixels of the face's FFHQ square in the photo; smaller faces are rejected."""
@@ -183,28 +197,66 @@ class Analyse:
         stem = (photo["id"] or hashlib.sha256(photo["key"].encode()).hexdigest())[:16]
         common = {"image": photo["id"], "key": photo["key"]}
         try:
-            pixels = _pixels(photo)
+            decoded = _decoded(photo)
         except DecodeError as error:
             yield common | {"id": f"{stem}-none"} | _rejected(error.reject, error.detail)
             return
+        if self.align != "ffhq" and (why := self._why_not_kept(decoded)):
+            yield common | {"id": f"{stem}-none"} | _rejected(Reject.NOT_ALIGNED, why)
+            return
+        pixels = decoded.pixels
         common["detector"] = self._models.detector.name
-        found = self._models.detector.detect(pixels)
+        detect = self._models.detector.detect if self.align == "ffhq" else self._detect_close
+        found = detect(pixels)
         if not found:
             yield common | {"id": f"{stem}-none"} | _rejected(Reject.NO_FACE, f"by {common['detector']}")
+            return
+        in_place = None if self.align == "ffhq" else most_in_place(found, decoded.width)
         for number, detection in enumerate(found):
             face = common | {"id": f"{stem}-{number}", "box": detection.box, "score": detection.score}
-            if number < self.max_faces:
+            if in_place not in (None, number):
+                why = "another face of the photo is the one in the place of FFHQ's alignment"
+                yield face | _rejected(Reject.NOT_ALIGNED, why)
+            elif in_place == number or number < self.max_faces:
                 yield face | self._face(pixels, detection)
             else:
                 why = f"smaller than the {self.max_faces} largest faces of the photo"
                 yield face | _rejected(Reject.TOO_MANY_FACES, why)
 
-    def _face(self, pixels: npt.NDArray[np.uint8], detection: Detection) -> Row:
+    def _detect_close(self, pixels: UInt8Image) -> list[Detection]:
+        return detect_close(pixels, self._models.detector)
+
+    def _why_not_kept(self, photo: DecodedPhoto) -> str:
+        """Why a photo cannot be a crop as it is, before its face is looked at; empty if it can."""
+        size = f"{photo.width} x {photo.height} px, not {self.crop_size} x {self.crop_size}"
+        if photo.width != photo.height or photo.width % self.crop_size:
+            return size
+        if self.align == "keep" and photo.width != self.crop_size:
+            return f"{size}: analyse.align=reduce would reduce it"
+        if photo.bits > 8:
+            return f"its {photo.bits} bits a channel would be rounded to 8"
+        if photo.alpha is not None:
+            return "it is transparent in places"
+        return f"its colours would be converted from the profile {photo.profile!r}" if photo.profile else ""
+
+    def _aligned(self, pixels: UInt8Image, detection: Detection) -> tuple[Alignment, Row]:
+        """The face in its crop, and the rejection of a kept photo that is not aligned, else an empty row."""
+        if self.align == "ffhq":
+            return align(pixels, detection, self._models.landmarker, self.crop_size), {}
+        aligned, apart = kept(pixels, detection, self._models.landmarker, self.crop_size, self.max_misaligned)
+        if apart <= self.max_misaligned:
+            return aligned, {}
+        why = f"its landmarks would move the corners by {apart:.0%} of the side, at most {self.max_misaligned:.0%}"
+        return aligned, _rejected(Reject.NOT_ALIGNED, why)
+
+    def _face(self, pixels: UInt8Image, detection: Detection) -> Row:
         """All measurements of one face, and the first limit that it exceeds, if any."""
         try:
-            aligned = align(pixels, detection, self._models.landmarker, self.crop_size)
+            aligned, fault = self._aligned(pixels, detection)
         except ValueError as error:
             return _rejected(Reject.NO_FACE, str(error))
+        if fault:
+            return fault
         crop, pose = aligned.crop, geometry.pose(aligned.points)
         phash, phash_mirror = perceptual_hashes(crop.pixels)
         face: Row = {
@@ -281,13 +333,13 @@ def comes_back(
     return any_accepted(faces) and not any_accepted(before)
 
 
-def _pixels(photo: Row) -> npt.NDArray[np.uint8]:
+def _decoded(photo: Row) -> DecodedPhoto:
     data = photo["photo"]
     if data is None or photo["id"] is None:
         raise DecodeError(Reject.UNREADABLE, "its bytes could not be had")
     if hashlib.sha256(data).hexdigest() != photo["id"]:
         raise DecodeError(Reject.CHANGED, "the SHA-256 of its bytes is no longer its id")
-    return decode(data, _ADMITTED).pixels
+    return decode(data, _ADMITTED)
 
 
 def _rejected(reject: Reject, detail: str) -> Row:

@@ -27,7 +27,7 @@ class Elsewhere:
 
     A copy of the target, by `rule`, is no reference. The files must keep the limits of `crawl` and `analyse`:
     bytes, pixels, a face, its size and sharpness. The largest accepted face counts, and is aligned by its landmarks,
-    also if the file is an aligned face already.
+    also if the file is an aligned face already; but with `analyse.align: keep` it must be, and is kept as it is.
     """
 
     folder: str | None = None

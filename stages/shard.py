@@ -14,6 +14,7 @@ from annotated_types import Ge, Le
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import (
+    GIVEN_RECIPE,
     GROUND_TRUTH,
     IMAGE_TYPES,
     JSON,
@@ -24,6 +25,7 @@ from facerefs.schemas.sample import (
 )
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
+from facerefs.stages.images.degraded import DegradedError, given_file
 from facerefs.stages.images.encode import (
     ImageFormat,
     decode_image,
@@ -53,7 +55,14 @@ class Shard:
     """
 
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {  # joined: `facerefs.schemas.tables.SAMPLE_PLAN`
-        "pairs": ("target", "reference", "identity", "reject", *(name for name, _ in PAIR_IN_SAMPLE)),
+        "pairs": (
+            "target",
+            "reference",
+            "identity",
+            "given_row",
+            "reject",
+            *(name for name, _ in PAIR_IN_SAMPLE),
+        ),
         "faces": (
             "id",
             "crop",
@@ -63,6 +72,8 @@ class Shard:
             "mask_sha256",
             "parser",
         ),
+        "given_pairs": ("row", "degraded", "degraded_file", "degraded_sha256"),
+        "splits": ("target", "split", "reject"),
         "labels": ("face", "label"),
         "sources": ("key", "url", "page", "licence", "attribution"),
         "made_elsewhere": (
@@ -73,7 +84,7 @@ class Shard:
         ),
     }
     writes: ClassVar[str] = "samples"
-    loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops", "masks")
+    loads: ClassVar[tuple[str, ...]] = ("target_crop", "reference_crops", "masks", "degraded")
     version: ClassVar[int] = 2
     cpus: ClassVar[float] = 1
     gpus: ClassVar[float] = 0
@@ -108,6 +119,10 @@ class Shard:
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"recipe names {twice[0]} twice: every recipe of a list has a name of its own")
         for recipe in self.recipes:
+            if recipe.name == GIVEN_RECIPE:
+                raise ValueError(
+                    f"no recipe is called {GIVEN_RECIPE}: that is what published degraded images name"
+                )
             known = RECIPES.get(recipe.name)
             if known is not None and known != recipe:
                 raise ValueError(
@@ -134,8 +149,8 @@ class Shard:
     def process(self, rows: pa.Table) -> pa.Table:
         """Rows of `SAMPLES` with their files.
 
-        rows: `facerefs.schemas.tables.SAMPLE_PLAN`, and `MASKS_IN_PLAN` if faces have masks, and `RECIPE_IN_PLAN` if
-        there are several recipes; crops and masks as bytes.
+        rows: `facerefs.schemas.tables.SAMPLE_PLAN`, `GIVEN_IN_PLAN` if there are published degraded images,
+        `MASKS_IN_PLAN` if faces have masks, and `RECIPE_IN_PLAN` if there are several recipes; all images as bytes.
         """
         plan = rows.to_pylist()
         complete = list(map(_complete, plan))
@@ -159,14 +174,23 @@ class Shard:
 
         truths = self._truths(plan)
         pixels = [decode_image(truth) for truth in truths]
+        drawn = [number for number, row in enumerate(plan) if not _is_given(row)]
         thetas = [
-            draw(self._recipe_of(row), derive_seed(self.seed, row["key"], 0), truth.shape[0])
-            for row, truth in zip(plan, pixels, strict=True)
+            draw(
+                self._recipe_of(plan[number]),
+                derive_seed(self.seed, plan[number]["key"], 0),
+                pixels[number].shape[0],
+            )
+            for number in drawn
         ]
-        degraded = degraded_files(pixels, thetas, self.degraded_as_jpeg)
+        as_jpeg = self.degraded_as_jpeg and not any("degraded" in row for row in plan)
+        degraded = degraded_files([pixels[number] for number in drawn], thetas, as_jpeg)
+        made = {
+            number: (to_json(theta), *lq) for number, theta, lq in zip(drawn, thetas, degraded, strict=True)
+        }
         return [
-            self._sample(row, truth, shown, to_json(theta), *lq)
-            for row, truth, shown, theta, lq in zip(plan, truths, pixels, thetas, degraded, strict=True)
+            self._sample(row, truth, shown, made.get(number))
+            for number, (row, truth, shown) in enumerate(zip(plan, truths, pixels, strict=True))
         ]
 
     def _truths(self, plan: Sequence[Row]) -> list[bytes]:
@@ -182,8 +206,18 @@ class Shard:
         named = {recipe.name: recipe for recipe in self.recipes}
         return named[row["recipe"]] if "recipe" in row else self.recipes[0]
 
-    def _sample(self, row: Row, truth: bytes, pixels: UInt8Image, theta: str, lq_name: str, lq: bytes) -> Row:
+    def _recipe_name(self, row: Row) -> str:
+        return GIVEN_RECIPE if _is_given(row) else self._recipe_of(row).name
+
+    def _sample(
+        self, row: Row, truth: bytes, pixels: UInt8Image, degraded: tuple[str, str, bytes] | None
+    ) -> Row:
+        """The row of a sample. degraded: theta, file name and bytes of the degraded face; None: a list gives it."""
         extension = IMAGE_TYPES[self.image_format].extension
+        try:
+            theta, lq_name, lq = degraded or ("[]", *_given(row, pixels))
+        except DegradedError as error:
+            return self._row(row, reject=error.reject.value, reject_detail=str(error))
         try:
             references, described = self._references(row, pixels)
             masks = _masks(row)
@@ -232,7 +266,7 @@ class Shard:
             "identity": row["identity"],
             "target": row["target"]["face"],
             "references": [reference["face"] for reference in row["references"]],
-            "recipe": self._recipe_of(row).name,
+            "recipe": self._recipe_name(row),
             "theta": theta,
             "files": files,
             "reject": reject,
@@ -248,12 +282,24 @@ class Shard:
             "key": row["key"],
             "split": row["split"],
             "identity": row["identity"],
-            "recipe": self._recipe_of(row).name,
+            "recipe": self._recipe_name(row),
             "theta": json.loads(theta),
             "target": target | {"boxes": component_boxes(np.array(target["landmarks"]), target["crop_size"])},
             "references": references,
         }
+        if _is_given(row):
+            description["given"] = {"file": row["degraded_file"], "sha256": row["degraded_sha256"]}
         return json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _is_given(row: Row) -> bool:
+    """Whether a published list gives the degraded face of a row of the plan."""
+    return row.get("degraded_sha256") is not None
+
+
+def _given(row: Row, truth: UInt8Image) -> tuple[str, bytes]:
+    """The name and the bytes of the degraded face that a published list gives. Raises DegradedError."""
+    return given_file(row["degraded"], row["degraded_sha256"], truth.shape[0])
 
 
 def _complete(row: Row) -> bool:

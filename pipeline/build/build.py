@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from rich.console import Console
 
 from facerefs.pipeline.build import leakage, overrides, warnings
+from facerefs.pipeline.build.given.update import read_given, update_given
 from facerefs.pipeline.build.listing import update_sources
 from facerefs.pipeline.build.moved_photos import MovedPhotos
 from facerefs.pipeline.config.config import Config, to_tree, written_type
@@ -35,6 +37,8 @@ from facerefs.pipeline.text import shown
 from facerefs.schemas.file_names import BLOBS_FOLDER, BUILD_FILE
 from facerefs.stages.engines.engine import MissingWeights
 from facerefs.stages.fetch import Fetch
+from facerefs.stages.given_pairs import GivenPairs
+from facerefs.stages.given_splits import GivenSplits
 from facerefs.stages.label import Label
 from facerefs.stages.quality.basicsr import BasicsrMissingError
 from facerefs.stages.sources.registry import service_of
@@ -97,6 +101,7 @@ def build(
     config = plan.config
     run = Runner(storage, console, workers, watch, config.memory_mb, config.spread_from_rows)
     lines = overrides.read(storage)
+    given = read_given(config.given)
     with begun(plan, run):
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         moved = MovedPhotos(storage, config.crawl, config.analyse)
@@ -104,7 +109,7 @@ def build(
             source, listing_key, config.rows_per_part, storage, console, again, moved, watch
         )
         run_fetch(config.fetch, storage, workers, console, retry, watch)
-        make_set(run, config, lines)
+        make_set(run, config, lines, given)
     for note in notes:  # again, since hours may have passed
         console.print(f"{'listed':<11} {shown(note)}", highlight=False)
 
@@ -143,32 +148,43 @@ def make_set(
     run: Runner,
     config: Config,
     lines: Sequence[overrides.Override],
+    given: dict[str, pa.Table],
     before_analyse: Callable[[], None] = lambda: None,
 ) -> None:
     """Bring all tables after `sources` and `downloads` up to date, and the shards with what lies beside them.
 
-    lines: those of `overrides.csv`. before_analyse: called when it is known which photos are copies.
+    lines: those of `overrides.csv`. given: the published lists (`read_given`). before_analyse: called when it is
+    known which photos are copies.
     """
     storage, console = run.storage, run.console
     run.run_parts(config.crawl, CrawlInput(storage))
     overrides.update(storage, lines)
+    update_given(storage, given)
     # Labels that are ignored keep no copies apart.
     _run_whole(run, config.dedupe, _NO_LABELS if config.cluster.labels == "ignore" else None)
     before_analyse()
-    run.run_parts(config.analyse, AnalyseInput(storage))
+    run.run_parts(config.analyse, AnalyseInput(storage, near_copies_too=bool(config.given.pairs)))
     warnings.say_copies_that_came_back(storage, console)
     run.run_whole(Label())
     for stage in (config.compare, config.cluster):
         _run_whole(run, stage)
     if config.made_elsewhere.folder is not None or storage.parts("made_elsewhere"):
         run.run_parts(config.made_elsewhere, ElsewhereInput(storage, config.made_elsewhere))
-    _run_whole(run, config.select)
+    _run_pairs(run, config)
     warnings.warn_about_unmatched_overrides(storage, console)
     warnings.warn_about_identities(storage, console)
     # A set of which a shard is about to change is unfinished until `card.write` says otherwise.
     run.run_parts(config.shard, ShardInput(storage, config.shard), partial(card.invalidate_manifest, storage))
     leakage.check(storage, console)
     card.write(storage, config.shard)
+
+
+def _run_pairs(run: Runner, config: Config) -> None:
+    """Choose pairs or take the published ones; take the published splits, if there are any."""
+    is_given = bool(config.given.pairs)
+    _run_whole(run, GivenPairs(config.select, config.cluster.same) if is_given else config.select)
+    if run.storage.parts("given_splits"):
+        _run_whole(run, GivenSplits())
 
 
 def _run_whole(run: Runner, stage: WholeStage, only: Mapping[str, pc.Expression] | None = None) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from facerefs.pipeline.dataset.given import GivenResult
 from facerefs.pipeline.dataset.result import BuildResult, ElsewhereResult
 from facerefs.pipeline.text import count, plural
 from facerefs.schemas.object_storage import is_address
@@ -25,7 +26,9 @@ def closing_lines(
     """
     if result.masks:
         yield f"masks       {mask_sentence(result.masks, parser)}"
-    if empty := empty_splits(result, shard):
+    if result.given:
+        yield from given_lines(result.given, shlex.quote(out))
+    if not (result.given and result.given.splits) and (empty := empty_splits(result, shard)):
         yield f"splits      {empty}"
     yield f"result      {result_sentence(result)}"
     if result.synthesised or result.elsewhere is not None:
@@ -90,6 +93,24 @@ def elsewhere_sentence(result: ElsewhereResult) -> str:
     files = sum(result.unused.values()) + result.of_no_sample
     unused = f"{plural(files, 'file')} not used" + (": " if reasons else "")
     return f"{plural(result.samples_without, 'sample')} without a file; {unused}{', '.join(reasons)}"
+
+
+def given_lines(given: GivenResult, folder: str) -> Iterator[str]:
+    """What became of published pairs and splits, and what the guards say against them."""
+    if given.pairs:
+        lost = [f"{count(rows)} {reason} ({reason.sentence})" for reason, rows in given.lost.items()]
+        yield f"published   {plural(given.references, 'reference')} taken; rows not taken: {', '.join(lost) or 'none'}"
+        guards = [f"{count(pairs)} {guard}" for guard, pairs in given.guards.items()]
+        told = f"; to see them: facerefs audit {folder}" if guards else ""
+        yield (
+            f"guards      {count(given.reported)} of these pairs would have been refused: "
+            f"{', '.join(guards) or 'none'}{told}"
+        )
+    if given.splits:
+        yield (
+            f"splits      published; {plural(given.lines_lost, 'line')} of them not used, "
+            f"{plural(given.without_split, 'target')} in no split and so in no sample"
+        )
 
 
 def empty_splits(result: BuildResult, shard: Shard) -> str:

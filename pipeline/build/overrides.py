@@ -102,6 +102,7 @@ def relevant_to(table: str) -> pc.Expression:
         "duplicates": decision.isin(["keep", "drop", "copy"]) & ~of_face,
         "copies": decision.isin(["keep", "copy"]) & of_face & ~alone,
         "identities": decision.isin(["same", "different", "drop"]) | ((decision == "keep") & alone),
+        "splits": pc.scalar(False),
         "pairs": decision.isin(["keep", "copy"]) & of_face & ~alone,
     }
     return rows[table]

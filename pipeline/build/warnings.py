@@ -46,7 +46,10 @@ def warn_about_identities(storage: Storage, console: Console) -> None:
 def say_copies_that_came_back(storage: Storage, console: Console) -> None:
     """Print how many near copies were taken after all, and why; nothing if there are none."""
     count = count_came_back(storage)
-    if count:
+    if count and storage.parts("given_pairs"):
+        copies = "1 near copy was" if count == 1 else f"{count:,} near copies were"
+        console.print(f"{'':<11} {copies} kept, since published pairs may name them", highlight=False)
+    elif count:
         copies = "1 near copy was" if count == 1 else f"{count:,} near copies were"
         console.print(
             f"{'':<11} {copies} taken after all: the better copy was rejected, or the faces differ",

@@ -19,7 +19,7 @@ from facerefs.pipeline.config.read_settings import read_yaml, recorded
 from facerefs.pipeline.dataset.result import build_result
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
-from facerefs.pipeline.protocols.apply import check_unchanged, check_versions, standing
+from facerefs.pipeline.protocols.apply import check_files, check_unchanged, check_versions, standing
 from facerefs.pipeline.protocols.protocol import Protocol, read_protocol
 from facerefs.pipeline.report.report import REPORT_FILE, write_report
 from facerefs.pipeline.runner.cluster import check_cluster
@@ -48,6 +48,8 @@ class BuildOptions:
     labels: str | None = None
     labels_file: Path | None = None
     protocol: str | None = None
+    pairs: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     contact: str | None = None
     allow_private_hosts: bool = False
     retry: str | None = None
@@ -166,6 +168,7 @@ def _config(options: BuildOptions, protocol: Protocol | None) -> Config:
     check_versions(protocol)
     config = read_config(options.config_file, options.settings, base=shortcuts, under=protocol.tree)
     check_unchanged(protocol, config)
+    check_files(protocol, {"--pairs": config.given.pairs, "--splits": config.given.splits})
     return config
 
 
@@ -207,6 +210,8 @@ def command_of(options: BuildOptions, retry: Retry) -> list[str]:
     }
     words = ["facerefs", "build", *([options.source] if options.source else []), "--out", str(options.out)]
     words += [word for name, value in valued.items() if value is not None for word in (name, str(value))]
+    for name, files in (("--pairs", options.pairs), ("--splits", options.splits)):
+        words += [word for file in files for word in (name, file)]
     words += [word for setting in options.settings for word in ("--set", setting)]
     words += ["--allow-private-hosts"] if options.allow_private_hosts else []
     return [*words, "--retry", str(retry)]
@@ -225,6 +230,9 @@ def _shortcuts(options: BuildOptions) -> dict[str, Any]:
         tree["analyse"] = dict(ENGINES[options.engines])
     if options.labels is not None:
         tree["cluster"] = {"labels": options.labels}
+    lists = {"pairs": options.pairs, "splits": options.splits}
+    if any(lists.values()):
+        tree["given"] = {name: [absolute(file) for file in files] for name, files in lists.items() if files}
     return tree
 
 

@@ -24,16 +24,21 @@ def verify_command(place: str | Path, replay: int) -> bool:
         console.print(manifest.line(), highlight=False)
         return False
     with StageProgress(console, "verify", len(manifest.shards), 0, "samples", "faults") as progress:
-        faults = verify(samples, manifest, replay, progress.part_done)
+        checked = verify(samples, manifest, replay, progress.part_done)
+    faults = checked.faults
     for fault in faults:
         console.print(fault.line(), highlight=False)
     count = sum(shard.samples for shard in manifest.shards)
     size = sum(shard.bytes for shard in manifest.shards) / 1e6
     verdict = f"not sound   {plural(len(faults), 'fault')} in" if faults else "sound      "
-    made = min(replay, count)
+    made = checked.replayed
     replayed = f"; {plural(made, 'degraded face')} made again, identical" if made and not faults else ""
+    replayed += f"; {plural(checked.given, 'published one')} not made again" if checked.given else ""
     held = f"{plural(len(manifest.shards), 'shard')}, {plural(count, 'sample')}, {size:.1f} MB"
     console.print(f"{verdict} {held}{replayed}", highlight=False)
+    if checked.people_in_two_splits:
+        people = plural(len(checked.people_in_two_splits), "person is", "people are")
+        console.print(f"{'':<11} {people} in two of the published splits", highlight=False)
     return _no_shot_twice(place, console) and not faults
 
 
@@ -44,12 +49,13 @@ def verify_for_programs(place: str | Path, replay: int) -> bool:
     if isinstance(manifest, Fault):
         facts: dict[str, Any] = {"faults": [asdict(manifest)]}
     else:
-        faults = verify(samples, manifest, replay, lambda samples, faults: None)
+        checked = verify(samples, manifest, replay, lambda samples, faults: None)
         facts = {
             "shards": len(manifest.shards),
             "samples": sum(shard.samples for shard in manifest.shards),
             "bytes": sum(shard.bytes for shard in manifest.shards),
-            "faults": [asdict(fault) for fault in faults],
+            "faults": [asdict(fault) for fault in checked.faults],
+            "people_in_two_published_splits": checked.people_in_two_splits,
         }
     build = storage_at(place)
     twice = len(leakage(build).faults) if build.exists(BUILD_FILE) else None

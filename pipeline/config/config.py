@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_type_hints
 
 from annotated_types import Ge, Le
 
+from facerefs.pipeline.config.given import Given
 from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.stages.analyse import Analyse
 from facerefs.stages.cluster import Cluster
@@ -61,6 +62,7 @@ class Config:
     compare: Compare = field(default_factory=Compare)
     cluster: Cluster = field(default_factory=Cluster)
     made_elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    given: Given = field(default_factory=Given)
     select: Select = field(default_factory=Select)
     shard: Shard = field(default_factory=Shard)
 
@@ -71,6 +73,10 @@ class Config:
         object.__setattr__(self, "select", replace(self.select, rule=rule))
         made = replace(self.made_elsewhere, crawl=self.crawl, analyse=self.analyse, rule=rule)
         object.__setattr__(self, "made_elsewhere", made)
+        if self.given.pairs and self.made_elsewhere.folder is not None:
+            raise ValueError(
+                "given.pairs and made_elsewhere.folder cannot both be set: the pairs name all references"
+            )
 
 
 def read_config(

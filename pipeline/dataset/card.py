@@ -10,6 +10,7 @@ from facerefs.pipeline.dataset.credits import CREDITS_FILE, credited_photos, wri
 from facerefs.pipeline.dataset.croissant import croissant
 from facerefs.pipeline.dataset.dataset_card import dataset_card, degraded_extension, summary
 from facerefs.pipeline.dataset.file_kinds import file_kinds
+from facerefs.pipeline.dataset.given import given_digests, has_given_degraded
 from facerefs.pipeline.dataset.hub_metadata import hub_metadata
 from facerefs.pipeline.dataset.manifest import recipe_tree
 from facerefs.pipeline.dataset.masks import mask_counts
@@ -35,7 +36,7 @@ def write(storage: Storage, shard: Shard) -> None:
     kinds = file_kinds(
         max((len(row["references"]) for row in samples), default=0),
         IMAGE_TYPES[shard.image_format].extension,
-        degraded_extension(shard),
+        degraded_extension(shard, has_given_degraded(storage)),
         masks=bool(parsers := mask_counts(storage, samples)),
     )
     metadata = croissant(summary(shard, samples) + _licences(photos), shards, photo_file, kinds)
@@ -48,6 +49,7 @@ def write(storage: Storage, shard: Shard) -> None:
         indexes_only=tuple(indexes_only),
         documents=(photo_file, _file(storage, "croissant.json")),
         parsers=tuple(sorted(parsers)),
+        given=given_digests(storage),
     )
     metadata = hub_metadata(manifest, photos.column("licence").to_pylist(), kinds)
     text = dataset_card(storage, shard, shards, samples, photos, parsers)
@@ -95,7 +97,8 @@ def _accepted(storage: Storage, name: str) -> int:
 
 
 def _samples(storage: Storage) -> list[dict[str, Any]]:
-    samples = storage.scan("samples", ("split", "identity", "target", "references", "reject")).to_pylist()
+    columns = ("split", "identity", "target", "references", "recipe", "reject")
+    samples = storage.scan("samples", columns).to_pylist()
     return [row for row in samples if row["reject"] is None]
 
 

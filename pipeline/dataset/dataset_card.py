@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import yaml
 
 from facerefs.pipeline.dataset.funnel import funnel
+from facerefs.pipeline.dataset.given import given_digests, has_given_degraded
 from facerefs.pipeline.dataset.manifest import as_read
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.field_tables import file_table, json_tables
 from facerefs.schemas.manifest import ShardFile
-from facerefs.schemas.sample import DEGRADED, IMAGE_TYPES, JSON, MASK_FILES, SPLITS, files_of
+from facerefs.schemas.sample import DEGRADED, GIVEN_RECIPE, IMAGE_TYPES, JSON, MASK_FILES, SPLITS, files_of
 from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.shard import Shard
 
@@ -51,8 +52,20 @@ samples = datasets.load_dataset("FOLDER OF THE SHARDS", split="train")
 _INDEX = """\
 `*.parquet` beside a shard is its index: key, offset and length of each sample. `manifest.json` holds the size and
 SHA-256 of each file, and `facerefs verify` checks the files against it. `croissant.json` describes the shards for
-tools that read Croissant. Splits are by person: no person is in two splits. Where a sample has fewer references than
+tools that read Croissant. Where a sample has fewer references than
 another, Hugging Face `datasets` gives None for those that it lacks.
+"""
+
+_DRAWN_SPLITS = """\
+Splits are by person: no person is in two splits.
+"""
+_PUBLISHED_SPLITS = """\
+The splits are published ones: a person may be in two of them.
+"""
+_GIVEN_DEGRADED = """\
+{count} of the {every} degraded faces are published images, stored as they are: `given` in `KEY.json` names the file,
+and its theta is not known. The others were made here:
+
 """
 
 _CREDITS = """\
@@ -89,15 +102,18 @@ def dataset_card(
     sections = {
         "# Faces with references": [f"{summary(shard, samples)}\n", _split_table(samples, shards)],
         "## A sample": [
-            _file_table(shard, bool(parsers)),
+            _file_table(shard, bool(parsers), has_given_degraded(storage)),
             _image_format(shard, size),
             *_made_from_target(samples),
             *_masks(parsers),
         ],
         "## The JSON of a sample": [json_tables()],
-        "## Use": [_USE, _INDEX],
+        "## Use": [_USE, _INDEX, _PUBLISHED_SPLITS if "splits" in given_digests(storage) else _DRAWN_SPLITS],
         "## How it was made": [f"Engines: {', '.join(named) or 'none'}.\n", _funnel_table(storage)],
-        "## Degradation": [_RECIPE.format(seed=shard.seed, recipe=_recipes(shard.recipes))],
+        "## Degradation": [
+            *_given_degraded(samples),
+            _RECIPE.format(seed=shard.seed, recipe=_recipes(shard.recipes)),
+        ],
         "## Licences of the photos": [_count_table(photos, "licence"), _CREDITS],
         "## Authors of the photos": [_count_table(photos, "author")],
         "## People": [NOTICE],
@@ -129,9 +145,15 @@ def _made_from_target(samples: list[dict[str, Any]]) -> list[str]:
     return [_MADE_FROM_TARGET.format(count=count, every=every)] if count else []
 
 
-def degraded_extension(shard: Shard) -> str:
-    """The file extension of the degraded faces: jpg or png."""
-    return "jpg" if shard.degraded_as_jpeg else "png"
+def degraded_extension(shard: Shard, given: bool) -> str:
+    """The file extension of the degraded faces: jpg or png. given: whether some of them are published images."""
+    return "jpg" if shard.degraded_as_jpeg and not given else "png"
+
+
+def _given_degraded(samples: list[dict[str, Any]]) -> list[str]:
+    """A paragraph about the degraded faces that are published images, if there are any."""
+    count = sum(row["recipe"] == GIVEN_RECIPE for row in samples)
+    return [_GIVEN_DEGRADED.format(count=count, every=len(samples))] if count else []
 
 
 def _masks(parsers: Mapping[str, int]) -> list[str]:
@@ -140,8 +162,8 @@ def _masks(parsers: Mapping[str, int]) -> list[str]:
     return [_MASKS.format(made=made)] if parsers else []
 
 
-def _file_table(shard: Shard, masks: bool) -> str:
-    extensions = {DEGRADED: degraded_extension(shard), JSON: "json"} | dict.fromkeys(MASK_FILES, "png")
+def _file_table(shard: Shard, masks: bool, given: bool) -> str:
+    extensions = {DEGRADED: degraded_extension(shard, given), JSON: "json"} | dict.fromkeys(MASK_FILES, "png")
     image = IMAGE_TYPES[shard.image_format].extension
     return file_table([(file, [extensions.get(file, image)]) for file in files_of(masks)])
 

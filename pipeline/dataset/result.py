@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
+from facerefs.pipeline.dataset.given import GivenResult, given_result
 from facerefs.pipeline.dataset.masks import mask_counts
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
@@ -48,7 +49,7 @@ class BuildResult:
 
     losses: most frequent first. split_people: by split, also of empty ones. masks: of faces in samples, by engine.
     references: of all samples; synthesised: those of them that are made from their target; elsewhere: what became of
-    references made elsewhere, None if there is no such folder.
+    references made elsewhere, None if there is no such folder. given: what became of published lists.
     """
 
     samples: int
@@ -61,6 +62,7 @@ class BuildResult:
     references: int = 0
     synthesised: int = 0
     elsewhere: "ElsewhereResult | None" = None
+    given: GivenResult | None = None
 
     @property
     def transient(self) -> tuple[Loss, ...]:
@@ -77,7 +79,15 @@ class BuildResult:
         transient = sum(loss.photos for loss in self.transient)
         counts = {"split_people": dict(self.split_people), "masks": dict(self.masks)}
         elsewhere = None if self.elsewhere is None else self.elsewhere.facts()
-        return {**numbers, "lost": lost, "may_heal": transient, **counts, "made_elsewhere": elsewhere}
+        given = {} if self.given is None else {"given": self.given.facts()}
+        return {
+            **numbers,
+            "lost": lost,
+            "may_heal": transient,
+            **counts,
+            "made_elsewhere": elsewhere,
+            **given,
+        }
 
 
 def build_result(storage: Storage) -> BuildResult:
@@ -113,6 +123,7 @@ def build_result(storage: Storage) -> BuildResult:
         synthesised=int(pc.sum(pc.equal(references, own)).as_py() or 0)
         - (elsewhere.used if elsewhere else 0),
         elsewhere=elsewhere,
+        given=given_result(storage),
     )
 
 
@@ -142,10 +153,12 @@ def _lost_faces(storage: Storage, faces: pa.Table, samples: pa.Table) -> Counter
     identities = storage.scan("identities", ("face", "reject"))
     pairs = storage.scan("pairs", ("target", "reference", "reject"))
     alone = pairs.filter(pc.is_null(pairs["reference"]))
+    splits = storage.scan("splits", ("target", "reject"))
     steps = (
         ("faces", faces["id"], faces["reject"]),
         ("identities", identities["face"], identities["reject"]),
         ("pairs", alone["target"], alone["reject"]),
+        ("splits", splits["target"], splits["reject"]),
         ("samples", samples["target"], samples["reject"]),
     )
     reason = pa.nulls(len(faces), pa.string())

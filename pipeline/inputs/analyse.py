@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from facerefs.pipeline.runner.runner import MAX_ROWS_AT_ONCE
 from facerefs.pipeline.storage.catalogue import digest_of_tables
+from facerefs.pipeline.storage.fingerprint import text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import IMAGES
@@ -26,9 +27,12 @@ class AnalyseInput:
 
     At most 15 copies of a photo, since a worker holds them together. Of the further ones those that are not certain
     are photos of their own, which `compare` judges by their faces.
+
+    near_copies_too: every near copy is a photo of its own, as published pairs may name it.
     """
 
     storage: Storage
+    near_copies_too: bool = False
 
     def names(self) -> Sequence[str]:
         """Names of the parts of `images`."""
@@ -36,7 +40,8 @@ class AnalyseInput:
 
     def digest_of_all(self) -> str:
         """Of all that is read of any part."""
-        return digest_of_tables(self.storage, Analyse.reads)
+        read = digest_of_tables(self.storage, Analyse.reads)
+        return text_digest(read, "near copies too") if self.near_copies_too else read
 
     def digest(self, name: str) -> None:
         """Only the rows tell: the copies of a photo may be in other parts."""
@@ -61,6 +66,8 @@ class AnalyseInput:
     @cached_property
     def _duplicates(self) -> pa.Table:
         rows = self.storage.scan("duplicates", Analyse.reads["duplicates"])
+        if self.near_copies_too:
+            rows = rows.filter(pc.not_equal(rows["reject"], Reject.DUPLICATE_NEAR))
         return rows.filter(pc.is_valid(rows["reject"]))
 
     @cached_property

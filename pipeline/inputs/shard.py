@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, groupby
@@ -23,6 +23,7 @@ from facerefs.pipeline.storage.mapped_table import MappedTable
 from facerefs.schemas.file_names import BLOBS_FOLDER
 from facerefs.schemas.tables import (
     FACE_IN_SAMPLE,
+    GIVEN_IN_PLAN,
     MASKS_IN_PLAN,
     PAIR_IN_SAMPLE,
     RECIPE_IN_PLAN,
@@ -32,7 +33,13 @@ from facerefs.schemas.tables import (
 from facerefs.stages.shard import Shard
 from facerefs.stages.splits import splits_of
 
-_PLACES = ("target_crop", "reference_crops", "masks")  # columns of a plan that say where bytes lie
+_PLACES = (
+    "target_crop",
+    "reference_crops",
+    "masks",
+    "degraded",
+)  # columns of a plan that say where bytes lie
+_FACE, _PAIR = ([name for name, _ in columns] for columns in (FACE_IN_SAMPLE, PAIR_IN_SAMPLE))
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,23 @@ class ShardInput:
 
     def read(self, name: str) -> pa.Table:
         """Rows of one shard, sorted by key: the columns of `SAMPLE_PLAN`, with masks those of `MASKS_IN_PLAN`, and with
-        several recipes that of `RECIPE_IN_PLAN`."""
+        several recipes that of `RECIPE_IN_PLAN`.
+
+        If any pair of the build has a published degraded image, also those of `GIVEN_IN_PLAN`.
+        """
         pairs = self._pairs.slice(*self._places[name]).to_pylist()
         faces = self._faces(pairs)
         of_targets = [list(of_target) for _, of_target in groupby(pairs, itemgetter("target"))]
         rows = [self._row(of_target, faces) for of_target in of_targets]
         schemas = [SAMPLE_PLAN]
+        if self._degraded:
+            schemas.append(GIVEN_IN_PLAN)
+            nothing = dict.fromkeys(GIVEN_IN_PLAN.names)
+            given = (self._degraded.get(of_target[0]["given_row"], nothing) for of_target in of_targets)
+            rows = [
+                row | {name: of_row[name] for name in GIVEN_IN_PLAN.names}
+                for row, of_row in zip(rows, given, strict=True)
+            ]
         if any(face["parser"] for face in faces.values()):
             schemas.append(MASKS_IN_PLAN)
             shown = ([of[0]["target"], *map(_reference_id, of)] for of in of_targets)
@@ -76,11 +94,7 @@ class ShardInput:
             ]
         if len(recipes := sorted(recipe.name for recipe in self.shard.recipes)) > 1:
             schemas.append(RECIPE_IN_PLAN)
-            rows = [
-                row | {"key": f"{row['key']}-{recipe}", "recipe": recipe}
-                for row in rows
-                for recipe in recipes
-            ]
+            rows = [one for row in rows for one in _of_recipes(row, recipes)]
         return pa.Table.from_pylist(rows, pa.unify_schemas(schemas))
 
     def made_from(self, rows: pa.Table) -> list[str | None]:
@@ -138,16 +152,32 @@ class ShardInput:
         pairs = pairs.filter(pc.is_null(pairs.column("reject"))).sort_by(
             [("target", "ascending"), ("rank", "ascending")]
         )
+        pairs = self._with_splits(pairs)
+        shard = pa.array(self._shard_names(pairs), pa.string())
+        return pairs.append_column("shard", shard).sort_by(
+            [("shard", "ascending"), ("target", "ascending"), ("rank", "ascending")]
+        )
+
+    def _with_splits(self, pairs: pa.Table) -> pa.Table:
+        """The pairs with `split`: the published one, without the pairs that have none, or the drawn one."""
+        if self.storage.parts("splits"):
+            given = self.storage.scan("splits", Shard.reads["splits"])
+            given = given.filter(pc.is_null(given["reject"]))
+            at = pc.index_in(pairs["target"], value_set=given["target"].combine_chunks())
+            pairs = pairs.append_column("split", given["split"].take(at))
+            return pairs.filter(pc.is_valid(pairs["split"]))
         people = pairs.column("identity").unique().to_pylist()
         splits = splits_of(
             people, self.shard.seed, self.shard.val_share, self.shard.test_share, self.shard.test_people
         )
         split = [splits[name] for name in pairs.column("identity").to_pylist()]
-        pairs = pairs.append_column("split", pa.array(split, pa.string()))
-        shard = pa.array(self._shard_names(pairs), pa.string())
-        return pairs.append_column("shard", shard).sort_by(
-            [("shard", "ascending"), ("target", "ascending"), ("rank", "ascending")]
-        )
+        return pairs.append_column("split", pa.array(split, pa.string()))
+
+    @cached_property
+    def _degraded(self) -> Mapping[int, dict[str, Any]]:
+        """The published degraded images, by the row of the list of pairs."""
+        given = self.storage.scan("given_pairs", Shard.reads["given_pairs"])
+        return {row["row"]: row for row in given.filter(pc.is_valid(given["degraded"])).to_pylist()}
 
     @cached_property
     def _places(self) -> Mapping[str, tuple[int, int]]:
@@ -238,17 +268,23 @@ class ShardInput:
             "key": target,
             "split": pairs[0]["split"],
             "identity": pairs[0]["identity"],
-            "target": _pick(faces[target], FACE_IN_SAMPLE),
+            "target": _pick(faces[target], _FACE),
             "target_crop": faces[target]["crop"],
             "references": [
-                _pick(face, FACE_IN_SAMPLE) | _pick(pair, PAIR_IN_SAMPLE)
-                for face, pair in zip(references, pairs, strict=True)
+                _pick(face, _FACE) | _pick(pair, _PAIR) for face, pair in zip(references, pairs, strict=True)
             ],
             "reference_crops": [  # a synthesised reference is made from the target's crop
                 None if pair["synthesis"] is not None else face["crop"]
                 for face, pair in zip(references, pairs, strict=True)
             ],
         }
+
+
+def _of_recipes(row: Mapping[str, Any], recipes: Sequence[str]) -> list[dict[str, Any]]:
+    """The row of each recipe; one alone, of no recipe, for a target whose degraded face is a published image."""
+    if row.get("degraded") is not None:
+        return [{**row, "recipe": None}]
+    return [{**row, "key": f"{row['key']}-{recipe}", "recipe": recipe} for recipe in recipes]
 
 
 def _masks(row: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -283,5 +319,5 @@ def _power_of_two(wanted: float) -> int:
     return 1 if wanted <= 1 else int(2 ** round(math.log2(wanted)))
 
 
-def _pick(row: Mapping[str, Any], fields: list[tuple[str, pa.DataType]]) -> dict[str, Any]:
-    return {name: row[name] for name, _ in fields}
+def _pick(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}

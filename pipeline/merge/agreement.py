@@ -14,7 +14,14 @@ _MADE_NEW = ("dedupe", "copies", "compare", "cluster", "made_elsewhere", "select
 
 
 def check_agreement(originals: Sequence[Original], config: Config) -> None:
-    """Raise UserError if builds, or the settings of the result, differ in what decided photos and faces."""
+    """Raise UserError if builds, or the settings of the result, differ in what decided photos and faces, or if one of
+    them follows published lists, which name photos by the names that they have in it."""
+    for place, one in (*((original.address, original.config) for original in originals), ("--set", config)):
+        if one.given.pairs or one.given.splits:
+            raise UserError(
+                f"{place} has published pairs or splits, and these name photos of one source: build from all photos "
+                "together with --pairs and --splits instead of merging"
+            )
     first, *others = originals
     for other in others:
         if changes := _changes(first.config, other.config, _TAKEN_OVER):

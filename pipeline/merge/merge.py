@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from facerefs.pipeline.build.build import BuildPlan, begun, make_set
+from facerefs.pipeline.build.given.update import read_given
 from facerefs.pipeline.merge.agreement import other_settings
 from facerefs.pipeline.merge.decisions import join_decisions
 from facerefs.pipeline.merge.faces import FacesOfBuilds
@@ -57,7 +58,7 @@ def merge(
         decisions = join_decisions(run.storage, originals, taken.parts)
         for sentence in (*taken.notes, *decisions.said):
             console.print(f"{'':<11} {sentence}", highlight=False)
-        make_set(run, config, decisions.lines, lambda: faces.take(taken.parts))
+        make_set(run, config, decisions.lines, read_given(config.given), lambda: faces.take(taken.parts))
     return MergeResult(originals, taken.counts, faces.analysed, faces.unreadable)
 
 

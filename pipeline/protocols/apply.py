@@ -11,6 +11,7 @@ from facerefs.pipeline.config.read_settings import differences
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.protocols.protocol import GivenFile, Protocol
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.stages.given_pairs import GivenPairs
 from facerefs.stages.label import Label
 
 _FREE = ("memory_mb", "spread_from_rows", "fetch.", "given.pairs", "given.splits")
@@ -27,7 +28,7 @@ def stage_versions() -> dict[str, int]:
         if hasattr(stage, "version")
     }
     del versions["fetch"]  # how photos are fetched changes none of them
-    return versions | {"label": Label.version}
+    return versions | {"label": Label.version, "given_pairs": GivenPairs.version}
 
 
 def check_versions(protocol: Protocol) -> None:

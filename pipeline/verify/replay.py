@@ -20,6 +20,7 @@ from facerefs.schemas.sample import (
     read_json,
 )
 from facerefs.schemas.theta import Theta, from_records
+from facerefs.stages.images.degraded import fits
 from facerefs.stages.images.encode import (
     JPEG_QUALITIES,
     decode_image,
@@ -41,6 +42,8 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
     stored_name = _name(files, DEGRADED)
     stored = files[stored_name]
     said = read_json(files[_name(files, JSON)])
+    if "given" in said:
+        return _given_fault(files, said)
     theta = from_records(said["theta"])
     try:
         pixels = decode_image(files[_name(files, GROUND_TRUTH)])
@@ -56,6 +59,23 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
         return f"cannot be degraded again ({error})"
     if name != stored_name or not same:
         return "has a degraded face that its ground truth and theta do not give"
+    return _synthesis_fault(files, pixels, said)
+
+
+def is_given(files: Mapping[str, bytes]) -> bool:
+    """Whether the degraded face of a sample without faults is a published image, which nobody can make again."""
+    return "given" in read_json(files[_name(files, JSON)])
+
+
+def _given_fault(files: Mapping[str, bytes], said: Mapping[str, Any]) -> str | None:
+    """The fault of a sample with a published degraded image, of which only the size can be checked."""
+    try:
+        pixels = decode_image(files[_name(files, GROUND_TRUTH)])
+        height, width = decode_image(files[_name(files, DEGRADED)]).shape[:2]
+    except (OSError, ValueError) as error:
+        return f"has an image that cannot be decoded ({error})"
+    if not fits(width, height, pixels.shape[0]):
+        return f"has a published degraded image of {width} x {height} px"
     return _synthesis_fault(files, pixels, said)
 
 

@@ -12,7 +12,7 @@ from facerefs.pipeline.build.folder import storage_at
 from facerefs.pipeline.dataset.manifest import recipes_of
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.storage.file_store import FileStore
-from facerefs.pipeline.verify.replay import replay_fault
+from facerefs.pipeline.verify.replay import is_given, replay_fault
 from facerefs.pipeline.verify.shard import Found, SamplePlace, check_file, check_shard, sample_at
 from facerefs.schemas.file_names import BUILD_FILE, SAMPLES_FOLDER
 from facerefs.schemas.manifest import MANIFEST_FILE, MAX_BYTES, Manifest, parse
@@ -36,6 +36,16 @@ class Fault:
         what = self.what if len(self.what) <= _LONGEST else f"{self.what[:_LONGEST]}..."
         text = f"{self.file}: {what}; {self.way_out}"
         return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found in a training set."""
+
+    faults: list[Fault]
+    people_in_two_splits: list[str]  # of published splits; of others they are faults
+    replayed: int  # degraded faces that were made again
+    given: int  # of those that were to be made again: published images, which nobody can make
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,8 @@ def manifest_of(samples: SamplesFolder) -> Manifest | Fault:
         return Fault(MANIFEST_FILE, str(error), samples.way_out)
 
 
-def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: ShardDone) -> list[Fault]:
-    """Check everything in the folder, and return the faults; an empty list if there are none.
+def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: ShardDone) -> Checked:
+    """The faults of everything in the folder, and what else was found.
 
     replay: the number of degraded faces to make again and compare. shard_done: called after each shard with its number
     of samples and of faults.
@@ -96,12 +106,18 @@ def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: 
     places: list[SamplePlace] = []
     identities: dict[str, str] = {}
     keys: set[str] = set()
+    strays: set[str] = set()
     with ThreadPoolExecutor(min(_MAX_THREADS, cpu_count() or 1)) as threads:
         checks = threads.map(
             lambda shard: check_shard(samples.folder, shard, replay, manifest.parsers), manifest.shards
         )
         for shard, found in zip(manifest.shards, checks, strict=True):
-            of_shard = [*found.faults, *_across(shard.split, shard.name, found, identities, keys)]
+            of_shard = [*found.faults, *_repeated(shard.name, found, keys)]
+            people = _strays(shard.split, found, identities)
+            if people and "splits" not in manifest.given:
+                name = people[0]
+                of_shard.append((shard.name, f"{name} is in the splits {identities[name]} and {shard.split}"))
+            strays.update(people)
             faults += [Fault(file, what, samples.way_out) for file, what in of_shard]
             places = nsmallest(replay, [*places, *found.places], key=lambda place: place.digest)
             shard_done(shard.samples, len(of_shard))
@@ -109,22 +125,23 @@ def verify(samples: SamplesFolder, manifest: Manifest, replay: int, shard_done: 
         faults.append(
             Fault(MANIFEST_FILE, "names no samples", "report.html of the build says why none was made")
         )
-    return [*faults, *_other_files(samples, manifest), *_replayed(samples, places)]
+    files = [(place, sample_at(samples.folder, place)) for place in places]
+    given = sum(is_given(of_sample) for _, of_sample in files)
+    faults += [*_other_files(samples, manifest), *_replayed(samples, files)]
+    return Checked(faults, sorted(strays) if "splits" in manifest.given else [], len(files) - given, given)
 
 
-def _across(
-    split: str, shard: str, found: Found, identities: dict[str, str], keys: set[str]
-) -> Iterator[tuple[str, str]]:
-    """Faults across shards, as (file, fault): a repeated key, a person in two splits."""
+def _repeated(shard: str, found: Found, keys: set[str]) -> Iterator[tuple[str, str]]:
+    """A fault, as (file, fault), if a key of a shard is also in another one."""
     twice = sorted(found.people.keys() & keys)
     if twice:
         yield shard, f"sample {twice[0]} is in another shard too"
     keys.update(found.people)
-    strays = sorted(
-        name for name in set(found.people.values()) if identities.setdefault(name, split) != split
-    )
-    if strays:
-        yield shard, f"{strays[0]} is in the splits {identities[strays[0]]} and {split}"
+
+
+def _strays(split: str, found: Found, identities: dict[str, str]) -> list[str]:
+    """The people of a shard who are also in another split, sorted. identities: the first split of each person."""
+    return sorted(name for name in set(found.people.values()) if identities.setdefault(name, split) != split)
 
 
 def _other_files(samples: SamplesFolder, manifest: Manifest) -> Iterator[Fault]:
@@ -140,11 +157,11 @@ def _other_files(samples: SamplesFolder, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(name, "is not in the manifest: it is of another build", "remove it")
 
 
-def _replayed(samples: SamplesFolder, places: list[SamplePlace]) -> Iterator[Fault]:
-    found = [(place, replay_fault(sample_at(samples.folder, place))) for place in places]
+def _replayed(samples: SamplesFolder, files: list[tuple[SamplePlace, dict[str, bytes]]]) -> Iterator[Fault]:
+    found = [(place, replay_fault(of_sample)) for place, of_sample in files]
     faults = [(place, what) for place, what in found if what is not None]
-    if len(faults) == len(places) > 1:
-        what = f"none of {len(places)} degraded faces comes out of its ground truth and theta again"
+    if len(faults) == len(files) > 1:
+        what = f"none of {len(files)} degraded faces comes out of its ground truth and theta again"
         yield Fault(MANIFEST_FILE, what, "is facerefs here another version than the one that made them?")
         return
     for place, what in faults:

@@ -42,13 +42,13 @@ def match_boxes(listed: Sequence[Sequence[float]], found: Sequence[Sequence[floa
     """
     if not listed or not found:
         return {}
-    overlap = _overlap(np.asarray(listed, np.float64)[:, None], np.asarray(found, np.float64)[None])
+    overlap = overlaps(np.asarray(listed, np.float64)[:, None], np.asarray(found, np.float64)[None])
     face, best = overlap.argmax(axis=1), overlap.max(axis=1)
     worst_first = np.argsort(-best, kind="stable")[::-1]  # later entries replace earlier ones
     return {int(face[box]): int(box) for box in worst_first if best[box] >= MIN_OVERLAP}
 
 
-def _overlap(boxes: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def overlaps(boxes: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Intersection over union (...) of boxes (..., 4) and others (..., 4)."""
     sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
     shared = np.prod(np.maximum(sides, 0), axis=-1)

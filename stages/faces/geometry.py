@@ -111,6 +111,16 @@ def scale_of(transform: npt.ArrayLike) -> float:
     return math.sqrt(abs(float(np.linalg.det(np.asarray(transform, dtype=np.float64)[:, :2]))))
 
 
+def misalignment(transform: npt.ArrayLike, size_px: int) -> float:
+    """How far the corners of a square photo of size_px move by a transform (2, 3), on average, as a share of its side.
+
+    With `ffhq_transform` of the landmarks in an aligned face: 0 if they lie exactly as FFHQ's alignment has them.
+    """
+    corners = _corners(size_px)
+    moved = apply_transform(transform, corners) - corners
+    return float(np.hypot(moved[:, 0], moved[:, 1]).mean() / size_px)
+
+
 @dataclass(frozen=True)
 class Crop:
     """An aligned face. outside: the share of the crop, 0 to 1, that is outside the photo."""

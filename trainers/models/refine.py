@@ -41,6 +41,7 @@ from facerefs.trainers.networks.stylegan2.generator import Generator, Noise
 from facerefs.trainers.networks.stylegan2.layers import EPSILON, EqualConv2d, EqualLinear
 from facerefs.trainers.networks.stylegan2.widths import widths
 from facerefs.trainers.stream.batches.device_batch import DeviceBatch
+from facerefs.trainers.stream.errors import StreamError
 from facerefs.trainers.weights.pretrained import CACHE
 from facerefs.trainers.weights.stylegan2 import load_discriminator, load_generator, load_or_draw
 
@@ -213,6 +214,11 @@ class RefineLosses:
         return terms | {"adversarial": self.weights.adversarial * realistic}
 
     def _refine(self, restored: Tensor, batch: DeviceBatch) -> dict[str, Tensor]:
+        if batch.has_given:
+            raise StreamError(
+                "the set has published degraded images, which the cycle of ReFine cannot make again: "
+                "set data.degradation to the name of a recipe"
+            )
         seen = restorer_input(batch)
         to_truth, to_reference = self.distances(restored, [batch.target, seen.warped[:, 0]])
         (to_degraded,) = self.distances(degraded_again(restored, batch.program), [seen.degraded])

@@ -28,8 +28,8 @@ crawl: {version: 4, copy: false, max_bytes: 67108864, max_pixels: 80000000, min_
 dedupe: {version: 2, max_distance: 10, max_detail_distance: 40}
 analyse: {version: 5, detector: dlib, landmarks: dlib, embedder: dlib, parser: none, detector_weights: null,
   landmarks_weights: null, embedder_weights: null, parser_weights: null, device: cpu, detect_side_px: null, upsample: 0,
-  max_faces: 8, crop_size: 512, min_face_px: 256.0, max_outside: 0.3, max_yaw_deg: null, min_sharpness: 15.0,
-  max_niqe: null, niqe: true, max_brisque: null, brisque: false}
+  max_faces: 8, crop_size: 512, align: ffhq, max_misaligned: 0.1, min_face_px: 256.0, max_outside: 0.3,
+  max_yaw_deg: null, min_sharpness: 15.0, max_niqe: null, niqe: true, max_brisque: null, brisque: false}
 compare:
   version: 3
   rule: {hash_bits: 6, same_shot_hash_bits: 12, landmarks: 0.008, copy_similarity: null, same_shot_similarity: null,

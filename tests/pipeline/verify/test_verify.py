@@ -52,7 +52,7 @@ def check(folder: Path, replay: int = 0) -> list[str]:
     if isinstance(manifest, Fault):
         return [manifest.line()]
     told: list[tuple[int, int]] = []
-    faults = verify(samples, manifest, replay, lambda *of_shard: told.append(of_shard))
+    faults = verify(samples, manifest, replay, lambda *of_shard: told.append(of_shard)).faults
     assert [count for count, _ in told] == [shard.samples for shard in manifest.shards]
     assert sum(count for _, count in told) <= len(faults)
     return [fault.line() for fault in faults]

@@ -45,6 +45,7 @@ class FaceBatch:
     degraded: PaddedBatch | None  # uint8, as stored; None if the target is degraded by `program`
     program: Program  # the thetas, compiled
     parsers: tuple[str, ...] = ()
+    has_given: bool = False  # some degraded faces are published images, whose thetas nobody knows
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "FaceBatch":
         """The batch on another device."""
@@ -108,6 +109,7 @@ def collate(prepared: Sequence[Prepared], references: int, at_once: int | None =
         degraded=_padded([sample.degraded for sample in samples]),
         program=compile_thetas(thetas, height, width, at_once),
         parsers=tuple(sorted({face.parser for face in faces if face.parser})),
+        has_given=any(sample.is_given for sample in samples),
     )
 
 

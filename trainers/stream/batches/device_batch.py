@@ -47,6 +47,7 @@ class DeviceBatch:
     warped_masks: Tensor | None  # (B, K, 1, H, W)
     valid: Tensor | None  # (B, K, 1, H, W): 1 where `warped` comes from inside a real reference, else 0
     parsers: tuple[str, ...] = ()  # engines that made the masks, sorted; empty if the samples do not say
+    has_given: bool = False  # some degraded faces are published images, whose thetas nobody knows
 
 
 @torch.no_grad()
@@ -99,6 +100,7 @@ def to_device(
         warped_masks=None if warped_masks is None else warped_masks.to(dtype),
         valid=None if valid is None else valid.to(dtype),
         parsers=batch.parsers,
+        has_given=batch.has_given,
     )
 
 

@@ -81,8 +81,9 @@ def decode_sample(
         target=face,
         boxes=_boxes(target),
         references=tuple(_face(files, REFERENCE, REFERENCE_MASK, i, _item(listed, i), width) for i in chosen),
-        degraded=_degraded(files, theta, width) if degraded else None,
+        degraded=_degraded(files, theta, width, "given" in record) if degraded else None,
         theta=theta,
+        is_given="given" in record,
     )
 
 
@@ -122,10 +123,16 @@ def _face(
     )
 
 
-def _degraded(files: Mapping[str, bytes], theta: Theta, size_px: int) -> NDArray[np.uint8]:
+def _degraded(files: Mapping[str, bytes], theta: Theta, size_px: int, is_given: bool) -> NDArray[np.uint8]:
     found = DEGRADED.find(files)
     if found is None:
         raise BadSample(f"the sample has no degraded face {DEGRADED.kind}: {', '.join(DEGRADED.extensions)}")
+    if is_given:
+        image = decode_rgb(found, files[found])
+        if image.shape[0] != image.shape[1] or size_px % image.shape[0]:
+            size = f"{image.shape[1]}x{image.shape[0]} px"
+            raise BadSample(f"{found} is {size}, and no whole number of times smaller than the ground truth")
+        return image
     width, height = next(
         ((op.out_w, op.out_h) for op in reversed(theta) if isinstance(op, Resize)), (size_px, size_px)
     )

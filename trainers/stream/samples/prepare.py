@@ -160,7 +160,8 @@ class FacePreparation:
     def _degraded_anew(self, sample: Sample, position: int) -> Sample:
         recipe = RECIPES[self.degradation] if isinstance(self.degradation, str) else self.degradation
         seed = derive_seed(self.seed, sample.key, position)
-        return replace(sample, theta=draw_theta(recipe, seed, sample.target.image.shape[0]))
+        theta = draw_theta(recipe, seed, sample.target.image.shape[0])
+        return replace(sample, theta=theta, is_given=False)
 
 
 def _uniform(seed: int, position: int, name: str) -> float:

@@ -30,3 +30,4 @@ class Sample:
     references: tuple[Face, ...]  # best first, as stored, or as chosen
     degraded: NDArray[np.uint8] | None  # (h, w, 3), as stored; None if a new degradation is drawn
     theta: Theta  # the degradation that makes `degraded` from the target
+    is_given: bool = False  # `degraded` is a published image: nobody knows its theta, which is empty

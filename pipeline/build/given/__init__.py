@@ -1,0 +1,1 @@
+"""Published pairs and splits: reads their files into tables of the build."""
