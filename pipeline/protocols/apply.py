@@ -14,7 +14,7 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.given_pairs import GivenPairs
 from facerefs.stages.label import Label
 
-_FREE = ("memory_mb", "spread_from_rows", "fetch.", "given.pairs", "given.splits")
+_FREE = ("memory_mb", "spread_from_rows", "fetch.", "given.pairs", "given.splits", "given.degraded_folder")
 """Settings that change no sample, or that are checked by themselves."""
 
 
