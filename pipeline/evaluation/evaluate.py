@@ -35,6 +35,8 @@ def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
     if options.out is not None:
         check_local(options.out, "--out")
         check_folder(options.out)
+    if options.data is not None and options.references is not None:
+        raise UserError("--references is for pictures without --data: a set has its own references")
     device = torch.device(chosen_device(options.device))
     cache = FigureCache(options.cache or default_folder())
     try:
