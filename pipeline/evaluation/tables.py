@@ -91,8 +91,8 @@ def describe_difference(difference: Difference) -> str:
         return f"{metric.label}: {difference.one} and {difference.other} have no sample in common"
     better = (estimate.mean > 0) == (metric.better == "higher")
     sure = estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0
-    words = ("better" if better else "worse") if estimate.mean else "as good"
-    doubt = "" if sure or estimate.low is None else ", which may be chance"
+    words = ("better" if better else "worse") if estimate.mean else "the same"
+    doubt = "" if sure or estimate.low is None or not estimate.mean else ", which may be chance"
     return (
         f"{metric.label}: {difference.one} - {difference.other} = {shown(estimate, metric)} ({words}{doubt})"
     )
