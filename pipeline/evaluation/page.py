@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from facerefs.pipeline import text
-from facerefs.pipeline.evaluation.metrics import GROUPS, IPS_TRAP, METRICS, Metric
+from facerefs.pipeline.evaluation.metrics import GROUPS, METRICS, Metric
 from facerefs.pipeline.evaluation.result import Evaluation, GroupTable
 from facerefs.pipeline.evaluation.samples import SampleFacts
 from facerefs.pipeline.evaluation.tables import (
@@ -89,7 +89,7 @@ def _tables(found: Evaluation) -> Iterator[TableSection]:
                 [one.name, *(shown(one.figures.get(metric.name), metric) for metric in metrics)]
                 for one in found.methods
             ]
-            below = IPS_TRAP if any(metric.name == "ips" for metric in metrics) else ""
+            below = found.below_identity if group == "identity" else ""
             yield TableSection(
                 title, below, ["Method", *(_heading(found, metric) for metric in metrics)], rows
             )

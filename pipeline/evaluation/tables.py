@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facerefs.pipeline import text
-from facerefs.pipeline.evaluation.metrics import GROUPS, IPS_TRAP, METRICS, Metric
+from facerefs.pipeline.evaluation.metrics import GROUPS, METRICS, Metric
 from facerefs.pipeline.evaluation.result import Difference, Evaluation
 from facerefs.pipeline.evaluation.statistics import Estimate
 
@@ -28,8 +28,8 @@ def print_tables(found: Evaluation, console: Console) -> None:
             continue
         console.print(f"\n{title}", highlight=False, style="bold")
         console.print(_table(found, metrics), highlight=False)
-        if group == "identity" and any(metric.name == "ips" for metric in metrics):
-            console.print(IPS_TRAP, highlight=False, soft_wrap=True)
+        if group == "identity" and found.below_identity:
+            console.print(found.below_identity, highlight=False, soft_wrap=True)
     for line in lines_below(found):
         console.print(line, highlight=False, soft_wrap=True)
 
