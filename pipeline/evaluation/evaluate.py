@@ -24,6 +24,7 @@ from facerefs.pipeline.evaluation.without_truth import judge_folders
 from facerefs.pipeline.evaluation.work import Work, open_work
 from facerefs.pipeline.local_path import check_local
 from facerefs.pipeline.training.job import chosen_device
+from facerefs.trainers.loop.precision import round_products
 
 _EXAMPLE = "weights.identity=FILE.onnx"
 _FULL_RANK = 2048  # images, below which FID's covariances are singular
@@ -35,7 +36,10 @@ def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
     if options.out is not None:
         check_local(options.out, "--out")
         check_folder(options.out)
+    if options.data is not None and options.references is not None:
+        raise UserError("--references is for pictures without --data: a set has its own references")
     device = torch.device(chosen_device(options.device))
+    round_products("float32")  # TF32 would change figures in their last digits
     cache = FigureCache(options.cache or default_folder())
     try:
         if options.data is None:

@@ -66,5 +66,9 @@ IPS_TRAP = (
     "IPS compares with the reference, so a method that copies the reference whole has an IPS of nearly 1 (see the row "
     "`reference`): read it beside ISC and Deg., which compare with the ground truth."
 )
+IPS_ALONE = (
+    "IPS compares with the reference, so a method that copies the reference whole has an IPS of nearly 1, and without "
+    "ground truths nothing shows it: look at the pictures, or add --data for ISC and Deg."
+)
 MOST_PSNR = 100.0
 """What equal images count as, since a mean with infinity says nothing."""

@@ -1,6 +1,8 @@
 """MUSIQ by the package pyiqa, an extra whose licence is non-commercial (Ke et al., "MUSIQ", 2021)."""
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facerefs.stages.engines.engine import MissingWeights
-from facerefs.stages.engines.torch_file import read_tensors
+from facerefs.stages.engines.torch_file import UNREADABLE, read_tensors
 from facerefs.stages.quality.torchvision_compat import import_torchvision
 from facerefs.trainers.metrics.psnr_ssim import quantise_uint8
 from facerefs.trainers.weights.pretrained import CACHE
@@ -40,9 +42,15 @@ def load_musiq(file: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     import_torchvision()
     try:
         import pyiqa
+
+        with redirect_stdout(io.StringIO()):  # it prints what it loads
+            metric = pyiqa.create_metric("musiq", device=device, pretrained_model_path=str(file))
     except ImportError as error:
         raise MissingWeights(f"the package pyiqa cannot be imported: {error}") from None
-    metric = pyiqa.create_metric("musiq", device=device, pretrained_model_path=str(file))
+    except UNREADABLE as error:
+        raise MissingWeights(
+            f"{file} holds no weights of MUSIQ: {' '.join(str(error).split())[:200]}"
+        ) from None
 
     @torch.no_grad()
     def score(images: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from facerefs.pipeline.evaluation.metrics import GROUPS, IPS_TRAP, METRICS, Metric
+from facerefs.pipeline import text
+from facerefs.pipeline.evaluation.metrics import GROUPS, METRICS, Metric
 from facerefs.pipeline.evaluation.result import Evaluation, GroupTable
 from facerefs.pipeline.evaluation.samples import SampleFacts
 from facerefs.pipeline.evaluation.tables import (
@@ -88,7 +89,7 @@ def _tables(found: Evaluation) -> Iterator[TableSection]:
                 [one.name, *(shown(one.figures.get(metric.name), metric) for metric in metrics)]
                 for one in found.methods
             ]
-            below = IPS_TRAP if any(metric.name == "ips" for metric in metrics) else ""
+            below = found.below_identity if group == "identity" else ""
             yield TableSection(
                 title, below, ["Method", *(_heading(found, metric) for metric in metrics)], rows
             )
@@ -101,9 +102,8 @@ def _heading(found: Evaluation, metric: Metric) -> str:
 def _group(found: Evaluation, table: GroupTable) -> GroupSection:
     headings = ["Method"]
     for name, (samples, people) in table.sizes.items():
-        headings.append(
-            f"{name}: {samples} of {people} people" if people != 1 else f"{name}: {samples} of 1 person"
-        )
+        counts = f"{text.plural(samples, 'sample')} of {text.plural(people, 'person', 'people')}"
+        headings.append(f"{name}: {counts}")
     tables = [
         TableSection(
             _heading(found, metric),
@@ -153,7 +153,8 @@ def _choices(found: Evaluation) -> Iterator[_Choice]:
     """For each figure and each method that is no baseline (all if there are only baselines), which samples to show."""
     names = [one.name for one in found.methods if one.kind != "baseline"] or ["degraded"]
     for metric in found.metrics:
-        if (values := found.figures.values.get(metric.name)) is None:
+        values = found.figures.values.get(metric.name)
+        if values is None or metric.against == "set":  # a hit or none ranks no samples
             continue
         for name in names:
             if places := _ranked(values[found.figures.methods.index(name)], metric):

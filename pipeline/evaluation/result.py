@@ -8,7 +8,7 @@ import numpy as np
 
 from facerefs.pipeline.evaluation.figures import Figures
 from facerefs.pipeline.evaluation.methods.method import Kind, Method
-from facerefs.pipeline.evaluation.metrics import METRICS, Metric
+from facerefs.pipeline.evaluation.metrics import IPS_ALONE, IPS_TRAP, METRICS, Metric
 from facerefs.pipeline.evaluation.networks import NetworkSource
 from facerefs.pipeline.evaluation.statistics import FEW_PEOPLE, LEAST_PEOPLE, Bootstrap, Estimate
 from facerefs.pipeline.evaluation.strata import stratifications
@@ -76,6 +76,13 @@ class Evaluation:
     def metrics(self) -> list[Metric]:
         """The metrics that some method has a figure of, in their order."""
         return [metric for metric in METRICS.values() if metric.name in self.networks]
+
+    @property
+    def below_identity(self) -> str:
+        """What stands below the table of identity figures; empty if IPS is not in it."""
+        if "ips" not in self.networks:
+            return ""
+        return IPS_TRAP if "isc" in self.networks else IPS_ALONE
 
     def heading(self, metric: Metric) -> str:
         """The metric with an arrow to its better side; says if its network has random weights."""

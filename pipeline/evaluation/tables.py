@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facerefs.pipeline import text
-from facerefs.pipeline.evaluation.metrics import GROUPS, IPS_TRAP, METRICS, Metric
+from facerefs.pipeline.evaluation.metrics import GROUPS, METRICS, Metric
 from facerefs.pipeline.evaluation.result import Difference, Evaluation
 from facerefs.pipeline.evaluation.statistics import Estimate
 
@@ -28,8 +28,8 @@ def print_tables(found: Evaluation, console: Console) -> None:
             continue
         console.print(f"\n{title}", highlight=False, style="bold")
         console.print(_table(found, metrics), highlight=False)
-        if group == "identity" and any(metric.name == "ips" for metric in metrics):
-            console.print(IPS_TRAP, highlight=False, soft_wrap=True)
+        if group == "identity" and found.below_identity:
+            console.print(found.below_identity, highlight=False, soft_wrap=True)
     for line in lines_below(found):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -91,8 +91,8 @@ def describe_difference(difference: Difference) -> str:
         return f"{metric.label}: {difference.one} and {difference.other} have no sample in common"
     better = (estimate.mean > 0) == (metric.better == "higher")
     sure = estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0
-    words = ("better" if better else "worse") if estimate.mean else "as good"
-    doubt = "" if sure or estimate.low is None else ", which may be chance"
+    words = ("better" if better else "worse") if estimate.mean else "the same"
+    doubt = "" if sure or estimate.low is None or not estimate.mean else ", which may be chance"
     return (
         f"{metric.label}: {difference.one} - {difference.other} = {shown(estimate, metric)} ({words}{doubt})"
     )
