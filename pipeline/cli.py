@@ -181,14 +181,14 @@ def merge(
         list[str],
         typer.Argument(
             help="Finished builds with the same settings of crawl and analyse: their folders or addresses.",
-            metavar="A B...",
+            metavar="BUILD",
         ),
     ],
     out: Out,
     config: Annotated[
         Path | None,
         typer.Option(
-            help="A YAML file with settings, or the build.yaml of a build; if not given, those of A."
+            help="A YAML file with settings, or the build.yaml of a build; if not given, those of the first build."
         ),
     ] = None,
     settings: Annotated[

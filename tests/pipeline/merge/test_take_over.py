@@ -1,7 +1,6 @@
 """What merge takes over: photos, faces and their bytes, and nothing is made again."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,11 @@ import pytest
 from facerefs.pipeline.config.config import Config
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.inputs.crawl import CrawlInput
-from facerefs.pipeline.merge.faces import FacesOfBuilds
-from facerefs.pipeline.merge.originals import check_finished, open_originals
-from facerefs.pipeline.merge.photos import TakenPhotos, take_photos
-from facerefs.pipeline.runner.runner import Runner, part_fingerprint
-from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.runner.runner import part_fingerprint
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.crawl import Crawl
 from tests.pipeline.folders import contents
-from tests.pipeline.merge.toy_build import QUIET, downloaded_build, picture, toy_build, write_photos
-
-
-def take_over(places: Sequence[Path], out: Path) -> tuple[Storage, TakenPhotos]:
-    """As `merge` does until all photos are analysed, but for copies. A photo that had to be analysed would fail."""
-    storage = Storage(str(out))
-    originals = open_originals([str(place) for place in places], storage)
-    groups = [check_finished(original) for original in originals]
-    run, config = Runner(storage, QUIET, RayWorkers(1)), originals[0].config
-    taken = take_photos(run, originals, config)
-    faces = FacesOfBuilds(run, originals, groups, config.analyse)
-    faces.take(taken.parts)
-    assert faces.analysed == 0
-    return storage, taken
+from tests.pipeline.merge.toy_build import downloaded_build, picture, take_over, toy_build, write_photos
 
 
 def rows(storage: Storage, table: str) -> dict[str, dict[str, Any]]:

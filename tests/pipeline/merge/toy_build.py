@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,12 @@ from facerefs.pipeline.config.config import Config
 from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.fetch import FetchInput, download_fingerprint
+from facerefs.pipeline.merge.faces import FacesOfBuilds
+from facerefs.pipeline.merge.originals import check_finished, open_originals
+from facerefs.pipeline.merge.photos import TakenPhotos, take_photos
 from facerefs.pipeline.runner.part_pool import PartTask
-from facerefs.pipeline.runner.runner import PartWorker, part_fingerprint
+from facerefs.pipeline.runner.runner import PartWorker, Runner, part_fingerprint
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.schemas.tables import DOWNLOADS, FACES, SOURCES, loaded
@@ -92,6 +96,19 @@ def downloaded_build(photos: Mapping[str, bytes], out: Path) -> Storage:
         with storage.writing("downloads", name, download_fingerprint(config.fetch, wanted)) as part:
             part.add(pa.Table.from_pylist(rows, loaded(DOWNLOADS)))
     return finish(out, config)
+
+
+def take_over(places: Sequence[Path | str], out: Path | str) -> tuple[Storage, TakenPhotos]:
+    """As `merge` does until all photos are analysed, but for copies. A photo that had to be analysed would fail."""
+    storage = Storage.at(out)
+    originals = open_originals([str(place) for place in places], storage)
+    groups = [check_finished(original) for original in originals]
+    run, config = Runner(storage, QUIET, RayWorkers(1)), originals[0].config
+    taken = take_photos(run, originals, config)
+    faces = FacesOfBuilds(run, originals, groups, config.analyse)
+    faces.take(taken.parts)
+    assert faces.analysed == 0
+    return storage, taken
 
 
 def _faces(storage: Storage, rows: pa.Table) -> pa.Table:

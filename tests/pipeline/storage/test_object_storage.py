@@ -29,6 +29,7 @@ from facerefs.trainers.training_set import open_set
 from tests.faulty_proxy import BUSY, CUT, DROPPED, FaultyProxy
 from tests.object_storage import BUCKET, READER, ObjectStorage, object_storage
 from tests.pipeline.folders import contents
+from tests.pipeline.merge.toy_build import picture, take_over, toy_build, write_photos
 from tests.pipeline.runner.test_copied_rows import grow
 from tests.pipeline.runner.test_runner import run
 from tests.pipeline.small_set import make_samples, make_set, write_tables
@@ -71,6 +72,17 @@ def files(tmp_path: Path) -> Path:
     for i in range(24):
         (folder / f"{i:03d}.bin").write_bytes(bytes([i]) * 1000 * i)
     return folder
+
+
+def test_a_build_in_a_bucket_is_merged_with_a_local_one_into_a_bucket(tmp_path: Path, address: str) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        photos = write_photos(tmp_path / f"photos-{name}", {f"{name}/1.png": picture(seed)})
+        toy_build(photos, tmp_path / name)
+    for name, data in contents(tmp_path / "a").items():
+        Storage.at(f"{address}/a").write_bytes(name, data)
+    take_over([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    take_over([f"{address}/a", tmp_path / "b"], f"{address}/out")
+    assert contents(f"{address}/out") == contents(tmp_path / "out")
 
 
 def test_shards_have_the_bytes_of_a_local_build_and_are_read_from_there(
