@@ -183,6 +183,7 @@ def evaluate(
     methods: Mapping[str, str | Path] | Sequence[str | Path],
     data: str | Path | None = None,
     *,
+    protocol: str | None = None,
     split: str = "test",
     out: str | Path | None = None,
     reference_set: str | Path | None = None,
@@ -198,10 +199,11 @@ def evaluate(
 ) -> "Evaluation":
     """Judge training runs and folders of outputs on a set, side by side with baselines. Returns all figures.
 
-    methods: folders, or folders by name. data: the set; None judges folders without ground truth. out: a folder for
-    the tables and the page. reference_set: what FID compares with. references: without data, a folder of references
-    for IPS. names: a CSV with the columns key and file, if outputs are not named after keys. size_px: side to which
-    all faces are reduced. samples: judge at most so many. cache: where what networks made is kept. Raises UserError.
+    methods: folders, or folders by name. data: the set; None judges folders without ground truth. protocol: judge as it
+    says. out: a folder for the tables and the page. reference_set: what FID compares with. references: without data, a
+    folder of references for IPS. names: a CSV with the columns key and file, if outputs are not named after keys.
+    size_px: side to which all faces are reduced. samples: judge at most so many. cache: where what networks made is
+    kept. Raises UserError.
     """
     from facerefs.pipeline.evaluation.evaluate import evaluate_command
     from facerefs.pipeline.evaluation.options import EvaluateOptions
@@ -210,6 +212,7 @@ def evaluate(
     options = EvaluateOptions(
         methods=tuple(map(str, named)),
         data=None if data is None else str(data),
+        protocol=protocol,
         split=split,
         out=_path(out),
         reference_set=None if reference_set is None else str(reference_set),

@@ -555,6 +555,10 @@ def evaluate(
             "--data", help="A build's folder, a folder of shards, or an address: the ground truths."
         ),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Judge as a protocol says (`facerefs protocols`): on its set, with its settings."),
+    ] = None,
     split: Annotated[str, typer.Option(help="The split on which is judged: test, val or train.")] = "test",
     out: Annotated[
         Path | None,
@@ -608,6 +612,7 @@ def evaluate(
         EvaluateOptions(
             methods=tuple(methods or ()),
             data=data,
+            protocol=protocol,
             split=split,
             out=out,
             reference_set=reference_set,

@@ -1,6 +1,7 @@
 """`facerefs evaluate`: judge training runs and folders of outputs, side by side, on a set or without ground truth."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from rich.console import Console
@@ -23,6 +24,13 @@ from facerefs.pipeline.evaluation.tables import print_tables
 from facerefs.pipeline.evaluation.without_truth import judge_folders
 from facerefs.pipeline.evaluation.work import Work, open_work
 from facerefs.pipeline.local_path import check_local
+from facerefs.pipeline.protocols.judging import (
+    check_judged,
+    check_networks,
+    judging_settings,
+    protocol_of_set,
+)
+from facerefs.pipeline.protocols.protocol import Protocol, read_protocol
 from facerefs.pipeline.training.job import chosen_device
 from facerefs.trainers.loop.precision import round_products
 
@@ -32,7 +40,8 @@ _FULL_RANK = 2048  # images, below which FID's covariances are singular
 
 def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
     """Judge the methods, print tables, and write the files of `out`. Raises UserError."""
-    settings = read_settings(EvaluationSettings, _EXAMPLE, options.config_file, options.settings)
+    protocol = read_protocol(options.protocol) if options.protocol else None
+    settings = _settings(options, protocol)
     if options.out is not None:
         check_local(options.out, "--out")
         check_folder(options.out)
@@ -47,7 +56,10 @@ def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
             found, pictures = judge_folders(opened, cache, console), opened.pictures
         else:
             work = open_work(options, options.data, settings, device, cache.folder)
+            if protocol is not None:
+                check_networks(protocol, {name: source.sha256 for name, source in work.judges.used.items()})
             found, pictures = _evaluate(work, options.reference_set, cache, console), work.pictures
+            found = replace(found, notes=(*_protocol_notes(protocol, options.data), *found.notes))
         print_tables(found, console)
         if options.out is not None:
             write_files(found, options.out, page_of(found, pictures))
@@ -56,6 +68,26 @@ def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
     finally:
         cache.close()
     return found
+
+
+def _settings(options: EvaluateOptions, protocol: Protocol | None) -> EvaluationSettings:
+    """The settings; with a protocol its own, on its set. Raises UserError."""
+    if protocol is None:
+        return read_settings(EvaluationSettings, _EXAMPLE, options.config_file, options.settings)
+    check_judged(protocol, options.data, options.split)
+    if options.size_px is not None or options.samples is not None:
+        raise UserError(
+            f"the protocol {protocol.name} judges all samples at full size: leave out --size and --samples"
+        )
+    return judging_settings(protocol, _EXAMPLE, options.config_file, options.settings)
+
+
+def _protocol_notes(protocol: Protocol | None, place: str) -> Iterator[str]:
+    said = protocol_of_set(place)
+    if protocol is not None:
+        yield f"judged by the protocol {said}"
+    elif said is not None:
+        yield f"the set is that of the protocol {said}, but is not judged by it: add --protocol {said.split()[0]}"
 
 
 def _evaluate(work: Work, reference_set: str | None, cache: FigureCache, console: Console) -> Evaluation:

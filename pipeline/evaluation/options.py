@@ -10,6 +10,7 @@ class EvaluateOptions:
 
     methods: tuple[str, ...]
     data: str | None = None
+    protocol: str | None = None
     split: str = "test"
     out: Path | None = None
     reference_set: str | None = None
