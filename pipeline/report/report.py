@@ -40,7 +40,7 @@ def write_report(storage: Storage) -> None:
     )
     # The most important sections first: once the budget of pictures is spent, later sections have none.
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             facts=facts(storage, plan),
@@ -62,7 +62,7 @@ def write_report(storage: Storage) -> None:
     storage.write_text(REPORT_FILE, page)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """The templates' environment: all output is escaped, and invisible characters are replaced."""
     environment = Environment(
         loader=PackageLoader("facerefs.pipeline.report", "templates"),
