@@ -63,7 +63,7 @@ def judge_set(storage: Storage, config: Config) -> JudgedSet:
     ids = faces["id"].combine_chunks()
     at = [np.asarray(pc.index_in(end, value_set=ids).to_numpy(), np.int64) for end in (targets, references)]
     people = _people(storage, ids)
-    found = judged(faces, people, *at, config.select, config.cluster.same)
+    found = judged(faces, people, at[0], at[1], config.select, config.cluster.same)
     keys, names = faces["key"].to_pylist(), ids.to_pylist()
     flagged = [
         FlaggedPair(
