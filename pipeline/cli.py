@@ -279,6 +279,17 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
+def audit(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
+) -> None:
+    """Say which pairs of a set are copies, of one session, strangers or of bad quality, and who is in two splits."""
+    from facerefs.pipeline.commands.audit import audit_command
+
+    audit_command(folder, as_json)
+
+
+@app.command()
 def verify(
     folder: Annotated[
         str,

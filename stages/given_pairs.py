@@ -29,7 +29,7 @@ class GivenPairs:
     Every pair whose two photos give one face each becomes a reference, in the order of the list, whatever the guards
     say: that is in `guards` and `guard_detail`. What cannot be a sample is a rejected row with its reason: a name of
     no photo or of several, a photo without a face or with several, a target as its own reference, a pair or a
-    target's degraded image that is named twice.
+    target's degraded image that is named twice. A face that a person dropped in `overrides.csv` is in no pair.
 
     Faces that `analyse` rejects for their quality alone are taken. The person of a sample is the label of its target;
     without labels, all photos that pairs connect are one person, whatever the clusters say: the list alone decides.
@@ -43,6 +43,7 @@ class GivenPairs:
         "faces": ("id", "part", "key", *JUDGED_COLUMNS),
         "labels": ("face", "label"),
         "identities": ("face", "identity", "reject"),
+        "overrides": ("decision", "what"),
         **GIVEN_FACES_READS,
     }
     writes: ClassVar[str] = "pairs"

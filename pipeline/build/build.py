@@ -181,8 +181,11 @@ def make_set(
 
 def _run_pairs(run: Runner, config: Config) -> None:
     """Choose pairs or take the published ones; take the published splits, if there are any."""
-    is_given = bool(config.given.pairs)
-    _run_whole(run, GivenPairs(config.select, config.cluster.same) if is_given else config.select)
+    if config.given.pairs:
+        lines = {"overrides": overrides.relevant_to("given")}
+        _run_whole(run, GivenPairs(config.select, config.cluster.same), lines)
+    else:
+        _run_whole(run, config.select)
     if run.storage.parts("given_splits"):
         _run_whole(run, GivenSplits())
 

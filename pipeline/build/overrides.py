@@ -103,6 +103,7 @@ def relevant_to(table: str) -> pc.Expression:
         "copies": decision.isin(["keep", "copy"]) & of_face & ~alone,
         "identities": decision.isin(["same", "different", "drop"]) | ((decision == "keep") & alone),
         "splits": pc.scalar(False),
+        "given": decision.isin(["drop"]),
         "pairs": decision.isin(["keep", "copy"]) & of_face & ~alone,
     }
     return rows[table]

@@ -30,7 +30,10 @@ _NAMES = {
     "copies": ("face", "other"),
     "identities": ("face", "identity"),
     "made_elsewhere": ("target", "file", "image"),
+    "given_pairs": ("target", "references"),
+    "given_splits": ("name",),
     "pairs": ("target", "reference"),
+    "splits": ("target",),
     "samples": ("key", "target", "references"),
 }
 """The columns of each table in which a key, id or name is searched."""

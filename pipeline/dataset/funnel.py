@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from facerefs.pipeline.dataset.came_back import duplicates_after_analysis
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.reject import Reject
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def funnel(storage: Storage) -> list[FunnelStep]:
         FunnelStep("analyse", "faces", len(faces), _reasons(faces)),
         FunnelStep("cluster", "faces", len(identities), _reasons(identities)),
         _selection(storage),
+        *([_splits(storage)] if storage.parts("splits") else []),
         FunnelStep("shard", "samples", len(samples), _reasons(samples)),
     ]
 
@@ -60,7 +62,19 @@ def _selection(storage: Storage) -> FunnelStep:
         pc.and_(pc.is_null(pairs.column("reference")), pc.is_valid(pairs.column("reject")))
     )
     targets = len(pc.unique(pairs.column("target")))
+    if storage.parts("given_pairs"):  # a list may name a target in several rows
+        kept = pc.unique(pairs.filter(pc.is_null(pairs["reject"]))["target"])
+        without = without.filter(pc.invert(pc.is_in(without["target"], value_set=kept)))
+        without = without.group_by("target", use_threads=False).aggregate([("reject", "first")])
+        without = without.rename_columns({"reject_first": "reject"})
     return FunnelStep("select", "targets", targets, _reasons(without))
+
+
+def _splits(storage: Storage) -> FunnelStep:
+    """Targets with and without a published split. Lines that mean nothing or contradict another do not count."""
+    splits = storage.scan("splits", ("target", "reject"))
+    without = splits.filter(pc.equal(splits["reject"], str(Reject.NO_SPLIT)).fill_null(False))
+    return FunnelStep("split", "targets", int(splits["reject"].null_count) + len(without), _reasons(without))
 
 
 def _reasons(rows: pa.Table) -> dict[str, int]:

@@ -39,10 +39,11 @@ class GivenFaces:
     of_photo: Mapping[str, list[tuple[int, str | None, str | None]]]  # row in `faces`, reject, reject_detail
     same_bytes: Mapping[str, str]  # key of a dropped photo -> key of the one with the same bytes
     refused: Mapping[str, str]  # key -> why the photo has no faces
+    dropped: frozenset[int]  # rows in `faces` that a person dropped
 
     @classmethod
     def of(cls, tables: Mapping[str, pa.Table]) -> "GivenFaces":
-        """From the tables of GIVEN_FACES_READS, and `faces`."""
+        """From GIVEN_FACES_READS, `faces`, `labels`, `identities` and the lines of `overrides` that drop."""
         faces = tables["faces"]
         of_photo: dict[str, list[tuple[int, str | None, str | None]]] = defaultdict(list)
         for row, face in enumerate(faces.select(["key", "reject", "reject_detail"]).to_pylist()):
@@ -55,7 +56,8 @@ class GivenFaces:
         duplicates = tables["duplicates"].filter(pc.is_valid(tables["duplicates"]["reject"])).to_pylist()
         exact = {row["key"]: row["kept_key"] for row in duplicates if row["reject"] == Reject.DUPLICATE_EXACT}
         refused |= {row["key"]: row["reject"] for row in duplicates if row["key"] not in exact}
-        return cls(PhotoNames(tables["sources"]["key"].to_pylist()), of_photo, exact, refused)
+        dropped = _dropped(tables)
+        return cls(PhotoNames(tables["sources"]["key"].to_pylist()), of_photo, exact, refused, dropped)
 
     def find(self, name: str) -> int | Refusal:
         """The row of `faces` that is meant by the name of a photo; else why there is none."""
@@ -72,6 +74,8 @@ class GivenFaces:
         accepted = [row for row, reject, _ in found if reject is None]
         reported = [row for row, reject, _ in found if reject in OF_QUALITY]
         usable = accepted or reported
+        if self.dropped.intersection(usable):
+            return Reject.DROPPED_BY_PERSON, f"{_quoted(name)}: {Reject.DROPPED_BY_PERSON.sentence}"
         if len(usable) > 1:
             return Reject.SEVERAL_FACES, f"{_quoted(name)} shows {len(usable)} faces"
         if usable:
@@ -80,6 +84,18 @@ class GivenFaces:
             (f"{reject}: {detail}" for _, reject, detail in found), "it is in no table"
         )
         return Reject.PHOTO_UNUSABLE, f"{_quoted(name)}: {why}"
+
+
+def _dropped(tables: Mapping[str, pa.Table]) -> frozenset[int]:
+    """The rows of `faces` that a person dropped, by face or by name; also of faces that have no identity."""
+    what = set(tables["overrides"]["what"].to_pylist())
+    identities, labels = tables["identities"], tables["labels"]
+    rejected = identities.filter(
+        pc.equal(identities["reject"], str(Reject.DROPPED_BY_PERSON)).fill_null(False)
+    )
+    faces = what | set(rejected["face"].to_pylist())
+    faces |= {row["face"] for row in labels.to_pylist() if row["label"] in what}
+    return frozenset(at for at, face in enumerate(tables["faces"]["id"].to_pylist()) if face in faces)
 
 
 def _quoted(name: str) -> str:

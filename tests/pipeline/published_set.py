@@ -62,6 +62,15 @@ class Published:
     def splits_folder(self) -> Path:
         return self.folder / "id_based_ffhq_split"
 
+    @property
+    def people_in_two_splits(self) -> set[int]:
+        """By who is who, with the photos of all samples, references included."""
+        found: dict[int, set[str]] = {}
+        for target, references in self.references.items():
+            for photo in (target, *references):
+                found.setdefault(self.person[photo], set()).add(self.splits[target])
+        return {person for person, splits in found.items() if len(splits) > 1}
+
     def write_lists(self) -> None:
         """As Ref-LDM publishes them."""
         rows = [f'{target},"{references}"' for target, references in self.references.items()]
@@ -101,9 +110,12 @@ def write_published(folder: Path) -> Published:
         references[name].append(stranger)
         strangers.add((name, stranger))
     split_of = ("train", "train", "train", "val", "test", "test")
-    published = Published(
-        folder, person, references, {name: split_of[who] for name, who in person.items()}, copies, strangers
-    )
+    splits = {name: split_of[who] for name, who in person.items()}
+    leaks = (next(name for name in faces if person[name] == 1), f"{len(order):05d}.png")
+    splits |= {
+        name: "val" if splits[name] == "test" else "test" for name in leaks
+    }  # a person, and a copied shot
+    published = Published(folder, person, references, splits, copies, strangers)
     published.write_lists()
     return published
 

@@ -72,6 +72,7 @@ _TABLES = {
     "analyse": _RejectTable("faces", "id", "reject_detail", "finds, aligns and measures the faces"),
     "cluster": _RejectTable("identities", "face", "why", "groups faces into people"),
     "select": _RejectTable("pairs", "target", "reject_detail", "chooses references for each face"),
+    "split": _RejectTable("splits", "target", "reject_detail", "puts each target into its published split"),
     "shard": _RejectTable("samples", "target", "reject_detail", "degrades faces and writes the samples"),
 }
 

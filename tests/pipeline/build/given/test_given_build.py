@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from facerefs.pipeline.build.closing import closing_lines
+from facerefs.pipeline.dataset.funnel import funnel
 from facerefs.pipeline.dataset.result import build_result
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
@@ -126,6 +127,21 @@ def test_a_changed_list_is_taken_and_its_mistakes_are_named(published: Published
     assert "analyse     nothing to do" in said
     lost = {str(one.reason): one.photos for one in build_result(storage).losses}
     assert lost[Reject.NOT_PUBLISHED] + lost[Reject.NO_REFERENCE] + len(others) + 2 == len(published.person)
+
+
+def test_a_face_that_a_person_dropped_is_in_no_pair(published: Published, changed: Path) -> None:
+    faces = Storage.at(changed).scan("faces", ("id", "key")).to_pylist()
+    dropped = next(face["id"] for face in faces if face["key"] == "00004.png")
+    (changed / "overrides.csv").write_text(f"decision,what,other,comment\ndrop,{dropped},,asked to\n")
+    storage, _ = build_published(published, changed)
+    samples = samples_of(storage)
+    assert "00004.png" not in samples
+    assert all("00004.png" not in [one["key"] for one in said["references"]] for said, _ in samples.values())
+    rows = [row for row in named_pairs(storage) if row["reject"] == Reject.DROPPED_BY_PERSON]
+    named = sum("00004.png" in references for references in published.references.values())
+    assert len(rows) == named + 1
+    (step,) = (step for step in funnel(storage) if step.stage == "select")
+    assert step.passed == len(samples)
 
 
 def test_a_published_degraded_image_is_stored_and_goes_into_batches(
