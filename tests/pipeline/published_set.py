@@ -1,10 +1,8 @@
 """A published test set of rendered people under FFHQ's file names, with planted mistakes, and its build without Ray."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -12,7 +10,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build.build import BuildPlan, build
 from facerefs.pipeline.config.config import Config, read_config
-from facerefs.pipeline.runner.part_pool import PartDone, PartTask
+from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.stages.sources.resolve import open_source
@@ -24,19 +22,6 @@ SETTINGS = (
     # Rendered people look more alike to the embedder than real ones.
     *("cluster.same=0.96", "copies.rule.session_similarity=0.997"),
 )
-
-
-@dataclass
-class InProcess:
-    """Does the work of a part stage in this process, as the workers of Ray do."""
-
-    count: int = 1
-
-    def map_parts(
-        self, worker: Any, tasks: Iterable[PartTask], say: Callable[[str], None]
-    ) -> Iterator[PartDone]:
-        worker.setup()
-        yield from map(worker.work, tasks)
 
 
 @dataclass
@@ -129,7 +114,7 @@ def build_published(
     storage, said = Storage.at(out), io.StringIO()
     source = open_source(str(published.images), None, config.sources, config.fetch.limits, out, None)
     plan = BuildPlan(str(published.images), None, config)
-    build(source, plan, storage, InProcess(), Console(file=said, width=400))  # type: ignore[arg-type]
+    build(source, plan, storage, RayWorkers(1, rows_in_process=1000), Console(file=said, width=400))
     return storage, said.getvalue()
 
 
