@@ -6,8 +6,8 @@ from typing import Any
 
 MAX_LISTED = 1024
 _MAX_CHARACTERS = 1 << 20
-_ITEM = re.compile(r"""\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")\s*(,|(?=\]))""", re.ASCII)
-_BLANKS = " \t\r\n\f\v"
+_ITEM = re.compile(r"""[ \t\r\n\f]*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")[ \t\r\n\f]*(,|(?=\]))""", re.ASCII)
+_BLANKS = " \t\r\n\f"  # Python's, between the names
 
 
 def reference_names(value: Any) -> list[str]:
