@@ -6,7 +6,9 @@ from typing import Any
 
 MAX_LISTED = 1024
 _MAX_CHARACTERS = 1 << 20
-_ITEM = re.compile(r"""[ \t\r\n\f]*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")[ \t\r\n\f]*(,|(?=\]))""", re.ASCII)
+_ITEM = re.compile(
+    r"""[ \t\r\n\f]*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")[ \t\r\n\f]*(,|(?=\]))""", re.ASCII
+)
 _BLANKS = " \t\r\n\f"  # Python's, between the names
 
 
