@@ -68,7 +68,9 @@ def open_folders(options: EvaluateOptions, settings: EvaluationSettings, device:
     references: dict[str, Path] = {}
     extra: list[Path] = []
     if options.references is not None:
-        references, extra = files_by_key(photos_in(options.references), {stem: stem for stem in stems})
+        references, extra = files_by_key(
+            photos_in(options.references), {stem: stem for stem in stems}, options.references
+        )
         if not references:
             raise UserError(
                 f"no file in --references {options.references} is named as an output, such as {stems[0]}.png"

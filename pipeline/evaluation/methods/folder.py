@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -102,7 +102,8 @@ def open_folder(name: str, folder: Path, keys: Mapping[str, str], side_px: int, 
 
     Raises UserError if no file belongs to a sample, or two to one.
     """
-    files, extra = files_by_key(photos_in(folder), keys)
+    within = sorted({str(PurePosixPath(name).parent) for name in keys})
+    files, extra = files_by_key([path for part in within for path in photos_in(folder / part)], keys, folder)
     if not files:
         example = next(iter(keys), "KEY")
         raise UserError(
@@ -129,16 +130,18 @@ def photos_in(folder: Path) -> list[Path]:
     return found
 
 
-def files_by_key(files: Sequence[Path], keys: Mapping[str, str]) -> tuple[dict[str, Path], list[Path]]:
+def files_by_key(
+    files: Sequence[Path], keys: Mapping[str, str], folder: Path
+) -> tuple[dict[str, Path], list[Path]]:
     """The file of each key that has one, and the files of no key.
 
-    keys: by name. A file belongs to a key if its name is that name, or that name and then a dot, an underscore or a
-    space and anything. Raises UserError if two files belong to one key.
+    keys: by name, which is relative to the folder. A file belongs to a key if its name is that name, or that name and
+    then a dot, an underscore or a space and anything. Raises UserError if two files belong to one key.
     """
     found: dict[str, Path] = {}
     extra = []
     for path in files:
-        name = _longest(path.name, keys)
+        name = _longest(path.relative_to(folder).as_posix(), keys)
         if name is None:
             extra.append(path)
             continue

@@ -208,6 +208,24 @@ def test_names_of_exported_files(place: Place) -> None:
         place.judge("exported")
 
 
+def test_outputs_in_the_folders_of_an_export_are_found_by_its_list(place: Place) -> None:
+    """As in the export of a set with several recipes, whose degraded faces have one name in two folders."""
+    lines, outputs = ["file,sample,kind"], place.folder / "of_export"
+    for number, key in enumerate(place.keys):
+        part = f"lq_{('mild', 'severe')[number % 2]}"
+        (outputs / part).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(place.truth(key)).save(outputs / part / f"{number // 2:03d}_00.png")
+        lines += [f"gt/{number // 2:03d}.png,{key},gt", f"{part}/{number // 2:03d}.png,{key},lq"]
+    names = place.folder / "files.csv"
+    names.write_text("\n".join(lines))
+    found = place.judge("of_export", names=names, settings=ONLY_PIXELS)
+    assert figure(found, "of_export", "psnr") == 100
+    assert not any("without a file" in note for note in found.notes)
+    names.write_text(f"file,sample,kind\n../other/000.png,{place.keys[0]},lq")
+    with pytest.raises(UserError, match="has no file for the sample"):
+        place.judge("of_export", names=names)
+
+
 def mistakes(place: Place) -> dict[str, Path]:
     made = {name: place.folder / name for name in ("large", "twice", "broken", "empty", "strangers")}
     for path in made.values():
