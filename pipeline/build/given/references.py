@@ -6,8 +6,8 @@ from typing import Any
 
 MAX_LISTED = 1024
 _MAX_CHARACTERS = 1 << 20
-_ITEM = re.compile(r"""\s*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")\s*(,|(?=\]))""", re.ASCII)
-_BLANKS = " \t\r\n\f\v"
+_ITEM = re.compile(r"""[ \t\r\n]*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")[ \t\r\n]*(,|(?=\]))""")
+_END = re.compile(r"[ \t\r\n]*\]")
 
 
 def reference_names(value: Any) -> list[str]:
@@ -38,7 +38,7 @@ def _listed(text: str) -> list[str]:
     at, end = 1, len(text) - 1
     if not text.endswith("]") or end < at:
         raise ValueError(f"the list of references does not end with ]: {_short(text)}")
-    while text[at:end].strip(_BLANKS):
+    while not _END.fullmatch(text, at):
         found = _ITEM.match(text, at)
         if found is None or found.end() > end or len(names) > MAX_LISTED:
             raise ValueError(f"the list of references is no list of quoted names: {_short(text)}")
