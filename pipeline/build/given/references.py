@@ -6,8 +6,10 @@ from typing import Any
 
 MAX_LISTED = 1024
 _MAX_CHARACTERS = 1 << 20
-_ITEM = re.compile(r"""[ \t\r\n]*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")[ \t\r\n]*(,|(?=\]))""")
-_END = re.compile(r"[ \t\r\n]*\]")
+_ITEM = re.compile(
+    r"""[ \t\r\n\f]*('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")[ \t\r\n\f]*(,|(?=\]))""", re.ASCII
+)
+_BLANKS = " \t\r\n\f"  # Python's, between the names
 
 
 def reference_names(value: Any) -> list[str]:
@@ -38,7 +40,7 @@ def _listed(text: str) -> list[str]:
     at, end = 1, len(text) - 1
     if not text.endswith("]") or end < at:
         raise ValueError(f"the list of references does not end with ]: {_short(text)}")
-    while not _END.fullmatch(text, at):
+    while text[at:end].strip(_BLANKS):
         found = _ITEM.match(text, at)
         if found is None or found.end() > end or len(names) > MAX_LISTED:
             raise ValueError(f"the list of references is no list of quoted names: {_short(text)}")
