@@ -72,14 +72,19 @@ def _numbered(rows: Iterator[RawRow], path: str) -> Iterator[tuple[int, RawRow]]
         yield number, row
 
 
-def column(role: str, names: Sequence[str], asked: str | None, path: str) -> str | None:
+def column(
+    role: str, names: Sequence[str], asked: str | None, path: str, may_lack: bool = False
+) -> str | None:
     """The name of the column of a role, None if there is none.
 
-    asked: the setting `given.columns.ROLE`. Raises UserError if it names no column, or if several fit.
+    asked: the setting `given.columns.ROLE`. may_lack: the names are those of one row, which may not have it.
+    Of several usual names the first in the order of `_USUAL` counts. Raises UserError if `asked` names no column.
     """
     if asked == NONE:
         return None
     if asked is not None:
+        if asked not in names and may_lack:
+            return None
         if asked not in names:
             raise UserError(
                 f"{path} has no column `{asked}` (given.columns.{role}); it has {quoted_names(names)}"

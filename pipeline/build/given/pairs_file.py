@@ -30,15 +30,20 @@ def pair_rows(given: Given) -> Iterator[Row]:
                 common = {"file": Path(path).name, "line": line}
                 if isinstance(row, str):
                     yield common | _rejected(Reject.BAD_PUBLISHED_ROW, row)
-                else:
-                    yield common | _row(row, known or _columns(list(row), given, path), folder)
+                    continue
+                if names is None and line == 1:
+                    _columns(list(row), given, path)  # the first row says whether it is such a list at all
+                yield common | _row(row, known or _found(list(row), given, path, True), folder)
+
+
+def _found(names: list[str], given: Given, path: str, may_lack: bool) -> dict[str, str | None]:
+    asked = vars(given.columns)
+    roles = ("target", "references", "degraded", "split")
+    return {role: column(role, names, asked[role], path, may_lack) for role in roles}
 
 
 def _columns(names: list[str], given: Given, path: str) -> dict[str, str | None]:
-    asked = vars(given.columns)
-    found = {
-        role: column(role, names, asked[role], path) for role in ("target", "references", "degraded", "split")
-    }
+    found = _found(names, given, path, False)
     for role in ("target", "references"):
         if found[role] is None:
             raise UserError(
@@ -53,8 +58,10 @@ def _row(row: Row, columns: dict[str, str | None], folder: str) -> Row:
     said: Row = {"target": target, "split": text(row, columns["split"])}
     if target is None:
         return said | _rejected(Reject.BAD_PUBLISHED_ROW, "it names no target")
+    if columns["references"] is None:
+        return said | _rejected(Reject.BAD_PUBLISHED_ROW, "it has no column of references")
     try:
-        said["references"] = reference_names(row.get(str(columns["references"])))
+        said["references"] = reference_names(row[columns["references"]])
     except ValueError as error:
         return said | _rejected(Reject.BAD_PUBLISHED_ROW, str(error))
     degraded = text(row, columns["degraded"])

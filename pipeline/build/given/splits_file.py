@@ -100,11 +100,13 @@ def _listed(path: str, given: Given) -> Iterator[Row]:
             if isinstance(row, str):
                 yield common | {"reject": str(Reject.BAD_PUBLISHED_ROW), "reject_detail": row}
                 continue
+            may_lack = names is None and line > 1  # a row of its own names; the first says what list it is
             known = {
-                role: column(role, names or list(row), asked[role], path)
+                role: column(role, names or list(row), asked[role], path, may_lack)
                 for role in ("photo", "person", "split")
             }
-            if (known["photo"] or known["person"]) is None or (known["split"] is None and of_file is None):
+            has_names, has_splits = known["photo"] or known["person"], known["split"] or of_file
+            if not may_lack and not (has_names and has_splits):
                 raise UserError(
                     f"{path} needs a column of photos or people, and one of splits unless the file's name begins with "
                     "its split: name them with --set given.columns.photo=NAME (or person, split)"

@@ -194,6 +194,7 @@ def test_verify_for_programs(tmp_path: Path) -> None:
         "samples": 16,
         "bytes": 0,
         "faults": [],
+        "people_in_two_published_splits": [],
         "shots_in_two_splits": None,
     }
     (samples / "photos.csv").unlink()

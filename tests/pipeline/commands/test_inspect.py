@@ -37,12 +37,15 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "copies": [{"face": FACES[ANN_1], "other": FACES[ANN_2], "kind": "unsure"}],
     "identities": [{"face": FACES[key], "identity": key.partition("/")[0]} for key in FACES],
     "made_elsewhere": [{"target": FACES[ANN_1], "file": "ann.png"}],
+    "given_pairs": [{"row": 0, "target": ANN_1, "references": [ANN_2]}],
+    "given_splits": [{"row": 0, "name": ANN_1, "split": "train"}],
     "pairs": [
         {"target": FACES[ANN_1], "reference": FACES[ANN_2], "identity": "ann"},
         {"target": FACES[ANN_2], "reference": FACES[ANN_1], "identity": "ann"},
         {"target": FACES[BOB_1], "reference": FACES[BOB_2], "identity": "bob"},
         {"target": FACES[BOB_2], "reject": Reject.NO_REFERENCE, "identity": "bob"},
     ],
+    "splits": [{"target": FACES[ANN_1], "split": "train"}],
     "samples": [
         {"key": FACES[ANN_1], "target": FACES[ANN_1], "references": [FACES[BOB_2], FACES[ANN_2]]},
         {"key": FACES[ANN_2], "target": FACES[ANN_2], "references": []},
@@ -102,7 +105,10 @@ OF_ANN_1 = {
     "copies": [0],
     "identities": [0],
     "made_elsewhere": [0],
+    "given_pairs": [0],
+    "given_splits": [0],
     "pairs": [0, 1],
+    "splits": [0],
     "samples": [0],
 }
 OF_BOB_2 = {
@@ -144,7 +150,10 @@ def test_a_person_leads_to_all_of_their_photos(shown: Any) -> None:
         "copies": [0],
         "identities": [0, 1],
         "made_elsewhere": [0],
+        "given_pairs": [0],
+        "given_splits": [0],
         "pairs": [0, 1],
+        "splits": [0],
         "samples": [0, 1],
     }
 
@@ -189,7 +198,7 @@ def test_programs_get_whole_values_and_people_a_count(
 
 def test_one_row_of_each_table_comes_before_more_of_one(shown: Any) -> None:
     assert numbers(shown(ANN_1, limit=1)) == {table: rows[:1] for table, rows in OF_ANN_1.items()}
-    assert numbers(shown("ann", limit=14)) == {
+    assert numbers(shown("ann", limit=17)) == {
         **{table: [0] for table in TABLES},
         "sources": [0, 1],
         "images": [0, 1],
@@ -197,10 +206,10 @@ def test_one_row_of_each_table_comes_before_more_of_one(shown: Any) -> None:
 
 
 def test_the_limit_says_that_there_is_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_rows(folder, ANN_1, 14, rejected=False, as_json=False)
+    print_rows(folder, ANN_1, 17, rejected=False, as_json=False)
     assert "more rows" not in capsys.readouterr().out
-    print_rows(folder, ANN_1, 10, rejected=False, as_json=False)
-    assert capsys.readouterr().out.splitlines()[-1] == "... 2 more rows: raise --limit 10"
+    print_rows(folder, ANN_1, 15, rejected=False, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "... 2 more rows: raise --limit 15"
 
 
 def test_people_see_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

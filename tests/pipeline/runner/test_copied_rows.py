@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -141,8 +142,20 @@ def changed(values: list[Any]) -> list[Any]:
     return [other(value) for value in values]
 
 
-NAMES = {"id", "face", "key", "target", "reference", "reject", "synthesis", "elsewhere", "crop", "mask"}
-TABLES_READ = Shard.reads.keys() - {"made_elsewhere"}
+NAMES = {
+    "id",
+    "face",
+    "key",
+    "target",
+    "reference",
+    "reject",
+    "synthesis",
+    "elsewhere",
+    "crop",
+    "mask",
+    "given_row",
+}
+TABLES_READ = Shard.reads.keys() - {"made_elsewhere", "given_pairs", "splits"}
 READ = [(table, name) for table in sorted(TABLES_READ) for name in Shard.reads[table] if name not in NAMES]
 
 
@@ -167,6 +180,40 @@ def test_every_value_and_every_setting_that_a_sample_is_made_from_makes_it_again
     assert {item.name for item in fields(Shard)} == PLACING | OTHER_SETTINGS.keys()
     for name, value in OTHER_SETTINGS.items():
         assert not before & digests(replace(TRAIN, **{name: value})), name
+
+
+def test_another_published_degraded_image_or_split_makes_its_sample_again(tmp_path: Path) -> None:
+    storage = write_tables(tmp_path, 2)
+    pairs = storage.read("pairs", "part-a")
+    target, rows = pairs["target"][0].as_py(), pa.array([0, *[None] * (len(pairs) - 1)], pa.int32())
+    at = pairs.column_names.index("given_row")
+    storage.replace_rows("pairs", "part-a", pairs.set_column(at, "given_row", rows), "given")
+
+    def digests(sha256: str, path: str, split: str) -> dict[str, str | None]:
+        place = {"path": path, "offset": 0, "length": 9}
+        said = {"row": 0, "degraded": place, "degraded_file": "lq.png", "degraded_sha256": sha256}
+        write(storage, "given_pairs", [said])
+        splits = dict.fromkeys(pc.unique(pairs["target"]).to_pylist(), "train") | {target: split}
+        write(storage, "splits", [{"target": face, "split": split} for face, split in splits.items()])
+        inputs = ShardInput(storage, TRAIN)
+        read = [inputs.read(name) for name in inputs.names()]
+        return {
+            key: digest
+            for one in read
+            for key, digest in zip(one["key"].to_pylist(), inputs.made_from(one), strict=True)
+        }
+
+    before = digests("a" * 64, "/a/lq.png", "train")
+    assert None not in before.values()
+    assert digests("a" * 64, "/b/lq.png", "train") == before
+    for other in (digests("b" * 64, "/a/lq.png", "train"), digests("a" * 64, "/a/lq.png", "test")):
+        assert {key for key in before if before[key] != other[key]} == {target}
+
+
+def write(storage: Storage, table: str, rows: list[dict[str, Any]]) -> None:
+    whole = [dict.fromkeys(TABLES[table].names) | row for row in rows]
+    with storage.writing(table, "part-00000", "fingerprint") as part:
+        part.add(pa.Table.from_pylist(whole, TABLES[table]))
 
 
 def test_another_file_made_elsewhere_makes_its_sample_again(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facerefs.pipeline.audit.audit import audit
 from facerefs.pipeline.build.closing import closing_lines
+from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.dataset.funnel import funnel
 from facerefs.pipeline.dataset.result import build_result
+from facerefs.pipeline.report.sections.facts import read_plan
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.pipeline.verify.verify import manifest_of, samples_in, verify
@@ -127,6 +130,19 @@ def test_a_changed_list_is_taken_and_its_mistakes_are_named(published: Published
     assert "analyse     nothing to do" in said
     lost = {str(one.reason): one.photos for one in build_result(storage).losses}
     assert lost[Reject.NOT_PUBLISHED] + lost[Reject.NO_REFERENCE] + len(others) + 2 == len(published.person)
+
+
+def test_without_the_lists_pairs_are_chosen_and_splits_drawn_again(
+    published: Published, changed: Path
+) -> None:
+    storage, said = build_published(published, changed, "given.pairs=[]", "given.splits=[]")
+    assert not any(storage.parts(table) for table in ("given_pairs", "given_splits", "splits"))
+    assert "analyse     nothing to do" not in said  # near copies are dropped again
+    assert {row["strategy"] for row in storage.scan("pairs").to_pylist()} == {"landmark_nearest"}
+    found = audit(storage, read_config(None, base=dict(read_plan(storage)["config"])))
+    assert (found.pairs.pairs > 0, found.published) == (True, None)
+    assert (found.pairs.guards[Guard.COPY], found.splits.strays, found.splits.shots) == (0, [], [])
+    assert faults_of(storage) == []
 
 
 def test_a_face_that_a_person_dropped_is_in_no_pair(published: Published, changed: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -27,7 +27,8 @@ def test_a_list_in_a_text_is_read_as_python_would(names: list[str]) -> None:
     assert reference_names(names) == names
 
 
-@given(st.text(max_size=60))
+@settings(max_examples=300)
+@given(st.text(alphabet=st.one_of(st.sampled_from("'\",[]\\ ab\n"), st.characters()), max_size=40))
 def test_no_text_does_more_than_fail_in_a_sentence(text: str) -> None:
     try:
         expected = ast.literal_eval(f"[{text}]")
@@ -116,6 +117,18 @@ def test_a_row_that_cannot_be_read_is_one_rejected_row(tmp_path: Path) -> None:
     path.write_text("gt_image,ref_image\na.png,\"['b.png'\"\n,b.png\nb.png,a.png,c.png\nb.png,a.png\n")
     rows = pairs(path)
     assert [row["reject"] for row in rows] == [Reject.BAD_PUBLISHED_ROW] * 3 + [None]
+
+
+def test_a_json_line_that_lacks_a_column_is_one_rejected_row(tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    path.write_text('{"gt": "a.png", "ref": "b.png", "split": "val"}\n{"gt": "b.png"}\n{"ref": "a.png"}\n')
+    assert [row["reject"] for row in pairs(path)] == [None, *[Reject.BAD_PUBLISHED_ROW] * 2]
+    path.write_text('{"photo": "a.png", "split": "val"}\n{"split": "val"}\n{"photo": "b.png"}\n')
+    assert [how for _, _, how in splits(path)] == ["val", *[Reject.BAD_PUBLISHED_ROW] * 2]
+    path.write_text('{"who": "a.png"}\n')
+    for read in (pairs, splits):
+        with pytest.raises(UserError, match=r"given\.columns"):
+            read(path)
 
 
 def test_degraded_images_stay_in_their_folder(tmp_path: Path) -> None:
