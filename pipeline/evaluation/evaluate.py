@@ -9,6 +9,12 @@ from rich.console import Console
 from facerefs.pipeline import text
 from facerefs.pipeline.config.read_settings import read_settings
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.evaluation.by_protocol import (
+    check_judged,
+    check_networks,
+    judging_settings,
+    protocol_of_set,
+)
 from facerefs.pipeline.evaluation.cache import FigureCache, default_folder
 from facerefs.pipeline.evaluation.figures import Collector, Figures
 from facerefs.pipeline.evaluation.files import FILES, check_folder, write_files
@@ -24,12 +30,6 @@ from facerefs.pipeline.evaluation.tables import print_tables
 from facerefs.pipeline.evaluation.without_truth import judge_folders
 from facerefs.pipeline.evaluation.work import Work, open_work
 from facerefs.pipeline.local_path import check_local
-from facerefs.pipeline.protocols.judging import (
-    check_judged,
-    check_networks,
-    judging_settings,
-    protocol_of_set,
-)
 from facerefs.pipeline.protocols.protocol import Protocol, read_protocol
 from facerefs.pipeline.training.job import chosen_device
 from facerefs.trainers.loop.precision import round_products

@@ -12,10 +12,10 @@ from facerefs.pipeline.commands.build import BuildOptions, build_command
 from facerefs.pipeline.commands.protocols import commands_of
 from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.evaluation.by_protocol import check_networks, protocol_of_set
 from facerefs.pipeline.evaluation.evaluate import evaluate_command
 from facerefs.pipeline.evaluation.options import EvaluateOptions
 from facerefs.pipeline.protocols.apply import check_files, check_unchanged, check_versions, standing
-from facerefs.pipeline.protocols.judging import check_networks, protocol_of_set
 from facerefs.pipeline.protocols.protocol import Judging, as_yaml, read_protocol, shipped
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.synthetic_people.folder import write_people
