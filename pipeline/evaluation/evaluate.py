@@ -15,18 +15,18 @@ from facerefs.pipeline.evaluation.by_protocol import (
     judging_settings,
     protocol_of_set,
 )
-from facerefs.pipeline.evaluation.cache import FigureCache, default_folder
 from facerefs.pipeline.evaluation.figures import Collector, Figures
-from facerefs.pipeline.evaluation.files import FILES, check_folder, write_files
 from facerefs.pipeline.evaluation.folders import open_folders
+from facerefs.pipeline.evaluation.judges.cache import FigureCache, default_folder
 from facerefs.pipeline.evaluation.options import EvaluateOptions
-from facerefs.pipeline.evaluation.page import page_of
+from facerefs.pipeline.evaluation.output.files import FILES, check_folder, write_files
+from facerefs.pipeline.evaluation.output.page import page_of
+from facerefs.pipeline.evaluation.output.tables import print_tables
 from facerefs.pipeline.evaluation.progress import Progress
 from facerefs.pipeline.evaluation.reference_set import reference_features
 from facerefs.pipeline.evaluation.result import Evaluation, interval_notes, summarise
 from facerefs.pipeline.evaluation.settings import EvaluationSettings
 from facerefs.pipeline.evaluation.statistics import Bootstrap
-from facerefs.pipeline.evaluation.tables import print_tables
 from facerefs.pipeline.evaluation.without_truth import judge_folders
 from facerefs.pipeline.evaluation.work import Work, open_work
 from facerefs.pipeline.local_path import check_local

@@ -8,10 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerefs.pipeline.evaluation.cache import FigureCache, digest_of
-from facerefs.pipeline.evaluation.methods.method import Outputs
-from facerefs.pipeline.evaluation.metrics import METRICS
-from facerefs.pipeline.evaluation.networks import (
+from facerefs.pipeline.evaluation.judges.cache import FigureCache, digest_of
+from facerefs.pipeline.evaluation.judges.networks import (
     IDENTITY,
     INCEPTION,
     LANDMARKS,
@@ -19,6 +17,8 @@ from facerefs.pipeline.evaluation.networks import (
     Judges,
     PairScorer,
 )
+from facerefs.pipeline.evaluation.methods.method import Outputs
+from facerefs.pipeline.evaluation.metrics import METRICS
 from facerefs.pipeline.evaluation.samples import EvaluationBatch, SampleFacts, as_seen
 from facerefs.schemas.arrays import Float64s
 from facerefs.trainers.metrics.frechet import frechet_distance, gaussian_of

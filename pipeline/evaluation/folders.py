@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.evaluation.judges.networks import Judges, load_judges
 from facerefs.pipeline.evaluation.methods.folder import FolderMethod, files_by_key, photos_in, read_output
 from facerefs.pipeline.evaluation.methods.open import is_run, names_of
-from facerefs.pipeline.evaluation.networks import Judges, load_judges
 from facerefs.pipeline.evaluation.options import EvaluateOptions
 from facerefs.pipeline.evaluation.samples import SampleFacts
 from facerefs.pipeline.evaluation.settings import EvaluationSettings

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from facerefs.pipeline import text
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.evaluation.cache import FigureCache, digest_of
 from facerefs.pipeline.evaluation.figures import score_images
+from facerefs.pipeline.evaluation.judges.cache import FigureCache, digest_of
+from facerefs.pipeline.evaluation.judges.networks import INCEPTION, Judges
 from facerefs.pipeline.evaluation.methods.folder import photos_in, read_output
 from facerefs.pipeline.evaluation.methods.method import Outputs
-from facerefs.pipeline.evaluation.networks import INCEPTION, Judges
 from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.schemas.manifest import MANIFEST_FILE
 from facerefs.trainers.stream.errors import StreamError

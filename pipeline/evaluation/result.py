@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from facerefs.pipeline.evaluation.figures import Figures
+from facerefs.pipeline.evaluation.judges.networks import NetworkSource
 from facerefs.pipeline.evaluation.methods.method import Kind, Method
 from facerefs.pipeline.evaluation.metrics import IPS_ALONE, IPS_TRAP, METRICS, Metric
-from facerefs.pipeline.evaluation.networks import NetworkSource
 from facerefs.pipeline.evaluation.statistics import FEW_PEOPLE, LEAST_PEOPLE, Bootstrap, Estimate
 from facerefs.pipeline.evaluation.strata import stratifications
 from facerefs.schemas.arrays import Float64s

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from facerefs.pipeline import text
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.evaluation.cache import FigureCache, digest_of
 from facerefs.pipeline.evaluation.figures import Figures, score_images
 from facerefs.pipeline.evaluation.folders import Folders
+from facerefs.pipeline.evaluation.judges.cache import FigureCache, digest_of
+from facerefs.pipeline.evaluation.judges.networks import IDENTITY, INCEPTION, NIQE_LEAST_PX
 from facerefs.pipeline.evaluation.methods.folder import read_output
 from facerefs.pipeline.evaluation.methods.method import Outputs
 from facerefs.pipeline.evaluation.metrics import METRICS
-from facerefs.pipeline.evaluation.networks import IDENTITY, INCEPTION, NIQE_LEAST_PX
 from facerefs.pipeline.evaluation.progress import Progress
 from facerefs.pipeline.evaluation.reference_set import reference_features
 from facerefs.pipeline.evaluation.result import Evaluation, interval_notes, summarise

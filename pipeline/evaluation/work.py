@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.evaluation.judges.networks import Judges, load_judges
 from facerefs.pipeline.evaluation.methods.baselines import baselines
 from facerefs.pipeline.evaluation.methods.method import Method
 from facerefs.pipeline.evaluation.methods.open import open_methods
-from facerefs.pipeline.evaluation.networks import Judges, load_judges
 from facerefs.pipeline.evaluation.options import EvaluateOptions
 from facerefs.pipeline.evaluation.samples import (
     EvaluationBatch,

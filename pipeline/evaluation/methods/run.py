@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.evaluation.cache import digest_of, sha256_of
+from facerefs.pipeline.evaluation.judges.cache import digest_of, sha256_of
 from facerefs.pipeline.evaluation.methods.method import Kind, Outputs
 from facerefs.pipeline.evaluation.samples import EvaluationBatch, as_saved
 from facerefs.pipeline.evaluation.settings import AUTO

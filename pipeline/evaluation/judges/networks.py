@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.evaluation.cache import sha256_of
+from facerefs.pipeline.evaluation.judges.cache import sha256_of
 from facerefs.pipeline.evaluation.metrics import MOST_PSNR
 from facerefs.pipeline.evaluation.settings import NONE, Weights
 from facerefs.stages.engines.engine import MissingWeights
@@ -192,7 +192,7 @@ def _niqe(setting: str, size_px: int) -> ImageScorer:
 
 
 def _musiq(setting: str, device: torch.device) -> ImageScorer:
-    from facerefs.pipeline.evaluation.musiq import MUSIQ_FILE, load_musiq, musiq_file
+    from facerefs.pipeline.evaluation.judges.musiq import MUSIQ_FILE, load_musiq, musiq_file
 
     _wanted(setting, "musiq")
     try:

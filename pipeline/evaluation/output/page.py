@@ -8,14 +8,14 @@ import numpy as np
 
 from facerefs.pipeline import text
 from facerefs.pipeline.evaluation.metrics import GROUPS, METRICS, Metric
-from facerefs.pipeline.evaluation.result import Evaluation, GroupTable
-from facerefs.pipeline.evaluation.samples import SampleFacts
-from facerefs.pipeline.evaluation.tables import (
+from facerefs.pipeline.evaluation.output.tables import (
     closing_line,
     describe_difference,
     shown,
     shown_differences,
 )
+from facerefs.pipeline.evaluation.result import Evaluation, GroupTable
+from facerefs.pipeline.evaluation.samples import SampleFacts
 from facerefs.pipeline.report.page_template import render
 from facerefs.pipeline.report.thumbnails import Picture, PictureBudget, picture_of
 from facerefs.schemas.arrays import Float64s, UInt8Image

@@ -11,9 +11,9 @@ from typing import Any
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.evaluation.metrics import METRICS
+from facerefs.pipeline.evaluation.output.tables import latex_rows
 from facerefs.pipeline.evaluation.result import Evaluation
 from facerefs.pipeline.evaluation.statistics import Estimate
-from facerefs.pipeline.evaluation.tables import latex_rows
 
 JSON_FILE, METHODS_FILE, SAMPLES_FILE, LATEX_FILE, PAGE_FILE = (
     "evaluation.json",

@@ -1,0 +1,1 @@
+"""What judges: networks with their weights, and what they made of images before."""

@@ -1,0 +1,1 @@
+"""Where the figures go: console, files, page."""
