@@ -12,8 +12,8 @@ from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.journals.part_journals import part_journals
 from facerefs.pipeline.storage.lock import wait_for_workers
-from facerefs.pipeline.storage.part_journals import part_journals
 from facerefs.pipeline.text import plural
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch

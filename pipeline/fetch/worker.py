@@ -11,9 +11,9 @@ from facerefs.pipeline.fetch.retry import Retry, Round
 from facerefs.pipeline.inputs.fetch import FetchInput
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.journal import JournalEntry
+from facerefs.pipeline.storage.journals.journal import JournalEntry
+from facerefs.pipeline.storage.journals.part_journals import part_journals
 from facerefs.pipeline.storage.lock import hold_worker_lock
-from facerefs.pipeline.storage.part_journals import part_journals
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DOWNLOADS
 from facerefs.stages.fetch import Fetch

@@ -26,7 +26,7 @@ from facerefs.pipeline.fetch.fetch import run_fetch
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.runner.workers import RayWorkers
 from facerefs.pipeline.storage.folder import Storage
-from facerefs.pipeline.storage.part_journals import PartJournals
+from facerefs.pipeline.storage.journals.part_journals import PartJournals
 from facerefs.schemas.reject import Reject
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.sources.lists.columns import ColumnNames

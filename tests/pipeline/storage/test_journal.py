@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerefs.pipeline.storage.journal import Journal
+from facerefs.pipeline.storage.journals.journal import Journal
 
 ENTRIES = st.lists(st.tuples(st.dictionaries(st.text(), st.text() | st.none()), st.binary()), max_size=5)
 

@@ -18,11 +18,12 @@ from facerefs.pipeline.commands.report import report_command
 from facerefs.pipeline.commands.verify import verify_command
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.runner.event_log import LOG_FILE, EventLog
-from facerefs.pipeline.storage import journal_copies, lease
+from facerefs.pipeline.storage import lease
 from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.journals import journal_copies
+from facerefs.pipeline.storage.journals.part_journals import part_journals
 from facerefs.pipeline.storage.lease import LEASE_FILE, leased
-from facerefs.pipeline.storage.part_journals import part_journals
 from facerefs.schemas import object_storage as addresses
 from facerefs.schemas.file_names import BUILD_FILE
 from facerefs.trainers.training_set import open_set

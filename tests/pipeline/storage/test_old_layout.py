@@ -10,8 +10,8 @@ import pytest
 from facerefs.pipeline.storage.blobs import path_before, with_paths
 from facerefs.pipeline.storage.fingerprint import rows_digest
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.storage.journals.part_journals import PartJournals
 from facerefs.pipeline.storage.old_layout import move_blobs
-from facerefs.pipeline.storage.part_journals import PartJournals
 from facerefs.schemas.tables import DOWNLOADS, IMAGES, loaded
 from tests.pipeline.folders import contents
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from facerefs.pipeline.storage.blobs import blob_folder
 from facerefs.pipeline.storage.file_store import FileStore
-from facerefs.pipeline.storage.journal import Journal, JournalEntry
-from facerefs.pipeline.storage.journal_copies import JournalCopies, journal_copies
+from facerefs.pipeline.storage.journals.journal import Journal, JournalEntry
+from facerefs.pipeline.storage.journals.journal_copies import JournalCopies, journal_copies
 
 _ENDING = ".journal"
 

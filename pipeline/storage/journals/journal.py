@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from facerefs.pipeline.storage.journal_copies import JournalCopies
+from facerefs.pipeline.storage.journals.journal_copies import JournalCopies
 
 _FRAME = struct.Struct(">IQI")  # lengths of the object and of the bytes, CRC-32 of both
 _MAX_RECORD_BYTES = 1 << 20
