@@ -52,7 +52,7 @@ class Config:
     select; larger ones are in temporary files in the build's folder, and the result is the same."""
     spread_from_rows: Annotated[int, Ge(0)] | None = 20_000
     """Rows from which on these stages do their searches and comparisons on all workers, in pieces; fewer are compared
-    in the command's own process, and with null all are. The result is the same."""
+    in the command's own process, with the same result; null: all are."""
     sources: Mapping[str, Any] = field(default_factory=default_settings)  # in YAML each is its own section
     fetch: Fetch = field(default_factory=Fetch)
     crawl: Crawl = field(default_factory=Crawl)
