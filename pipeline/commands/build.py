@@ -166,6 +166,10 @@ def _config(options: BuildOptions, protocol: Protocol | None) -> Config:
     if protocol is None:
         return read_config(options.config_file, options.settings, base=shortcuts)
     check_versions(protocol)
+    if options.labels_file is not None:
+        raise UserError(
+            f"the protocol {protocol.name} takes the names of people from its photos: leave out --identities"
+        )
     config = read_config(options.config_file, options.settings, base=shortcuts, under=protocol.tree)
     check_unchanged(protocol, config)
     check_files(protocol, {"--pairs": config.given.pairs, "--splits": config.given.splits})

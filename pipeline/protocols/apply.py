@@ -6,11 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from facerefs.pipeline.build import overrides
 from facerefs.pipeline.config.config import Config, read_config, to_tree
 from facerefs.pipeline.config.read_settings import differences
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.protocols.protocol import GivenFile, Protocol
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.pipeline.text import plural
 from facerefs.stages.given_pairs import GivenPairs
 from facerefs.stages.label import Label
 
@@ -100,6 +102,11 @@ def standing(protocol: Protocol, storage: Storage) -> str:
     count, digest = photos_sha256(storage)
     known = f"{protocol.name}, hash {protocol.hash[:16]}"
     found = f"{count} photos with the SHA-256 {digest[:16]}"
+    if lines := len(overrides.read(storage)):
+        return (
+            f"{known}: NOT as it says: {plural(lines, 'line')} of overrides.csv may change its samples; figures on "
+            "this set compare with no others"
+        )
     photos = protocol.photos
     if photos.sha256 not in (None, digest) or photos.count not in (None, count):
         wanted = [f"{photos.count} photos"] if photos.count is not None else []

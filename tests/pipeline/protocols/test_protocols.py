@@ -121,6 +121,12 @@ def test_the_same_photos_give_everybody_the_same_set_which_is_judged_as_the_prot
     assert "compare with those of sets" in standing(replace(RENDERED, photos=photos), Storage.at(sets[0]))
     assert protocol_of_set(str(sets[0] / "samples")) == RENDERED.known_as
 
+    (sets[1] / "overrides.csv").write_text("decision,what,other,comment\ndrop,person-000/000.jpg,,\n")
+    assert "NOT as it says: 1 line of overrides.csv" in standing(RENDERED, Storage.at(sets[1]))
+    named = BuildOptions("photos", sets[1], protocol="rendered", labels_file=tmp_path / "names.csv")
+    with pytest.raises(UserError, match="leave out --identities"):
+        build_command(named, Console(quiet=True))
+
     options = EvaluateOptions((), str(sets[0]), "rendered", settings=PIXELS_ONLY)
     found = evaluate_command(options, Console(quiet=True))
     assert found.notes[0] == f"judged by the protocol {RENDERED.known_as}"
