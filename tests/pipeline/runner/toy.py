@@ -77,7 +77,7 @@ class Marked(Measure):
 
     marks: str = ""
     dies_at: str = ""  # the key of the file at which the first worker dies
-    pause_s: float = 0.2
+    pause_s: float = 0.5  # long enough that a node that joins still finds work, on a busy machine too
 
     def process(self, rows: pa.Table) -> pa.Table:
         """As `Measure`."""
