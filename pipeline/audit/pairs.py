@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facerefs.pipeline.audit.people import people_of_faces
 from facerefs.pipeline.config.config import Config
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.guard import Guard
@@ -62,7 +63,8 @@ def judge_set(storage: Storage, config: Config) -> JudgedSet:
     faces = _faces_in(storage, pa.chunked_array([*targets.chunks, *references.chunks], pa.string()))
     ids = faces["id"].combine_chunks()
     at = [np.asarray(pc.index_in(end, value_set=ids).to_numpy(), np.int64) for end in (targets, references)]
-    people = _people(storage, ids)
+    person = people_of_faces(storage)
+    people = [person.get(face) for face in ids.to_pylist()]
     found = judged(faces, people, at[0], at[1], config.select, config.cluster.same)
     keys, names = faces["key"].to_pylist(), ids.to_pylist()
     flagged = [
@@ -95,11 +97,3 @@ def _faces_in(storage: Storage, wanted: pa.ChunkedArray) -> pa.Table:
     parts = [storage.read("faces", name, columns) for name in storage.parts("faces")]
     kept = [part.filter(pc.is_in(part["id"], value_set=values)) for part in parts]
     return pa.concat_tables(kept).sort_by("id") if kept else storage.scan("faces", columns)
-
-
-def _people(storage: Storage, ids: pa.Array) -> list[str | None]:
-    """The person of each face by the labels and clusters of the build; None if none is known."""
-    known = storage.scan("identities", ("face", "identity", "reject"))
-    known = known.filter(pc.is_null(known["reject"]))
-    person = dict(zip(known["face"].to_pylist(), known["identity"].to_pylist(), strict=True))
-    return [person.get(face) for face in ids.to_pylist()]

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.compute as pc
-
+from facerefs.pipeline.audit.people import people_of_faces
 from facerefs.pipeline.build.leakage import leakage
 from facerefs.pipeline.storage.folder import Storage
 
@@ -51,9 +50,7 @@ def split_findings(storage: Storage) -> SplitFindings:
     Who is who is what the labels and clusters of the build say, not what published lists do.
     """
     splits_of = _splits_of_faces(storage)
-    known = storage.scan("identities", ("face", "identity", "reject"))
-    known = known.filter(pc.is_null(known["reject"]))
-    person = dict(zip(known["face"].to_pylist(), known["identity"].to_pylist(), strict=True))
+    person = people_of_faces(storage)
     faces_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for face in sorted(splits_of):
         if (name := person.get(face)) is not None:

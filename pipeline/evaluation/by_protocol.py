@@ -1,6 +1,6 @@
 """Judge outputs as a protocol says: on its set, its split, with its settings and networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -10,23 +10,41 @@ from facerefs.pipeline.build.folder import storage_at
 from facerefs.pipeline.config.read_settings import differences, read_settings
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.evaluation.settings import EvaluationSettings
+from facerefs.pipeline.protocols.apply import standing
 from facerefs.pipeline.protocols.protocol import Protocol
-from facerefs.schemas.file_names import BUILD_FILE
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import BUILD_FILE, SAMPLES_FOLDER
 from facerefs.trainers.loop.settings import to_dict
 
-_FREE = ("weights.", "batch_size", "seen_landmarks")
-"""Settings that say where networks are, and what a method may see."""
+_FREE = ("weights.", "batch_size")
+"""Settings that say where networks are, and how many samples are judged at a time."""
 
 
 def protocol_of_set(place: str) -> str | None:
     """Name and hash of the protocol that a build, or the build around a folder `samples`, follows; None without one."""
-    storage = storage_at(place)
-    for folder in (storage, storage.folder("..")):
-        if (text := folder.read_text(BUILD_FILE)) is not None:
-            tree = yaml.safe_load(text)
-            said = tree.get(PROTOCOL) if isinstance(tree, dict) else None
-            return said if isinstance(said, str) else None
-    return None
+    if (build := _build_of(place)) is None:
+        return None
+    tree = yaml.safe_load(build.read_text(BUILD_FILE) or "")
+    said = tree.get(PROTOCOL) if isinstance(tree, dict) else None
+    return said if isinstance(said, str) else None
+
+
+def protocol_notes(protocol: Protocol | None, place: str) -> Iterator[str]:
+    """What must be said of the protocol of a set that is judged: also that its photos or decisions are others."""
+    said = protocol_of_set(place)
+    if protocol is not None and (build := _build_of(place)) is not None:
+        yield f"judged by the protocol {standing(protocol, build)}"
+    elif said is not None:
+        yield f"the set is that of the protocol {said}, but is not judged by it: add --protocol {said.split()[0]}"
+
+
+def _build_of(place: str) -> Storage | None:
+    """The build at a place, or around it if it is a build's folder `samples`; None if there is none."""
+    if place.startswith(("http://", "https://")):  # shards that are only read: no build writes there
+        return None
+    folder, _, name = place.rstrip("/").rpartition("/")
+    places = (place, folder or ".") if name == SAMPLES_FOLDER else (place,)
+    return next((one for one in map(storage_at, places) if one.exists(BUILD_FILE)), None)
 
 
 def judging_settings(

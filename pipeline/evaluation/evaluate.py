@@ -13,7 +13,7 @@ from facerefs.pipeline.evaluation.by_protocol import (
     check_judged,
     check_networks,
     judging_settings,
-    protocol_of_set,
+    protocol_notes,
 )
 from facerefs.pipeline.evaluation.figures import Collector, Figures
 from facerefs.pipeline.evaluation.folders import open_folders
@@ -59,7 +59,7 @@ def evaluate_command(options: EvaluateOptions, console: Console) -> Evaluation:
             if protocol is not None:
                 check_networks(protocol, {name: source.sha256 for name, source in work.judges.used.items()})
             found, pictures = _evaluate(work, options.reference_set, cache, console), work.pictures
-            found = replace(found, notes=(*_protocol_notes(protocol, options.data), *found.notes))
+            found = replace(found, notes=(*protocol_notes(protocol, options.data), *found.notes))
         print_tables(found, console)
         if options.out is not None:
             write_files(found, options.out, page_of(found, pictures))
@@ -80,14 +80,6 @@ def _settings(options: EvaluateOptions, protocol: Protocol | None) -> Evaluation
             f"the protocol {protocol.name} judges all samples at full size: leave out --size and --samples"
         )
     return judging_settings(protocol, _EXAMPLE, options.config_file, options.settings)
-
-
-def _protocol_notes(protocol: Protocol | None, place: str) -> Iterator[str]:
-    said = protocol_of_set(place)
-    if protocol is not None:
-        yield f"judged by the protocol {said}"
-    elif said is not None:
-        yield f"the set is that of the protocol {said}, but is not judged by it: add --protocol {said.split()[0]}"
 
 
 def _evaluate(work: Work, reference_set: str | None, cache: FigureCache, console: Console) -> Evaluation:

@@ -56,11 +56,12 @@ def open_folders(options: EvaluateOptions, settings: EvaluationSettings, device:
     for option, value in {"--size": options.size_px, "--names": options.names}.items():
         if value is not None:
             raise UserError(f"{option} needs --data: without it pictures are judged as they are")
-    files = {name: {path.stem: path for path in photos_in(folder)} for name, folder in named}
+    photos = {name: photos_in(folder) for name, folder in named}
+    files = {name: {path.stem: path for path in some} for name, some in photos.items()}
     stems = sorted({stem for some in files.values() for stem in some})[: options.samples]
     methods = []
     for name, folder in named:
-        if len(photos_in(folder)) > len(files[name]):
+        if len(photos[name]) > len(files[name]):
             raise UserError(f"{folder} holds two pictures of one name with different endings: keep one")
         own = {stem: files[name][stem] for stem in stems if stem in files[name]}
         missing = [stem for stem in stems if stem not in own]

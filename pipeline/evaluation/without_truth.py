@@ -44,13 +44,16 @@ def judge_folders(opened: Folders, cache: FigureCache, console: Console) -> Eval
     for name in opened.names:
         for method in opened.methods:
             path = method.files.get(name)
+            picture = None if path is None else _Picture.of(path)
             for metric in judge.metrics:
                 value = (
-                    float("nan") if path is None else judge.figure(metric, path, opened.references.get(name))
+                    float("nan")
+                    if picture is None
+                    else judge.figure(metric, picture, opened.references.get(name))
                 )
                 columns.setdefault((metric, method.name), []).append(value)
-            if path is not None and judge.wants_features:
-                features[method.name].append(judge.vector(INCEPTION, path))
+            if picture is not None and judge.wants_features:
+                features[method.name].append(judge.vector(INCEPTION, picture))
         progress.add(1)
     values = {
         metric: np.array([columns[metric, method.name] for method in opened.methods])
@@ -91,31 +94,31 @@ class _PictureJudge:
         """Whether FID is computed."""
         return INCEPTION in self.opened.judges.images and self.opened.options.reference_set is not None
 
-    def figure(self, metric: str, path: Path, reference: Path | None) -> float:
+    def figure(self, metric: str, picture: "_Picture", reference: Path | None) -> float:
         """A figure of a picture; NaN where it has none."""
         if metric == "ips":
             if reference is None:
                 return float("nan")
-            ones, others = (self.vector(IDENTITY, one).double() for one in (path, reference))
+            ones, others = (self.vector(IDENTITY, one).double() for one in (picture, _Picture.of(reference)))
             return float(torch.cosine_similarity(ones, others, dim=0))
-        image = _image(path)
-        if metric == "niqe" and min(image.shape[1:]) < NIQE_LEAST_PX:
-            self.small.add(path)
+        if metric == "niqe" and min(picture.image.shape[1:]) < NIQE_LEAST_PX:
+            self.small.add(picture.path)
             return float("nan")
-        return float(self._score(metric, image, torch.zeros(68, 2))[0])
+        return float(self._score(metric, picture, torch.zeros(68, 2))[0])
 
-    def vector(self, network: str, path: Path) -> Tensor:
+    def vector(self, network: str, picture: "_Picture") -> Tensor:
         """What a network makes of a picture: (D,). Raises UserError if a face is to be embedded and is not square."""
-        image = _image(path)
         if network != IDENTITY:
-            return self._score(network, image, torch.zeros(68, 2))
-        if image.shape[1] != image.shape[2]:
-            raise UserError(f"{path} is not square, and IPS needs aligned faces: leave out --references")
-        return self._score(network, image, self._landmarks(image))
+            return self._score(network, picture, torch.zeros(68, 2))
+        if picture.image.shape[1] != picture.image.shape[2]:
+            raise UserError(
+                f"{picture.path} is not square, and IPS needs aligned faces: leave out --references"
+            )
+        return self._score(network, picture, self._landmarks(picture.image))
 
-    def _score(self, network: str, image: Tensor, points: Tensor) -> Tensor:
-        column = {_ONE: Outputs(image[None], torch.ones(1, dtype=torch.bool))}
-        scorer, digests = self.opened.judges.images[network], {_ONE: [digest_of(image)]}
+    def _score(self, network: str, picture: "_Picture", points: Tensor) -> Tensor:
+        column = {_ONE: Outputs(picture.image[None], torch.ones(1, dtype=torch.bool))}
+        scorer, digests = self.opened.judges.images[network], {_ONE: [picture.digest]}
         return score_images(scorer, self.cache, self.opened.device, column, {_ONE: points[None]}, digests)[
             _ONE
         ][0]
@@ -133,9 +136,18 @@ class _PictureJudge:
         return load_landmarker("dlib", None, "cpu")
 
 
-def _image(path: Path) -> Tensor:
-    """A picture (3, H, W), uint8."""
-    return torch.from_numpy(np.ascontiguousarray(read_output(path).pixels)).permute(2, 0, 1)
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """A decoded picture (3, H, W), uint8, and the digest of its pixels."""
+
+    path: Path
+    image: Tensor
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path) -> "_Picture":
+        image = torch.from_numpy(np.ascontiguousarray(read_output(path).pixels)).permute(2, 0, 1)
+        return cls(path, image, digest_of(image))
 
 
 def _fid(features: Sequence[Sequence[Tensor]], reference: Tensor) -> Float64s:

@@ -37,8 +37,8 @@ def join_decisions(
     said = []
     for number, original in enumerate(originals):
         new = []
+        renamed = _renamed(parts, number)
         for line in overrides.read(original.storage):
-            renamed = _renamed(parts, number)
             one = (
                 line.decision,
                 renamed.get(line.what, line.what),

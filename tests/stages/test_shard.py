@@ -1,5 +1,6 @@
 """The shard stage: formats, order and bytes of what a sample holds."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -24,14 +25,23 @@ from facerefs.pipeline.verify.verify import manifest_of, samples_in, verify
 from facerefs.schemas.manifest import Manifest
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.sample import IMAGE_TYPES
-from facerefs.schemas.tables import SAMPLE_PLAN
+from facerefs.schemas.tables import SAMPLE_PLAN, TABLES
 from facerefs.schemas.theta import from_json
 from facerefs.stages.degrade.apply_theta import degrade_exactly
 from facerefs.stages.images.encode import ImageFormat, decode_image, decode_mask, encode_crop
 from facerefs.stages.shard import Shard
 from facerefs.trainers.stream.samples.decode import decode_sample
 from tests.pipeline.folders import contents
-from tests.pipeline.small_set import SMALL, crop, face_id, files_of, make_set, mask
+from tests.pipeline.small_set import (
+    SMALL,
+    crop,
+    face_id,
+    files_of,
+    make_samples,
+    make_set,
+    mask,
+    write_tables,
+)
 
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 CROPS = {face_id(person, number): crop(person, number) for person in range(2) for number in range(3)}
@@ -184,6 +194,37 @@ def test_a_list_of_recipes_gives_each_target_a_sample_of_each(tmp_path: Path) ->
     assert [recipe.name for recipe in recipes_of(manifest)] == ["severe", "moderate"]
     assert verify(folder, manifest, replay=6, shard_done=lambda *_: None).faults == []
     assert "recipes `severe` and `moderate`" in (samples / "README.md").read_text()
+
+
+def test_a_published_degraded_image_stands_for_all_recipes(tmp_path: Path) -> None:
+    storage = write_tables(tmp_path, people=2)
+    target = face_id(0, 0)
+    file = tmp_path / "published.png"
+    Image.fromarray(np.full((16, 16, 3), 77, np.uint8)).save(file)
+    place = {"path": str(file), "offset": 0, "length": file.stat().st_size}
+    given = {"row": 0, "degraded": place, "degraded_file": file.name}
+    given["degraded_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    row = dict.fromkeys(TABLES["given_pairs"].names) | given
+    with storage.writing("given_pairs", "part-00000", "0" * 64) as part:
+        part.add(pa.Table.from_pylist([row], TABLES["given_pairs"]))
+    pairs = storage.read("pairs", "part-a")
+    rows = pa.array([0 if one == target else None for one in pairs["target"].to_pylist()], pa.int32())
+    at = pairs.column_names.index("given_row")
+    storage.replace_rows("pairs", "part-a", pairs.set_column(at, "given_row", rows), "given")
+
+    make_samples(storage, replace(SMALL, recipe=("severe", "moderate")))
+    made = read(tmp_path / "samples")
+    others = {
+        f"{face_id(*one)}-{recipe}" for one in ((0, 1), (1, 0), (1, 1)) for recipe in ("moderate", "severe")
+    }
+    assert made.keys() == {target, *others}
+    about = json.loads(made[target]["json"])
+    assert (about["recipe"], about["theta"], about["given"]["file"]) == ("given", [], "published.png")
+    assert (decode_image(made[target]["lq.png"]) == 77).all()
+    folder = samples_in(tmp_path)
+    manifest = manifest_of(folder)
+    assert isinstance(manifest, Manifest)
+    assert verify(folder, manifest, replay=7, shard_done=lambda *_: None).faults == []
 
 
 def test_one_recipe_that_does_not_end_with_jpeg_makes_all_degraded_faces_png(tmp_path: Path) -> None:

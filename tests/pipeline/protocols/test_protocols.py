@@ -120,6 +120,8 @@ def test_the_same_photos_give_everybody_the_same_set_which_is_judged_as_the_prot
     photos = replace(RENDERED.photos, count=6)
     assert "compare with those of sets" in standing(replace(RENDERED, photos=photos), Storage.at(sets[0]))
     assert protocol_of_set(str(sets[0] / "samples")) == RENDERED.known_as
+    assert protocol_of_set(str(tmp_path / "photos")) is None
+    assert protocol_of_set("https://a.example/set/samples") is None
 
     (sets[1] / "overrides.csv").write_text("decision,what,other,comment\ndrop,person-000/000.jpg,,\n")
     assert "NOT as it says: 1 line of overrides.csv" in standing(RENDERED, Storage.at(sets[1]))
@@ -129,12 +131,14 @@ def test_the_same_photos_give_everybody_the_same_set_which_is_judged_as_the_prot
 
     options = EvaluateOptions((), str(sets[0]), "rendered", settings=PIXELS_ONLY)
     found = evaluate_command(options, Console(quiet=True))
-    assert found.notes[0] == f"judged by the protocol {RENDERED.known_as}"
+    assert found.notes[0] == f"judged by the protocol {standing(RENDERED, Storage.at(sets[0]))}"
+    assert "NOT its photos: 6 photos" in found.notes[0]
     assert found.samples == 2 * found.people * 3 == 12
     for wrong, why in (
         (replace(options, size_px=64), "at full size"),
         (replace(options, split="val"), "on the split test, not val"),
         (replace(options, settings=("neighbours=5",)), "neighbours: 4 -> 5"),
+        (replace(options, settings=("seen_landmarks=truth",)), "seen_landmarks: auto -> truth"),
         (replace(options, protocol="celebref-hq-150"), "is of the protocol rendered"),
     ):
         with pytest.raises(UserError, match=why):
