@@ -22,8 +22,6 @@ from facerefs.pipeline.storage.part_writer import PartWriter
 from facerefs.schemas.tables import FACES
 from facerefs.stages.analyse import Analyse
 
-_ORIGINAL = "original"  # a further column: which build a row is of
-
 
 @dataclass
 class FacesOfBuilds:
