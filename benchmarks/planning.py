@@ -39,6 +39,7 @@ from facerefs.stages.crawl import Crawl
 from facerefs.stages.dedupe import Dedupe
 from facerefs.stages.fetch import Fetch
 from facerefs.stages.label import Label
+from facerefs.stages.room import IN_MEMORY, Room
 from facerefs.stages.select import Select
 from facerefs.stages.shard import Shard
 from facerefs.stages.stage import WholeStage
@@ -102,7 +103,7 @@ class SyntheticWhole:
     def version(self) -> int:
         return self.stage.version
 
-    def process(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+    def process(self, tables: Mapping[str, pa.Table], room: Room = IN_MEMORY) -> pa.Table:
         """Rows for each photo or face."""
         with self.work:
             return _WHOLE[self.writes](tables)

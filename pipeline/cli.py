@@ -147,6 +147,13 @@ def build(
         str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+    check_files: Annotated[
+        bool,
+        typer.Option(
+            "--check-files",
+            help="Look for damage in every file of the build, not only in those whose size or time changed.",
+        ),
+    ] = False,
 ) -> None:
     """Make a training set from photos; a second run continues and does only what is missing or has changed."""
     from facerefs.pipeline.commands.build import BuildOptions, build_command
@@ -170,6 +177,7 @@ def build(
             workers=workers,
             address=address,
             verbose=verbose,
+            check_files=check_files,
         ),
         _console(),
     )
@@ -210,6 +218,13 @@ def merge(
         str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+    check_files: Annotated[
+        bool,
+        typer.Option(
+            "--check-files",
+            help="Look for damage in every file of the build, not only in those whose size or time changed.",
+        ),
+    ] = False,
 ) -> None:
     """Join finished builds into one without analysing their photos again; a second run takes over what is new."""
     from facerefs.pipeline.commands.build import RunOptions
@@ -221,7 +236,7 @@ def merge(
             out=out,
             config_file=config,
             settings=tuple(settings or ()),
-            run=RunOptions(update, workers, address, verbose),
+            run=RunOptions(update, workers, address, verbose, check_files),
         ),
         _console(),
     )

@@ -12,3 +12,7 @@ class RunError(Exception):
         super().__init__(sentence)
         self.details = details  # for a developer: a traceback
         self.again = again  # whether the same command continues this run
+
+
+class DamagedFileError(RunError):
+    """A file of a build does not hold what was written: it changed since, or the disk lost some of it."""

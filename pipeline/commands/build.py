@@ -13,6 +13,7 @@ from rich.console import Console
 
 from facerefs.pipeline.build.build import BUILDS, BuildPlan, build, check_output
 from facerefs.pipeline.build.closing import closing_lines
+from facerefs.pipeline.build.damaged_files import DamagedFiles
 from facerefs.pipeline.build.folder import check_not_foreign, storage_at
 from facerefs.pipeline.config.config import ENGINES, RECORD, Config, read_config
 from facerefs.pipeline.config.read_settings import read_yaml, recorded
@@ -27,6 +28,7 @@ from facerefs.pipeline.runner.eta import BuildEta
 from facerefs.pipeline.runner.event_log import EventLog
 from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.workers import RayWorkers
+from facerefs.pipeline.storage.catalogue import note_all
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.lease import locked_build
 from facerefs.schemas.file_names import BUILD_FILE
@@ -57,6 +59,7 @@ class BuildOptions:
     workers: int | None = None  # one per core if None
     address: str | None = None
     verbose: bool = False
+    check_files: bool = False
 
 
 def build_command(options: BuildOptions, console: Console) -> None:
@@ -84,7 +87,7 @@ def build_command(options: BuildOptions, console: Console) -> None:
         raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
     retry = _retry(options.retry)
     again = shlex.join(command_of(options, Retry.TRANSIENT))
-    how = RunOptions(options.update, options.workers, options.address, options.verbose)
+    how = RunOptions(options.update, options.workers, options.address, options.verbose, options.check_files)
 
     def update(workers: RayWorkers, watch: BuildWatch) -> list[str]:
         build(photos, plan, storage, workers, console, retry, watch)
@@ -101,6 +104,7 @@ class RunOptions:
     workers: int | None = None
     address: str | None = None
     verbose: bool = False
+    check_files: bool = False  # for damage: also files whose size and time did not change
 
 
 def update_build(
@@ -131,7 +135,10 @@ def update_build(
         )
         log = EventLog(storage)
         with _end_logged(log, storage, console):
-            lines = update(workers, BuildWatch(log, BuildEta(workers.count)))
+            damaged = DamagedFiles(storage, console, log)
+            damaged.find(options.check_files)
+            lines = damaged.around(lambda: update(workers, BuildWatch(log, BuildEta(workers.count))))
+            note_all(storage)
             write_report(storage)
             result = build_result(storage)
             log.write("build_done", result.facts())
@@ -139,7 +146,7 @@ def update_build(
         console.print(f"report      {storage.address}/{REPORT_FILE}", highlight=False)
         config = plan.config
         last = closing_lines(result, config.shard, out, again, config.analyse.parser)
-        for line in (*lines, *last):
+        for line in (*lines, *filter(None, [damaged.closing_line]), *last):
             console.print(line, highlight=False)
 
 

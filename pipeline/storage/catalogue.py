@@ -1,9 +1,10 @@
 """The catalogue of a table: what the footers of its parts hold, in one file, so that planning opens no part.
 
-It is a cache in `.parts/`: the parts are the truth. An entry counts as long as the size and time of the part's file and
-the size of its tar are those in the lists of their folders; all others are read again from their footers.
+It is a cache in `.parts/`: the parts are the truth. An entry counts as long as the sizes and times of the part's file
+and of its tar are those in the lists of their folders; all others are read again (`damage.py`: and checked).
 """
 
+import hashlib
 import json
 import posixpath
 from collections.abc import Iterable, Mapping
@@ -12,27 +13,38 @@ from typing import Any
 
 from pyarrow.fs import FileInfo
 
-from facerefs.pipeline.storage.blobs import blob_folder
+from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.fingerprint import text_digest
 from facerefs.pipeline.storage.folder import Part, Storage
 from facerefs.pipeline.storage.part_writer import PartTar
+from facerefs.schemas.tables import TABLES
 
 CATALOGUE_FOLDER = ".parts"
-_VERSION = 1
+_VERSION = 2
 """To be raised if `pipeline/inputs` joins the same columns to other rows: they are then read once more."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A part, with the size and time of its file, and a digest of all that it was made from when that was last checked.
+    """A part, with the size, time and hash of its file and the time of its tar.
 
-    Another digest says nothing: other rows of the same parts may have changed.
+    inputs: a digest of all that it was made from when that was last checked. Another digest says nothing: other rows of
+    the same parts may have changed.
     """
 
     part: Part
     size: int
     modified_ns: int
+    sha256: str
+    tar_modified_ns: int | None = None
     inputs: str | None = None
+
+    def is_of(self, file: FileInfo, tar: FileInfo | None) -> bool:
+        """Whether the files in the folders have the sizes and times of this entry."""
+        known = self.part.tar
+        found = None if tar is None or known is None else (tar.size, tar.mtime_ns)
+        wanted = None if known is None else (known.size, self.tar_modified_ns)
+        return (self.size, self.modified_ns) == (file.size, file.mtime_ns) and found == wanted
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class Catalogue:
         """The catalogue as it is now; what is new in it is also written."""
         kept = _read(storage, table)
         files = storage.listed(table)
-        tars = {info.path: info.size for info in storage.listed(blob_folder(table))}
+        tars = {info.path: info for info in storage.listed(blob_folder(table))}
         by_name = {info.base_name: info for info in files}
         entries = {}
         for name in storage.parts_in(by_name):
@@ -82,7 +94,18 @@ class Catalogue:
     def _write(self) -> None:
         entries = {name: asdict(entry) for name, entry in self.entries.items()}
         tree = {"version": _VERSION, "inputs": self.inputs, "parts": entries}
-        self.storage.write_text(_file(self.table), json.dumps(tree))
+        self.storage.write_text(_file(self.table), json.dumps(tree | {"digest": _digest(tree)}))
+
+
+def kept_entries(storage: Storage, table: str) -> Mapping[str, Entry]:
+    """The entries of a table as they were last written, whether the files are still the same or not."""
+    return _read(storage, table).entries
+
+
+def note_all(storage: Storage) -> None:
+    """Note the files of all tables as they are now, so that a later change of one is seen."""
+    for table in TABLES:
+        Catalogue.of(storage, table)
 
 
 def digest_of_tables(storage: Storage, reads: Mapping[str, Iterable[str]]) -> str:
@@ -101,7 +124,7 @@ def _read(storage: Storage, table: str) -> Catalogue:
     data = storage.read_small(_file(table), 1 << 30)
     try:
         tree = json.loads(data or b"{}")
-        if tree.get("version") != _VERSION:
+        if tree.pop("digest", None) != _digest(tree) or tree["version"] != _VERSION:
             return Catalogue(storage, table)
         entries = {name: _entry(entry) for name, entry in tree["parts"].items()}
         return Catalogue(storage, table, entries, tree["inputs"])
@@ -113,16 +136,25 @@ def _entry(tree: dict[str, Any]) -> Entry:
     part = tree["part"]
     tar = None if part["tar"] is None else PartTar(**part["tar"])
     known = Part(**(part | {"tar": tar, "empty": tuple(part["empty"])}))
-    return Entry(known, tree["size"], tree["modified_ns"], tree["inputs"])
+    return Entry(**(tree | {"part": known}))
+
+
+def _digest(tree: Mapping[str, Any]) -> str:
+    """So that a damaged digit is not taken for another number."""
+    return text_digest(json.dumps(tree, sort_keys=True))
 
 
 def _current(
-    storage: Storage, table: str, name: str, kept: Entry | None, file: FileInfo, tars: Mapping[str, int]
+    storage: Storage, table: str, name: str, kept: Entry | None, file: FileInfo, tars: Mapping[str, FileInfo]
 ) -> Entry | None:
     """The entry of a part: the kept one if nothing changed, else from its footer; None if it is damaged."""
-    if kept is not None and (kept.size, kept.modified_ns) == (file.size, file.mtime_ns):
-        tar = kept.part.tar
-        if tar is None or tars.get(storage.full_path(tar.path)) == tar.size:
-            return kept
+    tar = tars.get(storage.full_path(tar_name(table, name)))
+    if kept is not None and kept.is_of(file, tar):
+        return kept
     part = storage.part(table, name)
-    return None if part is None else Entry(part, file.size, file.mtime_ns)
+    if part is None:
+        return None
+    with storage.open_to_read(f"{table}/{name}.parquet") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]  # it has `readinto`
+    modified_ns = None if part.tar is None or tar is None else tar.mtime_ns
+    return Entry(part, file.size, file.mtime_ns, sha256, modified_ns)

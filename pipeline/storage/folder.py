@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.errors import DamagedFileError, UserError
 from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.file_store import TEMPORARY_PREFIX, FileStore
 from facerefs.pipeline.storage.mapped_table import mapped_rows
@@ -54,6 +54,15 @@ class Part:
     tar: PartTar | None
     empty: tuple[str, ...] = ()  # the columns that have no value at all
 
+    @classmethod
+    def of(cls, name: str, footer: pq.FileMetaData) -> "Part":
+        """The part that a footer describes. Raises ValueError, KeyError or TypeError if it is not one of ours."""
+        metadata = footer.metadata or {}
+        tar = PartTar(**json.loads(metadata[TAR_KEY])) if TAR_KEY in metadata else None
+        fingerprint = metadata.get(FINGERPRINT_KEY, b"").decode()
+        columns = json.loads(metadata.get(COLUMNS_KEY, b"{}"))
+        return cls(name, footer.num_rows, fingerprint, columns, tar, _empty(footer))
+
     def values(self, columns: Iterable[str]) -> list[str]:
         """The digests of the values of some columns; of a part of an earlier version what it was made from."""
         return [self.columns.get(name, self.fingerprint) for name in columns if name != "part"]
@@ -84,16 +93,12 @@ class Storage(FileStore):
         if data is None:
             return None
         try:
-            footer = pq.read_metadata(pa.BufferReader(data))
-        except (pa.ArrowInvalid, OSError):  # pyarrow raises OSError for a footer that is not Thrift
+            part = Part.of(name, pq.read_metadata(pa.BufferReader(data)))
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+            return None  # pyarrow raises OSError for a footer that is not Thrift
+        if part.tar and self.filesystem.get_file_info(self.full_path(part.tar.path)).size != part.tar.size:
             return None
-        metadata = footer.metadata or {}
-        tar = PartTar(**json.loads(metadata[TAR_KEY])) if TAR_KEY in metadata else None
-        if tar and self.filesystem.get_file_info(self.full_path(tar.path)).size != tar.size:
-            return None
-        fingerprint = metadata.get(FINGERPRINT_KEY, b"").decode()
-        columns = json.loads(metadata.get(COLUMNS_KEY, b"{}"))
-        return Part(name, footer.num_rows, fingerprint, columns, tar, _empty(footer))
+        return part
 
     def _end(self, name: str) -> bytes | None:
         """The end of a Parquet file, with its whole footer; None if there is no file."""
@@ -110,7 +115,7 @@ class Storage(FileStore):
         """The rows of one part, with references (`BLOB`) for photos and crops.
 
         Columns that came later than the part (`LATER_COLUMNS`) are null.
-        Raises RunError if its file is damaged, UserError if it is of a version that did not have these columns.
+        Raises DamagedFileError if its file is damaged, UserError if it is of a version that did not have these columns.
         """
         wanted = None if columns is None else [column for column in columns if column != "part"]
         path = self.full_path(f"{table}/{name}.parquet")
@@ -124,15 +129,16 @@ class Storage(FileStore):
                         f"{', '.join(sorted(lacking))}; run the facerefs build that made it again, with --update"
                     )
                 stored = None if wanted is None else [name for name in wanted if name not in later]
-                rows = pq.read_table(file, columns=stored).replace_schema_metadata(None)
+                rows = pq.read_table(file, columns=stored, page_checksum_verification=True)
+                rows = rows.replace_schema_metadata(None)
                 if later:
                     rows = _with_nulls(rows, TABLES[table], later, wanted)
         except (pa.ArrowInvalid, OSError) as error:
             if isinstance(error, OSError) and (error.errno is not None or is_failed_request(error)):
                 raise
-            raise RunError(
-                f"{address_of(self.filesystem, path)} is damaged ({error}): delete it, and `facerefs build` makes it "
-                "anew",
+            raise DamagedFileError(
+                f"{address_of(self.filesystem, path)} is damaged ({error}): run the same `facerefs build` again, which "
+                "makes it anew",
                 again=False,
             ) from None
         if columns is not None and "part" in columns:

@@ -143,7 +143,7 @@ def write_parquet(storage: FileStore, name: str, rows: pa.Table) -> None:
     """Write the Parquet file of a part, whole or not at all."""
     temporary = _temporary_parquet(storage, name)
     with storage.open_temporary(temporary) as file:
-        pq.write_table(rows, file, compression="zstd")
+        pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
     storage.commit_file(temporary, name)
 
 

@@ -1,0 +1,1 @@
+"""What happens to a build when something is broken under it."""
