@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facerefs.pipeline.storage.blobs import blob_folder
+from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.catalogue import Catalogue, Entry, kept_entries
 from facerefs.pipeline.storage.fingerprint import column_digests
 from facerefs.pipeline.storage.folder import Part, Storage
@@ -67,7 +67,7 @@ def _mended(storage: Storage, table: str, name: str, entry: Entry | None) -> Dam
     """The damage of a part, of which what is to be made again is now removed; None if it is whole."""
     file = f"{table}/{name}.parquet"
     data = _bytes(storage, file)
-    fault = _table_fault(table, data, entry)
+    fault = _table_fault(table, name, data, entry)
     if fault is not None:
         storage.remove_part(table, name)
         return Damage(file, fault, "its photos are fetched again" if table == _FETCHED else Damage.way)
@@ -88,7 +88,7 @@ def _bytes(storage: Storage, name: str) -> bytes:
         return bytes(file.read())
 
 
-def _table_fault(table: str, data: bytes, entry: Entry | None) -> str | None:
+def _table_fault(table: str, name: str, data: bytes, entry: Entry | None) -> str | None:
     """What is wrong with the bytes of a part's Parquet file; None if they are what was written."""
     if entry is not None and hashlib.sha256(data).hexdigest() == entry.sha256:
         return None
@@ -98,18 +98,23 @@ def _table_fault(table: str, data: bytes, entry: Entry | None) -> str | None:
         rows.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         return f"is damaged ({' '.join(str(error).split())[:120]})"
+    if (fault := _row_fault(table, name, part, rows)) is not None:
+        return fault
+    if entry is not None and (part.fingerprint, part.columns) == (entry.part.fingerprint, entry.part.columns):
+        return "is damaged (its rows are right, but some of its bytes are others)"
+    return None
+
+
+def _row_fault(table: str, name: str, part: Part, rows: pa.Table) -> str | None:
+    """Why the rows, or the footer with what it says of them, are not those that were written."""
+    if part.tar is not None and part.tar.path != tar_name(table, name):
+        return "is damaged (it names a tar that is not its own)"
     if not _has_columns(table, rows.schema):
         return "is damaged (its columns are others)"
     # As the schema has it: what Parquet adds to fields that were read would change the digests.
     written = rows.cast(pa.schema([TABLES[table].field(name) for name in rows.column_names]))
     if part.columns and column_digests(written) != dict(part.columns):
         return "is damaged (its values are not those that were written)"
-    if entry is not None and (part.fingerprint, part.columns, part.tar) == (
-        entry.part.fingerprint,
-        entry.part.columns,
-        entry.part.tar,
-    ):
-        return "is damaged (its rows are right, but some of its bytes are others)"
     return None
 
 

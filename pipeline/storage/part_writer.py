@@ -19,6 +19,8 @@ from facerefs.schemas.tables import BLOB, BUNDLE, TABLES
 # In the metadata of the Parquet file.
 FINGERPRINT_KEY = b"facerefs.fingerprint"
 COLUMNS_KEY = b"facerefs.columns"
+# Parquet has statistics of it, but pyarrow aborts the process if it is asked for those of a damaged footer.
+EMPTY_KEY = b"facerefs.empty"
 TAR_KEY = b"facerefs.tar"
 _EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
 
@@ -38,7 +40,11 @@ class PartTar:
 
 def write_rows(storage: FileStore, path: str, rows: pa.Table, metadata: dict[bytes, bytes]) -> None:
     """Write the Parquet file of a part, whole or not at all; its footer gets the metadata and the columns' digests."""
-    metadata = metadata | {COLUMNS_KEY: json.dumps(column_digests(rows)).encode()}
+    empty = [name for name in rows.column_names if len(rows) and rows[name].null_count == len(rows)]
+    metadata = metadata | {
+        COLUMNS_KEY: json.dumps(column_digests(rows)).encode(),
+        EMPTY_KEY: json.dumps(empty).encode(),
+    }
     write_parquet(storage, path, rows.replace_schema_metadata(metadata))
 
 

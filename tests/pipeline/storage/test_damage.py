@@ -64,13 +64,14 @@ def flip(path: Path, at: int, bit: int, keep_time: bool = False) -> None:
 def test_any_flipped_bit_is_named_and_its_part_is_gone(
     storage: Storage, file: str, data: st.DataObject
 ) -> None:
+    write_images(storage, "part-b")
+    note_all(storage)
     path = storage.local_path(file)
     flip(path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.integers(0, 7)))
     assert [damage.file for damage in mend(storage)] == [file]
     assert storage.parts("images") == ["part-a"]
     write_images(storage, "part-b")
     assert not list(mend(storage))
-    note_all(storage)
 
 
 @pytest.mark.parametrize("file", ["images/part-b.parquet", "blobs/images/part-b.tar"])
