@@ -243,6 +243,61 @@ def merge(
 
 
 @app.command()
+def purge(
+    build: Annotated[str, typer.Argument(help="The folder or address of a build.")],
+    person: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Remove all photos listed under this name, or that show this person; may be repeated.",
+        ),
+    ] = None,
+    photo: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Remove a photo, by its key or SHA-256; may be repeated."),
+    ] = None,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Remove the photos of a URL or page; may be repeated."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Remove all photos of a host and those below it; may be repeated."),
+    ] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--list", metavar="FILE", help="A CSV file of lines KIND,VALUE, such as person,Ada Lovelace."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Parallel workers; one per core if not given, and none for what takes only seconds.",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+) -> None:
+    """Remove people and photos from a build for good, with all that was made of them, and keep them out of it."""
+    from facerefs.pipeline.commands.build import RunOptions
+    from facerefs.pipeline.commands.purge import PurgeOptions, purge_command
+
+    purge_command(
+        PurgeOptions(
+            build,
+            tuple(person or ()),
+            tuple(photo or ()),
+            tuple(url or ()),
+            tuple(host or ()),
+            list_file,
+            RunOptions(workers=workers, verbose=verbose),
+        ),
+        _console(),
+    )
+
+
+@app.command()
 def sample(
     out: Annotated[Path, typer.Argument(help="A new folder for the photos.")],
     identities: Annotated[int, typer.Option(min=1, max=100_000, help="Number of people.")] = 10,

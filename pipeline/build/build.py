@@ -26,6 +26,7 @@ from facerefs.pipeline.inputs.analyse import AnalyseInput
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.made_elsewhere import ElsewhereInput, check_folder
 from facerefs.pipeline.inputs.shard import ShardInput
+from facerefs.pipeline.removal.keep_out import KeptOut
 from facerefs.pipeline.runner.event_log import LOG_FILE
 from facerefs.pipeline.runner.progress import BuildWatch
 from facerefs.pipeline.runner.runner import Runner
@@ -105,11 +106,16 @@ def build(
     with begun(plan, run):
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         moved = MovedPhotos(storage, config.crawl, config.analyse)
+        kept_out = KeptOut(storage, config)
         notes = update_sources(
-            source, listing_key, config.rows_per_part, storage, console, again, moved, watch
+            source, listing_key, config.rows_per_part, storage, console, again, moved, watch, kept_out
         )
         run_fetch(config.fetch, storage, workers, console, retry, watch)
+        if kept_out.is_needed:
+            run.run_parts(config.crawl, CrawlInput(storage))  # the bytes are known only now
+            kept_out.remove_known()
         make_set(run, config, lines, given)
+        notes += [kept_out.sentence] if kept_out.sentence else []
     for note in notes:  # again, since hours may have passed
         console.print(f"{'listed':<11} {shown(note)}", highlight=False)
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from facerefs.pipeline.build.moved_photos import MovedPhotos
+from facerefs.pipeline.removal.keep_out import KeptOut
 from facerefs.pipeline.runner.partition import split_into_parts
 from facerefs.pipeline.runner.progress import BuildWatch, StageProgress
 from facerefs.pipeline.runner.runner import count_rejected
@@ -29,8 +30,11 @@ def update_sources(
     again: bool,
     moved: MovedPhotos | None = None,
     watch: BuildWatch | None = None,
+    kept_out: KeptOut | None = None,
 ) -> list[str]:
     """Update the table `sources` to what the source lists now; returns the sentences about it, which are also printed.
+
+    kept_out: photos that were removed from the build for good.
 
     A complete list of a public service is kept while `listing_key` is the same, so that a build can be continued;
     `again` lists it anew. `moved` is for `list_source`.
@@ -41,7 +45,10 @@ def update_sources(
         return []
     storage.remove_file(LISTED_FILE)  # until the list is complete again
     spellings = Spellings()
-    list_source(map(spellings.unified, source.rows()), rows_per_part, storage, console, moved, watch)
+    rows: Iterable[pa.Table] = map(spellings.unified, source.rows())
+    if kept_out is not None:
+        rows = map(kept_out.without, rows)
+    list_source(rows, rows_per_part, storage, console, moved, watch)
     notes = [*source.notes, *([spellings.note] if spellings.note else [])]
     for note in notes:
         console.print(f"{'':<11} {shown(note)}", highlight=False)

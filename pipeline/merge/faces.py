@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facerefs.pipeline.inputs.analyse import AnalyseInput
-from facerefs.pipeline.merge.copied import copied
 from facerefs.pipeline.merge.groups import Signature, groups_of
 from facerefs.pipeline.merge.known_faces import ORIGINAL, KnownFaces, PhotoRows, with_original
 from facerefs.pipeline.merge.originals import Original
@@ -17,6 +16,7 @@ from facerefs.pipeline.merge.photos import TakenPart
 from facerefs.pipeline.runner.in_process import one_thread
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import Runner, count_rejected, part_fingerprint
+from facerefs.pipeline.storage.copied import copied
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.part_writer import PartWriter
 from facerefs.schemas.tables import FACES

@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from facerefs.pipeline.config.config import Config
 from facerefs.pipeline.inputs.crawl import CrawlInput
 from facerefs.pipeline.inputs.fetch import FetchInput, download_fingerprint
-from facerefs.pipeline.merge.copied import copied
 from facerefs.pipeline.merge.keys import Counts, Keys
 from facerefs.pipeline.merge.originals import Original
 from facerefs.pipeline.runner.partition import part_name
 from facerefs.pipeline.runner.progress import StageProgress
 from facerefs.pipeline.runner.runner import Runner, count_rejected, part_fingerprint
+from facerefs.pipeline.storage.copied import copied
 from facerefs.pipeline.storage.fingerprint import rows_digest, text_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import plural, shown

@@ -1,0 +1,1 @@
+"""People and photos are removed for good."""
