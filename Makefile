@@ -6,7 +6,7 @@ BENCHMARKS := analyse crawl curate degrade formats identities networks stream
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick durations lint imports bench gpu install clean
+.PHONY: demo test quick durations lint imports bench fuzz audit gpu install clean
 
 demo: $(INSTALLED)
 	rm -rf demo
@@ -37,6 +37,15 @@ imports: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+# Some minutes for each million of changed inputs; what it finds lies in build/fuzz/.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz
+
+# Known faults of the packages that we install, and of our own code.
+audit: $(INSTALLED)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive facerefs/pipeline/ facerefs/stages/ facerefs/schemas/ facerefs/trainers/
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 # On a machine with an NVIDIA GPU, in less than 9 minutes.
 gpu: $(INSTALLED)
