@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from facerefs.stages.sources.lists.remote import open_remote, shown_place
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.web.limits import WebLimits
 
 MAX_LINE_BYTES = 1 << 20
 COMPRESSION_EXTENSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -26,14 +27,15 @@ _ENCODINGS = {  # by the byte order mark; UTF-32 before UTF-16, whose mark it be
 
 
 @contextmanager
-def open_binary(place: str) -> Iterator[BinaryIO]:
+def open_binary(place: str, limits: WebLimits | None = None) -> Iterator[BinaryIO]:
     """Open a local path, or an address that fsspec understands, to read its bytes as they are.
 
+    limits: of requests to the web.
     Raises SourceError if it cannot be opened, or fails while it is read.
     """
     shown = shown_place(place)
     try:
-        with open_remote(place) if "://" in place else open(place, "rb") as file:  # noqa: PTH123 (pathlib would change the path)
+        with open_remote(place, limits) if "://" in place else open(place, "rb") as file:  # noqa: PTH123 (pathlib would change the path)
             yield file
     except FileNotFoundError as error:
         raise SourceError(f"there is no file {shown}") from error
@@ -42,9 +44,9 @@ def open_binary(place: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_decompressed(place: str) -> Iterator[BinaryIO]:
+def open_decompressed(place: str, limits: WebLimits | None = None) -> Iterator[BinaryIO]:
     """As `open_binary`, but decompressed if the name ends in .gz, .bz2, .xz or .zst."""
-    with open_binary(place) as packed, _unpack(packed, place) as file:
+    with open_binary(place, limits) as packed, _unpack(packed, place) as file:
         yield file
 
 

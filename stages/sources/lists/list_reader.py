@@ -31,6 +31,7 @@ from facerefs.stages.sources.lists.separated import read_csv, read_tsv
 from facerefs.stages.sources.lists.tally import Tally
 from facerefs.stages.sources.lists.text_rows import RawRow, read_json_lines, read_urls
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.web.limits import WebLimits
 
 _ROLES = tuple(role for role in ROLES if role != "photo")
 _USUAL = (*_ROLES, PATH)
@@ -45,9 +46,12 @@ _LONGEST_FIRST_LINE = 10_000
 class ListReader:
     """Makes the rows of one list. `tally` counts what it guesses."""
 
-    def __init__(self, path: str, columns: ColumnNames, tally: Tally) -> None:
+    def __init__(
+        self, path: str, columns: ColumnNames, tally: Tally, limits: WebLimits | None = None
+    ) -> None:
         self._path = path
         self._columns = columns
+        self._limits = limits
         self._tally = tally
         self._shown = shown_place(path)
         self._roles_of = find_row_columns(columns, self._shown, _ROLES, _USUAL)
@@ -139,7 +143,7 @@ class ListReader:
             raise SourceError(
                 f"{self._shown} is compressed as a whole, which Parquet cannot be read through: unpack it"
             )
-        with open_binary(self._path) if is_parquet else open_decompressed(self._path) as file:
+        with (open_binary if is_parquet else open_decompressed)(self._path, self._limits) as file:
             yield _read(file, stem, self._shown, self._columns, self._roles_of)
 
 

@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from facerefs.schemas.object_storage import (
     AddressError,
@@ -15,8 +15,11 @@ from facerefs.schemas.object_storage import (
 )
 from facerefs.schemas.paths import text_of_path
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.web.address import WebError
+from facerefs.stages.web.limits import WebLimits
 
 _ABSENT = (404, 410)
+_WEB = frozenset({"http", "https"})
 _BUFFER_BYTES = 1 << 18
 _MAX_CAUSE = 300  # characters
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
@@ -40,14 +43,30 @@ def without_secrets(text: str, address: str) -> str:
     return " ".join(text.split())[:_MAX_CAUSE]
 
 
-def open_remote(address: str) -> BinaryIO:
-    """A file to read, its bytes as they are. Raises SourceError, now and while it is read."""
+def open_remote(address: str, limits: WebLimits | None = None) -> BinaryIO:
+    """A file to read, its bytes as they are. limits: of requests to the web. Raises SourceError, now and while it is
+    read.
+    """
     import fsspec
 
     if is_address(address):
         return _open_in_storage(address)
     with _failures(address):
-        return io.BufferedReader(_Remote(fsspec.open(address, "rb").open(), address), _BUFFER_BYTES)
+        options = _options(address, limits)
+        return io.BufferedReader(
+            _Remote(fsspec.open(address, "rb", **options).open(), address), _BUFFER_BYTES
+        )
+
+
+def _options(address: str, limits: WebLimits | None) -> dict[str, Any]:
+    """Options for fsspec: for a web address in a chain (`zip://a.csv::https://...`) too."""
+    from facerefs.stages.sources.lists.guarded_http import LIST_LIMITS, http_options
+
+    guarded = http_options(limits or LIST_LIMITS)
+    schemes = {link.partition("://")[0].lower() for link in address.split("::")}
+    if "::" in address:
+        return dict.fromkeys(schemes & _WEB, guarded)
+    return guarded if schemes & _WEB else {}
 
 
 def _open_in_storage(address: str) -> BinaryIO:
@@ -120,8 +139,20 @@ def _sentence(error: Exception, address: str) -> str:
         cause = error
     status = getattr(cause, "status", None)
     answered = isinstance(status, int) and cause is not None and cause.__cause__ is None
+    if (refused := _refusal(error)) is not None:
+        return (
+            f"{shown} is not fetched: {without_secrets(str(refused), address)}; a list on a host of your own network "
+            "wants --allow-private-hosts"
+        )
     if cause is None or (answered and status in _ABSENT):
         return f"there is no file {shown}"
     if answered:
         return f"cannot read {shown}: the server answers HTTP {status}"
     return f"cannot read {shown}: {type(cause).__name__}: {without_secrets(str(cause), address)}"
+
+
+def _refusal(error: BaseException | None) -> WebError | None:
+    """The refusal of our own guard among the causes of an error."""
+    while error is not None and not isinstance(error, WebError):
+        error = error.__cause__ or error.__context__
+    return error

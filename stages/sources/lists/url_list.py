@@ -19,6 +19,7 @@ from facerefs.stages.sources.lists.list_rows import Row, tables
 from facerefs.stages.sources.lists.remote import shown_place
 from facerefs.stages.sources.lists.tally import Tally
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.web.limits import WebLimits
 
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
 _LONGEST_FIRST_LINE = 10_000
@@ -36,6 +37,7 @@ class UrlListSource:
 
     paths: tuple[str, ...]
     columns: ColumnNames
+    limits: WebLimits | None = None  # of requests for lists on the web
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -52,14 +54,16 @@ class UrlListSource:
 
     def _rows(self, tally: Tally) -> Iterator[tuple[str, Row]]:
         for path in self.paths:
-            yield from ListReader(path, self.columns, tally).rows(place_prefix(path, self.paths))
+            yield from ListReader(path, self.columns, tally, self.limits).rows(place_prefix(path, self.paths))
 
 
-def open_url_lists(paths: Sequence[str], columns: ColumnNames) -> UrlListSource:
+def open_url_lists(
+    paths: Sequence[str], columns: ColumnNames, limits: WebLimits | None = None
+) -> UrlListSource:
     """Open lists, in the order of their names; each must be sound, and one of them have a row. Raises SourceError."""
     absolute = [path if "://" in path else os.path.abspath(path) for path in paths]  # noqa: PTH100
-    source = UrlListSource(tuple(sorted(absolute)), columns)
-    if not sum(ListReader(path, columns, Tally()).has_row() for path in source.paths):
+    source = UrlListSource(tuple(sorted(absolute)), columns, limits)
+    if not sum(ListReader(path, columns, Tally(), limits).has_row() for path in source.paths):
         raise SourceError(f"there is no row in {source.name}")
     return source
 
@@ -84,7 +88,7 @@ def _folder(paths: Sequence[str]) -> str:
 
 def _open(place: SourcePlace, columns: ColumnNames) -> UrlListSource | None:
     if place.is_remote:
-        return open_url_lists([place.text], columns)
+        return open_url_lists([place.text], columns, place.limits)
     lists = [str(path) for path in place.files if _is_list(path.name)]
     return open_url_lists(lists, columns) if lists else None
 

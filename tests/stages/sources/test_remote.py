@@ -14,6 +14,7 @@ from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.remote import shown_place, without_secrets
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.web.limits import WebLimits
 
 LIST = b"url\n" + b"".join(b"http://a.example/%d.jpg\n" % (i * 7919 % 99_991) for i in range(90_000))
 PACKED = gzip.compress(LIST)
@@ -71,15 +72,35 @@ def server() -> Iterator[str]:
         thread.join()
 
 
+OWN_NETWORK = WebLimits("facerefs", allow_private_hosts=True)
+
+
 def read(address: str) -> int:
-    return sum(len(table) for table in open_url_lists([address], ColumnNames()).rows())
+    return sum(len(table) for table in open_url_lists([address], ColumnNames(), OWN_NETWORK).rows())
+
+
+@pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]", "[::1]", "127.1", "0x7f.1", "2130706433"])
+def test_no_spelling_of_a_private_address_is_fetched(server: str, host: str) -> None:
+    with pytest.raises(SourceError, match=r"is not fetched|cannot read"):
+        open_url_lists([f"http://{host}:{server.rpartition(':')[2]}/l.csv"], ColumnNames())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254"])
+@pytest.mark.parametrize("chain", ["", "simplecache::"])
+def test_a_list_on_a_private_address_is_refused_as_a_photo_is(server: str, host: str, chain: str) -> None:
+    address = f"{chain}http://{host}:{server.rpartition(':')[2]}/l.csv?sig=SECRET"
+    with pytest.raises(
+        SourceError, match=r"is not fetched: .* internal address.*--allow-private-hosts$"
+    ) as caught:
+        open_url_lists([address], ColumnNames())
+    assert "secret" not in str(caught.value).lower()
 
 
 @pytest.mark.parametrize(("name", "rows"), [("l.csv", 90_000), ("l.csv.gz", 90_000), ("l.parquet", 1)])
 def test_a_list_is_read_with_its_secrets_and_named_without(server: str, name: str, rows: int) -> None:
     address = f"http://u:secret@{server}/{name}?sig=SECRET"
     assert read(address) == rows
-    assert open_url_lists([address], ColumnNames()).name == f"http://{server}/{name}"
+    assert open_url_lists([address], ColumnNames(), OWN_NETWORK).name == f"http://{server}/{name}"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +139,7 @@ def test_errors_are_reported_without_secrets(server: str, path: str, sentence: s
 )
 def test_an_address_that_leads_nowhere(address: str, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence) as caught:
-        open_url_lists([address], ColumnNames())
+        open_url_lists([address], ColumnNames(), OWN_NETWORK)
     assert "secret" not in str(caught.value).lower()
 
 
