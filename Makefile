@@ -6,7 +6,7 @@ BENCHMARKS := analyse crawl curate degrade formats identities networks stream
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick durations lint imports bench fuzz audit gpu install clean
+.PHONY: demo test quick durations lint imports bench fuzz soak audit gpu install clean
 
 demo: $(INSTALLED)
 	rm -rf demo
@@ -37,6 +37,10 @@ imports: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+# Kills commands at random moments, and compares what they leave after another run: some 20 minutes.
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.faults.soak
 
 # Some minutes for each million of changed inputs; what it finds lies in build/fuzz/.
 fuzz: $(INSTALLED)
