@@ -160,11 +160,12 @@ def who_is_who(
     same: float,
     asked: Person | None = None,
     known: Mapping[int, Person] = MappingProxyType({}),
+    least_blurred: float = -1.0,
 ) -> list[WhoIsIt]:
     """Whose each face of one photo is: no two are the same person, the better match wins.
 
     same: the cosine that two faces of one person have at least. A face below it is nobody's, unless it is too blurred
-    to tell, or there are only one face and one person. asked: the person that one of the faces is, whatever its
+    to tell and has `least_blurred` at least, or there are only one face and one person. asked: the person that one of the faces is, whatever its
     similarity: the face most like them. known: whose some of the faces are, by their numbers, from other frames.
     """
     if not people or not faces:
@@ -177,7 +178,8 @@ def who_is_who(
     only = likeness.size == 1
     for place in np.argsort(-likeness, axis=None, kind="stable"):
         face, person = divmod(int(place), len(people))
-        told = likeness[face, person] >= same or faces[face].sharpness < TELLING_SHARPNESS or only
+        least = least_blurred if faces[face].sharpness < TELLING_SHARPNESS else same
+        told = likeness[face, person] >= least or only
         if face not in found and person not in found.values() and told:
             found[face] = person
     return [

@@ -109,3 +109,22 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(tmp_p
     folder_of(tmp_path, "taxes")
     with pytest.raises(UserError, match=r"taxes is a file, so there can be no folder"):
         plan_files([photos / "a.jpg"], tmp_path / "taxes" / "new" / "a.png", Wanted(), ())
+
+
+def test_several_inputs_and_patterns_keep_names_apart(tmp_path: Path) -> None:
+    one = folder_of(tmp_path / "one", "a.jpg", "a.png", "frame10.jpg", "frame2.jpg")
+    two = folder_of(tmp_path / "two", "a.jpg", "b.jpg")
+    out = tmp_path / "out"
+    plan = plan_files([one, Path(f"{two}/*.jpg"), two / "b.jpg"], out, Wanted(ending=".jpg"), ())
+    assert [files.outputs[0].relative_to(out).as_posix() for files in plan.files] == [
+        "one/a.jpg.jpg",
+        "one/a.png.jpg",
+        "frame2.jpg",
+        "frame10.jpg",
+        "two/a.jpg",
+        "b.jpg",
+    ]
+    assert not plan.single
+    assert plan.folder == out
+    with pytest.raises(UserError, match=r"\*\.gif matches no file"):
+        plan_files([Path(f"{two}/*.gif")], out, Wanted(), ())
