@@ -65,6 +65,7 @@ def _restore_all(
     from facerefs.stages.engines.engine import MissingWeights
     from facerefs.trainers.loop.checkpoint import CheckpointError
 
+    records = RecordFile(plan.folder, [one.photo for one in plan.files])
     restorer = load_photo_restorer(
         options.run, options.blind, options.landmarks, options.engines, options.device, bool(people)
     )
@@ -79,7 +80,7 @@ def _restore_all(
         references = [path for photos in people.values() for path in photos]
         reserved = frozenset(path.resolve() for path in (*_inputs(plan), *references))
         writer = PhotoWriter(restorer, known, options, reserved)
-        _restore_each(writer, plan, outcome, console)
+        _restore_each(writer, records, plan, outcome, console)
     except (CheckpointError, MissingWeights) as error:  # some weights are loaded only when first needed
         raise UserError(str(error)) from None
 
@@ -88,8 +89,9 @@ def _inputs(plan: RestorePlan) -> list[Path]:
     return [path for files in plan.files for path in (files.photo, *files.made)]
 
 
-def _restore_each(writer: "PhotoWriter", plan: RestorePlan, outcome: _Outcome, console: Console) -> None:
-    records: RecordFile | None = None
+def _restore_each(
+    writer: "PhotoWriter", records: RecordFile, plan: RestorePlan, outcome: _Outcome, console: Console
+) -> None:
     progress = RestoreProgress(len(plan.files), lambda line: console.print(line, highlight=False))
     for files in plan.files:
         try:
@@ -100,8 +102,6 @@ def _restore_each(writer: "PhotoWriter", plan: RestorePlan, outcome: _Outcome, c
             console.print(f"left out    {error}", highlight=False)
             outcome.left_out[files.photo] = str(error)
         else:
-            if records is None:
-                records = RecordFile(plan.folder, [one.photo for one in plan.files])
             records.add(made.faces)
             outcome.photos.append(made)
             _print(made, files, console)

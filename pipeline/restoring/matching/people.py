@@ -165,8 +165,9 @@ def who_is_who(
     """Whose each face of one photo is: no two are the same person, the better match wins.
 
     same: the cosine that two faces of one person have at least. A face below it is nobody's, unless it is too blurred
-    to tell and has `least_blurred` at least, or there are only one face and one person. asked: the person that one of the faces is, whatever its
-    similarity: the face most like them. known: whose some of the faces are, by their numbers, from other frames.
+    to tell and has `least_blurred` at least, or there are only one face and one person. asked: the person that one of
+    the faces is, whatever its similarity: the face most like them. known: whose some of the faces are, by their
+    numbers, from other frames.
     """
     if not people or not faces:
         return [WhoIsIt(why_none="it has no reference", kind=NO_REFERENCE) for _ in faces]

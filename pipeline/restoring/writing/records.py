@@ -66,24 +66,28 @@ class RecordFile:
     """`restored.jsonl` of an output folder; lines of photos that are not restored again stay."""
 
     def __init__(self, folder: Path, photos: Iterable[Path]) -> None:
-        """Drop the lines of these photos. Raises UserError if the file is something else, RunError."""
+        """Nothing is written yet. photos: whose lines will be dropped. Raises UserError if it holds something else."""
         self.path = folder / NAME
-        kept = _lines_of_others(self.path, {str(photo) for photo in photos}) if self.path.exists() else []
-        temporary = self.path.with_name(f".{NAME}.part")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_text("".join(kept))
-            temporary.replace(self.path)
-        except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error.strerror or error}", again=False) from None
+        self._kept: list[str] | None = (
+            _lines_of_others(self.path, {str(photo) for photo in photos}) if self.path.exists() else []
+        )
 
     def add(self, records: Iterable[FaceRecord]) -> None:
         """Append a line for each face. Raises RunError."""
         try:
+            if self._kept is not None:
+                self._drop_old(self._kept)
             with self.path.open("a") as file:
                 file.writelines(json.dumps(asdict(record)) + "\n" for record in records)
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error.strerror or error}", again=False) from None
+
+    def _drop_old(self, kept: list[str]) -> None:
+        temporary = self.path.with_name(f".{NAME}.part")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text("".join(kept))
+        temporary.replace(self.path)
+        self._kept = None
 
 
 def _lines_of_others(path: Path, photos: set[str]) -> list[str]:

@@ -23,7 +23,9 @@ def side_by_side(wild: Path) -> UInt8Image:
     pair[1] = pair[1].crop((0, 0, 970, 1212))
     both = np.hstack([np.asarray(one.resize((400, 500), Image.Resampling.LANCZOS)) for one in pair])
     images = torch.from_numpy(both.copy()).permute(2, 0, 1)[None].float() / 255
-    made = degrade_and_resize_back(images, [(Blur(15, 1.5, 1.5, 0.0), Noise(4.0, False, 1), Jpeg(60, "4:2:0"))])
+    made = degrade_and_resize_back(
+        images, [(Blur(15, 1.5, 1.5, 0.0), Noise(4.0, False, 1), Jpeg(60, "4:2:0"))]
+    )
     return (made[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
 
 
