@@ -9,6 +9,8 @@ from facerefs.schemas.arrays import Float32s
 _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _NORM = 6.0  # the kernel's root of the sum of squares
 _TO_SIGMA = 1.4826  # from the median of absolute values to a standard deviation
+_BLOCKS = (4, 2, 1)
+_UNSEEN = 1.0  # levels; resampling alone takes 0.6 of the finest grain
 _MOST = 20.0  # levels; more is no grain
 _INSIDE = 0.5  # weight of the mask from which a pixel counts as face
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -33,11 +35,33 @@ def grain_of(pixels: Float32s, mask: Float32s) -> float:
 def match_grain(patch: Float32s, before: Float32s, mask: Float32s, seed: int) -> tuple[Float32s, float]:
     """The patch (H, W, 3) with as much grain as the photo has there, and how much was added in levels of 255.
 
-    Both in 0 to 255, in pixels of the photo. Noise is only added: a patch that is as noisy already stays as it is.
+    Both in 0 to 255, in pixels of the photo. Grain is compared in pixels and in blocks of 2 and 4, since that of
+    an enlarged or compressed photo is coarse. It is only added: a patch that has as much already stays as it is.
     """
-    lacking = grain_of(before, mask) ** 2 - grain_of(patch, mask) ** 2
-    if lacking <= 1:  # one level is not seen, and resampling alone takes 0.6
-        return patch, 0.0
-    sigma = min(_MOST, math.sqrt(lacking))
-    noise = np.random.default_rng(seed).normal(0, sigma, patch.shape[:2]).astype(np.float32)
-    return np.asarray(patch + noise[..., None], np.float32), sigma
+    rng = np.random.default_rng(seed)
+    added = 0.0
+    for block in _BLOCKS:
+        here = _reduced(mask, block)
+        wanted, own = (grain_of(_reduced(pixels, block), here) for pixels in (before, patch))
+        lacking = wanted**2 - own**2
+        if lacking <= _UNSEEN**2:
+            continue
+        sigma = min(_MOST, math.sqrt(lacking))
+        noise = rng.normal(0, sigma, here.shape).astype(np.float32)
+        patch = np.asarray(patch + _enlarged(noise, patch.shape[1], patch.shape[0])[..., None], np.float32)
+        added += sigma**2
+    return patch, math.sqrt(added)
+
+
+def _reduced(pixels: Float32s, block: int) -> Float32s:
+    import cv2
+
+    height, width = pixels.shape[:2]
+    size = max(1, width // block), max(1, height // block)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _enlarged(noise: Float32s, width: int, height: int) -> Float32s:
+    import cv2
+
+    return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
