@@ -146,20 +146,19 @@ def _targets(
 
 
 def _names_apart(photos: Sequence[Path], out: Path, ending: str) -> list[Path]:
-    """A name in `out` for each photo: alone its stem, with its folders and its ending only if others share that."""
-    plain = [out / _output_name(photo, ending) for photo in photos]
-    common = Path(os.path.commonpath([str(photo.parent) for photo in photos]))
+    """A name in `out` for each photo: its stem; if others share that, with their folders, then with its ending."""
+    names = [_output_name(photo, ending) for photo in photos]
+    sharing: dict[str, list[Path]] = {}
+    for photo, name in zip(photos, names, strict=True):
+        sharing.setdefault(name, []).append(photo.parent)
     nested = [
-        out / photo.parent.relative_to(common) / name.name for photo, name in zip(photos, plain, strict=True)
+        out / photo.parent.relative_to(os.path.commonpath(sharing[name])) / name
+        for photo, name in zip(photos, names, strict=True)
     ]
-    counted, counted_nested = Counter(plain), Counter(nested)
+    counted = Counter(nested)
     return [
-        one
-        if counted[one] == 1
-        else two
-        if counted_nested[two] == 1
-        else two.with_name(f"{photo.name}{ending}")
-        for photo, one, two in zip(photos, plain, nested, strict=True)
+        path if counted[path] == 1 else path.with_name(f"{photo.name}{ending}")
+        for photo, path in zip(photos, nested, strict=True)
     ]
 
 

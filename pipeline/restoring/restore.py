@@ -128,14 +128,21 @@ def _print(made: RestoredPhoto, files: RestoreFiles, console: Console) -> None:
 def _unused(options: RestoreOptions, restorer: "PhotoRestorer") -> Sequence[str]:
     """What the model does not use of references and options."""
     run = restorer.run
+    aligned = {"--sheet": options.sheet, "--crops": options.crops, "--frames": options.frames}
+    notes = [
+        f"{what} is not used with --aligned" for what, is_so in aligned.items() if is_so and options.aligned
+    ]
     if run.wanted:
-        return []
+        return notes
     vain = {
         "--reference is not used, except to say who is who": bool(options.references),
         "--landmarks is not used": run.finder is not None,
         "--blind is not used": options.blind is not None,
     }
-    return [f"{run.name} restores without a reference: {what}" for what, is_so in vain.items() if is_so]
+    return [
+        *notes,
+        *(f"{run.name} restores without a reference: {what}" for what, is_so in vain.items() if is_so),
+    ]
 
 
 def _check(options: RestoreOptions, restorer: "PhotoRestorer", given: int) -> None:
