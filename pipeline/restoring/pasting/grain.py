@@ -8,7 +8,8 @@ from facerefs.schemas.arrays import Float32s
 
 _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _NORM = 6.0  # the kernel's root of the sum of squares
-_TO_SIGMA = 1.4826  # from the median of absolute values to a standard deviation
+_QUANTILE = 0.25  # of absolute responses: flat parts count, texture does not
+_TO_SIGMA = 1 / 0.3186  # from that quantile to a standard deviation, for normal noise
 _BLOCKS = (4, 2, 1)
 _UNSEEN = 1.0  # levels; resampling alone takes 0.6 of the finest grain
 _MOST = 20.0  # levels; more is no grain
@@ -19,8 +20,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def grain_of(pixels: Float32s, mask: Float32s) -> float:
     """The standard deviation of the noise of the masked part, in levels of 255.
 
-    pixels: (H, W, 3) in 0 to 255; mask: (H, W). J. Immerkaer, "Fast noise variance estimation" (1996), with the
-    median instead of the mean, so that edges of the face do not count as noise. 0 if the part is too small to tell.
+    pixels: (H, W, 3) in 0 to 255; mask: (H, W). J. Immerkaer, "Fast noise variance estimation" (1996), with a low
+    quantile instead of the mean, so that edges and texture do not count as noise. 0 if the part is too small to tell.
     """
     import cv2
 
@@ -29,20 +30,27 @@ def grain_of(pixels: Float32s, mask: Float32s) -> float:
         return 0.0
     luma = np.asarray(pixels, np.float32) @ _LUMA
     response = np.abs(np.asarray(cv2.filter2D(luma, cv2.CV_32F, _KERNEL)))[inside]
-    return float(np.median(response)) * _TO_SIGMA / _NORM
+    return float(np.quantile(response, _QUANTILE)) * _TO_SIGMA / _NORM
 
 
 def match_grain(patch: Float32s, before: Float32s, mask: Float32s, seed: int) -> tuple[Float32s, float]:
     """The patch (H, W, 3) with as much grain as the photo has there, and how much was added in levels of 255.
 
-    Both in 0 to 255, in pixels of the photo. Grain is compared in pixels and in blocks of 2 and 4, since that of
-    an enlarged or compressed photo is coarse. It is only added: a patch that has as much already stays as it is.
+    Both in 0 to 255, in pixels of the photo. Grain is compared in pixels and in blocks of 2 and 4, since that of an
+    enlarged or compressed photo is coarse; that of the face counts only as far as its surroundings have it. It is only
+    added: a patch that has as much already stays as it is. Sharp hair all around a face is still taken for grain.
     """
     rng = np.random.default_rng(seed)
     added = 0.0
     for block in _BLOCKS:
         here = _reduced(mask, block)
-        wanted, own = (grain_of(_reduced(pixels, block), here) for pixels in (before, patch))
+        photo = _reduced(before, block)
+        wanted = grain_of(photo, here)
+        if (mask == 0).any():
+            wanted = min(
+                wanted, grain_of(photo, 1 - here)
+            )  # skin has texture that the surroundings may not have
+        own = grain_of(_reduced(patch, block), here)
         lacking = wanted**2 - own**2
         if lacking <= _UNSEEN**2:
             continue
