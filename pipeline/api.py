@@ -136,14 +136,23 @@ def train(
 
 def restore(
     run: str | Path,
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    references: Sequence[str | Path] = (),
+    references: str | Path | Sequence[str | Path] = (),
+    person: str | None = None,
+    blind: str | Path | None = None,
+    faces: Literal["all", "largest"] | int = "all",
+    strength: float = 1.0,
     landmarks: str | Path | None = None,
     aligned: bool = False,
+    frames: bool = False,
     outputs: int = 1,
     seed: int = 0,
+    file_format: Literal["png", "jpg", "webp"] = "png",
+    quality: int | None = None,
+    crops: bool = False,
+    sheet: bool = False,
     pictures: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -151,27 +160,40 @@ def restore(
     device: Literal["cpu", "cuda"] | None = None,
     quiet: bool = False,
 ) -> "Restoration":
-    """Restore the face of a photo, or of each photo of a folder. Returns the written files, with warnings by photo.
+    """Restore the faces of photos, each with a reference of its person. Returns the written files, with what was done.
 
-    run: the folder of a training run. references: good photos of the same person, for models that use references; of
-    several faces in a photo the one most like them is restored. landmarks: the folder of a run of the model
-    `landmarks`. aligned: the photos are aligned faces. outputs: the number of restored faces per photo, for stochastic
-    models. overwrite: replace outputs that are there; resume: restore only the photos that have none.
+    run: the folder of a training run. source: photos, folders of photos, patterns. references: good photos of a
+    person, a folder of them, or a folder with a sub-folder per person. person: whose the face most like them is,
+    whatever the similarity. blind: a run without references, for faces that have none. faces: all, the largest, or
+    one's number. strength: the share of the restored face, 0 to 1. landmarks: the folder of a run of the model
+    `landmarks`. aligned: the photos are aligned faces. frames: they are frames of one video. outputs: versions per
+    photo, for stochastic models. crops, sheet, pictures: also write aligned faces, a comparison, the model's work.
+    overwrite: replace outputs that are there; resume: restore only the photos that have none.
     Raises UserError; RestoreError, which has the `result`, if one of several photos could not be restored.
     """
-    from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
+    from facerefs.pipeline.restoring.options import RestoreOptions
+    from facerefs.pipeline.restoring.restore import restore_command
 
     options = RestoreOptions(
         run=Path(run),
-        source=Path(source),
+        sources=_paths(source),
         out=Path(out),
-        references=tuple(map(Path, references)),
+        references=_paths(references),
+        person=person,
+        blind=_path(blind),
+        faces=str(faces),
+        strength=strength,
         landmarks=_path(landmarks),
         aligned=aligned,
+        frames=frames,
         engines=engines,
         device=device,
         outputs=outputs,
         seed=seed,
+        ending=file_format,
+        quality=quality,
+        crops=crops,
+        sheet=sheet,
         pictures=pictures,
         overwrite=overwrite,
         resume=resume,
@@ -230,6 +252,10 @@ def evaluate(
 
 def _path(place: str | Path | None) -> Path | None:
     return None if place is None else Path(place)
+
+
+def _paths(places: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    return (Path(places),) if isinstance(places, str | Path) else tuple(map(Path, places))
 
 
 def _as_text(settings: Settings | None) -> tuple[str, ...]:

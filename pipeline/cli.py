@@ -549,8 +549,11 @@ def settings(
 @app.command()
 def restore(
     run: Annotated[Path, typer.Argument(help="The folder of a `facerefs train` run of a restoration model.")],
-    source: Annotated[
-        Path, typer.Argument(help="A photo with a degraded face, or a folder of photos.", metavar="INPUT")
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Photos, folders of photos, or patterns such as 'trip/*.jpg'.", metavar="INPUT..."
+        ),
     ],
     out: Annotated[
         Path,
@@ -562,56 +565,110 @@ def restore(
         list[Path] | None,
         typer.Option(
             "--reference",
-            help="A good photo of the same person, for models that use a reference; may be repeated. Of several "
-            "faces in a photo the one most like it is restored.",
+            help="A good photo of the person, a folder of photos of one person, or a folder with one sub-folder per "
+            "person; may be repeated. Who is who is decided by the embedder of --engines.",
         ),
     ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            help="The face most like this person is theirs, whatever the similarity: the name of a folder of "
+            "references, or 'the person' for single photos."
+        ),
+    ] = None,
+    blind: Annotated[
+        Path | None,
+        typer.Option(help="A run of a model without references, for faces that have none."),
+    ] = None,
+    faces: Annotated[
+        str, typer.Option(help="all, largest, or the number of one face: 1 is the largest.")
+    ] = "all",
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the restored face in the photo; 0 changes nothing.")
+    ] = 1.0,
     landmarks: Annotated[
         Path | None,
         typer.Option(help="A run of `facerefs train landmarks`, to find the landmarks of degraded faces."),
     ] = None,
     aligned: Annotated[
-        bool, typer.Option("--aligned", help="INPUT is aligned like the faces in the shards: skip detection.")
+        bool,
+        typer.Option(
+            "--aligned", help="INPUT is one face, aligned like those in the shards: restore only that."
+        ),
+    ] = False,
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames",
+            help="The inputs are frames of one video: a face keeps its person and reference from frame to frame, and "
+            "frames without a face are written as they are.",
+        ),
     ] = False,
     outputs: Annotated[
         int,
         typer.Option(
             min=1,
             max=64,
-            help="Number of restored faces per input (NAME-1.png, NAME-2.png ...), for stochastic models.",
+            help="Number of versions per input (NAME-1.png, NAME-2.png ...), for stochastic models.",
         ),
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of stochastic models.")] = 0,
+    ending: Annotated[
+        str, typer.Option("--format", help="Format of the files in a folder: png, jpg or webp.")
+    ] = "png",
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of JPEG (98 if not given) and WebP (lossless if not given)."),
+    ] = None,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Also write the restored aligned faces: NAME-face1.png ...")
+    ] = False,
+    sheet: Annotated[
+        bool,
+        typer.Option(
+            "--sheet", help="Also write before, reference and after of each face to NAME-sheet.png."
+        ),
+    ] = False,
     pictures: Annotated[
         bool,
         typer.Option("--pictures", help="Also write intermediate results to NAME-pictures.png."),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace restored faces that are there already.")
+        bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Restore only the photos whose restored faces are not there yet.")
+        bool, typer.Option("--resume", help="Restore only the photos whose outputs are not there yet.")
     ] = False,
     engines: Annotated[
         str, typer.Option(help="embedded (dlib) or insightface (SCRFD, FAN, ArcFace).")
     ] = "embedded",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if available.")] = None,
 ) -> None:
-    """Restore degraded faces with a trained model, blind or with photos of the same person."""
-    from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
+    """Restore the faces of whole photos with a trained model, blind or with photos of the same people."""
+    from facerefs.pipeline.restoring.options import RestoreOptions
+    from facerefs.pipeline.restoring.restore import restore_command
 
     restore_command(
         RestoreOptions(
             run=run,
-            source=source,
+            sources=tuple(inputs),
             out=out,
             references=tuple(reference or ()),
+            person=person,
+            blind=blind,
+            faces=faces,
+            strength=strength,
             landmarks=landmarks,
             aligned=aligned,
+            frames=frames,
             engines=engines,
             device=device,
             outputs=outputs,
             seed=seed,
+            ending=ending,
+            quality=quality,
+            crops=crops,
+            sheet=sheet,
             pictures=pictures,
             overwrite=overwrite,
             resume=resume,

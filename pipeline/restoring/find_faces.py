@@ -10,7 +10,7 @@ import numpy as np
 from facerefs.pipeline.config.config import ENGINES
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.restoring.photo import Photo
-from facerefs.schemas.arrays import Float32s, UInt8Image
+from facerefs.schemas.arrays import Float32s, Float64s, UInt8Image
 
 if TYPE_CHECKING:
     from facerefs.stages.engines.engine import Detection, Detector, Embedder, Landmarker
@@ -39,7 +39,7 @@ class PhotoFaces:
     engines: "Engines"
     warnings: tuple[str, ...] = ()
     enlarged: float = 1.0
-    turned: bool = False
+    quarters: int = 0  # by which the photo was turned to the left, after it was enlarged
 
     def __len__(self) -> int:
         return len(self.points)
@@ -90,11 +90,48 @@ class PhotoFaces:
             alpha = np.asarray(Image.fromarray(self.photo.alpha).resize((size_px, size_px)))
         return None if alpha.min() == 255 else alpha
 
+    def from_original(self) -> Float64s:
+        """The transform (2, 3) from pixels of the photo as it was given to pixels of `photo`."""
+        from facerefs.stages.faces.geometry import compose
+
+        height, width = self.photo.pixels.shape[:2]
+        if self.quarters % 2:
+            height, width = width, height  # of the photo before it was turned
+        scale, shift = self.enlarged, (self.enlarged - 1) / 2
+        transform = np.array([[scale, 0, shift], [0, scale, shift]], np.float64)
+        for _ in range(self.quarters):
+            transform = compose(np.array([[0.0, 1, 0], [-1, 0, width - 1]]), transform)
+            height, width = width, height
+        return transform
+
+    def to_square(self, number: int, size_px: int) -> Float64s:
+        """The transform (2, 3) from pixels of the photo as it was given to the aligned face. Raises ValueError."""
+        from facerefs.stages.faces.geometry import compose, ffhq_transform
+
+        return compose(ffhq_transform(self.points[number], size_px).astype(np.float32), self.from_original())
+
+    def box(self, number: int) -> tuple[float, float, float, float]:
+        """The box of a face in the photo as it was given: left, top, right, bottom."""
+        from facerefs.stages.faces.geometry import apply_transform, invert
+
+        left, top, right, bottom = self.found[number].box
+        corners = apply_transform(invert(self.from_original()), [[left, top], [right, bottom]])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    def width_px(self, number: int) -> float:
+        """The side of a face's aligned square in pixels of the photo as it was given."""
+        from facerefs.stages.faces.geometry import ffhq_transform, scale_of
+
+        if not self.found:
+            return float(self.photo.pixels.shape[1])
+        return 1 / scale_of(ffhq_transform(self.points[number], 1)) / self.enlarged
+
     def where(self, number: int) -> str:
         """Where a face is, in words for the user: its width and centre in the photo."""
         left, top, right, bottom = self.found[number].box / self.enlarged
         centre = f"x={(left + right) / 2:.0f} y={(top + bottom) / 2:.0f}"
-        return f"{right - left:.0f} px wide, around {centre}{' of the turned photo' if self.turned else ''}"
+        return f"{right - left:.0f} px wide, around {centre}{' of the turned photo' if self.quarters else ''}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +158,7 @@ class Engines:
         quarters, found = _surest_turn(photo, self.detector, self.sure_score)
         if found:
             warnings = _turn_warnings(quarters)
-            return PhotoFaces(photo.turned(quarters), found, self, warnings, turned=quarters > 0)
+            return PhotoFaces(photo.turned(quarters), found, self, warnings, quarters=quarters)
         large = photo
         for side_px, turns in _CLOSE_LOOKS.items():
             factor = max(1.0, min(_MOST_ENLARGED, side_px / photo.longer_side_px))
@@ -134,7 +171,7 @@ class Engines:
                     self,
                     (*_turn_warnings(quarters), _small(found[0], factor, photo, large)),
                     factor,
-                    turned=quarters > 0,
+                    quarters=quarters,
                 )
         raise UserError(
             f"{self.detector.name} finds no face in {photo.path}{way_out}; it was also looked for in the photo turned "

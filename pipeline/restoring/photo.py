@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,18 +10,24 @@ from facerefs.pipeline.errors import UserError
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.reject import Reject
 
+if TYPE_CHECKING:
+    from facerefs.stages.images.decode import DecodedPhoto
+    from facerefs.stages.images.original import OriginalPhoto
+
 
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo in sRGB, upright by its EXIF data.
 
-    alpha: uint8 (H, W); None if it is opaque. notes: what reading changed, for the user.
+    alpha: uint8 (H, W); None if it is opaque. profile: the name of the colour profile that it had, empty if none.
+    bits: per channel, in the file. path: its name, in messages; a photo in memory may have any.
     """
 
     path: Path
     pixels: UInt8Image
     alpha: UInt8Image | None = None
-    notes: tuple[str, ...] = ()
+    profile: str = ""
+    bits: int = 8
 
     @property
     def size(self) -> str:
@@ -49,21 +56,32 @@ class Photo:
 
 def read_photo(path: Path) -> Photo:
     """A photo as a build reads it, from 16 pixels. Raises UserError if it cannot be read."""
+    return _read(path)[0]
+
+
+def read_with_original(path: Path) -> "tuple[Photo, OriginalPhoto]":
+    """A photo in sRGB with 8 bits, for networks, and its own pixels, for the output. Raises UserError."""
+    from facerefs.stages.images.original import original_of
+
+    photo, data, decoded = _read(path)
+    try:
+        return photo, original_of(data, decoded)
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged metadata
+        raise UserError(f"cannot read {path}: {error}") from None
+
+
+def _read(path: Path) -> "tuple[Photo, bytes, DecodedPhoto]":
     from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
     try:
-        photo = decode(path.read_bytes(), DecodeLimits(min_side_px=16))
+        data = path.read_bytes()
+        photo = decode(data, DecodeLimits(min_side_px=16))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except DecodeError as error:
         convert = ": save it as PNG or JPEG" if error.reject in (Reject.NOT_AN_IMAGE, Reject.ANIMATED) else ""
         raise UserError(f"cannot read {path}: {error}{convert}") from None
-    notes = []
-    if photo.profile:
-        notes.append(f"its colours were converted from the profile {photo.profile} to sRGB")
-    if photo.bits > 8:
-        notes.append(f"of {photo.bits} bits per channel 8 are used")
-    return Photo(path, photo.pixels, photo.alpha, tuple(notes))
+    return Photo(path, photo.pixels, photo.alpha, photo.profile, photo.bits), data, photo
 
 
 def _enlarged(image: UInt8Image, factor: float) -> UInt8Image:

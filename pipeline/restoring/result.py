@@ -1,25 +1,26 @@
 """What `facerefs restore` and `facerefs.restore` give back."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.restoring.writing.records import FaceRecord
+from facerefs.pipeline.text import plural
 
 
 @dataclass(frozen=True)
 class RestoredPhoto:
-    """A photo that was restored.
+    """A photo that was written, with what happened to its faces, the largest first.
 
-    faces: how many it shows. similarities: the cosine of the restored face to each reference, by the engine's
-    embedder; empty if the model uses none. warnings: what may be wrong. notes: what was changed without loss of sense.
+    warnings: what may be wrong, with how its faces were found. notes: what was changed without loss of sense.
     """
 
     photo: Path
     files: tuple[Path, ...]
-    faces: int
-    similarities: tuple[float, ...] = ()
+    faces: tuple[FaceRecord, ...]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -63,10 +64,20 @@ class Restoration(tuple[Path, ...]):
 
     @property
     def summary(self) -> str:
-        """Such as `3 restored, 1 with warnings, 2 left out`."""
+        """Such as `3 photos, 4 faces restored, 1 left as they were (1 failed), 1 with warnings, 2 left out`."""
+        faces = [face for one in self.photos for face in one.faces]
+        kinds = Counter(face.left_kind for face in faces if face.left)
+        restored = sum(not face.left for face in faces)
+        why = f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})" if kinds else ""
         counts = {"left out": self.left_out, "skipped": self.skipped, "there already": self.done}
         more = [f"{len(entries)} {what}" for what, entries in counts.items() if entries]
-        return ", ".join([f"{len(self.photos)} restored, {len(self.warnings)} with warnings", *more])
+        parts = [
+            plural(len(self.photos), "photo"),
+            f"{plural(restored, 'face')} restored",
+            f"{kinds.total()} left as they were{why}",
+            f"{len(self.warnings)} with warnings",
+        ]
+        return ", ".join([*parts, *more])
 
 
 class RestoreError(UserError):

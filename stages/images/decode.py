@@ -171,14 +171,14 @@ def _bits(image: Image.Image) -> int:
 def _to_srgb(image: Image.Image) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, str]:
     """The pixels in sRGB, the alpha channel if any pixel is transparent, and the name of the profile, if used."""
     image.load()
-    upright = _upright(image)
+    turned = upright(image)
     profile = image.info.get("icc_profile")
-    opaque, alpha = _without_alpha(upright)
+    opaque, alpha = _without_alpha(turned)
     srgb, profile_name = _by_profile(opaque, profile)
     return np.array(srgb if srgb.mode == "RGB" else srgb.convert("RGB")), alpha, profile_name
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The image turned by its EXIF orientation; read after loading, since the TIFF reader applies it itself then."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)

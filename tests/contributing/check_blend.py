@@ -9,7 +9,8 @@ from rich.console import Console
 
 from facerefs.pipeline.commands.models import print_models
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
+from facerefs.pipeline.restoring.options import RestoreOptions
+from facerefs.pipeline.restoring.restore import restore_command
 from facerefs.pipeline.training.job import TrainOptions
 from facerefs.pipeline.training.train import train_command
 from facerefs.stages.synthetic_people.person import draw_person
@@ -41,7 +42,9 @@ def test_blend_learns_is_validated_and_restores_a_face(tmp_path: Path) -> None:
     assert validation["step"] == 2
     face = tmp_path / "face.png"
     restore_command(
-        RestoreOptions(run, photos[0], face, (photos[1],), device="cpu", pictures=True), Console()
+        RestoreOptions(run, (photos[0],), face, (photos[1],), device="cpu", crops=True, pictures=True),
+        Console(),
     )
-    assert Image.open(face).size == (32, 32)
+    assert Image.open(face).size == (400, 400)
+    assert Image.open(tmp_path / "face-face1.png").size == (32, 32)
     assert (tmp_path / "face-pictures.png").exists()

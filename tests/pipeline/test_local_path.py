@@ -9,7 +9,7 @@ from rich.console import Console
 from facerefs.pipeline.build.folder import check_new
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.local_path import check_local
-from facerefs.pipeline.restoring.files import plan_files
+from facerefs.pipeline.restoring.files import Wanted, plan_files
 from facerefs.pipeline.training.job import TrainOptions
 from facerefs.pipeline.training.train import train_command
 
@@ -19,7 +19,7 @@ def start_training(run: Path) -> object:
 
 
 def restore(out: Path) -> object:
-    return plan_files(Path("photo.jpg"), out, 1, False, ())
+    return plan_files([Path("photo.jpg")], out, Wanted(), ())
 
 
 @pytest.mark.parametrize("write", [check_new, restore, start_training])

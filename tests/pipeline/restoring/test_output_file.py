@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from facerefs.pipeline.errors import RunError
-from facerefs.pipeline.restoring.output_file import write_face
+from facerefs.pipeline.restoring.writing.output_file import write_face
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import render
 from facerefs.stages.synthetic_people.view import draw_view

@@ -1,5 +1,6 @@
 """`facerefs restore`: a run and photos of a person in, faces out; mistakes end in one sentence."""
 
+import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,8 @@ from rich.console import Console
 
 import facerefs
 from facerefs.pipeline.errors import UserError
-from facerefs.pipeline.restoring.restore import RestoreOptions, restore_command
+from facerefs.pipeline.restoring.options import RestoreOptions
+from facerefs.pipeline.restoring.restore import restore_command
 from facerefs.stages.synthetic_people.person import draw_person
 from facerefs.stages.synthetic_people.render import render
 from facerefs.stages.synthetic_people.view import draw_view
@@ -63,7 +65,8 @@ def restored(place: Path, source: str, out: str, reference: str = "1.png", **wor
         "overwrite": True,
     } | words
     restore_command(
-        RestoreOptions(source=place / source, out=place / out, **made), Console(soft_wrap=True, markup=False)
+        RestoreOptions(sources=(place / source,), out=place / out, **made),
+        Console(soft_wrap=True, markup=False),
     )
     return place / out
 
@@ -81,9 +84,10 @@ def alike(one: np.ndarray, other: np.ndarray) -> bool:
     return np.abs(one.astype(int) - other).max() <= 1
 
 
-def test_a_photo_gives_a_face_of_the_networks_size_the_same_each_time(place: Path) -> None:
-    one = restored(place, "0.png", "one.png")
-    assert pixels(one).shape == (64, 64, 3)
+def test_a_photo_gives_a_photo_of_its_size_the_same_each_time(place: Path) -> None:
+    one = restored(place, "0.png", "one.png", crops=True)
+    assert pixels(one).shape == (400, 400, 3)
+    assert pixels(place / "one-face1.png").shape == (64, 64, 3)
     assert np.array_equal(pixels(one), pixels(restored(place, "0.png", "again.png")))
     other = restored(place, "0.png", "other.png", reference="0.png")
     assert not np.array_equal(pixels(one), pixels(other))
@@ -94,7 +98,7 @@ def test_a_folder_gives_a_folder(place: Path) -> None:
     for number in range(2):
         Image.open(place / f"{number}.png").save(place / "several" / f"{number}.jpg")
     out = restored(place, "several", "restored")
-    assert sorted(path.name for path in out.iterdir()) == ["0.png", "1.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["0.png", "1.png", "restored.jsonl"]
 
 
 def test_a_photo_of_a_folder_that_shows_no_face_does_not_hold_up_the_others(
@@ -106,14 +110,15 @@ def test_a_photo_of_a_folder_that_shows_no_face_does_not_hold_up_the_others(
         (folder / name).write_bytes((place / photo).read_bytes())
     with pytest.raises(UserError, match=r"^2 of 3 photos could not be restored$"):
         blind(place, "those.some", source="mixed")
-    assert [path.name for path in (place / "those.some").iterdir()] == ["c.png"]
+    assert sorted(path.name for path in (place / "those.some").iterdir()) == ["c.png", "restored.jsonl"]
     out = capsys.readouterr().out
     assert "left out    dlib-hog finds no face in " in out
     assert "left out    cannot read " in out
 
 
 def test_an_aligned_face_is_taken_as_it_is_and_its_points_come_from_a_trained_network(place: Path) -> None:
-    face = pixels(restored(place, "0.png", "face.png"))
+    restored(place, "0.png", "face.png", crops=True)
+    face = pixels(place / "face-face1.png")
     Image.fromarray(face).resize((128, 128)).save(place / "aligned.png")
     by_engine = restored(place, "aligned.png", "by_engine.png", aligned=True)
     by_network = restored(place, "aligned.png", "by_network.png", aligned=True, landmarks=place / "landmarks")
@@ -189,19 +194,22 @@ def test_a_blind_model_takes_no_reference_and_says_so_if_one_is_given(
 ) -> None:
     alone = blind(place, "alone.png")
     assert "note" not in capsys.readouterr().out
-    given = blind(place, "given.png", references=(place / "nobody.png",))  # which is not even looked at
+    given = blind(place, "given.png", references=(place / "1.png",))
     assert "note        toy restores without a reference: --reference is not used" in capsys.readouterr().out
     assert alone.read_bytes() == given.read_bytes()
     blind(place, "found.png", landmarks=place / "landmarks")
     assert "note        toy restores without a reference: --landmarks is not used" in capsys.readouterr().out
-    restored(place, "0.png", "two.png", references=(place / "1.png", place / "nobody.png"))
-    assert "refine takes 1 of the 2 references: the first is used" in capsys.readouterr().out
+    restored(place, "0.png", "two.png", references=(place / "nobody.png", place / "1.png"))
+    said = capsys.readouterr().out
+    assert "note        a reference of the person is left out: dlib-hog finds no face in" in said
+    assert "face 1 is the person, similarity 0.9" in said
+    assert f"with {place / '1.png'}" in said
 
 
 def test_several_outputs_differ_from_each_other_but_not_from_one_time_to_the_next(place: Path) -> None:
     blind(place, "some/face.png", outputs=3)
     names = ["face-1.png", "face-2.png", "face-3.png"]
-    made = {path.name: path.read_bytes() for path in (place / "some").iterdir()}
+    made = {path.name: path.read_bytes() for path in (place / "some").glob("*.png")}
     assert sorted(made) == names
     assert len(set(made.values())) == 3
     blind(place, "more", outputs=2)  # a folder: the names are the photo's
@@ -209,7 +217,7 @@ def test_several_outputs_differ_from_each_other_but_not_from_one_time_to_the_nex
     assert again == [made[name] for name in names[:2]]
     assert blind(place, "alone.png").read_bytes() == made["face-1.png"]
     blind(place, "other", outputs=2, seed=1)
-    assert not {path.read_bytes() for path in (place / "other").iterdir()} & set(made.values())
+    assert not {path.read_bytes() for path in (place / "other").glob("*.png")} & set(made.values())
 
 
 def test_a_deterministic_model_makes_one_output(place: Path) -> None:
@@ -222,18 +230,18 @@ def test_a_deterministic_model_makes_one_output(place: Path) -> None:
 
 
 def test_pictures_show_what_goes_in_what_the_model_did_and_what_comes_out(place: Path) -> None:
-    out = blind(place, "shown/face.png", outputs=2, pictures=True)
+    out = blind(place, "shown/face.png", outputs=2, pictures=True, crops=True)
     sheet = pixels(out.with_name("face-pictures.png"))
     cell = 3 * 32 + 2  # the grid enlarges small pictures
     assert sheet.shape[1] == 4 * cell  # degraded, work, output 1, output 2
     for number in (1, 2):
         shown = sheet[-cell:-2:3, (1 + number) * cell : (2 + number) * cell - 2 : 3]
-        assert alike(shown, pixels(out.with_name(f"face-{number}.png")))
-    out = restored(place, "0.png", "refined.png", pictures=True)
+        assert alike(shown, pixels(out.with_name(f"face-face1-{number}.png")))
+    out = restored(place, "0.png", "refined.png", pictures=True, crops=True)
     sheet = pixels(out.with_name("refined-pictures.png"))
     cell = 2 * 64 + 2
     assert sheet.shape[1] == 4 * cell  # degraded, reference, warped, output
-    assert alike(sheet[-cell:-2:2, -cell:-2:2], pixels(out))
+    assert alike(sheet[-cell:-2:2, -cell:-2:2], pixels(out.with_name("refined-face1.png")))
 
 
 def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None:
@@ -241,8 +249,8 @@ def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None
     folder.mkdir()
     for name in ("a.png", "a.jpg"):
         Image.open(place / "0.png").save(folder / name)
-    with pytest.raises(UserError, match=r"a.jpg and .*a.png would both become .*a.png: rename one"):
-        restored(place, "alike", "faces")
+    out = restored(place, "alike", "faces")
+    assert sorted(path.name for path in out.glob("*.png")) == ["a.jpg.png", "a.png.png"]
     (folder / "a.jpg").unlink()
     for source, out in (("alike", "alike"), ("0.png", "1.png"), ("0.png", "0.png")):
         with pytest.raises(UserError, match="is one of the photos, and would be overwritten"):
@@ -252,7 +260,7 @@ def test_no_photo_is_written_over_and_no_face_written_twice(place: Path) -> None
         restored(place, "0.png", "taxes")
     (place / "folder.png").mkdir()
     restored(place, "0.png", "folder.png")
-    assert [path.name for path in (place / "folder.png").iterdir()] == ["0.png"]
+    assert [path.name for path in (place / "folder.png").glob("*.png")] == ["0.png"]
 
 
 def group_photo(place: Path, path: Path) -> Path:
@@ -268,37 +276,81 @@ def group_photo(place: Path, path: Path) -> Path:
 def test_of_a_group_the_face_of_the_reference_is_restored_and_the_last_line_counts(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    group_photo(place, place / "group.png")
-    out = restored(place, "group.png", "of_group.png", pictures=True)
+    photo = group_photo(place, place / "group.png")
+    out = restored(place, "group.png", "of_group.png", crops=True)
     said = capsys.readouterr().out.splitlines()
     assert any(
-        line.startswith("warning     ") and "it shows 2 faces: the one most like" in line for line in said
+        line.startswith("left        ") and "face 1: it looks like the person" in line for line in said
     )
-    assert said[-1] == "1 restored, 1 with warnings"
-    restored(place, "0.png", "of_one.png", pictures=True)
-    shown, alone = (pixels(out.with_name(f"{name}-pictures.png")) for name in ("of_group", "of_one"))
-    side = 130  # of a picture in the sheet
-    assert np.abs(shown[20:140, 5:side].astype(int) - alone[20:140, 5:side]).mean() < 2  # the degraded face
-    capsys.readouterr()
-
-    blind(place, "largest.png", source="group.png")
-    assert "the largest was taken" in capsys.readouterr().out
-    blind(place, "chosen.png", source="group.png", run="steady", references=(place / "1.png",))
-    assert "the one most like the reference was taken" in capsys.readouterr().out
-    only = pixels(blind(place, "only.png", run="steady")).astype(int)
-    assert np.abs(only - pixels(place / "chosen.png")).mean() < 2
+    assert said[-1] == (
+        "1 photo, 1 face restored, 1 left as they were (1 second face like a person), 1 with warnings"
+    )
+    assert not out.with_name("of_group-face1.png").exists()
+    assert np.array_equal(pixels(out)[:, :500], pixels(photo)[:, :500])
+    restored(place, "0.png", "of_one.png", crops=True)
+    one, alone = (pixels(out.with_name(f"{name}.png")) for name in ("of_group-face2", "of_one-face1"))
+    assert np.abs(one.astype(int) - alone).mean() < 2
 
 
-def test_python_gets_warnings_as_data(place: Path) -> None:
+def test_faces_are_chosen_by_number_and_a_blind_model_restores_those_without_a_reference(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = pixels(group_photo(place, place / "group.png"))
+    largest = pixels(blind(place, "largest.png", source="group.png", run="steady", faces="largest"))
+    second = pixels(blind(place, "second.png", source="group.png", run="steady", faces="2"))
+    every = pixels(blind(place, "every.png", source="group.png", run="steady"))
+    assert np.array_equal(largest[:, 500:], photo[:, 500:])
+    assert np.array_equal(second[:, :500], photo[:, :500])
+    assert np.array_equal(every, np.hstack([largest[:, :500], second[:, 500:]]))
+    assert "1 left as they were (1 not asked for)" in capsys.readouterr().out
+    both = restored(place, "group.png", "both.png", blind=place / "steady")
+    assert np.array_equal(pixels(both)[:, :500], largest[:, :500])
+    assert not np.array_equal(pixels(both)[:, 500:], photo[:, 500:])
+    assert "face 1: restored by the blind toy: it looks like the person" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"shows 2 faces: there is no --faces 3"):
+        restored(place, "group.png", "x.png", faces="3")
+    for wrong in ("0", "none", "-1"):
+        with pytest.raises(UserError, match="--faces cannot be"):
+            restored(place, "group.png", "x.png", faces=wrong)
+    with pytest.raises(UserError, match="--blind wants a run of a model without references"):
+        restored(place, "group.png", "x.png", blind=place / "refine")
+
+
+def test_each_face_gets_a_reference_of_its_person(place: Path) -> None:
+    group_photo(place, place / "group.png")
+    people = place / "people"
+    for name, number in (("ann", 0), ("bob", 1)):
+        (people / name).mkdir(parents=True)
+        for view in (1, 2):
+            face = render(draw_person(5, number), draw_view(5, number, view), 400).image
+            Image.fromarray(face).save(people / name / f"{view}.png")
+    result = facerefs.restore(
+        place / "refine", place / "group.png", place / "named" / "a.png", references=people, device="cpu"
+    )
+    one, two = result.photos[0].faces
+    assert [one.person, two.person] == ["bob", "ann"]
+    assert "bob" in str(one.reference)
+    assert "ann" in str(two.reference)
+    lines = [json.loads(line) for line in (place / "named" / "restored.jsonl").read_text().splitlines()]
+    assert [(line["face"], line["person"], line["left"]) for line in lines] == [
+        (1, "bob", None),
+        (2, "ann", None),
+    ]
+    assert lines[0]["box"][2] < 500 < lines[1]["box"][2]
+    with pytest.raises(UserError, match="--person eve is none of the people of the references: ann, bob"):
+        restored(place, "group.png", "x.png", references=(people,), person="eve")
+
+
+def test_python_gets_faces_and_warnings_as_data(place: Path) -> None:
     group_photo(place, place / "group.png")
     words = {"references": [place / "1.png"], "device": "cpu", "quiet": True}
     result = facerefs.restore(place / "refine", place / "group.png", place / "api.png", **words)
     assert result == (place / "api.png",)
     (photo,) = result.photos
-    assert (photo.photo, photo.files, photo.faces) == (place / "group.png", (place / "api.png",), 2)
-    assert photo.similarities[0] > 0.9
-    assert result.warnings == {place / "group.png": photo.warnings}
-    assert pickle.loads(pickle.dumps(result)).warnings == result.warnings
+    assert (photo.photo, photo.files) == (place / "group.png", (place / "api.png",))
+    assert [face.left_kind for face in photo.faces] == ["second face like a person", None]
+    assert photo.faces[1].similarity > 0.9
+    assert pickle.loads(pickle.dumps(result)).photos == result.photos
     with pytest.raises(UserError, match=r"api\.png is there already: add --overwrite"):
         facerefs.restore(place / "refine", place / "group.png", place / "api.png", **words)
 
@@ -329,4 +381,4 @@ def test_what_is_lost_of_a_photo_is_said(place: Path, capsys: pytest.CaptureFixt
     grey = np.asarray(Image.open(place / "0.png").convert("L")).astype(np.uint16) * 257
     Image.fromarray(grey).save(place / "deep.png")
     blind(place, "shallow.png", source="deep.png")
-    assert "of 16 bits per channel 8 are used" in capsys.readouterr().out
+    assert "its 16 bits per channel are kept outside of faces, which have 8" in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""Decide whose face is whose, and which reference photo helps it most."""

@@ -1,0 +1,1 @@
+"""Put a restored face back into its photo: a soft mask, colours and grain as around it."""

@@ -1,0 +1,1 @@
+"""Write restored photos, the sheet that compares them, and a JSON line per face."""
