@@ -12,16 +12,18 @@ Role = Literal["target", "reference", "synthesised", "made elsewhere"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a text of the user was taken for.
+    """What a text of the user was taken for: keys of samples, ids of faces, keys of photos.
 
-    values: all of its kind that it may mean: keys of samples, ids of faces, keys of photos (also for a URL or a
-    SHA-256), or ids of the faces of a person. others: further kinds that it would fit, with how many rows.
+    Of a person, `photos` are those that the source gives the name. others: further kinds that the text fits, with how
+    many things of each.
     """
 
     text: str
     kind: Kind
-    values: tuple[str, ...]
-    others: Mapping[str, int] = field(default_factory=dict)
+    samples: tuple[str, ...] = ()
+    faces: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    others: Mapping[Kind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
