@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 import pyarrow.compute as pc
 from pyarrow import Table
@@ -14,8 +15,11 @@ from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.text import shown
 
 KINDS: tuple[Kind, ...] = ("sample", "face", "photo", "url", "sha256", "person")
-SEARCHED = "keys of samples and photos, ids of faces, URLs of photos and pages, SHA-256 of photos, names of people"
+SEARCHED = (
+    "keys of samples and photos, ids of faces, URLs of photos and pages, SHA-256 of photos, names of people"
+)
 _MOST_NEAR = 5
+_MOST_PEOPLE = 20_000  # whose names are compared
 _NEAR = (
     ("samples", "key"),
     ("faces", "id"),
@@ -32,7 +36,9 @@ def asked_for(storage: Storage, text: str, kind: Kind | None = None) -> Asked:
     Raises UserError, with names that contain the text, if there is nothing.
     """
     rows = TableRows(storage)
-    written = os.fsencode(text).decode("utf-8", "backslashreplace")  # as `facerefs.schemas.paths` has odd bytes
+    written = os.fsencode(text).decode(
+        "utf-8", "backslashreplace"
+    )  # as `facerefs.schemas.paths` has odd bytes
     found = _found(rows, written)
     if not found:
         known = as_known(storage, [written])[written]
@@ -57,7 +63,9 @@ def _found(rows: TableRows, text: str) -> dict[Kind, Asked]:
 
 
 def _sample(rows: TableRows, text: str) -> Asked:
-    return Asked(text, "sample", samples=_column(rows.where("samples", [text], "key", columns=("key",)), "key"))
+    return Asked(
+        text, "sample", samples=_column(rows.where("samples", [text], "key", columns=("key",)), "key")
+    )
 
 
 def _face(rows: TableRows, text: str) -> Asked:
@@ -90,9 +98,7 @@ def _person(rows: TableRows, text: str) -> Asked:
     people = rows.where("identities", [text], "identity", "label", columns=("face",))
     labelled = rows.where("labels", [text], "label", columns=("face",))
     photos = rows.where("sources", [text], "label", columns=("key",))
-    return Asked(
-        text, "person", faces=_column([*people, *labelled], "face"), photos=_column(photos, "key")
-    )
+    return Asked(text, "person", faces=_column([*people, *labelled], "face"), photos=_column(photos, "key"))
 
 
 _FINDERS: dict[Kind, Callable[[TableRows, str], Asked]] = {
@@ -118,8 +124,15 @@ def _near(storage: Storage, text: str) -> str:
     for part in (text, text.rpartition("/")[2], text[:8]):
         names = [name for table, column in _NEAR for name in _containing(storage, table, column, part)]
         if part and names:
-            return f"; near it: {', '.join(str(shown(name)) for name in dict.fromkeys(names[:_MOST_NEAR]))}"
-    return ""
+            return _near_it(names)
+    people = pc.unique(storage.scan("identities", ("identity",))["identity"]).drop_null()
+    alike = get_close_matches(text, people.slice(0, _MOST_PEOPLE).to_pylist(), _MOST_NEAR)
+    return _near_it(alike) if alike else ""
+
+
+def _near_it(names: Iterable[str]) -> str:
+    shortened = list(dict.fromkeys(names))[:_MOST_NEAR]
+    return f"; near it: {', '.join(str(shown(name)) for name in shortened)}"
 
 
 def _containing(storage: Storage, table: str, column: str, text: str) -> list[str]:

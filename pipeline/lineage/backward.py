@@ -1,12 +1,11 @@
 """The trace of a sample, a face, a photo or a person in a build: from the photos on, all that was decided."""
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from facerefs.pipeline.lineage.candidates import choice_of
 from facerefs.pipeline.lineage.forward import forward
 from facerefs.pipeline.lineage.rows import Row, TableRows
+from facerefs.pipeline.lineage.theta import theta_of
 from facerefs.pipeline.lineage.trace import Asked, Choice, FaceTrace, Forward, PhotoTrace, SampleTrace, Trace
 from facerefs.pipeline.storage.folder import Storage
 
@@ -77,16 +76,6 @@ def photos_of(rows: TableRows, keys: Iterable[str]) -> list[PhotoTrace]:
     ]
 
 
-def theta_of(text: Any) -> tuple[Row, ...]:
-    """The operations of a theta; none if its text cannot be read."""
-    try:
-        tree = json.loads(text or "[]")
-    except (ValueError, RecursionError):
-        return ()
-    operations = tree.get("operations", []) if isinstance(tree, dict) else tree
-    return tuple(one for one in operations if isinstance(one, dict)) if isinstance(operations, list) else ()
-
-
 def _roles(samples: Iterable[Row]) -> dict[str, str]:
     """The role of each face in the samples; the target's own synthesised references have none of their own."""
     roles: dict[str, str] = {}
@@ -134,7 +123,9 @@ def _untold(rows: TableRows, photos: Iterable[PhotoTrace], targets: int) -> list
     if any(photo.source is not None and not photo.source["licence"] for photo in photos):
         said.append("the licence of some photos: their source states none")
     if targets > MOST_CHOICES:
-        said.append(f"why references were chosen for {targets - MOST_CHOICES} of {targets} faces: ask for one face")
+        said.append(
+            f"why references were chosen for {targets - MOST_CHOICES} of {targets} faces: ask for one face"
+        )
     if not rows.parts("samples"):
         said.append("samples: the build is unfinished")
     return said

@@ -42,7 +42,9 @@ class TableRows:
 
     def numbered(self, table: str, numbers: Collection[int], column: str) -> list[Row]:
         """The rows with one of these whole numbers in a column, as `where`."""
-        return self._where(table, pa.array(sorted(numbers), TABLES[table].field(column).type), (column,), None)
+        return self._where(
+            table, pa.array(sorted(numbers), TABLES[table].field(column).type), (column,), None
+        )
 
     def parts(self, table: str) -> list[str]:
         """The names of the finished parts of a table."""
@@ -63,9 +65,7 @@ class TableRows:
         rows = self._scan(table, sorted(holding), every, _filter(table, searched, wanted))
         rows = rows.filter(_hits(rows, searched, wanted))
         parts = [posixpath.basename(path).removesuffix(".parquet") for path in rows[_FILE].to_pylist()]
-        return [
-            row | {"part": part} for row, part in zip(rows.select(names).to_pylist(), parts, strict=True)
-        ]
+        return [row | {"part": part} for row, part in zip(rows.select(names).to_pylist(), parts, strict=True)]
 
     def _scan(
         self, table: str, files: list[str], columns: tuple[str, ...], only: pc.Expression | None
@@ -118,7 +118,9 @@ def _hits(rows: pa.Table, searched: tuple[str, ...], wanted: pa.Array) -> pa.Arr
     hits = pc.is_in(pa.nulls(len(rows), wanted.type), value_set=wanted)
     for name in searched:
         values = rows[name].combine_chunks()
-        hits = pc.or_(hits, _list_hits(values, wanted) if pa.types.is_list(values.type) else _in(values, wanted))
+        hits = pc.or_(
+            hits, _list_hits(values, wanted) if pa.types.is_list(values.type) else _in(values, wanted)
+        )
     return hits
 
 

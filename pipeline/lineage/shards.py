@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.lineage.theta import theta_of
 from facerefs.pipeline.lineage.trace import (
     Asked,
     Choice,
@@ -99,7 +100,7 @@ class _Reader:
     def json(self, row: Row) -> bytes:
         """The bytes of a sample's JSON. Raises ValueError, OSError or tarfile.ReadError."""
         at = row["files"]
-        if at is None or not 0 <= at["offset"] or not 0 < at["length"] <= MAX_BLOB_BYTES:
+        if at is None or at["offset"] < 0 or not 0 < at["length"] <= MAX_BLOB_BYTES:
             raise ValueError("the index does not say where the sample is")
         name, wanted = f"{row['part']}.tar", f"{row['key']}.json"
         if not self.folder.is_local:
@@ -122,18 +123,18 @@ def trace_in_shards(folder: FileStore, text: str, kind: Kind | None = None) -> T
     asked, hits = _asked(samples, text, kind)
     read = list(samples.records(hits))
     own = read if asked.kind == "sample" else []
+    of_index = hits if asked.kind == "sample" else []
+    json_of = {str(row["key"]): record for row, record in own}
     faces: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
     for row, record in read:
         for role, face in _faces(record):
             wanted = asked.kind == "sample" or face["face"] in asked.faces
             if wanted:
                 faces.setdefault(face["face"], (role if own else None, {**face, "identity": row["identity"]}))
-    targets = {str(row["target"]) for row, _ in own} or set(asked.faces)
+    targets = {str(row["target"]) for row in of_index} or set(asked.faces)
     uses = [use for row in samples.rows for use in _uses(row, targets)]
     made = _made_elsewhere(samples, uses)
-    uses = [
-        replace(use, role="made elsewhere") if (use.sample, use.rank) in made else use for use in uses
-    ]
+    uses = [replace(use, role="made elsewhere") if (use.sample, use.rank) in made else use for use in uses]
     untold = list(UNTOLD)
     if samples.unreadable:
         named = ", ".join(str(shown(key)) for key in sorted(samples.unreadable)[:_MOST_NEAR])
@@ -144,7 +145,7 @@ def trace_in_shards(folder: FileStore, text: str, kind: Kind | None = None) -> T
         place=folder.address,
         whole_build=False,
         asked=asked,
-        samples=tuple(_sample(row, record) for row, record in own),
+        samples=tuple(_sample(row, json_of.get(str(row["key"]), {})) for row in of_index),
         photos=tuple(_photos(face for _, face in faces.values())),
         faces=tuple(_face(face, role) for role, face in faces.values()),
         choices=tuple({row["target"]: _choice(record) for row, record in own}.values()),
@@ -250,10 +251,15 @@ def _made_elsewhere(samples: ShardSamples, uses: list[Use]) -> set[tuple[str, in
 
 
 def _sample(row: Row, record: Mapping[str, Any]) -> SampleTrace:
-    plain = {name: row[name] for name in ("key", "split", "identity", "target", "references", "recipe", "part")}
+    """A sample by its row of the index; record: its JSON, empty if it cannot be read."""
+    plain = {
+        name: row[name] for name in ("key", "split", "identity", "target", "references", "recipe", "part")
+    }
     given = record.get("given")
-    shown_given = None if given is None else {"degraded_file": given["file"], "degraded_sha256": given["sha256"]}
-    return SampleTrace(row["key"], plain, tuple(record["theta"]), shown_given)
+    shown_given = (
+        None if given is None else {"degraded_file": given["file"], "degraded_sha256": given["sha256"]}
+    )
+    return SampleTrace(row["key"], plain, theta_of(row["theta"]), shown_given)
 
 
 def _photos(faces: Iterable[Mapping[str, Any]]) -> Iterator[PhotoTrace]:
