@@ -62,8 +62,12 @@ def _lines(trace: Trace, limit: int) -> Iterator[str]:
 
 def _asked(trace: Trace) -> Iterator[str]:
     asked = trace.asked
-    many = max(len(asked.samples), len(asked.faces), len(asked.photos))
-    count = f", which means {many} of its photos or faces: all are shown" if many > 1 else ""
+    several = [
+        plural(len(found), word)
+        for found, word in ((asked.samples, "sample"), (asked.faces, "face"), (asked.photos, "photo"))
+        if len(found) > 1
+    ]
+    count = f", which means {' and '.join(several)}: all are traced" if several else ""
     yield f"{_text(asked.text)} was taken for {_KINDS[asked.kind]}{count}"
     if asked.others:
         others = ", ".join(f"--as {kind} ({number})" for kind, number in asked.others.items())
@@ -205,7 +209,7 @@ def _choice(choice: Choice, limit: int) -> Iterator[str]:
         other = _text(pair["reference"]) if pair["reference"] else "no reference"
         yield f"  refused     {other}{_measured(pair)}: {_reason(pair)}{_guards(pair)}"
     for other in _first(choice.others, limit):
-        yield f"  not taken   {_text(other.face)}{_measured(vars(other))}: {other.why}"
+        yield f"  not taken   {_text(other.face)}{_measured(vars(other))}: {_text(other.why)}"
     hidden = choice.left_out + max(len(choice.others) - limit, 0)
     if hidden:
         yield f"  ... and {plural(hidden, 'other face')} of the person"

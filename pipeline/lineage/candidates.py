@@ -9,6 +9,7 @@ from facerefs.stages.copies.face_features import landmark_distance
 
 MOST_OTHERS = 24
 _MEASURED = ("id", "image", "landmarks", "crop_size", "embedding", "yaw", "pitch", "reject")
+_SHOTS = ("perhaps the same shot", "the same shot")
 _NEAREST = "landmark_nearest"
 
 
@@ -46,19 +47,29 @@ def _others(
     mine = faces.pop(target, None)
     if mine is None:
         return []
-    found = [_candidate(mine, face, chosen) for face in faces.values()]
+    same_shot = {
+        str(row["other"] if row["face"] == target else row["face"]): row
+        for row in rows.where("copies", [target], "face", "other")
+    }
+    found = [_candidate(mine, face, chosen, same_shot.get(name)) for name, face in faces.items()]
     return sorted(found, key=lambda one: (_or_far(one.landmark_distance), one.face))
 
 
-def _candidate(target: Row, face: Row, chosen: list[Row]) -> Candidate:
+def _candidate(target: Row, face: Row, chosen: list[Row], copy: Row | None) -> Candidate:
     distance = _landmark_distance(target, face)
     return Candidate(
         face=str(face["id"]),
         landmark_distance=distance,
         similarity=_cosine(target, face),
         pose_gap=_pose_gap(target, face),
-        why=_why(target, face, distance, chosen),
+        why=_why(target, face, distance, chosen)
+        if copy is None
+        else f"{_SHOTS[copy['kind'] == 'copy']}{_why_copy(copy)}",
     )
+
+
+def _why_copy(copy: Row) -> str:
+    return f": {copy['why']}" if copy["why"] else ""
 
 
 def _why(target: Row, face: Row, distance: float | None, chosen: list[Row]) -> str:
@@ -99,7 +110,7 @@ def _pose_gap(one: Row, other: Row) -> float | None:
     values = [one["yaw"], one["pitch"], other["yaw"], other["pitch"]]
     if any(value is None for value in values):
         return None
-    return max(abs(values[0] - values[2]), abs(values[1] - values[3]))
+    return float(max(abs(values[0] - values[2]), abs(values[1] - values[3])))
 
 
 def _or_far(value: float | None) -> float:

@@ -231,8 +231,8 @@ def _faces(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _uses(row: Row, faces: set[str]) -> Iterator[Use]:
     roles: list[tuple[str, Role, int | None]] = [(row["target"], "target", None)]
-    for rank, face in enumerate(row["references"] or ()):
-        roles.append((face, "synthesised" if face == row["target"] else "reference", rank))
+    for number, face in enumerate(row["references"] or ()):
+        roles.append((face, "synthesised" if face == row["target"] else "reference", number))
     for face, role, rank in roles:
         if face in faces:
             yield Use(row["key"], row["split"], row["recipe"], row["part"], face, role, rank)
