@@ -341,6 +341,43 @@ def inspect(
 
 
 @app.command()
+def trace(
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="SET",
+            help="A build's folder, a copy of its folder samples, or the address of one of these.",
+        ),
+    ],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY",
+            help="The key of a sample or photo, the id of a face, a URL, the SHA-256 of a photo, or a person.",
+        ),
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="KIND",
+            help="What KEY is, if it fits several: sample, face, photo, url, sha256 or person.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Maximum number of photos, faces and samples that are shown of each.")
+    ] = 20,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: one JSON object, without limits.")
+    ] = False,
+) -> None:
+    """Say where a sample, photo, face or person comes from, what was decided, and which samples use it."""
+    from facerefs.pipeline.commands.trace import trace_command
+
+    trace_command(place, key, kind, limit, as_json)
+
+
+@app.command()
 def report(folder: Folder) -> None:
     """Write report.html into the build's folder: the funnel, galleries and histograms."""
     from facerefs.pipeline.commands.report import report_command

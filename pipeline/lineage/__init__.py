@@ -1,0 +1,1 @@
+"""Where each sample comes from, and where each photo went."""
