@@ -10,6 +10,7 @@ from facerefs.pipeline.report.thumbnails import Picture, PictureBudget, thumbnai
 from facerefs.pipeline.storage.folder import Storage
 
 RUNS_FOLDER = "runs"
+WHOLE_PHOTO_SHEET = "whole-photo/restored-sheet.png"
 _RUNS = 12
 _GRID_PX = 1200
 _GRID_BYTES = 3_000_000
@@ -35,6 +36,9 @@ class TrainingRun:
     step: int
     metrics: list[ValidationMetric]
     grid: Picture | None
+    whole_photo: Picture | None = (
+        None  # a face of a photo that was restored as a whole: before, reference, after
+    )
 
 
 def training_runs(storage: Storage) -> list[TrainingRun]:
@@ -62,7 +66,9 @@ def _run(path: Path, budget: PictureBudget) -> TrainingRun | None:
     ]
     grids = sorted((path / "grids").glob("step-*.png"))
     grid = budget.spend(thumbnail(grids[-1].read_bytes(), _GRID_PX)) if grids else None
-    return TrainingRun(path.name, int(last.get("step", 0)), metrics, grid)
+    sheet = path / WHOLE_PHOTO_SHEET
+    photo = budget.spend(thumbnail(sheet.read_bytes(), _GRID_PX)) if sheet.is_file() else None
+    return TrainingRun(path.name, int(last.get("step", 0)), metrics, grid, photo)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -554,4 +554,23 @@ PRESETS = {
         data=Data(batch_size=4, degradation=bicubic_by(8)),
         loop=Loop(steps=2_000, validate_every=200, checkpoint_every=500, validation_samples=32),
     ),
+    # For `facerefs demo`: two minutes on two cores. Choices: no critics, and short stages, since the steps are few.
+    "demo": Rpf(
+        shape=Shape(
+            size_px=128,
+            factor=8,
+            channels=16,
+            refinement_channels=24,
+            channel_multiplier=1,
+            style_dim=64,
+            critic_channels=16,
+        ),
+        losses=LossWeights(perceptual=0.0, identity=0.0, adversarial=0.0),
+        schedule=Schedule(refinement_steps=220, warping_steps=70, synthesis_steps=70),
+        weights=Pretrained(identity="dlib"),
+        adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
+        critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
+        data=Data(batch_size=4, degradation=bicubic_by(8)),
+        loop=Loop(steps=360, validate_every=180, checkpoint_every=360, validation_samples=32),
+    ),
 }

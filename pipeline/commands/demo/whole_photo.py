@@ -1,0 +1,102 @@
+"""The end of the demo: a photo of somebody whom training never saw, degraded as a whole, and restored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.restoring.options import RestoreOptions
+from facerefs.pipeline.restoring.restore import restore_command
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.arrays import UInt8Image
+from facerefs.schemas.operations import Resize
+
+_TRIED = 8
+FOLDER = "whole-photo"
+"""The folder in a run with the degraded and the restored photo, and the sheet that the report shows."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A photo and one of its references, and the width of its aligned square in pixels of the photo."""
+
+    photo: Path
+    reference: Path
+    face_px: float
+
+
+def restore_a_photo(storage: Storage, run: Path, size_px: int, factor: int, console: Console) -> Path | None:
+    """The restored photo, whose face had size_px / factor pixels; None, with a sentence, if no face was found.
+
+    In so blurred a photo not every face is found: the photos of held-out people are tried one after the other.
+    """
+    folder = run / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    tried = 0
+    for pair in _held_out(storage):
+        if tried == _TRIED:
+            break
+        tried += 1
+        degraded = folder / "degraded.png"
+        pixels = np.asarray(Image.open(pair.photo).convert("RGB"))
+        Image.fromarray(_reduced_and_back(pixels, factor * pair.face_px / size_px)).save(degraded)
+        options = RestoreOptions(
+            run=run, sources=(degraded,), out=folder / "restored.png", references=(pair.reference,), sheet=True,
+            faces="largest", overwrite=True,
+        )  # fmt: skip
+        try:
+            result = restore_command(options, console)
+        except UserError:
+            continue
+        if any(face.left is None for photo in result.photos for face in photo.faces):
+            return folder / "restored.png"
+    console.print(
+        f"whole photo in none of {tried} photos of held-out people the degraded face was found",
+        highlight=False,
+    )
+    return None
+
+
+def _held_out(storage: Storage) -> Iterator[_Pair]:
+    """Photos of people who are not in train, the largest faces first."""
+    splits = {
+        row["key"]
+        for row in storage.scan("samples", ("key", "split", "reject")).to_pylist()
+        if row["reject"] is None and row["split"] != "train"
+    }
+    faces = {row["id"]: row for row in storage.scan("faces", ("id", "key", "face_px")).to_pylist()}
+    paths = {row["key"]: row["photo"] for row in storage.scan("sources", ("key", "photo")).to_pylist()}
+    pairs = [
+        row
+        for row in storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
+        if _is_in(row, splits)
+    ]
+    for row in sorted(pairs, key=lambda row: (-faces[row["target"]]["face_px"], row["target"])):
+        target, reference = faces[row["target"]], faces[row["reference"]]
+        yield _Pair(
+            Path(paths[target["key"]]["path"]),
+            Path(paths[reference["key"]]["path"]),
+            float(target["face_px"]),
+        )
+
+
+def _is_in(row: dict[str, Any], keys: set[str]) -> bool:
+    return row["reject"] is None and row["target"] in keys
+
+
+def _reduced_and_back(pixels: UInt8Image, factor: float) -> UInt8Image:
+    """The photo reduced by the operation of theta with which the model was trained, and enlarged to its own size."""
+    import torch
+
+    from facerefs.stages.degrade.apply_theta import degrade_exactly
+
+    height, width = pixels.shape[:2]
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].double() / 255
+    theta = (Resize(round(width / factor), round(height / factor), "bicubic_antialias"),)
+    (small,) = degrade_exactly(image, [theta])
+    return np.asarray(Image.fromarray(small.image).resize((width, height), Image.Resampling.BICUBIC))
