@@ -19,7 +19,9 @@ settings.register_profile("facerefs", deadline=None)
 settings.load_profile("facerefs")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores belong to the other processes of pytest
+    # The other cores belong to the other processes of pytest. OpenCV has a name of its own for it.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(name, "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -1,16 +1,23 @@
-"""The command line as a user meets it: real processes, one sentence for a mistake, and status 2."""
+"""The command line as a user meets it: one sentence for a mistake, and status 2.
 
+What works, and one mistake, in real processes; other mistakes in this one, since each process imports for seconds.
+"""
+
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from PIL import Image
 
+from facerefs.pipeline.cli import main
 from tests.pipeline.small_set import make_set
 
 COMMAND = [sys.executable, "-c", "from facerefs.pipeline.cli import main; main()"]
@@ -27,6 +34,24 @@ def facerefs(*words: object, cwd: Path | None = None) -> subprocess.CompletedPro
         cwd=cwd or root,
         env=environment,
     )
+
+
+def facerefs_here(*words: object) -> subprocess.CompletedProcess[str]:
+    """The same in this process, for commands that start neither Ray nor other processes; a traceback is raised."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    argv = ["facerefs", *map(str, words)]
+    with (
+        patch.dict(os.environ, {"NO_COLOR": "1", "COLUMNS": "200"}),
+        patch.object(sys, "argv", argv),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            assert isinstance(ended.code, int)
+            status = ended.code
+    return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -67,62 +92,68 @@ def test_a_missing_source(tmp_path: Path) -> None:
 
 def test_an_empty_source(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(facerefs("build", tmp_path / "empty", "--out", tmp_path / "out"), "empty")
+    refused(facerefs_here("build", tmp_path / "empty", "--out", tmp_path / "out"), "empty")
 
 
 def test_a_file_for_a_folder(tmp_path: Path, photos: Path) -> None:
     refused(
-        facerefs("build", photos / "ann" / "a.png", "--out", tmp_path / "out"),
+        facerefs_here("build", photos / "ann" / "a.png", "--out", tmp_path / "out"),
         "a.png is neither a folder of photos nor a file that we know",
     )
     (tmp_path / "out").write_text("")
-    refused(facerefs("build", photos, "--out", tmp_path / "out"), "is a file, not a folder")
+    refused(facerefs_here("build", photos, "--out", tmp_path / "out"), "is a file, not a folder")
 
 
 def test_an_unknown_setting(tmp_path: Path, photos: Path) -> None:
-    result = facerefs("build", photos, "--out", tmp_path / "out", "--set", "analyse.cropsize=512")
+    result = facerefs_here("build", photos, "--out", tmp_path / "out", "--set", "analyse.cropsize=512")
     refused(result, "did you mean `analyse.crop_size`")
 
 
 def test_unknown_engines_and_labels(tmp_path: Path, photos: Path) -> None:
     refused(
-        facerefs("build", photos, "--out", tmp_path / "o", "--engines", "opencv"), "embedded or insightface"
+        facerefs_here("build", photos, "--out", tmp_path / "o", "--engines", "opencv"),
+        "embedded or insightface",
     )
-    refused(facerefs("build", photos, "--out", tmp_path / "o", "--labels", "believe"), "`cluster.labels`")
+    refused(
+        facerefs_here("build", photos, "--out", tmp_path / "o", "--labels", "believe"), "`cluster.labels`"
+    )
 
 
 def test_bad_yaml(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "c.yaml").write_text("analyse: [")
     refused(
-        facerefs("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "c.yaml"), "not valid YAML"
+        facerefs_here("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "c.yaml"),
+        "not valid YAML",
     )
-    refused(facerefs("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "no.yaml"), "no.yaml")
+    refused(
+        facerefs_here("build", photos, "--out", tmp_path / "o", "--config", tmp_path / "no.yaml"), "no.yaml"
+    )
 
 
 def test_a_folder_of_something_else(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "taxes").mkdir()
     (tmp_path / "taxes" / "2025.txt").write_text("mine")
-    refused(facerefs("build", photos, "--out", tmp_path / "taxes"), "holds other files and no build")
+    refused(facerefs_here("build", photos, "--out", tmp_path / "taxes"), "holds other files and no build")
     assert [path.name for path in (tmp_path / "taxes").iterdir()] == ["2025.txt"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_output_that_cannot_be_written(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
-    refused(facerefs("build", photos, "--out", tmp_path / "locked" / "out"), "cannot write")
+    refused(facerefs_here("build", photos, "--out", tmp_path / "locked" / "out"), "cannot write")
 
 
 def test_an_output_on_a_read_only_filesystem(photos: Path) -> None:
-    refused(facerefs("build", photos, "--out", "/proc/facerefs"), "cannot write")
+    refused(facerefs_here("build", photos, "--out", "/proc/facerefs"), "cannot write")
 
 
 def test_commands_on_a_folder_without_a_build(tmp_path: Path) -> None:
     for command in ("status", "inspect", "report"):
-        refused(facerefs(command, tmp_path), "holds no build")
+        refused(facerefs_here(command, tmp_path), "holds no build")
 
 
 def test_sample_into_a_folder_that_is_there(photos: Path) -> None:
-    refused(facerefs("sample", photos), "is there already")
+    refused(facerefs_here("sample", photos), "is there already")
 
 
 @pytest.mark.ray
@@ -130,9 +161,10 @@ def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, phot
     out = tmp_path / "out"
     first = facerefs("build", photos, "--out", out, "--set", "analyse.niqe=false")
     assert first.returncode == 0, first.stderr
-    refused(facerefs("build", photos, "--out", out), "analyse.niqe: False -> True")
+    refused(facerefs_here("build", photos, "--out", out), "analyse.niqe: False -> True")
     refused(
-        facerefs("build", photos / "ann", "--out", out, "--set", "analyse.niqe=false"), "holds a build of"
+        facerefs_here("build", photos / "ann", "--out", out, "--set", "analyse.niqe=false"),
+        "holds a build of",
     )
     started = time.monotonic()
     again = facerefs("build", photos, "--out", out, "--set", "analyse.niqe=false")
@@ -144,10 +176,10 @@ def test_another_configuration_or_source_in_the_same_folder(tmp_path: Path, phot
     updated = facerefs("build", photos, "--out", out, "--set", "shard.seed=3", "--update")
     assert updated.returncode == 0, updated.stderr
     assert "changed: shard.seed: 0 -> 3" in updated.stdout
-    status = facerefs("status", out)
+    status = facerefs_here("status", out)
     assert "no face was found" in status.stdout
-    assert '"reject": "no_face"' in facerefs("inspect", out, "ann/a.png", "--json").stdout
-    refused(facerefs("inspect", out, "nothing-of-this-name"), "neither a table")
+    assert '"reject": "no_face"' in facerefs_here("inspect", out, "ann/a.png", "--json").stdout
+    refused(facerefs_here("inspect", out, "nothing-of-this-name"), "neither a table")
 
 
 def test_doctor_gives_commands_that_can_be_copied_whole() -> None:
@@ -165,9 +197,9 @@ def test_the_version() -> None:
 
 
 def test_a_build_without_a_source(tmp_path: Path) -> None:
-    refused(facerefs("build", "--out", tmp_path / "out"), "SOURCE is missing")
+    refused(facerefs_here("build", "--out", tmp_path / "out"), "SOURCE is missing")
     (tmp_path / "build.yaml").write_text(f"source: {tmp_path / 'moved'}\nlabels_file: null\nconfig: {{}}\n")
-    again = facerefs("build", "--config", tmp_path / "build.yaml", "--out", tmp_path / "out")
+    again = facerefs_here("build", "--config", tmp_path / "build.yaml", "--out", tmp_path / "out")
     refused(again, str(tmp_path / "moved"))  # so it was read
 
 
@@ -198,7 +230,7 @@ def test_verify_for_programs(tmp_path: Path) -> None:
         "shots_in_two_splits": None,
     }
     (samples / "photos.csv").unlink()
-    faulty = facerefs("verify", samples, "--json")
+    faulty = facerefs_here("verify", samples, "--json")
     assert faulty.returncode == 1
     found = json.loads(faulty.stdout)
     assert not found["is_sound"]
