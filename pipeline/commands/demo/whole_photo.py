@@ -12,6 +12,7 @@ from rich.console import Console
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.restoring.options import RestoreOptions
 from facerefs.pipeline.restoring.restore import restore_command
+from facerefs.pipeline.restoring.result import Restoration
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.operations import Resize
@@ -53,7 +54,9 @@ def restore_a_photo(storage: Storage, run: Path, size_px: int, factor: int, cons
             result = restore_command(options, console)
         except UserError:
             continue
-        if any(face.left is None for photo in result.photos for face in photo.faces):
+        if any(face.left is None for photo in result.photos for face in photo.faces) and not _was_turned(
+            result
+        ):
             return folder / "restored.png"
     console.print(
         f"whole photo in none of {tried} photos of held-out people the degraded face was found",
@@ -62,21 +65,26 @@ def restore_a_photo(storage: Storage, run: Path, size_px: int, factor: int, cons
     return None
 
 
+def _was_turned(result: Restoration) -> bool:
+    """Whether a face was only found with the photo turned: the demo's photos are upright, so it is none."""
+    return any("was turned" in warning for photo in result.photos for warning in photo.warnings)
+
+
 def _held_out(storage: Storage) -> Iterator[_Pair]:
-    """Photos of people who are not in train, the largest faces first."""
+    """Photos of people who are not in train, the most frontal faces first: blurred, they are found best."""
     splits = {
         row["key"]
         for row in storage.scan("samples", ("key", "split", "reject")).to_pylist()
         if row["reject"] is None and row["split"] != "train"
     }
-    faces = {row["id"]: row for row in storage.scan("faces", ("id", "key", "face_px")).to_pylist()}
+    faces = {row["id"]: row for row in storage.scan("faces", ("id", "key", "face_px", "yaw")).to_pylist()}
     paths = {row["key"]: row["photo"] for row in storage.scan("sources", ("key", "photo")).to_pylist()}
     pairs = [
         row
         for row in storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
         if _is_in(row, splits)
     ]
-    for row in sorted(pairs, key=lambda row: (-faces[row["target"]]["face_px"], row["target"])):
+    for row in sorted(pairs, key=lambda row: (abs(faces[row["target"]]["yaw"]), row["target"])):
         target, reference = faces[row["target"]], faces[row["reference"]]
         yield _Pair(
             Path(paths[target["key"]]["path"]),

@@ -38,7 +38,8 @@ def facerefs(*words: object, cwd: Path | None = None) -> subprocess.CompletedPro
 
 def facerefs_here(*words: object) -> subprocess.CompletedProcess[str]:
     """The same in this process, for commands that start neither Ray nor other processes; a traceback is raised."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    status = 0
     argv = ["facerefs", *map(str, words)]
     with (
         patch.dict(os.environ, {"NO_COLOR": "1", "COLUMNS": "200"}),
@@ -49,9 +50,9 @@ def facerefs_here(*words: object) -> subprocess.CompletedProcess[str]:
         try:
             main()
         except SystemExit as ended:
-            assert isinstance(ended.code, int)
-            status = ended.code
-    return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
+            status = int(ended.code or 0)
+    texts = [one.buffer.getvalue().decode() for one in (out, err)]
+    return subprocess.CompletedProcess(argv, status, *texts)
 
 
 @pytest.fixture
