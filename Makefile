@@ -6,7 +6,7 @@ BENCHMARKS := analyse crawl curate degrade formats identities networks stream
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick durations lint imports bench fuzz soak audit gpu install clean
+.PHONY: demo docs test quick durations lint imports bench fuzz soak audit gpu install clean
 
 demo: $(INSTALLED)
 	rm -rf demo
@@ -54,6 +54,10 @@ audit: $(INSTALLED)
 # On a machine with an NVIDIA GPU, in less than 9 minutes.
 gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.gpu
+
+# The site of docs/, in build/site; a link that leads nowhere ends it.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 install: $(INSTALLED)
 
