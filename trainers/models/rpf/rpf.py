@@ -566,7 +566,7 @@ PRESETS = {
             critic_channels=16,
         ),
         losses=LossWeights(perceptual=0.0, identity=0.0, adversarial=0.0),
-        schedule=Schedule(refinement_steps=220, warping_steps=70, synthesis_steps=70),
+        schedule=Schedule(refinement_steps=180, warping_steps=30, synthesis_steps=30),
         weights=Pretrained(identity="dlib"),
         adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
         critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
