@@ -24,6 +24,23 @@ _PLACE = "The build's folder, or its address in object storage (s3://BUCKET/FOLD
 Out = Annotated[str, typer.Option("--out", "-o", help=_PLACE, metavar="DIR")]
 Folder = Annotated[str, typer.Argument(help=_PLACE, metavar="DIR")]
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Parallel workers; one per core if not given, and none for what takes only seconds.",
+    ),
+]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")]
+CheckFiles = Annotated[
+    bool,
+    typer.Option(
+        "--check-files",
+        help="Look for damage in every file of the build, not only in those whose size or time changed.",
+    ),
+]
+
 
 class ShowsSources(TyperCommand):
     """A command whose help ends with the list of sources; they are imported only when help is shown."""
@@ -136,24 +153,10 @@ def build(
             "--update", help="Apply other settings, or a source that has moved, to an existing build."
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Parallel workers; one per core if not given, and none for what takes only seconds.",
-        ),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
-    check_files: Annotated[
-        bool,
-        typer.Option(
-            "--check-files",
-            help="Look for damage in every file of the build, not only in those whose size or time changed.",
-        ),
-    ] = False,
+    workers: Workers = None,
+    address: Address = None,
+    verbose: Verbose = False,
+    check_files: CheckFiles = False,
 ) -> None:
     """Make a training set from photos; a second run continues and does only what is missing or has changed."""
     from facerefs.pipeline.commands.build import BuildOptions, build_command
@@ -207,24 +210,10 @@ def merge(
         bool,
         typer.Option("--update", help="Apply other settings or other builds to an existing merged build."),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Parallel workers; one per core if not given, and none for what takes only seconds.",
-        ),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
-    check_files: Annotated[
-        bool,
-        typer.Option(
-            "--check-files",
-            help="Look for damage in every file of the build, not only in those whose size or time changed.",
-        ),
-    ] = False,
+    workers: Workers = None,
+    address: Address = None,
+    verbose: Verbose = False,
+    check_files: CheckFiles = False,
 ) -> None:
     """Join finished builds into one without analysing their photos again; a second run takes over what is new."""
     from facerefs.pipeline.commands.build import RunOptions
@@ -270,14 +259,8 @@ def purge(
             "--list", metavar="FILE", help="A CSV file of lines KIND,VALUE, such as person,Ada Lovelace."
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Parallel workers; one per core if not given, and none for what takes only seconds.",
-        ),
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
 ) -> None:
     """Remove people and photos from a build for good, with all that was made of them, and keep them out of it."""
     from facerefs.pipeline.commands.build import RunOptions
@@ -506,10 +489,8 @@ def train(
         int,
         typer.Option(min=1, help="Processes that train together (Ray Train), each with its own GPU."),
     ] = 1,
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")] = False,
+    address: Address = None,
+    verbose: Verbose = False,
 ) -> None:
     """Train a model on shards."""
     from facerefs.pipeline.training.job import TrainOptions

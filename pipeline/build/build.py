@@ -107,6 +107,7 @@ def build(
         listing_key, again = plan.listing_key(), retry is Retry.ALL
         moved = MovedPhotos(storage, config.crawl, config.analyse)
         kept_out = KeptOut(storage, config)
+        kept_out.finish_removal()
         notes = update_sources(
             source, listing_key, config.rows_per_part, storage, console, again, moved, watch, kept_out
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
+from facerefs.pipeline.build.listing import LISTED_FILE
 from facerefs.pipeline.errors import DamagedFileError, RunError
 from facerefs.pipeline.runner.event_log import EventLog
 from facerefs.pipeline.storage.damage import mend
@@ -25,6 +26,8 @@ class DamagedFiles:
             self.count += 1
             self._console.print(f"{'damaged':<11} {shown(str(damage))}", highlight=False)
             self._log.write("damaged", {"file": damage.file, "what": damage.what})
+            if damage.table == "sources":  # else a service is not asked again for the list that it gave
+                self._storage.remove_file(LISTED_FILE)
         return self.count > before
 
     def around(self, update: Callable[[], Sequence[str]]) -> Sequence[str]:

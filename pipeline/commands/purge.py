@@ -79,21 +79,26 @@ class _Removal:
     counts: dict[str, Any] = field(default_factory=dict)
 
     def update(self, workers: RayWorkers, watch: BuildWatch) -> list[str]:
-        """Remove, then bring the build up to date. What was chosen is noted first: a killed purge goes on."""
+        """Remove, then bring the build up to date.
+
+        A killed purge goes on: what names people outside of the tables goes first, while the tables still tell it; then
+        the tombstones, from which the rest follows.
+        """
         storage, config = self.storage, self.config
         before = Tombstones.of(storage) or Tombstones.new()
         self.found = chosen(storage, self.asked, before)
         removed = self.found.tombstones(storage, before)
         keys = removed_keys(storage, removed, config.dedupe)
         self.traces = traces_of(storage, set(keys) | self.found.keys, self.found.people)
+        self.counts["overrides"] = _clean_overrides(storage, self.traces)
+        self.counts["run_pictures"] = remove_run_pictures(storage)
+        self.counts["log_lines"] = clean_log(storage, self.traces)
         Chosen(keys=set(keys)).tombstones(storage, removed, with_looks=False).write(storage)
         run = Runner(storage, self.console, workers, watch, config.memory_mb, config.spread_from_rows)
         given = read_given(config.given)
         with begun(self.plan, run):
             parts = PartsWithoutPhotos(storage, config, set(keys))
             parts.remove()
-            self.counts["overrides"] = _clean_overrides(storage, self.traces)
-            self.counts["run_pictures"] = remove_run_pictures(storage)
             make_set(run, config, overrides.read(storage), given)
         self.counts["rows"] = parts.rows
         self.counts["photos"] = {
@@ -118,7 +123,7 @@ def purge_command(options: PurgeOptions, console: Console) -> None:
         ["facerefs", "build", "--config", f"{out}/{BUILD_FILE}", "--out", out, "--retry", "transient"]
     )
     update_build(plan, storage, out, options.run, again, console, removal.update)
-    removal.counts["log_lines"] = clean_log(storage, removal.traces)
+    removal.counts["log_lines"] += clean_log(storage, removal.traces)
     left = places_with(storage, removal.traces)
     name = _write_certificate(removal, left)
     if runs := runs_of(storage):
@@ -140,7 +145,7 @@ def purge_command(options: PurgeOptions, console: Console) -> None:
             f"{shown(shown_places(left))}; delete or mend these yourself, then run the same command again",
             again=False,
         )
-    console.print("proof       every byte of the folder was searched: nothing is left", highlight=False)
+    console.print(f"proof       {_proof(removal.traces)}", highlight=False)
 
 
 def _plan(storage: Storage) -> BuildPlan:
@@ -160,6 +165,15 @@ def _plan(storage: Storage) -> BuildPlan:
     except (yaml.YAMLError, TypeError, KeyError, RecursionError, UserError) as error:
         why = " ".join(str(error).split())
         raise UserError(f"{storage.address}/{BUILD_FILE} cannot be purged: {why}") from None
+
+
+def _proof(traces: Traces) -> str:
+    """What was searched for; after a killed removal the tables no longer tell all of it."""
+    what = f"{plural(len(traces.texts) + len(traces.names), 'name, key or hash', 'names, keys and hashes')}"
+    pieces = plural(len(traces.slices), "piece of photos and crops", "pieces of photos and crops")
+    if not traces.texts:
+        return f"the photos were removed before, so the folder was searched for {what} only: nothing is left"
+    return f"every byte of the folder was searched for {what} and {pieces}: nothing is left"
 
 
 def _clean_overrides(storage: Storage, traces: Traces) -> int:
@@ -189,6 +203,10 @@ def _write_certificate(removal: _Removal, left: Sequence[str]) -> str:
         **removal.counts,
         "models_to_train_again": len(runs_of(removal.storage)),
         "searched": "every byte of every file, every value of every table",
+        "searched_for": {
+            "names_keys_and_hashes": len(removal.traces.texts) + len(removal.traces.names),
+            "pieces_of_photos_and_crops": len(removal.traces.slices),
+        },
         "still_found_in": list(left),
     }
     removal.storage.write_text(name, json.dumps(tree, indent=1) + "\n")

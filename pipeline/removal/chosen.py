@@ -36,6 +36,7 @@ class Chosen:
     photos: list[int] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)  # names that go for good, whoever else is shown
+    urls: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
 
     def tombstones(self, storage: Storage, before: Tombstones, with_looks: bool = True) -> Tombstones:
@@ -52,6 +53,8 @@ class Chosen:
         removed = before.with_photos(rows.values())
         for name in sorted(self.people):
             removed = removed.with_person(name)
+        for url in sorted(self.urls):
+            removed = removed.with_url(url)
         for host in sorted(self.hosts):
             removed = removed.with_host(host)
         return removed
@@ -93,6 +96,8 @@ def chosen(storage: Storage, asked: Iterable[Asked], before: Tombstones) -> Chos
         found.keys |= keys
         if one.kind == "person":
             found.people |= {one.value, *_spellings(storage, one.value)}
+        elif one.kind == "url":
+            found.urls.add(one.value)
         elif one.kind == "host":
             found.hosts.add(_host(one.value))
     return found

@@ -26,6 +26,11 @@ class KeptOut:
         """Whether anything was ever removed from the build."""
         return self._removed is not None
 
+    def finish_removal(self) -> None:
+        """Finish a removal that was killed; its photos are counted when the source is listed."""
+        self.remove_known()
+        self.counts.clear()
+
     def without(self, rows: pa.Table) -> pa.Table:
         """The rows of a source that may be in the build."""
         if self._removed is None:
@@ -35,17 +40,19 @@ class KeptOut:
         return rows.filter(pa.array([not one for one in listed], pa.bool_())) if any(listed) else rows
 
     def remove_known(self) -> None:
-        """Remove from the tables the photos whose bytes or looks are those of removed ones; their keys stay removed."""
+        """Remove from the tables the photos that are removed ones by key, bytes or looks; their keys stay removed.
+
+        Before the source is listed this finishes what a killed removal began; after the crawl it finds new copies.
+        """
         if self._removed is None:
             return
         found = removed_keys(self._storage, self._removed, self._config.dedupe)
-        if not found:
-            return
-        self.counts.update(found.values())
-        removed = Chosen(keys=set(found)).tombstones(self._storage, self._removed, with_looks=False)
-        removed.write(self._storage)
+        if found:
+            self.counts.update(found.values())
+            removed = Chosen(keys=set(found)).tombstones(self._storage, self._removed, with_looks=False)
+            removed.write(self._storage)
+            self._removed = removed
         PartsWithoutPhotos(self._storage, self._config, set(found)).remove()
-        self._removed = removed
 
     @property
     def sentence(self) -> str | None:

@@ -13,8 +13,8 @@ from pyarrow.fs import FileSelector
 from facerefs.pipeline.removal.chosen import rows_with
 from facerefs.pipeline.runner.event_log import LOG_FILE
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import RUNS_FOLDER
 
-RUNS_FOLDER = "runs"
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".html")
 _SLICE_BYTES = 48  # of a compressed image: enough to be found nowhere else
 _CHUNK = 1 << 24
@@ -109,7 +109,8 @@ def _has_trace(storage: Storage, name: str, traces: Traces) -> bool:
             storage.filesystem.open_input_file(storage.full_path(name)) as file,
             pq.ParquetFile(file) as parquet,
         ):
-            return any(_values_found(column, traces) for column in parquet.read().columns)
+            if any(_values_found(column, traces) for column in parquet.read().columns):
+                return True
     longest = max([_SLICE_BYTES, *(4 * len(text) for text in (*traces.texts, *traces.names))])
     before = b""
     with storage.open_to_read(name) as file:

@@ -34,7 +34,7 @@ def removed_keys(storage: Storage, removed: Tombstones, rule: Dedupe) -> dict[st
 
 def _by_list(storage: Storage, removed: Tombstones) -> Iterator[tuple[str, str]]:
     for name in storage.parts("sources"):
-        rows = storage.read("sources", name, ("key", "url", "label"))
+        rows = storage.read("sources", name, ("key", "url", "page", "label"))
         yield from ((key, "listed") for key in rows["key"].filter(pa.array(removed.listed(rows))).to_pylist())
     for name in storage.parts("downloads"):
         rows = storage.read("downloads", name, ("key", "final_url"))

@@ -35,11 +35,12 @@ class PartsWithoutPhotos:
     rows: dict[str, int] = field(default_factory=dict)  # removed ones, by table
 
     def remove(self) -> None:
-        """Remove the photos with these keys. Raises DamagedFileError, RunError for bytes that are damaged."""
-        if not self.keys:
-            return
+        """Remove the photos with these keys, and finish what a killed removal left half done.
+
+        Raises DamagedFileError, RunError for bytes that are damaged.
+        """
         removed = pa.array(sorted(self.keys), pa.string())
-        for name in self.storage.parts("sources"):
+        for name in self.storage.parts("sources") if self.keys else ():
             self._shorten(name, removed)
         for name in self.storage.parts("faces"):
             self._shorten_faces(name, removed)

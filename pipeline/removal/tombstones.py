@@ -94,6 +94,10 @@ class Tombstones:
         """Also for whatever a source lists under this name."""
         return replace(self, people=self.people | {self.digest("person", name_key(name))})
 
+    def with_url(self, url: str) -> "Tombstones":
+        """Also for a URL, of a photo or of its page."""
+        return replace(self, urls=self.urls | {self.digest("url", url)})
+
     def with_host(self, host: str) -> "Tombstones":
         """Also for whatever lies on this host, or on one below it."""
         return replace(self, hosts=self.hosts | {self.digest("host", host.lower().rstrip("."))})
@@ -104,9 +108,9 @@ class Tombstones:
         return np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, _HASH_BYTES // 8)
 
     def listed(self, rows: pa.Table) -> list[bool]:
-        """For each row of `SOURCES` whether it must not be in the build, by its key, URL, host or name."""
-        columns = (rows[name].to_pylist() for name in ("key", "url", "label"))
-        return [self._is_listed(key, url, label) for key, url, label in zip(*columns, strict=True)]
+        """For each row of `SOURCES` whether it must not be in the build, by its key, URL, page, host or name."""
+        columns = (rows[name].to_pylist() for name in ("key", "url", "page", "label"))
+        return [self._is_listed(*row) for row in zip(*columns, strict=True)]
 
     def has_bytes(self, sha256: str | None) -> bool:
         """Whether these are the bytes of a removed photo."""
@@ -121,8 +125,8 @@ class Tombstones:
         message = f"{kind}\0{text}".encode(errors="surrogateescape")
         return hmac.new(bytes.fromhex(self.salt), message, hashlib.sha256).hexdigest()[:32]
 
-    def _is_listed(self, key: str, url: str | None, label: str | None) -> bool:
-        if self.digest("key", path_key(key)) in self.keys or self.has_url(url):
+    def _is_listed(self, key: str, url: str | None, page: str | None, label: str | None) -> bool:
+        if self.digest("key", path_key(key)) in self.keys or self.has_url(url) or self.has_url(page):
             return True
         return bool(self.people and label) and self.digest("person", name_key(str(label))) in self.people
 

@@ -17,7 +17,7 @@ from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.catalogue import Catalogue, Entry, kept_entries
 from facerefs.pipeline.storage.fingerprint import column_digests
 from facerefs.pipeline.storage.folder import Part, Storage
-from facerefs.pipeline.storage.part_writer import TAR_KEY, PartTar, write_rows
+from facerefs.pipeline.storage.part_writer import CHECK_KEY, TAR_KEY, PartTar, metadata_digest, write_rows
 from facerefs.schemas.object_storage import is_failed_request
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import LATER_COLUMNS, TABLES
@@ -30,8 +30,9 @@ _FETCHED = (
 
 @dataclass(frozen=True)
 class Damage:
-    """A damaged file of a part, what is wrong with it, and what became of it."""
+    """A damaged file of a part of a table, what is wrong with it, and what became of it."""
 
+    table: str
     file: str
     what: str
     way: str = "it is made anew"
@@ -70,7 +71,7 @@ def _mended(storage: Storage, table: str, name: str, entry: Entry | None) -> Dam
     fault = _table_fault(table, name, data, entry)
     if fault is not None:
         storage.remove_part(table, name)
-        return Damage(file, fault, "its photos are fetched again" if table == _FETCHED else Damage.way)
+        return Damage(table, file, fault, "its photos are fetched again" if table == _FETCHED else Damage.way)
     tar = _tar_of(data)
     if tar is None:
         return None
@@ -80,7 +81,7 @@ def _mended(storage: Storage, table: str, name: str, entry: Entry | None) -> Dam
     if fault is None:
         return None
     storage.remove_part(table, name)
-    return Damage(tar.path, fault)
+    return Damage(table, tar.path, fault)
 
 
 def _bytes(storage: Storage, name: str) -> bytes:
@@ -93,11 +94,16 @@ def _table_fault(table: str, name: str, data: bytes, entry: Entry | None) -> str
     if entry is not None and hashlib.sha256(data).hexdigest() == entry.sha256:
         return None
     try:
-        part = Part.of("", pq.read_metadata(pa.BufferReader(data)))
+        footer = pq.read_metadata(pa.BufferReader(data))
+        part = Part.of("", footer)
         rows = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         rows.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         return f"is damaged ({' '.join(str(error).split())[:120]})"
+    if (check := (footer.metadata or {}).get(CHECK_KEY)) is not None and check != metadata_digest(
+        footer.metadata
+    ):
+        return "is damaged (what its footer says of it was changed)"
     if (fault := _row_fault(table, name, part, rows)) is not None:
         return fault
     if entry is not None and (part.fingerprint, part.columns) == (entry.part.fingerprint, entry.part.columns):
@@ -170,7 +176,7 @@ def _mended_photos(storage: Storage, table: str, name: str, tar: PartTar) -> Dam
     there = PartTar(tar.path, size or 0, None)
     metadata = {TAR_KEY: there.text()} if size is not None else {}
     write_rows(storage, f"{table}/{name}.parquet", rows.cast(TABLES[table]), metadata)
-    return Damage(tar.path, f"is damaged ({sum(damaged)} of its photos)", "they are fetched again")
+    return Damage(table, tar.path, f"is damaged ({sum(damaged)} of its photos)", "they are fetched again")
 
 
 def _digest_at(storage: Storage, place: dict[str, Any]) -> str | None:

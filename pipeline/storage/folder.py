@@ -145,8 +145,8 @@ class Storage(FileStore):
             if isinstance(error, OSError) and (error.errno is not None or is_failed_request(error)):
                 raise
             raise DamagedFileError(
-                f"{address_of(self.filesystem, path)} is damaged ({error}): run the same `facerefs build` again, which "
-                "makes it anew",
+                f"{address_of(self.filesystem, path)} is damaged ({error}): run the same `facerefs build` again with "
+                "--check-files, which makes it anew",
                 again=False,
             ) from None
         if columns is not None and "part" in columns:

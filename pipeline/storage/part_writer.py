@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from facerefs.pipeline.storage.blobs import blob_folder, tar_name
 from facerefs.pipeline.storage.file_store import FileStore
-from facerefs.pipeline.storage.fingerprint import column_digests
+from facerefs.pipeline.storage.fingerprint import column_digests, text_digest
 from facerefs.pipeline.storage.tar import TarWriter
 from facerefs.schemas.tables import BLOB, BUNDLE, TABLES
 
@@ -22,6 +22,7 @@ COLUMNS_KEY = b"facerefs.columns"
 # Parquet has statistics of it, but pyarrow aborts the process if it is asked for those of a damaged footer.
 EMPTY_KEY = b"facerefs.empty"
 TAR_KEY = b"facerefs.tar"
+CHECK_KEY = b"facerefs.check"  # a digest of the others
 _EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
 
 
@@ -45,7 +46,14 @@ def write_rows(storage: FileStore, path: str, rows: pa.Table, metadata: dict[byt
         COLUMNS_KEY: json.dumps(column_digests(rows)).encode(),
         EMPTY_KEY: json.dumps(empty).encode(),
     }
+    metadata |= {CHECK_KEY: metadata_digest(metadata)}
     write_parquet(storage, path, rows.replace_schema_metadata(metadata))
+
+
+def metadata_digest(metadata: Mapping[bytes, bytes]) -> bytes:
+    """The value of `CHECK_KEY` for what else we write into a footer."""
+    own = (FINGERPRINT_KEY, COLUMNS_KEY, EMPTY_KEY, TAR_KEY)
+    return text_digest(*(metadata.get(key, b"").decode(errors="replace") for key in own)).encode()
 
 
 class PartWriter:

@@ -5,23 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from facerefs.pipeline.commands.build import BuildOptions, build_command
+from facerefs.pipeline.build.damaged_files import DamagedFiles
+from facerefs.pipeline.build.listing import LISTED_FILE
+from facerefs.pipeline.runner.event_log import EventLog
 from facerefs.pipeline.storage.catalogue import CATALOGUE_FOLDER
+from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.file_names import SAMPLES_FOLDER
 from facerefs.stages.synthetic_people.folder import write_people
 from tests.pipeline.folders import contents
-
-SETTINGS = ("shard.val_share=0", "shard.test_share=0", "analyse.niqe=false")
-
-
-def build(photos: Path, out: Path, check_files: bool = False) -> str:
-    """Build or update; returns what was printed."""
-    console = Console(record=True, width=300, quiet=False, file=(out.parent / "printed.txt").open("a"))
-    options = BuildOptions(source=str(photos), out=out, settings=SETTINGS, check_files=check_files)
-    build_command(options, console)
-    return console.export_text()
+from tests.pipeline.small_build import build, said
 
 
 def flip(path: Path, keep_time: bool = False) -> None:
@@ -100,3 +93,15 @@ def test_every_file_is_read_if_asked_for(photos: Path, whole: Path, copy: Path) 
     assert "is damaged" not in build(photos, copy)
     assert f"{path.relative_to(copy)} is damaged" in build(photos, copy, check_files=True)
     assert contents(copy) == contents(whole)
+
+
+@pytest.mark.parametrize(("table", "is_listed_anew"), [("sources", True), ("faces", False)])
+def test_a_service_is_asked_again_if_its_list_was_damaged(
+    copy: Path, table: str, is_listed_anew: bool
+) -> None:
+    """Its complete list is kept otherwise, and the rows of the part would be lost."""
+    storage = Storage(str(copy))
+    storage.write_text(LISTED_FILE, "the list that is complete")
+    flip(next(copy.glob(f"{table}/*.parquet")))
+    said(lambda console: DamagedFiles(storage, console, EventLog(storage)).find(every_file=False))
+    assert storage.exists(LISTED_FILE) != is_listed_anew

@@ -17,8 +17,9 @@ from facerefs.pipeline.commands.demo.whole_photo import restore_a_photo
 from facerefs.pipeline.commands.report import report_command
 from facerefs.pipeline.commands.verify import verify_command
 from facerefs.pipeline.errors import RunError
-from facerefs.pipeline.report.sections.training import RUNS_FOLDER, training_runs
+from facerefs.pipeline.report.sections.training import training_runs
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import RUNS_FOLDER
 from facerefs.stages.synthetic_people.folder import write_people
 
 _MODEL = "rpf"
@@ -88,14 +89,14 @@ def _verdict(run: Path, held_out: bool) -> str:
     psnr, angle = figures["psnr"], figures["identity_degrees"]
     if psnr.degraded is None or angle.degraded is None:
         return "without a comparison with the degraded faces"
-    better = [name for name, gain in (("PSNR", psnr.value - psnr.degraded), ("identity", angle.degraded - angle.value))
-              if gain > 0]  # fmt: skip
+    gains = {"PSNR": psnr.value - psnr.degraded, "identity": angle.degraded - angle.value}
+    better = [name for name, gain in gains.items() if gain > 0]
+    verdict = (
+        f"better than the degraded ones in {' and '.join(better)}"
+        if better
+        else "no better than the degraded ones"
+    )
     whose = "people whom it never saw" if held_out else "the people of training, as nobody was held out"
-    verdict = {
-        0: "no better than the degraded ones",
-        1: f"better in {better[0] if better else ''} only",
-        2: "better than the degraded ones",
-    }[len(better)]
     return (
         f"restored faces of {whose} are {verdict}: PSNR {psnr.degraded:.2f} -> {psnr.value:.2f} dB, "
         f"angle to the true identity {angle.degraded:.1f} -> {angle.value:.1f} degrees"

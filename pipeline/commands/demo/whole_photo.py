@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
 
 from facerefs.pipeline.errors import UserError
+from facerefs.pipeline.report.sections.training import WHOLE_PHOTO_SHEET
 from facerefs.pipeline.restoring.options import RestoreOptions
 from facerefs.pipeline.restoring.restore import restore_command
 from facerefs.pipeline.restoring.result import Restoration
@@ -18,8 +19,6 @@ from facerefs.schemas.arrays import UInt8Image
 from facerefs.schemas.operations import Resize
 
 _TRIED = 8
-FOLDER = "whole-photo"
-"""The folder in a run with the degraded and the restored photo, and the sheet that the report shows."""
 
 
 @dataclass(frozen=True)
@@ -36,54 +35,50 @@ def restore_a_photo(storage: Storage, run: Path, size_px: int, factor: int, cons
 
     In so blurred a photo not every face is found: the photos of held-out people are tried one after the other.
     """
-    folder = run / FOLDER
+    sheet = run / WHOLE_PHOTO_SHEET
+    folder = sheet.parent
     folder.mkdir(parents=True, exist_ok=True)
-    tried = 0
-    for pair in _held_out(storage):
-        if tried == _TRIED:
-            break
-        tried += 1
-        degraded = folder / "degraded.png"
-        pixels = np.asarray(Image.open(pair.photo).convert("RGB"))
+    degraded, restored = folder / "degraded.png", folder / "restored.png"
+    reasons = []
+    for pair in islice(_held_out(storage), _TRIED):
+        with Image.open(pair.photo) as photo:
+            pixels = np.asarray(photo.convert("RGB"))
         Image.fromarray(_reduced_and_back(pixels, factor * pair.face_px / size_px)).save(degraded)
         options = RestoreOptions(
-            run=run, sources=(degraded,), out=folder / "restored.png", references=(pair.reference,), sheet=True,
+            run=run, sources=(degraded,), out=restored, references=(pair.reference,), sheet=True,
             faces="largest", overwrite=True,
         )  # fmt: skip
         try:
             result = restore_command(options, console)
-        except UserError:
+        except UserError as error:
+            reasons.append(str(error))
             continue
-        if any(face.left is None for photo in result.photos for face in photo.faces) and not _was_turned(
-            result
-        ):
-            return folder / "restored.png"
+        if _is_restored(result):
+            return restored
+        reasons.append("the face was left, or was found only with the photo turned")
+    for path in (restored, sheet):  # the report must not show what went wrong
+        path.unlink(missing_ok=True)
     console.print(
-        f"whole photo in none of {tried} photos of held-out people the degraded face was found",
+        f"whole photo none of {len(reasons)} photos of held-out people could be restored: {'; '.join(reasons[:1])}",
         highlight=False,
     )
     return None
 
 
-def _was_turned(result: Restoration) -> bool:
-    """Whether a face was only found with the photo turned: the demo's photos are upright, so it is none."""
-    return any("was turned" in warning for photo in result.photos for warning in photo.warnings)
+def _is_restored(result: Restoration) -> bool:
+    """Whether a face was restored, and found in the photo as it is: those of the demo are upright."""
+    turned = any("was turned" in warning for photo in result.photos for warning in photo.warnings)
+    return not turned and any(face.left is None for photo in result.photos for face in photo.faces)
 
 
 def _held_out(storage: Storage) -> Iterator[_Pair]:
     """Photos of people who are not in train, the most frontal faces first: blurred, they are found best."""
-    splits = {
-        row["key"]
-        for row in storage.scan("samples", ("key", "split", "reject")).to_pylist()
-        if row["reject"] is None and row["split"] != "train"
-    }
+    samples = storage.scan("samples", ("key", "split", "reject")).to_pylist()
+    held_out = {row["key"] for row in samples if row["reject"] is None and row["split"] != "train"}
     faces = {row["id"]: row for row in storage.scan("faces", ("id", "key", "face_px", "yaw")).to_pylist()}
     paths = {row["key"]: row["photo"] for row in storage.scan("sources", ("key", "photo")).to_pylist()}
-    pairs = [
-        row
-        for row in storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
-        if _is_in(row, splits)
-    ]
+    pairs = storage.scan("pairs", ("target", "reference", "reject")).to_pylist()
+    pairs = [row for row in pairs if row["reject"] is None and row["target"] in held_out]
     for row in sorted(pairs, key=lambda row: (abs(faces[row["target"]]["yaw"]), row["target"])):
         target, reference = faces[row["target"]], faces[row["reference"]]
         yield _Pair(
@@ -91,10 +86,6 @@ def _held_out(storage: Storage) -> Iterator[_Pair]:
             Path(paths[reference["key"]]["path"]),
             float(target["face_px"]),
         )
-
-
-def _is_in(row: dict[str, Any], keys: set[str]) -> bool:
-    return row["reject"] is None and row["target"] in keys
 
 
 def _reduced_and_back(pixels: UInt8Image, factor: float) -> UInt8Image:

@@ -8,9 +8,10 @@ from typing import Any
 
 from facerefs.pipeline.report.thumbnails import Picture, PictureBudget, thumbnail
 from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.file_names import RUNS_FOLDER
 
-RUNS_FOLDER = "runs"
 WHOLE_PHOTO_SHEET = "whole-photo/restored-sheet.png"
+"""In the folder of a run: what `facerefs demo` leaves there."""
 _RUNS = 12
 _GRID_PX = 1200
 _GRID_BYTES = 3_000_000

@@ -1,16 +1,14 @@
 """A person is removed from a build for good: nothing is left, the rest is as if they had never been in it."""
 
-import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from PIL import Image, ImageOps
-from rich.console import Console
 
-from facerefs.pipeline.commands.build import BuildOptions, build_command
 from facerefs.pipeline.commands.purge import PurgeOptions, purge_command
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.removal.tombstones import TOMBSTONES_FILE
@@ -18,19 +16,9 @@ from facerefs.pipeline.storage.file_store import FileStore
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.synthetic_people.folder import write_people
 from tests.pipeline.folders import contents
+from tests.pipeline.small_build import build, said
 
 GONE = "person-001"
-SETTINGS = ("shard.val_share=0", "shard.test_share=0", "analyse.niqe=false", "analyse.min_face_px=48")
-
-
-def said(command: Callable[[Console], None]) -> str:
-    console = Console(file=io.StringIO(), record=True, width=400)
-    command(console)
-    return console.export_text()
-
-
-def build(photos: Path, out: Path) -> str:
-    return said(lambda console: build_command(BuildOptions(str(photos), out, settings=SETTINGS), console))
 
 
 def purge(out: Path, *people: str, photos: tuple[str, ...] = (), list_file: Path | None = None) -> str:
@@ -82,7 +70,8 @@ def test_nothing_is_left_and_the_rest_is_as_if_they_had_never_been_there(
     (copy / "runs" / "refine" / "grids" / "step-00000100.png").write_bytes(b"a picture of whom?")
     printed = purge(copy, GONE)
     assert "4 photos, 1 copy of them included" in printed
-    assert "every byte of the folder was searched: nothing is left" in printed
+    assert "every byte of the folder was searched for" in printed
+    assert "pieces of photos and crops: nothing is left" in printed
     assert "refine; their pictures were deleted" in printed
     assert not list(copy.rglob("*.png"))
     for path in copy.rglob("*"):
@@ -110,8 +99,7 @@ def test_they_stay_out_also_reencoded_and_mirrored(photos: Path, copy: Path, tmp
         photo.save(later / "person-002" / "reencoded.jpg", quality=70)
         ImageOps.mirror(photo).save(later / "person-000" / "mirrored.jpg", quality=90)
     source_before = (copy / "build.yaml").read_text()
-    options = BuildOptions(str(later), copy, settings=SETTINGS, update=True)
-    printed = said(lambda console: build_command(options, console))
+    printed = build(later, copy, update=True)
     assert (
         "6 photos of the source stay out, as facerefs purge removed them "
         "(4 by key, URL or name, 2 as copies of removed photos)" in printed
@@ -167,6 +155,30 @@ def test_a_killed_removal_is_finished_by_the_same_command_or_by_the_next_build(
     made = {name: data for name, data in derived(copy).items() if name.startswith("samples/")}
     assert made == {name: data for name, data in derived(without).items() if name.startswith("samples/")}
     assert GONE not in Storage(str(copy)).scan("labels")["label"].to_pylist()
+
+
+@pytest.mark.parametrize("count", [2, 6, 9, 12, 16])
+def test_a_killed_removal_is_finished_without_the_photos(
+    tmp_path: Path, photos: Path, without: Path, dies_after: Callable[[int | None], None], count: int
+) -> None:
+    """All that is needed lies in the build; and nothing outside of its tables names the person any more."""
+    own, out = Path(shutil.copytree(photos, tmp_path / "own")), tmp_path / "build"
+    build(own, out)
+    face = Storage(str(out)).scan("faces").filter(pc.starts_with(pc.field("key"), GONE))["id"][0].as_py()
+    (out / "overrides.csv").write_text(f"decision,what,other,comment\nkeep,{face},,\n")
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"event": "somebody noted", "photo": "' + GONE + '/000.jpg"}\n')
+    shutil.rmtree(own)
+    dies_after(count)
+    with pytest.raises(Killed):
+        purge(out, GONE)
+    dies_after(None)
+    purge(out, GONE)
+    made = {name: data for name, data in derived(out).items() if name.endswith(".tar") and "samples" in name}
+    assert made == {name: data for name, data in derived(without).items() if name in made}
+    assert made
+    assert face not in (out / "overrides.csv").read_text()
+    assert GONE not in (out / "log.jsonl").read_text()
 
 
 def test_one_photo_goes_and_its_person_stays(copy: Path) -> None:

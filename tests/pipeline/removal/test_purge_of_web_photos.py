@@ -8,7 +8,7 @@ from facerefs.pipeline.commands.purge import PurgeOptions, purge_command
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.stages.synthetic_people.folder import write_people
 from tests.photo_server import photo_server
-from tests.pipeline.removal.test_purge import SETTINGS, said
+from tests.pipeline.small_build import SETTINGS, said
 
 
 def test_fetched_photos_go_by_host_and_url_and_are_not_fetched_again(tmp_path: Path) -> None:

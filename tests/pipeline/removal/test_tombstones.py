@@ -21,7 +21,13 @@ PHOTO = {
     "phash_mirror": 7,
     "detail_hash": bytes(range(32)),
 }
-REMOVED = Tombstones.new().with_photos([PHOTO]).with_person("Ada  Lovelace").with_host("Example.com.")
+REMOVED = (
+    Tombstones.new()
+    .with_photos([PHOTO])
+    .with_person("Ada  Lovelace")
+    .with_host("Example.com.")
+    .with_url("https://c.example/page")
+)
 
 
 def listed(**columns: str) -> bool:
@@ -37,6 +43,8 @@ def listed(**columns: str) -> bool:
         {"key": "Ada Lovelace/1.jpg"},
         {"url": "https://pictures.example.org/ada.jpg"},
         {"url": "http://deep.within.EXAMPLE.com:8080/x.jpg"},
+        {"url": "https://cdn.example/1.jpg", "page": "https://c.example/page"},
+        {"url": "https://cdn.example/1.jpg", "page": "https://example.com/a"},
         {"label": " Ada\u00a0Lovelace"},
     ],
 )

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +17,6 @@ from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import DOWNLOADS, IMAGES, loaded
 
 PHOTOS = (b"first photo", b"second photo")
-Write = Callable[[Storage, str], None]
 
 
 def write_images(storage: Storage, name: str, fingerprint: str = "made from") -> None:
@@ -72,6 +70,18 @@ def test_any_flipped_bit_is_named_and_its_part_is_gone(
     assert storage.parts("images") == ["part-a"]
     write_images(storage, "part-b")
     assert not list(mend(storage))
+
+
+@pytest.mark.parametrize("said", [b"made from", b"facerefs.check", b'"size"', b'"phash": "'])
+def test_what_a_footer_says_is_not_taken_for_other_work(storage: Storage, said: bytes) -> None:
+    """Else a flipped letter in a fingerprint looks like a part that a killed run made from other input."""
+    write_images(storage, "part-b")
+    note_all(storage)
+    path = storage.local_path("images/part-b.parquet")
+    flip(path, path.read_bytes().rindex(said) + len(said) - 1, 1)
+    assert [damage.file for damage in mend(storage)] == ["images/part-b.parquet"]
+    write_images(storage, "part-b")
+    note_all(storage)
 
 
 @pytest.mark.parametrize("file", ["images/part-b.parquet", "blobs/images/part-b.tar"])

@@ -14,6 +14,7 @@ from facerefs.stages.sources.lists.columns import ColumnNames
 from facerefs.stages.sources.lists.remote import shown_place, without_secrets
 from facerefs.stages.sources.lists.url_list import open_url_lists
 from facerefs.stages.sources.source import SourceError
+from facerefs.stages.web import connection
 from facerefs.stages.web.limits import WebLimits
 
 LIST = b"url\n" + b"".join(b"http://a.example/%d.jpg\n" % (i * 7919 % 99_991) for i in range(90_000))
@@ -30,7 +31,7 @@ FILES = {"/l.csv": LIST, "/l.csv.gz": PACKED, "/l.parquet": parquet()}
 
 
 class Answers(BaseHTTPRequestHandler):
-    """`/500/...` answers so, `/broken/...` breaks off in the middle; all else is in FILES."""
+    """`/500/...` answers so, `/broken/...` breaks off in the middle, `/to-HOST/...` leads there; else see FILES."""
 
     protocol_version = "HTTP/1.1"
 
@@ -39,6 +40,12 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        if path.startswith("/to-"):
+            self.send_response(302)
+            self.send_header("Location", f"http://{path.removeprefix('/to-')}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         broken = path.startswith("/broken")
         body = FILES.get(path.removeprefix("/broken"), b"")
         status = int(path[1:4]) if path[1:4].isdigit() else 200
@@ -94,6 +101,19 @@ def test_a_list_on_a_private_address_is_refused_as_a_photo_is(server: str, host:
     ) as caught:
         open_url_lists([address], ColumnNames())
     assert "secret" not in str(caught.value).lower()
+
+
+def test_a_redirect_to_a_private_address_is_not_followed(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if 127.0.0.1 were a public host: it sends the client to 127.0.0.2, where the same server would answer."""
+    monkeypatch.setattr(connection, "is_allowed", lambda address, _: address == "127.0.0.1")
+    port = server.rpartition(":")[2]
+    assert (
+        sum(len(rows) for rows in open_url_lists([f"http://{server}/l.csv"], ColumnNames()).rows()) == 90_000
+    )
+    with pytest.raises(SourceError, match=r"is not fetched: .*127\.0\.0\.2"):
+        open_url_lists([f"http://{server}/to-127.0.0.2:{port}/l.csv"], ColumnNames())
 
 
 @pytest.mark.parametrize(("name", "rows"), [("l.csv", 90_000), ("l.csv.gz", 90_000), ("l.parquet", 1)])

@@ -8,7 +8,7 @@ elements (choice).
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Annotated, Literal
 
@@ -529,6 +529,25 @@ def _paper(factor: Literal[8, 16, 32, 64], stages: tuple[Stage, ...] = ("refinem
     )
 
 
+_TINY = Rpf(
+    shape=Shape(
+        size_px=64,
+        factor=8,
+        channels=24,
+        refinement_channels=48,
+        channel_multiplier=1,
+        style_dim=64,
+        critic_channels=16,
+    ),
+    losses=LossWeights(perceptual=0.0, identity=0.0, adversarial=0.1),
+    schedule=Schedule(refinement_steps=800, warping_steps=200, synthesis_steps=200),
+    weights=Pretrained(identity="dlib"),
+    adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
+    critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
+    data=Data(batch_size=4, degradation=bicubic_by(8)),
+    loop=Loop(steps=2_000, validate_every=200, checkpoint_every=500, validation_samples=32),
+)
+
 PRESETS = {
     "paper": _paper(64),
     "paper_refinement": _paper(64, ("refinement",)),
@@ -536,41 +555,13 @@ PRESETS = {
     "x32": _paper(32),
     "x16": _paper(16),
     "x8": _paper(8),
-    "tiny": Rpf(
-        shape=Shape(
-            size_px=64,
-            factor=8,
-            channels=24,
-            refinement_channels=48,
-            channel_multiplier=1,
-            style_dim=64,
-            critic_channels=16,
-        ),
-        losses=LossWeights(perceptual=0.0, identity=0.0, adversarial=0.1),
-        schedule=Schedule(refinement_steps=800, warping_steps=200, synthesis_steps=200),
-        weights=Pretrained(identity="dlib"),
-        adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
-        critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
-        data=Data(batch_size=4, degradation=bicubic_by(8)),
-        loop=Loop(steps=2_000, validate_every=200, checkpoint_every=500, validation_samples=32),
-    ),
+    "tiny": _TINY,
     # For `facerefs demo`: two minutes on two cores. Choices: no critics, and short stages, since the steps are few.
-    "demo": Rpf(
-        shape=Shape(
-            size_px=128,
-            factor=8,
-            channels=16,
-            refinement_channels=24,
-            channel_multiplier=1,
-            style_dim=64,
-            critic_channels=16,
-        ),
-        losses=LossWeights(perceptual=0.0, identity=0.0, adversarial=0.0),
+    "demo": replace(
+        _TINY,
+        shape=replace(_TINY.shape, size_px=128, channels=16, refinement_channels=24),
+        losses=replace(_TINY.losses, adversarial=0.0),
         schedule=Schedule(refinement_steps=180, warping_steps=30, synthesis_steps=30),
-        weights=Pretrained(identity="dlib"),
-        adam=Adam(lr=1e-3, beta1=0.9, beta2=0.99),
-        critic_adam=Adam(lr=1e-3, beta1=0.0, beta2=0.9),
-        data=Data(batch_size=4, degradation=bicubic_by(8)),
         loop=Loop(steps=360, validate_every=180, checkpoint_every=360, validation_samples=32),
     ),
 }
