@@ -19,6 +19,9 @@ from facerefs.schemas.tables import BLOB, LANDMARKS, TABLES
 
 Row = Mapping[str, Any]
 _FILE = "__filename"
+_CHECKED = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 _EMBEDDINGS = pa.list_(pa.float32())
 _UNREAD = (BLOB, pa.list_(BLOB), LANDMARKS, _EMBEDDINGS)
 """Types of columns that tell nothing to a reader: they are not read."""
@@ -72,7 +75,7 @@ class TableRows:
     ) -> pa.Table:
         try:
             found = ds.dataset(
-                files, schema=TABLES[table], format="parquet", filesystem=self.storage.filesystem
+                files, schema=TABLES[table], format=_CHECKED, filesystem=self.storage.filesystem
             )
             return found.to_table(columns=list(columns), filter=only)
         except (pa.ArrowInvalid, OSError) as error:

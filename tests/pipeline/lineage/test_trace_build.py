@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from facerefs.pipeline.commands.trace import find_trace, trace_command
@@ -206,6 +207,29 @@ def test_a_damaged_part_is_named(storage: Storage, tmp_path: Path) -> None:
     storage.write_text(f"pairs/{part}.parquet", "PAR1 nonsense")
     with pytest.raises(RunError, match=f"pairs/{part}.parquet is damaged"):
         forward(storage, [ANN_1])
+
+
+def with_another_value(data: bytes, column: str) -> bytes:
+    """The Parquet file with one bit flipped, which only its checksums tell: it can be read, and has another value."""
+    values = pq.read_table(pa.BufferReader(data), columns=[column])
+    for at in range(4, len(data)):
+        flipped = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        try:
+            if not pq.read_table(pa.BufferReader(flipped), columns=[column]).equals(values):
+                return flipped
+        except (pa.ArrowException, OSError):
+            continue
+    raise AssertionError("no such bit")
+
+
+def test_a_flipped_letter_is_not_told_as_the_truth(tmp_path: Path) -> None:
+    storage = write_tables(tmp_path, people=3, photos=4, references=2)
+    (part,) = storage.parts("pairs")
+    keys = storage.scan("sources", ("key",))["key"].to_pylist()
+    path = storage.local_path(f"pairs/{part}.parquet")
+    path.write_bytes(with_another_value(path.read_bytes(), "target"))
+    with pytest.raises(RunError, match=f"pairs/{part}.parquet is damaged"):
+        forward(storage, keys)
 
 
 def test_forward_finds_what_reading_everything_finds(tmp_path: Path) -> None:
