@@ -369,6 +369,22 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
+def explore(
+    folder: Folder,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="A second build, to see the two side by side.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port on this machine; 0: any.")] = 0,
+    blur: Annotated[bool, typer.Option("--blur", help="Hide the faces: nobody can be recognised.")] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the web browser.")] = False,
+) -> None:
+    """Look at a build in a web page on this machine: search it, and decide what the next build shall do."""
+    from facerefs.pipeline.commands.explore import ExploreCommand, explore_command
+
+    explore_command(ExploreCommand(folder, other, port, blur, open_browser), _console())
+
+
+@app.command()
 def audit(
     folder: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,

@@ -8,10 +8,10 @@ from facerefs.pipeline.build.overrides import is_valid_line
 from facerefs.pipeline.text import shown
 
 
-def override_line(decision: str, what: str, other: str = "") -> str:
+def override_line(decision: str, what: str, other: str = "", comment: str = "") -> str:
     """One line of `overrides.csv`, without the newline."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow([decision, what, other, ""])
+    csv.writer(buffer, lineterminator="").writerow([decision, what, other, comment])
     return buffer.getvalue()
 
 

@@ -1,0 +1,67 @@
+"""The build that is explored: its views, read when they are first looked at, and again after the build has changed."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from facerefs.pipeline.explore.listing.found import FoundRows
+from facerefs.pipeline.explore.views.view import View
+from facerefs.pipeline.storage.folder import Storage
+from facerefs.schemas.tables import TABLES
+
+_LOOK_AGAIN_S = 2.0
+
+
+@dataclass
+class ExploredBuild:
+    """The views of a build. clock: seconds, to look not more than now and then whether the build has changed."""
+
+    storage: Storage
+    views: Sequence[View]
+    others: Sequence[Storage] = ()  # whose tables the views read as well
+    clock: Callable[[], float] = time.monotonic
+    _read: dict[str, FoundRows] = field(default_factory=dict)
+    _state: object = None
+    _looked_at: float = float("-inf")
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def view(self, name: str) -> View | None:
+        """The view of this name, if there is one."""
+        return next((view for view in self.views if view.name == name), None)
+
+    def rows(self, view: View) -> FoundRows:
+        """The rows of a view, as the build is now (or was some seconds ago)."""
+        with self._lock:
+            self._forget_if_changed()
+            if view.name not in self._read:
+                self._read[view.name] = FoundRows(view, view.rows(self.storage))
+            return self._read[view.name]
+
+    def state(self) -> object:
+        """A value that is another one after the tables have changed."""
+        with self._lock:
+            self._forget_if_changed()
+            return self._state
+
+    def _forget_if_changed(self) -> None:
+        if self.clock() - self._looked_at < _LOOK_AGAIN_S:
+            return
+        self._looked_at = self.clock()
+        state = [
+            (file.path, file.size, file.mtime_ns)
+            for storage in (self.storage, *self.others)
+            for table in TABLES
+            for file in storage.listed(table)
+        ]
+        if state != self._state:
+            self._state = state
+            self._read.clear()
+
+
+def row_of(rows: pa.Table, column: str, value: str) -> dict[str, object] | None:
+    """The first row with a value in a column of text."""
+    at = rows[column].index(value).as_py()
+    return None if at < 0 else rows.slice(at, 1).to_pylist()[0]

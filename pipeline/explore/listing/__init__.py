@@ -1,0 +1,1 @@
+"""Searching, filtering, sorting and paging the rows of a view."""

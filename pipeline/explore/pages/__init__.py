@@ -1,0 +1,1 @@
+"""The pages of `facerefs explore`: each answers some addresses from the build that is explored."""

@@ -1,0 +1,43 @@
+"""The first page: the funnel, where each number leads to the rows that it counts, and what was decided."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from facerefs.pipeline.dataset.funnel import funnel
+from facerefs.pipeline.explore.decisions import read_decisions
+from facerefs.pipeline.explore.pages.site import Site, html, in_thread
+
+_VIEW_OF = {
+    "list": "photos",
+    "fetch": "photos",
+    "crawl": "photos",
+    "dedupe": "photos",
+    "analyse": "faces",
+    "cluster": "faces",
+    "select": "faces",
+    "shard": "samples",
+}
+"""Where the rejected rows of each stage are listed; those of published splits are not."""
+
+
+def add_routes(app: web.Application, site: Site) -> None:
+    """Answer `/`."""
+
+    async def overview(_: web.Request) -> web.Response:
+        return html(await in_thread(lambda: site.render("overview.html.j2", _values(site))))
+
+    app.router.add_get("/", overview)
+
+
+def _values(site: Site) -> Mapping[str, object]:
+    storage = site.build.storage
+    steps = funnel(storage)
+    decisions = read_decisions(storage)
+    return {
+        "here": "overview",
+        "steps": [(step, _VIEW_OF.get(step.stage)) for step in steps],
+        "widest": max((step.rows for step in steps), default=0) or 1,
+        "decisions": decisions,
+        "waiting": sum(not one.is_applied for one in decisions),
+    }

@@ -1,0 +1,123 @@
+"""The web server of `facerefs explore`: on loopback only, for the person who started it."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.explore.explored_build import ExploredBuild
+from facerefs.pipeline.explore.guard import Answer, Guard, guarded
+from facerefs.pipeline.explore.page_template import Render, page_template, static_files
+from facerefs.pipeline.explore.pages import decisions, details, lists, overview, pictures
+from facerefs.pipeline.explore.pages.site import Site, html
+from facerefs.pipeline.explore.pictures import Pictures
+from facerefs.pipeline.explore.views.differences import differences
+from facerefs.pipeline.explore.views.faces import FACES
+from facerefs.pipeline.explore.views.pairs import COPIES, PAIRS
+from facerefs.pipeline.explore.views.people import PEOPLE
+from facerefs.pipeline.explore.views.photos import PHOTOS
+from facerefs.pipeline.explore.views.samples import SAMPLES
+from facerefs.pipeline.storage.folder import Storage
+
+_VIEWS = (PHOTOS, FACES, PEOPLE, PAIRS, COPIES, SAMPLES)
+_MOST_BYTES = 96 << 20  # of a request: a photo and its references
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ExploreOptions:
+    """What is explored. other: a second build, to compare. blur: hide the faces."""
+
+    build: Storage
+    other: Storage | None = None
+    blur: bool = False
+
+
+def explore_app(options: ExploreOptions, guard: Guard) -> web.Application:
+    """The application that answers the requests of the page."""
+    others = () if options.other is None else (options.other,)
+    build = ExploredBuild(options.build, [*_VIEWS, *map(differences, others)], others)
+    render = page_template(
+        {
+            "views": build.views,
+            "tools": (),
+            "page_token": guard.page_token,
+            "place": options.build.address,
+            "blurred": options.blur,
+        }
+    )
+    other_pictures = Pictures(options.other, options.blur) if options.other else None
+    site = Site(build, Pictures(options.build, options.blur), other_pictures, render)
+    app = web.Application(middlewares=[guarded(guard), _explained(render)], client_max_size=_MOST_BYTES)
+    for page in (overview, lists, details, decisions, pictures):
+        page.add_routes(app, site)
+    _add_static(app)
+    return app
+
+
+def serve(options: ExploreOptions, port: int, started: Callable[[str], None]) -> None:
+    """Answer requests until the process is interrupted. started: gets the address to open.
+
+    Raises UserError if the port is not free.
+    """
+    listening = _listening(port)
+    guard = Guard(listening.getsockname()[1])
+    app = explore_app(options, guard)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(app, listening, lambda: started(guard.address)))
+
+
+async def _serve(app: web.Application, listening: socket.socket, started: Callable[[], None]) -> None:
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening, shutdown_timeout=1.0).start()
+        started()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+def _listening(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((_LOOPBACK, port))
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"port {port} cannot be used ({error.strerror}): choose another with --port"
+        ) from None
+    return listening
+
+
+def _explained(render: Render) -> Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]:
+    """A middleware that answers a user's mistake, or a damaged build, with its sentence."""
+
+    @web.middleware
+    async def middleware(request: web.Request, answer: Answer) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except (UserError, RunError) as error:
+            status = 400 if isinstance(error, UserError) else 500
+            if request.method != "GET":
+                return web.json_response({"error": str(error)}, status=status)
+            return html(render("error.html.j2", {"here": "error", "sentence": str(error)}), status)
+
+    return middleware
+
+
+def _add_static(app: web.Application) -> None:
+    files = static_files()
+
+    async def static(request: web.Request) -> web.Response:
+        kind, data = files.get(request.match_info["name"], ("", b""))
+        if not kind:
+            raise web.HTTPNotFound(reason="There is no such file.")
+        return web.Response(body=data, content_type=kind, charset="utf-8")
+
+    app.router.add_get("/static/{name}", static)
