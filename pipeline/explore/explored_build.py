@@ -24,7 +24,8 @@ class ExploredBuild:
     others: Sequence[Storage] = ()  # whose tables the views read as well
     clock: Callable[[], float] = time.monotonic
     _read: dict[str, FoundRows] = field(default_factory=dict)
-    _state: object = None
+    _files: object = None
+    _version: int = 0
     _looked_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -40,24 +41,25 @@ class ExploredBuild:
                 self._read[view.name] = FoundRows(view, view.rows(self.storage))
             return self._read[view.name]
 
-    def state(self) -> object:
-        """A value that is another one after the tables have changed."""
+    def version(self) -> int:
+        """A number that is another one after the tables have changed."""
         with self._lock:
             self._forget_if_changed()
-            return self._state
+            return self._version
 
     def _forget_if_changed(self) -> None:
         if self.clock() - self._looked_at < _LOOK_AGAIN_S:
             return
         self._looked_at = self.clock()
-        state = [
+        files = [
             (file.path, file.size, file.mtime_ns)
             for storage in (self.storage, *self.others)
             for table in TABLES
             for file in storage.listed(table)
         ]
-        if state != self._state:
-            self._state = state
+        if files != self._files:
+            self._files = files
+            self._version += 1
             self._read.clear()
 
 

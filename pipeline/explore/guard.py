@@ -6,10 +6,11 @@
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 TOKEN_HEADER = "X-Token"  # noqa: S105 - a name
 HEADERS: Mapping[str, str] = {
@@ -24,7 +25,6 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 _READS = frozenset({"GET", "HEAD"})
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,19 @@ class Guard:
         return None
 
 
-def guarded(guard: Guard) -> Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]:
+def guarded(guard: Guard) -> Middleware:
     """A middleware that refuses what the guard refuses, and sends the headers with every answer."""
 
     @web.middleware
-    async def middleware(request: web.Request, answer: Answer) -> web.StreamResponse:
-        response = await _answered(guard, request, answer)
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await _answered(guard, request, handler)
         response.headers.update(HEADERS)
         return response
 
     return middleware
 
 
-async def _answered(guard: Guard, request: web.Request, answer: Answer) -> web.StreamResponse:
+async def _answered(guard: Guard, request: web.Request, handler: Handler) -> web.StreamResponse:
     opens = _equal(request.query.get("token"), guard.token)
     if opens and request.method in _READS and request.headers.get("Host", "") in guard.hosts:
         return _with_cookie(guard, request)
@@ -85,7 +85,7 @@ async def _answered(guard: Guard, request: web.Request, answer: Answer) -> web.S
     if refusal is not None:
         return web.Response(status=403, text=f"{refusal}\n")
     try:
-        return await answer(request)
+        return await handler(request)
     except web.HTTPException as error:
         return web.Response(status=error.status, text=f"{error.reason}\n")
 

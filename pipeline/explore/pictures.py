@@ -48,30 +48,30 @@ class Pictures:
         self._made: _Latest[bytes | None] = _Latest(_MOST_PICTURES)
         self._parts: _Latest[pa.Table] = _Latest(_MOST_PARTS)
 
-    def webp(self, of: PictureOf, name: str, part: str | None, side_px: int, state: object) -> bytes | None:
+    def webp(self, of: PictureOf, name: str, part: str | None, side_px: int, version: int) -> bytes | None:
         """A picture whose longer side has at most `side_px`; None if its bytes are gone or have changed.
 
-        part: the part of the table that holds it. state: a value that is another one after the build has changed.
+        part: the part of the table that holds it. version: a number that is another one after the build has changed.
         """
         if part is None:
             return None
         return self._made.get(
-            (of, name, side_px, state), lambda: self._picture(self._bytes(of, name, part, state), side_px)
+            (of, name, side_px, version), lambda: self._picture(self._bytes(of, name, part, version), side_px)
         )
 
-    def part_of(self, of: PictureOf, name: str, state: object) -> str | None:
+    def part_of(self, of: PictureOf, name: str, version: int) -> str | None:
         """The part of its table that holds a picture; None if there is none. Reads the table's names: for one build
         that is compared with another."""
         table, columns = _PLACES[TABLE_OF[of]]
         key = (columns[0], "part")
-        rows = self._parts.get((table, state), lambda: self._storage.scan(table, key))
+        rows = self._parts.get((table, version), lambda: self._storage.scan(table, key))
         at = rows[columns[0]].index(name).as_py()
         return None if at < 0 else str(rows["part"][at])
 
-    def _bytes(self, of: PictureOf, name: str, part: str, state: object) -> bytes | None:
+    def _bytes(self, of: PictureOf, name: str, part: str, version: int) -> bytes | None:
         view = TABLE_OF[of]
         table, columns = _PLACES[view]
-        rows = self._parts.get((table, part, state), lambda: self._storage.read(table, part, columns))
+        rows = self._parts.get((table, part, version), lambda: self._storage.read(table, part, columns))
         at = rows[columns[0]].index(name).as_py()
         row: dict[str, Any] = {} if at < 0 else rows.slice(at, 1).to_pylist()[0]
         data = None if row.get(columns[1]) is None else self._storage.read_blob(**row[columns[1]])

@@ -2,15 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.explore.explored_build import ExploredBuild
-from facerefs.pipeline.explore.guard import Answer, Guard, guarded
+from facerefs.pipeline.explore.guard import Guard, guarded
 from facerefs.pipeline.explore.page_template import Render, page_template, static_files
 from facerefs.pipeline.explore.pages import decisions, details, lists, overview, pictures
 from facerefs.pipeline.explore.pages.site import Site, html
@@ -95,13 +96,13 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-def _explained(render: Render) -> Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]:
+def _explained(render: Render) -> Middleware:
     """A middleware that answers a user's mistake, or a damaged build, with its sentence."""
 
     @web.middleware
-    async def middleware(request: web.Request, answer: Answer) -> web.StreamResponse:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            return await answer(request)
+            return await handler(request)
         except (UserError, RunError) as error:
             status = 400 if isinstance(error, UserError) else 500
             if request.method != "GET":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from facerefs.pipeline.explore.decisions import Decision, read_decisions
 from facerefs.pipeline.explore.listing.query import NOTHING, PAGE_ROWS, read_query
@@ -16,7 +17,7 @@ def add_routes(app: web.Application, site: Site) -> None:
         app.router.add_get(f"/{view.name}", _handler(site, view))
 
 
-def _handler(site: Site, view: View):  # type: ignore[no-untyped-def]
+def _handler(site: Site, view: View) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         return html(await in_thread(lambda: _page(site, view, list(request.query.items()))))
 

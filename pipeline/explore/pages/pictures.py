@@ -30,10 +30,10 @@ def _picture(site: Site, of: PictureOf, name: str, side_px: int, there: bool) ->
     if pictures is None:
         return None
     if there:
-        state = site.build.state()
-        return pictures.webp(of, name, pictures.part_of(of, name, state), side_px, state)
+        version = site.build.version()
+        return pictures.webp(of, name, pictures.part_of(of, name, version), side_px, version)
     view = site.build.view(TABLE_OF[of])
     row = None if view is None else row_of(site.build.rows(view).rows, view.columns[0].name, name)
     if row is None or row["part"] is None:
         return None
-    return pictures.webp(of, name, str(row["part"]), side_px, site.build.state())
+    return pictures.webp(of, name, str(row["part"]), side_px, site.build.version())

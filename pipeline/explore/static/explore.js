@@ -176,6 +176,10 @@ if (filters !== null) {
   });
 }
 
+// On a narrow screen the filters would push the cards out of sight.
+const filterBox = document.querySelector(".filterbox");
+if (filterBox !== null && matchMedia("(max-width: 62rem)").matches) filterBox.open = false;
+
 // A picture whose bytes are gone says so.
 for (const picture of document.querySelectorAll('img[src^="/picture"]')) {
   const gone = () => {

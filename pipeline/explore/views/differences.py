@@ -5,7 +5,6 @@ import pyarrow.compute as pc
 
 from facerefs.pipeline.explore.views.faces import FACES
 from facerefs.pipeline.explore.views.view import (
-    ACCEPTED,
     Card,
     Column,
     Picture,
@@ -87,21 +86,18 @@ def _what(both: pa.Table, there: pa.Array) -> pa.ChunkedArray:
 def _card(row: Row) -> Card:
     there = row["what"] == "only there"
     return Card(
-        title=row["what"],
+        title=row["identity"] or row["identity_there"] or "nobody",
         opens=None if there else row["id"],
         pictures=(Picture("face", row["id"], row["key"], other_build=there),),
         badges=(("unsure", row["what"]),),
-        figures=tuple(
-            (title, f"{_side(row, name, '')} | {_side(row, name, '_there')}")
-            for name, title in (("identity", "person"), ("reason", "state"), ("split", "split"))
-        ),
-        detail="left: this build; right: the other one",
+        figures=(("here", _side(row, "")), ("there", _side(row, "_there"))),
         subject=None if there else row["id"],
     )
 
 
-def _side(row: Row, name: str, suffix: str) -> str:
-    value = row[f"{name}{suffix}"]
-    if value is None:
-        return "–"
-    return words_of(value) if name == "reason" and value != ACCEPTED else str(value)
+def _side(row: Row, suffix: str) -> str:
+    """What a build says of a face: the person, the state and the split."""
+    person, reason, split = (row[f"{name}{suffix}"] for name in _COMPARED)
+    if reason is None:
+        return "not found"
+    return ", ".join(filter(None, (person or "nobody", words_of(reason), split)))
