@@ -65,19 +65,19 @@ def serve(options: ExploreOptions, port: int, started: Callable[[str], None]) ->
 
     Raises UserError if the port is not free.
     """
+    with suppress(KeyboardInterrupt):
+        asyncio.run(served(options, port, started))
+
+
+async def served(options: ExploreOptions, port: int, started: Callable[[str], None]) -> None:
+    """Answer requests until the task is cancelled, as `serve`."""
     listening = _listening(port)
     guard = Guard(listening.getsockname()[1])
-    app = explore_app(options, guard)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(app, listening, lambda: started(guard.address)))
-
-
-async def _serve(app: web.Application, listening: socket.socket, started: Callable[[], None]) -> None:
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
-    await runner.setup()
+    runner = web.AppRunner(explore_app(options, guard), access_log=None, handle_signals=False)
     try:
+        await runner.setup()
         await web.SockSite(runner, listening, shutdown_timeout=1.0).start()
-        started()
+        started(guard.address)
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
