@@ -3,16 +3,36 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from facerefs.pipeline.dataset.funnel import FunnelStep, funnel
+from facerefs.pipeline.errors import RunError, UserError
 from facerefs.pipeline.explore.listing.found import FoundRows
 from facerefs.pipeline.explore.views.view import View
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.tables import TABLES
 
+Value = TypeVar("Value")
 _LOOK_AGAIN_S = 2.0
+
+
+class _Once(Generic[Value]):
+    """A value that is made when it is first asked for; whoever asks meanwhile waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: list[Value] = []
+
+    def get(self, make: Callable[[], Value]) -> Value:
+        """The value; made again if making it failed before."""
+        with self._lock:
+            if not self._made:
+                self._made.append(make())
+            return self._made[0]
 
 
 @dataclass
@@ -23,7 +43,7 @@ class ExploredBuild:
     views: Sequence[View]
     others: Sequence[Storage] = ()  # whose tables the views read as well
     clock: Callable[[], float] = time.monotonic
-    _read: dict[str, FoundRows] = field(default_factory=dict)
+    _made: dict[str, _Once[Any]] = field(default_factory=dict)
     _files: object = None
     _version: int = 0
     _looked_at: float = float("-inf")
@@ -35,11 +55,25 @@ class ExploredBuild:
 
     def rows(self, view: View) -> FoundRows:
         """The rows of a view, as the build is now (or was some seconds ago)."""
+        return self.once(view.name, lambda: FoundRows(view, view.rows(self.storage)))
+
+    def funnels(self) -> list[list[FunnelStep]]:
+        """The funnel of the build, and those of the others."""
+        return self.once("funnels", lambda: [funnel(storage) for storage in (self.storage, *self.others)])
+
+    def once(self, name: str, make: Callable[[], Value]) -> Value:
+        """What is made of the tables: once, and again after they have changed."""
         with self._lock:
             self._forget_if_changed()
-            if view.name not in self._read:
-                self._read[view.name] = FoundRows(view, view.rows(self.storage))
-            return self._read[view.name]
+            one: _Once[Value] = self._made.setdefault(name, _Once())
+        return one.get(make)
+
+    def read_ahead(self) -> None:
+        """Read all views, so that a first visit need not wait. A damaged table is said when it is asked for."""
+        with suppress(RunError, UserError):
+            self.funnels()
+            for view in self.views:
+                self.rows(view)
 
     def version(self) -> int:
         """A number that is another one after the tables have changed."""
@@ -60,7 +94,7 @@ class ExploredBuild:
         if files != self._files:
             self._files = files
             self._version += 1
-            self._read.clear()
+            self._made.clear()
 
 
 def row_of(rows: pa.Table, column: str, value: str) -> dict[str, object] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from facerefs.pipeline.explore.views.photos import PHOTOS
 from facerefs.pipeline.explore.views.samples import SAMPLES
 from facerefs.pipeline.storage.folder import Storage
 
-_VIEWS = (PHOTOS, FACES, PEOPLE, PAIRS, COPIES, SAMPLES)
+VIEWS = (PHOTOS, FACES, PEOPLE, PAIRS, COPIES, SAMPLES)
 _MOST_BYTES = 96 << 20  # of a request: a photo and its references
 _LOOPBACK = "127.0.0.1"
 
@@ -38,10 +39,10 @@ class ExploreOptions:
     blur: bool = False
 
 
-def explore_app(options: ExploreOptions, guard: Guard) -> web.Application:
-    """The application that answers the requests of the page."""
+def explore_app(options: ExploreOptions, guard: Guard) -> tuple[web.Application, ExploredBuild]:
+    """The application that answers the requests of the page, and the build that it shows."""
     others = () if options.other is None else (options.other,)
-    build = ExploredBuild(options.build, [*_VIEWS, *map(differences, others)], others)
+    build = ExploredBuild(options.build, [*VIEWS, *map(differences, others)], others)
     render = page_template(
         {
             "views": build.views,
@@ -57,7 +58,7 @@ def explore_app(options: ExploreOptions, guard: Guard) -> web.Application:
     for page in (overview, lists, details, decisions, pictures):
         page.add_routes(app, site)
     _add_static(app)
-    return app
+    return app, build
 
 
 def serve(options: ExploreOptions, port: int, started: Callable[[str], None]) -> None:
@@ -73,11 +74,14 @@ async def served(options: ExploreOptions, port: int, started: Callable[[str], No
     """Answer requests until the task is cancelled, as `serve`."""
     listening = _listening(port)
     guard = Guard(listening.getsockname()[1])
-    runner = web.AppRunner(explore_app(options, guard), access_log=None, handle_signals=False)
+    app, build = explore_app(options, guard)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
     try:
         await runner.setup()
         await web.SockSite(runner, listening, shutdown_timeout=1.0).start()
         started(guard.address)
+        # A daemon: whoever ends the command need not wait until everything is read.
+        threading.Thread(target=build.read_ahead, daemon=True).start()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

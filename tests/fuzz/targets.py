@@ -41,6 +41,7 @@ from facerefs.stages.web.site_file import SiteAnswer
 from facerefs.stages.web.tdmrep import _read as read_tdmrep
 from facerefs.trainers.loop import checkpoint
 from facerefs.trainers.loop.checkpoint import CheckpointError
+from tests.fuzz import explore_requests
 from tests.fuzz.harness import Target
 from tests.pipeline.small_set import make_set
 
@@ -90,6 +91,7 @@ def targets() -> list[Target]:
             "URL", _url, (WebError,), [b"https://a.example/1.jpg?x=%20#y", b"http://[2001:db8::1]:80/a/../b"]
         ),
         Target("robots.txt", _robots, (), [b"User-agent: *\nDisallow: /a*b$\nCrawl-delay: 2\nSitemap: x\n"]),
+        Target("requests of explore", explore_requests.run, (), explore_requests.seeds()),
         Target("tdmrep.json", _tdmrep, (), [b'[{"location": "/a/*", "tdm-reservation": 1}]']),
     ]
 

@@ -99,9 +99,7 @@ class FoundRows:
         # With the number of the row as the second key, equal values keep the order of the build.
         rows = pa.table({"value": values, "row": pa.array(range(len(values)), pa.int64())})
         order = pc.sort_indices(
-            rows,
-            [("value", "descending" if down else "ascending"), ("row", "ascending")],
-            null_placement="at_end",
+            rows, [("value", "descending" if down else "ascending"), ("row", "ascending")]
         )
         return order.cast(pa.int64()) if at is None else at.take(order)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
-from facerefs.pipeline.dataset.funnel import FunnelStep, funnel
+from facerefs.pipeline.dataset.funnel import FunnelStep
 from facerefs.pipeline.explore.decisions import read_decisions
 from facerefs.pipeline.explore.pages.site import Site, html, in_thread
 
@@ -32,8 +32,8 @@ def add_routes(app: web.Application, site: Site) -> None:
 
 def _values(site: Site) -> Mapping[str, object]:
     storage = site.build.storage
-    steps = funnel(storage)
-    there = [(other.address, funnel(other)) for other in site.build.others]
+    steps, *others = site.build.funnels()
+    there = [(other.address, theirs) for other, theirs in zip(site.build.others, others, strict=True)]
     decisions = read_decisions(storage)
     return {
         "here": "overview",
