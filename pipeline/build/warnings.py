@@ -24,11 +24,11 @@ _NAMED_IN = {
 
 
 def warn_about_unmatched_overrides(storage: Storage, console: Console) -> None:
-    """Print the lines of `overrides.csv` that name no face, photo, label or identity of the build.
+    """Print the lines of `overrides.csv` that do nothing: they name nothing of the build, or what no line brings back.
 
     Photos come and go, so these lines are warnings, not errors. The first 20 are printed in full.
     """
-    lines = list(_unmatched(storage))
+    lines = [*_unmatched(storage), *_too_late(storage)]
     for line in lines[:_MOST_LINES_NAMED]:
         console.print(f"warning     {line}", highlight=False)
     if len(lines) > _MOST_LINES_NAMED:
@@ -72,6 +72,31 @@ def _unmatched(storage: Storage) -> Iterator[str]:
         if missing and row["line"] not in cited:
             what = " and ".join(repr(shown(text)) for text in missing)
             yield f"{FILE}, line {row['line']}: no face, photo, label or identity is {what}: the line does nothing"
+
+
+def _too_late(storage: Storage) -> Iterator[str]:
+    """The lines, other than `drop`, about faces and photos that a limit of `analyse` or `crawl` left out."""
+    rows = storage.scan("overrides")
+    rows = rows.filter(pc.not_equal(rows["decision"], "drop"))
+    if not len(rows):
+        return
+    named = pa.chunked_array([*rows["what"].chunks, *rows["other"].chunks]).drop_null().combine_chunks()
+    left_out: dict[str, str] = {}
+    for table, columns, stage in (("images", ("key", "id"), "crawl"), ("faces", ("id",), "analyse")):
+        for name in storage.parts(table):
+            part = storage.read(table, name, (*columns, "reject"))
+            part = part.filter(pc.is_valid(part["reject"]))
+            for column in columns:
+                hits = part.filter(pc.is_in(part[column], value_set=named))
+                reasons = (f"{stage} left it out ({reason})" for reason in hits["reject"].to_pylist())
+                left_out |= dict(zip(hits[column].to_pylist(), reasons, strict=True))
+    for row in rows.to_pylist():
+        for text in (row["what"], row["other"]):
+            if text in left_out:
+                yield (
+                    f"{FILE}, line {row['line']}: the line does nothing for {shown(text)!r}: {left_out[text]}, and "
+                    "only other settings bring it back"
+                )
 
 
 def _present(storage: Storage, table: str, columns: tuple[str, ...], named: pa.ChunkedArray) -> Iterator[str]:

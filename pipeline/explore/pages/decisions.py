@@ -19,6 +19,12 @@ _NAMES = (
     ("photos", "label"),
 )
 """Views and columns that a decision may be about."""
+_TOO_EARLY = (
+    ("faces", "id", ("analyse",)),
+    ("photos", "id", ("list", "fetch", "crawl")),
+    ("photos", "key", ("list", "fetch", "crawl")),
+)
+"""Stages that know no decisions but `drop`."""
 
 
 def add_routes(app: web.Application, site: Site) -> None:
@@ -32,6 +38,8 @@ def add_routes(app: web.Application, site: Site) -> None:
     async def add(request: web.Request) -> web.Response:
         decision, what, other, comment = await _texts(request, "decision", "what", "other", "comment")
         await in_thread(lambda: _check_known(site, what, other))
+        if decision != "drop":
+            await in_thread(lambda: _check_in_time(site, what, other))
         line = await in_thread(lambda: add_decision(site.build.storage, decision, what, other, comment))
         added = Decision(line.line, line.decision, line.what, line.other, line.comment, is_applied=False)
         return web.json_response({"line": added.line, "text": added.text})
@@ -67,3 +75,16 @@ def _check_known(site: Site, *texts: str) -> None:
         views = ((site.build.view(name), column) for name, column in _NAMES)
         if not any(view and row_of(site.build.rows(view).rows, column, text) for view, column in views):
             raise UserError(f"{text[:200]!r} is no face, photo, label or person of this build")
+
+
+def _check_in_time(site: Site, *texts: str) -> None:
+    """Raise UserError for a face or photo that a limit left out, since the build would not obey."""
+    for text in filter(None, texts):
+        for name, column, stages in _TOO_EARLY:
+            view = site.build.view(name)
+            row = None if view is None else row_of(site.build.rows(view).rows, column, text)
+            if row is not None and row["stage"] in stages:
+                raise UserError(
+                    f"{row['stage']} left {text[:200]!r} out ({row['reason']}), which no line brings back: change its "
+                    "settings instead"
+                )

@@ -104,7 +104,9 @@ def _card(row: Row) -> Card:
         badges = (*badges, (row["decision"], row["decision"]))
     if row["split"]:
         badges = (*badges, ("split", row["split"]))
-    choices = [Choice("Keep", "k", "keep", face), Choice("Drop", "d", "drop", face)]
+    choices = [Choice("Drop", "d", "drop", face)]
+    if row["stage"] != "analyse":  # whose limits no line overturns
+        choices.insert(0, Choice("Keep", "k", "keep", face))
     if person:
         choices.append(Choice("Not this person", "n", "different", face, person))
     return Card(
@@ -119,7 +121,7 @@ def _card(row: Row) -> Card:
             ("yaw, pitch", f"{figure(row['yaw'], 0)}, {figure(row['pitch'], 0)}"),
         ),
         detail=row["why"],
-        subject=face,
+        subject=None if row["stage"] == "analyse" else face,
         choices=tuple(choices),
         more=(("all faces of this person", {"identity": person}),) if person else (),
     )

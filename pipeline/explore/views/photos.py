@@ -85,6 +85,8 @@ def _card(row: Row) -> Card:
     if row["licence"]:
         badges = (*badges, ("licence", row["licence"]))
     what = row["id"] or row["key"]
+    # What was not listed, fetched or decoded, no line brings back.
+    keep = () if row["stage"] in ("list", "fetch", "crawl") else (Choice("Keep", "k", "keep", what),)
     side = f"{row['width']} x {row['height']}" if row["width"] else "–"
     pictures = [
         Picture("photo", row["key"], "dropped" if row["kept_key"] != row["key"] and row["kept_key"] else "")
@@ -104,7 +106,7 @@ def _card(row: Row) -> Card:
         ),
         detail=row["why"] or row["key"],
         subject=what,
-        choices=(Choice("Keep", "k", "keep", what), Choice("Drop", "d", "drop", what)),
+        choices=(*keep, Choice("Drop", "d", "drop", what)),
     )
 
 

@@ -201,6 +201,22 @@ def test_a_line_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
     assert "'x' and 'y'" in printed[2]
 
 
+def test_a_line_about_what_a_limit_left_out_is_a_warning(tmp_path: Path) -> None:
+    storage, console = Storage(str(tmp_path)), Console(file=io.StringIO(), width=200, record=True)
+    put(storage, "images", [{"key": "a.jpg", "id": PHOTO}, {"key": "b.jpg", "reject": "empty"}])
+    put(storage, "faces", [{"id": A, "reject": "face_too_small"}, {"id": B}])
+    read_lines(tmp_path, f"keep,{A},,\ndrop,{A},,\ncopy,{B},{A},\nkeep,b.jpg,,\nkeep,{B},,\nkeep,a.jpg,,\n")
+    update(storage, read(storage))
+    warn_about_unmatched_overrides(storage, console)
+    sentence = "analyse left it out (face_too_small), and only other settings bring it back"
+    sentence_of_crawl = "crawl left it out (empty), and only other settings bring it back"
+    assert console.export_text().splitlines() == [
+        f"warning     {FILE}, line 2: the line does nothing for '{A}': {sentence}",
+        f"warning     {FILE}, line 4: the line does nothing for '{A}': {sentence}",
+        f"warning     {FILE}, line 5: the line does nothing for 'b.jpg': {sentence_of_crawl}",
+    ]
+
+
 def test_of_a_thousand_lines_that_match_nothing_only_the_first_are_printed(tmp_path: Path) -> None:
     storage, console = Storage(str(tmp_path)), Console(file=io.StringIO(), width=200, record=True)
     read_lines(tmp_path, "".join(f"drop,{n},,\n" for n in range(1000)))

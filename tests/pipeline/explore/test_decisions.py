@@ -98,6 +98,13 @@ def test_what_is_no_decision_is_refused(page: Opened, body: object) -> None:
         assert page.post(path, body).status == 400
 
 
+def test_a_line_that_the_build_could_not_obey_is_refused(page: Opened, explored_build: Path) -> None:
+    answer = decide(page, "keep", "person-000/broken.jpg")
+    assert answer.status == 400
+    assert "crawl left" in answer.text
+    assert not (explored_build / "overrides.csv").exists()
+
+
 def test_a_command_that_writes_to_the_build_goes_first(own_page: Opened, copy: Path) -> None:
     with locked(copy):
         answer = decide(own_page, "drop", faces(copy)[0])
