@@ -620,6 +620,14 @@ def restore(
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the restored face in the photo; 0 changes nothing.")
     ] = 1.0,
+    grain: Annotated[
+        bool,
+        typer.Option(
+            "--grain/--no-grain",
+            help="Give the restored face as much grain as the photo has; hair or fabric around a face may be taken for "
+            "grain.",
+        ),
+    ] = True,
     landmarks: Annotated[
         Path | None,
         typer.Option(help="A run of `facerefs train landmarks`, to find the landmarks of degraded faces."),
@@ -692,6 +700,7 @@ def restore(
             blind=blind,
             faces=faces,
             strength=strength,
+            grain=grain,
             landmarks=landmarks,
             aligned=aligned,
             frames=frames,

@@ -24,6 +24,7 @@ class RestoreOptions:
     blind: Path | None = None
     faces: str = "all"
     strength: float = 1.0
+    grain: bool = True
     landmarks: Path | None = None
     aligned: bool = False
     frames: bool = False
@@ -63,7 +64,9 @@ class RestoreOptions:
             raise UserError(f"--strength cannot be {self.strength}: choose a number from 0 to 1")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UserError(f"--quality cannot be {self.quality}: choose a number from 1 to 100")
-        return FaceChoice(self._faces, self.person, self.strength, self.outputs, self.seed, self.pictures)
+        return FaceChoice(
+            self._faces, self.person, self.strength, self.outputs, self.seed, self.grain, self.pictures
+        )
 
     @property
     def _faces(self) -> "Faces":

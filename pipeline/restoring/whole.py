@@ -46,7 +46,8 @@ class FaceChoice:
 
     faces: all, the largest, or the number of one, 1 for the largest. person: the name of whom one of the faces shows,
     whatever its similarity. strength: 0 leaves the photo as it is, 1 takes the restored face. outputs: versions of a
-    stochastic model. pictures: also the model's intermediate images.
+    stochastic model. grain: the restored face gets as much as the photo has. pictures: also the model's intermediate
+    images.
     """
 
     faces: Faces = "all"
@@ -54,6 +55,7 @@ class FaceChoice:
     strength: float = 1.0
     outputs: int = 1
     seed: int = 0
+    grain: bool = True
     pictures: bool = False
 
 
@@ -256,7 +258,9 @@ class PhotoRestorer:
                 )
             transform = faces.to_square(number, run.size_px)
             for index, output in enumerate(outputs):
-                patch = patch_of(photo.pixels, output, aligned.image, transform, aligned.landmarks, index)
+                patch = patch_of(
+                    photo.pixels, output, aligned.image, transform, aligned.landmarks, index, choice.grain
+                )
                 if patch is None:
                     raise UserError("it lies outside of the photo")
                 patches.append(patch)

@@ -50,12 +50,13 @@ def patch_of(
     transform: Float64s,
     landmarks: Float32s,
     seed: int = 0,
+    with_grain: bool = True,
 ) -> Patch | None:
     """The restored face as it is pasted; None if no pixel of the photo lies under it.
 
     photo: uint8 (H, W, 3). restored, before: uint8 (S, S, 3), the aligned square after and before. transform: (2, 3),
     from photo pixels to pixels of that square; landmarks: (68, 2) in them. A face that is smaller in the photo than the
-    square is filtered against aliasing.
+    square is filtered against aliasing. with_grain: give it the grain of the photo, whose noise `seed` draws.
     """
     size_px = restored.shape[0]
     box = _covered(photo.shape[1], photo.shape[0], transform, size_px)
@@ -67,7 +68,7 @@ def patch_of(
     mask = face_mask(landmarks, size_px)
     matched = match_colours(restored, before, mask)
     pixels = _resampled(matched, transform, box)
-    pixels, grain = match_grain(pixels, there, weight, seed)
+    pixels, grain = match_grain(pixels, there, weight, seed) if with_grain else (pixels, 0.0)
     return Patch(left, top, np.clip(pixels, 0, 255), weight, grain)
 
 

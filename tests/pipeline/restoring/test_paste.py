@@ -82,6 +82,10 @@ def test_a_smooth_face_gets_the_grain_of_its_photo() -> None:
     there = noisy[patch.rows, patch.columns].astype(np.float32)
     assert grain_of(patch.pixels, patch.weight) == pytest.approx(grain_of(there, patch.weight), rel=0.2)
     assert 6 < patch.grain < 10
+    without = patch_of(noisy, smooth, before, transform, landmarks, with_grain=False)
+    assert without is not None
+    assert without.grain == 0
+    assert grain_of(without.pixels, without.weight) < 2
 
 
 def test_a_face_smaller_than_the_models_is_reduced_without_aliasing() -> None:
