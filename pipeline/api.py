@@ -166,10 +166,11 @@ def restore(
     run: the folder of a training run. source: photos, folders of photos, patterns. references: good photos of a
     person, a folder of them, or a folder with a sub-folder per person. person: whose the face most like them is,
     whatever the similarity. blind: a run without references, for faces that have none. faces: all, the largest, or
-    one's number. strength: the share of the restored face, 0 to 1. grain: give it the grain of the photo. landmarks: the folder of a run of the model
-    `landmarks`. aligned: the photos are aligned faces. frames: they are frames of one video. outputs: versions per
-    photo, for stochastic models. crops, sheet, pictures: also write aligned faces, a comparison, the model's work.
-    overwrite: replace outputs that are there; resume: restore only the photos that have none.
+    one's number. strength: the share of the restored face, 0 to 1. grain: give it the grain of the photo.
+    landmarks: the folder of a run of the model `landmarks`. aligned: the photos are aligned faces. frames: they are
+    frames of one video. outputs: versions per photo, for stochastic models. crops, sheet, pictures: also write aligned
+    faces, a comparison, the model's work. overwrite: replace outputs that are there; resume: restore only the photos
+    that have none.
     Raises UserError; RestoreError, which has the `result`, if one of several photos could not be restored.
     """
     from facerefs.pipeline.restoring.options import RestoreOptions

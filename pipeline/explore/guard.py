@@ -99,4 +99,7 @@ def _with_cookie(guard: Guard, request: web.Request) -> web.Response:
 
 
 def _equal(given: str | None, wanted: str) -> bool:
-    return given is not None and secrets.compare_digest(given.encode(), wanted.encode())
+    """Whether two texts are equal, in a time that does not tell where they differ; headers may hold any byte."""
+    return given is not None and secrets.compare_digest(
+        given.encode(errors="surrogateescape"), wanted.encode()
+    )

@@ -20,7 +20,7 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(page: Opened) -> None
 @pytest.mark.parametrize(
     "path", ["/", "/faces", "/details?id=x", "/picture?of=face&id=x", "/static/explore.js"]
 )
-@pytest.mark.parametrize("cookie", [None, "facerefs-1=x", "NAME=wrong"])
+@pytest.mark.parametrize("cookie", [None, "facerefs-1=x", "NAME=wrong", "NAME=wr\xebng"])
 def test_nothing_is_shown_without_the_token(page: Opened, path: str, cookie: str | None) -> None:
     name = page.cookie.partition("=")[0]
     answer = page.ask("GET", path, {"Cookie": cookie and cookie.replace("NAME", name)})
