@@ -59,6 +59,10 @@ class Pictures:
             (of, name, side_px, version), lambda: self._picture(self._bytes(of, name, part, version), side_px)
         )
 
+    def data(self, of: PictureOf, name: str, part: str, version: int) -> bytes | None:
+        """The bytes as the build has them; None if they are gone or have changed, or if faces are hidden."""
+        return None if self._blur else self._bytes(of, name, part, version)
+
     def part_of(self, of: PictureOf, name: str, version: int) -> str | None:
         """The part of its table that holds a picture; None if there is none. Reads the table's names: for one build
         that is compared with another."""

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from facerefs.pipeline.errors import RunError, UserError
+from facerefs.pipeline.explore.degradation_bench import pages as bench
 from facerefs.pipeline.explore.explored_build import ExploredBuild
 from facerefs.pipeline.explore.guard import Guard, guarded
 from facerefs.pipeline.explore.page_template import Render, page_template, static_files
@@ -46,7 +47,7 @@ def explore_app(options: ExploreOptions, guard: Guard) -> tuple[web.Application,
     render = page_template(
         {
             "views": build.views,
-            "tools": (),
+            "tools": [] if options.blur else [bench],
             "page_token": guard.page_token,
             "place": options.build.address,
             "blurred": options.blur,
@@ -57,6 +58,8 @@ def explore_app(options: ExploreOptions, guard: Guard) -> tuple[web.Application,
     app = web.Application(middlewares=[guarded(guard), _explained(render)], client_max_size=_MOST_BYTES)
     for page in (overview, lists, details, decisions, pictures):
         page.add_routes(app, site)
+    if not options.blur:  # the benches show faces
+        bench.add_routes(app, site)
     _add_static(app)
     return app, build
 

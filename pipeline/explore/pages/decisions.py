@@ -1,15 +1,13 @@
 """The page of decisions, and the requests that add one or take one back."""
 
-import json
-
 from aiohttp import web
 
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.explore.decisions import Decision, add_decision, read_decisions, remove_decision
 from facerefs.pipeline.explore.explored_build import row_of
+from facerefs.pipeline.explore.pages.posted import posted_object
 from facerefs.pipeline.explore.pages.site import Site, html, in_thread
 
-_MOST_BYTES = 64 << 10
 _NAMES = (
     ("faces", "id"),
     ("photos", "id"),
@@ -58,13 +56,8 @@ def add_routes(app: web.Application, site: Site) -> None:
 
 async def _texts(request: web.Request, *names: str) -> list[str]:
     """Some texts of a posted JSON object; empty where one is not given. Raises UserError if it is none."""
-    if (request.content_length or 0) > _MOST_BYTES:
-        raise UserError(f"a decision has at most {_MOST_BYTES >> 10} KiB")
-    try:
-        given = json.loads(await request.content.read(_MOST_BYTES))
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict) or not all(isinstance(given.get(name, ""), str) for name in names):
+    given = await posted_object(request)
+    if not all(isinstance(given.get(name, ""), str) for name in names):
         raise UserError("a decision is a JSON object of texts")
     return [given.get(name, "") for name in names]
 

@@ -1,0 +1,1 @@
+"""The degradation bench: sliders of a recipe, and what it makes of a face, at once."""
