@@ -33,6 +33,13 @@ Workers = Annotated[
 ]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster to join, such as auto or ray://host:10001.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages.")]
+Blur = Annotated[bool, typer.Option("--blur", help="Hide all faces, so that nobody can be recognised.")]
+BlurReport = Annotated[
+    bool,
+    typer.Option(
+        "--blur", help="Hide all faces in the report, in this run and in later ones, until `facerefs report`."
+    ),
+]
 CheckFiles = Annotated[
     bool,
     typer.Option(
@@ -157,6 +164,7 @@ def build(
     address: Address = None,
     verbose: Verbose = False,
     check_files: CheckFiles = False,
+    blur: BlurReport = False,
 ) -> None:
     """Make a training set from photos; a second run continues and does only what is missing or has changed."""
     from facerefs.pipeline.commands.build import BuildOptions, build_command
@@ -181,6 +189,7 @@ def build(
             address=address,
             verbose=verbose,
             check_files=check_files,
+            blur=blur,
         ),
         _console(),
     )
@@ -361,11 +370,11 @@ def trace(
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(folder: Folder, blur: Blur = False) -> None:
     """Write report.html into the build's folder: the funnel, galleries and histograms."""
     from facerefs.pipeline.commands.report import report_command
 
-    report_command(folder)
+    report_command(folder, blur)
 
 
 @app.command()
@@ -375,7 +384,7 @@ def explore(
         str | None, typer.Argument(metavar="[OTHER]", help="A second build, to see the two side by side.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port on this machine; 0: any.")] = 0,
-    blur: Annotated[bool, typer.Option("--blur", help="Hide the faces: nobody can be recognised.")] = False,
+    blur: Blur = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the web browser.")] = False,
 ) -> None:
     """Look at a build in a web page on this machine: search it, and decide what the next build shall do."""

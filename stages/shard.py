@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from typing import Annotated, Any, ClassVar
 
@@ -106,8 +106,14 @@ class Shard:
     """Share of the people in the test split."""
     test_people: Annotated[int, Ge(1)] | None = None
     """Number of people in the test split, instead of a share; null takes the share."""
+    contact: str | None = field(default=None, metadata={"changes_rows": False})
+    """Whom to ask to remove a photo or person, such as an e-mail address or page: the dataset card names it."""
 
     def __post_init__(self) -> None:
+        if self.contact is not None and not (
+            self.contact.isprintable() and 3 <= len(self.contact.strip()) <= 200
+        ):
+            raise ValueError(f"contact is one line of 3 to 200 characters, not {self.contact[:40]!r}")
         if self.val_share + self.test_share > 1:
             raise ValueError("val_share and test_share are more than 1 together")
         for recipe in self._as_list:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from facerefs.pipeline.runner.workers import RayWorkers
+from tests.browser import browser  # noqa: F401 (a fixture)
 from tests.durations import (  # noqa: F401 (the hooks of pytest)
     pytest_addoption,
     pytest_collection_modifyitems,

@@ -22,7 +22,7 @@ from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.fetch.retry import Retry
 from facerefs.pipeline.protocols.apply import check_files, check_unchanged, check_versions, standing
 from facerefs.pipeline.protocols.protocol import Protocol, read_protocol
-from facerefs.pipeline.report.report import REPORT_FILE, write_report
+from facerefs.pipeline.report.report import REPORT_FILE, hides_faces, write_report
 from facerefs.pipeline.runner.cluster import check_cluster
 from facerefs.pipeline.runner.eta import BuildEta
 from facerefs.pipeline.runner.event_log import EventLog
@@ -60,6 +60,7 @@ class BuildOptions:
     address: str | None = None
     verbose: bool = False
     check_files: bool = False
+    blur: bool = False
 
 
 def build_command(options: BuildOptions, console: Console) -> None:
@@ -87,7 +88,14 @@ def build_command(options: BuildOptions, console: Console) -> None:
         raise UserError(f"{source} is SOURCE and --out at once: choose another folder for --out")
     retry = _retry(options.retry)
     again = shlex.join(command_of(options, Retry.TRANSIENT))
-    how = RunOptions(options.update, options.workers, options.address, options.verbose, options.check_files)
+    how = RunOptions(
+        options.update,
+        options.workers,
+        options.address,
+        options.verbose,
+        options.check_files,
+        options.blur,
+    )
 
     def update(workers: RayWorkers, watch: BuildWatch) -> list[str]:
         build(photos, plan, storage, workers, console, retry, watch)
@@ -105,6 +113,7 @@ class RunOptions:
     address: str | None = None
     verbose: bool = False
     check_files: bool = False  # for damage: also files whose size and time did not change
+    blur: bool = False  # hide the faces in the report
 
 
 def update_build(
@@ -139,7 +148,7 @@ def update_build(
             damaged.find(options.check_files)
             lines = damaged.around(lambda: update(workers, BuildWatch(log, BuildEta(workers.count))))
             note_all(storage)
-            write_report(storage)
+            write_report(storage, options.blur or hides_faces(storage))
             result = build_result(storage)
             log.write("build_done", result.facts())
         storage.remove_scratch()

@@ -27,6 +27,16 @@ commercial use; InsightFace's model packs are for non-commercial research. These
 licence of each photo, and remove a person from your copies on request.
 """
 
+_NOBODY_NAMED = """\
+Nobody is named here who removes photos on request: whoever publishes this set should set `shard.contact`.
+"""
+
+_REMOVAL = """\
+Name the keys of the samples, or the URLs of the photos (`photos.csv` and the JSON of each sample have them). The maker
+of the set then runs `facerefs purge BUILD --photo`, `--url` or `--person`, which removes the photos with all that was
+made of them, keeps them out of later versions, and writes a certificate; models that were trained on them are listed.
+"""
+
 _MADE_FROM_TARGET = """\
 {count} of the {every} references are not photos: they are made from their target. Those with `synthesis` in
 `KEY.json` are synthesised: its numbers say how pose, expression, light and skin texture are changed, and whether the
@@ -117,8 +127,24 @@ def dataset_card(
         "## Licences of the photos": [_count_table(photos, "licence"), _CREDITS],
         "## Authors of the photos": [_count_table(photos, "author")],
         "## People": [NOTICE],
+        "## Removal": [_removal(shard.contact)],
     }
     return "\n".join("\n".join([f"{heading}\n", *paragraphs]) for heading, paragraphs in sections.items())
+
+
+def _removal(contact: str | None) -> str:
+    """How a person asks for removal, and what the maker then does."""
+    whom = (
+        _NOBODY_NAMED
+        if contact is None
+        else f"To have a photo or a person removed, write to {_plain(contact)}.\n"
+    )
+    return f"{whom}\n{_REMOVAL}"
+
+
+def _plain(text: str) -> str:
+    """The text without any Markdown or HTML in it, an address as it is."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(text.strip(), quote=False))
 
 
 def summary(shard: Shard, samples: list[dict[str, Any]]) -> str:

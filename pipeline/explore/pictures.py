@@ -12,6 +12,7 @@ import pyarrow as pa
 from PIL import Image
 
 from facerefs.pipeline.explore.views.view import PictureOf
+from facerefs.pipeline.report.thumbnails import hidden
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
@@ -37,7 +38,6 @@ _LIMITS = DecodeLimits(min_side_px=1)
 _QUALITY = 85
 _MOST_PICTURES = 512  # of some 10 KB in a list
 _MOST_PARTS = 32
-_HIDDEN_PX = 8  # of a face that is hidden
 
 
 class Pictures:
@@ -97,13 +97,6 @@ class Pictures:
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=_QUALITY, method=2)
         return buffer.getvalue()
-
-
-def hidden(image: Image.Image) -> Image.Image:
-    """The picture with so little detail that nobody can be recognised: its longer side has the detail of 8 px."""
-    small = image.copy()
-    small.thumbnail((_HIDDEN_PX, _HIDDEN_PX), Image.Resampling.BOX)
-    return small.resize(image.size, Image.Resampling.BICUBIC)
 
 
 def _member(files: bytes, of: str) -> bytes | None:

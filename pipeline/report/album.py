@@ -31,10 +31,13 @@ class Origin:
 
 
 class Album:
-    """Thumbnails of a build: each is made once, and all together stay within one budget of bytes."""
+    """Thumbnails of a build: each is made once, and all together stay within one budget of bytes.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    blur: nobody in them can be recognised.
+    """
+
+    def __init__(self, storage: Storage, blur: bool = False) -> None:
+        self._storage, self._blur = storage, blur
         self._budget = PictureBudget()
         self._made: dict[tuple[str, str], Picture | None] = {}
 
@@ -62,7 +65,7 @@ class Album:
         except tarfile.ReadError:
             members = {}
         by_name = {member.split(".")[-2]: content for member, content in members.items() if "." in member}
-        return [self._budget.spend(thumbnail(by_name.get(name), SAMPLE_PX)) for name in names]
+        return [self._budget.spend(thumbnail(by_name.get(name), SAMPLE_PX, self._blur)) for name in names]
 
     def origin(self, face: str) -> Origin:
         """Where the photo of a face comes from."""
@@ -82,7 +85,7 @@ class Album:
         if name not in self._made:
             data = self._storage.read_blob(**place)
             changed = data is not None and sha256 is not None and hashlib.sha256(data).hexdigest() != sha256
-            self._made[name] = None if changed else thumbnail(data, THUMBNAIL_PX)
+            self._made[name] = None if changed else thumbnail(data, THUMBNAIL_PX, self._blur)
         return self._budget.spend(self._made[name])
 
     @cached_property

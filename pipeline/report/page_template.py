@@ -1,4 +1,4 @@
-"""Fills the templates of the pages: one file each, without scripts, that loads nothing from outside."""
+"""Fills the templates of the pages: one file each, that loads nothing from outside."""
 
 import base64
 import hashlib
@@ -11,21 +11,31 @@ from facerefs.pipeline import text
 
 
 def render(template: str, **values: object) -> str:
-    """The page of a template, with the styles of all pages. The same values give the same bytes."""
-    css = (
-        resources.files("facerefs.pipeline.report")
-        .joinpath("templates", "report.css")
-        .read_text(encoding="utf-8")
-    )
+    """The page of a template, with the styles and the script of all pages. The same values give the same bytes.
+
+    The page's policy names both by their hashes, so that nothing else runs in it, whatever a name holds.
+    """
+    css, script = (_own_file(name) for name in ("report.css", "report.js"))
     return (
         _environment()
         .get_template(template)
         .render(
             **values,
             css=Markup(css),  # noqa: S704 - our own file
-            css_sha256=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+            css_sha256=_sha256(css),
+            script=Markup(script),  # noqa: S704 - so is this
+            script_sha256=_sha256(script),
         )
     )
+
+
+def _own_file(name: str) -> str:
+    folder = resources.files("facerefs.pipeline.report") / "templates"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _environment() -> Environment:

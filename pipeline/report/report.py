@@ -17,15 +17,17 @@ from facerefs.pipeline.report.sections.training import training_runs
 from facerefs.pipeline.storage.folder import Storage
 
 REPORT_FILE = "report.html"
+_HIDDEN = b'<meta name="faces" content="hidden">'
+_HEAD_BYTES = 4096
 
 
-def write_report(storage: Storage) -> None:
-    """Write `report.html` into the build's folder: one file without scripts that loads nothing from outside.
+def write_report(storage: Storage, blur: bool = False) -> None:
+    """Write `report.html` into the build's folder: one file that loads nothing from outside.
 
-    The same build gives the same bytes.
+    The same build gives the same bytes. blur: hide all faces, so that nobody can be recognised.
     """
     plan = read_plan(storage)
-    album = Album(storage)
+    album = Album(storage, blur)
     # The most important sections first: once the budget of pictures is spent, later sections have none.
     page = render(
         "report.html.j2",
@@ -38,8 +40,14 @@ def write_report(storage: Storage) -> None:
         duplicates=duplicates(storage, album),
         references=references(storage, album),
         histograms=distributions(storage, plan.get("config") or {}),
-        runs=training_runs(storage),
+        runs=training_runs(storage, blur),
+        blurred=blur,
         chart=histogram,
         notice=NOTICE,
     )
     storage.write_text(REPORT_FILE, page)
+
+
+def hides_faces(storage: Storage) -> bool:
+    """Whether the report that is there hides the faces: then one that a command writes anew does so, too."""
+    return _HIDDEN in (storage.read_small(REPORT_FILE, _HEAD_BYTES) or b"")

@@ -12,6 +12,7 @@ from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
 _LIMITS = DecodeLimits(min_side_px=1)
 _WEBP_QUALITY = 82
+HIDDEN_PX = 8  # of a face that is hidden
 PICTURE_BUDGET_BYTES = 5_000_000
 
 
@@ -26,25 +27,37 @@ class Picture:
     original_height: int
 
 
-def thumbnail(data: bytes | None, side_px: int) -> Picture | None:
-    """A WebP whose longer side has at most `side_px`; None if there are no bytes or they are no picture."""
+def thumbnail(data: bytes | None, side_px: int, blur: bool = False) -> Picture | None:
+    """A WebP whose longer side has at most `side_px`; None if there are no bytes or they are no picture.
+
+    blur: nobody in it can be recognised.
+    """
     if data is None:
         return None
     try:
         photo = decode(data, _LIMITS)
     except DecodeError:
         return None
-    return picture_of(photo.pixels, side_px)
+    return picture_of(photo.pixels, side_px, blur)
 
 
-def picture_of(pixels: UInt8Image, side_px: int) -> Picture:
-    """A WebP whose longer side has at most `side_px`, of pixels (H, W, 3) uint8 RGB."""
+def picture_of(pixels: UInt8Image, side_px: int, blur: bool = False) -> Picture:
+    """A WebP whose longer side has at most `side_px`, of pixels (H, W, 3) uint8 RGB. blur: nobody can be recognised."""
     image = Image.fromarray(pixels)
     image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=1.5)
+    if blur:
+        image = hidden(image)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(Markup(uri), *image.size, pixels.shape[1], pixels.shape[0])  # noqa: S704 - base64 has no markup
+
+
+def hidden(image: Image.Image) -> Image.Image:
+    """The picture with so little detail that nobody can be recognised: 8 px along the longer side."""
+    small = image.copy()
+    small.thumbnail((HIDDEN_PX, HIDDEN_PX), Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.BICUBIC)
 
 
 class PictureBudget:

@@ -23,10 +23,12 @@ def stage_digest(stage: PartStage | WholeStage) -> str:
 def changed_settings(settings: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from their defaults, as JSON has them.
 
-    So a setting that comes new with a later version, and has its default, changes no digest. A dataclass within is
+    So a setting that comes new with a later version, and has its default, changes no digest. Nor does one whose field
+    has the metadata `changes_rows: False`. A dataclass within is
     its name and, again, what differs from its own defaults: its name, since there may be a choice of several.
     """
-    values = {item.name: (getattr(settings, item.name), _default(item)) for item in fields(settings)}
+    counting = [item for item in fields(settings) if item.metadata.get("changes_rows", True)]
+    values = {item.name: (getattr(settings, item.name), _default(item)) for item in counting}
     return {name: _plain(value) for name, (value, default) in values.items() if value != default}
 
 

@@ -77,7 +77,7 @@ def _train(folder: Path, console: Console) -> None:
     console.print(f"{'trained':<11} {_verdict(run, some_held_out)}", highlight=False)
     shape = PRESETS["demo"].shape
     restore_a_photo(Storage(str(folder.absolute())), run, shape.size_px, shape.factor, console)
-    report_command(folder)
+    report_command(folder, blur=False)
 
 
 def _verdict(run: Path, held_out: bool) -> str:

@@ -42,17 +42,17 @@ class TrainingRun:
     )
 
 
-def training_runs(storage: Storage) -> list[TrainingRun]:
-    """The runs with at least one validation, in the order of their names."""
+def training_runs(storage: Storage, blur: bool = False) -> list[TrainingRun]:
+    """The runs with at least one validation, in the order of their names. blur: nobody can be recognised."""
     folder = storage.local_path(RUNS_FOLDER)
     if not folder.is_dir():
         return []
     budget = PictureBudget(_GRID_BYTES)
-    runs = (_run(path, budget) for path in sorted(folder.iterdir()) if (path / "log.jsonl").is_file())
+    runs = (_run(path, budget, blur) for path in sorted(folder.iterdir()) if (path / "log.jsonl").is_file())
     return [run for run in runs if run is not None][:_RUNS]
 
 
-def _run(path: Path, budget: PictureBudget) -> TrainingRun | None:
+def _run(path: Path, budget: PictureBudget, blur: bool) -> TrainingRun | None:
     validations = [
         line for line in _lines(path / "log.jsonl") if any(key.startswith(_PREFIX) for key in line)
     ]
@@ -66,9 +66,9 @@ def _run(path: Path, budget: PictureBudget) -> TrainingRun | None:
         if not name.endswith(_DEGRADED)
     ]
     grids = sorted((path / "grids").glob("step-*.png"))
-    grid = budget.spend(thumbnail(grids[-1].read_bytes(), _GRID_PX)) if grids else None
+    grid = budget.spend(thumbnail(grids[-1].read_bytes(), _GRID_PX, blur)) if grids else None
     sheet = path / WHOLE_PHOTO_SHEET
-    photo = budget.spend(thumbnail(sheet.read_bytes(), _GRID_PX)) if sheet.is_file() else None
+    photo = budget.spend(thumbnail(sheet.read_bytes(), _GRID_PX, blur)) if sheet.is_file() else None
     return TrainingRun(path.name, int(last.get("step", 0)), metrics, grid, photo)
 
 

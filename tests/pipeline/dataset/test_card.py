@@ -22,6 +22,7 @@ from markdown_it.token import Token
 from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.dataset import card
 from facerefs.pipeline.dataset.manifest import recipes_of
+from facerefs.pipeline.storage.fingerprint import stage_digest
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.schemas.manifest import parse, written
 from facerefs.schemas.reject import Reject
@@ -316,7 +317,28 @@ def test_a_licence_stays_one_line_of_its_table(licences: list[str]) -> None:
         "Licences of the photos",
         "Authors of the photos",
         "People",
+        "Removal",
     ]
     inner = [child.type for token in tokens for child in token.children or []]
     assert not [kind for kind in [*inner, *(token.type for token in tokens)] if kind.startswith("html_")]
     assert matter["configs"][0]["data_files"] == []
+
+
+def test_the_card_names_whom_to_ask_for_removal(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    card.write(storage, Shard())
+    assert "Nobody is named here" in (tmp_path / "samples/README.md").read_text()
+    card.write(storage, Shard(contact="Ann <ann@example.org> [x](http://y)"))
+    text = (tmp_path / "samples/README.md").read_text()
+    assert r"write to Ann &lt;ann@example.org&gt; \[x\]\(http://y\)." in text
+    assert "facerefs purge" in text
+
+
+@pytest.mark.parametrize("contact", ["", "  ", "a\nb", "x" * 201])
+def test_a_contact_is_one_line(contact: str) -> None:
+    with pytest.raises(ValueError, match="contact is one line"):
+        Shard(contact=contact)
+
+
+def test_a_contact_changes_no_shard() -> None:
+    assert stage_digest(Shard(contact="ann@example.org")) == stage_digest(Shard())

@@ -8,7 +8,6 @@ import pytest
 
 from facerefs.pipeline.explore.decisions import read_decisions
 from facerefs.pipeline.storage.folder import Storage
-from tests.browser import browser  # noqa: F401 (a fixture)
 from tests.pipeline.explore.opened import opened
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
@@ -20,7 +19,7 @@ def build(explored_build: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tab(build: Path, browser: "playwright.Browser") -> Iterator["playwright.Page"]:  # noqa: F811
+def tab(build: Path, browser: "playwright.Browser") -> Iterator["playwright.Page"]:
     """A tab with the page of the build; an error of a script, or of a policy, fails the test."""
     with opened(build) as page:
         tab = browser.new_page(viewport={"width": 1280, "height": 900})

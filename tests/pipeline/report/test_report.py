@@ -1,10 +1,13 @@
 """The report: it shows a build with all reject reasons, and text from outside never becomes markup."""
 
+import base64
 import hashlib
+import io
 import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from facerefs.pipeline.report.histogram import HEIGHT, WIDTH, Series, histogram
-from facerefs.pipeline.report.report import write_report
+from facerefs.pipeline.report.report import hides_faces, write_report
 from facerefs.pipeline.report.sampling import spread
 from facerefs.pipeline.report.sections.distributions import distributions
 from facerefs.pipeline.report.thumbnails import PictureBudget, thumbnail
@@ -55,7 +59,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text = ""
-        self.style = ""
+        self.style = self.script = ""
         self.feed(html)
         self.close()
 
@@ -73,6 +77,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "style":
             self.style += data
+        elif self.open and self.open[-1] == "script":
+            self.script += data
         else:
             self.text += data
 
@@ -264,7 +270,7 @@ def test_every_tag_is_closed_and_every_picture_has_a_text(build: Storage) -> Non
 def test_text_from_outside_stays_text(build: Storage) -> None:
     page = Page(html_of(build))
     assert EVIL in page.text
-    assert page.named("script") == []
+    assert page.script == (resources.files("facerefs.pipeline.report") / "templates/report.js").read_text()
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert not {tag for tag, _ in page.tags} & {"base", "iframe", "object", "embed", "form", "link", "i"}
     assert "\u202e" not in page.text
@@ -282,7 +288,9 @@ def test_nothing_is_loaded_from_elsewhere(build: Storage) -> None:
     )
     assert policy is not None
     assert policy.startswith("default-src 'none'; img-src data:;")
-    assert "script-src" not in policy
+    digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert len(page.named("script")) == 1
 
 
 def test_links_lead_to_the_web_or_into_the_page(build: Storage) -> None:
@@ -416,3 +424,54 @@ def test_text_is_made_fit_to_be_shown() -> None:
     assert figure(-1.5, 1) == "−1.5"
     assert figure(float("nan")) == "–"
     assert [size(999), size(107_935_232)] == ["999 bytes", "107.9 MB"]
+
+
+def test_hidden_faces_cannot_be_recognised(build: Storage) -> None:
+    shown = html_of(build)
+    write_report(build, blur=True)
+    html = build.read_text("report.html") or ""
+    assert "Faces are hidden" in html
+    assert hides_faces(build)
+    pictures = re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]+)", html)
+    assert len(pictures) == len(re.findall(r"data:image/webp", shown)) > 10
+    for one in pictures:
+        pixels = Image.open(io.BytesIO(base64.b64decode(one))).convert("L")
+        small = pixels.resize((16, 16), Image.Resampling.BOX).resize(pixels.size, Image.Resampling.BICUBIC)
+        assert np.abs(np.asarray(pixels, np.float32) - np.asarray(small, np.float32)).mean() < 4
+    write_report(build)
+    assert not hides_faces(build)
+
+
+def test_filters_lightbox_and_links(build: Storage, browser: Any) -> None:
+    html_of(build)
+    tab = browser.new_page(viewport={"width": 1000, "height": 800})
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text))
+    tab.goto(build.local_path("report.html").as_uri())
+    filters = tab.locator(".filter")
+    assert filters.count() >= 1
+    items = filters.first.locator("xpath=following-sibling::*[1]/*")
+    every = items.count()
+    filters.first.get_by_role("searchbox").fill("no such words")
+    assert items.locator("visible=true").count() == 0
+    filters.first.get_by_text(f"0 of the {every} shown here").wait_for()
+    filters.first.get_by_role("searchbox").fill("")
+    assert items.locator("visible=true").count() == every
+    # A picture opens, tells where else its photo is, and leads there.
+    key = tab.evaluate("""() => {
+        const keys = [...document.querySelectorAll("img[data-of]")].map((one) => one.dataset.of);
+        return keys.findIndex((key, at) => keys.indexOf(key) !== at);
+    }""")
+    picture = tab.locator("img[data-of]").nth(key)
+    picture.focus()
+    tab.keyboard.press("Enter")
+    lightbox = tab.get_by_role("dialog")
+    lightbox.wait_for()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowLeft")
+    lightbox.locator(".places button").first.click()
+    lightbox.wait_for(state="hidden")
+    tab.locator("img.found").wait_for()
+    tab.close()
+    assert errors == []

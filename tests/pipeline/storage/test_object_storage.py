@@ -115,7 +115,7 @@ def test_a_build_is_found_by_its_address(tmp_path: Path, address: str) -> None:
         open_build(address)
     make_samples(storage)
     storage.write_text(BUILD_FILE, "source: photos\nconfig: {}\n")
-    report_command(address)
+    report_command(address, blur=False)
     assert open_build(address + "/").exists("report.html")
     assert len(open_set(address)) > 0  # though the shards are in its folder `samples`
     assert verify_command(address, replay=0)
