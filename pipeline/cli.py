@@ -383,6 +383,10 @@ def explore(
     other: Annotated[
         str | None, typer.Argument(metavar="[OTHER]", help="A second build, to see the two side by side.")
     ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="A training run, to restore photos in the page; may be repeated."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port on this machine; 0: any.")] = 0,
     blur: Blur = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the web browser.")] = False,
@@ -390,7 +394,7 @@ def explore(
     """Look at a build in a web page on this machine: search it, and decide what the next build shall do."""
     from facerefs.pipeline.commands.explore import ExploreCommand, explore_command
 
-    explore_command(ExploreCommand(folder, other, port, blur, open_browser), _console())
+    explore_command(ExploreCommand(folder, other, tuple(run or ()), port, blur, open_browser), _console())
 
 
 @app.command()

@@ -2,14 +2,17 @@
 
 import webbrowser
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
 from facerefs.pipeline.build.folder import open_build
 from facerefs.pipeline.build.overrides import FILE
+from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.explore.decisions import read_decisions
 from facerefs.pipeline.explore.server import ExploreOptions, serve
 from facerefs.pipeline.text import plural
+from facerefs.schemas.file_names import RUN_FILE
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class ExploreCommand:
 
     folder: str
     other: str | None
+    runs: tuple[Path, ...]
     port: int
     blur: bool
     open_browser: bool
@@ -35,7 +39,10 @@ def explore_command(options: ExploreCommand, console: Console) -> None:
         if options.open_browser:
             webbrowser.open(address)
 
-    serve(ExploreOptions(build, other, options.blur), options.port, started)
+    for run in options.runs:
+        if not (run / RUN_FILE).is_file():
+            raise UserError(f"--run {run} is no training run: give the folder of facerefs train --run")
+    serve(ExploreOptions(build, other, options.blur, options.runs), options.port, started)
     waiting = [one for one in read_decisions(build) if not one.is_applied]
     if waiting:
         number = plural(len(waiting), "decision")

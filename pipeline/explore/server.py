@@ -6,18 +6,20 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from facerefs.pipeline.errors import RunError, UserError
-from facerefs.pipeline.explore.degradation_bench import pages as bench
+from facerefs.pipeline.explore.degradation_bench import pages as degradation
 from facerefs.pipeline.explore.explored_build import ExploredBuild
 from facerefs.pipeline.explore.guard import Guard, guarded
 from facerefs.pipeline.explore.page_template import Render, page_template, static_files
 from facerefs.pipeline.explore.pages import decisions, details, lists, overview, pictures
 from facerefs.pipeline.explore.pages.site import Site, html
 from facerefs.pipeline.explore.pictures import Pictures
+from facerefs.pipeline.explore.restore_bench import pages as restoration
 from facerefs.pipeline.explore.views.differences import differences
 from facerefs.pipeline.explore.views.faces import FACES
 from facerefs.pipeline.explore.views.pairs import COPIES, PAIRS
@@ -33,11 +35,12 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ExploreOptions:
-    """What is explored. other: a second build, to compare. blur: hide the faces."""
+    """What is explored. other: a second build, to compare. blur: hide the faces. runs: of models that restore."""
 
     build: Storage
     other: Storage | None = None
     blur: bool = False
+    runs: tuple[Path, ...] = ()
 
 
 def explore_app(options: ExploreOptions, guard: Guard) -> tuple[web.Application, ExploredBuild]:
@@ -47,7 +50,7 @@ def explore_app(options: ExploreOptions, guard: Guard) -> tuple[web.Application,
     render = page_template(
         {
             "views": build.views,
-            "tools": [] if options.blur else [bench],
+            "tools": [] if options.blur else [degradation, restoration],
             "page_token": guard.page_token,
             "place": options.build.address,
             "blurred": options.blur,
@@ -59,7 +62,8 @@ def explore_app(options: ExploreOptions, guard: Guard) -> tuple[web.Application,
     for page in (overview, lists, details, decisions, pictures):
         page.add_routes(app, site)
     if not options.blur:  # the benches show faces
-        bench.add_routes(app, site)
+        degradation.add_routes(app, site)
+        restoration.add_routes(app, render, options.runs)
     _add_static(app)
     return app, build
 

@@ -70,18 +70,31 @@ def read_with_original(path: Path) -> "tuple[Photo, OriginalPhoto]":
         raise UserError(f"cannot read {path}: {error}") from None
 
 
-def _read(path: Path) -> "tuple[Photo, bytes, DecodedPhoto]":
+def photo_of(path: Path, data: bytes, max_pixels: int | None = None) -> "tuple[Photo, DecodedPhoto]":
+    """The photo in the bytes of a file, as a build reads it, from 16 pixels. path: its name, in messages.
+
+    max_pixels: fewer than a build takes. Raises UserError if it cannot be read.
+    """
     from facerefs.stages.images.decode import DecodeError, DecodeLimits, decode
 
+    limits = DecodeLimits(min_side_px=16)
+    if max_pixels is not None:
+        limits = replace(limits, max_pixels=max_pixels)
     try:
-        data = path.read_bytes()
-        photo = decode(data, DecodeLimits(min_side_px=16))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        photo = decode(data, limits)
     except DecodeError as error:
         convert = ": save it as PNG or JPEG" if error.reject in (Reject.NOT_AN_IMAGE, Reject.ANIMATED) else ""
         raise UserError(f"cannot read {path}: {error}{convert}") from None
-    return Photo(path, photo.pixels, photo.alpha, photo.profile, photo.bits), data, photo
+    return Photo(path, photo.pixels, photo.alpha, photo.profile, photo.bits), photo
+
+
+def _read(path: Path) -> "tuple[Photo, bytes, DecodedPhoto]":
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    photo, decoded = photo_of(path, data)
+    return photo, data, decoded
 
 
 def _enlarged(image: UInt8Image, factor: float) -> UInt8Image:

@@ -70,6 +70,7 @@ shard:
   val_share: 0.05
   test_share: 0.05
   test_people: null
+  contact: null
   Recipe: {ending: null}
   Pass: {blur: null, resize: null, noise: null, colour: null, jpeg_quality: null}
   BlurKinds: {isotropic: 0.0, anisotropic: 0.0, motion: 0.0, generalised_isotropic: 0.0, generalised_anisotropic: 0.0,

@@ -1,0 +1,1 @@
+"""The restoration bench: a photo and references in, the restored photo beside it."""
