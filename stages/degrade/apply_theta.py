@@ -15,6 +15,7 @@ to be rounded differently.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -73,8 +74,16 @@ def resize_back(degraded: PaddedBatch, height: int, width: int) -> Tensor:
 class DegradedFace:
     """A degraded face at its low resolution: the result of the last operation of theta."""
 
-    image: UInt8Image  # (h, w, 3) RGB
     jpeg: bytes | None  # the file that decodes to `image`; None if the last operation was not JPEG
+    pixels: UInt8Image | None  # of what is no JPEG
+
+    @cached_property
+    def image(self) -> UInt8Image:
+        """The face, (h, w, 3) RGB; a JPEG is decoded when somebody asks: the shards hold the file alone."""
+        if self.pixels is not None:
+            return self.pixels
+        assert self.jpeg is not None  # one of the two is there
+        return decompress(self.jpeg)
 
 
 def degrade_exactly(images: Tensor, thetas: Sequence[Theta]) -> list[DegradedFace]:
@@ -87,7 +96,8 @@ def degrade_exactly(images: Tensor, thetas: Sequence[Theta]) -> list[DegradedFac
         raise ValueError(f"images are (B, 3, H, W) and floating, not {tuple(images.shape)} {images.dtype}")
     if len(images) != len(thetas):
         raise ValueError(f"{len(images)} images have {len(thetas)} thetas; each needs one")
-    if not bool(((images >= 0) & (images <= 1)).all()):  # false for NaN
+    low, high = images.aminmax() if images.numel() else (0, 1)
+    if not (low >= 0 and high <= 1):  # true for NaN
         raise ValueError("images have values outside [0, 1]")
     return [_exactly(image[None].double(), theta) for image, theta in zip(images, thetas, strict=True)]
 
@@ -161,14 +171,14 @@ def _exactly(image: Tensor, theta: Theta) -> DegradedFace:
     jpeg = None
     (group,) = compile_thetas([theta], image.shape[2], image.shape[3]).groups
     for step in group.steps:
+        if jpeg is not None:
+            image, jpeg = _tensor(decompress(jpeg)).to(image), None
         if step.kind.operation is Jpeg:
             chroma = cast(Literal["4:2:0", "4:4:4"], step.kind.choice)
             jpeg = compress(_pixels(image), int(step.values["quality"]), chroma)
-            image = _tensor(decompress(jpeg)).to(image)
         else:
-            jpeg = None
             image = apply_step(step, image)
-    return DegradedFace(_pixels(image), jpeg)
+    return DegradedFace(jpeg, None if jpeg else _pixels(image))
 
 
 def _pixels(image: Tensor) -> UInt8Image:
