@@ -74,16 +74,17 @@ def resize_back(degraded: PaddedBatch, height: int, width: int) -> Tensor:
 class DegradedFace:
     """A degraded face at its low resolution: the result of the last operation of theta."""
 
-    jpeg: bytes | None  # the file that decodes to `image`; None if the last operation was not JPEG
-    pixels: UInt8Image | None  # of what is no JPEG
+    made: UInt8Image | bytes  # (h, w, 3) RGB; a JPEG file if the last operation was JPEG
+
+    @property
+    def jpeg(self) -> bytes | None:
+        """The file that decodes to `image`; None if the last operation was not JPEG."""
+        return self.made if isinstance(self.made, bytes) else None
 
     @cached_property
     def image(self) -> UInt8Image:
-        """The face, (h, w, 3) RGB; a JPEG is decoded when somebody asks: the shards hold the file alone."""
-        if self.pixels is not None:
-            return self.pixels
-        assert self.jpeg is not None  # one of the two is there
-        return decompress(self.jpeg)
+        """The face, (h, w, 3) RGB. A JPEG is decoded when somebody asks: a shard holds the file alone."""
+        return decompress(self.made) if isinstance(self.made, bytes) else self.made
 
 
 def degrade_exactly(images: Tensor, thetas: Sequence[Theta]) -> list[DegradedFace]:
@@ -178,7 +179,7 @@ def _exactly(image: Tensor, theta: Theta) -> DegradedFace:
             jpeg = compress(_pixels(image), int(step.values["quality"]), chroma)
         else:
             image = apply_step(step, image)
-    return DegradedFace(jpeg, None if jpeg else _pixels(image))
+    return DegradedFace(jpeg or _pixels(image))
 
 
 def _pixels(image: Tensor) -> UInt8Image:

@@ -1,7 +1,6 @@
 """The image files of a sample: encodes and decodes ground truth, references and the degraded face."""
 
 import io
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -71,18 +70,12 @@ def decode_mask(data: bytes) -> UInt8Image:
         return np.asarray(file.convert("L"))
 
 
-def degraded_files(
-    truths: Sequence[UInt8Image], thetas: Sequence[Theta], as_jpeg: bool
-) -> list[tuple[str, bytes]]:
-    """The file name and bytes of the degraded face of each ground truth: the JPEG that its theta ends with, or a PNG.
+def degraded_file(truth: UInt8Image, theta: Theta, as_jpeg: bool) -> tuple[str, bytes]:
+    """The file name and bytes of the degraded face of a ground truth: the JPEG that its theta ends with, or a PNG.
 
-    truths: (H, W, 3) RGB, as the ground-truth files decode, so that anyone can replay the degraded face. as_jpeg:
+    truth: (H, W, 3) RGB, as the ground-truth file decodes, so that anyone can replay the degraded face. as_jpeg:
     whether every theta ends with JPEG; if not, all are PNG, so that all samples have the same files.
     """
-    return [_degraded_file(truth, theta, as_jpeg) for truth, theta in zip(truths, thetas, strict=True)]
-
-
-def _degraded_file(truth: UInt8Image, theta: Theta, as_jpeg: bool) -> tuple[str, bytes]:
     import torch
 
     from facerefs.stages.degrade.apply_theta import degrade_exactly
