@@ -24,6 +24,7 @@ from facerefs.schemas.sample import (
 )
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
+from facerefs.stages.freed_memory import keep_freed_memory
 from facerefs.stages.images.degraded import DegradedError, given_file
 from facerefs.stages.images.encode import (
     ImageFormat,
@@ -150,7 +151,8 @@ class Shard:
         return self.recipe if isinstance(self.recipe, tuple) else (self.recipe,)
 
     def setup(self) -> None:
-        """Nothing to load: the degradation has no weights."""
+        """Keep freed memory, for the degradation; it has no weights."""
+        keep_freed_memory()
 
     def process(self, rows: pa.Table) -> pa.Table:
         """Rows of `SAMPLES` with their files.

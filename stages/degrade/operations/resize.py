@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from facerefs.schemas.operations import ResizeMode
-from facerefs.stages.degrade.operations.blur import RowSpectra, pad_reflect
+from facerefs.stages.degrade.operations.blur import RowSpectra, reflected
 from facerefs.stages.degrade.operations.padded_batch import Sizes, take_rows
 from facerefs.stages.degrade.operations.resampling import AxisLengths, Taps, axis_lengths, resampling_weights
 
@@ -47,25 +47,22 @@ def resize(
         return _resize_rows(made.mT, columns, mode).mT
     if blur is None:
         return _resize_rows(_resize_rows(images, rows, mode).mT, columns, mode).mT
-    padded = pad_reflect(images, sizes, blur.reach)
-    made = _resize_rows(padded, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
+    made = _resize_rows(images, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
     return _resize_rows(made.mT, columns, mode, _kernel(blur, blur.sigma_x_px.to(images))).mT
 
 
 def _resize_rows(old: Tensor, axis: AxisLengths, mode: ResizeMode, kernel: Tensor | None = None) -> Tensor:
-    """New rows (B, C, S, W) from old rows (B, C, R, W), blurred by `kernel` (B, K + 2) if there is one.
-
-    Where there is a blur, `old` is padded by the kernel's reach at both ends.
-    """
+    """New rows (B, C, S, W) from old rows (B, C, R, W), blurred by `kernel` (B, K + 2) if there is one."""
     shares = resampling_weights(axis, mode)
     if isinstance(shares, Taps):
         return _picked(old, shares) if kernel is None else _from_windows(old, axis, shares, kernel)
     weights = shares.to(old)
     if kernel is not None:
         reach = kernel.shape[1] // 2 - 1
-        place = torch.arange(old.shape[2], device=old.device) - reach
-        whole = torch.arange(shares.shape[2], device=old.device).expand(len(old), -1)
-        weights = weights @ _at(kernel, place - whole[..., None])
+        place = torch.arange(-reach, old.shape[2] + reach, device=old.device).expand(len(old), -1)
+        whole = torch.arange(shares.shape[2], device=old.device)[:, None]
+        weights = weights @ _at(kernel, place[:, None] - whole)
+        weights = _gathered(weights, reflected(place, axis.lengths)[:, None], old.shape[2])
     return F.pad(weights, (0, old.shape[2] - weights.shape[2]))[:, None] @ old
 
 
@@ -85,16 +82,33 @@ def _from_windows(old: Tensor, axis: AxisLengths, taps: Taps, kernel: Tensor) ->
     more = blocks * _BLOCK - count
     places = torch.cat([taps.indices, taps.indices[:, -1:].expand(-1, more, -1)], 1)
     shares = F.pad(taps.weights, (0, 0, 0, more)).to(old)
-    length = min(math.ceil(_BLOCK * axis.max_reduction) + width + 2 * reach, height)
-    start = places[:, ::_BLOCK].amin(2).clamp(max=height - length)
-    window = start[..., None] + torch.arange(length, device=old.device)  # (B, blocks, length)
-    distance = (window - reach).repeat_interleave(_BLOCK, 1)
+    length = math.ceil(_BLOCK * axis.max_reduction) + width + 2 * reach
+    window = (places[:, ::_BLOCK].amin(2) - reach)[..., None] + torch.arange(length, device=old.device)
+    distance = window.repeat_interleave(_BLOCK, 1)
     parts = [
         shares[:, :, tap, None] * _at(kernel, distance - places[:, :, tap, None]) for tap in range(width)
     ]
-    weights = torch.stack(parts).sum(0).view(batch, 1, blocks, _BLOCK, length)
-    chosen = take_rows(old, window.flatten(1)).view(batch, channels, blocks, length, -1)
-    return (weights @ chosen).flatten(2, 3)[:, :, :count]
+    weights = torch.stack(parts).sum(0).view(batch, blocks, _BLOCK, length)
+    # Beyond its border an image is reflected: the weights there are added to those of the pixels inside.
+    inside = reflected(window, axis.lengths)  # (B, blocks, length)
+    length = min(length, height)
+    first = inside.amin(2).clamp(max=height - length)
+    weights = _gathered(weights, (inside - first[..., None])[:, :, None], length)
+    if batch == 1 and old.device.type == "cpu":  # a gather would copy each row several times
+        made = [
+            share.expand(channels, -1, -1) @ old[0, :, start : start + length]
+            for share, start in zip(weights[0], first[0].tolist(), strict=True)
+        ]
+        return torch.cat(made, 1)[None, :, :count]
+    rows = first[..., None] + torch.arange(length, device=old.device)
+    chosen = take_rows(old, rows.flatten(1)).view(batch, channels, blocks, length, -1)
+    return (weights[:, None] @ chosen).flatten(2, 3)[:, :, :count]
+
+
+def _gathered(weights: Tensor, places: Tensor, length: int) -> Tensor:
+    """The weights (..., L) added up by their places (..., L), which broadcast: (..., length)."""
+    made = weights.new_zeros(*weights.shape[:-1], length)
+    return made.scatter_add_(-1, places.expand(weights.shape), weights)
 
 
 def _kernel(blur: Gaussians, sigma_px: Tensor) -> Tensor:
