@@ -31,6 +31,7 @@ from facerefs.stages.degrade.operations.jpeg import compress, decompress
 from facerefs.stages.degrade.operations.padded_batch import PaddedBatch, Sizes, sizes_of
 from facerefs.stages.degrade.operations.resize import resize
 from facerefs.stages.degrade.program import ImageGroup, Program, compile_thetas
+from facerefs.stages.degrade.rounded_alike import begins_with_blur_and_noise, blurred_with_noise
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 _AT_ONCE_ON_CPU = 1  # image: larger groups are no faster there, and are padded to their largest image
@@ -100,7 +101,7 @@ def degrade_exactly(images: Tensor, thetas: Sequence[Theta]) -> list[DegradedFac
     low, high = images.aminmax() if images.numel() else (0, 1)
     if not (low >= 0 and high <= 1):  # true for NaN
         raise ValueError("images have values outside [0, 1]")
-    return [_exactly(image[None].double(), theta) for image, theta in zip(images, thetas, strict=True)]
+    return [_exactly(image[None], theta) for image, theta in zip(images, thetas, strict=True)]
 
 
 def _program(thetas: Program | Sequence[Theta], images: Tensor) -> Program:
@@ -169,9 +170,12 @@ def _resize_padding(pixels: Tensor, padded_size: tuple[int, int]) -> Tensor:
 
 
 def _exactly(image: Tensor, theta: Theta) -> DegradedFace:
-    jpeg = None
     (group,) = compile_thetas([theta], image.shape[2], image.shape[3]).groups
-    for step in group.steps:
+    steps, jpeg = group.steps, None
+    if begins_with_blur_and_noise(steps):
+        image, steps = blurred_with_noise(image, steps[0], steps[1]), steps[2:]
+    image = image.double()
+    for step in steps:
         if jpeg is not None:
             image, jpeg = _tensor(decompress(jpeg)).to(image), None
         if step.kind.operation is Jpeg:

@@ -13,9 +13,15 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from facerefs.schemas.operations import ResizeMode
-from facerefs.stages.degrade.operations.blur import RowSpectra, reflected
+from facerefs.stages.degrade.operations.blur import RowSpectra, pad_reflect, reflected
 from facerefs.stages.degrade.operations.padded_batch import Sizes, take_rows
-from facerefs.stages.degrade.operations.resampling import AxisLengths, Taps, axis_lengths, resampling_weights
+from facerefs.stages.degrade.operations.resampling import (
+    AxisLengths,
+    Taps,
+    axis_lengths,
+    bilinear_taps,
+    resampling_weights,
+)
 
 _BLOCK = 32  # new rows that are made from one window
 
@@ -49,6 +55,35 @@ def resize(
         return _resize_rows(_resize_rows(images, rows, mode).mT, columns, mode).mT
     made = _resize_rows(images, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
     return _resize_rows(made.mT, columns, mode, _kernel(blur, blur.sigma_x_px.to(images))).mT
+
+
+def bilinear_at(image: Tensor, sizes: Sizes, out: Sizes, kernels: Tensor, places: Tensor) -> Tensor:
+    """Single pixels (n,), float64, of what `resize` makes of one image with kernels (1, K, K): bilinear, blurred.
+
+    image: (1, C, H, W) of these sizes; places: (n, 3) int64, the channel, row and column of each new pixel.
+    """
+    rows, columns = axis_lengths(sizes, out)
+    side = kernels.shape[-1] + 1
+    padded = pad_reflect(image, sizes, side // 2 - 1, (side // 2, side // 2))[0]
+    channel, y, x = places.unbind(1)
+    top, *row_shares = _pair(rows, y)
+    left, *column_shares = _pair(columns, x)
+    windows = padded.unfold(1, side, 1).unfold(2, side, 1)[channel, top, left]  # (n, side, side)
+    corners = [
+        F.pad(kernels[0], (right, 1 - right, lower, 1 - lower)) for lower in (0, 1) for right in (0, 1)
+    ]
+    shares = [of_row * of_column for of_row in row_shares for of_column in column_shares]
+    blurred = windows.flatten(1).double() @ torch.stack(corners, -1).flatten(0, 1).double()
+    return (blurred * torch.stack(shares, 1)).sum(1)
+
+
+def _pair(axis: AxisLengths, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For new pixels (n,): the first of the two old ones that make each, its share, and the share of the next one."""
+    taps = bilinear_taps(axis)
+    first, second = taps.indices[0, at].unbind(1)
+    first_share, second_share = taps.weights[0, at].unbind(1)
+    alone = first == second  # at the border
+    return first, torch.where(alone, 1, first_share), torch.where(alone, 0, second_share)
 
 
 def _resize_rows(old: Tensor, axis: AxisLengths, mode: ResizeMode, kernel: Tensor | None = None) -> Tensor:
