@@ -1,7 +1,7 @@
 """Blur each image with its own kernel."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from facerefs.stages.degrade.operations.constant import constant
 from facerefs.stages.degrade.operations.padded_batch import Sizes, take_columns, take_rows
 
+_COLUMNS_ON_CPU = 48  # at once: so they stay in its cache
 _FFT_SIZES: list[int] = sorted(2**i * 3**j * 5**k for i in range(15) for j in range(9) for k in range(6))
 
 
@@ -23,37 +24,28 @@ def blur(images: Tensor, sizes: Sizes, kernels: Tensor) -> Tensor:
     By FFT: 41 x 41 taps cost as much as 3 x 3, each sample has its own kernel without a loop, and in double
     precision the result is exact to more digits than an 8-bit image can show.
     """
-    filtered = RowSpectra.of(images, sizes, kernels)
-    return filtered.rows(filtered.spectra)
+    return blurred_rows(images, sizes, kernels, lambda columns: columns)
 
 
-@dataclass(frozen=True)
-class RowSpectra:
-    """Filtered images whose rows are still spectra: a resize mixes rows first and transforms back only the result."""
+def blurred_rows(images: Tensor, sizes: Sizes, kernels: Tensor, mix: Callable[[Tensor], Tensor]) -> Tensor:
+    """New rows (B, C, R, W) that are mixed from those of the images after `blur`.
 
-    spectra: Tensor  # (B, C, H, F) complex, of each row; a transposed view
-    length: int  # of a padded row
-    first: int  # index of the image's first pixel in a padded row
-    width: int  # of the image
-
-    @staticmethod
-    def of(images: Tensor, sizes: Sizes, kernels: Tensor) -> "RowSpectra":
-        """The spectra of images (B, C, H, W) of these sizes, filtered with kernels as `blur` takes them."""
-        height, width = images.shape[-2:]
-        reach = kernels.shape[-1] // 2
-        tall, wide = _fft_size(height + 2 * reach), _fft_size(width + 2 * reach)
-        padded = pad_reflect(images, sizes, reach, (tall - height - reach, wide - width - reach))
-        # Columns are transformed as rows of the transposed spectrum: torch would transpose it before and after each
-        # transform along another axis than the last.
-        turned = torch.fft.fft(torch.fft.rfft(padded).mT.contiguous())
-        turned.mul_(_spectrum(kernels, wide, tall)[:, None])
-        own = torch.fft.ifft(turned)[..., reach : reach + height]
-        return RowSpectra(own.mT, wide, reach, width)
-
-    def rows(self, spectra: Tensor) -> Tensor:
-        """The rows (B, C, R, W) of spectra (B, C, R, F), without padding."""
-        made: Tensor = torch.fft.irfft(spectra, n=self.length)
-        return made[..., self.first : self.first + self.width]
+    mix: makes columns of R numbers (B, C, F, R) from columns of H numbers, complex. So only the result is transformed
+    back along its rows.
+    """
+    height, width = images.shape[-2:]
+    reach = kernels.shape[-1] // 2
+    tall, wide = _fft_size(height + 2 * reach), _fft_size(width + 2 * reach)
+    padded = pad_reflect(images, sizes, reach, (tall - height - reach, wide - width - reach))
+    spectra, factors = torch.fft.rfft(padded), _spectrum(kernels, wide, tall)
+    made = []
+    count = _COLUMNS_ON_CPU if images.device.type == "cpu" else spectra.shape[3]
+    for columns, factor in zip(spectra.split(count, 3), factors.split(count, 1), strict=True):
+        # As rows of the transposed spectrum: torch would transpose it before and after each transform along columns.
+        turned = torch.fft.fft(columns.mT.contiguous()).mul_(factor[:, None])
+        made.append(mix(torch.fft.ifft(turned)[..., reach : reach + height]))
+    rows: Tensor = torch.fft.irfft(torch.cat(made, 2).mT, n=wide)
+    return rows[..., reach : reach + width]
 
 
 def _spectrum(kernels: Tensor, wide: int, tall: int) -> Tensor:

@@ -13,8 +13,8 @@ import torch.nn.functional as F  # noqa: N812 (the name that everybody knows)
 from torch import Tensor
 
 from facerefs.schemas.operations import ResizeMode
-from facerefs.stages.degrade.operations.blur import RowSpectra, pad_reflect, reflected
-from facerefs.stages.degrade.operations.padded_batch import Sizes, take_rows
+from facerefs.stages.degrade.operations.blur import blurred_rows, pad_reflect, reflected
+from facerefs.stages.degrade.operations.padded_batch import Sizes, take_columns, take_rows
 from facerefs.stages.degrade.operations.resampling import (
     AxisLengths,
     Taps,
@@ -48,9 +48,9 @@ def resize(
     """
     rows, columns = axis_lengths(sizes, out)
     if isinstance(blur, Tensor):
-        filtered = RowSpectra.of(images, sizes, blur)
-        made = filtered.rows(_resize_rows(filtered.spectra, rows, mode))
-        return _resize_rows(made.mT, columns, mode).mT
+        shares = resampling_weights(rows, mode)
+        made = blurred_rows(images, sizes, blur, lambda old: _mixed_columns(old, shares))
+        return _mixed_columns(made, resampling_weights(columns, mode))
     if blur is None:
         return _resize_rows(_resize_rows(images, rows, mode).mT, columns, mode).mT
     made = _resize_rows(images, rows, mode, _kernel(blur, blur.sigma_y_px.to(images)))
@@ -97,8 +97,20 @@ def _resize_rows(old: Tensor, axis: AxisLengths, mode: ResizeMode, kernel: Tenso
         place = torch.arange(-reach, old.shape[2] + reach, device=old.device).expand(len(old), -1)
         whole = torch.arange(shares.shape[2], device=old.device)[:, None]
         weights = weights @ _at(kernel, place[:, None] - whole)
-        weights = _gathered(weights, reflected(place, axis.lengths)[:, None], old.shape[2])
+        old = take_rows(old, reflected(place, axis.lengths))
     return F.pad(weights, (0, old.shape[2] - weights.shape[2]))[:, None] @ old
+
+
+def _mixed_columns(old: Tensor, shares: Taps | Tensor) -> Tensor:
+    """New columns (B, C, R, S) from old columns (B, C, R, W)."""
+    if not isinstance(shares, Taps):
+        weights = shares.to(old)
+        return old @ F.pad(weights, (0, old.shape[3] - weights.shape[2]))[:, None].mT
+    weights = shares.weights.to(old)[:, None, None]
+    parts = [take_columns(old, places) for places in shares.indices.unbind(2)]
+    if len(parts) == 2:
+        return torch.lerp(parts[0], parts[1], weights[..., 1])
+    return torch.stack([part * weights[..., tap] for tap, part in enumerate(parts)]).sum(0)
 
 
 def _picked(old: Tensor, taps: Taps) -> Tensor:
@@ -111,7 +123,7 @@ def _picked(old: Tensor, taps: Taps) -> Tensor:
 
 def _from_windows(old: Tensor, axis: AxisLengths, taps: Taps, kernel: Tensor) -> Tensor:
     batch, count, width = taps.indices.shape
-    channels, height = old.shape[1:3]
+    channels = old.shape[1]
     reach = kernel.shape[1] // 2 - 1
     blocks = -(-count // _BLOCK)
     more = blocks * _BLOCK - count
@@ -124,26 +136,19 @@ def _from_windows(old: Tensor, axis: AxisLengths, taps: Taps, kernel: Tensor) ->
         shares[:, :, tap, None] * _at(kernel, distance - places[:, :, tap, None]) for tap in range(width)
     ]
     weights = torch.stack(parts).sum(0).view(batch, blocks, _BLOCK, length)
-    # Beyond its border an image is reflected: the weights there are added to those of the pixels inside.
-    inside = reflected(window, axis.lengths)  # (B, blocks, length)
-    length = min(length, height)
-    first = inside.amin(2).clamp(max=height - length)
-    weights = _gathered(weights, (inside - first[..., None])[:, :, None], length)
-    if batch == 1 and old.device.type == "cpu":  # a gather would copy each row several times
-        made = [
-            share.expand(channels, -1, -1) @ old[0, :, start : start + length]
-            for share, start in zip(weights[0], first[0].tolist(), strict=True)
+    inside = reflected(window, axis.lengths)
+    if batch == 1 and old.device.type == "cpu":  # most windows are views there, without a copy
+        ends = window[0, :, [0, -1]].tolist()
+        chosen = [
+            old[0, :, start : last + 1]
+            if start >= 0 and last < axis.known[0]
+            else old[0].index_select(1, rows)
+            for (start, last), rows in zip(ends, inside[0], strict=True)
         ]
+        made = [share.expand(channels, -1, -1) @ rows for share, rows in zip(weights[0], chosen, strict=True)]
         return torch.cat(made, 1)[None, :, :count]
-    rows = first[..., None] + torch.arange(length, device=old.device)
-    chosen = take_rows(old, rows.flatten(1)).view(batch, channels, blocks, length, -1)
-    return (weights[:, None] @ chosen).flatten(2, 3)[:, :, :count]
-
-
-def _gathered(weights: Tensor, places: Tensor, length: int) -> Tensor:
-    """The weights (..., L) added up by their places (..., L), which broadcast: (..., length)."""
-    made = weights.new_zeros(*weights.shape[:-1], length)
-    return made.scatter_add_(-1, places.expand(weights.shape), weights)
+    windows = take_rows(old, inside.flatten(1)).view(batch, channels, blocks, length, -1)
+    return (weights[:, None] @ windows).flatten(2, 3)[:, :, :count]
 
 
 def _kernel(blur: Gaussians, sigma_px: Tensor) -> Tensor:
