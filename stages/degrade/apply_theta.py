@@ -8,9 +8,9 @@ Operations run in theta's order: `x_d = JPEG_q((y * k) down_s + n)`. Where this 
 - JPEG quality is an integer (GFPGAN draws a real number, which OpenCV truncates).
 
 `degrade` is for networks: batched, differentiable, on any device, in the precision of its images. `degrade_exactly` is
-for files: in double precision, with libjpeg itself, rounded once to 8 bits. So its bytes are the same for any number
-of threads and on any processor: rounding errors are about 1e-15, and a pixel would have to lie that close to a half
-to be rounded differently.
+for files: with the pixels of double precision (`rounded_alike`), with libjpeg itself, rounded once to 8 bits. So its
+bytes are the same for any number of threads and on any processor: rounding errors are about 1e-15, and a pixel would
+have to lie that close to a half to be rounded differently.
 """
 
 from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ from facerefs.schemas.theta import Theta, to_json
 from facerefs.stages.degrade.draws import derive_seed, draw
 from facerefs.stages.degrade.recipe import Recipe
 from facerefs.stages.degrade.recipes import RECIPES
-from facerefs.stages.images.encode import decode_image, degraded_files
+from facerefs.stages.images.encode import decode_image, degraded_file
 from facerefs.stages.shard import Shard
 
 AMPLIFIED = 4
@@ -56,7 +56,7 @@ def preview(truth: UInt8Image, recipe: Recipe, seed: int, key: str) -> Preview:
 
     theta = draw(recipe, derive_seed(seed, key, 0), truth.shape[0])
     _check_work(theta, truth.shape[0])
-    ((name, file),) = degraded_files([truth], [theta], recipe.ends_with_jpeg)
+    name, file = degraded_file(truth, theta, recipe.ends_with_jpeg)
     small = decode_image(file)
     height, width = truth.shape[:2]
     pixels = torch.from_numpy(small.copy()).permute(2, 0, 1)[None].double() / 255

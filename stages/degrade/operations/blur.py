@@ -40,9 +40,9 @@ def blurred_rows(images: Tensor, sizes: Sizes, kernels: Tensor, mix: Callable[[T
     spectra, factors = torch.fft.rfft(padded), _spectrum(kernels, wide, tall)
     made = []
     count = _COLUMNS_ON_CPU if images.device.type == "cpu" else spectra.shape[3]
-    for columns, factor in zip(spectra.split(count, 3), factors.split(count, 1), strict=True):
+    for some in (slice(start, start + count) for start in range(0, spectra.shape[3], count)):
         # As rows of the transposed spectrum: torch would transpose it before and after each transform along columns.
-        turned = torch.fft.fft(columns.mT.contiguous()).mul_(factor[:, None])
+        turned = torch.fft.fft(spectra[..., some].mT.contiguous()).mul_(factors[:, None, some])
         made.append(mix(torch.fft.ifft(turned)[..., reach : reach + height]))
     rows: Tensor = torch.fft.irfft(torch.cat(made, 2).mT, n=wide)
     return rows[..., reach : reach + width]

@@ -97,13 +97,7 @@ def test_a_moved_slider_changes_face_and_yaml(page: Opened, sample: dict[str, An
         ({"seed": True}, "seed"),
         ({"seed": 2**53}, "seed"),
         (
-            {
-                "values": {
-                    "rounds/0/blur/taps": [501, 501],
-                    "rounds/0/blur/kinds/isotropic": 1,
-                    "rounds/0/blur/chance": 1,
-                }
-            },
+            {"values": {"rounds/0/blur/taps": [501, 501], "rounds/0/resize/reduction": [0.5, 0.5]}},
             "fewer taps",
         ),
         ({"other_face": "nobody"}, "has no crop"),
