@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,6 +29,7 @@ def render(template: str, **values: object) -> str:
     )
 
 
+@cache  # it compiles each template once, which takes a second of all of them
 def _environment() -> Environment:
     """The templates' environment: all output is escaped, and invisible characters are replaced."""
     environment = Environment(
