@@ -45,10 +45,10 @@ def write_world(folder: Path, web: PhotoServer, run: Run) -> None:
     _write_packed(folder)
     run("build", "listed.csv", "--out", "set", "--labels", "trust")
     run("build", "photos", "--out", "a", "--labels", "trust")
-    run("build", "people.csv", "--out", "b", "--labels", "trust")
+    shutil.copytree(folder / "set", folder / "b")
     for model in ("refine", "rdfr"):
-        run("train", model, "--data", "set", "--run", f"set/runs/{model}", "--preset", "tiny")
-    shutil.copytree(folder / "set" / "runs" / "refine", folder / "runs" / "refine")
+        run("train", model, "--data", "set", "--run", f"runs/{model}", "--preset", "tiny")
+    shutil.copytree(folder / "runs", folder / "set" / "runs")
     _write_outputs(folder)
 
 

@@ -59,17 +59,18 @@ ADDED = {
     "build photos --protocol": (),
     "build vgg_face_dataset/": ("--allow-private-hosts",),
     "evaluate runs/refine": ("--size", "64"),
-    "evaluate outputs --protocol": ("--samples", "1"),
+    "sample photos --identities 10": ("--identities", "1", "--per-identity", "2", "--size", "320", "--seed", "10"),
     "sample": ("--identities", "4", "--per-identity", "2", "--size", "320", "--seed", "10"),
-    "train": ("--set", "data.workers=0", "--steps", "2"),
+    "train": ("--set", "data.workers=0", "--set", "loop.validation_samples=1", "--set", "loop.grid_samples=1", "--steps", "2"),
 }
 FILLED = {
     "ada/1.jpg": "ada/photos/ada/1.jpg",
-    "RUN": "set/runs/refine",
-    "BLIND_RUN": "set/runs/rdfr",
+    "RUN": "runs/refine",
+    "BLIND_RUN": "runs/rdfr",
     "DIR": "set",
     "INPUT": "family.jpg",
     "REF": "sharp.jpg",
+    "weights.generator=set/runs/prior/checkpoints/step-00002000.pt": "weights.generator=set/runs/prior/checkpoints/step-00000002.pt",
 }
 NEW = ("--out", "--run")  # what they name is removed first, unless a command goes on with it
 GOES_ON = {"--update", "--resume", "--retry"}
@@ -156,7 +157,7 @@ def test_the_commands_of_a_page_run(
 
 def filled(words: tuple[str, ...]) -> tuple[str, ...]:
     """The words with names for what stands for any name."""
-    key = open_set("set").samples("train")[0].key if "KEY" in words else ""
+    key = next(one for split in open_set("set").splits for one in open_set("set").samples(split)).key if "KEY" in words else ""
     return tuple(key if word == "KEY" else FILLED.get(word, word) for word in words)
 
 
@@ -165,7 +166,7 @@ def new_of(words: tuple[str, ...]) -> list[str]:
     if GOES_ON & set(words):
         return []
     named = [name for option, name in zip(words, words[1:], strict=False) if option in NEW]
-    return named + [words[1]] * (words[0] == "sample")
+    return [*named, *words[1:2]] if words[0] == "sample" else named
 
 
 def added_to(words: tuple[str, ...]) -> tuple[str, ...]:
