@@ -83,7 +83,9 @@ def _write_lists(folder: Path) -> None:
     rows = [(path.relative_to(folder).as_posix(), person) for person, path in _photos(folder)]
     _write_csv(folder / "people.csv", ("url", "name"), rows)
     _write_csv(folder / "odd.csv", ("where", "who", "name"), [(*row, "x") for row in rows[:FEW]])
-    _write_csv(folder / "listed.csv", ("path", "name", "page"), [(*row, PAGES.get(row[0], "")) for row in rows])
+    _write_csv(
+        folder / "listed.csv", ("path", "name", "page"), [(*row, PAGES.get(row[0], "")) for row in rows]
+    )
     text = "".join(json.dumps({"url": url, "name": name}) + "\n" for url, name in rows[:FEW])
     with pa.output_stream(folder / "people.jsonl.zst", compression="zstd") as packed:
         packed.write(text.encode())
@@ -119,7 +121,9 @@ def _write_packed(folder: Path) -> None:
     """Files with photos in them: Parquet as Hugging Face writes it, and a tar as img2dataset does."""
     photos = _photos(folder)[:FEW]
     images = [{"bytes": path.read_bytes(), "path": path.name} for _, path in photos]
-    pq.write_table(pa.table({"image": images, "name": [person for person, _ in photos]}), folder / "train-00000.parquet")
+    pq.write_table(
+        pa.table({"image": images, "name": [person for person, _ in photos]}), folder / "train-00000.parquet"
+    )
     (folder / "img2dataset-output").mkdir()
     with tarfile.open(folder / "img2dataset-output" / "00000.tar", "w") as tar:
         for number, (person, path) in enumerate(photos):
@@ -135,7 +139,15 @@ def _write_outputs(folder: Path) -> None:
     built = open_set(str(folder / "set"))
     samples = [(split, sample) for split in built.splits for sample in built.samples(split)]
     pairs, splits = [], folder / "id_based_ffhq_split"
-    for program in ("outputs", "outputs/gfpgan", "outputs/a", "outputs/b", "ffhq", "images512x512", splits.name):
+    for program in (
+        "outputs",
+        "outputs/gfpgan",
+        "outputs/a",
+        "outputs/b",
+        "ffhq",
+        "images512x512",
+        splits.name,
+    ):
         (folder / program).mkdir(parents=True, exist_ok=True)
     for split, sample in samples:
         name = f"{sample.key}.png"
@@ -144,7 +156,9 @@ def _write_outputs(folder: Path) -> None:
             shutil.copy(folder / "outputs" / name, folder / "outputs" / f"{sample.key}-{recipe}.png")
         for copied in ("outputs/gfpgan", "outputs/a", "outputs/b", "ffhq", "images512x512"):
             shutil.copy(folder / "outputs" / name, folder / copied)
-        others = [f"{one.key}.png" for _, one in samples if one.identity == sample.identity and one is not sample]
+        others = [
+            f"{one.key}.png" for _, one in samples if one.identity == sample.identity and one is not sample
+        ]
         pairs.append((name, str(others)))
         with (splits / f"{split}_image.txt").open("a") as lines:
             lines.write(f"{name}\n")
