@@ -106,11 +106,13 @@ GOES_ON = {"--update", "--resume", "--retry"}
 
 
 def first_of_each(lines: Iterable[Line]) -> Iterator[Line]:
-    """The lines without those that say the same as an earlier one."""
+    """The lines without those that say the same as an earlier one, unless the next line goes on with what they make."""
     seen = set()
-    for line in lines:
+    lines = list(lines)
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
         words = tuple(word.rstrip("/") for word in line.words)
-        if words not in seen:
+        gone_on = after is not None and after.words[:-2] == line.words and after.words[-2] in GOES_ON
+        if gone_on or words not in seen:
             yield line
         seen.add(words)
 

@@ -32,7 +32,7 @@ _PAIR_VERSION = "1"  # of how images are given to the networks: raise it if figu
 @dataclass(frozen=True, eq=False)
 class Figures:
     """All figures. values: by metric, (methods, samples) float64, NaN where there is none; whole: of a metric that is
-    of all samples together, by metric, (methods,). present: (methods, samples). reasons: why figures of `judges` are in neither.
+    of all samples together, by metric, (methods,). present: (methods, samples). reasons: why others are in neither.
     """
 
     methods: tuple[str, ...]
