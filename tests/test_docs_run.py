@@ -1,9 +1,11 @@
 """Every command of the docs is run, in a folder in which the names of the docs exist, unless a table says why not."""
 
+import html
 import os
+import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -17,9 +19,11 @@ from typer.testing import CliRunner
 
 from facerefs import open_set
 from facerefs.pipeline.cli import app
+from facerefs.pipeline.explore.server import ExploreOptions
 from tests.docs_lines import PAGES, Line, lines_of
 from tests.docs_world import write_world
 from tests.photo_server import photo_server
+from tests.pipeline.explore.opened import opened_with
 
 S3 = "needs a bucket"
 WEB = "asks a public service on the web"
@@ -95,6 +99,7 @@ PRIOR = "weights.generator=set/runs/prior/checkpoints/step-{:08d}.pt"
 FILLED = {
     "ada/1.jpg": "ada/photos/ada/1.jpg",
     "RUN": "runs/refine",
+    "older-set/": "set",
     "BLIND_RUN": "runs/rdfr",
     "DIR": "set",
     "INPUT": "family.jpg",
@@ -139,13 +144,12 @@ def test_what_is_not_run_is_in_the_docs() -> None:
 def _loaded_once() -> Iterator[None]:
     """Engines are loaded once, and people rendered in this process."""
     from facerefs.pipeline.commands import calibrate as calibrate_command
+    from facerefs.pipeline.commands import explore
     from facerefs.stages.copies import calibrate
-    from facerefs.stages.engines import dlib
     from facerefs.stages.synthetic_people import folder
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dlib, "_load", cache(dlib._load))
-        patch.setattr(dlib.dlib, "get_frontal_face_detector", cache(dlib.dlib.get_frontal_face_detector))
+        patch.setattr(explore, "serve", _looked_at)
         patch.setattr(folder, "ProcessPoolExecutor", lambda workers, context: ThreadPoolExecutor(1))
         patch.setattr(calibrate, "FEWEST_PEOPLE", 4)
         patch.setattr(calibrate, "FEWEST_PHOTOS", 8)
@@ -153,6 +157,15 @@ def _loaded_once() -> Iterator[None]:
         patch.setattr(calibrate_command, "AUGMENTATIONS", few)
         patch.setattr(folder, "render", cache(folder.render))
         yield
+
+
+def _looked_at(options: ExploreOptions, _: int, started: Callable[[str], None]) -> None:
+    """Explore until every page was looked at; the command itself goes on until somebody ends it."""
+    with opened_with(options) as page:
+        started(page.address)
+        for path in re.findall(r'<li><a href="(/[^"]*)"', page.get("/").text):
+            answer = page.get(html.unescape(path))
+            assert answer.status == 200, f"{path}: {re.findall('<p class=.empty.>.*', answer.text)}"
 
 
 @pytest.fixture(scope="module")
