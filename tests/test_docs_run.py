@@ -215,7 +215,7 @@ def filled(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def new_of(words: tuple[str, ...]) -> list[str]:
     """The folders that a command makes; those with which it goes on are none."""
-    if GOES_ON & set(words):
+    if GOES_ON & set(words) or words[0] == "explore":
         return []
     named = [name for option, name in pairwise(words) if option in NEW]
     return [*named, *words[1:2]] if words[0] == "sample" else named
