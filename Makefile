@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := analyse crawl curate degrade formats identities networks stream
+BENCHMARKS := analyse crawl curate degrade explore formats identities networks stream
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
