@@ -268,9 +268,12 @@ def _names(tree: Any) -> set[tuple[str, ...]]:
 
 
 def _changes_no_row(change: str) -> bool:
-    """Whether a changed setting decides only how photos are fetched, not which, or where arrays lie.
+    """Whether a changed setting decides only how photos are fetched, not which, where arrays lie, or the card's text.
 
     Nothing is made again for it.
     """
-    section, _, name = change.partition(":")[0].partition(".")
-    return section in ("memory_mb", "spread_from_rows") or (section == "fetch" and name not in Fetch.rules)
+    setting = change.partition(":")[0]
+    section, _, name = setting.partition(".")
+    if section == "fetch":
+        return name not in Fetch.rules
+    return setting in ("memory_mb", "spread_from_rows", "shard.contact")

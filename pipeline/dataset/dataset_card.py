@@ -28,7 +28,8 @@ licence of each photo, and remove a person from your copies on request.
 """
 
 _NOBODY_NAMED = """\
-Nobody is named here who removes photos on request: whoever publishes this set should set `shard.contact`.
+Nobody is named here who removes photos on request. Whoever publishes this set should name somebody, with
+`facerefs build` and `--set shard.contact=ADDRESS`: it makes no shard anew.
 """
 
 _REMOVAL = """\
@@ -137,13 +138,20 @@ def _removal(contact: str | None) -> str:
     whom = (
         _NOBODY_NAMED
         if contact is None
-        else f"To have a photo or a person removed, write to {_plain(contact)}.\n"
+        else f"To have a photo or a person removed, write to {_address(contact)}.\n"
     )
     return f"{whom}\n{_REMOVAL}"
 
 
+_ADDRESS = re.compile(r"https?://[\w./?=&%:#~+,;-]+|[\w.+-]+@[\w-]+(\.[\w-]+)+", re.ASCII)
+
+
+def _address(contact: str) -> str:
+    """A URL or e-mail address as a link; other text without any Markdown or HTML in it."""
+    return f"<{contact.strip()}>" if _ADDRESS.fullmatch(contact.strip()) else _plain(contact)
+
+
 def _plain(text: str) -> str:
-    """The text without any Markdown or HTML in it, an address as it is."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(text.strip(), quote=False))
 
 

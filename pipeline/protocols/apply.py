@@ -16,7 +16,10 @@ from facerefs.pipeline.text import plural
 from facerefs.stages.given_pairs import GivenPairs
 from facerefs.stages.label import Label
 
-_FREE = ("memory_mb", "spread_from_rows", "fetch.", "given.pairs", "given.splits", "given.degraded_folder")
+_FREE = (
+    *("memory_mb", "spread_from_rows", "fetch.", "shard.contact:"),
+    *("given.pairs", "given.splits", "given.degraded_folder"),
+)
 """Settings that change no sample, or that are checked by themselves."""
 
 

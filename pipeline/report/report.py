@@ -4,6 +4,7 @@ from facerefs.pipeline.dataset.dataset_card import NOTICE
 from facerefs.pipeline.report import histogram
 from facerefs.pipeline.report.album import Album
 from facerefs.pipeline.report.page_template import render
+from facerefs.pipeline.report.places import PhotoSections, Places
 from facerefs.pipeline.report.review.review import review
 from facerefs.pipeline.report.sections.distributions import distributions
 from facerefs.pipeline.report.sections.duplicates import duplicates
@@ -29,9 +30,7 @@ def write_report(storage: Storage, blur: bool = False) -> None:
     plan = read_plan(storage)
     album = Album(storage, blur)
     # The most important sections first: once the budget of pictures is spent, later sections have none.
-    page = render(
-        "report.html.j2",
-        facts=facts(storage, plan),
+    shown = PhotoSections(
         stages=stage_funnels(storage, album),
         samples=samples(storage, album),
         people=people(storage, album),
@@ -39,6 +38,18 @@ def write_report(storage: Storage, blur: bool = False) -> None:
         review=review(storage, album),
         duplicates=duplicates(storage, album),
         references=references(storage, album),
+    )
+    page = render(
+        "report.html.j2",
+        facts=facts(storage, plan),
+        stages=shown.stages,
+        samples=shown.samples,
+        people=shown.people,
+        labels=shown.labels,
+        review=shown.review,
+        duplicates=shown.duplicates,
+        references=shown.references,
+        places=Places(shown.photos()),
         histograms=distributions(storage, plan.get("config") or {}),
         runs=training_runs(storage, blur),
         blurred=blur,

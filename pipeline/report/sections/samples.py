@@ -30,6 +30,16 @@ class ShownSample:
     degradation: str
     origins: list[Origin]  # of the target, then of the first reference
 
+    @property
+    def truth_key(self) -> str:
+        """The key of the target's photo."""
+        return self.origins[0].key
+
+    @property
+    def reference_key(self) -> str | None:
+        """The key of the photo of the first reference; None if the reference was made from the target."""
+        return None if self.synthesised else self.origins[-1].key
+
 
 @dataclass(frozen=True)
 class SplitCounts:

@@ -2,8 +2,17 @@
 // is whole, but longer.
 "use strict";
 
-const LARGE = 9; // items from which on a gallery gets filters
-const GALLERIES = ".samples, .people, .cases, .merges, .doubts, .groups, .targets, .examples";
+const LARGE = 9; // items of a section from which on it has a filter
+const ITEMS = {
+  funnel: ".reasons > li",
+  samples: ".samples > *",
+  people: ".people > *",
+  labels: ".cases > *, .merges > *",
+  review: ".doubts > *",
+  duplicates: ".groups > *",
+  references: ".targets > *",
+};
+const MARKS = { funnel: ".reasons code" };
 
 function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -12,35 +21,68 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
-// Filters: a text, and the badges that occur.
-function addFilters(gallery, number) {
-  const items = [...gallery.children];
-  const badgesOf = new Map(items.map((item) => [item, new Set([...item.querySelectorAll(".badge")].map((badge) => badge.textContent.replace(/^[\d,]+ /, "")))]));
-  const badges = [...new Set(items.flatMap((item) => [...badgesOf.get(item)]))].filter((badge) => items.some((item) => !badgesOf.get(item).has(badge)));
-  const search = element("input", { type: "search", id: `filter-${number}`, placeholder: "name, key, reason" });
+// What a node says, without the links to other places.
+function textOf(node) {
+  const copy = node.cloneNode(true);
+  for (const links of copy.querySelectorAll(".elsewhere")) links.remove();
+  return copy.textContent.replace(/\s+/g, " ").trim();
+}
+
+// Filters: a text in names, keys and reasons, and the badges that occur. Returns what shows all items again.
+function addFilter(section, items) {
+  const textOfItem = new Map();
+  const marksOf = new Map();
+  for (const item of items) {
+    const pictures = [...item.querySelectorAll("img, .missing")].map((one) => one.getAttribute("alt") ?? one.getAttribute("aria-label"));
+    textOfItem.set(item, [textOf(item), ...pictures].join(" ").toLocaleLowerCase());
+    const marks = item.querySelectorAll(MARKS[section.id] ?? ".badge:not(.rank)");
+    marksOf.set(item, new Set([...marks].map((mark) => mark.textContent.replace(/^[\d,]+ /, ""))));
+  }
+  const marks = [...new Set(items.flatMap((item) => [...marksOf.get(item)]))];
+  const telling = marks.filter((mark) => items.some((item) => !marksOf.get(item).has(mark)));
+  const search = element("input", { type: "search", id: `${section.id}-filter`, placeholder: "name, key, reason" });
   const choice = element("select", { ariaLabel: "Only those marked" }, element("option", { value: "", textContent: "all" }));
-  for (const badge of badges.sort()) choice.append(element("option", { value: badge, textContent: badge }));
+  choice.append(...telling.sort().map((mark) => element("option", { value: mark, textContent: mark })));
   const count = element("output", { className: "quiet" });
   count.setAttribute("aria-live", "polite");
   const show = () => {
     const words = search.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const item of items) {
-      const text = item.textContent.toLocaleLowerCase();
-      const fits = words.every((word) => text.includes(word)) && (!choice.value || badgesOf.get(item).has(choice.value));
+      const fits = words.every((word) => textOfItem.get(item).includes(word)) && (!choice.value || marksOf.get(item).has(choice.value));
       item.hidden = !fits;
       shown += fits;
     }
-    count.textContent = shown === items.length ? "" : `${shown} of the ${items.length} shown here`;
+    count.textContent = `${shown} of the ${items.length} shown here`;
   };
   search.addEventListener("input", show);
   choice.addEventListener("input", show);
-  const label = element("label", { htmlFor: search.id, textContent: "Filter" });
-  const bar = element("div", { className: "filter" }, label, search);
-  if (badges.length > 1) bar.append(choice);
+  show();
+  const bar = element("div", { className: "filter" }, element("label", { htmlFor: search.id, textContent: "Filter" }), search);
+  if (telling.length) bar.append(choice);
   bar.append(count);
-  gallery.before(bar);
+  section.querySelector(":scope > .lead").after(bar);
+  return () => {
+    search.value = choice.value = "";
+    show();
+  };
 }
+
+const showAll = new Map();
+for (const [id, selector] of Object.entries(ITEMS)) {
+  const section = document.getElementById(id);
+  const items = [...(section?.querySelectorAll(selector) ?? [])];
+  if (items.length >= LARGE) showAll.set(section, addFilter(section, items));
+}
+
+// A link into the page leads to its place also if a filter hides it.
+function uncover(node) {
+  if (node?.closest("[hidden]")) showAll.get(node.closest("section"))?.();
+}
+document.addEventListener("click", (event) => {
+  const anchor = event.target.closest?.('a[href^="#"]');
+  if (anchor) uncover(document.getElementById(anchor.hash.slice(1)));
+});
 
 // The lightbox: a picture larger, with its words, and the other places of the same photo.
 const pictures = [...document.querySelectorAll("img[data-size]")];
@@ -66,9 +108,9 @@ function open(picture) {
   opened = picture;
   large.src = picture.src;
   large.alt = picture.alt;
-  const caption = picture.closest("figure")?.querySelector("figcaption")?.innerText.trim() ?? "";
+  const caption = picture.closest("figure")?.querySelector("figcaption");
   const size = `shown with ${picture.naturalWidth} × ${picture.naturalHeight} px, of ${picture.dataset.size} px`;
-  words.replaceChildren(...[picture.alt, caption, size].filter(Boolean).map((text) => element("p", { textContent: text })));
+  words.replaceChildren(...[picture.alt, caption && textOf(caption), size].filter(Boolean).map((text) => element("p", { textContent: text })));
   const others = (placesOf.get(picture.dataset.of) ?? []).filter((one) => one !== picture);
   places.replaceChildren(...others.map((one) => element("li", {}, linkTo(one))));
   if (!lightbox.open) lightbox.showModal();
@@ -77,10 +119,9 @@ function open(picture) {
 function linkTo(picture) {
   const button = element("button", { type: "button", textContent: `${sectionOf(picture)}: ${picture.alt}` });
   button.addEventListener("click", () => {
+    opened = picture; // which takes the focus, when the lightbox has closed
+    uncover(picture);
     lightbox.close();
-    for (let item = picture; item !== document.body; item = item.parentElement) item.hidden = false;
-    picture.scrollIntoView({ block: "center" });
-    picture.focus();
     picture.classList.add("found");
     setTimeout(() => picture.classList.remove("found"), 3000);
   });
@@ -112,6 +153,7 @@ lightbox.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") step(-1);
   else if (event.key === "ArrowRight") step(1);
 });
-lightbox.addEventListener("close", () => opened?.focus());
-
-[...document.querySelectorAll(GALLERIES)].filter((one) => one.children.length >= LARGE).forEach(addFilters);
+lightbox.addEventListener("close", () => {
+  opened.focus({ preventScroll: true });
+  opened.scrollIntoView({ block: "nearest" });
+});

@@ -45,6 +45,10 @@ def test_another_request_rate_takes_effect_at_once(storage: Storage) -> None:
 def test_other_memory_takes_effect_at_once(storage: Storage) -> None:
     plan = replace(OLD, config=replace(OLD.config, memory_mb=512))
     assert list(check_output(plan, storage, update=False)) == ["memory_mb: 4096 -> 512"]
+    plan = replace(
+        OLD, config=replace(OLD.config, shard=replace(OLD.config.shard, contact="ann@example.org"))
+    )
+    assert list(check_output(plan, storage, update=False)) == ["shard.contact: None -> ann@example.org"]
 
 
 def test_other_rules_need_update(storage: Storage) -> None:

@@ -334,6 +334,28 @@ def test_the_card_names_whom_to_ask_for_removal(tmp_path: Path) -> None:
     assert "facerefs purge" in text
 
 
+@pytest.mark.parametrize(
+    ("contact", "link"),
+    [
+        ("https://example.org/remove_me?a=1&b=2", "https://example.org/remove_me?a=1&b=2"),
+        ("ann_b@example.org", "mailto:ann_b@example.org"),
+        ("javascript:alert(1)", None),
+        ("https://a.org/><script>alert(1)</script>", None),
+        ("[x](https://a.org)", None),
+        ("<img src=x onerror=alert(1)@a.org>", None),
+    ],
+)
+def test_only_an_address_becomes_a_link(tmp_path: Path, contact: str, link: str | None) -> None:
+    card.write(Storage(str(tmp_path)), Shard(contact=contact))
+    text = (tmp_path / "samples/README.md").read_text().partition("## Removal")[2]
+    (inner, *_) = (one.children or [] for one in MarkdownIt().parse(text) if one.type == "inline")
+    kinds = {one.type for one in inner}
+    links = [one.attrs["href"] for one in inner if one.type == "link_open"]
+    assert links == ([link] if link else [])
+    assert not kinds & {"html_inline", "image"}
+    assert contact in "".join(one.content for one in inner)
+
+
 @pytest.mark.parametrize("contact", ["", "  ", "a\nb", "x" * 201])
 def test_a_contact_is_one_line(contact: str) -> None:
     with pytest.raises(ValueError, match="contact is one line"):

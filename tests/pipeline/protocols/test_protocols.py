@@ -79,7 +79,7 @@ def test_a_name_that_is_none_lists_those_that_are() -> None:
 def test_other_versions_and_settings_are_refused() -> None:
     with pytest.raises(UserError, match="shard 1, here 2"):
         check_versions(replace(RENDERED, stages=RENDERED.stages | {"shard": 1}))
-    free = ["memory_mb=512", "fetch.total_timeout_s=9"]
+    free = ["memory_mb=512", "fetch.total_timeout_s=9", "shard.contact=ann@example.org"]
     check_unchanged(RENDERED, read_config(None, free, under=RENDERED.tree))
     with pytest.raises(UserError, match=r"leave out what changes shard\.seed: 0 -> 3"):
         check_unchanged(RENDERED, read_config(None, ["shard.seed=3"], under=RENDERED.tree))

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import resources
 from itertools import pairwise
@@ -442,36 +443,108 @@ def test_hidden_faces_cannot_be_recognised(build: Storage) -> None:
     assert not hides_faces(build)
 
 
-def test_filters_lightbox_and_links(build: Storage, browser: Any) -> None:
+def test_links_between_sections_lead_to_the_same_photo(build: Storage) -> None:
+    tags = Page(html_of(build)).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [attributes["href"] or "" for tag, attributes in tags if tag == "a" and "href" in attributes]
+    inside = {link[1:] for link in links if link.startswith("#")}
+    assert inside <= set(ids)
+    key_at = {attributes.get("id"): attributes.get("data-of") for tag, attributes in tags if tag == "img"}
+    photos = {place: key_at[place] for place in inside & set(key_at)}
+    assert {place.partition("-")[0] for place in photos} == {
+        *("funnel", "samples", "people", "labels", "review", "duplicates", "references")
+    }
+    assert all(re.fullmatch("[a-z]+-[0-9a-f]{16}", place) for place in photos)
+    by_digest: dict[str, set[str | None]] = {}
+    for place, key in photos.items():
+        by_digest.setdefault(place.partition("-")[2], set()).add(key)
+    assert all(len(keys) == 1 for keys in by_digest.values())
+
+
+def test_a_lost_picture_leaves_no_dead_link(build: Storage) -> None:
+    (Path(build.root) / "blobs/faces/part-00000.tar").unlink()
+    page = Page(html_of(build))
+    ids = {attributes.get("id") for _, attributes in page.tags}
+    links = [anchor["href"] or "" for anchor in page.named("a")]
+    assert {link[1:] for link in links if link.startswith("#")} <= ids
+
+
+@pytest.fixture
+def tab(build: Storage, browser: Any) -> Iterator[Any]:
+    """The report in a browser; an error of a script, or of the page's policy, fails the test."""
     html_of(build)
     tab = browser.new_page(viewport={"width": 1000, "height": 800})
     errors: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("console", lambda message: errors.append(message.text))
     tab.goto(build.local_path("report.html").as_uri())
-    filters = tab.locator(".filter")
-    assert filters.count() >= 1
-    items = filters.first.locator("xpath=following-sibling::*[1]/*")
-    every = items.count()
-    filters.first.get_by_role("searchbox").fill("no such words")
-    assert items.locator("visible=true").count() == 0
-    filters.first.get_by_text(f"0 of the {every} shown here").wait_for()
-    filters.first.get_by_role("searchbox").fill("")
-    assert items.locator("visible=true").count() == every
-    # A picture opens, tells where else its photo is, and leads there.
-    key = tab.evaluate("""() => {
-        const keys = [...document.querySelectorAll("img[data-of]")].map((one) => one.dataset.of);
-        return keys.findIndex((key, at) => keys.indexOf(key) !== at);
-    }""")
-    picture = tab.locator("img[data-of]").nth(key)
-    picture.focus()
-    tab.keyboard.press("Enter")
-    lightbox = tab.get_by_role("dialog")
-    lightbox.wait_for()
-    tab.keyboard.press("ArrowRight")
-    tab.keyboard.press("ArrowLeft")
-    lightbox.locator(".places button").first.click()
-    lightbox.wait_for(state="hidden")
-    tab.locator("img.found").wait_for()
+    yield tab
     tab.close()
     assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("section", "items"), [("labels", ".cases > *, .merges > *"), ("review", ".doubts > *")]
+)
+def test_a_large_section_is_filtered_by_text_and_mark(tab: Any, section: str, items: str) -> None:
+    found = tab.locator(f"#{section}").locator(items)
+    every = found.count()
+    search = tab.locator(f"#{section}-filter")
+    bar = tab.locator(f"#{section} .filter")
+    assert f"{every} of the {every} shown here" in bar.inner_text()
+    search.fill("no such words")
+    assert found.locator("visible=true").count() == 0
+    bar.get_by_text(f"0 of the {every} shown here").wait_for()
+    search.fill("4.PNG")  # the key of one photo
+    assert 0 < found.locator("visible=true").count() < every
+    search.fill("")
+    search.press("Tab")
+    tab.keyboard.press("ArrowDown")
+    assert 0 < found.locator("visible=true").count() < every
+
+
+def test_rejects_are_filtered_by_reason(tab: Any) -> None:
+    tab.locator("#funnel select").select_option("too_small")
+    assert tab.locator("#funnel .reasons > li").locator("visible=true").count() == 1
+    assert "1 of the" in tab.locator("#funnel .filter").inner_text()
+
+
+def test_a_picture_opens_by_key_and_the_focus_returns(tab: Any) -> None:
+    tab.locator("#people img").first.focus()
+    tab.keyboard.press("Enter")
+    lightbox = tab.get_by_role("dialog")
+    assert "shown with 64 × 64 px, of 64 × 64 px" in lightbox.inner_text()
+    first = lightbox.locator("img").get_attribute("src")
+    tab.keyboard.press("ArrowRight")
+    assert lightbox.locator("img").get_attribute("src") != first
+    tab.keyboard.press("ArrowLeft")
+    tab.keyboard.press("Escape")
+    lightbox.wait_for(state="hidden")
+    assert tab.locator("#people img").first.evaluate("one => one === document.activeElement")
+
+
+def test_links_lead_to_what_a_filter_hides(tab: Any) -> None:
+    tab.locator("#labels-filter").fill("no such words")
+    link = tab.locator('a[href^="#labels-"]').first
+    target = tab.locator(link.get_attribute("href"))
+    link.click()
+    assert target.is_visible()
+    tab.locator("#labels-filter").fill("no such words")
+    key = target.get_attribute("data-of")
+    tab.locator("#people img").evaluate_all(
+        "(all, key) => all.find((one) => one.dataset.of === key).click()", key
+    )
+    tab.get_by_role("dialog").locator(".places button", has_text="Changed labels").first.click()
+    tab.get_by_role("dialog").wait_for(state="hidden")
+    tab.wait_for_function("document.activeElement.closest('#labels') !== null")
+    assert tab.locator("img.found").is_visible()
+
+
+def test_the_page_is_whole_without_its_script(build: Storage, browser: Any) -> None:
+    html_of(build)
+    tab = browser.new_page(java_script_enabled=False)
+    tab.goto(build.local_path("report.html").as_uri())
+    assert tab.locator(".filter, dialog, [role=button]").count() == 0
+    assert tab.locator(".cases > *").locator("visible=true").count() == tab.locator(".cases > *").count() > 0
+    tab.close()
