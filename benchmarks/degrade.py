@@ -21,6 +21,7 @@ from facerefs.schemas.theta import Theta
 from facerefs.stages.degrade.apply_theta import degrade, degrade_and_resize_back, degrade_exactly
 from facerefs.stages.degrade.program import compile_thetas
 from facerefs.stages.degrade.recipes import RECIPES, derive_seed, draw
+from facerefs.stages.freed_memory import keep_freed_memory
 from facerefs.stages.synthetic_people.render import draw_person, draw_view, render
 from tests.stages.degrade.basicsr_oracle import degradations
 
@@ -38,9 +39,10 @@ def main() -> None:
     words = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as the stage `shard` does, for both sides
     people = [render(draw_person(0, i), draw_view(0, i, 0), SIZE_PX).image for i in range(16)]
     faces = [people[i % len(people)] for i in range(COUNT)]
-    batch = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float() / 255
+    batch = torch.from_numpy(np.stack([face.transpose(2, 0, 1) for face in faces])).float() / 255
     bgr = [face[..., ::-1].astype(np.float32) / 255 for face in faces]
     comparisons = [] if words.gpu_only else _one_core(batch, bgr)
     if torch.cuda.is_available():

@@ -1,11 +1,10 @@
 """Turn each target with its references into a sample: degrade the face and encode the files of the sample."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
-from typing import Annotated, Any, ClassVar
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,20 +24,28 @@ from facerefs.schemas.sample import (
 )
 from facerefs.schemas.tables import BUNDLE, FACE_IN_SAMPLE, FACES, PAIR_IN_SAMPLE, SAMPLES
 from facerefs.stages.degrade.recipes import RECIPES, Recipe, RecipeName
+from facerefs.stages.freed_memory import keep_freed_memory
 from facerefs.stages.images.degraded import DegradedError, given_file
 from facerefs.stages.images.encode import (
     ImageFormat,
     decode_image,
     decode_mask,
-    degraded_files,
-    encode_crop,
+    degraded_file,
     encode_mask,
     encode_pixels,
     expected_share,
 )
+from facerefs.stages.images.encoded_crops import EncodedCrops, is_sound
 
 Row = Mapping[str, Any]
 _OTHER_BYTES = 25_000  # mean size of degraded face, JSON and tar headers of a sample
+
+
+class Images(NamedTuple):
+    """The image files of a sample that are made of crops."""
+
+    truth: bytes
+    references: list[bytes | None]  # None: one that is synthesised from the ground truth
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,8 @@ class Shard:
         return self.recipe if isinstance(self.recipe, tuple) else (self.recipe,)
 
     def setup(self) -> None:
-        """Nothing to load: the degradation has no weights."""
+        """Keep freed memory, for the degradation; it has no weights."""
+        keep_freed_memory()
 
     def process(self, rows: pa.Table) -> pa.Table:
         """Rows of `SAMPLES` with their files.
@@ -159,11 +167,12 @@ class Shard:
         `MASKS_IN_PLAN` if faces have masks, and `RECIPE_IN_PLAN` if there are several recipes; all images as bytes.
         """
         plan = rows.to_pylist()
-        complete = list(map(_complete, plan))
-        samples = iter(self._samples(list(compress(plan, complete))))
+        stored = [self._stored(row) for row in plan]
+        complete = [(row, images) for row, images in zip(plan, stored, strict=True) if images is not None]
+        samples = iter(self._samples(complete))
         out = [
-            next(samples) if is_whole else self._missing(row)
-            for row, is_whole in zip(plan, complete, strict=True)
+            self._missing(row) if images is None else next(samples)
+            for row, images in zip(plan, stored, strict=True)
         ]
         return pa.table(
             {name: [row.get(name) for row in out] for name in SAMPLES.names},
@@ -174,38 +183,45 @@ class Shard:
         """The approximate bytes of a sample in its shard. crop_bytes: of all its crops together."""
         return crop_bytes * expected_share(self.image_format, self.jpeg_quality) + _OTHER_BYTES
 
-    def _samples(self, plan: list[Row]) -> list[Row]:
+    @cached_property
+    def _crops(self) -> EncodedCrops:
+        return EncodedCrops(self.image_format, self.jpeg_quality)
+
+    def _stored(self, row: Row) -> Images | None:
+        """The image files of a sample; None if a crop or a mask that they need is lost or damaged."""
+        if not _complete(row):
+            return None
+        truth = self._crops.file_of(row["target_crop"])
+        references = [None if crop is None else self._crops.file_of(crop) for crop in row["reference_crops"]]
+        if truth is None or references.count(None) > row["reference_crops"].count(None):
+            return None
+        return Images(truth, references)
+
+    def _samples(self, plan: Sequence[tuple[Row, Images]]) -> list[Row]:
+        pixels = {truth: decode_image(truth) for truth in {images.truth for _, images in plan}}
+        truths = [pixels[images.truth] for _, images in plan]
+        degraded = self._degraded([row for row, _ in plan], truths)
+        return [
+            self._sample(row, images, truth, lq)
+            for (row, images), truth, lq in zip(plan, truths, degraded, strict=True)
+        ]
+
+    def _degraded(
+        self, plan: Sequence[Row], truths: Sequence[UInt8Image]
+    ) -> list[tuple[str, str, bytes] | None]:
+        """Theta, file name and bytes of the degraded face of each sample; None where a published list gives it."""
         from facerefs.schemas.theta import to_json
         from facerefs.stages.degrade.recipes import derive_seed, draw
 
-        truths = self._truths(plan)
-        pixels = [decode_image(truth) for truth in truths]
-        drawn = [number for number, row in enumerate(plan) if not _is_given(row)]
-        thetas = [
-            draw(
-                self._recipe_of(plan[number]),
-                derive_seed(self.seed, plan[number]["key"], 0),
-                pixels[number].shape[0],
-            )
-            for number in drawn
-        ]
+        made: list[tuple[str, str, bytes] | None] = []
         as_jpeg = self.degraded_as_jpeg and not any("degraded" in row for row in plan)
-        degraded = degraded_files([pixels[number] for number in drawn], thetas, as_jpeg)
-        made = {
-            number: (to_json(theta), *lq) for number, theta, lq in zip(drawn, thetas, degraded, strict=True)
-        }
-        return [
-            self._sample(row, truth, shown, made.get(number))
-            for number, (row, truth, shown) in enumerate(zip(plan, truths, pixels, strict=True))
-        ]
-
-    def _truths(self, plan: Sequence[Row]) -> list[bytes]:
-        """The image file of each ground truth; it is encoded once for all samples of a target."""
-        encoded: dict[str, bytes] = {}
-        for row in plan:
-            if (face := row["target"]["face"]) not in encoded:
-                encoded[face] = encode_crop(row["target_crop"], self.image_format, self.jpeg_quality)
-        return [encoded[row["target"]["face"]] for row in plan]
+        for row, truth in zip(plan, truths, strict=True):
+            if _is_given(row):
+                made.append(None)
+                continue
+            theta = draw(self._recipe_of(row), derive_seed(self.seed, row["key"], 0), truth.shape[0])
+            made.append((to_json(theta), *degraded_file(truth, theta, as_jpeg)))
+        return made
 
     def _recipe_of(self, row: Row) -> Recipe:
         """The recipe of a sample: the only one, or the one that its row names."""
@@ -216,39 +232,39 @@ class Shard:
         return GIVEN_RECIPE if _is_given(row) else self._recipe_of(row).name
 
     def _sample(
-        self, row: Row, truth: bytes, pixels: UInt8Image, degraded: tuple[str, str, bytes] | None
+        self, row: Row, images: Images, truth: UInt8Image, degraded: tuple[str, str, bytes] | None
     ) -> Row:
-        """The row of a sample. degraded: theta, file name and bytes of the degraded face; None: a list gives it."""
+        """The row of a sample. truth: the pixels of `images.truth`."""
         extension = IMAGE_TYPES[self.image_format].extension
         try:
-            theta, lq_name, lq = degraded or ("[]", *_given(row, pixels))
+            theta, lq_name, lq = degraded or ("[]", *_given(row, truth))
         except DegradedError as error:
             return self._row(row, reject=error.reject.value, reject_detail=str(error))
         try:
-            references, described = self._references(row, pixels)
+            references, described = self._references(row, images.references, truth)
             masks = _masks(row)
         except ValueError as error:
             return self._row(row, reject=Reject.NO_REFERENCE.value, reject_detail=str(error))
-        files = {GROUND_TRUTH.name(extension): truth, lq_name: lq}
+        files = {GROUND_TRUTH.name(extension): images.truth, lq_name: lq}
         files |= {JSON.name("json"): self._describe(row, described, theta)} | masks
         files |= {REFERENCE.name(extension, number): data for number, data in enumerate(references)}
         named = [{"name": f"{row['key']}.{name}", "data": files[name]} for name in sorted(files)]
         return self._row(row, theta=theta, files=named)
 
-    def _references(self, row: Row, truth: UInt8Image) -> tuple[list[bytes], list[dict[str, Any]]]:
+    def _references(
+        self, row: Row, images: Sequence[bytes | None], truth: UInt8Image
+    ) -> tuple[list[bytes], list[dict[str, Any]]]:
         """The image file of each reference, and its entry in the JSON of the sample."""
         from facerefs.stages.synthesise.stored import stored_reference
 
         files, described, target = [], [], _face(row["target"])
-        for number, (crop, reference) in enumerate(
-            zip(row["reference_crops"], row["references"], strict=True)
-        ):
+        for number, (image, reference) in enumerate(zip(images, row["references"], strict=True)):
             said = _face(reference) | _parser(row, number + 1)
-            if "synthesis" in said:
+            if image is None:
                 pixels, said = stored_reference(truth, target, said)
                 files.append(encode_pixels(pixels, self.image_format, self.jpeg_quality))
             else:
-                files.append(encode_crop(crop, self.image_format, self.jpeg_quality))
+                files.append(image)
                 if "elsewhere" in said:
                     said["elsewhere"] = json.loads(said["elsewhere"])
             described.append(said)
@@ -309,26 +325,15 @@ def _given(row: Row, truth: UInt8Image) -> tuple[str, bytes]:
 
 
 def _complete(row: Row) -> bool:
+    """Whether all crops and masks of a sample were read, and its masks are sound."""
     # Synthesised references are made from the target's crop and have no crop of their own.
     made = sum(reference["synthesis"] is not None for reference in row["references"] or ())
-    if "masks" in row and (row["masks"][:1] == [None] or row["masks"].count(None) != made):
+    masks = row.get("masks", ())
+    if "masks" in row and (masks[:1] == [None] or masks.count(None) != made):
         return False
     if row["target_crop"] is None or row["reference_crops"].count(None) != made:
         return False
-    stored = (row["target_crop"], *row["reference_crops"], *row.get("masks", ()))
-    return all(_is_sound(data) for data in stored if data is not None)
-
-
-def _is_sound(png: bytes) -> bool:
-    """Whether a crop or a mask is still as it was stored, by PNG's checksums: a disk may have damaged it since."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(png)) as image:
-            image.verify()
-    except (OSError, ValueError, SyntaxError):
-        return False
-    return True
+    return all(is_sound(mask) for mask in masks if mask is not None)
 
 
 def _masks(row: Row) -> dict[str, bytes]:

@@ -1,44 +1,19 @@
-"""Every command of the docs is one that the CLI takes; those of the quickstart are run; every page is in the site."""
+"""Every command of the docs is one that the CLI takes; every page is in the site."""
 
 import re
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer
 import yaml
-from PIL import Image
-from typer.testing import CliRunner
 
 from facerefs.pipeline.cli import app
+from tests.docs_lines import DOCS, PAGES, ROOT, Line, lines_of
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 GENERATED = {"commands.md", "api.md", "tables.md"}
-NOT_RUN = re.compile(r"<!-- not run: (.+) -->\n\Z")
 GROUP: Any = typer.main.get_command(app)
-
-
-class Line(NamedTuple):
-    page: str
-    words: list[str]
-    not_run: str  # why the block's comment says that it cannot run here, or nothing
-
-
-def lines_of(page: Path) -> list[Line]:
-    """The commands in the blocks of shell of a page, in order."""
-    text = page.read_text(encoding="utf-8")
-    found = []
-    for block in re.finditer(r"^```(?:sh|bash|shell|console)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        reason = NOT_RUN.search(text[: block.start()])
-        lines = block[1].replace("\\\n", " ").splitlines()
-        words = (shlex.split(line.removeprefix("$ "), comments=True) for line in lines)
-        found += [Line(page.name, one, reason[1] if reason else "") for one in words if one]
-    return found
-
-
 LINES = [line for page in PAGES for line in lines_of(page)]
 # A line with ... is a pattern, not a command.
 COMMANDS = [line for line in LINES if line.words[0] == "facerefs" and "..." not in line.words]
@@ -54,7 +29,7 @@ def test_commands_are_found() -> None:
 def test_the_cli_takes_the_command(line: Line) -> None:
     name, *arguments = line.words[1:]
     assert name in GROUP.commands, f"there is no command facerefs {name}"
-    GROUP.commands[name].make_context(name, arguments)  # refuses what it does not know, without running it
+    GROUP.commands[name].make_context(name, [*arguments])  # refuses what it does not know, without running it
 
 
 def test_the_cli_refuses_what_is_not_there() -> None:
@@ -71,26 +46,6 @@ def test_makes_targets_and_modules_exist() -> None:
         elif line.words[:2] == ["python", "-m"] and line.words[2].startswith("benchmarks."):
             path = ROOT / line.words[2].replace(".", "/")
             assert path.is_dir() or path.with_suffix(".py").exists(), line
-
-
-def test_blocks_marked_as_not_run_are_counted() -> None:
-    """Of the other pages only the quickstart is run: their commands are parsed."""
-    marked = [line for line in COMMANDS if line.not_run]
-    assert [line.page for line in marked] == ["how-to.md", "how-to.md"]
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_for_two")
-def test_the_quickstart_ends_in_a_restored_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for line in lines_of(DOCS / "quickstart.md"):
-        said = CliRunner().invoke(app, line.words[1:])
-        assert said.exit_code == 0, f"{shlex.join(line.words)}: {said.output} {said.exception!r}"
-    with Image.open(tmp_path / "restored.png") as restored:
-        restored.load()
-        with Image.open(tmp_path / "photos" / "person-001" / "000.jpg") as photo:
-            assert restored.size == photo.size
-        assert len(restored.convert("RGB").getcolors(restored.width * restored.height) or ()) > 100
 
 
 def test_each_page_is_in_the_nav_once() -> None:

@@ -32,7 +32,7 @@ _PAIR_VERSION = "1"  # of how images are given to the networks: raise it if figu
 @dataclass(frozen=True, eq=False)
 class Figures:
     """All figures. values: by metric, (methods, samples) float64, NaN where there is none; whole: of a metric that is
-    of all samples together, by metric, (methods,). present: (methods, samples). reasons: why figures are missing.
+    of all samples together, by metric, (methods,). present: (methods, samples). reasons: why others are in neither.
     """
 
     methods: tuple[str, ...]
@@ -128,11 +128,12 @@ class Collector:
             values["landmark_error"] = _rows([self._landmark_error(name) for name in self.methods])
         if IDENTITY in self.judges.images:
             values |= self._identity(neighbours, reasons)
-        whole = {}
+        whole: dict[str, Float64s] = {}
         if INCEPTION in self.judges.images:
-            whole["fid"] = self._fid(reference_set, reasons)
+            fid = self._fid(reference_set, reasons)
+            whole |= {} if "fid" in reasons else {"fid": fid}
         present = torch.stack([torch.cat(self.present[name]) for name in self.methods]).numpy()
-        ordered = {metric: values[metric] for metric in METRICS if metric in values}
+        ordered = {metric: values[metric] for metric in METRICS if metric in values and metric not in reasons}
         return Figures(self.methods, tuple(self.samples), ordered, whole, present, reasons)
 
     def _vectors(self, network: str, column: str) -> Tensor:

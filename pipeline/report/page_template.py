@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -38,6 +39,7 @@ def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+@cache  # it compiles each template once, which takes a second of all of them
 def _environment() -> Environment:
     """The templates' environment: all output is escaped, and invisible characters are replaced."""
     environment = Environment(

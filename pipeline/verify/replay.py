@@ -25,7 +25,7 @@ from facerefs.stages.images.encode import (
     JPEG_QUALITIES,
     decode_image,
     decode_mask,
-    degraded_files,
+    degraded_file,
     encode_pixels,
 )
 from facerefs.stages.synthesise.stored import stored_mask, stored_reference
@@ -49,7 +49,7 @@ def replay_fault(files: Mapping[str, bytes]) -> str | None:
         pixels = decode_image(files[_name(files, GROUND_TRUTH)])
         if fault := _too_much(theta, max(pixels.shape)):
             return fault
-        ((name, made),) = degraded_files([pixels], [theta], stored_name == DEGRADED.name("jpg"))
+        name, made = degraded_file(pixels, theta, stored_name == DEGRADED.name("jpg"))
         same = (
             made == stored
             if name == DEGRADED.name("jpg")

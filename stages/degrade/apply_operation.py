@@ -41,7 +41,7 @@ def apply_step(step: ProgramStep, images: Tensor) -> Tensor:
     if kind in _KERNELS:
         return blur(images, step.before, _kernels(step, kind, images))
     if kind is Resize:
-        return _resized(step, images)
+        return resized(step, images)
     if kind in (Noise, PoissonNoise):
         return _noisy(step, images)
     if kind is Jpeg:
@@ -67,15 +67,23 @@ def _kernels(step: ProgramStep, kind: type[Operation], images: Tensor) -> Tensor
     return _KERNELS[kind](step.reach, taps, *(number.to(images) for number in numbers))
 
 
-def _resized(step: ProgramStep, images: Tensor) -> Tensor:
+def resized(step: ProgramStep, images: Tensor, kernels: Tensor | None = None) -> Tensor:
+    """The images after a resize and the blur before it. kernels: `kernels_of` it, if they are known already."""
     mode = cast(ResizeMode, step.kind.choice)
-    blur: Gaussians | Tensor | None = None
+    blur: Gaussians | Tensor | None = kernels
     if step.kind.along_axes:
         sigma_x, sigma_y = step.values["sigma_x_px"], step.values["sigma_y_px"]
         blur = Gaussians(step.values["taps"], step.reach, sigma_x, sigma_y)
-    elif step.kind.blur is not None:
-        blur = _kernels(step, step.kind.blur, images)
+    elif step.kind.blur is not None and kernels is None:
+        blur = kernels_of(step, images)
     return resize(images, step.before, step.after, mode, blur)
+
+
+def kernels_of(step: ProgramStep, like: Tensor) -> Tensor:
+    """The kernels (n, K, K) of the blur that a resize begins with, of the dtype and on the device of `like`."""
+    if step.kind.blur is None:
+        raise ValueError("there is no blur before this resize")
+    return _kernels(step, step.kind.blur, like)
 
 
 def _noisy(step: ProgramStep, images: Tensor) -> Tensor:

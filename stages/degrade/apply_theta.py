@@ -8,13 +8,14 @@ Operations run in theta's order: `x_d = JPEG_q((y * k) down_s + n)`. Where this 
 - JPEG quality is an integer (GFPGAN draws a real number, which OpenCV truncates).
 
 `degrade` is for networks: batched, differentiable, on any device, in the precision of its images. `degrade_exactly` is
-for files: in double precision, with libjpeg itself, rounded once to 8 bits. So its bytes are the same for any number
-of threads and on any processor: rounding errors are about 1e-15, and a pixel would have to lie that close to a half
-to be rounded differently.
+for files: with the pixels of double precision (`rounded_alike`), with libjpeg itself, rounded once to 8 bits. So its
+bytes are the same for any number of threads and on any processor: rounding errors are about 1e-15, and a pixel would
+have to lie that close to a half to be rounded differently.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -30,6 +31,7 @@ from facerefs.stages.degrade.operations.jpeg import compress, decompress
 from facerefs.stages.degrade.operations.padded_batch import PaddedBatch, Sizes, sizes_of
 from facerefs.stages.degrade.operations.resize import resize
 from facerefs.stages.degrade.program import ImageGroup, Program, compile_thetas
+from facerefs.stages.degrade.rounded_alike import begins_with_blur_and_noise, blurred_with_noise
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 _AT_ONCE_ON_CPU = 1  # image: larger groups are no faster there, and are padded to their largest image
@@ -73,8 +75,17 @@ def resize_back(degraded: PaddedBatch, height: int, width: int) -> Tensor:
 class DegradedFace:
     """A degraded face at its low resolution: the result of the last operation of theta."""
 
-    image: UInt8Image  # (h, w, 3) RGB
-    jpeg: bytes | None  # the file that decodes to `image`; None if the last operation was not JPEG
+    made: UInt8Image | bytes  # (h, w, 3) RGB; a JPEG file if the last operation was JPEG
+
+    @property
+    def jpeg(self) -> bytes | None:
+        """The file that decodes to `image`; None if the last operation was not JPEG."""
+        return self.made if isinstance(self.made, bytes) else None
+
+    @cached_property
+    def image(self) -> UInt8Image:
+        """The face, (h, w, 3) RGB. A JPEG is decoded when somebody asks: a shard holds the file alone."""
+        return decompress(self.made) if isinstance(self.made, bytes) else self.made
 
 
 def degrade_exactly(images: Tensor, thetas: Sequence[Theta]) -> list[DegradedFace]:
@@ -87,9 +98,10 @@ def degrade_exactly(images: Tensor, thetas: Sequence[Theta]) -> list[DegradedFac
         raise ValueError(f"images are (B, 3, H, W) and floating, not {tuple(images.shape)} {images.dtype}")
     if len(images) != len(thetas):
         raise ValueError(f"{len(images)} images have {len(thetas)} thetas; each needs one")
-    if not bool(((images >= 0) & (images <= 1)).all()):  # false for NaN
+    low, high = images.aminmax() if images.numel() else (0, 1)
+    if not (low >= 0 and high <= 1):  # true for NaN
         raise ValueError("images have values outside [0, 1]")
-    return [_exactly(image[None].double(), theta) for image, theta in zip(images, thetas, strict=True)]
+    return [_exactly(image[None], theta) for image, theta in zip(images, thetas, strict=True)]
 
 
 def _program(thetas: Program | Sequence[Theta], images: Tensor) -> Program:
@@ -158,17 +170,20 @@ def _resize_padding(pixels: Tensor, padded_size: tuple[int, int]) -> Tensor:
 
 
 def _exactly(image: Tensor, theta: Theta) -> DegradedFace:
-    jpeg = None
     (group,) = compile_thetas([theta], image.shape[2], image.shape[3]).groups
-    for step in group.steps:
+    steps, jpeg = group.steps, None
+    if begins_with_blur_and_noise(steps):
+        image, steps = blurred_with_noise(image, steps[0], steps[1]), steps[2:]
+    image = image.double()
+    for step in steps:
+        if jpeg is not None:
+            image, jpeg = _tensor(decompress(jpeg)).to(image), None
         if step.kind.operation is Jpeg:
             chroma = cast(Literal["4:2:0", "4:4:4"], step.kind.choice)
             jpeg = compress(_pixels(image), int(step.values["quality"]), chroma)
-            image = _tensor(decompress(jpeg)).to(image)
         else:
-            jpeg = None
             image = apply_step(step, image)
-    return DegradedFace(_pixels(image), jpeg)
+    return DegradedFace(jpeg or _pixels(image))
 
 
 def _pixels(image: Tensor) -> UInt8Image:

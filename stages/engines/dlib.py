@@ -5,6 +5,7 @@ for research only.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class HogDetector:
         self._side_px = side_px
         self._upsample = upsample
         self._min_face_px = min_face_px
-        self._detector = dlib.get_frontal_face_detector()
+        self._detector = _hog()
 
     def detect(self, image: UInt8Image) -> list[Detection]:
         """All faces, the largest first; the score is the distance from the SVM's hyperplane."""
@@ -133,7 +134,20 @@ def _edges(box: dlib.rectangle, scale: Float32s) -> Float32s:
     return (outer * scale - 0.5).astype(np.float32).ravel()
 
 
+@cache
+def _hog() -> Any:
+    """dlib's detector, made once for a process: that takes half a second."""
+    return dlib.get_frontal_face_detector()
+
+
 def _load(model: Callable[[str], Any], path: Path) -> Any:
+    """A model from its file, read once for a process while the file stays as it is."""
+    file = path.stat()
+    return _read(model, path, file.st_mtime_ns, file.st_size)
+
+
+@lru_cache(maxsize=4)
+def _read(model: Callable[[str], Any], path: Path, modified_ns: int, size: int) -> Any:
     try:
         return model(str(path))
     except RuntimeError as error:

@@ -1,7 +1,6 @@
 """The image files of a sample: encodes and decodes ground truth, references and the degraded face."""
 
 import io
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -71,27 +70,21 @@ def decode_mask(data: bytes) -> UInt8Image:
         return np.asarray(file.convert("L"))
 
 
-def degraded_files(
-    truths: Sequence[UInt8Image], thetas: Sequence[Theta], as_jpeg: bool
-) -> list[tuple[str, bytes]]:
-    """The file name and bytes of the degraded face of each ground truth: the JPEG that its theta ends with, or a PNG.
+def degraded_file(truth: UInt8Image, theta: Theta, as_jpeg: bool) -> tuple[str, bytes]:
+    """The file name and bytes of the degraded face of a ground truth: the JPEG that its theta ends with, or a PNG.
 
-    truths: (H, W, 3) RGB of one size, as the ground-truth files decode, so that anyone can replay the degraded
-    face. as_jpeg: whether every theta ends with JPEG; if not, all are PNG, so that all samples have the same files.
+    truth: (H, W, 3) RGB, as the ground-truth file decodes, so that anyone can replay the degraded face. as_jpeg:
+    whether every theta ends with JPEG; if not, all are PNG, so that all samples have the same files.
     """
     import torch
 
     from facerefs.stages.degrade.apply_theta import degrade_exactly
 
-    if not truths:
-        return []
-    batch = torch.from_numpy(np.stack(truths)).permute(0, 3, 1, 2).float() / 255
-    return [
-        (DEGRADED.name("jpg"), result.jpeg)
-        if as_jpeg and result.jpeg is not None
-        else (DEGRADED.name("png"), _png(result.image))
-        for result in degrade_exactly(batch, thetas)
-    ]
+    planes = torch.from_numpy(np.ascontiguousarray(truth.transpose(2, 0, 1)))
+    (result,) = degrade_exactly(planes[None].float() / 255, [theta])
+    if as_jpeg and result.jpeg is not None:
+        return DEGRADED.name("jpg"), result.jpeg
+    return DEGRADED.name("png"), _png(result.image)
 
 
 def _png(pixels: UInt8Image) -> bytes:

@@ -16,10 +16,10 @@ from facerefs.stages.sources.training_sets.training_set import TRAINING_SET
 
 SOURCES: tuple[SourceKind[Any], ...] = (
     TRAINING_SET,
+    VGG_FACE,
     FOLDER,
     TARS,
     PARQUET,
-    VGG_FACE,
     BUCKET,
     LISTS,
     COMMONS,

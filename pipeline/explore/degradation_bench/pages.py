@@ -18,6 +18,7 @@ from facerefs.pipeline.explore.degradation_bench.preview import (
     png_uri,
     preview,
     recipe_yaml,
+    sample_key,
 )
 from facerefs.pipeline.explore.explored_build import row_of
 from facerefs.pipeline.explore.listing.query import ListQuery
@@ -33,7 +34,7 @@ from facerefs.stages.degrade.recipes import RECIPES
 from facerefs.stages.images.encode import decode_image, encode_crop
 
 NAME, TITLE = "degradation", "Degradation bench"
-_MOST_SEED = 2**63 - 1
+_MOST_SEED = 2**53 - 1  # whole numbers beyond are not exact in a browser
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _asked(site: Site, given: Mapping[str, Any]) -> Asked:
     if not isinstance(values, dict) or not isinstance(name, str) or not isinstance(face, str):
         raise UserError("a preview is asked for with a face, a name, a seed and values")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= _MOST_SEED:
-        raise UserError(f"the seed is {str(seed)[:40]}: choose a whole number from 0 on")
+        raise UserError(f"the seed is {str(seed)[:40]}: choose a whole number from 0 to {_MOST_SEED}")
     original = given.get("original")
     base = {recipe.name: recipe for recipe in (*_config(site).shard.recipes, *RECIPES.values())}.get(
         str(original)
@@ -124,7 +125,8 @@ def _values(recipe: Recipe) -> dict[str, Any]:
 
 
 def _live(site: Site, asked: Asked) -> dict[str, Any]:
-    made = preview(_truth(site, asked.face), asked.recipe, asked.seed, asked.face)
+    key = sample_key(asked.face, asked.recipe, _config(site).shard)
+    made = preview(_truth(site, asked.face), asked.recipe, asked.seed, key)
     kind = "image/jpeg" if made.file_name.endswith("jpg") else "image/png"
     return {
         "degraded": png_uri(made.enlarged),

@@ -74,12 +74,16 @@ class _Bench:
 
     def _restored(self, asked: Restoring) -> dict[str, Any]:
         """The answer of one restoration. Raises UserError, _BusyError."""
+        import torch
+
         from facerefs.pipeline.explore.restore_bench.restored import answer, restore
 
         if not self._one_at_a_time.acquire(blocking=False):
             raise _BusyError
         try:
             return answer(restore(self._restorer(asked.run), asked))
+        except (MemoryError, torch.OutOfMemoryError):
+            raise UserError("there is too little memory: choose a smaller photo, or one face of it") from None
         finally:
             self._one_at_a_time.release()
 

@@ -23,10 +23,20 @@ def add_noise(images: Tensor, sizes: Sizes, sigma: Tensor, gray: bool, seeds: Te
 
     images: (B, 3, H, W) in [0, 1] of these sizes; seeds: (B,) int64; with `gray` all channels get the same noise.
     """
+    return with_noise(images, normal_noise(images, sizes, gray, seeds), sigma)
+
+
+def normal_noise(images: Tensor, sizes: Sizes, gray: bool, seeds: Tensor) -> Tensor:
+    """The noise of `add_noise` for a standard deviation of 1: (B, 3, H, W), with `gray` (B, 1, H, W)."""
     channels = 1 if gray else images.shape[1]
     drawn = _normal(uniform(seeds, _counts(sizes, channels), images.dtype))
-    noise = _as_images(drawn, sizes, channels, images)
-    return torch.addcmul(images, noise, (sigma.to(images) / 255).view(-1, 1, 1, 1)).clamp_(0, 1)
+    return _as_images(drawn, sizes, channels, images)
+
+
+def with_noise(images: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    """Images (B, C, H, W), or some pixels (1, n) of one image, with their noise times `sigma` (B,), 0-255, clipped."""
+    strength = (sigma.to(images) / 255).view(-1, *[1] * (images.ndim - 1))
+    return torch.addcmul(images, noise, strength).clamp_(0, 1)
 
 
 def add_poisson_noise(images: Tensor, sizes: Sizes, scale: Tensor, gray: bool, seeds: Tensor) -> Tensor:

@@ -90,6 +90,8 @@ def take_rows(images: Tensor, rows: Tensor) -> Tensor:
 def take_columns(images: Tensor, columns: Tensor) -> Tensor:
     """Chosen columns of each image: (B, C, H, W) and indices (B, R) int64 -> (B, C, H, R)."""
     batch, channels, height, _ = images.shape
+    if batch == 1:
+        return images.index_select(3, columns[0])
     return images.gather(3, columns[:, None, None].expand(batch, channels, height, -1))
 
 

@@ -55,7 +55,7 @@ def resampling_weights(axis: AxisLengths, mode: ResizeMode) -> Taps | Tensor:
     last = (axis.lengths - 1)[:, None, None]
     match mode:
         case "bilinear":
-            return _linear((at + 0.5) * step - 0.5, last)
+            return bilinear_taps(axis)
         case "bicubic":
             return _cubic_taps((at + 0.5) * step - 0.5, last)
         case "bicubic_antialias":
@@ -64,10 +64,15 @@ def resampling_weights(axis: AxisLengths, mode: ResizeMode) -> Taps | Tensor:
             return _area(axis, at, growth)
 
 
-def _linear(centre: Tensor, last: Tensor) -> Taps:
+def bilinear_taps(axis: AxisLengths) -> Taps:
+    """The two old pixels that make each new one; beyond an image its last pixel repeats."""
+    at = clamped_indices(axis.out_lengths, max(axis.out_known)).double()
+    step = 1 / (axis.out_lengths.double() / axis.lengths)[:, None]
+    centre = (at + 0.5) * step - 0.5
     low = centre.floor()
     share = centre - low
     places = torch.stack([low, low + 1], dim=-1).long()
+    last = (axis.lengths - 1)[:, None, None]
     return Taps(torch.minimum(places.clamp(min=0), last), torch.stack([1 - share, share], dim=-1))
 
 

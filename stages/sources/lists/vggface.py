@@ -107,9 +107,9 @@ def _parse_line(line: bytes | None, label: str) -> RawRow:
 
 
 def _open(place: SourcePlace, _: NoSettings) -> VggFaceSource | None:
-    if place.folder is None or len(place.files) < 2 or not looks_like_vggface(place.folder):
+    if place.path is None or not place.path.is_dir() or not looks_like_vggface(place.path):
         return None
-    return open_vggface(place.folder)
+    return open_vggface(place.path)
 
 
 VGG_FACE = SourceKind(

@@ -64,6 +64,14 @@ class Opened:
 @contextmanager
 def opened(build: Path, other: Path | None = None, blur: bool = False) -> Iterator[Opened]:
     """Explore a build until the block ends."""
+    options = ExploreOptions(Storage.at(build), None if other is None else Storage.at(other), blur)
+    with opened_with(options) as page:
+        yield page
+
+
+@contextmanager
+def opened_with(options: ExploreOptions) -> Iterator[Opened]:
+    """Explore what the options say until the block ends."""
     addresses: list[str] = []
     started = threading.Event()
 
@@ -71,7 +79,6 @@ def opened(build: Path, other: Path | None = None, blur: bool = False) -> Iterat
         addresses.append(address)
         started.set()
 
-    options = ExploreOptions(Storage.at(build), None if other is None else Storage.at(other), blur)
     loop = asyncio.new_event_loop()
     task = loop.create_task(served(options, 0, note))
     thread = threading.Thread(target=_run, args=(loop, task))

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from facerefs.pipeline.config.config import read_config
 from facerefs.pipeline.errors import UserError
 from facerefs.pipeline.explore.degradation_bench.controls import control_groups, recipe_of
-from facerefs.pipeline.explore.degradation_bench.preview import recipe_yaml
+from facerefs.pipeline.explore.degradation_bench.preview import recipe_yaml, sample_key
 from facerefs.pipeline.storage.folder import Storage
 from facerefs.pipeline.storage.tar import read_members
 from facerefs.stages.degrade.recipes import RECIPES, Recipe
+from facerefs.stages.shard import Shard
 from tests.pipeline.explore.opened import Opened, opened
 
 
@@ -94,6 +95,11 @@ def test_a_moved_slider_changes_face_and_yaml(page: Opened, sample: dict[str, An
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"seed": True}, "seed"),
+        ({"seed": 2**53}, "seed"),
+        (
+            {"values": {"rounds/0/blur/taps": [501, 501], "rounds/0/resize/reduction": [0.5, 0.5]}},
+            "fewer taps",
+        ),
         ({"other_face": "nobody"}, "has no crop"),
     ],
 )
@@ -109,6 +115,13 @@ def test_what_is_no_recipe_is_said_in_one_sentence(
     error = json.loads(answer.text)["error"]
     assert sentence in error
     assert "\n" not in error
+
+
+def test_a_build_with_several_recipes_has_a_sample_for_each() -> None:
+    shard = Shard(recipe=("moderate", "severe"))
+    assert sample_key("a-0", RECIPES["severe"], shard) == "a-0-severe"
+    assert sample_key("a-0", RECIPES["gfpgan"], shard) == "a-0"
+    assert sample_key("a-0", RECIPES["gfpgan"], Shard()) == "a-0"
 
 
 PATHS = st.sampled_from(

@@ -9,7 +9,10 @@ import pytest
 from facerefs.schemas.reject import Reject
 from facerefs.schemas.tables import SOURCES
 from facerefs.stages.sources.lists.vggface import looks_like_vggface, open_vggface
+from facerefs.stages.sources.registry import default_settings
+from facerefs.stages.sources.resolve import open_source
 from facerefs.stages.sources.source import SourceError
+from tests.stages.sources.test_api import LIMITS
 
 LINE = "00000001 http://a.example/aamir_khan.jpg 119.19 99.49 295.47 275.78 3.00 2.31 1\n"
 
@@ -56,6 +59,8 @@ def test_the_folder_as_published_is_found_too(tmp_path: Path) -> None:
     assert looks_like_vggface(tmp_path)
     assert [row["label"] for row in listing(tmp_path)] == ["Ann"]
     assert open_vggface(tmp_path).name == str(tmp_path / "files")
+    found = open_source(str(tmp_path), None, default_settings(), LIMITS)  # as `facerefs build` opens it
+    assert found.name == str(tmp_path / "files")
 
 
 def test_bad_lines_are_rejected_and_empty_ones_are_none(tmp_path: Path) -> None:
