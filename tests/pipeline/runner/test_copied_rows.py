@@ -30,6 +30,7 @@ MANY = 6
 TRAIN = replace(SMALL, val_share=0, test_share=0)
 OTHER_SETTINGS: dict[str, Any] = {"recipe": "bicubic", "seed": 1, "image_format": "png", "jpeg_quality": 97}
 PLACING = {"shard_mb", "val_share", "test_share", "test_people"}
+OF_THE_CARD = {"contact": "ann@example.org"}
 
 
 class InProcess(RayWorkers):
@@ -177,7 +178,8 @@ def test_every_value_and_every_setting_that_a_sample_is_made_from_makes_it_again
         assert not before & digests(), f"{table}.{column}"
         storage.replace_rows(table, "part-a", rows, "as before")
     assert digests() == before
-    assert {item.name for item in fields(Shard)} == PLACING | OTHER_SETTINGS.keys()
+    assert {item.name for item in fields(Shard)} == PLACING | OTHER_SETTINGS.keys() | OF_THE_CARD.keys()
+    assert digests(replace(TRAIN, **OF_THE_CARD)) == before
     for name, value in OTHER_SETTINGS.items():
         assert not before & digests(replace(TRAIN, **{name: value})), name
 

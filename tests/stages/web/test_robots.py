@@ -257,8 +257,9 @@ def test_hostile_files_do_not_stall(name: str) -> None:
         return times[0], min(times[1:])
 
     reading, judging = asyncio.run(ask())
-    assert reading < 1.5
-    assert judging < 0.1
+    # Seconds of the processor; a rule that stalls takes minutes. The bounds leave room for a machine under load.
+    assert reading < 10
+    assert judging < 1
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
