@@ -30,7 +30,7 @@ MANY = 6
 TRAIN = replace(SMALL, val_share=0, test_share=0)
 OTHER_SETTINGS: dict[str, Any] = {"recipe": "bicubic", "seed": 1, "image_format": "png", "jpeg_quality": 97}
 PLACING = {"shard_mb", "val_share", "test_share", "test_people"}
-OF_THE_CARD = {"contact": "ann@example.org"}
+OF_THE_CARD: dict[str, Any] = {"contact": "ann@example.org"}
 
 
 class InProcess(RayWorkers):
